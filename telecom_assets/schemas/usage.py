@@ -1,0 +1,190 @@
+"""Contracts of the usage tables: landed, cleaned, rejected, rated and suspended CDRs. Terms: 3GPP TS 32.298."""
+
+from telecom_assets.schemas.contract import Column as C
+from telecom_assets.schemas.contract import TableContract
+
+#: The fields of the input contract, as they are named in a message, in the order of the contract.
+CDR_FIELDS = (
+    "record_ID",
+    "record_type",
+    "timestamp",
+    "cell_id",
+    "technology",
+    "caller_id",
+    "callee_id",
+    "duration_sec",
+    "sender_id",
+    "receiver_id",
+    "user_id",
+    "data_volume_mb",
+    "session_duration_sec",
+    "product_code",
+)
+
+_COORDINATES = (
+    C("kafka_partition", "int", "Partition of the topic the message lay in."),
+    C("kafka_offset", "bigint", "Offset of the message in its partition."),
+)
+_RECEIVED = C("received_at", "timestamp", "When the broker appended the message (or landing time), UTC.")
+_EVENT_DAY = C("event_date", "date", "Home day of the record, Africa/Casablanca.")
+
+RAW_CDRS = TableContract(
+    name="raw_cdrs",
+    grain="One row per Kafka message, exactly as it came, with its parsed text fields.",
+    key=("kafka_partition", "kafka_offset"),
+    partition_by="event_date",
+    indexed=3,
+    columns=(
+        *_COORDINATES,
+        _RECEIVED,
+        C("kafka_topic", "string", "Topic the message lay in."),
+        C("value", "binary", "The message's bytes, untouched. NULL for a message without a value.", required=False),
+        C("admission_error", "string", "malformed_utf8 or malformed_json; NULL for one flat JSON object.", required=False),
+        C("record_id", "string", "Field record_ID as text; NULL when absent, null or empty.", required=False),
+        C("record_type", "string", "Field record_type as text.", required=False),
+        C("timestamp_text", "string", "Field timestamp as text.", required=False),
+        C("event_ts", "timestamp", "The timestamp as an instant (UTC); NULL unless a full ISO 8601 date and time.", required=False),
+        C("cell_id", "string", "Field cell_id as text.", required=False),
+        C("technology", "string", "Field technology as text.", required=False),
+        C("caller_id", "string", "Field caller_id as text.", required=False),
+        C("callee_id", "string", "Field callee_id as text.", required=False),
+        C("duration_sec", "string", "Field duration_sec as text, seconds.", required=False),
+        C("sender_id", "string", "Field sender_id as text.", required=False),
+        C("receiver_id", "string", "Field receiver_id as text.", required=False),
+        C("user_id", "string", "Field user_id as text.", required=False),
+        C("data_volume_mb", "string", "Field data_volume_mb as text, megabytes.", required=False),
+        C("session_duration_sec", "string", "Field session_duration_sec as text, seconds.", required=False),
+        C("product_code", "string", "Field product_code as text.", required=False),
+        _EVENT_DAY,
+    ),
+)
+
+LANDING_RANGES = TableContract(
+    name="landing_ranges",
+    grain="One row per landed offset range of one partition: the ledger of what was consumed.",
+    key=("topic_id", "kafka_partition", "from_offset"),
+    columns=(
+        C("topic_id", "string", "Identity of the topic: a topic that was deleted and made again has another."),
+        C("kafka_topic", "string", "Name of the topic."),
+        C("kafka_partition", "int", "Partition of the topic."),
+        C("from_offset", "bigint", "First offset of the range."),
+        C("to_offset", "bigint", "Offset after the last of the range."),
+        C("records", "bigint", "Messages in the range; fewer than its width where offsets hold no message."),
+        C("raw_version", "bigint", "Version of raw_cdrs that holds the range."),
+        C("run_id", "string", "Dagster run that landed it."),
+        C("landed_at", "timestamp", "When it was landed, UTC."),
+    ),
+)
+
+CLEANED_CDRS = TableContract(
+    name="cleaned_cdrs",
+    grain="One row per valid usage event: normalised, typed, unique.",
+    key=("record_id",),
+    partition_by="event_date",
+    columns=(
+        C("record_id", "string", "Identity of the event, from record_ID."),
+        C("subscriber_id", "string", "The party that is charged, E.164 without +."),
+        C("record_type", "string", "voice, sms or data."),
+        C("event_ts", "timestamp", "When the event began, UTC."),
+        C("other_party", "string", "Called or receiving number; 'inconnu' when missing or invalid; NULL for data.", required=False),
+        C("cell_id", "string", "Radio cell; 'inconnu' when missing."),
+        C("technology", "string", "2G, 3G, 4G or 5G; other values are kept as they came."),
+        C("duration_sec", "decimal(18,3)", "Duration of a call, seconds; NULL unless voice.", required=False),
+        C("data_volume_mb", "decimal(18,6)", "Volume of a data session, megabytes; NULL when unknown or not data.", required=False),
+        C("session_duration_sec", "decimal(18,3)", "Duration of a data session, seconds; NULL when unknown.", required=False),
+        C("product_code", "string", "Product of the catalogue that the event is."),
+        C("rating_status", "string", "ready, or needs_review for data with a missing volume or an unusable session."),
+        _RECEIVED,
+        *_COORDINATES,
+        _EVENT_DAY,
+    ),
+)
+
+REJECTED_CDRS = TableContract(
+    name="rejected_cdrs",
+    grain="One row per landed message that is not a usage event, with the first reason that applies.",
+    key=("kafka_partition", "kafka_offset"),
+    partition_by="event_date",
+    columns=(
+        C("record_id", "string", "Identity the message claims, if any.", required=False),
+        C("reason", "string", "First reason, in the order of the mediation rules, that applies."),
+        C("detail", "string", "What was found, shortened to 200 characters; for duplicates, the record that was kept.", required=False),
+        C("record_type", "string", "Record type the message claims, if any.", required=False),
+        C("event_ts", "timestamp", "When the event began, UTC, if that could be read.", required=False),
+        _RECEIVED,
+        *_COORDINATES,
+        _EVENT_DAY,
+    ),
+)
+
+_VERSIONS = (
+    C("customers_version", "bigint", "Version of customers it was rated against."),
+    C("rate_plans_version", "bigint", "Version of rate_plans it was rated against."),
+    C("product_catalog_version", "bigint", "Version of product_catalog it was rated against."),
+)
+_PERIOD = C("billing_period", "string", "Billing period, yyyy-MM, local.")
+
+RATED_CDRS = TableContract(
+    name="rated_cdrs",
+    grain="One row per cleaned event that is charged, with every figure that makes its price.",
+    key=("record_id",),
+    partition_by="event_date",
+    money=("amount",),
+    columns=(
+        C("record_id", "string", "Identity of the event."),
+        C("customer_id", "string", "Customer who is charged."),
+        C("record_type", "string", "voice, sms or data."),
+        C("event_ts", "timestamp", "When the event began, UTC."),
+        C("rate_plan_id", "string", "Rate plan of the customer."),
+        C("region", "string", "Region of the customer."),
+        C("product_code", "string", "Product charged."),
+        C("billable_units", "decimal(18,6)", "Units charged or free: started minutes, messages or megabytes."),
+        C("free_units_applied", "decimal(18,6)", "Units of the event's own allowance that cost nothing."),
+        C("unit_price", "decimal(12,6)", "Price of a unit in the first tier."),
+        C("tier_threshold", "decimal(18,6)", "Units, counted from zero, from which the tier price holds; NULL when flat.", required=False),
+        C("tier_price", "decimal(12,6)", "Price of a unit above the threshold; NULL when flat.", required=False),
+        C("amount", "decimal(18,6)", "Charge before discount and tax, rounded once, half up."),
+        C("rating_status", "string", "ready or needs_review, from mediation."),
+        C("imputed", "boolean", "True when the volume was missing and set by policy; billable_units is the value used."),
+        _PERIOD,
+        *_COORDINATES,
+        *_VERSIONS,
+        _EVENT_DAY,
+    ),
+)
+
+SUSPENDED_CDRS = TableContract(
+    name="suspended_cdrs",
+    grain="One row per cleaned event that is not charged, with the first reason that applies.",
+    key=("record_id",),
+    partition_by="event_date",
+    columns=(
+        C("record_id", "string", "Identity of the event."),
+        C("customer_id", "string", "Subscriber the event names."),
+        C("record_type", "string", "voice, sms or data."),
+        C("event_ts", "timestamp", "When the event began, UTC."),
+        C("reason", "string", "unknown_customer, prepaid_customer, inactive_customer, unknown_plan, no_price or missing_volume."),
+        C("disposition", "string", "excluded (not ours to bill) or suspended (to be worked)."),
+        C("product_code", "string", "Product of the event."),
+        C("rate_plan_id", "string", "Rate plan of the customer, if known.", required=False),
+        C("region", "string", "Region of the customer, if known.", required=False),
+        C("billable_units", "decimal(18,6)", "Started minutes, messages or megabytes; NULL when the volume is missing.", required=False),
+        C("rating_status", "string", "ready or needs_review, from mediation."),
+        _PERIOD,
+        *_COORDINATES,
+        *_VERSIONS,
+        _EVENT_DAY,
+    ),
+)
+
+DATA_VOLUME_FLOOR = TableContract(
+    name="data_volume_floor",
+    grain="One row per customer with a known data volume in the month: its smallest.",
+    key=("billing_period", "customer_id"),
+    partition_by="billing_period",
+    columns=(
+        C("customer_id", "string", "Subscriber."),
+        C("floor_mb", "decimal(18,6)", "Smallest known data volume over the month's cleaned events, megabytes."),
+        _PERIOD,
+    ),
+)

@@ -1,0 +1,154 @@
+"""Every setting of the project, in one place.
+
+Belongs here: names, defaults, meaning and validation of what may be configured from the environment.
+Does not belong here: how a setting is used (resources, transforms) and what the local stack found out about itself
+(`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
+
+Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE`, `SPARK_REMOTE`,
+which are short because people type them. `docs/configuration.md` is this file for readers.
+"""
+
+import datetime as dt
+import json
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
+
+
+Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)]
+
+
+class Settings(BaseSettings):
+    """All settings. `Settings.load()` is the only way in: it turns a bad value into one clear line."""
+
+    model_config = SettingsConfigDict(env_prefix="TELECOM_", extra="ignore", frozen=True, populate_by_name=True)
+
+    home: Path = Field(Path(".telecom"), description="Folder of the local stack, the instance and all outputs.")
+    warehouse: str | None = Field(None, description="Root of the Delta tables: a path or URI. Default: <home>/warehouse.")
+    output: Path | None = Field(None, description="Invoices, reports, dashboards. Default: <home>/output.")
+
+    engine: Literal["sail", "spark"] = Field(
+        "sail",
+        validation_alias=AliasChoices("ENGINE", "TELECOM_ENGINE", "engine"),
+        description="DataFrame engine: `sail` (embedded) or `spark` (Apache Spark Connect).",
+    )
+    spark_remote: str | None = Field(
+        None,
+        validation_alias=AliasChoices("SPARK_REMOTE", "TELECOM_SPARK_REMOTE", "spark_remote"),
+        description="sc:// address of a running Spark Connect server; implies ENGINE=spark.",
+    )
+
+    kafka_bootstrap_servers: str | None = Field(None, description="host:port,… Default: the local stack's broker.")
+    kafka_topic: str = Field("cdr_topic", min_length=1, max_length=249, pattern=r"\A[A-Za-z0-9._-]+\z", description="Topic of the CDRs.")
+    kafka_options: Annotated[dict[str, Any], NoDecode] = Field(
+        default_factory=dict, description="JSON object of librdkafka options, e.g. security.protocol, sasl.*, ssl.*."
+    )
+    kafka_timeout_seconds: float = Field(15.0, gt=0, description="How long a broker may take to answer.")
+    landing_chunk_rows: int = Field(1_000_000, ge=1, description="Offsets landed per commit; bounds memory.")
+
+    postgres_dsn: SecretStr | None = Field(
+        None, description="libpq connection string or URL of the customers and bills database. Default: the local stack's."
+    )
+
+    rate_plans: Path | None = Field(None, description="CSV of the tariffs. Default: the packaged rate_plans.csv.")
+    product_catalog: Path | None = Field(None, description="CSV of the catalogue. Default: the packaged product_catalog.csv.")
+
+    partitions_start: dt.date = Field(dt.date(2020, 1, 1), description="First daily partition; the first of a month.")
+    max_age_days: int = Field(62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received.")
+    dedupe_days: int = Field(31, ge=0, le=366, description="record_ID is unique across event days this far apart.")
+    missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
+        "customer_min", description="What a data CDR without a volume is rated as."
+    )
+    discount_pct: Percent = Field(Decimal("5"), description="Discount on the amount before tax, percent.")
+    tax_pct: Percent = Field(Decimal("20"), description="Tax on the amount after discount, percent.")
+    currency: str = Field("MAD", pattern=r"\A[A-Z]{3}\z", description="ISO 4217 code of every amount.")
+    billing_day: int = Field(3, ge=1, le=28, description="Day of the following month on which a month is billed.")
+
+    sensor_interval_seconds: int = Field(30, ge=5, description="How often the Kafka sensor looks at the topic.")
+    failure_webhook: str | None = Field(
+        None, pattern=r"\Ahttps?://", description="URL that receives a JSON POST for every failed run."
+    )
+    dagster_storage: Literal["sqlite", "postgres"] = Field("sqlite", description="Where Dagster keeps runs and events.")
+    dagster_postgres_url: SecretStr | None = Field(
+        None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
+    )
+
+    @field_validator("kafka_options", mode="before")
+    @classmethod
+    def _options_are_a_json_object(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from error
+        if not isinstance(parsed, dict):
+            raise ValueError('expected a JSON object such as {"security.protocol": "SASL_SSL"}')
+        return parsed
+
+    @field_validator("partitions_start")
+    @classmethod
+    def _starts_with_a_month(cls, value: dt.date) -> dt.date:
+        if value.day != 1:
+            raise ValueError("expected the first day of a month, e.g. 2020-01-01")
+        return value
+
+    @field_validator("rate_plans", "product_catalog")
+    @classmethod
+    def _file_exists(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"no file at {value}")
+        return value
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":
+        """Read the environment. Raises SettingsError with one line that names every bad variable."""
+        try:
+            return cls(**{key: value for key, value in overrides.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError("; ".join(_one_line(item) for item in error.errors())) from None
+
+    @cached_property
+    def home_path(self) -> Path:
+        return self.home.expanduser().absolute()
+
+    @cached_property
+    def warehouse_uri(self) -> str:
+        return self.warehouse or str(self.home_path / "warehouse")
+
+    @cached_property
+    def output_path(self) -> Path:
+        return (self.output or self.home_path / "output").expanduser().absolute()
+
+    @cached_property
+    def dagster_home(self) -> Path:
+        return self.home_path / "dagster"
+
+    @cached_property
+    def stack_file(self) -> Path:
+        """Written by the local stack: where its servers listen, with their credentials. Mode 600."""
+        return self.home_path / "stack.json"
+
+
+def variable_name(field: str) -> str:
+    """The environment variable that sets a field."""
+    return {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(field, f"TELECOM_{field.upper()}")
+
+
+_SECRET_FIELDS = {"postgres_dsn", "dagster_postgres_url", "kafka_options"}
+
+
+def _one_line(item: Any) -> str:
+    field = str(item["loc"][0]) if item["loc"] else "settings"
+    name = field if field.isupper() else variable_name(field)
+    reason = item["msg"].removeprefix("Value error, ")
+    shown = "" if field.lower().removeprefix("telecom_") in _SECRET_FIELDS else f" {str(item['input'])!r}:"
+    return f"{name}:{shown} {reason[0].lower()}{reason[1:]}"
