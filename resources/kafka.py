@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import (
-    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -54,34 +53,22 @@ class KafkaConnection:
     timeout_seconds: float = 15.0
     _last_error: str | None = field(default=None, init=False, repr=False, compare=False)
 
-    def client_config(self, **extra: Any) -> dict[str, Any]:
-        """librdkafka configuration of any client: the address, the options, then `extra`."""
+    def plain_config(self) -> dict[str, Any]:
+        """librdkafka configuration that can be sent to another process: the address, then the options."""
         return {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": "telecom_assets",
             "log_level": 2,
             **self.options,
-            "error_cb": self._remember,
-            **extra,
         }
+
+    def client_config(self, **extra: Any) -> dict[str, Any]:
+        """librdkafka configuration of a client in this process."""
+        return {**self.plain_config(), "error_cb": self._remember, **extra}
 
     def producer(self, **extra: Any) -> Producer:
         """An idempotent producer that waits for all replicas."""
         return self._client(Producer, **{"acks": "all", "enable.idempotence": True, **extra})
-
-    def consumer(self, **extra: Any) -> Consumer:
-        """A consumer that commits nothing and jumps nowhere: positions are the caller's."""
-        return self._client(
-            Consumer,
-            **{
-                "group.id": "telecom_assets",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-                **extra,
-            },
-        )
 
     def admin(self) -> AdminClient:
         return self._client(AdminClient)
@@ -90,9 +77,9 @@ class KafkaConnection:
         """Identity and watermarks of the topic. Raises KafkaUnavailable when broker or topic cannot be reached."""
         admin = self.admin()
         try:
-            described = admin.describe_topics(
-                TopicCollection([self.topic]), request_timeout=self.timeout_seconds
-            )[self.topic].result(timeout=self.timeout_seconds + 5)
+            described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
+                self.topic
+            ].result(timeout=self.timeout_seconds + 5)
             partitions = [TopicPartition(self.topic, item.id) for item in described.partitions]
             earliest = self._offsets(admin, partitions, OffsetSpec.earliest())
             latest = self._offsets(admin, partitions, OffsetSpec.latest())
@@ -119,7 +106,9 @@ class KafkaConnection:
                 f"Kafka topic {self.topic!r} does not exist at {self.bootstrap_servers}; "
                 "create it or set TELECOM_KAFKA_TOPIC to the topic of the CDRs"
             )
-        reason = self._last_error or (kafka_error.str() if isinstance(kafka_error, KafkaError) else str(error) or "timed out")
+        reason = self._last_error or (
+            kafka_error.str() if isinstance(kafka_error, KafkaError) else str(error) or "timed out"
+        )
         return KafkaUnavailable(
             f"Kafka at {self.bootstrap_servers} cannot be used ({reason}); "
             "start it (`telecom up` for the local one) or check TELECOM_KAFKA_BOOTSTRAP_SERVERS and TELECOM_KAFKA_OPTIONS"

@@ -58,8 +58,12 @@ def read_stack_state(path: Path | str) -> StackState:
     except FileNotFoundError:
         return StackState()
     except OSError as error:
-        raise StackStateError(f"{path}: cannot be read ({error.strerror}); expected the local stack's own file") from error
+        raise StackStateError(
+            f"{path}: cannot be read ({error.strerror}); expected the local stack's own file"
+        ) from error
     try:
         return StackState.model_validate(json.loads(text))
     except (json.JSONDecodeError, ValidationError) as error:
-        raise StackStateError(f"{path}: not a stack state; run `telecom down`, then `telecom up` to write it anew") from error
+        raise StackStateError(
+            f"{path}: not a stack state; run `telecom down`, then `telecom up` to write it anew"
+        ) from error

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TELECOM_", extra="ignore", frozen=True, populate_by_name=True)
 
     home: Path = Field(Path(".telecom"), description="Folder of the local stack, the instance and all outputs.")
-    warehouse: str | None = Field(None, description="Root of the Delta tables: a path or URI. Default: <home>/warehouse.")
+    warehouse: str | None = Field(
+        None, description="Root of the Delta tables: a path or URI. Default: <home>/warehouse."
+    )
     output: Path | None = Field(None, description="Invoices, reports, dashboards. Default: <home>/output.")
 
     engine: Literal["sail", "spark"] = Field(
@@ -47,7 +49,9 @@ class Settings(BaseSettings):
     )
 
     kafka_bootstrap_servers: str | None = Field(None, description="host:port,… Default: the local stack's broker.")
-    kafka_topic: str = Field("cdr_topic", min_length=1, max_length=249, pattern=r"\A[A-Za-z0-9._-]+\z", description="Topic of the CDRs.")
+    kafka_topic: str = Field(
+        "cdr_topic", min_length=1, max_length=249, pattern=r"\A[A-Za-z0-9._-]+\z", description="Topic of the CDRs."
+    )
     kafka_options: Annotated[dict[str, Any], NoDecode] = Field(
         default_factory=dict, description="JSON object of librdkafka options, e.g. security.protocol, sasl.*, ssl.*."
     )
@@ -55,11 +59,14 @@ class Settings(BaseSettings):
     landing_chunk_rows: int = Field(1_000_000, ge=1, description="Offsets landed per commit; bounds memory.")
 
     postgres_dsn: SecretStr | None = Field(
-        None, description="libpq connection string or URL of the customers and bills database. Default: the local stack's."
+        None,
+        description="libpq connection string or URL of the customers and bills database. Default: the local stack's.",
     )
 
     rate_plans: Path | None = Field(None, description="CSV of the tariffs. Default: the packaged rate_plans.csv.")
-    product_catalog: Path | None = Field(None, description="CSV of the catalogue. Default: the packaged product_catalog.csv.")
+    product_catalog: Path | None = Field(
+        None, description="CSV of the catalogue. Default: the packaged product_catalog.csv."
+    )
 
     partitions_start: dt.date = Field(dt.date(2020, 1, 1), description="First daily partition; the first of a month.")
     max_age_days: int = Field(62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received.")

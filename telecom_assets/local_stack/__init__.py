@@ -1,0 +1,9 @@
+"""The local stack: real PostgreSQL, Kafka and Apache Spark servers in one home folder, without Docker.
+
+>>> from telecom_assets.local_stack import LocalStack    # doctest: +SKIP
+"""
+
+from telecom_assets.local_stack.errors import LocalStackError
+from telecom_assets.local_stack.stack import SERVICES, LocalStack, ServiceStatus
+
+__all__ = ["SERVICES", "LocalStack", "LocalStackError", "ServiceStatus"]

@@ -33,7 +33,12 @@ RATE_PLANS = TableContract(
         C("service_type", "string", "voice, sms or data; as in the catalogue."),
         C("unit_price", "decimal(12,6)", "Price of a unit (minute, message, megabyte) before tax."),
         C("free_units", "decimal(18,6)", "Units of each event that cost nothing."),
-        C("tier_threshold", "decimal(18,6)", "Units, counted from zero, from which tier_price holds; NULL when flat.", required=False),
+        C(
+            "tier_threshold",
+            "decimal(18,6)",
+            "Units, counted from zero, from which tier_price holds; NULL when flat.",
+            required=False,
+        ),
         C("tier_price", "decimal(12,6)", "Price of a unit above the threshold; NULL when flat.", required=False),
     ),
 )

@@ -1,0 +1,14 @@
+"""Sensors, schedules and automation: what runs when nobody asks.
+
+Belongs here: thin shells over pure functions (`plan`, `telecom_assets.month_run`). What triggers what:
+the topic → landing → mediation of the days that landing touched (Kafka sensor); mediation → rating (automation
+condition on the rating assets); the calendar → the month (schedule, then one run after the other); a failed run → the
+webhook.
+"""
+
+from telecom_assets.sensors.automation import rating_automation
+from telecom_assets.sensors.failures import failure_sensor
+from telecom_assets.sensors.kafka import cdr_topic_sensor
+from telecom_assets.sensors.month_end import month_end_schedule, month_run_sensor
+
+__all__ = ["cdr_topic_sensor", "failure_sensor", "month_end_schedule", "month_run_sensor", "rating_automation"]

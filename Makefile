@@ -1,0 +1,57 @@
+# Everything a user types. Nothing but Python 3.11+ and make is needed; the first target that runs makes .venv.
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV := 0.13.9
+CDRS ?= 200000
+CUSTOMERS ?= 5000
+MONTH ?=
+ENGINE ?= sail
+PORT ?= 3000
+export ENGINE
+
+# Relative on purpose: the path of the checkout may hold spaces.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test dev lint format clean
+
+help: ## What can be typed
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/'
+
+demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=, MONTH=, ENGINE=
+	@exec $(BIN)/telecom demo --cdrs $(CDRS) --customers $(CUSTOMERS) $(if $(MONTH),--month $(MONTH))
+
+test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL
+	@exec $(BIN)/python -m pytest
+
+dev: $(READY) ## The local stack and the lineage UI on 127.0.0.1: PORT=, TELECOM_HOME=
+	@$(BIN)/telecom up
+	@exec $(BIN)/telecom dev --port $(PORT)
+
+lint: $(READY) ## ruff, mypy, import-linter, and the code location without any server
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/dagster definitions validate
+
+format: $(READY) ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Stop the local stack; remove .venv and all data of .telecom
+	@if [ -x $(BIN)/telecom ]; then $(BIN)/telecom --home .telecom down; $(BIN)/telecom --home .telecom/demo down; fi
+	@rm -rf .venv .telecom .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=")'
+	@echo "Installing pinned dependencies into .venv (once)"
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "python3 -m venv failed: install the venv module of your Python (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(READY)

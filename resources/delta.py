@@ -1,0 +1,353 @@
+"""The warehouse: one Delta table per asset under one root, read at a pinned version, written by whole partitions.
+
+Belongs here: paths, versions, commits, predicates, and every difference between the engines in reading and writing
+tables. Does not belong here: Dagster (`resources.io_manager`), what a table means (the contracts are passed in).
+"""
+
+import calendar
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from resources.engine import SparkEngine
+
+
+class Contract(Protocol):
+    """What the warehouse needs to know of a table."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def partition_by(self) -> str | None: ...
+    @property
+    def indexed(self) -> int: ...
+    @property
+    def money(self) -> tuple[str, ...]: ...
+    @property
+    def column_names(self) -> list[str]: ...
+    def arrow_schema(self) -> pa.Schema: ...
+
+
+class WarehouseError(Exception):
+    """A table cannot be read or written. The message names it, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """A contiguous range of partition values, both ends included: days or billing periods."""
+
+    first: Any
+    last: Any
+
+    def holds(self, column: Column) -> Column:
+        if self.first == self.last:
+            return column == F.lit(self.first)
+        return (column >= F.lit(self.first)) & (column <= F.lit(self.last))
+
+    def predicate(self, name: str) -> str:
+        """SQL text for `replaceWhere`."""
+        if self.first == self.last:
+            return f"{name} = '{self.first}'"
+        return f"{name} >= '{self.first}' AND {name} <= '{self.last}'"
+
+    def __contains__(self, value: Any) -> bool:
+        return self.first <= value <= self.last
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}…{self.last}"
+
+
+@dataclass(frozen=True)
+class PinnedTable:
+    """One version of one table, and the partitions a run is about. Reading it twice gives the same rows."""
+
+    warehouse: "Warehouse" = field(repr=False)
+    contract: Contract = field(repr=False)
+    version: int
+    partitions: Partitions | None = None
+
+    @property
+    def name(self) -> str:
+        return self.contract.name
+
+    @property
+    def df(self) -> DataFrame:
+        """The rows of the run's partitions."""
+        return self.between(self.partitions) if self.partitions else self.all()
+
+    def between(self, partitions: Partitions) -> DataFrame:
+        """The rows of other partitions, same version."""
+        assert self.contract.partition_by is not None
+        return self.all().where(partitions.holds(F.col(self.contract.partition_by)))
+
+    def all(self) -> DataFrame:
+        return self.warehouse.read(self.contract, self.version)
+
+    def arrow(self) -> pa.Table:
+        """The rows of the run's partitions as Arrow, read without the engine: for small tables."""
+        return self.warehouse.read_arrow(self.contract, self.version, self.partitions)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The same rows as a stream of batches: for tables of any size."""
+        return self.warehouse.read_batches(self.contract, self.version, self.partitions)
+
+    def rows_by_partition(self) -> dict[Any, int]:
+        """Rows per partition value of the run's partitions, from file statistics."""
+        counts = self.warehouse.rows_by_partition(self.contract, self.version)
+        return {key: rows for key, rows in counts.items() if self.partitions is None or key in self.partitions}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one write did: the version it made and the rows it added per partition value."""
+
+    version: int
+    rows: Mapping[Any, int]
+
+
+class Warehouse:
+    """All tables under one root, through one engine."""
+
+    def __init__(
+        self,
+        root: str,
+        engine: SparkEngine,
+        contracts: Mapping[str, Contract],
+        storage_options: dict[str, str] | None = None,
+    ) -> None:
+        self.root = root.rstrip("/")
+        self.engine = engine
+        self.contracts = dict(contracts)
+        self.storage_options = storage_options or None
+
+    def path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def version(self, name: str) -> int:
+        """Newest version of a table; the empty table is made first where there is none."""
+        return self._table(self.contracts[name]).version()
+
+    def exists(self, name: str) -> bool:
+        return DeltaTable.is_deltatable(self.path(name), storage_options=self.storage_options)
+
+    def table_id(self, name: str) -> str:
+        """Identity of a table: one that was dropped and made again has another."""
+        return str(self._table(self.contracts[name]).metadata().id)
+
+    def pin(self, name: str, partitions: Partitions | None = None, version: int | None = None) -> PinnedTable:
+        """Pin the newest (or the given) version of a table."""
+        return PinnedTable(self, self.contracts[name], self.version(name) if version is None else version, partitions)
+
+    def pin_period(self, name: str, period: str) -> PinnedTable:
+        """Pin the newest version of a table, narrowed to one month (yyyy-MM): its own partition, or the month's days."""
+        if self.contracts[name].partition_by == "billing_period":
+            return self.pin(name, Partitions(period, period))
+        year, month = int(period[:4]), int(period[5:7])
+        last = calendar.monthrange(year, month)[1]
+        return self.pin(name, Partitions(dt.date(year, month, 1), dt.date(year, month, last)))
+
+    def stored_schema(self, contract: Contract, version: int) -> pa.Schema:
+        """Columns and types as the table's log has them."""
+        return pa.schema(self._table(contract, version).schema().to_arrow())
+
+    def read(self, contract: Contract, version: int) -> DataFrame:
+        self._table(contract)
+        return (
+            self.engine.spark_session.read.format("delta")
+            .option("versionAsOf", version)
+            .load(self.path(contract.name))
+            .select(contract.column_names)
+        )
+
+    def read_arrow(self, contract: Contract, version: int, partitions: Partitions | None) -> pa.Table:
+        return pa.Table.from_batches(self.read_batches(contract, version, partitions), contract.arrow_schema())
+
+    def read_batches(self, contract: Contract, version: int, partitions: Partitions | None) -> Iterator[pa.RecordBatch]:
+        """Rows as Arrow batches, read without the engine and without holding them all."""
+        within = None
+        if partitions is not None and contract.partition_by is not None:
+            column = pc.field(contract.partition_by)
+            within = (column >= partitions.first) & (column <= partitions.last)
+        dataset = self._table(contract, version).to_pyarrow_dataset()
+        for batch in dataset.to_batches(columns=contract.column_names, filter=within):
+            yield batch.cast(contract.arrow_schema())
+
+    def rows_by_partition(self, contract: Contract, version: int) -> dict[Any, int]:
+        """Rows per partition value (or under None), from file statistics."""
+        return _rows(self._files(contract, version), contract.partition_by)
+
+    def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
+        """Smallest value of a column among the files that a version added, if any older file reaches as far; else None."""
+        added, older = self._added(contract, version)
+        lows, highs = added[f"min.{column}"], older[f"max.{column}"]
+        low, high = pc.min(lows).as_py(), pc.max(highs).as_py()
+        return low if low is not None and high is not None and high >= low else None
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def append(self, name: str, rows: DataFrame) -> Commit:
+        """Append rows in one commit. One writer at a time: the caller holds that."""
+        contract = self.contracts[name]
+        before = self.version(name)
+        self._save(rows.select(contract.column_names).write.format("delta").mode("append"), contract)
+        return self._commit(contract, before)
+
+    def overwrite(self, name: str, rows: DataFrame, partitions: Partitions | None) -> Commit:
+        """Replace exactly the given partitions (or everything) in one commit.
+
+        A row outside the partitions fails the write on either engine: Delta on Spark would say so itself, the embedded
+        engine would write it.
+        """
+        contract = self.contracts[name]
+        before = self.version(name)
+        rows = rows.select(contract.column_names)
+        writer = None
+        if partitions is not None and contract.partition_by is not None:
+            rows = rows.withColumn(contract.partition_by, _inside(contract, partitions))
+            predicate = partitions.predicate(contract.partition_by)
+            writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
+        else:
+            writer = rows.write.format("delta").mode("overwrite")
+        self._save(writer, contract)
+        return self._commit(contract, before)
+
+    def overwrite_arrow(self, name: str, rows: pa.Table) -> Commit:
+        """Replace a small unpartitioned table, unless it holds the same rows already: then the version stays."""
+        contract = self.contracts[name]
+        table = self._table(contract)
+        rows = rows.select(contract.column_names).cast(contract.arrow_schema())
+        current = self.read_arrow(contract, table.version(), None)
+        order = [(column, "ascending") for column in contract.column_names]
+        if table.version() > 0 and current.sort_by(order).equals(rows.sort_by(order)):
+            return Commit(table.version(), {None: rows.num_rows})
+        write_deltalake(self.path(name), rows, mode="overwrite", storage_options=self.storage_options)
+        return Commit(self.version(name), {None: rows.num_rows})
+
+    def append_arrow(self, name: str, rows: pa.Table) -> Commit:
+        """Append a few rows."""
+        contract = self.contracts[name]
+        rows = rows.select(contract.column_names).cast(contract.arrow_schema())
+        self._table(contract)
+        write_deltalake(self.path(name), rows, mode="append", storage_options=self.storage_options)
+        return Commit(self.version(name), {None: rows.num_rows})
+
+    def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
+        """Sums of the money columns over the pinned partitions."""
+        money = pinned.contract.money
+        if not money:
+            return {}
+        row = pinned.df.select([F.coalesce(F.sum(name), F.lit(Decimal(0))).alias(name) for name in money]).collect()[0]
+        return {name: row[name] for name in money}
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _table(self, contract: Contract, version: int | None = None) -> DeltaTable:
+        """The table, made empty where there is none: `replaceWhere` needs one on the embedded engine."""
+        path = self.path(contract.name)
+        try:
+            return DeltaTable(path, version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            if version:
+                raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
+        except DeltaError as error:
+            raise WarehouseError(
+                f"table {contract.name} at {path} cannot be read"
+                f"{'' if version is None else f' at version {version}'} ({str(error).splitlines()[0]}); "
+                "its log is damaged or the version was vacuumed"
+            ) from error
+        try:
+            return DeltaTable.create(
+                path,
+                schema=contract.arrow_schema(),
+                mode="ignore",
+                partition_by=[contract.partition_by] if contract.partition_by else None,
+                name=contract.name,
+                configuration={
+                    "delta.dataSkippingNumIndexedCols": str(contract.indexed),
+                    "delta.enableDeletionVectors": "false",
+                },
+                storage_options=self.storage_options,
+            )
+        except (DeltaError, OSError) as error:
+            raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
+
+    def _files(self, contract: Contract, version: int | None) -> pa.Table:
+        return pa.table(self._table(contract, version).get_add_actions(flatten=True))
+
+    def _commit(self, contract: Contract, before: int) -> Commit:
+        """The commit that our write made: the first after `before` (tables have one writer at a time)."""
+        version = before + 1
+        return Commit(version, _rows(self._added(contract, version)[0], contract.partition_by))
+
+    def _added(self, contract: Contract, version: int) -> tuple[pa.Table, pa.Table]:
+        """Files that a version added, and files of the version before it."""
+        new, old = self._files(contract, version), self._files(contract, version - 1)
+        known = pa.array(old["path"].to_pylist() if old.num_rows else [], pa.string())
+        return new.filter(pc.invert(pc.is_in(new["path"].cast(pa.string()), value_set=known))), old
+
+    def _save(self, writer: Any, contract: Contract) -> None:
+        """Commit, again when another writer's commit came between on the embedded engine."""
+
+        @retry(
+            retry=retry_if_exception(_lost_the_race),
+            stop=stop_after_attempt(6),
+            wait=wait_random_exponential(multiplier=0.1, max=3),
+            reraise=True,
+        )
+        def save() -> None:
+            writer.save(self.path(contract.name))
+
+        save()
+
+
+def _lost_the_race(error: BaseException) -> bool:
+    return isinstance(error, PySparkException) and "Failed to commit transaction" in str(error)
+
+
+def _inside(contract: Contract, partitions: Partitions) -> Column:
+    assert contract.partition_by is not None
+    column = F.col(contract.partition_by)
+    message = f"{contract.name}: a row lies outside the partitions that are being written ({partitions})"
+    return F.when(partitions.holds(column), column).otherwise(F.raise_error(F.lit(message)))
+
+
+def _rows(files: pa.Table, partition_by: str | None) -> dict[Any, int]:
+    if files.num_rows == 0:
+        return {}
+    if partition_by is None:
+        return {None: pc.sum(files["num_records"]).as_py() or 0}
+    keys, counts = files[f"partition.{partition_by}"].to_pylist(), files["num_records"].to_pylist()
+    rows: dict[Any, int] = {}
+    for key, count in zip(keys, counts, strict=True):
+        rows[key] = rows.get(key, 0) + count
+    return dict(sorted(rows.items()))
+
+
+_STREAMED_ROWS = 5_000
+
+
+def stream_batches(rows: DataFrame) -> Iterator[pa.RecordBatch]:
+    """Rows of a DataFrame as Arrow batches, without holding them all."""
+    for chunk in batched(rows.toLocalIterator(), _STREAMED_ROWS):
+        yield pa.RecordBatch.from_pylist([row.asDict() for row in chunk])
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Items in lists of at most `size`."""
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk

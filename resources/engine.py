@@ -1,0 +1,110 @@
+"""The DataFrame engine: one Spark Connect session a process, whichever engine answers it.
+
+Belongs here: which engine runs, how its session is made, and what the two engines do differently in a session.
+Does not belong here: table reads and writes (`resources.delta`), rules.
+"""
+
+import logging
+import os
+import threading
+from typing import Any, Literal
+
+import dagster as dg
+from dagster_pyspark import PySparkResource
+from pydantic import PrivateAttr
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from resources.stack_state import read_stack_state
+
+log = logging.getLogger(__name__)
+
+
+class EngineUnavailable(Exception):
+    """No engine can be reached. The message says which, and what to do."""
+
+
+_lock = threading.Lock()
+_sessions: dict[str, SparkSession] = {}
+_sail_server: Any = None
+
+_SESSION_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+}
+
+
+class SparkEngine(PySparkResource):
+    """`dagster-pyspark`'s resource over Spark Connect: `engine.spark_session` is the process's one session.
+
+    kind: `sail` starts the embedded engine inside this process on first use; `spark` talks to `remote`, or to the
+    local stack's Spark Connect server when `remote` is not set.
+    """
+
+    kind: Literal["sail", "spark"] = "sail"
+    remote: str | None = None
+    stack_file: str | None = None
+    spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for every instance)
+    _unused: None = PrivateAttr(default=None)
+
+    @property
+    def name(self) -> str:
+        """The engine in force: an address implies Apache Spark."""
+        return "spark" if self.remote else self.kind
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Nothing: the session starts when it is first asked for, so that runs without Spark work pay nothing."""
+
+    @property
+    def spark_session(self) -> SparkSession:
+        """The session. Raises EngineUnavailable with what to do when the engine cannot be reached."""
+        with _lock:
+            address = self._address()
+            session = _sessions.get(address)
+            if session is None or session.is_stopped:
+                session = _sessions[address] = _connect(self.name, address, self.spark_config)
+            return session
+
+    def _address(self) -> str:
+        if self.name == "sail":
+            return _sail_address()
+        remote = self.remote
+        if remote is None and self.stack_file is not None:
+            state = read_stack_state(self.stack_file).spark
+            remote = state.remote if state else None
+        if remote is None:
+            raise EngineUnavailable(
+                "ENGINE=spark needs a Spark Connect server: start the local one with `ENGINE=spark telecom up`, "
+                "or set SPARK_REMOTE=sc://host:port"
+            )
+        return remote
+
+
+def _sail_address() -> str:
+    global _sail_server  # noqa: PLW0603  (one server a process)
+    if _sail_server is None:
+        # The server logs every session at INFO to stderr; RUST_LOG, when set, wins.
+        os.environ.setdefault("RUST_LOG", "error")
+        from pysail.spark import SparkConnectServer  # noqa: PLC0415  (only where it is used: 0.2 s)
+
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        _sail_server = server
+    host, port = _sail_server.listening_address
+    return f"sc://{host}:{port}"
+
+
+def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
+    shown = address.split("/;", maxsplit=1)[0]
+    try:
+        session = SparkSession.builder.remote(address).create()
+        for key, value in {**_SESSION_SETTINGS, **extra}.items():
+            session.conf.set(key, str(value))
+        session.range(1).count()
+    except PySparkException as error:
+        raise EngineUnavailable(
+            f"engine {name} at {shown} does not answer ({str(error).splitlines()[0][:200]}); "
+            "check SPARK_REMOTE, or run `telecom status`"
+        ) from error
+    log.debug("engine %s at %s", name, shown)
+    return session

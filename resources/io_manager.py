@@ -1,0 +1,87 @@
+"""The IO manager: Dagster assets in and out of the warehouse.
+
+Belongs here: which table and partitions an asset run means, and what the UI is told about a read or a write.
+Does not belong here: how a table is read or written (`resources.delta`).
+"""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from pyspark.sql.connect.dataframe import DataFrame
+
+from resources.delta import Contract, Partitions, PinnedTable, Warehouse
+
+
+class DeltaIOManager(dg.IOManager):
+    """Stores each asset in the Delta table of its name.
+
+    Output: a DataFrame replaces exactly the partitions of the run (an unpartitioned asset replaces its table); a pyarrow
+    Table replaces an unpartitioned table unless nothing changed; None means the asset wrote its table itself.
+    Input: annotated `PinnedTable` gives the handle of one pinned version, annotated `DataFrame` its rows.
+
+    Example::
+
+        @dg.asset(partitions_def=DAILY, io_manager_key="io_manager")
+        def cleaned_cdrs(raw_cdrs: PinnedTable) -> DataFrame:
+            return clean(raw_cdrs.df)
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        if obj is None:
+            return
+        name = context.asset_key.path[-1]
+        partitions = None
+        if isinstance(obj, pa.Table):
+            commit = self.warehouse.overwrite_arrow(name, obj)
+        else:
+            partitions = _partitions(self.warehouse.contracts[name], context)
+            commit = self.warehouse.overwrite(name, obj, partitions)
+        context.add_output_metadata(self.describe(self.warehouse.pin(name, partitions, commit.version)))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        name = context.asset_key.path[-1]
+        contract = self.warehouse.contracts[name]
+        partitions = _partitions(contract, context) if context.has_asset_partitions else None
+        pinned = self.warehouse.pin(name, partitions)
+        return pinned.df if context.dagster_type.typing_type is DataFrame else pinned
+
+    def describe(self, pinned: PinnedTable) -> dict[str, Any]:
+        """Row count, money totals and version of what a run wrote, from statistics and one aggregate of the table."""
+        rows = sum(pinned.rows_by_partition().values())
+        metadata: dict[str, Any] = {
+            "dagster/row_count": rows,
+            "table_version": pinned.version,
+            "dagster/uri": self.warehouse.path(pinned.name),
+        }
+        for column, total in self.warehouse.totals(pinned).items():
+            metadata[f"total_{column}"] = dg.MetadataValue.text(plain(total))
+        return metadata
+
+
+def plain(amount: Decimal) -> str:
+    """An exact amount for people and machines: never a float, never an exponent."""
+    return f"{amount:f}"
+
+
+def _partitions(contract: Contract, context: dg.OutputContext | dg.InputContext) -> Partitions | None:
+    """The partition values that a run is about. Raises when they are not contiguous."""
+    if contract.partition_by is None or not context.has_asset_partitions:
+        return None
+    keys = sorted(context.asset_partition_keys)
+    first, last = partition_value(contract, keys[0]), partition_value(contract, keys[-1])
+    if isinstance(first, dt.date) and (last - first).days + 1 != len(keys):
+        raise dg.DagsterInvariantViolationError(
+            f"{contract.name}: the days {keys[0]} to {keys[-1]} of this run have gaps; run each contiguous range by itself"
+        )
+    return Partitions(first, last)
+
+
+def partition_value(contract: Contract, key: str) -> Any:
+    """The value of the partition column for a Dagster partition key: a date, or a month as yyyy-MM."""
+    return key if contract.partition_by == "billing_period" else dt.date.fromisoformat(key)

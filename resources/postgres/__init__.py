@@ -1,0 +1,39 @@
+"""How the project reaches PostgreSQL: customers come from it, bills are published to it.
+
+Belongs here: the connection and its errors (`connection`), DDL from a table contract (`tables`), Arrow in and out by
+COPY (`arrow_copy`), the customers table (`customers`), publishing a period (`publishing`). Does not belong here: what
+a customer or a bill is (`telecom_assets.schemas`, handed in as a contract) or the local server
+(`telecom_assets.local_stack`).
+"""
+
+from resources.postgres.arrow_copy import read_table
+from resources.postgres.connection import PostgresConnection, PostgresError, PostgresUnavailable
+from resources.postgres.customers import UpsertCounts, create_customers_table, read_customers, upsert_customers
+from resources.postgres.publishing import (
+    LedgerEntry,
+    PublishMismatch,
+    PublishResult,
+    publish_period,
+    published_totals,
+    read_ledger_entry,
+)
+from resources.postgres.tables import TableDrift, TableMissing
+
+__all__ = [
+    "LedgerEntry",
+    "PostgresConnection",
+    "PostgresError",
+    "PostgresUnavailable",
+    "PublishMismatch",
+    "PublishResult",
+    "TableDrift",
+    "TableMissing",
+    "UpsertCounts",
+    "create_customers_table",
+    "publish_period",
+    "published_totals",
+    "read_customers",
+    "read_ledger_entry",
+    "read_table",
+    "upsert_customers",
+]

@@ -1,0 +1,223 @@
+"""PostgreSQL tables made from a table contract: types, DDL, comments, and what to say when a table has drifted from it.
+
+Belongs here: everything about the shape of a table. Does not belong here: rows.
+
+A contract is whatever has the attributes of `TableContract` below; `telecom_assets.schemas` is where they are written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from resources.postgres.connection import PostgresConnection, PostgresError
+
+
+class TableMissing(PostgresError):
+    """A table that should be there is not. The message says how it comes to be."""
+
+
+class TableDrift(PostgresError):
+    """An existing table does not have the columns of its contract. The message says which, and the statement to run."""
+
+
+class ColumnContract(Protocol):
+    """What a contract says about a column."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def doc(self) -> str: ...
+    @property
+    def required(self) -> bool: ...
+    @property
+    def arrow_type(self) -> pa.DataType: ...
+
+
+class TableContract(Protocol):
+    """What a contract says about a table. `partition_by` is the period column of a published table."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def grain(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[ColumnContract]: ...
+    @property
+    def key(self) -> Sequence[str]: ...
+    @property
+    def partition_by(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """A column of the contract that the table lacks (`found` is None) or has with another type."""
+
+    name: str
+    expected: str
+    found: str | None
+
+
+def arrow_schema(contract: TableContract) -> pa.Schema:
+    """The Arrow schema of a contract's rows."""
+    return pa.schema([pa.field(column.name, column.arrow_type) for column in contract.columns])
+
+
+def postgres_type(arrow_type: pa.DataType) -> str:
+    """The PostgreSQL type, spelt as `format_type` spells it, that holds every value of an Arrow type exactly."""
+    if pa.types.is_decimal(arrow_type):
+        return f"numeric({arrow_type.precision},{arrow_type.scale})"
+    names = {
+        pa.string(): "text",
+        pa.bool_(): "boolean",
+        pa.int32(): "integer",
+        pa.int64(): "bigint",
+        pa.date32(): "date",
+        pa.timestamp("us", tz="UTC"): "timestamp with time zone",
+    }
+    try:
+        return names[arrow_type]
+    except KeyError:
+        raise TypeError(f"no PostgreSQL type for {arrow_type}; add it to postgres_type") from None
+
+
+def columns_sql(names: Sequence[str], relation: str | None = None) -> sql.Composable:
+    """Column names (of a relation), quoted and separated by commas."""
+    return sql.SQL(", ").join(sql.Identifier(relation, name) if relation else sql.Identifier(name) for name in names)
+
+
+def table_exists(session: psycopg.Connection, table: str) -> bool:
+    """Whether a table (or view) of this name is found on the search path."""
+    return _scalar(session, "SELECT to_regclass(quote_ident(%s)) IS NOT NULL", table)
+
+
+def ensure_table(
+    connection: PostgresConnection,
+    session: psycopg.Connection,
+    contract: TableContract,
+    *,
+    checks: Mapping[str, sql.Composable] | None = None,
+    more: Sequence[sql.Composable] = (),
+    afterwards: Sequence[sql.SQL | sql.Composed] = (),
+    exact: bool = True,
+) -> bool:
+    """Create the contract's table unless it exists, safe against others who do the same at the same moment.
+
+    `checks` are named CHECK conditions, `more` further column definitions, `afterwards` statements that follow the
+    creation in the same transaction. Returns whether this call created it. An existing table is left as it is, and
+    raises TableDrift when a column of the contract is missing there or (`exact`) the types or key differ.
+    """
+    created = False
+    # Looked up first: CREATE TABLE IF NOT EXISTS asks for the right to create even where there is nothing to create.
+    if not table_exists(session, contract.name):
+        with session.transaction():
+            # IF NOT EXISTS alone loses the race between two creators with a unique violation in the system catalogue.
+            session.execute("SELECT pg_advisory_xact_lock(hashtextextended('telecom_assets.create_table', 0))")
+            if not table_exists(session, contract.name):
+                for statement in [*_creation(contract, checks or {}, more), *afterwards]:
+                    session.execute(statement)
+                created = True
+    if not created:
+        _require_no_drift(connection, session, contract, exact)
+    return created
+
+
+def create_stage(session: psycopg.Connection, stage: str, contract: TableContract) -> sql.Composable:
+    """An empty temporary table of the contract's columns, gone with the transaction. Returns its qualified name."""
+    name = sql.Identifier("pg_temp", stage)
+    session.execute(
+        sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(
+            sql.Identifier(stage), sql.SQL(", ").join(_definition(column) for column in contract.columns)
+        )
+    )
+    return name
+
+
+def find_drift(session: psycopg.Connection, contract: TableContract) -> list[ColumnDrift]:
+    """The contract's columns that the existing table lacks or types otherwise. Further columns are its own affair."""
+    rows = session.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped",
+        [contract.name],
+    ).fetchall()
+    found: dict[str, str] = dict(rows)
+    expected = {column.name: postgres_type(column.arrow_type) for column in contract.columns}
+    return [
+        ColumnDrift(name, type_name, found.get(name))
+        for name, type_name in expected.items()
+        if found.get(name) != type_name
+    ]
+
+
+def _require_no_drift(
+    connection: PostgresConnection, session: psycopg.Connection, contract: TableContract, exact: bool
+) -> None:
+    drifts = [drift for drift in find_drift(session, contract) if exact or drift.found is None]
+    told = [
+        f"no column {drift.name} ({drift.expected})"
+        if drift.found is None
+        else f"column {drift.name} is {drift.found}, expected {drift.expected}"
+        for drift in drifts
+    ]
+    remedies = [
+        f"ADD COLUMN {drift.name} {drift.expected}"
+        if drift.found is None
+        else f"ALTER COLUMN {drift.name} TYPE {drift.expected}"
+        for drift in drifts
+    ]
+    if exact and _primary_key(session, contract.name) != set(contract.key):
+        told.append(f"its primary key is not ({', '.join(contract.key)})")
+        remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")
+    if told:
+        raise TableDrift(
+            f"table {contract.name} at {connection.address} differs from its contract: {', '.join(told)}; run "
+            f"`ALTER TABLE {contract.name} {', '.join(remedies)}`, or rename the table and the next run makes a new one"
+        )
+
+
+def _primary_key(session: psycopg.Connection, table: str) -> set[str]:
+    rows = session.execute(
+        "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)"
+        " WHERE indisprimary AND indrelid = to_regclass(quote_ident(%s))",
+        [table],
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+def _creation(
+    contract: TableContract, checks: Mapping[str, sql.Composable], more: Sequence[sql.Composable]
+) -> list[sql.Composed]:
+    table = sql.Identifier(contract.name)
+    parts: list[sql.Composable] = [_definition(column) for column in contract.columns]
+    parts += more
+    parts.append(sql.SQL("PRIMARY KEY ({})").format(columns_sql(contract.key)))
+    parts += [
+        sql.SQL("CONSTRAINT {} CHECK ({})").format(sql.Identifier(name), condition)
+        for name, condition in checks.items()
+    ]
+    comments = [
+        sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table, sql.Identifier(column.name), sql.Literal(column.doc))
+        for column in contract.columns
+    ]
+    return [
+        sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(parts)),
+        sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(contract.grain)),
+        *comments,
+    ]
+
+
+def _definition(column: ColumnContract) -> sql.Composable:
+    # The type is one of postgres_type's own spellings, never text from outside.
+    return sql.SQL("{} {}{}").format(
+        sql.Identifier(column.name),
+        sql.SQL(postgres_type(column.arrow_type)),  # type: ignore[arg-type]
+        sql.SQL(" NOT NULL" if column.required else ""),
+    )
+
+
+def _scalar(session: psycopg.Connection, query: str, *parameters: object):
+    row = session.execute(query, parameters).fetchone()  # type: ignore[arg-type]
+    return row[0] if row else None

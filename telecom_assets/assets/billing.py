@@ -1,0 +1,135 @@
+"""From rated_cdrs to the bills of a month, in the warehouse, in PostgreSQL and as documents."""
+
+from typing import Any
+
+import dagster as dg
+
+from resources.delta import PinnedTable, stream_batches
+from resources.postgres import publish_period
+from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, as_metadata, table_metadata, versions_read
+from telecom_assets.billing_gate import BillingInputs
+from telecom_assets.connections import Connections
+from telecom_assets.conservation import rated_equals_billed, require
+from telecom_assets.documents.invoices import write_invoices
+from telecom_assets.outputs import invoice_directory
+from telecom_assets.partitions import BY_TIME, MONTHLY, ONE_RUN
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE
+from telecom_assets.schemas.usage import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.transforms.billing import BillingTerms, bill
+
+GROUP = "billing"
+
+
+@dg.asset(
+    partitions_def=MONTHLY,
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        "customers": dg.AssetIn(),
+    },
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"delta", "spark"},
+    metadata=table_metadata(FACTURATION_COMPLETE),
+    pool=SPARK_POOL,
+)
+def facturation_complete(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    suspended_cdrs: PinnedTable,
+    customers: PinnedTable,
+) -> dg.Output[Any]:
+    """The bill of every customer for the month: usage before tax, discount, tax, amount due. One row per customer and month.
+
+    Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
+    of date, or when the month was rated against more than one version of customers or tariffs.
+    """
+    period, settings = context.partition_key, connections.settings
+    inputs = BillingInputs.pin(connections.warehouse, period, rated_cdrs, suspended_cdrs)
+    versions = inputs.assert_complete(settings.missing_volume_policy)
+    customers = connections.warehouse.pin("customers", version=versions.get("customers", customers.version))
+    terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
+    return dg.Output(
+        bill(rated_cdrs.df, customers.all(), period, terms),
+        metadata=versions_read(rated_cdrs, suspended_cdrs, customers),
+    )
+
+
+@dg.asset(
+    partitions_def=MONTHLY,
+    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"postgres"},
+    metadata={"dagster/table_name": FACTURATION_COMPLETE.name},
+)
+def published_bills(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month's bills in PostgreSQL, table facturation_complete, for everybody who reads bills. One row per bill.
+
+    One transaction replaces the month; a publisher that comes late with older bills changes nothing.
+    """
+    period, bills = context.partition_key, facturation_complete
+    require(rated_equals_billed(rated_cdrs, bills), before=f"publishing of {period}")
+    result = publish_period(
+        connections.postgres(),
+        FACTURATION_COMPLETE,
+        period,
+        bills.batches(),
+        delta_table_id=connections.warehouse.table_id(bills.name),
+        delta_version=bills.version,
+        expected_rows=sum(bills.rows_by_partition().values()),
+        expected_sums=connections.warehouse.totals(bills),
+    )
+    if not result.published:
+        context.log.warning(
+            f"{period}: newer bills (version {result.delta_version}) are published already; nothing done"
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": result.rows,
+            "outcome": result.outcome,
+            **as_metadata({f"total_{name}": value for name, value in result.sums.items()}),
+            **versions_read(bills),
+        }
+    )
+
+
+@dg.asset(
+    partitions_def=MONTHLY,
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+        "customers": dg.AssetIn(),
+    },
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"xml"},
+)
+def invoices(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+    customers: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month's invoices, one XML document per customer, with an index. All of them are there, or the last good set is."""
+    period, bills = context.partition_key, facturation_complete
+    require(rated_equals_billed(rated_cdrs, bills), before=f"invoices of {period}")
+    directory = invoice_directory(connections.settings, period)
+    names = customers.all().select("customer_id", "customer_name")
+    named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
+    summary = write_invoices(stream_batches(named), period, directory, bills.version)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": summary.count,
+            "total_amount_due": dg.MetadataValue.text(f"{summary.amount_due:f}"),
+            "directory": dg.MetadataValue.path(str(directory)),
+            **versions_read(bills, customers),
+        }
+    )

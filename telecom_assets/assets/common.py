@@ -1,0 +1,66 @@
+"""What every asset of the project says about itself, in one place.
+
+Belongs here: owners, groups, kinds, and the metadata that all definitions and materialisations share.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from resources.delta import PinnedTable
+from telecom_assets.schemas import TableContract
+
+LANDING_POOL = "landing"
+SPARK_POOL = "spark"
+
+MEDIATION_TEAM = "team:mediation"
+RATING_TEAM = "team:rating"
+BILLING_TEAM = "team:billing"
+
+
+def column_schema(contract: TableContract) -> dg.TableSchema:
+    """The contract as the UI shows it."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=column.doc,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in contract.columns
+        ]
+    )
+
+
+def table_metadata(contract: TableContract) -> dict[str, Any]:
+    """Definition metadata of a table asset."""
+    metadata: dict[str, Any] = {"dagster/column_schema": column_schema(contract), "dagster/table_name": contract.name}
+    if contract.partition_by:
+        metadata["partition_expr"] = contract.partition_by
+    return metadata
+
+
+def table_out(contract: TableContract, group: str, owner: str, description: str = "") -> dg.AssetOut:
+    """One table of a multi-asset."""
+    return dg.AssetOut(
+        description=f"{description} {contract.grain}".strip(),
+        group_name=group,
+        owners=[owner],
+        kinds={"delta", "spark"},
+        metadata=table_metadata(contract),
+        dagster_type=dg.Any,
+    )
+
+
+def versions_read(*tables: PinnedTable) -> dict[str, Any]:
+    """Materialisation metadata: which version of each input was read."""
+    return {f"read/{table.name}": table.version for table in tables}
+
+
+def as_metadata(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as metadata: integers stay numbers, amounts stay exact text."""
+    return {
+        name: value if isinstance(value, int) else dg.MetadataValue.text(str(value)) for name, value in figures.items()
+    }

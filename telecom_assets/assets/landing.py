@@ -1,0 +1,67 @@
+"""From the topic to raw_cdrs."""
+
+import dagster as dg
+
+from telecom_assets.assets.common import LANDING_POOL, MEDIATION_TEAM, table_metadata, versions_read
+from telecom_assets.connections import Connections
+from telecom_assets.instance_state import accepted_months
+from telecom_assets.landing import land
+from telecom_assets.partitions import DAILY
+from telecom_assets.schemas.usage import RAW_CDRS
+
+GROUP = "landing"
+
+cdr_topic = dg.AssetSpec(
+    "cdr_topic",
+    description="The Kafka topic on which call detail records arrive, one JSON object a message.",
+    group_name=GROUP,
+    owners=[MEDIATION_TEAM],
+    kinds={"kafka", "json"},
+)
+
+raw_cdrs = dg.AssetSpec(
+    "raw_cdrs",
+    deps=["landing"],
+    partitions_def=DAILY,
+    description=f"Everything that ever came, kept as it came. {RAW_CDRS.grain} Filled by `landing`; no backfill writes it.",
+    group_name=GROUP,
+    owners=[MEDIATION_TEAM],
+    kinds={"delta"},
+    metadata=table_metadata(RAW_CDRS),
+)
+
+
+@dg.asset(deps=[cdr_topic], group_name=GROUP, owners=[MEDIATION_TEAM], kinds={"kafka", "spark"}, pool=LANDING_POOL)
+def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
+    """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
+
+    Reports a materialisation of raw_cdrs for every day it touched.
+    """
+    settings = connections.settings
+    landed = land(
+        connections.warehouse,
+        connections.kafka(),
+        run_id=context.run_id,
+        max_age_days=settings.max_age_days,
+        dedupe_days=settings.dedupe_days,
+        accept_months=accepted_months(context.instance),
+        calendar_start=settings.partitions_start,
+        chunk_rows=settings.landing_chunk_rows,
+        report=context.log.info,
+    )
+    for day, rows in sorted(landed.days.items()):
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=raw_cdrs.key,
+                partition=day.isoformat(),
+                metadata={"rows_added": rows, "table_version": landed.raw_version},
+            )
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "records": landed.records,
+            "days": dg.MetadataValue.json([day.isoformat() for day in sorted(landed.days_to_mediate)]),
+            "offset_ranges": dg.MetadataValue.json([[item.partition, item.start, item.end] for item in landed.ranges]),
+            **versions_read(connections.warehouse.pin(RAW_CDRS.name, version=landed.raw_version)),
+        }
+    )

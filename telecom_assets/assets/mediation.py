@@ -1,0 +1,88 @@
+"""From raw_cdrs to cleaned_cdrs and rejected_cdrs."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import Partitions, PinnedTable
+from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, table_out, versions_read
+from telecom_assets.connections import Connections
+from telecom_assets.partitions import DAILY, ONE_RUN
+from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.transforms.mediation import mediate
+
+GROUP = "mediation"
+#: When the days are less than this part of the rows around them, only copies of their records are looked for there.
+_SMALL_PART = 4
+
+
+@dg.multi_asset(
+    name="mediation",
+    ins={"raw_cdrs": dg.AssetIn(), "product_catalog": dg.AssetIn()},
+    outs={
+        CLEANED_CDRS.name: table_out(CLEANED_CDRS, GROUP, MEDIATION_TEAM, "Usage that can be rated."),
+        REJECTED_CDRS.name: table_out(REJECTED_CDRS, GROUP, MEDIATION_TEAM, "What was refused, and why."),
+        MEDIATED_DAYS.name: table_out(MEDIATED_DAYS, GROUP, MEDIATION_TEAM, "The ledger of mediation."),
+    },
+    partitions_def=DAILY,
+    backfill_policy=ONE_RUN,
+    pool=SPARK_POOL,
+)
+def mediation(
+    connections: dg.ResourceParam[Connections], raw_cdrs: PinnedTable, product_catalog: PinnedTable
+) -> Iterator[dg.Output[Any]]:
+    """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
+    dedupe_days = connections.settings.dedupe_days
+    outcomes = mediate(
+        raw_cdrs.df, _neighbourhood(raw_cdrs, dedupe_days), product_catalog.all(), dedupe_days=dedupe_days
+    )
+    read = versions_read(raw_cdrs, product_catalog)
+    yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
+    yield dg.Output(outcomes.rejected, REJECTED_CDRS.name, metadata=read)
+    ledger = _ledger(raw_cdrs, product_catalog.version, dedupe_days)
+    yield dg.Output(connections.engine.spark_session.createDataFrame(ledger), MEDIATED_DAYS.name, metadata=read)
+
+
+def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
+    """Raw rows that may hold a copy of a row of the run's days."""
+    days = raw.partitions
+    assert days is not None
+    reach = dt.timedelta(days=dedupe_days)
+    around = Partitions(days.first - reach, days.last + reach)
+    rows = raw.between(around)
+    counts = raw.warehouse.rows_by_partition(raw.contract, raw.version)
+    own = sum(count for day, count in counts.items() if day in days)
+    if own * _SMALL_PART < sum(count for day, count in counts.items() if day in around):
+        ids = raw.df.where(F.col("record_id").isNotNull()).select("record_id").distinct()
+        rows = rows.join(ids, on="record_id", how="left_semi")
+    return rows
+
+
+def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Table:
+    """mediated_days of the run: what was read of each day, days without records included."""
+    assert raw.partitions is not None
+    found = raw.df.groupBy("event_date").agg(
+        F.count("*").alias("rows"), F.sum(F.col("kafka_offset").cast("decimal(20,0)")).alias("offsets")
+    )
+    totals = {row["event_date"]: row for row in found.collect()}
+    first, last = raw.partitions.first, raw.partitions.last
+    rows = []
+    for number in range((last - first).days + 1):
+        day = first + dt.timedelta(days=number)
+        row = totals.get(day)
+        rows.append(
+            {
+                "raw_rows": row["rows"] if row else 0,
+                "raw_offsets": row["offsets"] if row else 0,
+                "raw_version": raw.version,
+                "product_catalog_version": catalog_version,
+                "dedupe_days": dedupe_days,
+                "event_date": day,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema())

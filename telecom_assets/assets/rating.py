@@ -1,0 +1,80 @@
+"""From cleaned_cdrs to rated_cdrs and suspended_cdrs, with the month's volume floors between."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pyspark.sql import DataFrame
+
+from resources.delta import PinnedTable
+from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
+from telecom_assets.connections import Connections
+from telecom_assets.conservation import raw_equals_outcomes, require
+from telecom_assets.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
+from telecom_assets.schemas.usage import (
+    CLEANED_CDRS,
+    DATA_VOLUME_FLOOR,
+    MEDIATED_DAYS,
+    RATED_CDRS,
+    REJECTED_CDRS,
+    SUSPENDED_CDRS,
+)
+from telecom_assets.transforms.rating import Tariff, rate, volume_floors
+
+GROUP = "rating"
+
+
+@dg.asset(
+    partitions_def=MONTHLY,
+    backfill_policy=ONE_RUN,
+    ins={CLEANED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME)},
+    group_name=GROUP,
+    owners=[RATING_TEAM],
+    kinds={"delta", "spark"},
+    metadata=table_metadata(DATA_VOLUME_FLOOR),
+    pool=SPARK_POOL,
+)
+def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
+    """What a data session of unknown volume counts as. One row per customer and month: its smallest known volume."""
+    return dg.Output(volume_floors(cleaned_cdrs.df), metadata=versions_read(cleaned_cdrs))
+
+
+@dg.multi_asset(
+    name="rating",
+    ins={
+        CLEANED_CDRS.name: dg.AssetIn(),
+        DATA_VOLUME_FLOOR.name: dg.AssetIn(partition_mapping=BY_TIME),
+        "customers": dg.AssetIn(),
+        "rate_plans": dg.AssetIn(),
+        "product_catalog": dg.AssetIn(),
+    },
+    outs={
+        RATED_CDRS.name: table_out(RATED_CDRS, GROUP, RATING_TEAM, "Usage with its price."),
+        SUSPENDED_CDRS.name: table_out(SUSPENDED_CDRS, GROUP, RATING_TEAM, "Usage that is not charged, and why."),
+    },
+    partitions_def=DAILY,
+    backfill_policy=ONE_RUN,
+    pool=SPARK_POOL,
+)
+def rating(
+    connections: dg.ResourceParam[Connections],
+    cleaned_cdrs: PinnedTable,
+    data_volume_floor: PinnedTable,
+    customers: PinnedTable,
+    rate_plans: PinnedTable,
+    product_catalog: PinnedTable,
+) -> Iterator[dg.Output[DataFrame]]:
+    """Every cleaned event of the days becomes one rated event or one suspended event with its reason."""
+    warehouse, days = connections.warehouse, cleaned_cdrs.partitions
+    mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
+    require(raw_equals_outcomes(mediated, cleaned_cdrs, rejected), before=f"rating of {days}")
+    references = (customers, rate_plans, product_catalog)
+    tariff = Tariff(
+        *(table.all() for table in references), versions={table.name: table.version for table in references}
+    )
+    ratings = rate(
+        cleaned_cdrs.df, data_volume_floor.df, tariff, missing_volume=connections.settings.missing_volume_policy
+    )
+    read = versions_read(cleaned_cdrs, rejected, data_volume_floor, *references)
+    yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
+    yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)

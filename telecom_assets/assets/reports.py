@@ -1,0 +1,97 @@
+"""Reports of a month, as tables and CSV files, and the dashboard page made from them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from resources.delta import PinnedTable
+from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
+from telecom_assets.connections import Connections
+from telecom_assets.conservation import rated_equals_billed, require
+from telecom_assets.documents.dashboard import DashboardData, render_dashboard, write_dashboard
+from telecom_assets.documents.report_files import write_report_csv
+from telecom_assets.funnel import month_funnel
+from telecom_assets.outputs import dashboard_file, report_file
+from telecom_assets.partitions import BY_TIME, MONTHLY
+from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
+from telecom_assets.schemas.usage import RATED_CDRS
+from telecom_assets.transforms.reports import REPORTS as REPORT_TRANSFORMS
+
+GROUP = "reports"
+
+
+@dg.multi_asset(
+    name="reports",
+    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    outs={
+        contract.name: table_out(contract, GROUP, BILLING_TEAM, "Also a CSV file for BI tools.") for contract in REPORTS
+    },
+    partitions_def=MONTHLY,
+    pool=SPARK_POOL,
+)
+def reports(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> Iterator[dg.Output[Any]]:
+    """The month in six tables, each with a CSV file for BI tools."""
+    period = context.partition_key
+    require(rated_equals_billed(rated_cdrs, facturation_complete), before=f"reports of {period}")
+    for contract in REPORTS:
+        path = report_file(connections.settings, period, contract.name)
+        read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
+        rows = REPORT_TRANSFORMS[contract.name](rated_cdrs.df, facturation_complete.df)
+        yield dg.Output(rows, contract.name, metadata=read)
+        # Dagster has stored the table when the generator goes on: the file is made from what was stored.
+        stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
+        write_report_csv(stored.drop_columns(["billing_period"]), path, order_by=contract.key[1:])
+
+
+@dg.asset(
+    partitions_def=MONTHLY,
+    ins={
+        DAILY_REVENUE.name: dg.AssetIn(),
+        PLAN_BY_REGION.name: dg.AssetIn(),
+        TOP10_CONSUMERS.name: dg.AssetIn(),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+    },
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"html"},
+)
+def dashboard(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    daily_revenue: PinnedTable,
+    plan_by_region: PinnedTable,
+    top10_consumers: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel."""
+    period, settings = context.partition_key, connections.settings
+    page = render_dashboard(
+        DashboardData(
+            period=period,
+            currency=settings.currency,
+            daily_revenue=[(row["billing_date"], row["revenue"]) for row in daily_revenue.arrow().to_pylist()],
+            plan_by_region=[
+                (row["region"], row["rate_plan_id"], row["revenue_incl_tax"])
+                for row in plan_by_region.arrow().to_pylist()
+            ],
+            top10=[
+                (row["customer_id"], row["total_mb"], row["amount_due"]) for row in top10_consumers.arrow().to_pylist()
+            ],
+            funnel=month_funnel(connections.warehouse, period),
+        )
+    )
+    path = dashboard_file(settings, period)
+    write_dashboard(page, path)
+    return dg.MaterializeResult(
+        metadata={
+            "file": dg.MetadataValue.path(str(path)),
+            "bytes": len(page.encode()),
+            **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
+        }
+    )

@@ -1,0 +1,53 @@
+"""The gate before a bill: everything that must hold of the month's inputs, on the versions that are billed.
+
+Belongs here: which identities a month needs. The identities themselves are in `telecom_assets.conservation`.
+"""
+
+from dataclasses import dataclass
+
+from resources.delta import PinnedTable, Warehouse
+from telecom_assets.conservation import (
+    cleaned_equals_ratings,
+    floors_are_current,
+    month_is_mediated,
+    one_tariff,
+    raw_equals_outcomes,
+    require,
+)
+from telecom_assets.partitions import month_days
+from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
+from telecom_assets.transforms.rating import MissingVolumePolicy
+
+
+@dataclass(frozen=True)
+class BillingInputs:
+    """The usage tables of one month, pinned together."""
+
+    period: str
+    raw: PinnedTable
+    mediated: PinnedTable
+    cleaned: PinnedTable
+    rejected: PinnedTable
+    rated: PinnedTable
+    suspended: PinnedTable
+
+    @classmethod
+    def pin(cls, warehouse: Warehouse, period: str, rated: PinnedTable, suspended: PinnedTable) -> "BillingInputs":
+        raw, mediated, cleaned, rejected = (
+            warehouse.pin_period(contract.name, period)
+            for contract in (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
+        )
+        return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
+
+    def assert_complete(self, policy: MissingVolumePolicy) -> dict[str, int]:
+        """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
+        tariff, versions = one_tariff(self.rated, self.suspended)
+        require(
+            month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
+            raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
+            cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
+            floors_are_current(self.cleaned, self.rated, policy),
+            tariff,
+            before=f"billing of {self.period}",
+        )
+        return versions

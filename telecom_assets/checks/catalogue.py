@@ -1,0 +1,227 @@
+"""Which check guards which asset. All are blocking: a run stops at the first stage whose books do not balance."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import dagster as dg
+
+from resources.delta import PinnedTable
+from resources.postgres import published_totals
+from telecom_assets.checks.contracts import keeps_contract
+from telecom_assets.checks.factory import Check, Scope, guard
+from telecom_assets.conservation import (
+    Verdict,
+    cleaned_equals_ratings,
+    landed_equals_consumed,
+    rated_equals_billed,
+    raw_equals_outcomes,
+    records_are_unique,
+    rows_agree,
+    totals_agree,
+)
+from telecom_assets.documents.invoices import read_invoice_totals
+from telecom_assets.documents.report_files import read_report_csv
+from telecom_assets.outputs import invoice_directory, report_file
+from telecom_assets.partitions import DAILY, MONTHLY
+from telecom_assets.reference_files import product_catalog_findings, rate_plan_findings
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
+from telecom_assets.transforms.reports import REPORTS as REPORT_TRANSFORMS
+
+_MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """Every check of the project."""
+    return [
+        guard("landing", None, [_LANDED]),
+        guard("customers", None, [_contract("customers", unique=True), _CUSTOMER_PLANS]),
+        guard("rate_plans", None, [_contract("rate_plans", unique=True), _PRICES]),
+        guard("product_catalog", None, [_contract("product_catalog", unique=True), _CATALOG]),
+        guard("cleaned_cdrs", DAILY, [_MEDIATED, _UNIQUE, _contract("cleaned_cdrs")]),
+        guard("rejected_cdrs", DAILY, [_contract("rejected_cdrs")]),
+        guard("data_volume_floor", MONTHLY, [_contract("data_volume_floor", unique=True)]),
+        guard("rated_cdrs", DAILY, [_RATED, _contract("rated_cdrs")]),
+        guard("suspended_cdrs", DAILY, [_contract("suspended_cdrs")]),
+        guard("facturation_complete", MONTHLY, [_BILLED, _contract("facturation_complete", unique=True)]),
+        guard("published_bills", MONTHLY, [_PUBLISHED]),
+        guard("invoices", MONTHLY, [_INVOICED]),
+        *(
+            guard(contract.name, MONTHLY, [_report_source(contract.name), _contract(contract.name, unique=True)])
+            for contract in REPORTS
+        ),
+    ]
+
+
+def _contract(name: str, *, unique: bool = False) -> Check:
+    return Check(
+        "keeps_contract",
+        f"Columns, types and required values of {name} are as declared"
+        + (", and its key is unique." if unique else "."),
+        lambda scope: keeps_contract(scope.pin(name), unique=unique),
+    )
+
+
+_LANDED = Check(
+    "landed_equals_consumed",
+    "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
+    lambda scope: landed_equals_consumed(scope.connections.warehouse),
+)
+_MEDIATED = Check(
+    "raw_equals_cleaned_plus_rejected",
+    "raw = cleaned + rejected, per day.",
+    lambda scope: raw_equals_outcomes(
+        scope.pin("mediated_days"), scope.pin("cleaned_cdrs"), scope.pin("rejected_cdrs")
+    ),
+    reads=["rejected_cdrs", "mediated_days"],
+)
+_UNIQUE = Check(
+    "records_are_unique",
+    "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
+    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days),
+)
+_RATED = Check(
+    "cleaned_equals_rated_plus_suspended",
+    "cleaned = rated + suspended, per day.",
+    lambda scope: cleaned_equals_ratings(
+        scope.pin("cleaned_cdrs"), scope.pin("rated_cdrs"), scope.pin("suspended_cdrs")
+    ),
+    reads=["suspended_cdrs"],
+)
+_BILLED = Check(
+    "rated_equals_billed",
+    "Σ rated = Σ (bills before tax − rounding), per customer, to the last decimal.",
+    lambda scope: _billed(scope),
+)
+
+
+def _billed(scope: Scope) -> Verdict:
+    warehouse = scope.connections.warehouse
+    verdicts = [
+        rated_equals_billed(
+            warehouse.pin_period("rated_cdrs", period), warehouse.pin_period("facturation_complete", period)
+        )
+        for period in scope.periods
+    ]
+    findings = [finding for verdict in verdicts for finding in verdict.findings]
+    return Verdict(
+        "rated = bills before tax − rounding, per customer", findings, verdicts[-1].figures if verdicts else {}
+    )
+
+
+def _reference_check(
+    name: str, description: str, findings: Callable[[Scope], Sequence[str]], reads: Sequence[str]
+) -> Check:
+    return Check(name, description, lambda scope: Verdict(description.rstrip("."), findings(scope)), reads)
+
+
+_CUSTOMER_PLANS = _reference_check(
+    "plans_are_known",
+    "Every customer has a rate plan that exists.",
+    lambda scope: _unknown_plans(scope),
+    reads=["rate_plans"],
+)
+_PRICES = _reference_check(
+    "prices_are_complete",
+    "Every plan prices every product once, without negative prices; tiers are whole and only where the catalogue says so.",
+    lambda scope: rate_plan_findings(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
+    reads=["product_catalog"],
+)
+_CATALOG = _reference_check(
+    "products_are_valid",
+    "Every product has a known service, unit and rate type.",
+    lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow()),
+    reads=[],
+)
+
+
+def _unknown_plans(scope: Scope) -> list[str]:
+    plans = scope.pin("rate_plans").all().select("rate_plan_id").distinct()
+    strangers = scope.pin("customers").all().join(plans, on="rate_plan_id", how="left_anti")
+    return [
+        f"customer {row['customer_id']}: unknown plan {row['rate_plan_id']!r}" for row in strangers.limit(100).collect()
+    ]
+
+
+def _published(scope: Scope) -> Verdict:
+    connection = scope.connections.postgres()
+    left: dict[str, object] = {}
+    right: dict[str, object] = {}
+    for period in scope.periods:
+        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, list(_MONEY))
+        left |= _labelled(period, sum(bills.rows_by_partition().values()), scope.connections.warehouse.totals(bills))
+        right |= _labelled(period, rows, sums)
+    return totals_agree("bills = published rows", left, right, ("bills", "published"))
+
+
+def _invoiced(scope: Scope) -> Verdict:
+    left: dict[str, object] = {}
+    right: dict[str, object] = {}
+    for period in scope.periods:
+        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        sums = scope.connections.warehouse.totals(bills)
+        found = read_invoice_totals(invoice_directory(scope.connections.settings, period))
+        names = ("amount_before_tax", "amount_due")
+        left |= _labelled(period, sum(bills.rows_by_partition().values()), {name: sums[name] for name in names})
+        right |= _labelled(
+            period, found.count, {"amount_before_tax": found.amount_before_tax, "amount_due": found.amount_due}
+        )
+    return totals_agree("bills = invoices", left, right, ("bills", "invoices"))
+
+
+def _labelled(period: str, rows: int, sums: dict[str, Decimal]) -> dict[str, object]:
+    return {f"{period} rows": rows, **{f"{period} {name}": value for name, value in sums.items()}}
+
+
+_PUBLISHED = Check(
+    "bills_equal_published",
+    "Σ bills = Σ published rows: count and every amount.",
+    _published,
+    reads=["facturation_complete"],
+)
+_INVOICED = Check(
+    "bills_equal_invoices",
+    "Σ bills = Σ invoices: the documents are read and added up.",
+    _invoiced,
+    reads=["facturation_complete"],
+)
+
+
+def _report_source(name: str) -> Check:
+    """A report equals its source: made again from the tables it was made from, and its file holds the same rows."""
+
+    def decide(scope: Scope) -> Verdict:
+        report = scope.pin(name)
+        findings: list[str] = []
+        for period in scope.periods:
+            month = scope.connections.warehouse.pin_period(name, period)
+            rated, bills = (
+                scope.connections.warehouse.pin_period(table, period)
+                for table in ("rated_cdrs", "facturation_complete")
+            )
+            again = REPORT_TRANSFORMS[name](rated.df, bills.df)
+            findings += rows_agree("", month.df, again, ("report", "source")).findings
+            findings += _total_findings(name, month, rated, bills)
+            stored = month.arrow().drop_columns(["billing_period"])
+            file = read_report_csv(report_file(scope.connections.settings, period, name), stored.schema)
+            order = [(column, "ascending") for column in stored.column_names]
+            if not stored.sort_by(order).equals(file.sort_by(order)):
+                findings.append(f"{period}: the CSV file and the table differ")
+        return Verdict("the report equals its source", findings, {"version": report.version})
+
+    return Check(
+        "equals_source", "The report, its source and its CSV file say the same.", decide, ["facturation_complete"]
+    )
+
+
+def _total_findings(name: str, report: PinnedTable, rated: PinnedTable, bills: PinnedTable) -> list[str]:
+    """The report's total against the source's, computed without the report's own rule."""
+    contract = TABLES[name]
+    if name in (TOP10_CONSUMERS.name, TRAFFIC_HOURLY.name):
+        return []
+    column = contract.money[0]
+    source, source_column = (rated, "amount") if column == "revenue" else (bills, "amount_due")
+    warehouse = report.warehouse
+    total, expected = warehouse.totals(report)[column], warehouse.totals(source)[source_column]
+    return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]

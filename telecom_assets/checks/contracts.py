@@ -1,0 +1,37 @@
+"""Does a table keep its contract: columns and types, no NULL where none may be, one row per key.
+
+Belongs here: what follows from `telecom_assets.schemas` alone.
+"""
+
+from pyspark.sql import functions as F
+
+from resources.delta import PinnedTable
+from telecom_assets.conservation import Verdict
+from telecom_assets.schemas import TABLES
+
+
+def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
+    """Columns and types as declared; required columns without NULL; when `unique`, one row per key."""
+    contract = TABLES[pinned.name]
+    stored = pinned.warehouse.stored_schema(contract, pinned.version)
+    declared = contract.arrow_schema()
+    findings = [
+        f"column {field.name}: expected {field.type}, found {stored.field(field.name).type if field.name in stored.names else 'none'}"
+        for field in declared
+        if field.name not in stored.names or stored.field(field.name).type != field.type
+    ]
+    findings += [f"column {name} is not in the contract" for name in stored.names if name not in declared.names]
+    if findings:
+        return Verdict("the table keeps its contract", findings)
+    nulls = [F.count(F.when(F.col(name).isNull(), 1)).alias(name) for name in contract.required_names]
+    row = pinned.df.select(F.count("*").alias("_rows"), *nulls).collect()[0]
+    findings = [f"column {name}: {row[name]} rows without a value" for name in contract.required_names if row[name]]
+    if unique:
+        repeated = (
+            pinned.df.groupBy(*contract.key).agg(F.count("*").alias("times")).where("times > 1").limit(100).collect()
+        )
+        findings += [
+            f"key {', '.join(str(item[name]) for name in contract.key)} stands {item['times']} times"
+            for item in repeated
+        ]
+    return Verdict("the table keeps its contract", findings, {"rows": row["_rows"]})

@@ -1,0 +1,112 @@
+"""The factory: from a verdict function to a blocking Dagster check.
+
+Belongs here: how a check learns which partitions it is about, and how a verdict is shown in the UI.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from resources.delta import Partitions, PinnedTable
+from telecom_assets.assets.common import as_metadata
+from telecom_assets.connections import Connections
+from telecom_assets.conservation import Verdict
+from telecom_assets.partitions import DAILY, MONTHLY, month_days
+from telecom_assets.schemas import TABLES
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a check looks at: the partitions of its run (None: everything there is), and everything reachable."""
+
+    connections: Connections
+    days: Partitions | None
+    months: Partitions | None
+
+    def pin(self, name: str) -> PinnedTable:
+        """The newest version of a table, narrowed to the run's partitions."""
+        partition_by = TABLES[name].partition_by
+        partitions = {"event_date": self.days, "billing_period": self.months, None: None}[partition_by]
+        return self.connections.warehouse.pin(name, partitions)
+
+    @property
+    def periods(self) -> list[str]:
+        """The billing periods of the run, or all that were billed."""
+        if self.months is not None:
+            first = dt.date.fromisoformat(f"{self.months.first}-01")
+            last = dt.date.fromisoformat(f"{self.months.last}-01")
+            count = (last.year - first.year) * 12 + last.month - first.month + 1
+            return [
+                f"{first.year + (first.month - 1 + i) // 12}-{(first.month - 1 + i) % 12 + 1:02d}" for i in range(count)
+            ]
+        bills = self.connections.warehouse.pin("facturation_complete")
+        return sorted(bills.rows_by_partition())
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, what it says, how it is decided, and the other assets it reads."""
+
+    name: str
+    description: str
+    decide: Callable[[Scope], Verdict]
+    reads: Sequence[str] = ()
+
+
+def guard(
+    asset: str, partitions_def: dg.PartitionsDefinition | None, checks: Sequence[Check]
+) -> dg.AssetChecksDefinition:
+    """All checks of one asset as one blocking step."""
+    by_name = {check.name: check for check in checks}
+
+    @dg.multi_asset_check(
+        name=f"{asset}_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=asset,
+                description=check.description,
+                blocking=True,
+                additional_deps=list(check.reads),
+                partitions_def=partitions_def,
+            )
+            for check in checks
+        ],
+        can_subset=True,
+    )
+    def run_checks(
+        context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
+    ) -> Iterator[dg.AssetCheckResult]:
+        scope = _scope(context, partitions_def, connections)
+        for key in sorted(context.selected_asset_check_keys, key=lambda key: list(by_name).index(key.name)):
+            verdict = by_name[key.name].decide(scope)
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=verdict.passed,
+                description=verdict.summary,
+                metadata=as_metadata(verdict.figures),
+            )
+
+    return run_checks
+
+
+def _scope(
+    context: dg.AssetCheckExecutionContext, partitions_def: dg.PartitionsDefinition | None, connections: Connections
+) -> Scope:
+    if partitions_def is None or not (context.has_partition_key or context.has_partition_key_range):
+        return Scope(connections, None, None)
+    if context.has_partition_key_range:
+        first, last = context.partition_key_range.start, context.partition_key_range.end
+    else:
+        first = last = context.partition_key
+    if partitions_def is MONTHLY:
+        return Scope(connections, Partitions(month_days(first)[0], month_days(last)[-1]), Partitions(first, last))
+    assert partitions_def is DAILY
+    return Scope(
+        connections,
+        Partitions(dt.date.fromisoformat(first), dt.date.fromisoformat(last)),
+        Partitions(first[:7], last[:7]),
+    )

@@ -1,0 +1,64 @@
+"""The `telecom` command.
+
+Belongs here: the app, the global options, and how an error becomes one line and an exit status (1: the work failed,
+2: the arguments or settings cannot be used). Does not belong here: what a command does; each group has its module.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from telecom_assets.cli import data, month, stack
+from telecom_assets.cli import customers as customers_commands
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
+from telecom_assets.settings import Settings
+
+app = typer.Typer(
+    name="telecom",
+    help="Telecom usage to provable money: land, mediate, rate, bill and report call detail records.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def telecom(
+    ctx: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the local stack, the instance and the outputs. Default: TELECOM_HOME or .telecom."
+        ),
+    ] = None,
+) -> None:
+    """Settings come from the environment; docs/configuration.md lists them."""
+    if home is not None:
+        os.environ["TELECOM_HOME"] = str(home)
+    ctx.obj = AppContext(Settings.load())
+
+
+for module in (stack, data, customers_commands, month):
+    module.register(app)
+
+
+def main() -> None:
+    """Entry point: expected errors are one line on stderr, never a traceback."""
+    try:
+        app()
+    except USAGE_ERRORS as error:
+        _fail(error, 2)
+    except EXPECTED_ERRORS as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+
+
+def _fail(error: object, status: int) -> None:
+    Console(stderr=True).print(f"[bold red]telecom:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+    sys.exit(status)

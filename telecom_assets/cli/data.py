@@ -1,0 +1,273 @@
+"""`telecom generate | produce | replay`: CDRs into files and onto the topic.
+
+Belongs here: arguments, progress, what is printed. Does not belong here: how CDRs are made
+(`telecom_assets.generator`), read from archives (`telecom_assets.cli.archives`) or sent (`resources.kafka_producer`).
+
+Every command prints a table, or with `--json` one JSON object, on stdout; progress and errors go to stderr. Exit
+status 2: the arguments cannot be used; 1: the work failed.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.kafka_producer import MessageProducer
+from telecom_assets.cli.archives import ArchiveError, check_archives, read_lines
+from telecom_assets.generator import (
+    DEFAULT_SEED,
+    GeneratorSpec,
+    SpecError,
+    generate_cdr_chunks,
+    parse_month,
+    write_files,
+)
+from telecom_assets.generator.files import json_lines
+from telecom_assets.generator.timeline import ZONE
+from telecom_assets.settings import Settings
+
+
+class WriteError(Exception):
+    """The files cannot be written. The message names the path."""
+
+
+class DataContext(Protocol):
+    """What these commands need of `ctx.obj`, which the `telecom` app makes."""
+
+    settings: Settings
+
+    def kafka(self) -> KafkaConnection:
+        """The broker and topic of the settings, or of the local stack."""
+
+    def open_month(self, month: str) -> None:
+        """Accept CDRs of this month, however old they are. Raises ValueError for a month that cannot be billed."""
+
+
+Cdrs = Annotated[int, typer.Option(help="CDRs: lines or messages, duplicates included.")]
+Customers = Annotated[int, typer.Option(help="Customers who send them.")]
+Month = Annotated[
+    str | None, typer.Option(help="Month of the CDRs, YYYY-MM. Default: the previous month.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="The same seed, sizes and month give the same bytes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(generate)
+    app.command()(produce)
+    app.command()(replay)
+
+
+def generate(
+    ctx: typer.Context,
+    *,
+    cdrs: Cdrs = 200_000,
+    customers: Customers = 5_000,
+    month: Month = None,
+    seed: Seed = DEFAULT_SEED,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to. Default: <home>/generated/<month>.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a month of synthetic CDRs (cdr.jsonl) and their customers (customers.csv)."""
+    with _clear_errors():
+        spec = _spec(cdrs, customers, month, seed)
+        folder = out or _context(ctx).settings.home_path / "generated" / spec.month
+        begun = time.monotonic()
+        with _progress("Writing CDRs", spec.cdrs) as advance:
+            try:
+                written = write_files(spec, folder, advance)
+            except OSError as error:
+                raise WriteError(
+                    f"{error.filename or folder}: cannot be written ({error.strerror or error})"
+                ) from error
+    _print_result(
+        as_json,
+        {
+            "cdr_file": str(written.cdr_file),
+            "cdrs": written.cdrs,
+            "cdr_bytes": written.cdr_bytes,
+            "customers_file": str(written.customers_file),
+            "customers": written.customers,
+            "month": spec.month,
+            "seed": spec.seed,
+            "seconds": _since(begun),
+        },
+    )
+
+
+def produce(
+    ctx: typer.Context,
+    *,
+    cdrs: Cdrs = 200_000,
+    customers: Customers = 5_000,
+    month: Month = None,
+    seed: Seed = DEFAULT_SEED,
+    rate: Annotated[
+        int | None, typer.Option(help="CDRs a second at most. Default: as fast as possible.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Send to the topic the CDRs that `generate` writes: the same bytes, in the same order."""
+    with _clear_errors():
+        spec = _spec(cdrs, customers, month, seed)
+        if rate is not None and rate < 1:
+            raise SpecError(f"rate {rate}: expected 1 or more CDRs a second")
+        connection = _context(ctx).kafka()
+        producer = MessageProducer(connection)
+        begun = time.monotonic()
+        # A chunk without its last line end, split at the others, is its lines: far faster than one by one.
+        batches = (bytes(json_lines(chunk)[:-1]).split(b"\n") for chunk in generate_cdr_chunks(spec))
+        with _progress("Sending CDRs", spec.cdrs) as advance:
+            acknowledged = producer.send(batches, rate, _differences(advance))
+    _print_result(
+        as_json,
+        {
+            "acknowledged": acknowledged,
+            "topic": connection.topic,
+            "customers": spec.customers,
+            "month": spec.month,
+            "seed": spec.seed,
+            "seconds": _since(begun),
+        },
+    )
+
+
+def replay(
+    ctx: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Archived CDRs: JSON Lines, also .gz.")],
+    month: Annotated[
+        str | None,
+        typer.Option(
+            help="Open this month (YYYY-MM) for acceptance first, so that it can be billed.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Send archived CDR files to the topic, every line as it is, and wait for every acknowledgement."""
+    with _clear_errors():
+        if month is not None:
+            parse_month(month)
+        check_archives(files)
+        context = _context(ctx)
+        connection = context.kafka()
+        producer = MessageProducer(connection)
+        if month is not None:
+            _open(context, month)
+        begun = time.monotonic()
+        counts = dict.fromkeys(files, 0)
+        with _progress("Sending CDRs", None) as advance:
+            try:
+                producer.send(_counted(files, counts), progress=_differences(advance))
+            except ArchiveError as error:
+                raise ArchiveError(f"{error}. Messages acknowledged: {producer.acknowledged:,}") from error
+    _print_result(
+        as_json,
+        {
+            "acknowledged": producer.acknowledged,
+            "topic": connection.topic,
+            "files": {str(file): count for file, count in counts.items()},
+            "month": month,
+            "seconds": _since(begun),
+        },
+    )
+
+
+def _context(ctx: typer.Context) -> DataContext:
+    context: DataContext = ctx.obj
+    return context
+
+
+def _spec(cdrs: int, customers: int, month: str | None, seed: int) -> GeneratorSpec:
+    asked = previous_month(dt.datetime.now(ZONE)) if month is None else month
+    return GeneratorSpec(cdrs=cdrs, customers=customers, month=asked, seed=seed)
+
+
+def previous_month(now: dt.datetime) -> str:
+    """The month before the one of this local time, as YYYY-MM."""
+    return f"{now.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
+
+
+def _open(context: DataContext, month: str) -> None:
+    try:
+        context.open_month(month)
+    except ValueError as error:
+        raise SpecError(str(error)) from error
+
+
+def _counted(files: list[Path], counts: dict[Path, int]) -> Iterator[list[bytes]]:
+    for file in files:
+        for lines in read_lines(file):
+            counts[file] += len(lines)
+            yield lines
+
+
+@contextlib.contextmanager
+def _clear_errors() -> Iterator[None]:
+    """One line on stderr and the exit status, for everything that can be expected to go wrong."""
+    try:
+        yield
+    except SpecError as error:
+        raise _exit(str(error), 2) from error
+    except (ArchiveError, KafkaUnavailable, WriteError) as error:
+        raise _exit(str(error), 1) from error
+
+
+def _exit(message: str, code: int) -> typer.Exit:
+    typer.echo(f"telecom: {message}", err=True)
+    return typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, when that is a terminal; yields what to call with each step."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda step: bar.advance(task, step)
+
+
+def _differences(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Turns "so many so far" into "so many more"."""
+    last = 0
+
+    def report(so_far: int) -> None:
+        nonlocal last
+        advance(so_far - last)
+        last = so_far
+
+    return report
+
+
+def _since(begun: float) -> float:
+    return round(time.monotonic() - begun, 3)
+
+
+def _print_result(as_json: bool, result: dict[str, Any]) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    table = Table(show_header=False)
+    for name, value in result.items():
+        if isinstance(value, dict):
+            for part, shown in value.items():
+                table.add_row(part, _readable(shown))
+        elif value is not None:
+            table.add_row(name.replace("_", " "), str(value) if name == "seed" else _readable(value))
+    Console().print(table)
+
+
+def _readable(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

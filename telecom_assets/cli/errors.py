@@ -1,0 +1,28 @@
+"""Which exceptions are a clear message already."""
+
+from resources.delta import WarehouseError
+from resources.engine import EngineUnavailable
+from resources.java import JavaError
+from resources.kafka import KafkaUnavailable
+from resources.kafka_source import KafkaRangeError
+from resources.postgres import PostgresError
+from resources.stack_state import StackStateError
+from telecom_assets.conservation import ConservationError
+from telecom_assets.landing import LandingError
+from telecom_assets.local_stack import LocalStackError
+from telecom_assets.partitions import MonthError
+from telecom_assets.settings import SettingsError
+
+USAGE_ERRORS = (SettingsError, MonthError)
+EXPECTED_ERRORS = (
+    ConservationError,
+    EngineUnavailable,
+    JavaError,
+    KafkaRangeError,
+    KafkaUnavailable,
+    LandingError,
+    LocalStackError,
+    PostgresError,
+    StackStateError,
+    WarehouseError,
+)

@@ -1,0 +1,106 @@
+"""`telecom run | funnel | dev`: a month from the topic to the dashboard, its funnel again, and the UI.
+
+Belongs here: arguments, progress, what is printed. The work is in `telecom_assets.executor` and `telecom_assets.funnel`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.show import RunProgress, print_funnel, print_steps
+
+Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(run)
+    app.command()(funnel)
+    app.command()(dev)
+
+
+def run(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
+    """Land everything on the topic, mediate, rate, bill and report a month. Non-zero when a blocking check fails."""
+    report = run_month(ctx.obj, month, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(report))
+    if report["error"]:
+        raise typer.Exit(1)
+
+
+def run_month(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
+    """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
+    from telecom_assets.definitions import build_defs  # noqa: PLC0415
+    from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
+    from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
+
+    app.open_month(month)
+    definitions = build_defs(app.settings, {"connections": app.connections})
+    error = None
+    with RunProgress(Console(stderr=True), quiet=quiet) as progress:
+        runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
+        try:
+            runner.run_month(month)
+        except RunFailed as failure:
+            error = str(failure)
+    report: dict[str, Any] = {
+        "month": month,
+        "engine": app.connections.engine.name,
+        "error": error,
+        "steps": [
+            {
+                "job": result.step.job,
+                "partitions": result.step.label,
+                "run_id": result.run_id,
+                "seconds": round(result.seconds, 3),
+                "checks_passed": sum(passed for _, passed, _ in result.checks),
+                "checks_failed": result.failed_checks,
+            }
+            for result in runner.results
+        ],
+    }
+    if error is None:
+        books, elsewhere = month_funnel(app.connections.warehouse, month), other_days(app.connections.warehouse, month)
+        report["funnel"], report["other_days"] = books.to_dict(), elsewhere.to_dict()
+        if not quiet:
+            print_funnel(Console(), month, app.settings.currency, books, elsewhere)
+    if not quiet:
+        print_steps(Console(), runner.results)
+        if error is not None:
+            Console(stderr=True).print(f"[bold red]{month} is not billed:[/] {error}", soft_wrap=True, markup=True)
+    return report
+
+
+def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
+    """What became of every record of a month, and of the money: counted from the tables alone."""
+    from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.partitions import check_month  # noqa: PLC0415
+
+    app: AppContext = ctx.obj
+    warehouse = app.connections.warehouse
+    books, elsewhere = month_funnel(warehouse, check_month(month)), other_days(warehouse, month)
+    if as_json:
+        typer.echo(json.dumps({"month": month, "funnel": books.to_dict(), "other_days": elsewhere.to_dict()}))
+    else:
+        print_funnel(Console(), month, app.settings.currency, books, elsewhere)
+    if books.imbalances():
+        raise typer.Exit(1)
+
+
+def dev(ctx: typer.Context, *, port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000) -> None:
+    """Open the lineage UI (dagster dev) of this home folder on 127.0.0.1; Ctrl-C ends it."""
+    from telecom_assets.instance import prepare_instance  # noqa: PLC0415
+
+    app: AppContext = ctx.obj
+    prepare_instance(app.settings)
+    os.environ["TELECOM_HOME"] = str(app.settings.home_path)
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    arguments = ["-m", "telecom_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(dagster, [dagster, "dev", *arguments])  # noqa: S606  (our own interpreter's program)

@@ -1,0 +1,131 @@
+"""How a run and a funnel look in a terminal.
+
+Belongs here: tables and progress with rich. No counting.
+"""
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from telecom_assets.documents.funnel import Funnel
+from telecom_assets.documents.text import for_people
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from telecom_assets.executor import StepResult
+    from telecom_assets.month_run import Step
+
+TITLES = {
+    "reference_job": "reference data",
+    "landing_job": "landing",
+    "mediation_job": "mediation",
+    "data_volume_floor_job": "volume floors",
+    "rating_job": "rating",
+    "billing_job": "billing and reports",
+}
+
+
+class RunProgress:
+    """One line per finished step, a spinner for the one that runs. `listen` is the runner's listener."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self.console = console
+        self.quiet = quiet
+        self._live = Live(Text(""), console=console, transient=True, refresh_per_second=8)
+
+    def __enter__(self) -> "RunProgress":
+        if not self.quiet and self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def listen(self, event: str, step: "Step", result: "StepResult | None") -> None:
+        if self.quiet:
+            return
+        name = f"{TITLES[step.job]} {step.label}".strip()
+        if event == "start":
+            self._live.update(Spinner("dots", Text(name)))
+            return
+        assert result is not None
+        passed = sum(ok for _, ok, _ in result.checks)
+        mark = "[green]✓[/]" if result.error is None else "[red]✗[/]"
+        checks = f", {passed} of {len(result.checks)} checks passed" if result.checks else ""
+        self.console.print(f"{mark} {name}: {result.seconds:.1f} s{checks}", highlight=False)
+
+
+def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
+    """Time and checks per stage."""
+    table = Table(title="Stages", title_justify="left")
+    table.add_column("stage")
+    table.add_column("partitions")
+    table.add_column("time", justify="right")
+    table.add_column("checks", justify="right")
+    for result in results:
+        passed = sum(ok for _, ok, _ in result.checks)
+        checks = f"{passed}/{len(result.checks)} passed"
+        table.add_row(
+            TITLES[result.step.job],
+            result.step.label,
+            f"{result.seconds:.1f} s",
+            checks if passed == len(result.checks) else f"[red]{checks}[/]",
+        )
+    table.add_section()
+    table.add_row("all", "", f"{sum(result.seconds for result in results):.1f} s", "")
+    console.print(table)
+    for result in results:
+        for failed in result.failed_checks:
+            console.print(f"[red]✗[/] {failed}", highlight=False, soft_wrap=True)
+
+
+def print_funnel(console: Console, month: str, currency: str, books: Funnel, elsewhere: Funnel) -> None:
+    """The funnel: counts, money, and what lies on days of other months."""
+    table = Table(title=f"Funnel of {month}", title_justify="left", show_header=True)
+    table.add_column("stage")
+    table.add_column("records", justify="right")
+    table.add_column(currency, justify="right")
+
+    def row(name: str, count: int | None, money: str = "", style: str = "") -> None:
+        table.add_row(name, "" if count is None else f"{count:,}", money, style=style)
+
+    row("received", books.received, style="bold")
+    for reason, count in books.rejected.items():
+        row(f"  rejected: {reason}", count, style="yellow")
+    row("cleaned", books.cleaned, style="bold")
+    for reason, count in books.suspended.items():
+        row(f"  suspended: {reason}", count, style="yellow")
+    for reason, count in books.excluded.items():
+        row(f"  excluded: {reason}", count, style="dim")
+    row("rated (before tax)", books.rated, for_people(books.rated_amount, 6), "bold")
+    table.add_section()
+    row(
+        f"billed: {books.billed_customers:,} customers, before tax",
+        None,
+        for_people(books.amount_before_tax, 2),
+        "bold",
+    )
+    row("  rounding difference", None, for_people(books.rounding_difference, 6), "dim")
+    row("  discount", None, for_people(-books.discount, 2))
+    row("  tax", None, for_people(books.tax, 2))
+    row("amount due", None, for_people(books.amount_due, 2), "bold green")
+    console.print(table)
+    if elsewhere.received:
+        rejected = ", ".join(f"{reason} {count:,}" for reason, count in elsewhere.rejected.items())
+        waiting = elsewhere.received - elsewhere.cleaned - elsewhere.rejected_total
+        console.print(
+            f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
+            f"{elsewhere.rejected_total:,} rejected ({rejected})"
+            + (f", {waiting:,} not mediated yet" if waiting else ""),
+            highlight=False,
+        )
+    for broken in books.imbalances():
+        console.print(f"[bold red]does not balance:[/] {broken}")

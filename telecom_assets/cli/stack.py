@@ -1,0 +1,154 @@
+"""`telecom up`, `telecom down`, `telecom status`: the local stack from the command line.
+
+Belongs here: arguments, tables, JSON, exit codes. Does not belong here: what the commands do
+(`telecom_assets.local_stack`). `ctx.obj.settings` are the settings of the call.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from telecom_assets.settings import Settings
+
+if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the clients of the servers
+    from telecom_assets.local_stack import LocalStack, ServiceStatus
+
+_INTERRUPTED = 130
+_STYLES = {"up": "green", "down": "dim", "crashed": "red", "silent": "red"}
+
+Services = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SERVICE]...", help="postgres, kafka, spark. Default: what the settings need."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+
+
+def needed_services(settings: Settings) -> list[str]:
+    """The servers that the settings leave to the local stack: a configured address elsewhere needs none here."""
+    dagster_here = settings.dagster_storage == "postgres" and settings.dagster_postgres_url is None
+    needed = {
+        "postgres": settings.postgres_dsn is None or dagster_here,
+        "kafka": settings.kafka_bootstrap_servers is None,
+        "spark": settings.engine == "spark" and settings.spark_remote is None,
+    }
+    return [name for name, is_needed in needed.items() if is_needed]
+
+
+def up(ctx: typer.Context, services: Services = None, as_json: AsJson = False) -> None:
+    """Start the local servers, each with its data, and wait until they answer.
+
+    A server that runs already is left alone. The first start downloads Kafka (and Spark's Delta) once.
+    """
+    settings: Settings = ctx.obj.settings
+    with _errors(as_json), _terminate_like_interrupt():
+        stack = _stack(settings, services or needed_services(settings))
+        started = stack.up(_progress)
+        _show(stack, stack.status(), as_json, started=started)
+
+
+def down(ctx: typer.Context, services: Services = None, as_json: AsJson = False) -> None:
+    """Stop the local servers that were started from this home; their data stay. Default: all that run."""
+    from telecom_assets.local_stack import SERVICES  # noqa: PLC0415
+
+    with _errors(as_json):
+        stack = _stack(ctx.obj.settings, services or SERVICES)
+        stopped = stack.down(_progress)
+        if as_json:
+            _print_json({"home": str(stack.layout.home), "stopped": stopped})
+        elif not stopped:
+            _progress("nothing runs")
+
+
+def status(ctx: typer.Context, services: Services = None, as_json: AsJson = False) -> None:
+    """Ask the local servers. Exit code 1 when one that the settings need, or that was named or started, is not up."""
+    from telecom_assets.local_stack import SERVICES  # noqa: PLC0415
+
+    settings: Settings = ctx.obj.settings
+    with _errors(as_json):
+        stack = _stack(settings, services or SERVICES)
+        found = stack.status()
+        expected = services or needed_services(settings)
+        _show(stack, found, as_json)
+    if any(not one.up and (one.name in expected or one.state != "down") for one in found):
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the three commands to an application."""
+    for command in (up, down, status):
+        app.command()(command)
+
+
+def _stack(settings: Settings, services: Any) -> "LocalStack":
+    from telecom_assets.local_stack import LocalStack  # noqa: PLC0415
+
+    return LocalStack(settings.home_path, services, kafka_topic=settings.kafka_topic)
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, default=str))
+
+
+def _show(stack: "LocalStack", found: "list[ServiceStatus]", as_json: bool, **more: Any) -> None:
+    if as_json:
+        _print_json({"home": str(stack.layout.home), **more, "services": [asdict(one) for one in found]})
+        return
+    table = Table("service", "state", "address", "pid", "up for", title=escape(str(stack.layout.home)))
+    for one in found:
+        since = str(dt.datetime.now(dt.UTC) - one.started_at).split(".", maxsplit=1)[0] if one.started_at else ""
+        state = f"[{_STYLES[one.state]}]{one.state}[/]"
+        table.add_row(one.name, state, one.address or "", str(one.pid or ""), since)
+    Console().print(table)
+    for one in found:
+        if one.problem:
+            _progress(f"{one.name}: {one.problem}")
+    if any(one.up for one in found):
+        _progress(f"addresses and passwords: {stack.layout.state_file}; logs: {stack.layout.home / 'logs'}")
+
+
+@contextlib.contextmanager
+def _errors(as_json: bool) -> Iterator[None]:
+    """One line for an error, then the server's last words; no traceback."""
+    from telecom_assets.local_stack import LocalStackError  # noqa: PLC0415
+
+    try:
+        yield
+    except LocalStackError as error:
+        if as_json:
+            _print_json({"error": str(error), "log": error.details.splitlines()})
+        else:
+            _progress(f"error: {error}")
+            for line in error.details.splitlines():
+                _progress(f"  | {line}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _progress("interrupted; what this command had started is stopped again")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """Let SIGTERM (`timeout`, a CI runner) clean up as Ctrl-C does, instead of leaving half a stack."""
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

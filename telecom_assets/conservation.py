@@ -1,0 +1,281 @@
+"""Conservation: the identities between stages, computed from the tables.
+
+Belongs here: each identity once, as a function from pinned tables to a verdict. Asset checks show the verdicts; stages
+that write money ask for them again on the versions they pinned, because a check gates only its own run.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import PinnedTable, Warehouse
+from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS
+from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
+
+_SHOWN = 5
+
+
+class ConservationError(Exception):
+    """An identity between two stages does not hold; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an identity holds: what is wrong, one line each, and the figures that were compared."""
+
+    identity: str
+    findings: Sequence[str]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+    @property
+    def summary(self) -> str:
+        if self.passed:
+            return f"{self.identity}: holds"
+        more = len(self.findings) - _SHOWN
+        shown = "; ".join(self.findings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        return f"{self.identity}: does not hold: {shown}"
+
+
+def require(*verdicts: Verdict, before: str) -> None:
+    """Raise ConservationError with every identity that does not hold."""
+    failed = [verdict.summary for verdict in verdicts if not verdict.passed]
+    if failed:
+        raise ConservationError(f"{before} refused. " + ". ".join(failed))
+
+
+# -- landing ---------------------------------------------------------------------------------------------------------
+
+
+def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
+    """Offsets landed = offsets consumed: every ledger range is in raw_cdrs once and whole, and nothing else is."""
+    ledger = warehouse.pin(LANDING_RANGES.name).arrow().to_pylist()
+    raw = warehouse.pin(RAW_CDRS.name)
+    findings: list[str] = []
+    consumed: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    for row in sorted(ledger, key=lambda item: (item["kafka_partition"], item["from_offset"])):
+        partition = row["kafka_partition"]
+        if partition in ends and row["from_offset"] != ends[partition]:
+            findings.append(
+                f"partition {partition}: ranges do not meet at offset {row['from_offset']} ({ends[partition]})"
+            )
+        ends[partition] = row["to_offset"]
+        consumed[partition] = consumed.get(partition, 0) + row["records"]
+    grouped = raw.all().groupBy("kafka_partition")
+    landed = {
+        row["kafka_partition"]: row
+        for row in grouped.agg(
+            F.count("*").alias("rows"),
+            F.count_distinct("kafka_offset").alias("offsets"),
+            F.max("kafka_offset").alias("last"),
+        ).collect()
+    }
+    for partition in sorted(set(landed) | set(consumed)):
+        row = landed.get(partition)
+        rows, offsets, last = (row["rows"], row["offsets"], row["last"]) if row else (0, 0, -1)
+        expected = consumed.get(partition, 0)
+        if rows != offsets:
+            findings.append(f"partition {partition}: {rows - offsets} rows stand twice")
+        if offsets != expected:
+            findings.append(f"partition {partition}: {expected} messages consumed, {offsets} landed")
+        if last >= ends.get(partition, 0):
+            findings.append(f"partition {partition}: offset {last} landed, the ledger ends at {ends.get(partition, 0)}")
+    figures = {
+        "consumed": sum(consumed.values()),
+        "landed": sum(row["rows"] for row in landed.values()),
+        "raw_version": raw.version,
+    }
+    return Verdict("offsets landed = offsets consumed", findings, figures)
+
+
+# -- mediation and rating --------------------------------------------------------------------------------------------
+
+
+def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
+    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
+    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_offsets"])) for row in mediated.arrow().to_pylist()}
+    return _days_add_up(
+        "raw = cleaned + rejected", "raw", raw, {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
+    )
+
+
+def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
+    """cleaned = rated + suspended, per day, by count and by sum of offsets."""
+    parts = {"rated": _per_day(rated), "suspended": _per_day(suspended)}
+    return _days_add_up("cleaned = rated + suspended", "cleaned", _per_day(cleaned), parts)
+
+
+def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
+    """No record_id is cleaned twice within `dedupe_days`, the days around the run's included."""
+    rows = cleaned.all().select("record_id", "event_date")
+    if cleaned.partitions is not None:
+        reach = dt.timedelta(days=dedupe_days)
+        around = type(cleaned.partitions)(cleaned.partitions.first - reach, cleaned.partitions.last + reach)
+        rows = cleaned.between(around).select("record_id", "event_date")
+    repeated = rows.groupBy("record_id").agg(F.count("*").alias("times")).where("times > 1").select("record_id")
+    days = (
+        rows.join(repeated, on="record_id", how="left_semi")
+        .groupBy("record_id")
+        .agg(F.sort_array(F.collect_list("event_date")).alias("days"))
+    )
+    findings = [
+        f"record {row['record_id']} is cleaned on {', '.join(str(day) for day in row['days'])}"
+        for row in days.limit(1000).collect()
+        if any((later - day).days <= dedupe_days for day, later in zip(row["days"], row["days"][1:], strict=False))
+    ]
+    return Verdict(f"a record is cleaned once within {dedupe_days} days", findings)
+
+
+def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTable, raw: PinnedTable) -> Verdict:
+    """Every day of the month was mediated, and nothing has landed since."""
+    seen = {row["event_date"]: row["raw_rows"] for row in mediated.arrow().to_pylist()}
+    landed = raw.rows_by_partition()
+    findings = []
+    missing = [day for day in days if day not in seen]
+    if missing:
+        shown = ", ".join(str(day) for day in missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
+        findings.append(f"{len(missing)} days were never mediated ({shown}); run `telecom run --month {period}`")
+    findings += [
+        f"{day}: {landed.get(day, 0)} records landed, {rows} were mediated; mediate the day again"
+        for day, rows in sorted(seen.items())
+        if landed.get(day, 0) != rows
+    ]
+    return Verdict("every day of the month is mediated", findings, {"days": len(days)})
+
+
+def floors_are_current(cleaned: PinnedTable, rated: PinnedTable, policy: MissingVolumePolicy) -> Verdict:
+    """Every imputed volume is what the policy says now that the month's events are known."""
+    imputed = (
+        rated.df.where("imputed").groupBy("customer_id", "event_date", "billable_units").agg(F.count("*").alias("rows"))
+    )
+    if policy == "customer_min":
+        floors = volume_floors(cleaned.df).select("customer_id", "floor_mb")
+        expected: Column = F.coalesce("floor_mb", F.lit(Decimal(0)))
+        joined = imputed.join(floors, on="customer_id", how="left")
+    else:
+        expected, joined = F.lit(Decimal(0)), imputed
+    wrong = joined.where(F.lit(policy == "suspend") | (F.col("billable_units") != expected))
+    days = {
+        row["event_date"]: row["rows"] for row in wrong.groupBy("event_date").agg(F.sum("rows").alias("rows")).collect()
+    }
+    findings = [
+        f"{day}: {rows} imputed volumes are out of date; rate the day again" for day, rows in sorted(days.items())
+    ]
+    return Verdict("imputed volumes follow the policy", findings)
+
+
+def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> tuple[Verdict, dict[str, int]]:
+    """A month is rated against one version of each reference table; returns those versions (none for an empty month)."""
+    names = ("customers", "rate_plans", "product_catalog")
+    columns = [f"{name}_version" for name in names]
+    used = rated.df.select(*columns, "event_date").unionByName(suspended.df.select(*columns, "event_date"))
+    found = used.groupBy(columns).agg(F.min("event_date").alias("first"), F.max("event_date").alias("last")).collect()
+    findings = []
+    if len(found) > 1:
+        findings = [
+            f"{row['first']} to {row['last']} rated against "
+            + ", ".join(f"{name} {row[f'{name}_version']}" for name in names)
+            for row in sorted(found, key=lambda row: row["first"])
+        ] + ["rate the month again"]
+    versions = {name: found[0][f"{name}_version"] for name in names} if len(found) == 1 else {}
+    return Verdict("the month is rated against one version of each reference table", findings, versions), versions
+
+
+# -- money -----------------------------------------------------------------------------------------------------------
+
+
+def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
+    """Σ rated = Σ (bills before tax − rounding), per customer, and the counts agree."""
+    usage = rated.df.groupBy("customer_id").agg(
+        F.sum("amount").alias("rated_amount"), F.count("*").alias("rated_count")
+    )
+    charged = bills.df.select(
+        "customer_id",
+        (F.col("amount_before_tax") - F.col("rounding_difference")).alias("billed_amount"),
+        (F.col("voice_count") + F.col("sms_count") + F.col("data_count")).alias("billed_count"),
+    )
+    both = usage.join(charged, on="customer_id", how="full_outer").select(
+        "customer_id",
+        *(F.coalesce(name, F.lit(Decimal(0))).alias(name) for name in ("rated_amount", "billed_amount")),
+        *(F.coalesce(name, F.lit(0)).alias(name) for name in ("rated_count", "billed_count")),
+    )
+    differ = (F.col("rated_amount") != F.col("billed_amount")) | (F.col("rated_count") != F.col("billed_count"))
+    wrong = both.where(differ).orderBy("customer_id").limit(1000).collect()
+    totals = both.agg(F.sum("rated_amount").alias("rated"), F.sum("billed_amount").alias("billed")).collect()[0]
+    findings = [
+        f"customer {row['customer_id']}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"{row['billed_count']} of {row['billed_amount']:f} billed"
+        for row in wrong
+    ]
+    return Verdict(
+        "rated = bills before tax − rounding, per customer",
+        findings,
+        {"rated": totals["rated"], "billed": totals["billed"]},
+    )
+
+
+def totals_agree(identity: str, left: Mapping[str, Any], right: Mapping[str, Any], names: tuple[str, str]) -> Verdict:
+    """Two sets of totals by name are equal."""
+    findings = [
+        f"{key}: {names[0]} {left.get(key)}, {names[1]} {right.get(key)}"
+        for key in sorted(set(left) | set(right))
+        if left.get(key) != right.get(key)
+    ]
+    return Verdict(identity, findings, {f"{names[0]} {key}": value for key, value in left.items()})
+
+
+def rows_agree(identity: str, left: DataFrame, right: DataFrame, names: tuple[str, str]) -> Verdict:
+    """Two tables hold the same rows, each as often."""
+    columns = left.columns
+    counted = (
+        left.select(*columns, F.lit(1).alias("sign"))
+        .unionByName(right.select(*columns, F.lit(-1).alias("sign")))
+        .groupBy(columns)
+        .agg(F.sum("sign").alias("surplus"))
+        .where("surplus <> 0")
+    )
+    findings = [
+        f"only in {names[0] if row['surplus'] > 0 else names[1]}: {', '.join(str(row[column]) for column in columns)}"
+        for row in counted.limit(100).collect()
+    ]
+    return Verdict(identity, findings)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _per_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
+    rows = pinned.df.groupBy("event_date").agg(
+        F.count("*").alias("rows"), F.sum(F.col("kafka_offset").cast("decimal(20,0)")).alias("offsets")
+    )
+    return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in rows.collect()}
+
+
+def _days_add_up(
+    identity: str,
+    whole_name: str,
+    whole: Mapping[dt.date, tuple[int, int]],
+    parts: Mapping[str, Mapping[dt.date, tuple[int, int]]],
+) -> Verdict:
+    days = set(whole).union(*parts.values())
+    findings = []
+    for day in sorted(days):
+        rows, offsets = whole.get(day, (0, 0))
+        found = {name: part.get(day, (0, 0)) for name, part in parts.items()}
+        if rows != sum(count for count, _ in found.values()):
+            shown = " + ".join(f"{count} {name}" for name, (count, _) in found.items())
+            findings.append(f"{day}: {rows} {whole_name}, {shown}")
+        elif offsets != sum(total for _, total in found.values()):
+            findings.append(f"{day}: the counts agree, but the records are not the same")
+    figures = {whole_name: sum(rows for rows, _ in whole.values())}
+    figures |= {name: sum(rows for rows, _ in part.values()) for name, part in parts.items()}
+    return Verdict(identity, findings, figures)

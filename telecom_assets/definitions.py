@@ -1,0 +1,82 @@
+"""The code location: `build_defs()` is the one place where everything is put together.
+
+Loading it needs no server, no network and no database; nothing connects before a run or a tick does.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from resources.io_manager import DeltaIOManager
+from telecom_assets import month_run
+from telecom_assets.assets import billing, landing, mediation, rating, reference, reports
+from telecom_assets.checks import build_checks
+from telecom_assets.connections import Connections
+from telecom_assets.sensors import (
+    cdr_topic_sensor,
+    failure_sensor,
+    month_end_schedule,
+    month_run_sensor,
+    rating_automation,
+)
+from telecom_assets.settings import Settings
+
+ASSETS = [
+    landing.cdr_topic,
+    landing.landing,
+    landing.raw_cdrs,
+    reference.customers,
+    reference.rate_plans,
+    reference.product_catalog,
+    mediation.mediation,
+    rating.data_volume_floor,
+    rating.rating,
+    billing.facturation_complete,
+    billing.published_bills,
+    billing.invoices,
+    reports.reports,
+    reports.dashboard,
+]
+
+
+def build_jobs() -> list[Any]:
+    """The jobs of a month's sequence; each holds assets of one partitioning, with their checks."""
+    groups = dg.AssetSelection.groups
+    return [
+        dg.define_asset_job(month_run.REFERENCES, groups(reference.GROUP)),
+        dg.define_asset_job(month_run.LANDING, dg.AssetSelection.assets("landing")),
+        dg.define_asset_job(month_run.MEDIATION, groups(mediation.GROUP)),
+        dg.define_asset_job(month_run.FLOORS, dg.AssetSelection.assets("data_volume_floor")),
+        dg.define_asset_job(month_run.RATING, dg.AssetSelection.assets("rated_cdrs", "suspended_cdrs")),
+        dg.define_asset_job(month_run.BILLING, groups(billing.GROUP, reports.GROUP)),
+    ]
+
+
+def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All definitions for some settings (default: the environment's). Tests override resources by name."""
+    settings = settings or Settings.load()
+    connections = Connections(settings)
+    resources: dict[str, Any] = {
+        "connections": connections,
+        "io_manager": DeltaIOManager(connections.warehouse),
+        **(resource_overrides or {}),
+    }
+    return dg.Definitions(
+        assets=ASSETS,
+        asset_checks=build_checks(),
+        jobs=build_jobs(),
+        sensors=[
+            cdr_topic_sensor(settings.sensor_interval_seconds),
+            rating_automation(settings.sensor_interval_seconds),
+            month_run_sensor,
+            failure_sensor(settings.failure_webhook),
+        ],
+        schedules=[month_end_schedule(settings.billing_day)],
+        resources=resources,
+        # One process a run: it shares one engine, and the embedded engine uses all cores itself.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,83 @@
+"""The funnel counted from the tables: what became of every record, and of the money.
+
+Belongs here: counting. The figures' shape and their identities are in `telecom_assets.documents.funnel`.
+"""
+
+from decimal import Decimal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import Warehouse
+from telecom_assets.documents.funnel import Funnel
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE
+from telecom_assets.schemas.usage import CLEANED_CDRS, RAW_CDRS, RATED_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
+from telecom_assets.transforms.mediation import REJECTION_REASONS
+from telecom_assets.transforms.rating import SUSPENSION_REASONS
+
+
+def month_funnel(warehouse: Warehouse, period: str) -> Funnel:
+    """The funnel of the records at home in a month."""
+    raw, cleaned, rejected, rated, suspended, bills = (
+        warehouse.pin_period(contract.name, period)
+        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS, FACTURATION_COMPLETE)
+    )
+    reasons = _count_by(suspended.df, "disposition", "reason")
+    money = warehouse.totals(bills)
+    return Funnel(
+        received=sum(raw.rows_by_partition().values()),
+        cleaned=sum(cleaned.rows_by_partition().values()),
+        rejected=_ordered(
+            {reason: count for (reason,), count in _count_by(rejected.df, "reason").items()}, REJECTION_REASONS
+        ),
+        rated=sum(rated.rows_by_partition().values()),
+        rated_amount=warehouse.totals(rated)["amount"],
+        suspended=_with_disposition(reasons, "suspended"),
+        excluded=_with_disposition(reasons, "excluded"),
+        billed_customers=sum(bills.rows_by_partition().values()),
+        amount_before_tax=money["amount_before_tax"],
+        discount=money["discount"],
+        tax=money["tax"],
+        amount_due=money["amount_due"],
+        rounding_difference=money["rounding_difference"],
+    )
+
+
+def other_days(warehouse: Warehouse, period: str) -> Funnel:
+    """The records at home on days of other months: those without a usable time lie on the day they were received."""
+    raw, cleaned, rejected = (warehouse.pin(contract.name) for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS))
+    outside = F.date_format("event_date", "yyyy-MM") != period
+    reasons = _count_by(rejected.all().where(outside), "reason")
+    zero = Decimal(0)
+
+    def rows(counts: dict) -> int:
+        return sum(count for day, count in counts.items() if f"{day:%Y-%m}" != period)
+
+    return Funnel(
+        received=rows(raw.rows_by_partition()),
+        cleaned=rows(cleaned.rows_by_partition()),
+        rejected=_ordered({reason: count for (reason,), count in reasons.items()}, REJECTION_REASONS),
+        rated=0,
+        rated_amount=zero,
+        billed_customers=0,
+        amount_before_tax=zero,
+        discount=zero,
+        tax=zero,
+        amount_due=zero,
+        rounding_difference=zero,
+    )
+
+
+def _count_by(rows: DataFrame, *columns: str) -> dict[tuple[str, ...], int]:
+    counted = rows.groupBy(*columns).agg(F.count("*").alias("rows")).collect()
+    return {tuple(row[column] for column in columns): row["rows"] for row in counted}
+
+
+def _with_disposition(counts: dict[tuple[str, ...], int], disposition: str) -> dict[str, int]:
+    return _ordered(
+        {reason: count for (found, reason), count in counts.items() if found == disposition}, SUSPENSION_REASONS
+    )
+
+
+def _ordered(counts: dict[str, int], order: tuple[str, ...]) -> dict[str, int]:
+    return {reason: counts[reason] for reason in order if reason in counts}

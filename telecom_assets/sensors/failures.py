@@ -1,0 +1,46 @@
+"""Failed runs reach people: a JSON POST to the webhook of TELECOM_FAILURE_WEBHOOK."""
+
+import dagster as dg
+import requests
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+_TIMEOUT_SECONDS = 10
+
+
+def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
+    """What is sent: which run of which job failed, for which partitions, and why. The error's text only, no settings."""
+    run = context.dagster_run
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
+    return {
+        "job": run.job_name,
+        "run_id": run.run_id,
+        "partition": run.tags.get("dagster/partition", "") or (f"{first}...{last}" if first else ""),
+        "error": context.failure_event.message or "",
+    }
+
+
+def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
+    """Made by a function, because the address is a setting."""
+
+    @dg.run_failure_sensor(
+        name="run_failure_webhook",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Posts every failed run to TELECOM_FAILURE_WEBHOOK.",
+    )
+    def tell(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        if webhook is None:
+            return dg.SkipReason("TELECOM_FAILURE_WEBHOOK is not set")
+        _post(webhook, failure_message(context))
+        return None
+
+    return tell
+
+
+@retry(
+    retry=retry_if_exception_type(requests.RequestException),
+    stop=stop_after_attempt(3),
+    wait=wait_exponential(multiplier=0.5, max=5),
+    reraise=True,
+)
+def _post(webhook: str, message: dict[str, str]) -> None:
+    requests.post(webhook, json=message, timeout=_TIMEOUT_SECONDS).raise_for_status()

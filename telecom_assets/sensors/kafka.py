@@ -1,0 +1,60 @@
+"""The Kafka sensor: lag → landing; landed → mediation of the touched days, late days included."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from resources.kafka import KafkaUnavailable
+from telecom_assets.connections import Connections
+from telecom_assets.landing.land import position
+from telecom_assets.landing.plan import LandingError, check_topic
+from telecom_assets.month_run import LANDING, MEDIATION, days_to_mediate
+from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.sensors.plan import landing_request, mediation_requests
+
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
+    """Made by a function, because the interval is a setting."""
+
+    @dg.sensor(
+        name="cdr_topic_sensor",
+        job_names=[LANDING, MEDIATION],
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Lands what is on the topic and mediates the days that landing touched, however old they are.",
+    )
+    def sense(
+        context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        warehouse = connections.warehouse
+        requests = []
+        idle = "nothing new on the topic, every landed day is mediated"
+        try:
+            state = connections.kafka().topic_state()
+            here = position(warehouse)
+            check_topic(connections.settings.kafka_topic, state, here.topic_id, here.ends)
+            landing = landing_request(state, here.ends, unrecorded=bool(here.missing_ranges))
+            if landing is not None and not _is_active(context.instance, LANDING):
+                requests.append(landing)
+        except (KafkaUnavailable, LandingError) as error:
+            idle = str(error)
+        rows = warehouse.pin(RAW_CDRS.name).rows_by_partition()
+        mediated = {row["event_date"]: row["raw_rows"] for row in warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()}
+        requests += mediation_requests(days_to_mediate(rows, mediated), rows)
+        for request in requests:
+            yield dg.RunRequest(run_key=request.run_key, job_name=request.step.job, tags=dict(request.step.tags))
+        if not requests:
+            yield dg.SkipReason(idle)
+
+    return sense
+
+
+def _is_active(instance: dg.DagsterInstance, job: str) -> bool:
+    return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1))

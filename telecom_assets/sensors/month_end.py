@@ -1,0 +1,68 @@
+"""The month's bill: a schedule starts the sequence of `telecom_assets.month_run`, a sensor takes each next step."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+
+from telecom_assets.month_run import REFERENCES, scheduled_steps
+from telecom_assets.transforms.civil_time import LOCAL_ZONE
+
+MONTH_TAG = "telecom_assets/month_run"
+STEP_TAG = "telecom_assets/month_run_step"
+_HOUR = 6
+
+
+def step_request(month: str, number: int, key: str) -> dg.RunRequest | None:
+    """The run of one step of a month, or None after the last."""
+    steps = scheduled_steps(month)
+    if number >= len(steps):
+        return None
+    step = steps[number]
+    return dg.RunRequest(
+        run_key=f"{key}/{number}",
+        job_name=step.job,
+        tags={**step.tags, MONTH_TAG: month, STEP_TAG: str(number)},
+    )
+
+
+def previous_month(moment: dt.datetime) -> str:
+    """The month before a moment's, yyyy-MM."""
+    return f"{moment.date().replace(day=1) - dt.timedelta(days=1):%Y-%m}"
+
+
+def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
+    """Made by a function, because the day is a setting."""
+
+    @dg.schedule(
+        name="month_end",
+        job_name=REFERENCES,
+        cron_schedule=f"0 {_HOUR} {billing_day} * *",
+        execution_timezone=LOCAL_ZONE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Bills the previous month on day {billing_day}: starts its sequence of runs.",
+    )
+    def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | None:
+        month = previous_month(context.scheduled_execution_time)
+        return step_request(month, 0, f"month/{month}/{context.scheduled_execution_time:%Y-%m-%d}")
+
+    return start
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    name="month_run_sensor",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    request_jobs=None,
+    description="Takes the next step of a month that the schedule has started.",
+)
+def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """A step that fails ends the sequence; running it again goes on from there."""
+    tags = context.dagster_run.tags
+    if MONTH_TAG not in tags:
+        yield dg.SkipReason("not a run of a month's sequence")
+        return
+    request = step_request(
+        tags[MONTH_TAG], int(tags[STEP_TAG]) + 1, f"month/{tags[MONTH_TAG]}/{context.dagster_run.run_id}"
+    )
+    yield request or dg.SkipReason(f"{tags[MONTH_TAG]} is billed")

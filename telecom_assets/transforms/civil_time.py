@@ -1,0 +1,65 @@
+"""Civil time of Morocco: text to instant, instant to local day, hour and billing period.
+
+Belongs here: every conversion between text, instants (UTC) and local civil time. Morocco is UTC+1, UTC+0 in Ramadan;
+the engines' tz database knows the days.
+"""
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+LOCAL_ZONE = "Africa/Casablanca"
+
+#: A full ISO 8601 date and time: seconds given, `T` between, fraction and offset optional.
+_ISO = (
+    r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
+    r"(?:Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))?\z"
+)
+_HAS_OFFSET = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)\z"
+_FRACTION = r"\.([0-9]+)"
+_OFFSET = r"T.*([+-])([0-9]{2}):?([0-9]{2})?\z"
+
+
+def parse_timestamp(text: Column) -> Column:
+    """The instant of an ISO 8601 text, NULL when it is not a full date and time or not in the calendar.
+
+    Without an offset the text is local: a time that a clock change skipped moves on by the gap, a time that came twice
+    is the first. A fraction is cut to microseconds. Year 0000 is not accepted.
+    """
+    iso = text.rlike(_ISO) & ~text.startswith("0000")
+    fraction = F.rpad(F.regexp_extract(text, _FRACTION, 1), 6, "0")
+    civil = F.concat(F.substring(text, 1, 19), F.lit("."), fraction).try_cast("timestamp")
+    local = F.to_utc_timestamp(civil, LOCAL_ZONE)
+    instant = F.when(
+        text.rlike(_HAS_OFFSET), F.timestamp_micros(F.unix_micros(civil) - _offset_micros(text))
+    ).otherwise(local)
+    return F.when(iso, instant)
+
+
+def representable(instant: Column) -> Column:
+    """The instant when every tool can hold it (1900 to 2199), else NULL: file statistics and Python cannot hold all."""
+    return F.when(
+        (instant >= F.lit("1900-01-01").cast("timestamp")) & (instant < F.lit("2200-01-01").cast("timestamp")), instant
+    )
+
+
+def local_day(instant: Column) -> Column:
+    """Local calendar day of an instant."""
+    return F.to_date(F.from_utc_timestamp(instant, LOCAL_ZONE))
+
+
+def local_hour(instant: Column) -> Column:
+    """Local hour of an instant, 0 to 23."""
+    return F.hour(F.from_utc_timestamp(instant, LOCAL_ZONE)).cast("int")
+
+
+def billing_period(day: Column) -> Column:
+    """Billing period (yyyy-MM) of a local day."""
+    return F.date_format(day, "yyyy-MM")
+
+
+def _offset_micros(text: Column) -> Column:
+    sign = F.when(F.regexp_extract(text, _OFFSET, 1) == "-", -1).otherwise(1)
+    hours, minutes = (
+        F.coalesce(F.regexp_extract(text, _OFFSET, group).try_cast("bigint"), F.lit(0)) for group in (2, 3)
+    )
+    return sign * (hours * 3_600_000_000 + minutes * 60_000_000)

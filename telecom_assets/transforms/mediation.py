@@ -1,0 +1,270 @@
+"""Mediation: each landed message of a day becomes exactly one cleaned event or one rejection with a reason.
+
+Belongs here: what makes a CDR acceptable, how its fields are normalised, and which of several copies is kept.
+The rules are this project's input contract (README, "What goes in"); terms are those of 3GPP TS 32.298.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from telecom_assets.schemas.usage import CLEANED_CDRS, REJECTED_CDRS
+from telecom_assets.transforms.admission import MALFORMED_JSON, MALFORMED_UTF8, contract_fields
+from telecom_assets.transforms.civil_time import local_day, parse_timestamp
+from telecom_assets.transforms.numbers import number, to_decimal
+
+#: Reasons of rejection, in the order in which they are tried.
+REJECTION_REASONS = (
+    MALFORMED_UTF8,
+    MALFORMED_JSON,
+    "missing_record_id",
+    "missing_record_type",
+    "unknown_record_type",
+    "missing_timestamp",
+    "invalid_timestamp",
+    "outside_acceptance_window",
+    "missing_subscriber",
+    "invalid_subscriber",
+    "missing_duration",
+    "invalid_duration",
+    "non_positive_duration",
+    "invalid_volume",
+    "quantity_out_of_range",
+    "unknown_product",
+    "duplicate",
+    "duplicate_conflict",
+)
+
+#: The two reasons for a record whose event was already kept from another message.
+DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
+
+RECORD_TYPES = ("voice", "sms", "data")
+UNKNOWN = "inconnu"
+DEFAULT_TECHNOLOGY = "4G"
+TECHNOLOGY_ALIASES = {"LTE": "4G", "NR": "5G", "UMTS": "3G"}
+MAX_QUANTITY = 10_000_000
+
+#: Morocco mobile, then country prefix and the count of digits after it (E.164 without +).
+_FOREIGN = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10, "7": 10, "81": 10, "971": 9, "966": 9}
+VALID_NUMBER = (
+    r"\A(?:212[67][0-9]{8}|" + "|".join(rf"{prefix}[0-9]{{{digits}}}" for prefix, digits in _FOREIGN.items()) + r")\z"
+)
+
+_DETAIL_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Every raw row of the days with its outcome: `reason` is NULL for a cleaned event."""
+
+    rows: DataFrame
+
+    @property
+    def cleaned(self) -> DataFrame:
+        """Rows of cleaned_cdrs."""
+        return self.rows.where(F.col("reason").isNull()).select(CLEANED_CDRS.column_names)
+
+    @property
+    def rejected(self) -> DataFrame:
+        """Rows of rejected_cdrs."""
+        return self.rows.where(F.col("reason").isNotNull()).select(REJECTED_CDRS.column_names)
+
+
+def mediate(days: DataFrame, neighbourhood: DataFrame, catalog: DataFrame, *, dedupe_days: int) -> Outcomes:
+    """Mediate the raw rows of some days.
+
+    days: rows of raw_cdrs of the days. neighbourhood: rows of raw_cdrs that may hold a copy of one of them, the days
+    themselves included: those up to `dedupe_days` before and after (more does no harm). catalog: product_catalog.
+    """
+    judged = judge(days, catalog)
+    copies = _kept_record(neighbourhood, catalog, dedupe_days)
+    joined = judged.join(copies, on=["kafka_partition", "kafka_offset"], how="left")
+    return Outcomes(
+        joined.withColumn(
+            "detail", F.when(F.col("reason").isNull(), F.col("kept")).otherwise(F.col("detail"))
+        ).withColumn("reason", F.coalesce("reason", "copy_reason"))
+    )
+
+
+def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
+    """Typed and normalised columns, and `reason`: the first that applies, copies left aside. Keeps every row."""
+    products = catalog.select(
+        F.col("product_code").alias("known_product"), F.col("service_type").alias("known_service")
+    )
+    voice, sms, data = (F.col("record_type") == kind for kind in RECORD_TYPES)
+    other = F.when(voice, F.col("callee_id")).when(sms, F.col("receiver_id"))
+    typed = raw.select(
+        "record_id",
+        "record_type",
+        "admission_error",
+        "timestamp_text",
+        "event_ts",
+        "received_at",
+        "kafka_partition",
+        "kafka_offset",
+        "event_date",
+        F.coalesce("cell_id", F.lit(UNKNOWN)).alias("cell_id"),
+        _technology().alias("technology"),
+        F.when(voice, F.col("caller_id"))
+        .when(sms, F.col("sender_id"))
+        .when(data, F.col("user_id"))
+        .alias("subscriber_id"),
+        F.when(voice | sms, F.when(other.rlike(VALID_NUMBER), other).otherwise(UNKNOWN)).alias("other_party"),
+        F.when(voice, F.col("duration_sec")).alias("duration_text"),
+        number(F.when(voice, F.col("duration_sec"))).alias("duration"),
+        F.when(data, F.col("data_volume_mb")).alias("volume_text"),
+        number(F.when(data, F.col("data_volume_mb"))).alias("volume"),
+        number(F.when(data, F.col("session_duration_sec"))).alias("session"),
+        F.when(data, F.col("product_code")).alias("data_product"),
+        _fingerprint().alias("fingerprint"),
+    )
+    named = typed.withColumn("product_code", _product()).join(
+        products,
+        on=(F.col("product_code") == F.col("known_product")) & (F.col("record_type") == F.col("known_service")),
+        how="left",
+    )
+    usable_session = (F.col("session") >= 0) & (F.col("session") <= MAX_QUANTITY)
+    measured = (
+        named.withColumn("duration_sec", _quantity("duration", 3))
+        .withColumn("data_volume_mb", _quantity("volume", 6))
+        .withColumn("session_duration_sec", F.when(usable_session, _quantity("session", 3)))
+    )
+    unsure = data & (F.col("data_volume_mb").isNull() | F.col("session_duration_sec").isNull())
+    return (
+        measured.withColumn("rating_status", F.when(unsure, "needs_review").otherwise("ready"))
+        .withColumn("reason", _first_reason())
+        .withColumn("detail", _detail())
+    )
+
+
+def _technology() -> Column:
+    technology = F.col("technology")
+    named = reduce(
+        lambda chain, alias: chain.when(technology == alias[0], alias[1]),
+        TECHNOLOGY_ALIASES.items(),
+        F.when(technology.isNull(), DEFAULT_TECHNOLOGY),
+    )
+    return named.otherwise(technology)
+
+
+def _product() -> Column:
+    other = F.col("other_party")
+    scope = F.when((other != UNKNOWN) & ~other.startswith("212"), "INT").otherwise("NAT")
+    return F.when(F.col("record_type") == "data", F.col("data_product")).otherwise(
+        F.concat(F.upper("record_type"), F.lit("_"), scope)
+    )
+
+
+def _quantity(name: str, scale: int) -> Column:
+    """DECIMAL of a quantity; NULL when it is missing, not a number or beyond the range."""
+    value = F.col(name)
+    return F.when((value >= -MAX_QUANTITY) & (value <= MAX_QUANTITY), to_decimal(value, scale))
+
+
+def _first_reason() -> Column:
+    known = F.col("event_ts").isNotNull()
+    duration, volume = F.col("duration"), F.col("volume")
+    voice = F.col("record_type") == "voice"
+    # A quantity is judged as it is stored: 0.0004 s are 0.000 s, and no call.
+    no_duration = (duration < 0) | (F.col("duration_sec") == 0)
+    conditions = {
+        MALFORMED_UTF8: F.col("admission_error") == MALFORMED_UTF8,
+        MALFORMED_JSON: F.col("admission_error") == MALFORMED_JSON,
+        "missing_record_id": F.col("record_id").isNull(),
+        "missing_record_type": F.col("record_type").isNull(),
+        "unknown_record_type": ~F.col("record_type").isin(*RECORD_TYPES),
+        "missing_timestamp": F.col("timestamp_text").isNull(),
+        # Instants that files cannot hold have no event_ts: whether the text is one is asked again, for those alone.
+        "invalid_timestamp": ~known & parse_timestamp(F.col("timestamp_text")).isNull(),
+        "outside_acceptance_window": ~known | (local_day(F.col("event_ts")) != F.col("event_date")),
+        "missing_subscriber": F.col("subscriber_id").isNull(),
+        "invalid_subscriber": ~F.col("subscriber_id").rlike(VALID_NUMBER),
+        "missing_duration": voice & F.col("duration_text").isNull(),
+        "invalid_duration": voice & duration.isNull(),
+        "non_positive_duration": voice & no_duration,
+        "invalid_volume": F.col("volume_text").isNotNull() & (volume.isNull() | (volume < 0)),
+        "quantity_out_of_range": (duration > MAX_QUANTITY) | (volume > MAX_QUANTITY),
+        "unknown_product": F.col("known_product").isNull(),
+    }
+    first, *others = conditions.items()
+    chain = F.when(first[1], first[0])
+    for reason, condition in others:
+        chain = chain.when(condition, reason)
+    return chain
+
+
+def _detail() -> Column:
+    """The text that was refused."""
+    reason = F.col("reason")
+    found = (
+        F.when(reason == "unknown_record_type", F.col("record_type"))
+        .when(reason.isin("invalid_timestamp", "outside_acceptance_window"), F.col("timestamp_text"))
+        .when(reason == "invalid_subscriber", F.col("subscriber_id"))
+        .when(reason.isin("invalid_duration", "non_positive_duration"), F.col("duration_text"))
+        .when(reason == "invalid_volume", F.col("volume_text"))
+        .when(reason == "quantity_out_of_range", F.coalesce("duration_text", "volume_text"))
+        .when(reason == "unknown_product", F.col("product_code"))
+    )
+    return F.substring(found, 1, _DETAIL_LENGTH)
+
+
+def _fingerprint() -> Column:
+    """What two copies of one record must share: the contract fields of their type, numbers and times by value."""
+
+    def text(name: str) -> Column:
+        if name == "timestamp_text":
+            value = F.coalesce(F.unix_micros("event_ts").cast("string"), F.col(name))
+        elif name.endswith(("_sec", "_mb")):
+            value = F.coalesce(number(F.col(name)).cast("string"), F.col(name))
+        else:
+            value = F.col(name)
+        return F.coalesce(value, F.lit(""))
+
+    def joined(record_type: str) -> Column:
+        return F.md5(F.concat_ws("\x1f", *(text(name) for name in contract_fields(record_type))))
+
+    first, *others = RECORD_TYPES
+    chain = F.when(F.col("record_type") == first, joined(first))
+    for record_type in others:
+        chain = chain.when(F.col("record_type") == record_type, joined(record_type))
+    return chain
+
+
+def _kept_record(neighbourhood: DataFrame, catalog: DataFrame, dedupe_days: int) -> DataFrame:
+    """The otherwise valid records that are copies: coordinates, `copy_reason` and `kept` (where the kept record lies).
+
+    Only record ids that come more than once are judged again; that is a small part of the neighbourhood.
+    """
+    repeated = (
+        neighbourhood.groupBy("record_id").agg(F.count("*").alias("times")).where("times > 1").select("record_id")
+    )
+    suspects = judge(neighbourhood.join(repeated, on="record_id", how="left_semi"), catalog).where(
+        F.col("reason").isNull()
+    )
+    order_key = F.concat(
+        F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
+        F.lpad(F.col("kafka_partition").cast("string"), 10, "0"),
+        F.lpad(F.col("kafka_offset").cast("string"), 20, "0"),
+    )
+    near = Window.partitionBy("record_id").orderBy("day_number").rangeBetween(-dedupe_days, dedupe_days)
+    compared = (
+        suspects.withColumn("day_number", F.unix_date("event_date"))
+        .withColumn("order_key", order_key)
+        .withColumn("earliest", F.min(F.concat("order_key", "fingerprint")).over(near))
+    )
+    kept_key, kept_fingerprint = F.substring("earliest", 1, 50), F.substring("earliest", 51, 32)
+    return compared.where(kept_key != F.col("order_key")).select(
+        "kafka_partition",
+        "kafka_offset",
+        F.when(kept_fingerprint == F.col("fingerprint"), DUPLICATE_REASONS[0])
+        .otherwise(DUPLICATE_REASONS[1])
+        .alias("copy_reason"),
+        F.concat(
+            F.lit("kept: partition "),
+            F.substring("earliest", 21, 10).cast("int").cast("string"),
+            F.lit(" offset "),
+            F.substring("earliest", 31, 20).cast("bigint").cast("string"),
+        ).alias("kept"),
+    )

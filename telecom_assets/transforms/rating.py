@@ -1,0 +1,188 @@
+"""Rating: each cleaned event gets its price, or leaves with the reason why it has none.
+
+Belongs here: billable units, what a missing volume counts as, who is charged, and the price formula.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.transforms.civil_time import billing_period
+from telecom_assets.transforms.numbers import RATED_SCALE, round_half_up, zero_if_null
+
+#: Reasons why an event is not rated, in the order in which they are tried.
+SUSPENSION_REASONS = (
+    "unknown_customer",
+    "prepaid_customer",
+    "inactive_customer",
+    "unknown_plan",
+    "no_price",
+    "missing_volume",
+)
+#: Not ours to bill; the others are to be worked.
+EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
+
+MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """The reference rows that events are rated against, each of one pinned version."""
+
+    customers: DataFrame
+    rate_plans: DataFrame
+    product_catalog: DataFrame
+    versions: dict[str, int]
+
+    def version_columns(self) -> list[Column]:
+        return [F.lit(version).cast("bigint").alias(f"{name}_version") for name, version in self.versions.items()]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Every cleaned event of the days with its outcome: `reason` is NULL for a rated event."""
+
+    rows: DataFrame
+
+    @property
+    def rated(self) -> DataFrame:
+        """Rows of rated_cdrs."""
+        return self.rows.where(F.col("reason").isNull()).select(RATED_CDRS.column_names)
+
+    @property
+    def suspended(self) -> DataFrame:
+        """Rows of suspended_cdrs."""
+        return self.rows.where(F.col("reason").isNotNull()).select(SUSPENDED_CDRS.column_names)
+
+
+def volume_floors(cleaned: DataFrame) -> DataFrame:
+    """data_volume_floor of a month: each customer's smallest known data volume, compared as numbers.
+
+    cleaned: rows of cleaned_cdrs of whole months.
+    """
+    known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
+    return (
+        known.groupBy(
+            F.col("subscriber_id").alias("customer_id"), billing_period(F.col("event_date")).alias("billing_period")
+        )
+        .agg(F.min("data_volume_mb").alias("floor_mb"))
+        .select(DATA_VOLUME_FLOOR.column_names)
+    )
+
+
+def rate(cleaned: DataFrame, floors: DataFrame, tariff: Tariff, *, missing_volume: MissingVolumePolicy) -> Ratings:
+    """Rate cleaned events. floors: data_volume_floor of the events' months."""
+    customers = tariff.customers.select(
+        "customer_id", "subscription_type", "status", "region", F.col("rate_plan_id").alias("plan_id")
+    )
+    prices = tariff.rate_plans.select(
+        F.col("rate_plan_id").alias("price_plan"),
+        F.col("product_code").alias("price_product"),
+        "unit_price",
+        "free_units",
+        "tier_threshold",
+        "tier_price",
+    )
+    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
+    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
+    floor = floors.select(
+        F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
+    )
+
+    events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
+    joined = (
+        events.join(customers, on=F.col("subscriber_id") == F.col("customer_id"), how="left")
+        .join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left")
+        .join(
+            prices,
+            on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
+            how="left",
+        )
+        .join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left")
+        .join(
+            floor,
+            on=(F.col("subscriber_id") == F.col("floor_customer")) & (F.col("billing_period") == F.col("floor_period")),
+            how="left",
+        )
+    )
+    priced = (
+        joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
+        .withColumn("reason", _first_reason(missing_volume))
+        .withColumn("billable_units", _billable_units(missing_volume))
+        .withColumn("imputed", F.col("missing"))
+    )
+    units, free = F.col("billable_units"), F.col("free_units")
+    return Ratings(
+        priced.select(
+            "record_id",
+            F.col("subscriber_id").alias("customer_id"),
+            "record_type",
+            "event_ts",
+            F.col("plan_id").alias("rate_plan_id"),
+            "region",
+            "product_code",
+            F.when(F.col("reason").isNull() | ~F.col("missing"), units).alias("billable_units"),
+            F.least(units, free).cast("decimal(18,6)").alias("free_units_applied"),
+            "unit_price",
+            "tier_threshold",
+            "tier_price",
+            charge().alias("amount"),
+            "rating_status",
+            "imputed",
+            "reason",
+            F.when(F.col("reason").isin(*EXCLUDED_REASONS), "excluded").otherwise("suspended").alias("disposition"),
+            "billing_period",
+            "kafka_partition",
+            "kafka_offset",
+            *tariff.version_columns(),
+            "event_date",
+        )
+    )
+
+
+def charge() -> Column:
+    """Price of an event before discount and tax, rounded once.
+
+    Flat: units beyond the free ones at unit_price. Tiered: the same up to tier_threshold (counted from zero, free units
+    included), tier_price above it. Columns: billable_units, free_units, unit_price, tier_threshold, tier_price,
+    rate_type. The allowance is per event.
+    """
+    units, free = F.col("billable_units"), F.col("free_units")
+    unit_price, threshold, tier_price = F.col("unit_price"), F.col("tier_threshold"), F.col("tier_price")
+    nothing = F.lit(Decimal(0)).cast("decimal(18,6)")
+    flat = F.greatest(nothing, (units - free).cast("decimal(18,6)")) * unit_price
+    lower = F.greatest(nothing, (F.least(units, threshold) - free).cast("decimal(18,6)")) * unit_price
+    upper = F.greatest(nothing, (units - threshold).cast("decimal(18,6)")) * tier_price
+    tiered = (F.col("rate_type") == "tiered") & threshold.isNotNull()
+    return round_half_up(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
+
+
+def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
+    chain = (
+        F.when(F.col("subscription_type").isNull(), "unknown_customer")
+        .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
+        .when(F.col("status") != "active", "inactive_customer")
+        .when(F.col("known_plan").isNull(), "unknown_plan")
+        .when(F.col("unit_price").isNull(), "no_price")
+    )
+    return chain.when(F.col("missing"), "missing_volume") if missing_volume == "suspend" else chain
+
+
+def _billable_units(missing_volume: MissingVolumePolicy) -> Column:
+    """Started minutes, messages or megabytes; a missing volume by policy."""
+    minutes = F.expr("(cast(duration_sec * 1000 as bigint) + 59999) div 60000")
+    volume = F.col("data_volume_mb")
+    if missing_volume == "customer_min":
+        volume = F.coalesce(volume, zero_if_null(F.col("floor_mb")))
+    elif missing_volume == "zero":
+        volume = zero_if_null(volume)
+    return (
+        F.when(F.col("record_type") == "voice", minutes.cast("decimal(18,6)"))
+        .when(F.col("record_type") == "sms", F.lit(Decimal(1)).cast("decimal(18,6)"))
+        .otherwise(volume)
+        .cast("decimal(18,6)")
+    )

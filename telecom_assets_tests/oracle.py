@@ -1,0 +1,815 @@
+"""An independent reference implementation of the whole chain, message to bill, used only by tests.
+
+Belongs here: the rules of mediation, rating, billing and reporting, written from the requirements alone in plain
+Python: `json`, `decimal`, `datetime`, `zoneinfo`, lists and dicts, one record at a time. Slow and obvious on purpose.
+
+Does not belong here: Spark, DuckDB, Dagster, or anything imported from `telecom_assets.transforms`. An oracle that
+shares a line with what it judges shares its mistakes.
+
+Use::
+
+    result = run(messages, customers, rate_plans, catalogue, Parameters(accept_months={"2025-05"}))
+    result.outcomes          # one Outcome per message, in the order given
+    result.cleaned, result.rejected, result.rated, result.suspended     # rows (dicts) as in schemas/usage.py
+    result.floors()          # rows of data_volume_floor, every month
+    result.bills("2025-05")  # rows of facturation_complete
+    result.reports("2025-05")["daily_revenue"]
+    result.funnel("2025-05")
+
+Rows carry the columns of the table contracts except `detail` (free text for people) and the three `*_version` columns
+(they name table versions, which do not exist here). Decimals are exact and carry the scale of the contract.
+"""
+
+import csv
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import cached_property
+from itertools import groupby
+from math import floor
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+CASABLANCA = ZoneInfo("Africa/Casablanca")
+MAX_QUANTITY = 10_000_000
+UNKNOWN = "inconnu"
+
+#: Reasons of rejection in the order in which they are asked.
+REJECTION_REASONS = (
+    "malformed_utf8",
+    "malformed_json",
+    "missing_record_id",
+    "missing_record_type",
+    "unknown_record_type",
+    "missing_timestamp",
+    "invalid_timestamp",
+    "outside_acceptance_window",
+    "missing_subscriber",
+    "invalid_subscriber",
+    "missing_duration",
+    "invalid_duration",
+    "non_positive_duration",
+    "invalid_volume",
+    "quantity_out_of_range",
+    "unknown_product",
+    "duplicate",
+    "duplicate_conflict",
+)
+#: Reasons of suspension in the order in which they are asked, with what becomes of the row.
+SUSPENSION_REASONS = {
+    "unknown_customer": "suspended",
+    "prepaid_customer": "excluded",
+    "inactive_customer": "excluded",
+    "unknown_plan": "suspended",
+    "no_price": "suspended",
+    "missing_volume": "suspended",
+}
+
+_COMMON_FIELDS = ("record_ID", "record_type", "timestamp", "cell_id", "technology")
+#: The contract fields of each record type; the first of the type's own fields names the subscriber.
+FIELDS_OF_TYPE = {
+    "voice": (*_COMMON_FIELDS, "caller_id", "callee_id", "duration_sec"),
+    "sms": (*_COMMON_FIELDS, "sender_id", "receiver_id"),
+    "data": (*_COMMON_FIELDS, "user_id", "data_volume_mb", "session_duration_sec", "product_code"),
+}
+_SUBSCRIBER_FIELD = {"voice": "caller_id", "sms": "sender_id", "data": "user_id"}
+_OTHER_PARTY_FIELD = {"voice": "callee_id", "sms": "receiver_id"}
+_GENERATIONS = {None: "4G", "LTE": "4G", "NR": "5G", "UMTS": "3G"}
+_DIGITS_AFTER_PREFIX = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10, "7": 10, "81": 10, "971": 9, "966": 9}
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_MOROCCAN_MOBILE = re.compile(r"212[67][0-9]{8}")
+_TIMESTAMP = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})T(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]+))?"
+    r"(?P<offset>Z|(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?"
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One Kafka message as received. `received_at` is an aware instant; `value` None is a message without a value."""
+
+    partition: int
+    offset: int
+    received_at: datetime
+    value: bytes | None
+
+    @property
+    def order(self) -> tuple[datetime, int, int]:
+        """What "the earliest" means among records that claim one record_ID."""
+        return (self.received_at, self.partition, self.offset)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The settings that change a result; the defaults are the requirements' own."""
+
+    max_age_days: int = 62
+    dedupe_days: int = 31
+    accept_months: frozenset[str] | set[str] = frozenset()
+    missing_volume_policy: str = "customer_min"
+    discount_pct: Decimal = Decimal(5)
+    tax_pct: Decimal = Decimal(20)
+    currency: str = "MAD"
+
+    def __post_init__(self) -> None:
+        if self.missing_volume_policy not in {"customer_min", "zero", "suspend"}:
+            raise ValueError(f"missing_volume_policy is {self.missing_volume_policy!r}: customer_min, zero or suspend")
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """A valid timestamp: its instant and its local day. Each is None where the shift leaves the years 1 to 9999."""
+
+    utc: datetime | None
+    local_day: date | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one message: `reason` None means cleaned, and `row` is the row of cleaned_cdrs or rejected_cdrs.
+
+    `original` is the message a duplicate or duplicate_conflict was compared with.
+    """
+
+    message: Message
+    home_day: date
+    reason: str | None
+    row: Row
+    original: Message | None = None
+
+
+# ---------------------------------------------------------------------------------------------------------- admission
+
+
+class _Object(list[tuple[str, object]]):
+    """A JSON object as its pairs, so that a nested value is seen even where a later duplicate key hides it."""
+
+
+def _no_such_constant(text: str) -> object:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_Object, parse_int=str, parse_float=str, parse_constant=_no_such_constant, strict=True
+)
+
+
+def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
+    """The fields of a message as texts (missing ones left out) and None, or no fields and the admission error.
+
+    Strings are taken as they are, numbers as their JSON text, true and false as words; null and '' are missing.
+    """
+    try:
+        text = (value or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return {}, "malformed_utf8"
+    try:
+        pairs = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return {}, "malformed_json"
+    if not isinstance(pairs, _Object) or any(isinstance(item, list) for _, item in pairs):
+        return {}, "malformed_json"
+    texts = {key: _as_text(item) for key, item in pairs}
+    return {key: text for key, text in texts.items() if text}, None
+
+
+def _as_text(item: object) -> str | None:
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    return None if item is None else str(item)
+
+
+def read_timestamp(text: str) -> Timestamp | None:
+    """A full ISO 8601 date and time as an instant and a local day; None when it is not one.
+
+    Without an offset it is civil time in Casablanca: a time skipped by the clock moves forward by the gap, a time that
+    occurs twice is the first of the two (both are what `fold=0` means in PEP 495).
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    zone = _zone_of(match) if match else None
+    if not match or not zone:
+        return None
+    year, month, day = map(int, match["date"].split("-"))
+    hour, minute, second = map(int, match["time"].split(":"))
+    microsecond = int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    try:
+        naive = datetime(year, month, day, hour, minute, second, microsecond)
+    except ValueError:
+        return None
+    try:
+        instant = naive.replace(tzinfo=zone).astimezone(UTC)
+    except OverflowError:
+        return Timestamp(None, None)
+    try:
+        return Timestamp(instant, instant.astimezone(CASABLANCA).date())
+    except OverflowError:
+        return Timestamp(instant, None)
+
+
+def _zone_of(match: re.Match[str]) -> tzinfo | None:
+    """The zone a timestamp is told in; None when its offset is impossible (18:00 at most, either way)."""
+    if match["offset"] is None:
+        return CASABLANCA
+    hours, minutes = int(match["hours"] or 0), int(match["minutes"] or 0)
+    offset = timedelta(hours=hours, minutes=minutes)
+    if minutes > 59 or offset > timedelta(hours=18):
+        return None
+    return timezone(-offset if match["sign"] == "-" else offset)
+
+
+def _month(day: date) -> str:
+    return f"{day.year:04d}-{day.month:02d}"
+
+
+def _local_day(instant: datetime) -> date:
+    return instant.astimezone(CASABLANCA).date()
+
+
+def _home_day(timestamp: Timestamp | None, received_at: datetime, parameters: Parameters) -> date:
+    receipt_day = _local_day(received_at)
+    event_day = timestamp.local_day if timestamp else None
+    if event_day is None:
+        return receipt_day
+    in_window = -parameters.max_age_days <= (event_day - receipt_day).days <= 1
+    return event_day if in_window or _month(event_day) in parameters.accept_months else receipt_day
+
+
+def home_day(message: Message, parameters: Parameters | None = None) -> date:
+    """The day a message is at home: its own local day when that is accepted, else the local day of receipt."""
+    fields, _ = admit(message.value)
+    timestamp = read_timestamp(fields["timestamp"]) if "timestamp" in fields else None
+    return _home_day(timestamp, message.received_at, parameters or Parameters())
+
+
+# ---------------------------------------------------------------------------------------------------------- mediation
+
+
+def is_valid_number(text: str | None) -> bool:
+    """Whether a text is a subscriber number: a Moroccan mobile, or a listed prefix and its count of digits."""
+    if not text:
+        return False
+    if _MOROCCAN_MOBILE.fullmatch(text):
+        return True
+    return any(
+        re.fullmatch(f"{prefix}[0-9]{{{digits}}}", text) is not None for prefix, digits in _DIGITS_AFTER_PREFIX.items()
+    )
+
+
+def read_number(text: str | None) -> float | None:
+    """A field's number as a binary double (1e400 is infinite), None when the text is not entirely one."""
+    return float(text) if text and _NUMBER.fullmatch(text) else None
+
+
+def typed(number: float, places: int) -> Decimal:
+    """The double rounded half up to so many decimals, in double arithmetic: floor(number × 10^places + 0.5)."""
+    return Decimal(floor(number * 10**places + 0.5)).scaleb(-places)
+
+
+def read_duration(text: str | None) -> Decimal | str:
+    """Seconds to three decimals, or the reason why not. What is judged is the typed value."""
+    number = read_number(text)
+    if text is None:
+        return "missing_duration"
+    if number is None:
+        return "invalid_duration"
+    if abs(number) > 2 * MAX_QUANTITY:  # decided before typing, which has no place for infinity
+        return "quantity_out_of_range" if number > 0 else "non_positive_duration"
+    seconds = typed(number, 3)
+    if seconds <= 0:
+        return "non_positive_duration"
+    return "quantity_out_of_range" if seconds > MAX_QUANTITY else seconds
+
+
+def read_volume(text: str | None) -> Decimal | str | None:
+    """Megabytes to six decimals, None when missing, or the reason why not. What is judged is the value as given."""
+    if text is None:
+        return None
+    number = read_number(text)
+    if number is None or number < 0:
+        return "invalid_volume"
+    return "quantity_out_of_range" if number > MAX_QUANTITY else typed(number, 6)
+
+
+def read_session(text: str | None) -> Decimal | None:
+    """Seconds of a data session to three decimals; None when missing or unusable. Never a reason to reject."""
+    number = read_number(text)
+    return None if number is None or not 0 <= number <= MAX_QUANTITY else typed(number, 3)
+
+
+def product_of(fields: Mapping[str, str]) -> str | None:
+    """The product an event is: named by the record for data, told by the other party for voice and sms."""
+    record_type = fields["record_type"]
+    if record_type == "data":
+        return fields.get("product_code")
+    other_party = fields.get(_OTHER_PARTY_FIELD[record_type])
+    abroad = is_valid_number(other_party) and not str(other_party).startswith("212")
+    return f"{record_type.upper()}_{'INT' if abroad else 'NAT'}"
+
+
+def _objections(
+    fields: Mapping[str, str], timestamp: Timestamp | None, day: date, services: Mapping[str, str]
+) -> Iterator[str]:
+    """The reasons against one admitted record, in order; asking for the first asks no later question."""
+    if "record_ID" not in fields:
+        yield "missing_record_id"
+    if "record_type" not in fields:
+        yield "missing_record_type"
+    if fields["record_type"] not in FIELDS_OF_TYPE:
+        yield "unknown_record_type"
+    if "timestamp" not in fields:
+        yield "missing_timestamp"
+    if timestamp is None:
+        yield "invalid_timestamp"
+    elif timestamp.local_day != day:
+        yield "outside_acceptance_window"
+    subscriber = fields.get(_SUBSCRIBER_FIELD[fields["record_type"]])
+    if subscriber is None:
+        yield "missing_subscriber"
+    if not is_valid_number(subscriber):
+        yield "invalid_subscriber"
+    yield from _quantity_objections(fields)
+    if services.get(product_of(fields) or "") != fields["record_type"]:
+        yield "unknown_product"
+
+
+def _quantity_objections(fields: Mapping[str, str]) -> Iterator[str]:
+    """Only the quantities of the record's own type are judged."""
+    quantity: object = None
+    if fields["record_type"] == "voice":
+        quantity = read_duration(fields.get("duration_sec"))
+    elif fields["record_type"] == "data":
+        quantity = read_volume(fields.get("data_volume_mb"))
+    if isinstance(quantity, str):
+        yield quantity
+
+
+def _cleaned_row(fields: Mapping[str, str], timestamp: Timestamp, day: date, message: Message) -> Row:
+    """The cleaned row of a record that nothing speaks against: typed and normalised."""
+    record_type = fields["record_type"]
+    is_data = record_type == "data"
+    other_party = fields.get(_OTHER_PARTY_FIELD.get(record_type, ""))
+    volume = read_volume(fields.get("data_volume_mb")) if is_data else None
+    session = read_session(fields.get("session_duration_sec")) if is_data else None
+    technology = fields.get("technology")
+    return {
+        "record_id": fields["record_ID"],
+        "subscriber_id": fields[_SUBSCRIBER_FIELD[record_type]],
+        "record_type": record_type,
+        "event_ts": timestamp.utc,
+        "other_party": None if is_data else other_party if is_valid_number(other_party) else UNKNOWN,
+        "cell_id": fields.get("cell_id", UNKNOWN),
+        "technology": _GENERATIONS.get(technology, technology),
+        "duration_sec": read_duration(fields.get("duration_sec")) if record_type == "voice" else None,
+        "data_volume_mb": volume,
+        "session_duration_sec": session,
+        "product_code": product_of(fields),
+        "rating_status": "needs_review" if is_data and (volume is None or session is None) else "ready",
+        "received_at": message.received_at,
+        "kafka_partition": message.partition,
+        "kafka_offset": message.offset,
+        "event_date": day,
+    }
+
+
+def _rejected_row(
+    fields: Mapping[str, str], timestamp: Timestamp | None, day: date, message: Message, reason: str
+) -> Row:
+    return {
+        "record_id": fields.get("record_ID"),
+        "reason": reason,
+        "record_type": fields.get("record_type"),
+        "event_ts": timestamp.utc if timestamp else None,
+        "received_at": message.received_at,
+        "kafka_partition": message.partition,
+        "kafka_offset": message.offset,
+        "event_date": day,
+    }
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One message read and judged by itself, before it is compared with others."""
+
+    message: Message
+    fields: dict[str, str]
+    timestamp: Timestamp | None
+    day: date
+    reason: str | None
+
+    def contract_fields(self) -> tuple[str | None, ...]:
+        """What a second record with this record_ID must say in the same words to be a duplicate."""
+        return tuple(self.fields.get(name) for name in FIELDS_OF_TYPE[self.fields["record_type"]])
+
+
+def _judge(message: Message, services: Mapping[str, str], parameters: Parameters) -> _Judged:
+    fields, error = admit(message.value)
+    timestamp = read_timestamp(fields["timestamp"]) if "timestamp" in fields else None
+    day = _home_day(timestamp, message.received_at, parameters)
+    reason = error or next(_objections(fields, timestamp, day, services), None)
+    return _Judged(message, fields, timestamp, day, reason)
+
+
+def _original_of(record: _Judged, rivals: Iterable[_Judged], dedupe_days: int) -> _Judged | None:
+    """The earliest other valid record with the same record_ID at home within `dedupe_days`, if it came before."""
+    earlier = [
+        rival
+        for rival in rivals
+        if abs((rival.day - record.day).days) <= dedupe_days and rival.message.order < record.message.order
+    ]
+    return min(earlier, key=lambda rival: rival.message.order, default=None)
+
+
+def mediate(messages: Iterable[Message], catalogue: Iterable[Row], parameters: Parameters) -> list[Outcome]:
+    """One outcome for each message, in the order given. Coordinates (partition, offset) must be unique."""
+    messages = list(messages)
+    if len({(message.partition, message.offset) for message in messages}) != len(messages):
+        raise ValueError("two messages share their partition and offset: the oracle wants each message once")
+    services = {str(product["product_code"]): str(product["service_type"]) for product in catalogue}
+    judged = [_judge(message, services, parameters) for message in messages]
+    by_record_id: defaultdict[str, list[_Judged]] = defaultdict(list)
+    for record in judged:
+        if record.reason is None:
+            by_record_id[record.fields["record_ID"]].append(record)
+    return [_conclude(record, by_record_id, parameters.dedupe_days) for record in judged]
+
+
+def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], dedupe_days: int) -> Outcome:
+    reason, original = record.reason, None
+    if reason is None:
+        original = _original_of(record, by_record_id[record.fields["record_ID"]], dedupe_days)
+        if original:
+            same = original.contract_fields() == record.contract_fields()
+            reason = "duplicate" if same else "duplicate_conflict"
+    if reason is None and record.timestamp:
+        row = _cleaned_row(record.fields, record.timestamp, record.day, record.message)
+    else:
+        row = _rejected_row(record.fields, record.timestamp, record.day, record.message, str(reason))
+    return Outcome(record.message, record.day, reason, row, original.message if original else None)
+
+
+# ------------------------------------------------------------------------------------------------------------- rating
+
+
+def half_up(amount: Decimal, places: int) -> Decimal:
+    """The one rounding policy of the chain."""
+    return amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+
+
+def _decimal(value: object) -> Decimal | None:
+    """A figure of a reference row: Decimal, int or text; None and '' are none."""
+    return None if value is None or value == "" else Decimal(str(value))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one product costs in one plan. `tier_threshold` and `tier_price` are both set or both None."""
+
+    unit_price: Decimal
+    free_units: Decimal
+    tier_threshold: Decimal | None = None
+    tier_price: Decimal | None = None
+
+    def cost(self, units: Decimal) -> Decimal:
+        """The charge of one event before discount and tax: exact, then rounded once to six decimals."""
+        if self.tier_threshold is None or self.tier_price is None:
+            return half_up(max(Decimal(0), units - self.free_units) * self.unit_price, 6)
+        first_tier = max(Decimal(0), min(units, self.tier_threshold) - self.free_units)
+        second_tier = max(Decimal(0), units - max(self.tier_threshold, self.free_units))
+        return half_up(first_tier * self.unit_price + second_tier * self.tier_price, 6)
+
+
+def _price_list(rate_plans: Iterable[Row]) -> dict[str, dict[str, Price]]:
+    plans: defaultdict[str, dict[str, Price]] = defaultdict(dict)
+    for line in rate_plans:
+        plans[str(line["rate_plan_id"])][str(line["product_code"])] = Price(
+            _decimal(line["unit_price"]) or Decimal(0),
+            _decimal(line["free_units"]) or Decimal(0),
+            _decimal(line.get("tier_threshold")),
+            _decimal(line.get("tier_price")),
+        )
+    return dict(plans)
+
+
+def volume_floors(cleaned: Iterable[Row]) -> dict[tuple[str, str], Decimal]:
+    """The smallest known data volume by (month, subscriber), compared as numbers."""
+    floors: dict[tuple[str, str], Decimal] = {}
+    for row in cleaned:
+        volume = row["data_volume_mb"]
+        if isinstance(volume, Decimal):
+            key = (_month(row["event_date"]), str(row["subscriber_id"]))
+            floors[key] = min(volume, floors.get(key, volume))
+    return floors
+
+
+def known_units(row: Row) -> Decimal | None:
+    """Billable units of a cleaned event: started minutes, one message, megabytes; None when the volume is missing."""
+    if row["record_type"] == "voice":
+        milliseconds = int(row["duration_sec"] * 1000)
+        return half_up(Decimal(-(-milliseconds // 60_000)), 6)
+    if row["record_type"] == "sms":
+        return half_up(Decimal(1), 6)
+    return row["data_volume_mb"]
+
+
+def _is_billable(customer: Row) -> bool:
+    return customer["subscription_type"] == "postpaid" and customer["status"] == "active"
+
+
+def _suspension(
+    row: Row, customer: Row | None, plans: Mapping[str, Mapping[str, Price]], parameters: Parameters
+) -> Iterator[str]:
+    """The reasons not to charge one cleaned event, in order."""
+    if customer is None:
+        yield "unknown_customer"
+        return
+    if customer["subscription_type"] != "postpaid":
+        yield "prepaid_customer"
+    if customer["status"] != "active":
+        yield "inactive_customer"
+    plan = plans.get(str(customer["rate_plan_id"]))
+    if plan is None:
+        yield "unknown_plan"
+    elif row["product_code"] not in plan:
+        yield "no_price"
+    if known_units(row) is None and parameters.missing_volume_policy == "suspend":
+        yield "missing_volume"
+
+
+def rate(
+    cleaned: Iterable[Row],
+    customers: Iterable[Row],
+    rate_plans: Iterable[Row],
+    floors: Mapping[tuple[str, str], Decimal],
+    parameters: Parameters,
+) -> tuple[list[Row], list[Row]]:
+    """Rated rows and suspended rows: each cleaned row becomes exactly one of either."""
+    by_id = {str(customer["customer_id"]): customer for customer in customers}
+    plans = _price_list(rate_plans)
+    rated, suspended = [], []
+    for row in cleaned:
+        customer = by_id.get(str(row["subscriber_id"]))
+        reason = next(_suspension(row, customer, plans, parameters), None)
+        if reason is None and customer is not None:
+            price = plans[str(customer["rate_plan_id"])][str(row["product_code"])]
+            rated.append(_rated_row(row, customer, price, floors, parameters))
+        else:
+            suspended.append(_suspended_row(row, customer, str(reason)))
+    return rated, suspended
+
+
+def _usage_columns(row: Row) -> Row:
+    """What a rated and a suspended row both keep of the cleaned event."""
+    kept = ("record_id", "record_type", "event_ts", "product_code", "rating_status")
+    coordinates = ("kafka_partition", "kafka_offset", "event_date")
+    period = {"billing_period": _month(row["event_date"])}
+    return {name: row[name] for name in (*kept, *coordinates)} | period | {"customer_id": row["subscriber_id"]}
+
+
+def _rated_row(
+    row: Row,
+    customer: Row,
+    price: Price,
+    floors: Mapping[tuple[str, str], Decimal],
+    parameters: Parameters,
+) -> Row:
+    usage = _usage_columns(row)
+    units = known_units(row)
+    imputed = units is None
+    if units is None:
+        floor_mb = floors.get((str(usage["billing_period"]), str(row["subscriber_id"])), Decimal(0))
+        units = half_up(floor_mb if parameters.missing_volume_policy == "customer_min" else Decimal(0), 6)
+    return usage | {
+        "rate_plan_id": customer["rate_plan_id"],
+        "region": customer["region"],
+        "billable_units": units,
+        "free_units_applied": half_up(min(units, price.free_units), 6),
+        "unit_price": price.unit_price,
+        "tier_threshold": price.tier_threshold,
+        "tier_price": price.tier_price,
+        "amount": price.cost(units),
+        "imputed": imputed,
+    }
+
+
+def _suspended_row(row: Row, customer: Row | None, reason: str) -> Row:
+    return _usage_columns(row) | {
+        "reason": reason,
+        "disposition": SUSPENSION_REASONS[reason],
+        "rate_plan_id": customer["rate_plan_id"] if customer else None,
+        "region": customer["region"] if customer else None,
+        "billable_units": known_units(row),
+    }
+
+
+# ------------------------------------------------------------------------------------------------- billing and reports
+
+
+def _total(rows: Iterable[Row], column: str) -> Decimal:
+    return sum((row[column] for row in rows), Decimal(0))
+
+
+def bill(customer: Row, rated: Sequence[Row], month: str, parameters: Parameters) -> Row:
+    """One customer's bill from that customer's rated rows of the month."""
+    of_type = {kind: [row for row in rated if row["record_type"] == kind] for kind in FIELDS_OF_TYPE}
+    lines = {kind: half_up(_total(rows, "amount"), 2) for kind, rows in of_type.items()}
+    before_tax = sum(lines.values(), Decimal(0))
+    discount = half_up(before_tax * Decimal(parameters.discount_pct).scaleb(-2), 2)
+    after_discount = before_tax - discount
+    tax = half_up(after_discount * Decimal(parameters.tax_pct).scaleb(-2), 2)
+    return {
+        "customer_id": customer["customer_id"],
+        "region": customer["region"],
+        "rate_plan_id": customer["rate_plan_id"],
+        **{f"{kind}_total": total for kind, total in lines.items()},
+        **{f"{kind}_count": len(rows) for kind, rows in of_type.items()},
+        "amount_before_tax": before_tax,
+        "discount_pct": half_up(Decimal(parameters.discount_pct), 2),
+        "discount": discount,
+        "after_discount": after_discount,
+        "tax_pct": half_up(Decimal(parameters.tax_pct), 2),
+        "tax": tax,
+        "amount_due": after_discount + tax,
+        "rounding_difference": half_up(before_tax - _total(rated, "amount"), 6),
+        "currency": parameters.currency,
+        "billing_period": month,
+    }
+
+
+def bill_all(rated: Iterable[Row], customers: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
+    """The month's bills by customer_id: every active postpaid customer, and whoever else has rated usage."""
+    of_customer: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rated:
+        if row["billing_period"] == month:
+            of_customer[str(row["customer_id"])].append(row)
+    billed = [row for row in customers if _is_billable(row) or str(row["customer_id"]) in of_customer]
+    billed.sort(key=lambda customer: str(customer["customer_id"]))
+    return [bill(customer, of_customer[str(customer["customer_id"])], month, parameters) for customer in billed]
+
+
+def _sums(rows: Iterable[Row], by: tuple[str, ...], column: str, output: str, month: str) -> list[Row]:
+    """Rows of a report: one per value of `by`, in its order, with the sum of `column`."""
+
+    def key(row: Row) -> tuple[object, ...]:
+        return tuple(row[name] for name in by)
+
+    groups = groupby(sorted(rows, key=key), key)
+    return [
+        dict(zip(by, values, strict=True)) | {output: _total(list(group), column), "billing_period": month}
+        for values, group in groups
+    ]
+
+
+def report_all(rated: Iterable[Row], bills: Iterable[Row], month: str) -> dict[str, list[Row]]:
+    """The six reports of a month by table name, each in the order of its key (top10_consumers: largest first)."""
+    bills = list(bills)
+    usage = [
+        row | {"billing_date": row["event_date"], "hour": row["event_ts"].astimezone(CASABLANCA).hour}
+        for row in rated
+        if row["billing_period"] == month
+    ]
+    data = [row for row in usage if row["record_type"] == "data"]
+    due = {row["customer_id"]: row["amount_due"] for row in bills}
+    consumers = _sums(data, ("customer_id",), "billable_units", "total_mb", month)
+    consumers.sort(key=lambda row: -row["total_mb"])
+    hours = _sums(data, ("billing_date", "hour"), "billable_units", "total_gb", month)
+    return {
+        "daily_revenue": _sums(usage, ("billing_date",), "amount", "revenue", month),
+        "mix_by_region": _sums(usage, ("region", "record_type"), "amount", "revenue", month),
+        "revenue_by_plan": _sums(bills, ("rate_plan_id",), "amount_due", "revenue_incl_tax", month),
+        "plan_by_region": _sums(bills, ("region", "rate_plan_id"), "amount_due", "revenue_incl_tax", month),
+        "top10_consumers": [
+            {name: row[name] for name in ("customer_id", "total_mb")}
+            | {"amount_due": due[row["customer_id"]], "billing_period": month}
+            for row in consumers[:10]
+        ],
+        "traffic_hourly": [row | {"total_gb": half_up(row["total_gb"] / 1024, 6)} for row in hours],
+    }
+
+
+# ------------------------------------------------------------------------------------------------------ the whole chain
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """Counts and money from received to billed: of one month (by home day), or of everything when `month` is None."""
+
+    month: str | None
+    received: int
+    cleaned: int
+    rejected: dict[str, int]
+    rated: int
+    rated_amount: Decimal
+    suspended: dict[str, int]
+    bills: int
+    amount_before_tax: Decimal
+    amount_due: Decimal
+
+
+@dataclass
+class Result:
+    """Everything the chain makes of some messages; see the module's docstring."""
+
+    outcomes: list[Outcome]
+    customers: list[Row]
+    rate_plans: list[Row]
+    parameters: Parameters
+    _bills: dict[str, list[Row]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def cleaned(self) -> list[Row]:
+        return [outcome.row for outcome in self.outcomes if outcome.reason is None]
+
+    @cached_property
+    def rejected(self) -> list[Row]:
+        return [outcome.row for outcome in self.outcomes if outcome.reason is not None]
+
+    def floors(self) -> list[Row]:
+        """Rows of data_volume_floor, by month and customer."""
+        return [
+            {"customer_id": customer, "floor_mb": floor_mb, "billing_period": month}
+            for (month, customer), floor_mb in sorted(volume_floors(self.cleaned).items())
+        ]
+
+    @cached_property
+    def _rated_and_suspended(self) -> tuple[list[Row], list[Row]]:
+        with localcontext(prec=80):
+            floors = volume_floors(self.cleaned)
+            return rate(self.cleaned, self.customers, self.rate_plans, floors, self.parameters)
+
+    @property
+    def rated(self) -> list[Row]:
+        return self._rated_and_suspended[0]
+
+    @property
+    def suspended(self) -> list[Row]:
+        return self._rated_and_suspended[1]
+
+    def months(self) -> list[str]:
+        """The months that have cleaned usage."""
+        return sorted({_month(row["event_date"]) for row in self.cleaned})
+
+    def bills(self, month: str) -> list[Row]:
+        """Rows of facturation_complete, by customer_id."""
+        if month not in self._bills:
+            with localcontext(prec=80):
+                self._bills[month] = bill_all(self.rated, self.customers, month, self.parameters)
+        return self._bills[month]
+
+    def reports(self, month: str) -> dict[str, list[Row]]:
+        """Rows of the six reports by table name."""
+        with localcontext(prec=80):
+            return report_all(self.rated, self.bills(month), month)
+
+    def funnel(self, month: str | None = None) -> Funnel:
+        """The month's funnel; without a month, the funnel of everything (bills of every month with usage)."""
+        outcomes = [item for item in self.outcomes if month in {None, _month(item.home_day)}]
+        rated = [row for row in self.rated if month in {None, row["billing_period"]}]
+        suspended = [row for row in self.suspended if month in {None, row["billing_period"]}]
+        bills = [row for each in ([month] if month else self.months()) for row in self.bills(each)]
+        rejected = Counter(item.reason for item in outcomes if item.reason)
+        reasons = Counter(str(row["reason"]) for row in suspended)
+        return Funnel(
+            month=month,
+            received=len(outcomes),
+            cleaned=len(outcomes) - rejected.total(),
+            rejected={reason: rejected[reason] for reason in REJECTION_REASONS if rejected[reason]},
+            rated=len(rated),
+            rated_amount=_total(rated, "amount"),
+            suspended={reason: reasons[reason] for reason in SUSPENSION_REASONS if reasons[reason]},
+            bills=len(bills),
+            amount_before_tax=_total(bills, "amount_before_tax"),
+            amount_due=_total(bills, "amount_due"),
+        )
+
+
+def run(
+    messages: Iterable[Message],
+    customers: Iterable[Row],
+    rate_plans: Iterable[Row],
+    catalogue: Iterable[Row],
+    parameters: Parameters | None = None,
+) -> Result:
+    """The whole chain over some messages. Reference rows are dicts; their figures may be Decimal, int or text."""
+    parameters = parameters or Parameters()
+    outcomes = mediate(messages, catalogue, parameters)
+    return Result(outcomes, list(customers), list(rate_plans), parameters)
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Reference rows of a CSV file with a header; blank lines are skipped, figures stay texts."""
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def read_jsonl(path: Path, received_at: datetime, partition: int = 0) -> list[Message]:
+    """The lines of a JSON Lines file as messages, offsets from 0 in the order of the file."""
+    lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
+    return [Message(partition, offset, received_at, line) for offset, line in enumerate(lines)]

@@ -1,0 +1,328 @@
+"""The same sums once more, in SQL on DuckDB: a third computation beside the engines and the oracle.
+
+Belongs here: one compact chain of queries from CDRs to amounts due, which shares no code with `oracle` nor with the
+project, for JSON Lines files and messages that look like CDRs (the generator's, the sample's).
+
+Does not belong here: hostile input. DuckDB's JSON reader takes NaN, rewrites the text of numbers (1.50 becomes 1.5) and
+keeps the first of duplicate keys; those cases are the oracle's.
+
+By hand, for the sample::
+
+    python -m telecom_assets_tests.sql_check cdr.jsonl customers.csv rate_plans.csv product_catalog.csv 2025-05 \\
+        --received-at 2026-11-23T12:00:00Z --accept-month 2025-05
+"""
+
+import argparse
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+_REFERENCE_COLUMNS = {
+    "customers": ("customer_id", "subscription_type", "rate_plan_id", "status", "region"),
+    "rate_plans": ("rate_plan_id", "product_code", "unit_price", "free_units", "tier_threshold", "tier_price"),
+    "catalogue": ("product_code", "service_type"),
+}
+
+_READ = r"""
+CREATE TABLE fields AS
+WITH texts AS (
+    SELECT *, coalesce(json_valid(value) AND json_type(value) = 'OBJECT', false) AS is_object FROM raw
+), extracted AS (
+    SELECT kafka_partition, kafka_offset, received_at, is_object,
+           timezone('Africa/Casablanca', received_at)::DATE AS receipt_day,
+           CASE WHEN is_object THEN value END AS j
+    FROM texts
+)
+SELECT * EXCLUDE j,
+       nullif(j->>'$.record_ID', '') AS record_id, nullif(j->>'$.record_type', '') AS record_type,
+       nullif(j->>'$.timestamp', '') AS ts, nullif(j->>'$.cell_id', '') AS cell_id,
+       nullif(j->>'$.technology', '') AS technology, nullif(j->>'$.product_code', '') AS product_code,
+       CASE record_type WHEN 'voice' THEN nullif(j->>'$.caller_id', '') WHEN 'sms' THEN nullif(j->>'$.sender_id', '')
+                        WHEN 'data' THEN nullif(j->>'$.user_id', '') END AS subscriber,
+       CASE record_type WHEN 'voice' THEN nullif(j->>'$.callee_id', '')
+                        WHEN 'sms' THEN nullif(j->>'$.receiver_id', '') END AS other_party,
+       CASE record_type WHEN 'voice' THEN nullif(j->>'$.duration_sec', '')
+                        WHEN 'data' THEN nullif(j->>'$.data_volume_mb', '') END AS quantity,
+       CASE record_type WHEN 'data' THEN nullif(j->>'$.session_duration_sec', '') END AS session
+FROM extracted
+"""
+
+# A clock that jumps does so within a day in Morocco, so a time without an offset keeps the date it is written with.
+_JUDGE = r"""
+CREATE MACRO is_number(t) AS regexp_full_match(t, '-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?');
+CREATE MACRO is_msisdn(t) AS coalesce(regexp_full_match(t,
+    '212[67][0-9]{8}|(1|44|39|7|81)[0-9]{10}|(33|34|971|966)[0-9]{9}|49[0-9]{11}'), false);
+CREATE TABLE judged AS
+WITH clocks AS (
+    SELECT *, CASE WHEN regexp_full_match(ts,
+        '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?'
+        || '(Z|[+-](0[0-9]|1[0-7])(:?[0-5][0-9])?|[+-]18(:?00)?)?') THEN try_cast(ts[:19] AS TIMESTAMP) END AS wall,
+        nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}:?([0-9]{2})?)$', 1), '') AS shift
+    FROM fields
+), days AS (
+    SELECT * EXCLUDE (wall, shift), CASE WHEN shift IS NULL THEN wall::DATE
+        ELSE timezone('Africa/Casablanca', timezone('UTC', wall - CASE WHEN shift = 'Z' THEN INTERVAL 0 MINUTE ELSE
+            to_minutes((shift[1] || '1')::INT * (60 * shift[2:3]::INT + coalesce(nullif(right(shift, -3)
+                .replace(':', ''), ''), '0')::INT)) END))::DATE END AS told_day
+    FROM clocks
+), homes AS (
+    SELECT *, told_day BETWEEN receipt_day - $max_age_days AND receipt_day + 1
+              OR list_contains($accept_months, strftime(told_day, '%Y-%m')) AS is_home,
+        CASE WHEN is_home THEN told_day ELSE receipt_day END AS home_day,
+        CASE WHEN is_number(quantity) THEN quantity::DOUBLE END AS q,
+        CASE WHEN record_type = 'data' THEN product_code
+             ELSE upper(record_type) || CASE WHEN is_msisdn(other_party) AND other_party NOT LIKE '212%'
+                                             THEN '_INT' ELSE '_NAT' END END AS product
+    FROM days
+)
+SELECT *, CASE
+    WHEN NOT is_object THEN 'malformed_json'
+    WHEN record_id IS NULL THEN 'missing_record_id'
+    WHEN record_type IS NULL THEN 'missing_record_type'
+    WHEN record_type NOT IN ('voice', 'sms', 'data') THEN 'unknown_record_type'
+    WHEN ts IS NULL THEN 'missing_timestamp'
+    WHEN told_day IS NULL THEN 'invalid_timestamp'
+    WHEN NOT is_home THEN 'outside_acceptance_window'
+    WHEN subscriber IS NULL THEN 'missing_subscriber'
+    WHEN NOT is_msisdn(subscriber) THEN 'invalid_subscriber'
+    WHEN record_type = 'voice' AND quantity IS NULL THEN 'missing_duration'
+    WHEN record_type = 'voice' AND q IS NULL THEN 'invalid_duration'
+    WHEN record_type = 'voice' AND floor(q * 1000 + 0.5::DOUBLE) <= 0 THEN 'non_positive_duration'
+    WHEN record_type = 'data' AND quantity IS NOT NULL AND (q IS NULL OR q < 0) THEN 'invalid_volume'
+    WHEN record_type = 'voice' AND floor(q * 1000 + 0.5::DOUBLE) > 10000000000 THEN 'quantity_out_of_range'
+    WHEN record_type = 'data' AND q > 10000000 THEN 'quantity_out_of_range'
+    WHEN NOT EXISTS (FROM catalogue c WHERE c.product_code = product AND c.service_type = record_type)
+        THEN 'unknown_product' END AS reason
+FROM homes
+"""
+
+_DEDUPE = """
+CREATE TABLE mediated AS
+WITH valid AS (
+    SELECT *, row(received_at, kafka_partition, kafka_offset) AS place,
+        [record_type, ts, cell_id, technology, subscriber, other_party, quantity, session,
+         CASE record_type WHEN 'data' THEN product_code END] AS words
+    FROM judged WHERE reason IS NULL
+), verdicts AS (
+    SELECT late.kafka_partition, late.kafka_offset,
+        CASE WHEN arg_min(early.words, early.place) = any_value(late.words)
+             THEN 'duplicate' ELSE 'duplicate_conflict' END AS verdict
+    FROM valid late JOIN valid early
+      ON early.record_id = late.record_id AND early.place < late.place
+     AND abs(date_diff('day', early.home_day, late.home_day)) <= $dedupe_days
+    GROUP BY ALL
+)
+SELECT j.* REPLACE (coalesce(j.reason, v.verdict, 'cleaned') AS reason), strftime(home_day, '%Y-%m') AS month
+FROM judged j LEFT JOIN verdicts v USING (kafka_partition, kafka_offset)
+"""
+
+_RATE = """
+CREATE TABLE priced AS
+WITH usage AS (
+    SELECT *, CASE record_type
+        WHEN 'sms' THEN 1::DECIMAL(18,6)
+        WHEN 'voice' THEN ((floor(q * 1000 + 0.5::DOUBLE)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
+        ELSE (floor(q * 1000000 + 0.5::DOUBLE)::BIGINT::DECIMAL(18,0) * 0.000001::DECIMAL(7,6))::DECIMAL(18,6) END AS mb
+    FROM mediated WHERE reason = 'cleaned'
+), imputed AS (
+    SELECT *, CASE $policy WHEN 'suspend' THEN mb WHEN 'zero' THEN coalesce(mb, 0) ELSE coalesce(mb,
+        min(mb) FILTER (record_type = 'data') OVER (PARTITION BY month, subscriber), 0) END::DECIMAL(18,6) AS units
+    FROM usage
+)
+SELECT u.record_id, u.month, u.record_type, u.home_day, c.customer_id, c.region, u.units, CASE
+    WHEN c.customer_id IS NULL THEN 'unknown_customer'
+    WHEN c.subscription_type <> 'postpaid' THEN 'prepaid_customer'
+    WHEN c.status <> 'active' THEN 'inactive_customer'
+    WHEN c.rate_plan_id NOT IN (SELECT rate_plan_id FROM rate_plans) THEN 'unknown_plan'
+    WHEN p.product_code IS NULL THEN 'no_price'
+    WHEN u.units IS NULL THEN 'missing_volume' ELSE 'rated' END AS reason,
+    round(greatest(least(u.units, coalesce(p.threshold, u.units)) - p.free, 0)::DECIMAL(18,6) * p.unit
+        + coalesce(greatest(u.units - p.threshold, 0)::DECIMAL(18,6) * p.tier, 0), 6)::DECIMAL(18,6) AS amount
+FROM imputed u
+LEFT JOIN customers c ON c.customer_id = u.subscriber
+LEFT JOIN (
+    SELECT rate_plan_id, product_code, unit_price::DECIMAL(12,6) AS unit, free_units::DECIMAL(18,6) AS free,
+           nullif(tier_threshold, '')::DECIMAL(18,6) AS threshold, nullif(tier_price, '')::DECIMAL(12,6) AS tier
+    FROM rate_plans) p ON p.rate_plan_id = c.rate_plan_id AND p.product_code = u.product
+"""
+
+_BILL = """
+WITH lines AS (
+    SELECT c.customer_id,
+        round(coalesce(sum(amount) FILTER (record_type = 'voice'), 0), 2)
+        + round(coalesce(sum(amount) FILTER (record_type = 'sms'), 0), 2)
+        + round(coalesce(sum(amount) FILTER (record_type = 'data'), 0), 2) AS before_tax
+    FROM customers c LEFT JOIN priced p ON p.customer_id = c.customer_id AND p.reason = 'rated' AND p.month = $month
+    WHERE c.subscription_type = 'postpaid' AND c.status = 'active' GROUP BY ALL
+), discounted AS (
+    SELECT customer_id, before_tax::DECIMAL(18,2) AS before_tax,
+           (before_tax - round(before_tax::DECIMAL(18,2) * $discount_pct::DECIMAL(5,2) * 0.01::DECIMAL(3,2), 2)
+           )::DECIMAL(18,2) AS net FROM lines
+)
+SELECT customer_id, before_tax, (net + round(net * $tax_pct::DECIMAL(5,2) * 0.01::DECIMAL(3,2), 2))::DECIMAL(18,2)
+FROM discounted ORDER BY customer_id
+"""
+
+
+class _Message(Protocol):
+    """What is read of a message; `oracle.Message` is one."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def received_at(self) -> datetime: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(frozen=True)
+class SqlTotals:
+    """What SQL makes of a file: outcomes of every record by home month, and the rating and bills of one month."""
+
+    month: str
+    #: Records by (home month, 'cleaned' or the reason of rejection).
+    outcomes: dict[tuple[str, str], int]
+    #: Cleaned records of the month by 'rated' or the reason of suspension.
+    rating: dict[str, int]
+    #: Exact sum of the rated amounts of the month, for every customer with rated usage.
+    rated_by_customer: dict[str, Decimal]
+    #: Amounts of the month for every active postpaid customer.
+    before_tax_by_customer: dict[str, Decimal]
+    amount_due_by_customer: dict[str, Decimal]
+    #: Rated amounts of the month by day and by (region, record_type).
+    revenue_by_day: dict[Any, Decimal]
+    revenue_by_region_and_type: dict[tuple[str, str], Decimal]
+
+    def outcomes_of_month(self) -> dict[str, int]:
+        return {outcome: count for (month, outcome), count in self.outcomes.items() if month == self.month}
+
+    @property
+    def rated_amount(self) -> Decimal:
+        return sum(self.rated_by_customer.values(), Decimal(0))
+
+    @property
+    def amount_due(self) -> Decimal:
+        return sum(self.amount_due_by_customer.values(), Decimal(0))
+
+
+def _reference_table(name: str, source: Path | Iterable[Mapping[str, Any]]) -> pa.Table:
+    """The columns that are needed of a CSV file or of rows, as texts; None becomes ''."""
+    if isinstance(source, Path):
+        with source.open(newline="", encoding="utf-8") as lines:
+            rows: list[Mapping[str, Any]] = list(csv.DictReader(lines))
+    else:
+        rows = list(source)
+    texts = {
+        column: ["" if row.get(column) is None else str(row[column]) for row in rows]
+        for column in _REFERENCE_COLUMNS[name]
+    }
+    return pa.table({column: pa.array(values, pa.string()) for column, values in texts.items()})
+
+
+def _raw_table(source: Path | Iterable[_Message], received_at: datetime | None) -> pa.Table:
+    if isinstance(source, Path):
+        if received_at is None:
+            raise ValueError(f"{source} does not say when its records were received: give received_at")
+        lines = source.read_text(encoding="utf-8").splitlines()
+        places = [(0, offset, received_at) for offset in range(len(lines))]
+        values: list[str | None] = list(lines)
+    else:
+        messages = list(source)
+        places = [(message.partition, message.offset, message.received_at) for message in messages]
+        values = [None if message.value is None else message.value.decode("utf-8") for message in messages]
+    return pa.table(
+        {
+            "kafka_partition": pa.array([place[0] for place in places], pa.int32()),
+            "kafka_offset": pa.array([place[1] for place in places], pa.int64()),
+            "received_at": pa.array([place[2] for place in places], pa.timestamp("us", tz="UTC")),
+            "value": pa.array(values, pa.string()),
+        }
+    )
+
+
+def sql_totals(
+    source: Path | Iterable[_Message],
+    customers: Path | Iterable[Mapping[str, Any]],
+    rate_plans: Path | Iterable[Mapping[str, Any]],
+    catalogue: Path | Iterable[Mapping[str, Any]],
+    month: str,
+    *,
+    received_at: datetime | None = None,
+    max_age_days: int = 62,
+    dedupe_days: int = 31,
+    accept_months: Iterable[str] = (),
+    missing_volume_policy: str = "customer_min",
+    discount_pct: Decimal | int = 5,
+    tax_pct: Decimal | int = 20,
+) -> SqlTotals:
+    """Counts and money of one month from CDRs (a JSON Lines file, or messages whose values are UTF-8 or None).
+
+    A file's records get partition 0, offsets from 0 in its order, and all the same `received_at`.
+    """
+    references = {"customers": customers, "rate_plans": rate_plans, "catalogue": catalogue}
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("raw", _raw_table(source, received_at))
+        for name, reference in references.items():
+            connection.register(name, _reference_table(name, reference))
+        connection.execute(_READ)
+        connection.execute(_JUDGE, {"max_age_days": max_age_days, "accept_months": list(accept_months)})
+        connection.execute(_DEDUPE, {"dedupe_days": dedupe_days})
+        connection.execute(_RATE, {"policy": missing_volume_policy})
+
+        def grouped(table: str, keys: str, value: str, where: str) -> dict[Any, Any]:
+            query = f"SELECT {keys}, {value} FROM {table} WHERE {where} GROUP BY ALL ORDER BY ALL"
+            rows = connection.execute(query, {"month": month} if "$month" in where else None).fetchall()
+            return {row[0] if len(row) == 2 else row[:-1]: row[-1] for row in rows}
+
+        rated = "reason = 'rated' AND month = $month"
+        percents = {"month": month, "discount_pct": discount_pct, "tax_pct": tax_pct}
+        bills = connection.execute(_BILL, percents).fetchall()
+        return SqlTotals(
+            month=month,
+            outcomes=grouped("mediated", "month, reason", "count(*)", "true"),
+            rating=grouped("priced", "reason", "count(*)", "month = $month"),
+            rated_by_customer=grouped("priced", "customer_id", "sum(amount)", rated),
+            before_tax_by_customer={customer: before_tax for customer, before_tax, _ in bills},
+            amount_due_by_customer={customer: due for customer, _, due in bills},
+            revenue_by_day=grouped("priced", "home_day", "sum(amount)", rated),
+            revenue_by_region_and_type=grouped("priced", "region, record_type", "sum(amount)", rated),
+        )
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Totals of one month of a JSON Lines file of CDRs, by SQL.")
+    for name in ("cdrs", "customers", "rate_plans", "catalogue"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("month")
+    parser.add_argument("--received-at", type=datetime.fromisoformat, required=True)
+    parser.add_argument("--accept-month", action="append", default=[])
+    given = parser.parse_args()
+    totals = sql_totals(
+        given.cdrs,
+        given.customers,
+        given.rate_plans,
+        given.catalogue,
+        given.month,
+        received_at=given.received_at,
+        accept_months=given.accept_month,
+    )
+    for (month, outcome), count in totals.outcomes.items():
+        print(f"{month}  {outcome:28} {count:>9}")
+    for outcome, count in totals.rating.items():
+        print(f"{totals.month}  {outcome:28} {count:>9}")
+    print(f"{totals.month}  rated amount {totals.rated_amount}, bills {len(totals.amount_due_by_customer)}")
+    print(f"{totals.month}  before tax {sum(totals.before_tax_by_customer.values())}, due {totals.amount_due}")
+
+
+if __name__ == "__main__":
+    _main()

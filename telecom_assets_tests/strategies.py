@@ -1,0 +1,794 @@
+r"""Hypothesis strategies for messages: plausible CDRs with the contract's errors, hostile bytes, and a corpus by hand.
+
+Belongs here: what may arrive on the topic, and small reference tables it can be rated against. Values of a CDR are
+written as JSON tokens (`'"12"'`, `12`, `1e2`, `null`), because how a number is written is part of what is tested.
+
+Does not belong here: what should become of a message (that is `oracle`), except in `HOSTILE_CASES`, where each message
+stands beside the outcome that was worked out by hand.
+
+No message of this module carries a lone surrogate escape (`"\ud800"`): no rule says what it means.
+"""
+
+import json
+import random
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from telecom_assets_tests.oracle import CASABLANCA, FIELDS_OF_TYPE, Message
+
+# ------------------------------------------------------------------------------------------------------ reference data
+
+#: Every fate a subscriber can have in rating; 212600000010 has no row here.
+CUSTOMERS: list[dict[str, object]] = [
+    {
+        "customer_id": customer_id,
+        "customer_name": f"Client {customer_id[-2:]}",
+        "subscription_type": subscription_type,
+        "rate_plan_id": rate_plan_id,
+        "activation_date": date(2020, 1, 1),
+        "status": status,
+        "region": region,
+    }
+    for customer_id, subscription_type, rate_plan_id, status, region in (
+        ("212600000001", "postpaid", "PLAN_A", "active", "Casablanca-Settat"),
+        ("212600000002", "postpaid", "PLAN_B", "active", "Rabat-Salé-Kénitra"),
+        ("212700000003", "postpaid", "PLAN_A", "active", "Rabat-Salé-Kénitra"),
+        ("212600000004", "prepaid", "PLAN_A", "active", "Fès-Meknès"),
+        ("212600000005", "postpaid", "PLAN_B", "suspended", "Fès-Meknès"),
+        ("212600000006", "prepaid", "PLAN_NONE", "terminated", "Oriental"),
+        ("212600000007", "postpaid", "PLAN_NONE", "active", "Oriental"),
+        ("212700000008", "postpaid", "PLAN_VOICE", "active", "Drâa-Tafilalet"),
+        ("212700000009", "postpaid", "PLAN_A", "active", "Drâa-Tafilalet"),
+    )
+]
+SUBSCRIBERS = [*(str(customer["customer_id"]) for customer in CUSTOMERS), "212600000010"]
+#: The first three are active, postpaid and priced, and come more often, so that more than half of the usage is charged.
+_CALLERS = SUBSCRIBERS[:3] * 3 + SUBSCRIBERS
+
+CATALOGUE: list[dict[str, object]] = [
+    {
+        "product_code": product_code,
+        "service_type": service_type,
+        "unit": unit,
+        "rate_type": rate_type,
+        "description": product_code.replace("_", " ").lower(),
+    }
+    for product_code, service_type, unit, rate_type in (
+        ("VOICE_NAT", "voice", "minute", "flat"),
+        ("VOICE_INT", "voice", "minute", "flat"),
+        ("SMS_NAT", "sms", "event", "flat"),
+        ("SMS_INT", "sms", "event", "flat"),
+        ("DATA_BASIC", "data", "MB", "flat"),
+        ("DATA_PREMIUM", "data", "MB", "tiered"),
+    )
+]
+
+#: Prices with six decimals and small allowances, so that rounding, allowances and tiers all happen.
+RATE_PLANS: list[dict[str, object]] = [
+    {
+        "rate_plan_id": rate_plan_id,
+        "product_code": product_code,
+        "service_type": product_code.split("_")[0].lower(),
+        "unit_price": unit_price,
+        "free_units": free_units,
+        "tier_threshold": tier_threshold,
+        "tier_price": tier_price,
+    }
+    for rate_plan_id, product_code, unit_price, free_units, tier_threshold, tier_price in (
+        ("PLAN_A", "VOICE_NAT", "0.010", "1", None, None),
+        ("PLAN_A", "VOICE_INT", "0.333333", "0", None, None),
+        ("PLAN_A", "SMS_NAT", "0.045", "0", None, None),
+        ("PLAN_A", "SMS_INT", "0.085", "0.5", None, None),
+        ("PLAN_A", "DATA_BASIC", "0.012345", "0.1", None, None),
+        ("PLAN_A", "DATA_PREMIUM", "0.015", "0.5", "2", "0.050001"),
+        ("PLAN_B", "VOICE_NAT", "0.005", "0", None, None),
+        ("PLAN_B", "VOICE_INT", "0.025", "2", None, None),
+        ("PLAN_B", "SMS_NAT", "0.035", "1", None, None),
+        ("PLAN_B", "SMS_INT", "0.0755", "0", None, None),
+        ("PLAN_B", "DATA_BASIC", "0.000001", "0", None, None),
+        ("PLAN_B", "DATA_PREMIUM", "0.0185", "2", "2", "0.0555"),
+        ("PLAN_VOICE", "VOICE_NAT", "1", "0", None, None),
+    )
+]
+
+# ---------------------------------------------------------------------------------------------------- writing messages
+
+
+def object_text(tokens: Mapping[str, str]) -> str:
+    """A JSON object from names and JSON tokens, the tokens as they are written."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {token}" for name, token in tokens.items()) + "}"
+
+
+def has_lone_surrogate(value: bytes | None) -> bool:
+    r"""Whether a message may carry `\ud800`-like escapes that are not a pair (errs on the side of yes)."""
+    text = re.sub(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}", b"", value or b"")
+    return re.search(rb"\\u[dD][89a-fA-F]", text) is not None
+
+
+# ------------------------------------------------------------------------------------------------------ plausible CDRs
+
+#: Receipts of plausible messages begin here. In Casablanca it is 2026-03-31 23:30, half an hour before a month ends.
+FIRST_RECEIPT = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)
+
+#: Local times at the edges: of the window at FIRST_RECEIPT, of months, of the Ramadan clock (back on 2026-02-15 at
+#: 03:00, forward on 2026-03-22 at 02:00), of the calendar; and some that are no timestamps.
+EDGE_TIMESTAMPS = (
+    "2026-01-27T23:59:59",
+    "2026-01-28T00:00:00",
+    "2026-01-31T23:59:59.999999",
+    "2026-02-01T00:00:00",
+    "2026-02-15T01:59:59",
+    "2026-02-15T02:00:00",
+    "2026-02-15T02:30:00",
+    "2026-02-15T03:00:00",
+    "2026-02-28T23:59:59",
+    "2026-02-28T23:59:59Z",
+    "2026-03-01T00:00:00",
+    "2026-03-21T23:30:00-02:00",
+    "2026-03-22T01:59:59.9",
+    "2026-03-22T02:00:00",
+    "2026-03-22T02:30:00",
+    "2026-03-22T02:59:59.999999999",
+    "2026-03-22T03:00:00",
+    "2026-03-31T22:59:59Z",
+    "2026-03-31T23:00:00Z",
+    "2026-03-31T23:59:59",
+    "2026-04-01T00:00:00",
+    "2026-04-01T23:59:59",
+    "2026-04-02T00:00:00",
+    "2026-04-02T00:00:00+0530",
+    "2026-02-29T12:00:00",
+    "2024-02-29T12:00:00",
+    "2026-03-15 12:00:00",
+    "2026-03-15T24:00:00",
+    "2026-03-15T12:00:60",
+    "2026-03-15",
+    "12:30:00",
+)
+
+_FOREIGN = ("33612345678", "14155550123", "4915112345678", "971501234567", "819012345678")
+_TOO_LONG_OR_SHORT = ("21260000000", "2126000000011", "212500000001", "inconnu", "aB3dE6gH9jK2")
+_CELLS = ('"CASABLANCA_01"', '"RABAT_02"', '"Fès 03"', "null", '""')
+_TECHNOLOGIES = ('"2G"', '"3G"', '"4G"', '"5G"', '"LTE"', '"NR"', '"UMTS"', "null", '"6G"')
+_DURATIONS = ("1", "59", "60", "61", "119.9995", "180", "600", "59.9996", '"75"', "3.6e2", "null", "null", "-5", "0")
+_RARE_DURATIONS = ("0.0004", "0.0005", '"abc"', "true", "10000000", "10000001", '""', "1e400")
+_VOLUMES = ("0.1", "0.5", "0.75", "1.333333", "1.9999995", "2", "2.000001", "12.25", "814.13", '"3.5"', "null", "null")
+_RARE_VOLUMES = ("0", "-1", '"x"', "0.0000005", "10000000", "10000000.5", '""', "9", "10")
+_SESSIONS = ("1", "79", "579.5", "null", "-3", '"n/a"', "10000001")
+
+
+def _often(common: st.SearchStrategy[str], rare: st.SearchStrategy[str], one_in: int = 8) -> st.SearchStrategy[str]:
+    """`rare` about once in `one_in` draws, and what a failing example shrinks to is common."""
+    return st.integers(0, one_in - 1).flatmap(lambda draw: rare if draw == one_in - 1 else common)
+
+
+def _quoted(text: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return text.map(lambda value: json.dumps(value, ensure_ascii=False))
+
+
+def _written(wall: datetime, zone: str, fraction: str) -> str:
+    return f"{wall:%Y-%m-%dT%H:%M:%S}{fraction}{zone}"
+
+
+_USUAL_TIMESTAMPS = st.builds(
+    _written,
+    st.datetimes(datetime(2026, 2, 10), datetime(2026, 4, 2)),
+    st.sampled_from(("", "", "", "", "Z", "+01:00", "-0330", "+14")),
+    st.sampled_from(("", "", "", ".5", ".123456789")),
+)
+_RANDOM_TIMESTAMPS = st.builds(
+    _written, st.datetimes(datetime(2010, 1, 1), datetime(2026, 4, 3)), st.just(""), st.just("")
+)
+timestamp_tokens: st.SearchStrategy[str] = _often(
+    _quoted(st.one_of(_USUAL_TIMESTAMPS, _USUAL_TIMESTAMPS, st.sampled_from(EDGE_TIMESTAMPS))),
+    st.one_of(st.just("null"), st.just('""'), _quoted(_RANDOM_TIMESTAMPS)),
+    16,
+)
+_subscriber_tokens = _often(
+    _quoted(st.sampled_from(SUBSCRIBERS)),
+    st.one_of(
+        st.just("null"), _quoted(st.sampled_from((*_TOO_LONG_OR_SHORT, *_FOREIGN))), st.sampled_from(SUBSCRIBERS)
+    ),
+)
+_other_party_tokens = st.one_of(
+    _quoted(st.sampled_from(SUBSCRIBERS)),
+    _quoted(st.sampled_from((*_FOREIGN, *_TOO_LONG_OR_SHORT))),
+    st.just("null"),
+)
+_FIELD_TOKENS: dict[str, st.SearchStrategy[str]] = {
+    "record_ID": _often(
+        _quoted(st.integers(1, 12).map(lambda number: f"00000000-0000-4000-8000-{number:012d}")),
+        _often(_quoted(st.uuids().map(str)), st.sampled_from(("null", '""', "17"))),
+        3,
+    ),
+    "timestamp": timestamp_tokens,
+    "cell_id": st.sampled_from(_CELLS),
+    "technology": st.sampled_from(_TECHNOLOGIES),
+    "caller_id": _subscriber_tokens,
+    "callee_id": _other_party_tokens,
+    "duration_sec": _often(st.sampled_from(_DURATIONS), st.sampled_from(_RARE_DURATIONS)),
+    "sender_id": _subscriber_tokens,
+    "receiver_id": _other_party_tokens,
+    "user_id": _subscriber_tokens,
+    "data_volume_mb": _often(st.sampled_from(_VOLUMES), st.sampled_from(_RARE_VOLUMES), 4),
+    "session_duration_sec": st.sampled_from(_SESSIONS),
+    "product_code": _often(
+        st.sampled_from(('"DATA_BASIC"', '"DATA_PREMIUM"')),
+        st.sampled_from(("null", '"VOICE_NAT"', '"DATA_GOLD"', '"data_basic"')),
+    ),
+}
+_TYPE_TOKENS = _often(
+    st.sampled_from(("voice", "voice", "data", "data", "sms")).map(lambda name: f'"{name}"'),
+    st.sampled_from(("null", '"mms"', '"Voice"', '""')),
+    40,
+)
+
+
+@st.composite
+def cdr_tokens(draw: st.DrawFn) -> dict[str, str]:
+    """One CDR as JSON tokens by field name, in the order of the contract, some fields left out now and then."""
+    type_token = draw(_TYPE_TOKENS)
+    record_type = type_token.strip('"')
+    names = FIELDS_OF_TYPE.get(record_type, FIELDS_OF_TYPE["voice"])
+    tokens = {name: type_token if name == "record_type" else draw(_FIELD_TOKENS[name]) for name in names}
+    for name in draw(_often(st.just(""), st.sampled_from(names), 12).map(lambda name: [name] if name else [])):
+        del tokens[name]
+    if draw(st.integers(0, 9)) == 9:
+        tokens["operator_note"] = '"not of the contract"'
+    return tokens
+
+
+def cdr_values() -> st.SearchStrategy[bytes]:
+    """One plausible CDR as a message's bytes."""
+    return cdr_tokens().map(lambda tokens: object_text(tokens).encode())
+
+
+@st.composite
+def _repeated(draw: st.DrawFn, tokens: dict[str, str]) -> dict[str, str]:
+    """The same CDR once more: exactly, with null for '' (still a duplicate), on another day, or in conflict."""
+    again = dict(tokens)
+    name = draw(st.sampled_from(("", "", "null", "timestamp", "other")))
+    if name == "null":
+        return {field: "null" if written == '""' else written for field, written in again.items()}
+    if name == "timestamp":
+        again["timestamp"] = draw(timestamp_tokens)
+    elif name == "other":
+        field = draw(st.sampled_from([field for field in again if field in _FIELD_TOKENS] or ["cell_id"]))
+        again[field] = draw(_FIELD_TOKENS[field])
+    return again
+
+
+#: Seconds from one receipt to the next: at once (ties), a moment, an hour, days (the acceptance window).
+_PAUSES = (0, 0, 0, 0, 0, 0, 0, 0, 1, 60, 600, 3_600)
+_LONG_PAUSES = (86_400, 11 * 86_400, 20 * 86_400)
+
+
+@st.composite
+def _placed(draw: st.DrawFn, values: list[bytes | None], shuffled: bool) -> list[Message]:
+    """Values on the topic: in two partitions, offsets in order, received one after the other with pauses and ties."""
+    messages, received_at, next_offset = [], FIRST_RECEIPT, {0: 0, 1: 100}
+    pauses = st.one_of(*[st.sampled_from(_PAUSES)] * 20, st.sampled_from(_LONG_PAUSES))
+    for value in values:
+        partition = draw(st.integers(0, 1))
+        received_at += timedelta(seconds=draw(pauses))
+        messages.append(Message(partition, next_offset[partition], received_at, value))
+        next_offset[partition] += 1
+    return draw(st.permutations(messages)) if shuffled else messages
+
+
+@st.composite
+def cdr_messages(draw: st.DrawFn, min_size: int = 0, max_size: int = 25, shuffled: bool = True) -> list[Message]:
+    """Plausible messages from small pools, with exact repetitions, late ones and conflicts, in any order of the list.
+
+    Rate them against CUSTOMERS, RATE_PLANS and CATALOGUE. Every value is UTF-8 and one flat JSON object.
+    """
+    tokens: list[dict[str, str]] = []
+    for fresh in draw(st.lists(cdr_tokens(), min_size=min_size, max_size=max_size)):
+        repeat = tokens and draw(st.integers(0, 3)) == 3
+        tokens.append(draw(_repeated(draw(st.sampled_from(tokens)))) if repeat else fresh)
+    return draw(_placed([object_text(each).encode() for each in tokens], shuffled))
+
+
+# ------------------------------------------------------------------------------------------ many CDRs, not shrinking
+
+
+class _Dice:
+    """The error mix of the requirements, drawn from one seeded generator."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)  # noqa: S311 (test data, not secrets)
+
+    def hit(self, percent: float) -> bool:
+        return self.rng.random() * 100 < percent
+
+    def pick(self, options: Sequence[str]) -> str:
+        return self.rng.choice(options)
+
+    def subscriber(self) -> str:
+        """A customer; 2.5 % null, 2.5 % twelve random characters."""
+        if self.hit(5):
+            return "null" if self.hit(50) else f'"{"".join(self.rng.choices("abcdefXYZ0123456789", k=12))}"'
+        return f'"{self.pick(_CALLERS)}"'
+
+    def other_party(self) -> str:
+        """20 % abroad, some invalid or null, the rest customers."""
+        if self.hit(20):
+            return f'"{self.pick(_FOREIGN)}"'
+        return self.pick(("null", '"inconnu"', '"212500000001"')) if self.hit(6) else f'"{self.pick(SUBSCRIBERS)}"'
+
+    def timestamp(self) -> str:
+        """5 % null, 5 % anywhere since 2010, some at an edge, the rest in the two months before FIRST_RECEIPT."""
+        if self.hit(5):
+            return "null"
+        if self.hit(5):
+            return f'"{self.pick(EDGE_TIMESTAMPS)}"'
+        first = datetime(2010, 1, 1) if self.hit(5) else datetime(2026, 2, 10)
+        span = datetime(2026, 4, 1) - first
+        zone = self.pick(("", "", "", "", "", "", "Z", "+01:00", "-0330"))
+        return f'"{_written(first + span * self.rng.random(), zone, self.pick(("", "", ".25")))}"'
+
+    def field(self, name: str) -> str:
+        """The token of one field of a CDR."""
+        tokens: dict[str, Callable[[], str]] = {
+            "record_ID": lambda: f'"{uuid.UUID(int=self.rng.getrandbits(128), version=4)}"',
+            "timestamp": self.timestamp,
+            "cell_id": lambda: "null" if self.hit(30) else self.pick(_CELLS[:3]),
+            "technology": lambda: "null" if self.hit(10) else self.pick(_TECHNOLOGIES[:7]),
+            "duration_sec": lambda: (
+                self.pick(("null", str(-self.rng.randint(0, 600))))
+                if self.hit(20)
+                else f"{self.rng.uniform(0, 900):.{self.rng.choice((0, 0, 1, 4))}f}"
+            ),
+            "data_volume_mb": lambda: (
+                "null" if self.hit(10) else f"{self.rng.uniform(0, 4):.{self.rng.randint(1, 7)}f}"
+            ),
+            "session_duration_sec": lambda: self.pick(_SESSIONS) if self.hit(15) else str(self.rng.randint(1, 900)),
+            "product_code": lambda: '"DATA_BASIC"' if self.hit(80) else '"DATA_PREMIUM"',
+        }
+        default = self.other_party if name in {"callee_id", "receiver_id"} else self.subscriber
+        return tokens.get(name, default)()
+
+    def cdr(self) -> dict[str, str]:
+        record_type = self.rng.choices(("voice", "sms", "data"), (60, 10, 30))[0]
+        return {
+            name: f'"{record_type}"' if name == "record_type" else self.field(name)
+            for name in FIELDS_OF_TYPE[record_type]
+        }
+
+
+def cdr_batch(seed: int, count: int) -> list[Message]:
+    """Very many plausible messages, the same for the same seed: the requirements' error mix, 5 % repeated or changed.
+
+    For runs where one example must be large (an engine takes as long for one message as for a thousand); what fails
+    here does not shrink. Rate them against CUSTOMERS, RATE_PLANS and CATALOGUE.
+    """
+    dice = _Dice(seed)
+    cdrs: list[dict[str, str]] = []
+    for _ in range(count):
+        if cdrs and dice.hit(5):
+            again = dict(dice.rng.choice(cdrs))
+            if dice.hit(50):
+                name = dice.pick([name for name in again if name not in {"record_ID", "record_type"}])
+                again[name] = dice.field(name)
+            cdrs.append(again)
+        else:
+            cdrs.append(dice.cdr())
+    messages, received_at, next_offset = [], FIRST_RECEIPT, [0, 0, 0]
+    for cdr in cdrs:
+        partition = dice.rng.randrange(3)
+        received_at += timedelta(milliseconds=dice.rng.choice((0, 1, 1_000)))
+        messages.append(Message(partition, next_offset[partition], received_at, object_text(cdr).encode()))
+        next_offset[partition] += 1
+    return messages
+
+
+# ------------------------------------------------------------------------------------------------- the corpus, by hand
+
+#: When the corpus is received: 2026-06-15 13:00 in Casablanca. Its own CDRs are of that morning.
+CORPUS_RECEIVED_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+_SOUND: dict[str, dict[str, str]] = {
+    "voice": {
+        "cell_id": '"RABAT_01"',
+        "technology": '"4G"',
+        "caller_id": '"212600000001"',
+        "callee_id": '"212700000002"',
+        "duration_sec": "60",
+    },
+    "sms": {
+        "cell_id": '"RABAT_01"',
+        "technology": '"4G"',
+        "sender_id": '"212600000001"',
+        "receiver_id": '"212700000002"',
+    },
+    "data": {
+        "cell_id": '"RABAT_01"',
+        "technology": '"4G"',
+        "user_id": '"212600000001"',
+        "data_volume_mb": "12.5",
+        "session_duration_sec": "30",
+        "product_code": '"DATA_BASIC"',
+    },
+}
+_Case = tuple[bytes | None, str]
+
+
+def _words(text: str) -> list[str]:
+    """Tokens without spaces, written one after the other."""
+    return text.split()
+
+
+class _Corpus:
+    """Builds the corpus; every sound CDR in it has its own record_ID, so that none is the duplicate of another."""
+
+    def __init__(self) -> None:
+        self.cases: list[_Case] = []
+
+    def text(self, kind: str, changed: Mapping[str, str]) -> str:
+        """A sound CDR with some tokens changed; a field that is changed to the empty token is left out."""
+        tokens = {
+            "record_ID": f'"corpus-{len(self.cases):03d}"',
+            "record_type": f'"{kind}"',
+            "timestamp": '"2026-06-15T09:00:00"',
+            **_SOUND[kind],
+            **changed,
+        }
+        return object_text({name: token for name, token in tokens.items() if token})
+
+    def add(self, outcome: str, *values: bytes | str | None) -> None:
+        """Messages as they are, with one outcome."""
+        self.cases += [(value.encode() if isinstance(value, str) else value, outcome) for value in values]
+
+    def each(self, outcome: str, kind: str, name: str, *tokens: str) -> None:
+        """A sound CDR of this kind for each token, with that token in the field."""
+        for token in tokens:
+            self.add(outcome, self.text(kind, {name: token}))
+
+    def around(self, outcome: str, *wraps: Callable[[str], str | bytes]) -> None:
+        """A sound call for each function, changed by it as a text."""
+        for wrap in wraps:
+            self.add(outcome, wrap(self.text("voice", {})))
+
+
+def _hostile_cases() -> list[_Case]:
+    corpus = _Corpus()
+    _hostile_bytes(corpus)
+    _hostile_json(corpus)
+    _hostile_structure(corpus)
+    _hostile_timestamps(corpus)
+    _hostile_numbers(corpus)
+    _hostile_parties(corpus)
+    return corpus.cases
+
+
+def _hostile_bytes(corpus: _Corpus) -> None:
+    corpus.add("malformed_json", None, b"", b" ", b"\n", b"\x00", b"\x00\x00\x00\x00\x05\x02voice")
+    corpus.add(
+        "malformed_utf8",
+        b"\xff",
+        b"\xfe\xff\x00{\x00}",  # UTF-16 with its byte order mark
+        b'{"record_ID": "\xe9t\xe9"}',  # Latin-1
+        b'{"record_ID": "\xc0\xaf"}',  # overlong
+        b'{"record_ID": "\xe0\x80\x80"}',
+        b'{"record_ID": "\xed\xa0\x80"}',  # a surrogate, encoded
+        b'{"record_ID": "\xed\xa0\xbd\xed\xb8\x80"}',  # CESU-8
+        b'{"record_ID": "\xf4\x90\x80\x80"}',  # beyond U+10FFFF
+        b'{"record_ID": "\xf5\x80\x80\x80"}',
+        b'{"record_ID": "\xe2\x82',  # cut in a character
+        b'{"record_ID": "\x80"}',
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00",  # gzip
+    )
+    corpus.around("malformed_utf8", lambda text: text.encode() + b"\xff", lambda text: b"\xc3" + text.encode())
+
+
+def _hostile_json(corpus: _Corpus) -> None:
+    corpus.add("malformed_json", *_words("""null true 17 "voice" [] [{}] { } {] {,} {null} {1:2}"""))
+    corpus.add(
+        "malformed_json",
+        '{"record_ID"}',
+        '{"record_ID":}',
+        '{"record_ID": "a",}',
+        '{"record_ID": "a" "record_type": "sms"}',
+        '{record_ID: "a"}',
+        "{'record_ID': 'a'}",
+        "{\"record_ID\": 'a'}",
+        '{"record_ID": "a\tb"}',  # a control character that is not escaped
+        '{"record_ID": "a\nb"}',
+        '{"record_ID": "a\x00b"}',
+        '{"record_ID": "a\x1fb"}',
+        '{"record_ID": "\\x41"}',
+        '{"record_ID": "\\u00g1"}',
+        '{"record_ID": "\\u41"}',
+        '{"record_ID": "\\"}',
+        '{"record_ID": "a}',
+        '{"record_ID": a}',
+        '{"record_ID": True}',
+        '{"record_ID": NULL}',
+        '{"record_ID": undefined}',
+        "// a note\n{}",
+        '{"a": 1 /* a note */}',
+        "[" * 50_000,
+        '{"a":' * 50_000,
+    )
+    not_json = (
+        "NaN nan Infinity -Infinity inf 01 -01 00 +1 1. .5 -.5 - 1e 1e+ 0x10 1_000 1,5 ١٢ １２ 60d 60f --1 1.2.3 1e5.5"
+    )
+    corpus.each("malformed_json", "voice", "duration_sec", *_words(not_json), "1 2", "\u221e", "\u22121")
+    corpus.around(
+        "malformed_json",
+        lambda text: text + " trailing",
+        lambda text: text + "}",
+        lambda text: text + ",",
+        lambda text: text + text,
+        lambda text: text + "\n" + text,
+        lambda text: text + "\x00",
+        lambda text: text + "\u00a0",  # a space, but not one of JSON's
+        lambda text: text + "\x0b",
+        lambda text: "\x0c" + text,
+        lambda text: "\u2028" + text,
+        lambda text: "\ufeff" + text,
+        lambda text: "x" + text,
+        lambda text: f"[{text}]",
+        json.dumps,
+        lambda text: text[:-1],
+        lambda text: text[1:],
+        lambda text: text.replace('"', "'"),
+        lambda text: text.encode("utf-16-le"),
+    )
+    corpus.around(
+        "cleaned",
+        lambda text: text + "\n",
+        lambda text: text + "\r\n",
+        lambda text: f" \t\r\n{text} \t\r\n",
+        lambda text: text.replace(": ", ":").replace(", ", ","),
+        lambda text: text.replace(": ", "\n:\t").replace(", ", "\r,\n"),
+    )
+
+
+def _hostile_structure(corpus: _Corpus) -> None:
+    corpus.add("missing_record_id", "{}", " { } ", '{"": ""}', '{"record_id": "wrong case"}', '{"record_ID ": "a"}')
+    corpus.each("malformed_json", "voice", "extra", *_words("""[] {} [1] {"a":1} ["{"] [[[[]]]] {"a":{"b":[]}}"""))
+    corpus.each("malformed_json", "voice", "duration_sec", "[60]", '{"value": 60}')
+    corpus.each("malformed_json", "voice", "record_ID", '["a"]', '{"uuid": "a"}')
+    strings = r""" "{}" "}{" "{" "}" "[1,2]" "{\"a\":1}" "\\" "\"" "\\\"" "a\/b" "\u0000" "\ud83d\ude00" "😀" "'" """
+    escapes = r""" "\b\f\n\r\t" "//" "/*" "#" "\u007b" "\u005C\u0022" "a\u0301" """
+    numbers = "-0 0.1e1 1E400 1e-400 123456789012345678901234567890 true false null"
+    characters = ('"\x7f"', '"\u2028"', '"\ufeff"', '"\uffff"', '"\u00a0"', '"a b"')
+    corpus.each("cleaned", "voice", "extra", *_words(strings), *_words(escapes), *_words(numbers), *characters)
+    corpus.each("cleaned", "voice", "record_ID", *_words(r"""17 true 1.50 "é" "a\"b" "a{b}c" "\u0041\n" """), '" "')
+    corpus.each("missing_record_id", "voice", "record_ID", "null", '""', "")
+    corpus.each("missing_record_type", "voice", "record_type", "null", '""', "")
+    types = (
+        '"voice "',
+        '" voice"',
+        '"v\u043eice"',
+        *_words(r""" "VOICE" "voice\n" "voice\u0000" "mms" "null" 1 false """),
+    )
+    corpus.each("unknown_record_type", "voice", "record_type", *types)
+    corpus.each("cleaned", "voice", "record_type", '"\\u0076oice"', '"\\u0076\\u006f\\u0069\\u0063\\u0065"')
+    corpus.around(
+        "cleaned",
+        lambda text: text.replace("record_ID", "record\\u005fID"),  # an escape in a name is that name
+        lambda text: text.replace('"duration_sec"', '"duration_sec": "first", "duration_sec"'),  # the last one wins
+        lambda text: text.replace('{"record_ID"', '{"record_ID": null, "record_ID"'),
+        lambda text: text.replace('"cell_id": "RABAT_01"', '"cell_id": "x", "cell_id": null'),
+    )
+    corpus.around(
+        "missing_duration",
+        lambda text: text[:-1] + ', "duration_sec": null}',
+        lambda text: text[:-1] + ', "duration_sec": ""}',
+    )
+    corpus.around(
+        "malformed_json",  # a nested value is one, even where a later value of the same name hides it
+        lambda text: text.replace('"duration_sec"', '"duration_sec": [], "duration_sec"'),
+        lambda text: text.replace('"duration_sec"', '"duration_sec": {"a": 1}, "duration_sec"'),
+    )
+    corpus.each("cleaned", "voice", "extra", '"' + "x" * 1_000_000 + '"')
+    corpus.each("cleaned", "voice", "cell_id", '"' + "é" * 500_000 + '"', "null", '""', "", "17", '" "')
+    corpus.each("cleaned", "voice", "technology", "null", '""', "", '"lte"', '"6G"', "5", '"\\u0035G"')
+
+
+_INVALID_TIMESTAMPS = """
+    12:30:00 2025 2026-06 2026-06-15 2026-06-15T 2026-06-15T09 2026-06-15T09:00 T09:00:00 20260615T090000
+    2026-6-15T09:00:00 2026-06-15T9:00:00 26-06-15T09:00:00 2026-W25-1T09:00:00 2026-166T09:00:00 2026/06/15T09:00:00
+    2026-06-15t09:00:00 2026-06-15T09:00:00z +2026-06-15T09:00:00 -2026-06-15T09:00:00 12026-06-15T09:00:00
+    294247-01-10T04:00:54 +294247-01-10T04:00:54.775Z 0000-00-00T00:00:00 2026-06-15T-9:00:00
+    2026-06-15T24:00:00 2026-06-15T24:00:01 2026-06-15T25:00:00 2026-06-15T09:60:00 2026-06-15T09:00:60
+    2016-12-31T23:59:60Z 2026-06-15T09:00:61 2026-06-31T09:00:00 2026-02-29T09:00:00 1900-02-29T09:00:00
+    2026-00-15T09:00:00 2026-13-15T09:00:00 2026-06-00T09:00:00 2026-06-32T09:00:00
+    2026-06-15T09:00:00. 2026-06-15T09:00:00,5 2026-06-15T09:00:00.Z 2026-06-15T09:00.5 2026-06-15T09:00:00.5.5
+    2026-06-15T09:00:00.-5 2026-06-15T09:00:00.٥ ２０２６-06-15T09:00:00 2026-06-15T٠٩:00:00
+    2026-06-15T09:00:00+1 2026-06-15T09:00:00+01:0 2026-06-15T09:00:00+1:00 2026-06-15T09:00:00+01:60
+    2026-06-15T09:00:00+18:01 2026-06-15T09:00:00-18:30 2026-06-15T09:00:00+19:00 2026-06-15T09:00:00+24:00
+    2026-06-15T09:00:00+99:99 2026-06-15T09:00:00+01:00:00 2026-06-15T09:00:00Z+01 2026-06-15T09:00:00ZZ
+    2026-06-15T09:00:00UTC 2026-06-15T09:00:00[Z] now today epoch infinity NaT null
+"""
+#: 62 days before 2026-06-15 is 2026-04-14, one day after is 2026-06-16; Casablanca is at UTC+1.
+_OUTSIDE_TIMESTAMPS = """
+    0001-01-01T00:00:00 0001-01-01T00:00:00Z 0001-01-01T00:00:00+18:00 1582-10-10T12:00:00 1883-11-18T12:00:00
+    1970-01-01T00:00:00Z 2000-02-29T00:00:00 2025-06-15T09:00:00 2038-01-19T03:14:08Z 2087-05-11T02:30:00
+    2262-04-11T23:47:17Z 9999-12-31T23:59:59.999999 9999-12-31T23:59:59-18:00
+    2026-04-13T23:59:59.999999 2026-04-13T22:59:59Z 2026-06-17T00:00:00 2026-06-16T23:00:00Z 2026-06-17T05:00:00+05:00
+"""
+_SOUND_TIMESTAMPS = """
+    2026-04-14T00:00:00 2026-04-13T23:00:00Z 2026-06-16T23:59:59.999999 2026-06-16T22:59:59Z
+    2026-06-15T00:00:00 2026-06-15T23:59:59 2026-06-15T09:00:00Z 2026-06-15T09:00:00+01:00 2026-06-15T09:00:00+0100
+    2026-06-15T09:00:00+01 2026-06-15T09:00:00-00:00 2026-06-15T09:00:00+18:00 2026-06-15T09:00:00-18:00
+    2026-06-15T09:00:00-1800 2026-06-15T09:00:00+18 2026-06-15T09:00:00+17:59 2026-06-15T09:00:00.5
+    2026-06-15T09:00:00.000000001 2026-06-15T09:00:00.999999999999999999999999Z 2026-06-15T09:00:00.1+0530
+"""
+
+
+def _hostile_timestamps(corpus: _Corpus) -> None:
+    def each(outcome: str, *texts: str) -> None:
+        corpus.each(outcome, "sms", "timestamp", *(json.dumps(text, ensure_ascii=False) for text in texts))
+
+    corpus.each("missing_timestamp", "sms", "timestamp", "null", '""', "")
+    corpus.each("invalid_timestamp", "sms", "timestamp", "2026", "20260615090000", "1781510400", "true", "1.5")
+    each("invalid_timestamp", *_words(_INVALID_TIMESTAMPS))
+    each(
+        "invalid_timestamp",
+        "2026-06-15 09:00:00",
+        "2026-06-15T09:00:00 ",
+        " 2026-06-15T09:00:00",
+        "2026-06-15T09:00:00\n",
+        "\n2026-06-15T09:00:00",
+        "2026-06-15T09:00:00\u0000",
+        "2026-06-15T09:00:00 +01:00",
+        "2026-06-15T09:00:00 Africa/Casablanca",
+        "2026\u201306\u201315T09:00:00",
+        "2026-06-15T09:00:00\u221201:00",
+        "Mon Jun 15 09:00:00 2026",
+    )
+    each("outside_acceptance_window", *_words(_OUTSIDE_TIMESTAMPS))
+    each("cleaned", *_words(_SOUND_TIMESTAMPS))
+    corpus.each("cleaned", "sms", "timestamp", '"2026-06-15\\u005409:00:00"')
+
+
+_NOT_NUMBERS = (
+    *_words(r""" "abc" "60\n" "+60" "60." ".5" "1e" "0x3C" "1_000" "60d" "60f" "60s" "1,5" """),
+    *_words(r""" "--1" "-" "e5" "1e5.0" "1e+-5" "NaN" "nan" "Infinity" "-Infinity" "inf" "null" """),
+    *_words(r""" "٦٠" "６０" "½" "60\u0000" "\u22121" true false """),
+    *('" 60"', '"60 "', '"6 0"', '"- 1"', '" "'),
+)
+
+
+def _hostile_numbers(corpus: _Corpus) -> None:
+    corpus.each("missing_duration", "voice", "duration_sec", "null", '""', "")
+    corpus.each("invalid_duration", "voice", "duration_sec", *_NOT_NUMBERS)
+    corpus.each("invalid_volume", "data", "data_volume_mb", *_NOT_NUMBERS)
+    flagged = ("null", '""', "", "-1", "1e400", "-0", "1e-400", "1e7", "10000001")
+    corpus.each("cleaned", "data", "session_duration_sec", *_NOT_NUMBERS, *flagged)
+    too_short = '0 -0 0.0 0e9 -1 -1e400 -1e9 1e-400 0.0004 0.0004999 -0.0004 4e-4 "-0.0" "00"'
+    corpus.each("non_positive_duration", "voice", "duration_sec", *_words(too_short))
+    sound = '0.0005 0.001 1e0 1E+2 6e1 60.0 1e01 1e-003 "60" "060" "6E1" "1e-3" 10000000 1e7 9999999.9996 0.00006e6'
+    wide = ("59.9994999999999999999", "1." + "0" * 60 + "1", "0." + "0" * 400 + "1e402", "1" + "0" * 400 + "e-400")
+    corpus.each("cleaned", "voice", "duration_sec", *_words(sound), *wide)
+    too_long = '10000000.001 10000000.0005 10000001 1e8 1e30 1e308 1e309 1e400 1e999999999 "1e400" 9223372036854775808'
+    huge = ("9" * 44, "123456789012345678901234567890.5", "1" + "0" * 4_999)
+    corpus.each("quantity_out_of_range", "voice", "duration_sec", *_words(too_long), *huge)
+    negative = '-1 -1e400 "-0.5" -1e-300 -0.000001 -10000001'
+    corpus.each("invalid_volume", "data", "data_volume_mb", *_words(negative))
+    volumes = (
+        'null "" 0 -0 0.0 -0.0 1e-400 0.0000004 0.0000005 1e-6 9 10 1.5E3 2.675 0.1 814.13 "12.5" "007" 1e7 10000000'
+    )
+    corpus.each(
+        "cleaned", "data", "data_volume_mb", "", *_words(volumes), "1.0000005", "9999999.9999995", "123456.7890125"
+    )
+    too_much = '10000000.5 10000001 1e8 1e18 1e19 1e30 1e308 1e400 "1e400" 18446744073709551616'
+    corpus.each("quantity_out_of_range", "data", "data_volume_mb", *_words(too_much))
+    # only the quantities of the record's own type are judged
+    corpus.each("cleaned", "sms", "duration_sec", '"abc"', "-1", "1e400", "true")
+    corpus.each("cleaned", "sms", "data_volume_mb", '"abc"', "-1", "1e400")
+    corpus.each("cleaned", "data", "duration_sec", '"abc"', "-1", "1e400")
+    corpus.each("cleaned", "voice", "data_volume_mb", '"abc"', "-1", "1e400")
+    corpus.each("cleaned", "voice", "product_code", '"DATA_GOLD"', '"DATA_BASIC"', "null")
+
+
+_BAD_NUMBERS = (
+    *_words('"inconnu" "+212600000001" "00212600000001" "0600000001" "212500000001" "21260000000" "2126000000011"'),
+    *_words(r'"212600000001\n" "212600000001\u0000" "212-600-000-001" "٢١٢٦٠٠٠٠٠٠٠١"'),
+    *_words('"2126٠٠٠٠٠٠٠١" "２１２６０００００００１"'),
+    *_words('"336123456789" "3361234567" "1415555012" "141555501234" "491511234567" "49151123456789" "35612345678"'),
+    *_words('"aB3dE6gH9jK2" 2.12600000001e11 212600000001.0 -212600000001 true 0'),
+    *('" 212600000001"', '"212600000001 "', '"212 600 000 001"', '" "'),
+)
+_GOOD_NUMBERS = (
+    *_words('"212600000001" "212799999999" "14155550123" "33612345678" "441234567890" "4915112345678" "34612345678"'),
+    *_words('"391234567890" "79161234567" "819012345678" "971501234567" "966501234567" 212600000001'),
+    '"\\u0032\\u0031\\u0032600000001"',
+)
+
+
+def _hostile_parties(corpus: _Corpus) -> None:
+    for kind, subscriber, other in (("voice", "caller_id", "callee_id"), ("sms", "sender_id", "receiver_id")):
+        corpus.each("missing_subscriber", kind, subscriber, "null", '""', "")
+        corpus.each("invalid_subscriber", kind, subscriber, *_BAD_NUMBERS)
+        corpus.each("cleaned", kind, subscriber, *_GOOD_NUMBERS)
+        corpus.each("cleaned", kind, other, *_BAD_NUMBERS, *_GOOD_NUMBERS, "null", '""', "")
+    corpus.each("missing_subscriber", "data", "user_id", "null", '""', "")
+    corpus.each("invalid_subscriber", "data", "user_id", *_BAD_NUMBERS[:7])
+    corpus.each("cleaned", "data", "caller_id", *_BAD_NUMBERS[:7])
+    corpus.each("cleaned", "data", "product_code", '"DATA_BASIC"', '"DATA_PREMIUM"', '"DATA\\u005fBASIC"')
+    unknown = r'null "" "VOICE_NAT" "SMS_INT" "data_basic" "DATA_BASIC\n" "DATA_%" 7'
+    corpus.each("unknown_product", "data", "product_code", "", *_words(unknown), '"DATA_BASIC "')
+
+
+#: Messages beside the outcome ('cleaned' or a reason) worked out by hand, for a run that receives each of them at
+#: CORPUS_RECEIVED_AT with the default parameters and CATALOGUE.
+HOSTILE_CASES: list[tuple[bytes | None, str]] = _hostile_cases()
+HOSTILE_CORPUS: list[bytes | None] = [value for value, _ in HOSTILE_CASES]
+
+
+def corpus_messages(partition: int = 0) -> list[Message]:
+    """The whole corpus on one partition, received in one instant, offsets from 0 in its order."""
+    return [Message(partition, offset, CORPUS_RECEIVED_AT, value) for offset, value in enumerate(HOSTILE_CORPUS)]
+
+
+# ----------------------------------------------------------------------------------------------------- hostile messages
+
+_JSON_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=6,
+)
+_CONTRACT_NAMES = sorted({name for names in FIELDS_OF_TYPE.values() for name in names})
+_HOSTILE_TOKENS = st.one_of(
+    st.text(max_size=20).map(json.dumps),
+    st.text(max_size=20).map(lambda text: f'"{text}"'),
+    st.floats().map(repr),
+    st.integers().map(str),
+    st.from_regex(r"\A-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?\Z").map(lambda text: f'"{text}"'),
+    st.datetimes().map(lambda moment: f'"{moment.isoformat()}"'),
+    st.datetimes(timezones=st.sampled_from((UTC, CASABLANCA))).map(lambda moment: f'"{moment.isoformat()}"'),
+    st.sampled_from(
+        ("null", "true", "NaN", "1e400", "-0", '""', '"\\u0041\\n\\""', "[]", "{}", '"{"', "01", "+1", "'a'")
+    ),
+)
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn) -> bytes:
+    """A plausible CDR whose bytes were cut, doubled, overwritten or grown somewhere."""
+    value = draw(cdr_values())
+    start = draw(st.integers(0, len(value)))
+    end = min(len(value), start + draw(st.integers(0, 12)))
+    middle = draw(
+        st.one_of(st.binary(max_size=4), st.sampled_from((b"", b'"', b"}", b"{", b"\\", b",", b"\n", b"\x00")))
+    )
+    return value[:start] + middle + (value[start:] if draw(st.booleans()) else value[end:])
+
+
+@st.composite
+def _with_hostile_tokens(draw: st.DrawFn) -> bytes:
+    """A plausible CDR with hostile tokens in one to three fields, or in one it should not have."""
+    tokens = draw(cdr_tokens())
+    names = st.one_of(st.sampled_from(sorted(tokens)), st.sampled_from(_CONTRACT_NAMES), st.text(max_size=3))
+    changed = draw(st.dictionaries(names, _HOSTILE_TOKENS, min_size=1, max_size=3))
+    return object_text({**tokens, **changed}).encode("utf-8", errors="replace")
+
+
+def hostile_values() -> st.SearchStrategy[bytes | None]:
+    """One message that may be anything at all: from the corpus, random bytes, random JSON, or a spoilt CDR."""
+    anything: st.SearchStrategy[bytes | None] = st.one_of(
+        st.none(),
+        st.sampled_from(HOSTILE_CORPUS),
+        st.binary(max_size=60),
+        st.text(max_size=60).map(lambda text: text.encode("utf-8", errors="replace")),
+        _JSON_VALUES.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace")),
+        _spoilt(),
+        _with_hostile_tokens(),
+        _with_hostile_tokens(),
+    )
+    return anything.filter(lambda value: not has_lone_surrogate(value))
+
+
+@st.composite
+def hostile_messages(draw: st.DrawFn, max_size: int = 25, shuffled: bool = True) -> list[Message]:
+    """Hostile and plausible messages mixed, in any order of the list."""
+    values = draw(st.lists(st.one_of(hostile_values(), cdr_values()), max_size=max_size))
+    return draw(_placed(values, shuffled))

@@ -1,0 +1,948 @@
+"""Tests of the oracle by examples worked out by hand from the requirements, and its agreement with SQL.
+
+Belongs here: the arithmetic, in comments, that a reader can follow with a pencil. Does not belong here: the project's
+own transforms; they are tested elsewhere, against the oracle.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from telecom_assets.schemas import TABLES
+from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.oracle import (
+    REJECTION_REASONS,
+    SUSPENSION_REASONS,
+    Message,
+    Outcome,
+    Parameters,
+    Price,
+    Result,
+    Row,
+    half_up,
+    home_day,
+    mediate,
+    read_jsonl,
+    read_timestamp,
+    run,
+    typed,
+)
+from telecom_assets_tests.sql_check import sql_totals
+
+#: 13:00 of Monday 2026-06-15 in Casablanca (UTC+1 outside Ramadan).
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+A, B, C = "212600000001", "212600000002", "212700000003"
+SOUND: dict[str, dict[str, object]] = {
+    "voice": {"caller_id": A, "callee_id": B, "duration_sec": 60},
+    "sms": {"sender_id": A, "receiver_id": B},
+    "data": {"user_id": A, "data_volume_mb": 10, "session_duration_sec": 30, "product_code": "DATA_BASIC"},
+}
+ABSENT = object()
+
+
+def cdr(kind: str = "voice", **changed: Any) -> bytes:
+    """A sound CDR with some fields changed; ABSENT leaves one out."""
+    fields = {"record_ID": "id-1", "record_type": kind, "timestamp": "2026-06-15T09:00:00", **SOUND[kind], **changed}
+    return json.dumps({name: value for name, value in fields.items() if value is not ABSENT}).encode()
+
+
+def messages(*values: bytes | None, at: datetime = NOW) -> list[Message]:
+    return [Message(0, offset, at, value) for offset, value in enumerate(values)]
+
+
+def outcome(value: bytes | None, at: datetime = NOW, **parameters: Any) -> Outcome:
+    return mediate(messages(value, at=at), cdrs.CATALOGUE, Parameters(**parameters))[0]
+
+
+def reasons(batch: Iterable[Message], **parameters: Any) -> list[str | None]:
+    chain = mediate(batch, cdrs.CATALOGUE, Parameters(**parameters))
+    return [item.reason for item in chain]
+
+
+def chain(batch: Iterable[Message], customers: Iterable[Row] = cdrs.CUSTOMERS, **parameters: Any) -> Result:
+    return run(batch, customers, cdrs.RATE_PLANS, cdrs.CATALOGUE, Parameters(**parameters))
+
+
+# ---------------------------------------------------------------------------------------------------------- rejections
+
+
+@pytest.mark.parametrize(
+    ("reason", "value"),
+    [
+        ("malformed_utf8", b'{"record_ID": "\xff"}'),
+        ("malformed_json", None),
+        ("malformed_json", b""),
+        ("malformed_json", b"not JSON"),
+        ("malformed_json", cdr() + b"{}"),
+        ("malformed_json", cdr(extra=[])),
+        ("malformed_json", cdr(duration_sec=float("nan"))),
+        ("missing_record_id", cdr(record_ID="")),
+        ("missing_record_id", cdr(record_ID=ABSENT, record_id="id-1")),
+        ("missing_record_type", cdr(record_type=None)),
+        ("unknown_record_type", cdr(record_type="Voice")),
+        ("missing_timestamp", cdr(timestamp=None)),
+        ("invalid_timestamp", cdr(timestamp="2026-06-15")),
+        ("outside_acceptance_window", cdr(timestamp="2017-10-26T15:22:56")),
+        ("missing_subscriber", cdr(caller_id=None)),
+        ("missing_subscriber", cdr("sms", sender_id="")),
+        ("missing_subscriber", cdr("data", user_id=ABSENT, caller_id=A)),
+        ("invalid_subscriber", cdr(caller_id="212500000001")),
+        ("missing_duration", cdr(duration_sec=None)),
+        ("invalid_duration", cdr(duration_sec="a minute")),
+        ("invalid_duration", cdr(duration_sec=True)),
+        ("non_positive_duration", cdr(duration_sec=0)),
+        ("non_positive_duration", cdr(duration_sec=0.0004)),  # 0.4 + 0.5 = 0.9 → 0 thousandths
+        ("invalid_volume", cdr("data", data_volume_mb=-1)),
+        ("invalid_volume", cdr("data", data_volume_mb="12 MB")),
+        ("quantity_out_of_range", cdr(duration_sec=10_000_001)),
+        ("quantity_out_of_range", cdr("data", data_volume_mb=10_000_000.5)),
+        ("unknown_product", cdr("data", product_code=None)),
+        ("unknown_product", cdr("data", product_code="VOICE_NAT")),  # a product, but not of data
+    ],
+)
+def test_each_reason_of_rejection(reason, value):
+    rejected = outcome(value)
+    assert rejected.reason == reason
+    assert rejected.row["reason"] == reason
+
+
+def test_the_first_reason_wins():
+    """Everything is wrong with a call; each repair uncovers the next reason, in the order of the rules."""
+    fields: dict[str, object] = {
+        "record_type": None,
+        "timestamp": None,
+        "duration_sec": None,
+        "caller_id": None,
+    }
+    seen = []
+    for repair in (
+        {},
+        {"record_ID": "id-1"},
+        {"record_type": "telex"},
+        {"record_type": "voice"},
+        {"timestamp": "yesterday"},
+        {"timestamp": "2017-01-01T00:00:00"},
+        {"timestamp": "2026-06-15T09:00:00"},
+        {"caller_id": "nobody"},
+        {"caller_id": A},
+        {"duration_sec": "long"},
+        {"duration_sec": -1},
+        {"duration_sec": 1e9},
+        {"duration_sec": 1},
+    ):
+        fields |= repair
+        seen.append(outcome(json.dumps(fields).encode()).reason)
+    assert seen == [*REJECTION_REASONS[2:13], "quantity_out_of_range", None]
+
+
+def test_a_data_record_shows_volume_before_range_before_product():
+    wrong: dict[str, Any] = {"product_code": "DATA_GOLD", "session_duration_sec": "never asked"}
+    assert outcome(cdr("data", **wrong, data_volume_mb="x")).reason == "invalid_volume"
+    assert outcome(cdr("data", **wrong, data_volume_mb=2e7)).reason == "quantity_out_of_range"
+    assert outcome(cdr("data", **wrong, data_volume_mb=None)).reason == "unknown_product"
+
+
+def test_a_product_that_the_catalogue_has_lost_is_unknown_for_voice_too():
+    catalogue = [product for product in cdrs.CATALOGUE if product["product_code"] != "VOICE_INT"]
+    batch = messages(cdr(record_ID="1"), cdr(record_ID="2", callee_id="33612345678"))
+    assert [item.reason for item in mediate(batch, catalogue, Parameters())] == [None, "unknown_product"]
+
+
+def test_fields_of_other_types_are_not_judged():
+    assert outcome(cdr("sms", duration_sec="x", data_volume_mb=-1, product_code="?")).reason is None
+    assert outcome(cdr("voice", data_volume_mb=-1, sender_id="x", product_code="?")).reason is None
+    assert outcome(cdr("data", duration_sec=-1, caller_id="x")).reason is None
+
+
+def test_hostile_corpus_against_its_outcomes_worked_out_by_hand():
+    found = mediate(cdrs.corpus_messages(), cdrs.CATALOGUE, Parameters())
+    wrong = [
+        ((value or b"")[:200], expected, item.reason)
+        for (value, expected), item in zip(cdrs.HOSTILE_CASES, found, strict=True)
+        if (item.reason or "cleaned") != expected
+    ]
+    assert wrong == []
+
+
+def test_hostile_corpus_has_every_reason_of_a_single_record_and_nothing_undecided():
+    assert {expected for _, expected in cdrs.HOSTILE_CASES} == {"cleaned", *REJECTION_REASONS[:16]}
+    assert len(set(cdrs.HOSTILE_CORPUS)) == len(cdrs.HOSTILE_CORPUS) >= 150
+    assert not any(cdrs.has_lone_surrogate(value) for value in cdrs.HOSTILE_CORPUS)
+
+
+# ------------------------------------------------------------------------------------------------------- cleaned rows
+
+
+def test_a_call_becomes_this_row():
+    value = cdr(cell_id="RABAT_01", technology="NR", callee_id="33612345678", duration_sec=59.9995, note="ignored")
+    assert outcome(value).row == {
+        "record_id": "id-1",
+        "subscriber_id": A,
+        "record_type": "voice",
+        "event_ts": datetime(2026, 6, 15, 8, tzinfo=UTC),  # 09:00 at UTC+1
+        "other_party": "33612345678",
+        "cell_id": "RABAT_01",
+        "technology": "5G",
+        "duration_sec": Decimal("60.000"),  # 59.9995 × 1000 = 59999.5; + 0.5 = 60000
+        "data_volume_mb": None,
+        "session_duration_sec": None,
+        "product_code": "VOICE_INT",
+        "rating_status": "ready",
+        "received_at": NOW,
+        "kafka_partition": 0,
+        "kafka_offset": 0,
+        "event_date": date(2026, 6, 15),
+    }
+
+
+@pytest.mark.parametrize(
+    ("other_party", "kept", "product"),
+    [
+        (B, B, "SMS_NAT"),
+        ("4915112345678", "4915112345678", "SMS_INT"),
+        (None, "inconnu", "SMS_NAT"),
+        ("", "inconnu", "SMS_NAT"),
+        ("490", "inconnu", "SMS_NAT"),
+        ("inconnu", "inconnu", "SMS_NAT"),
+    ],
+)
+def test_other_party_and_product(other_party, kept, product):
+    row = outcome(cdr("sms", receiver_id=other_party)).row
+    assert (row["other_party"], row["product_code"]) == (kept, product)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(None, "4G"), ("", "4G"), ("LTE", "4G"), ("NR", "5G"), ("UMTS", "3G"), ("2G", "2G"), ("lte", "lte"), (5, "5")],
+)
+def test_technology(given, kept):
+    assert outcome(cdr(technology=given)).row["technology"] == kept
+
+
+def test_a_missing_cell_is_unknown():
+    assert [outcome(cdr(cell_id=cell)).row["cell_id"] for cell in (None, "", ABSENT, "X")] == ["inconnu"] * 3 + ["X"]
+
+
+@pytest.mark.parametrize(
+    ("volume", "session", "kept_volume", "kept_session", "status"),
+    [
+        (10, 30, "10.000000", "30.000", "ready"),
+        (None, 30, None, "30.000", "needs_review"),
+        (10, None, "10.000000", None, "needs_review"),
+        (10, -1, "10.000000", None, "needs_review"),
+        (10, "x", "10.000000", None, "needs_review"),
+        (10, 10_000_001, "10.000000", None, "needs_review"),
+        (0, 0, "0.000000", "0.000", "ready"),
+        ("7.5", "1e1", "7.500000", "10.000", "ready"),
+    ],
+)
+def test_data_is_flagged_not_rejected(volume, session, kept_volume, kept_session, status):
+    row = outcome(cdr("data", data_volume_mb=volume, session_duration_sec=session)).row
+    assert row["other_party"] is None
+    assert (row["data_volume_mb"], row["session_duration_sec"]) == (
+        None if kept_volume is None else Decimal(kept_volume),
+        None if kept_session is None else Decimal(kept_session),
+    )
+    assert row["rating_status"] == status
+
+
+@pytest.mark.parametrize(
+    ("number", "places", "expected"),
+    [
+        (0.0625, 3, "0.063"),  # exact in binary: 62.5 + 0.5 = 63
+        (0.0005, 3, "0.001"),  # 0.5 + 0.5 = 1
+        (0.0004999, 3, "0.000"),
+        (2.675, 6, "2.675000"),  # the double lies below 2.675 by 2e-16: not seen at six decimals
+        (1.0000005, 6, "1.000001"),  # 1000000.5000000001 + 0.5
+        (1.0000004, 6, "1.000000"),
+        (-0.0, 6, "0.000000"),
+        (9_999_999.9999995, 6, "10000000.000000"),  # 9999999999999.5 + 0.5
+    ],
+)
+def test_typed_rounds_half_up_from_the_double(number, places, expected):
+    assert typed(number, places) == Decimal(expected)
+    assert typed(number, places).as_tuple().exponent == -places
+
+
+@pytest.mark.parametrize("table", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])
+def test_rows_have_the_columns_of_their_contract(table):
+    result = chain(cdrs.cdr_batch(seed=1, count=200))
+    rows = getattr(result, table.removesuffix("_cdrs"))
+    not_modelled = {"detail", "customers_version", "rate_plans_version", "product_catalog_version"}
+    expected = set(TABLES[table].column_names) - not_modelled
+    assert rows
+    assert {frozenset(row) for row in rows} == {frozenset(expected)}
+
+
+def test_monthly_rows_have_the_columns_of_their_contract():
+    result = chain(cdrs.cdr_batch(seed=1, count=200))
+    monthly = {"data_volume_floor": result.floors(), "facturation_complete": result.bills("2026-03")}
+    for table, rows in (monthly | result.reports("2026-03")).items():
+        assert rows, table
+        assert {frozenset(row) for row in rows} == {frozenset(TABLES[table].column_names)}, table
+
+
+# ----------------------------------------------------------------------------------------------- time and the home day
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-06-15T09:00:00", "2026-06-15T08:00:00"),  # UTC+1
+        ("2026-03-01T09:00:00", "2026-03-01T09:00:00"),  # Ramadan: UTC+0
+        ("2026-06-15T09:00:00Z", "2026-06-15T09:00:00"),
+        ("2026-06-15T09:00:00-0330", "2026-06-15T12:30:00"),
+        ("2026-06-15T09:00:00+18", "2026-06-14T15:00:00"),
+        ("2026-06-15T09:00:00.9999999", "2026-06-15T08:00:00.999999"),  # truncated
+        # the clock goes forward on 2026-03-22: 01:59:59 (UTC+0) is followed by 03:00:00 (UTC+1)
+        ("2026-03-22T01:59:59", "2026-03-22T01:59:59"),
+        ("2026-03-22T02:00:00", "2026-03-22T02:00:00"),  # skipped: becomes 03:00 at UTC+1
+        ("2026-03-22T02:30:00", "2026-03-22T02:30:00"),  # skipped: becomes 03:30 at UTC+1
+        ("2026-03-22T03:00:00", "2026-03-22T02:00:00"),
+        # the clock goes back on 2026-02-15: 02:59:59 (UTC+1) is followed by 02:00:00 (UTC+0)
+        ("2026-02-15T01:59:59", "2026-02-15T00:59:59"),
+        ("2026-02-15T02:00:00", "2026-02-15T01:00:00"),  # occurs twice: the first, at UTC+1
+        ("2026-02-15T02:59:59", "2026-02-15T01:59:59"),
+        ("2026-02-15T03:00:00", "2026-02-15T03:00:00"),  # once, at UTC+0
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00"),
+    ],
+)
+def test_instants(text, utc):
+    timestamp = read_timestamp(text)
+    assert timestamp is not None
+    assert timestamp.utc == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+def test_a_moment_beyond_the_calendar_is_valid_and_outside():
+    beyond = outcome(cdr(timestamp="9999-12-31T23:59:59-18:00"))
+    assert (beyond.reason, beyond.row["event_ts"], beyond.home_day) == (
+        "outside_acceptance_window",
+        None,
+        date(2026, 6, 15),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "reason"),
+    [
+        # received on 2026-06-15; 62 days before: June 15 → May 15 is 31 days, → April 14 is 31 more
+        ("2026-04-14T00:00:00", date(2026, 4, 14), None),
+        ("2026-04-13T23:59:59.999", date(2026, 6, 15), "outside_acceptance_window"),
+        ("2026-04-13T23:00:00Z", date(2026, 4, 14), None),  # midnight, local
+        ("2026-06-16T23:59:59", date(2026, 6, 16), None),
+        ("2026-06-17T00:00:00", date(2026, 6, 15), "outside_acceptance_window"),
+        ("2026-05-31T23:30:00Z", date(2026, 6, 1), None),  # 00:30 of June 1, local
+        ("2026-05-31T23:30:00", date(2026, 5, 31), None),
+        ("2026-06-01T05:00:00+05:30", date(2026, 6, 1), None),  # 23:30Z = 00:30 of June 1, local
+    ],
+)
+def test_window_and_month_edges_are_of_local_days(text, day, reason):
+    found = outcome(cdr(timestamp=text))
+    assert (found.home_day, found.row["event_date"], found.reason) == (day, day, reason)
+    assert home_day(found.message) == day
+
+
+def test_the_day_of_receipt_is_local():
+    """23:30 UTC on June 14 is June 15 in Casablanca."""
+    at = datetime(2026, 6, 14, 23, 30, tzinfo=UTC)
+    assert outcome(b"junk", at=at).home_day == date(2026, 6, 15)
+    assert outcome(cdr(timestamp="2026-06-16T12:00:00"), at=at).reason is None
+
+
+def test_an_opened_month_is_accepted_whole_and_alone():
+    opened: dict[str, Any] = {"accept_months": {"2025-05"}}
+    for text, day in (("2025-05-01T00:00:00", 1), ("2025-05-31T23:59:59", 31), ("2025-04-30T23:00:00Z", 1)):
+        found = outcome(cdr(timestamp=text), **opened)
+        assert (found.reason, found.home_day) == (None, date(2025, 5, day))
+    for text in ("2025-04-30T23:59:59", "2025-06-01T00:00:00", "2025-05-31T23:00:00Z"):
+        assert outcome(cdr(timestamp=text), **opened).reason == "outside_acceptance_window"
+
+
+def test_another_max_age():
+    assert outcome(cdr(timestamp="2026-06-15T00:00:00"), max_age_days=0).reason is None
+    assert outcome(cdr(timestamp="2026-06-14T23:59:59"), max_age_days=0).reason == "outside_acceptance_window"
+
+
+def test_a_record_rejected_for_another_reason_is_at_home_on_its_own_day():
+    assert outcome(cdr(timestamp="2026-06-01T12:00:00", record_ID=None)).home_day == date(2026, 6, 1)
+
+
+# ----------------------------------------------------------------------------------------------------------- duplicates
+
+
+def at_days(*days: int, **fields: Any) -> list[bytes]:
+    """Calls with one record_ID on these days after 2026-05-01."""
+    first = datetime(2026, 5, 1, 12)
+    return [cdr(timestamp=(first + timedelta(days=day)).isoformat(), **fields) for day in days]
+
+
+def test_the_same_fields_again_are_a_duplicate_and_others_a_conflict():
+    batch = messages(
+        cdr(cell_id=""),
+        cdr(),  # '' is as missing as an absent field
+        cdr(note="not of the contract"),
+        cdr(sender_id="not of a call"),
+        cdr(duration_sec=60.0),  # the text 60.0 is not the text 60
+        cdr(cell_id="RABAT_01"),
+        cdr("sms"),
+        cdr(timestamp="2026-06-15T08:00:00Z"),  # the same instant in other words
+        cdr(duration_sec=None),  # judged by itself first
+    )
+    assert reasons(batch) == [
+        None,
+        "duplicate",
+        "duplicate",
+        "duplicate",
+        *["duplicate_conflict"] * 4,
+        "missing_duration",
+    ]
+
+
+def test_the_earliest_is_by_received_at_then_partition_then_offset():
+    later = NOW + timedelta(seconds=1)
+    batch = [
+        Message(0, 0, later, cdr()),
+        Message(1, 0, NOW, cdr()),
+        Message(0, 9, NOW, cdr()),
+        Message(0, 10, NOW, cdr()),
+    ]
+    assert reasons(batch) == ["duplicate", "duplicate", None, "duplicate"]
+    assert reasons(reversed(batch)) == ["duplicate", None, "duplicate", "duplicate"]
+
+
+def test_an_invalid_record_hides_no_valid_one():
+    assert reasons(messages(cdr(caller_id="x"), cdr())) == ["invalid_subscriber", None]
+
+
+def test_unique_within_dedupe_days_and_not_beyond():
+    """31 days apart is within, 32 is not; the distance counts both ways, so late records of earlier days collide."""
+    assert reasons(messages(*at_days(0, 31))) == [None, "duplicate_conflict"]
+    assert reasons(messages(*at_days(0, 32))) == [None, None]
+    assert reasons(messages(*at_days(31, 0))) == [None, "duplicate_conflict"]
+    assert reasons(messages(*at_days(32, 0))) == [None, None]
+
+
+def test_zero_dedupe_days_is_within_the_day():
+    same_day = cdr(timestamp="2026-05-01T13:00:00")
+    batch = messages(*at_days(0, 1), same_day)
+    assert reasons(batch, dedupe_days=0) == [None, None, "duplicate_conflict"]
+    assert reasons(batch, dedupe_days=1) == [None, "duplicate_conflict", "duplicate_conflict"]
+
+
+def test_a_chain_of_records_each_near_the_one_before():
+    """Days 0, 20, 40: the third is 40 days from the kept one, but 20 from the second, valid by itself and earlier."""
+    assert reasons(messages(*at_days(0, 20, 40))) == [None, "duplicate_conflict", "duplicate_conflict"]
+    # Received in the order 0, 40, 20: day 40 has no earlier record within 31 days, so it is kept.
+    assert reasons(messages(*at_days(0, 40, 20))) == [None, None, "duplicate_conflict"]
+
+
+def test_a_duplicate_is_compared_with_the_earliest_within_its_own_distance():
+    """Days 0, 20, 20: the third equals the second, but is compared with the first. Days 0, 40, 20, 40: with day 40."""
+    batch = mediate(messages(*at_days(0, 20, 20)), cdrs.CATALOGUE, Parameters())
+    assert [item.reason for item in batch] == [None, "duplicate_conflict", "duplicate_conflict"]
+    assert batch[2].original is batch[0].message
+    batch = mediate(messages(*at_days(0, 40, 20, 40)), cdrs.CATALOGUE, Parameters())
+    assert [item.reason for item in batch] == [None, None, "duplicate_conflict", "duplicate"]
+    assert batch[3].original is batch[1].message
+
+
+def test_messages_are_given_once():
+    with pytest.raises(ValueError, match="share their partition and offset"):
+        mediate([Message(0, 0, NOW, None)] * 2, cdrs.CATALOGUE, Parameters())
+
+
+# --------------------------------------------------------------------------------------------------------------- rating
+
+PREMIUM = Price(Decimal("0.015"), Decimal(50), Decimal(1024), Decimal("0.050"))
+
+
+@pytest.mark.parametrize(
+    ("units", "cost"),
+    [
+        ("0", "0"),
+        ("49.999999", "0"),
+        ("50", "0"),
+        ("50.000033", "0.000000"),  # 0.000033 × 0.015 = 0.000000495
+        ("50.000034", "0.000001"),  # 0.000034 × 0.015 = 0.00000051
+        ("50.0001", "0.000002"),  # 0.0001 × 0.015 = 0.0000015, half up
+        ("1024", "14.61"),  # 974 × 0.015
+        ("1024.000009", "14.610000"),  # + 0.000009 × 0.050 = 0.00000045
+        ("1024.00001", "14.610001"),  # + 0.00001 × 0.050 = 0.0000005, half up
+        ("1025", "14.66"),
+        ("2048", "65.81"),  # 14.61 + 1024 × 0.050 = 14.61 + 51.20
+    ],
+)
+def test_tiered_cost(units, cost):
+    assert PREMIUM.cost(Decimal(units)) == Decimal(cost)
+
+
+def test_both_tiers_are_rounded_once_together():
+    """1 × 0.0000004 + 1 × 0.0000004 = 0.0000008 → 0.000001; rounded each by itself it would be nothing."""
+    assert Price(Decimal("0.0000004"), Decimal(0), Decimal(1), Decimal("0.0000004")).cost(Decimal(2)) == Decimal(
+        "0.000001"
+    )
+
+
+def test_allowance_as_large_as_the_threshold():
+    """Free up to 2, the tier price beyond: 3 → 1 × 0.0555."""
+    price = Price(Decimal("0.0185"), Decimal(2), Decimal(2), Decimal("0.0555"))
+    assert [price.cost(Decimal(units)) for units in (2, 3)] == [Decimal(0), Decimal("0.0555")]
+
+
+def test_flat_cost_is_never_negative():
+    price = Price(Decimal("0.010"), Decimal(5))
+    assert [price.cost(Decimal(units)) for units in (1, 5, 6)] == [Decimal(0), Decimal(0), Decimal("0.01")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes"), [(0.0005, 1), (1, 1), (59.999, 1), (60, 1), (60.0004, 1), (60.0005, 2), (61, 2), (3600, 60)]
+)
+def test_voice_is_billed_by_started_minutes_of_the_typed_duration(seconds, minutes):
+    assert chain(messages(cdr(duration_sec=seconds))).rated[0]["billable_units"] == minutes
+
+
+def test_a_rated_row():
+    """PLAN_A, DATA_PREMIUM: 0.5 MB free, then 0.015 to 2 MB, then 0.050001. 3.25 MB cost 1.5 × 0.015 + 1.25 × 0.050001
+    = 0.0225 + 0.06250125 = 0.08500125 → 0.085001."""
+    result = chain(messages(cdr("data", data_volume_mb=3.25, product_code="DATA_PREMIUM", session_duration_sec=None)))
+    assert result.rated == [
+        {
+            "record_id": "id-1",
+            "customer_id": A,
+            "record_type": "data",
+            "event_ts": datetime(2026, 6, 15, 8, tzinfo=UTC),
+            "rate_plan_id": "PLAN_A",
+            "region": "Casablanca-Settat",
+            "product_code": "DATA_PREMIUM",
+            "billable_units": Decimal("3.25"),
+            "free_units_applied": Decimal("0.5"),
+            "unit_price": Decimal("0.015"),
+            "tier_threshold": Decimal(2),
+            "tier_price": Decimal("0.050001"),
+            "amount": Decimal("0.085001"),
+            "rating_status": "needs_review",
+            "imputed": False,
+            "billing_period": "2026-06",
+            "kafka_partition": 0,
+            "kafka_offset": 0,
+            "event_date": date(2026, 6, 15),
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("subscriber", "changed", "reason"),
+    [
+        ("212600000010", {}, "unknown_customer"),
+        ("212600000004", {}, "prepaid_customer"),
+        ("212600000006", {}, "prepaid_customer"),  # terminated and without a plan too: the first reason is kept
+        ("212600000005", {}, "inactive_customer"),
+        ("212600000007", {}, "unknown_plan"),
+        ("212700000008", {"product_code": "DATA_BASIC"}, "no_price"),
+        ("212700000008", {"product_code": "DATA_BASIC", "data_volume_mb": None}, "no_price"),
+        (A, {"data_volume_mb": None}, "missing_volume"),
+    ],
+)
+def test_each_reason_of_suspension(subscriber, changed, reason):
+    result = chain(messages(cdr("data", user_id=subscriber, **changed)), missing_volume_policy="suspend")
+    assert result.rated == []
+    [row] = result.suspended
+    assert (row["reason"], row["customer_id"]) == (reason, subscriber)
+    assert row["disposition"] == SUSPENSION_REASONS[reason]
+    assert row["billable_units"] == (None if "data_volume_mb" in changed else Decimal(10))
+    assert (row["rate_plan_id"] is None) == (reason == "unknown_customer")
+
+
+def test_only_prepaid_and_inactive_are_excluded():
+    excluded = {reason for reason, disposition in SUSPENSION_REASONS.items() if disposition == "excluded"}
+    assert excluded == {"prepaid_customer", "inactive_customer"}
+
+
+# ---------------------------------------------------------------------------------------------------- missing volumes
+
+
+def data(record_id: str, volume: object, timestamp: str = "2026-06-10T12:00:00", **changed: Any) -> bytes:
+    return cdr("data", record_ID=record_id, data_volume_mb=volume, timestamp=timestamp, **changed)
+
+
+def imputed(result: Result) -> dict[object, tuple[object, object]]:
+    """Units and amount of the imputed rows by record."""
+    return {row["record_id"]: (row["billable_units"], row["amount"]) for row in result.rated if row["imputed"]}
+
+
+def test_a_missing_volume_takes_the_customers_smallest_as_a_number():
+    """As texts '10' < '9' < '9.5'; as numbers 9 is the smallest. DATA_BASIC of PLAN_A: (9 − 0.1) × 0.012345 = 0.1098705
+    → 0.109871 (half up)."""
+    batch = messages(data("1", 10), data("2", 9), data("3", "9.5"), data("4", None), data("5", 1, user_id=B))
+    assert imputed(chain(batch)) == {"4": (Decimal(9), Decimal("0.109871"))}
+    assert imputed(chain(batch, missing_volume_policy="zero")) == {"4": (Decimal(0), Decimal(0))}
+    assert imputed(chain(batch, missing_volume_policy="suspend")) == {}
+
+
+def test_floors_are_of_the_month_and_of_every_cleaned_volume():
+    """May 31 23:30Z is June 1 in Casablanca; unknown and prepaid subscribers have floors too; rejected volumes none."""
+    batch = messages(
+        data("1", 5),
+        data("2", 3, "2026-05-31T23:30:00Z"),
+        data("3", 2, "2026-05-31T23:30:00"),
+        data("4", 7, user_id="212600000010"),
+        data("5", 8, user_id="212600000004"),
+        data("6", 1, product_code="DATA_GOLD"),
+        data("7", None, user_id=B),
+        data("2", 0.5, "2026-05-31T23:30:00Z"),  # a conflict
+    )
+    floors = {(row["billing_period"], row["customer_id"]): row["floor_mb"] for row in chain(batch).floors()}
+    assert floors == {
+        ("2026-05", A): Decimal(2),
+        ("2026-06", A): Decimal(3),
+        ("2026-06", "212600000004"): Decimal(8),
+        ("2026-06", "212600000010"): Decimal(7),
+    }
+
+
+def test_without_a_floor_a_missing_volume_is_nothing():
+    batch = messages(data("1", None), data("2", 4, "2026-05-31T12:00:00"))  # another month's volume is no floor
+    assert imputed(chain(batch)) == {"1": (Decimal(0), Decimal(0))}
+
+
+def test_a_known_zero_is_a_floor_and_is_not_imputed():
+    result = chain(messages(data("1", 0), data("2", 4), data("3", None)))
+    assert imputed(result) == {"3": (Decimal(0), Decimal(0))}
+
+
+def test_unknown_policy():
+    with pytest.raises(ValueError, match="customer_min, zero or suspend"):
+        Parameters(missing_volume_policy="guess")
+
+
+# ---------------------------------------------------------------------------------------------------------------- bills
+
+
+@pytest.mark.parametrize(
+    ("amount", "places", "expected"),
+    [
+        ("0.005", 2, "0.01"),
+        ("0.015", 2, "0.02"),
+        ("0.004999", 2, "0.00"),
+        ("2.5", 0, "3"),
+        ("0.0000005", 6, "0.000001"),
+    ],
+)
+def test_half_up(amount, places, expected):
+    assert half_up(Decimal(amount), places) == Decimal(expected)
+
+
+def calls_messages_and_data() -> list[Message]:
+    return messages(
+        *(cdr(record_ID=f"v{n}", callee_id="33612345678", duration_sec=60) for n in range(3)),
+        *(cdr("sms", record_ID=f"s{n}") for n in range(3)),
+        cdr("data", record_ID="d", data_volume_mb=10),
+    )
+
+
+def test_a_bill():
+    """PLAN_A. Voice abroad 3 × 0.333333 = 0.999999 → 1.00. SMS 3 × 0.045 = 0.135 → 0.14 (0.05 each if rounded before).
+    Data (10 − 0.1) × 0.012345 = 0.1222155 → 0.122216 → 0.12. Before tax 1.26; discount 0.063 → 0.06; after 1.20; tax
+    0.24; due 1.44. Exact sum 0.999999 + 0.135 + 0.122216 = 1.257215; difference 1.26 − 1.257215 = 0.002785."""
+    [bill] = [row for row in chain(calls_messages_and_data()).bills("2026-06") if row["customer_id"] == A]
+    assert bill == {
+        "customer_id": A,
+        "region": "Casablanca-Settat",
+        "rate_plan_id": "PLAN_A",
+        "voice_total": Decimal("1.00"),
+        "sms_total": Decimal("0.14"),
+        "data_total": Decimal("0.12"),
+        "voice_count": 3,
+        "sms_count": 3,
+        "data_count": 1,
+        "amount_before_tax": Decimal("1.26"),
+        "discount_pct": Decimal(5),
+        "discount": Decimal("0.06"),
+        "after_discount": Decimal("1.20"),
+        "tax_pct": Decimal(20),
+        "tax": Decimal("0.24"),
+        "amount_due": Decimal("1.44"),
+        "rounding_difference": Decimal("0.002785"),
+        "currency": "MAD",
+        "billing_period": "2026-06",
+    }
+
+
+def test_discount_and_tax_round_half_up_each():
+    """PLAN_B: 20 minutes × 0.005 = 0.10; discount 0.005 → 0.01; after 0.09; tax 0.018 → 0.02; due 0.11.
+    At 2.5 % and 10 %: discount 0.0025 → 0.00; after 0.10; tax 0.01; due 0.11. At 0 %: 0.10 and 0.12."""
+    batch = messages(cdr(caller_id=B, duration_sec=1200))
+
+    def figures(**rates: Any) -> list[object]:
+        [bill] = [row for row in chain(batch, **rates).bills("2026-06") if row["customer_id"] == B]
+        return [str(bill[name]) for name in ("discount", "after_discount", "tax", "amount_due")]
+
+    assert figures() == ["0.01", "0.09", "0.02", "0.11"]
+    assert figures(discount_pct=Decimal("2.5"), tax_pct=Decimal(10)) == ["0.00", "0.10", "0.01", "0.11"]
+    assert figures(discount_pct=Decimal(0)) == ["0.00", "0.10", "0.02", "0.12"]
+
+
+def test_everyone_active_and_postpaid_is_billed_and_nobody_else():
+    """Also those without usage, and those whose plan is unknown; 0, not null."""
+    bills = {row["customer_id"]: row for row in chain(messages(cdr(caller_id="212600000004"))).bills("2026-06")}
+    assert list(bills) == [A, B, "212600000007", C, "212700000008", "212700000009"]
+    assert {(row["voice_count"], row["amount_due"], row["rounding_difference"]) for row in bills.values()} == {
+        (0, 0, 0)
+    }
+
+
+def test_a_month_ends_at_local_midnight():
+    """May 31 22:59:59Z is 23:59:59 local, May; a second later it is June."""
+    batch = messages(cdr(timestamp="2026-05-31T22:59:59Z", record_ID="1"), cdr(timestamp="2026-05-31T23:00:00Z"))
+    result = chain(batch)
+    counts = {month: sum(row["voice_count"] for row in result.bills(month)) for month in ("2026-05", "2026-06")}
+    assert counts == {"2026-05": 1, "2026-06": 1}
+    assert [(row["record_id"], row["billing_period"]) for row in result.rated] == [
+        ("1", "2026-05"),
+        ("id-1", "2026-06"),
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- reports and funnel
+
+
+def test_reports():
+    """June: A pays 1 minute at home, free, and 814.13 MB; C 2 SMS and 814.13 MB in two sessions, B 0.5 MB at 00:30.
+    A: (814.13 − 0.1) × 0.012345 = 814.03 × 0.012345 = 10.04920035 → 10.049200 → 10.05; due: 10.05 − 0.50 (0.5025) =
+    9.55; tax 1.91; 11.46. C: 2 × 0.045 = 0.09; (814 − 0.1) × 0.012345 = 813.9 × 0.012345 = 10.0475955 → 10.047596
+    (half up); 0.13 MB: 0.03 × 0.012345 = 0.00037035 → 0.000370; data 10.047966 → 10.05; before tax 10.14; discount
+    0.507 → 0.51; after 9.63; tax 1.926 → 1.93; 11.56. B: 0.5 × 0.000001 = 0.0000005 → 0.000001; due 0."""
+    result = chain(
+        messages(
+            cdr(record_ID="1", timestamp="2026-06-10T23:59:00"),
+            data("2", 814.13, "2026-06-10T09:59:59"),
+            cdr("sms", record_ID="3", sender_id=C, timestamp="2026-06-11T10:00:00"),
+            cdr("sms", record_ID="4", sender_id=C, timestamp="2026-06-11T11:00:00"),
+            data("5", 814, "2026-06-10T09:00:00", user_id=C),
+            data("6", 0.13, "2026-06-11T09:00:00", user_id=C),
+            data("7", 0.5, "2026-06-10T23:30:00Z", user_id=B),  # 00:30 of June 11, local
+            data("8", 1000, "2026-05-31T12:00:00"),  # another month
+        )
+    )
+    due = {row["customer_id"]: row["amount_due"] for row in result.bills("2026-06")}
+    assert (due[A], due[B], due[C]) == (Decimal("11.46"), Decimal(0), Decimal("11.56"))
+
+    def rows(name: str) -> list[tuple[object, ...]]:
+        return [tuple(row.values())[:-1] for row in result.reports("2026-06")[name]]
+
+    east, west, rabat = "Oriental", "Casablanca-Settat", "Rabat-Salé-Kénitra"
+    tenth, eleventh = date(2026, 6, 10), date(2026, 6, 11)
+    assert rows("daily_revenue") == [
+        (tenth, Decimal("20.096796")),  # 0 + 10.049200 + 10.047596
+        (eleventh, Decimal("0.090371")),  # 0.045 + 0.045 + 0.000370 + 0.000001
+    ]
+    assert rows("mix_by_region") == [
+        (west, "data", Decimal("10.0492")),
+        (west, "voice", Decimal(0)),
+        (rabat, "data", Decimal("10.047967")),  # C 10.047966 + B 0.000001
+        (rabat, "sms", Decimal("0.09")),
+    ]
+    assert rows("revenue_by_plan") == [
+        ("PLAN_A", Decimal("23.02")),  # 11.46 + 11.56
+        ("PLAN_B", Decimal(0)),
+        ("PLAN_NONE", Decimal(0)),
+        ("PLAN_VOICE", Decimal(0)),
+    ]
+    assert rows("plan_by_region") == [
+        (west, "PLAN_A", Decimal("11.46")),
+        ("Drâa-Tafilalet", "PLAN_A", Decimal(0)),
+        ("Drâa-Tafilalet", "PLAN_VOICE", Decimal(0)),
+        (east, "PLAN_NONE", Decimal(0)),
+        (rabat, "PLAN_A", Decimal("11.56")),
+        (rabat, "PLAN_B", Decimal(0)),
+    ]
+    assert rows("top10_consumers") == [
+        (A, Decimal("814.13"), Decimal("11.46")),  # as much as C: by customer_id
+        (C, Decimal("814.13"), Decimal("11.56")),
+        (B, Decimal("0.5"), Decimal(0)),
+    ]
+    assert rows("traffic_hourly") == [
+        (tenth, 9, Decimal("1.589971")),  # (814.13 + 814) / 1024 = 1628.13 / 1024 = 1.58997070…
+        (eleventh, 0, Decimal("0.000488")),  # 0.5 / 1024 = 0.00048828…
+        (eleventh, 9, Decimal("0.000127")),  # 0.13 / 1024 = 0.00012695…
+    ]
+
+
+def test_ten_consumers_at_most_and_ties_at_the_end_by_customer():
+    """Eleven customers, the last three with equal volumes: the first two of them are kept."""
+    customers = [{**cdrs.CUSTOMERS[0], "customer_id": f"2126000001{n:02d}"} for n in range(11)]
+    volumes = [20, 19, 18, 17, 16, 15, 14, 13, 1, 1, 1]
+    batch = messages(*(data(str(n), volume, user_id=f"2126000001{n:02d}") for n, volume in enumerate(volumes)))
+    top = chain(batch, customers).reports("2026-06")["top10_consumers"]
+    assert [row["customer_id"] for row in top] == [f"2126000001{n:02d}" for n in range(10)]
+
+
+def test_half_a_millionth_of_a_gigabyte_rounds_up():
+    """0.000512 MB / 1024 = 0.0000005 GB exactly."""
+    [row] = chain(messages(data("1", 0.000512))).reports("2026-06")["traffic_hourly"]
+    assert row["total_gb"] == Decimal("0.000001")
+
+
+def test_funnel():
+    """June of test_a_bill, with one of each: a duplicate, a foreign object, a prepaid and an unknown subscriber."""
+    extra = [
+        b"junk",
+        cdr("sms", record_ID="s0"),
+        cdr(record_ID="p", caller_id="212600000004"),
+        cdr(record_ID="u", caller_id="33612345678"),
+        cdr(record_ID="may", timestamp="2026-05-31T12:00:00"),
+    ]
+    batch = calls_messages_and_data()
+    batch += [Message(1, offset, NOW, value) for offset, value in enumerate(extra)]
+    result = chain(batch)
+    june = result.funnel("2026-06")
+    assert (june.received, june.cleaned, june.rejected) == (11, 9, {"malformed_json": 1, "duplicate": 1})
+    assert (june.rated, june.rated_amount) == (7, Decimal("1.257215"))
+    assert june.suspended == {"unknown_customer": 1, "prepaid_customer": 1}
+    assert (june.bills, june.amount_before_tax, june.amount_due) == (6, Decimal("1.26"), Decimal("1.44"))
+    everything = result.funnel()
+    assert (everything.received, everything.cleaned, everything.rated, everything.bills) == (12, 10, 8, 12)
+
+
+def test_reading_a_file(tmp_path):
+    path = tmp_path / "cdr.jsonl"
+    path.write_bytes(b'{"a": 1}\n\n\xff\n')
+    assert [(message.offset, message.value) for message in read_jsonl(path, NOW)] == [
+        (0, b'{"a": 1}'),
+        (1, b""),
+        (2, b"\xff"),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- what must hold for all
+
+SLOW = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def assert_conserved(result: Result) -> None:
+    """Every message has one outcome, every cleaned row one fate, and the bills hold what was rated, exactly."""
+    assert len(result.outcomes) == len(result.cleaned) + len(result.rejected)
+    assert len(result.cleaned) == len(result.rated) + len(result.suspended)
+    identities = Counter((row["record_id"], row["event_date"]) for row in result.cleaned)
+    assert not identities or max(identities.values()) == 1
+    for month in result.months():
+        rated = sum((row["amount"] for row in result.rated if row["billing_period"] == month), Decimal(0))
+        bills = result.bills(month)
+        assert sum((row["amount_before_tax"] - row["rounding_difference"] for row in bills), Decimal(0)) == rated
+        reports = result.reports(month)
+        assert sum((row["revenue"] for row in reports["daily_revenue"]), Decimal(0)) == rated
+        assert sum((row["revenue"] for row in reports["mix_by_region"]), Decimal(0)) == rated
+        due = sum((row["amount_due"] for row in bills), Decimal(0))
+        for name in ("revenue_by_plan", "plan_by_region"):
+            assert sum((row["revenue_incl_tax"] for row in reports[name]), Decimal(0)) == due
+
+
+@SLOW
+@given(cdrs.hostile_messages())
+def test_conservation_whatever_arrives(batch):
+    assert_conserved(chain(batch))
+
+
+@SLOW
+@given(cdrs.cdr_messages(), st.sampled_from([0, 1, 31]), st.randoms(use_true_random=False))
+def test_outcomes_do_not_depend_on_the_order_of_arrival_in_the_list(batch, dedupe_days, rng):
+    def outcomes(given_order: list[Message]) -> dict[tuple[int, int], tuple[object, Row]]:
+        found = mediate(given_order, cdrs.CATALOGUE, Parameters(dedupe_days=dedupe_days))
+        return {(item.message.partition, item.message.offset): (item.reason, item.row) for item in found}
+
+    shuffled = list(batch)
+    rng.shuffle(shuffled)
+    assert outcomes(batch) == outcomes(shuffled)
+    assert_conserved(chain(batch, dedupe_days=dedupe_days))
+
+
+def test_batches_are_reproducible_and_reach_the_common_reasons():
+    batch = cdrs.cdr_batch(seed=7, count=1_000)
+    assert batch == cdrs.cdr_batch(seed=7, count=1_000) != cdrs.cdr_batch(seed=8, count=1_000)
+    funnel = chain(batch).funnel()
+    assert set(funnel.rejected) >= {
+        "missing_timestamp",
+        "outside_acceptance_window",
+        "missing_subscriber",
+        "invalid_subscriber",
+        "missing_duration",
+        "non_positive_duration",
+        "duplicate",
+        "duplicate_conflict",
+    }
+    assert set(funnel.suspended) == set(SUSPENSION_REASONS) - {"missing_volume"}
+    assert any(row["imputed"] and row["billable_units"] for row in chain(batch).rated)
+
+
+# ------------------------------------------------------------------------------------------------------ the same in SQL
+
+
+def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> None:
+    references = (cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE)
+    result, totals = chain(batch, **parameters), sql_totals(batch, *references, month, **parameters)
+    funnel, bills, reports = result.funnel(month), result.bills(month), result.reports(month)
+    everything = Counter((f"{item.home_day:%Y-%m}", item.reason or "cleaned") for item in result.outcomes)
+    assert totals.outcomes == everything
+    assert totals.rating == {**funnel.suspended, **({"rated": funnel.rated} if funnel.rated else {})}
+    assert totals.rated_amount == funnel.rated_amount
+    assert totals.before_tax_by_customer == {row["customer_id"]: row["amount_before_tax"] for row in bills}
+    assert totals.amount_due_by_customer == {row["customer_id"]: row["amount_due"] for row in bills}
+    assert totals.rated_by_customer == {
+        row["customer_id"]: row["amount_before_tax"] - row["rounding_difference"]
+        for row in bills
+        if row["voice_count"] + row["sms_count"] + row["data_count"]
+    }
+    assert totals.revenue_by_day == {row["billing_date"]: row["revenue"] for row in reports["daily_revenue"]}
+    assert totals.revenue_by_region_and_type == {
+        (row["region"], row["record_type"]): row["revenue"] for row in reports["mix_by_region"]
+    }
+
+
+@pytest.mark.parametrize("policy", ["customer_min", "zero", "suspend"])
+@pytest.mark.parametrize("dedupe_days", [0, 31])
+@pytest.mark.parametrize("month", ["2026-02", "2026-03"])
+def test_sql_agrees_on_many_cdrs(policy, dedupe_days, month):
+    batch = cdrs.cdr_batch(seed=dedupe_days, count=600)
+    assert_sql_agrees(batch, month, missing_volume_policy=policy, dedupe_days=dedupe_days)
+
+
+def test_sql_agrees_with_other_settings():
+    batch = cdrs.cdr_batch(seed=99, count=600)
+    rates: dict[str, Any] = {"discount_pct": Decimal("2.5"), "tax_pct": Decimal(10), "max_age_days": 20}
+    assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
+    assert_sql_agrees(batch, "2026-02", **rates, accept_months={"2015-05", "2026-02"})
+
+
+@settings(SLOW, max_examples=15)
+@given(cdrs.cdr_messages(min_size=10), st.sampled_from(["2026-02", "2026-03", "2026-04"]))
+def test_sql_agrees_on_small_collections(batch, month):
+    assert_sql_agrees(batch, month)
+
+
+def test_sql_reads_files(tmp_path):
+    """The bill of test_a_bill once more, from files."""
+    (tmp_path / "cdr.jsonl").write_bytes(
+        b"".join(item.value + b"\n" for item in calls_messages_and_data() if item.value)
+    )
+    for name, rows in (("c", cdrs.CUSTOMERS), ("r", cdrs.RATE_PLANS), ("p", cdrs.CATALOGUE)):
+        lines = [
+            ",".join(rows[0]),
+            *(",".join("" if cell is None else str(cell) for cell in row.values()) for row in rows),
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n\n".join(lines), encoding="utf-8")
+    cdr_file, customers, rate_plans, catalogue = (tmp_path / name for name in ("cdr.jsonl", "c.csv", "r.csv", "p.csv"))
+    totals = sql_totals(cdr_file, customers, rate_plans, catalogue, "2026-06", received_at=NOW)
+    assert totals.outcomes_of_month() == {"cleaned": 7}
+    assert totals.rated_by_customer == {A: Decimal("1.257215")}
+    assert totals.amount_due == Decimal("1.44")
+    with pytest.raises(ValueError, match="received_at"):
+        sql_totals(cdr_file, customers, rate_plans, catalogue, "2026-06")
