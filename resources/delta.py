@@ -21,7 +21,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from resources.engine import SparkEngine
+from resources.engine import SparkEngine, readable_path
 
 
 class Contract(Protocol):
@@ -135,6 +135,9 @@ class Warehouse:
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
+    def _engine_path(self, name: str) -> str:
+        return f"{readable_path(self.engine, self.root)}/{name}"
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def version(self, name: str) -> int:
@@ -169,7 +172,7 @@ class Warehouse:
         return (
             self.engine.spark_session.read.format("delta")
             .option("versionAsOf", version)
-            .load(self.path(contract.name))
+            .load(self._engine_path(contract.name))
             .select(contract.column_names)
         )
 
@@ -289,7 +292,12 @@ class Warehouse:
         return pa.table(self._table(contract, version).get_add_actions(flatten=True))
 
     def _commit(self, contract: Contract, before: int) -> Commit:
-        """The commit that our write made: the first after `before` (tables have one writer at a time)."""
+        """The commit that our write made: the first after `before` (tables have one writer at a time).
+
+        Replacing nothing by nothing makes no commit on the embedded engine: the version stays.
+        """
+        if self.version(contract.name) == before:
+            return Commit(before, {})
         version = before + 1
         return Commit(version, _rows(self._added(contract, version)[0], contract.partition_by))
 
@@ -309,7 +317,7 @@ class Warehouse:
             reraise=True,
         )
         def save() -> None:
-            writer.save(self.path(contract.name))
+            writer.save(self._engine_path(contract.name))
 
         save()
 

@@ -4,10 +4,15 @@ Belongs here: which engine runs, how its session is made, and what the two engin
 Does not belong here: table reads and writes (`resources.delta`), rules.
 """
 
+import atexit
 import logging
 import os
+import shutil
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
@@ -16,6 +21,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from resources.stack_state import read_stack_state
+
+# Expressions are made before a session is: without this, pyspark would want a JVM for them.
+os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +34,7 @@ class EngineUnavailable(Exception):
 
 _lock = threading.Lock()
 _sessions: dict[str, SparkSession] = {}
+_links: dict[str, str] = {}
 _sail_server: Any = None
 
 _SESSION_SETTINGS = {
@@ -80,6 +89,30 @@ class SparkEngine(PySparkResource):
         return remote
 
 
+def readable_path(engine: SparkEngine, path: str) -> str:
+    """The path as the engine can read it.
+
+    The embedded engine encodes a space or an accent in a path twice, and then looks in another folder than it should:
+    it gets a link without them, one per process and root.
+    """
+    if engine.name != "sail" or "://" in path or quote(path) == path:
+        return path
+    with _lock:
+        link = _links.get(path)
+        if link is None:
+            folder = tempfile.mkdtemp(prefix="telecom-", dir=_plain_temporary_folder())
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            link = _links[path] = f"{folder}/warehouse"
+            Path(path).mkdir(parents=True, exist_ok=True)
+            Path(link).symlink_to(Path(path).absolute(), target_is_directory=True)
+        return link
+
+
+def _plain_temporary_folder() -> str:
+    configured = tempfile.gettempdir()
+    return configured if quote(configured) == configured else "/tmp"  # noqa: S108  (mkdtemp makes it private)
+
+
 def _sail_address() -> str:
     global _sail_server  # noqa: PLW0603  (one server a process)
     if _sail_server is None:
@@ -101,6 +134,8 @@ def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
         for key, value in {**_SESSION_SETTINGS, **extra}.items():
             session.conf.set(key, str(value))
         session.range(1).count()
+        # Nothing here uses Spark ML, and the embedded engine has none to clean up.
+        atexit.unregister(session.client._cleanup_ml_cache)
     except PySparkException as error:
         raise EngineUnavailable(
             f"engine {name} at {shown} does not answer ({str(error).splitlines()[0][:200]}); "

@@ -1,7 +1,7 @@
 """Java without an installation: which runtime to use, and the jars that a server needs from Maven Central.
 
-Belongs here: the choice and check of a Java runtime, the cached download of jars. Does not belong here: what is run with
-them (`telecom_assets.local_stack`).
+Belongs here: the choice and check of a Java runtime, the cached download of jars. Does not belong here: what is run
+with them (`telecom_assets.local_stack`).
 """
 
 import dataclasses
@@ -16,20 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import requests
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
-
 _PARALLEL_DOWNLOADS = 8
 _TIMEOUT_SECONDS = (10, 60)  # to connect, between two pieces
+_ATTEMPTS = 5
+_FIRST_WAIT_SECONDS = 0.5
 _RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
 class JavaError(Exception):
-    """The Java runtime cannot be used. The message names it, what was expected and what to do."""
-
-
-class JarError(Exception):
-    """Jars cannot be had. The message names the file or coordinates, the reason and what to do."""
+    """A Java runtime or jar cannot be used. The message names it, the reason and what to do."""
 
 
 def java_home(supported: Collection[int] | None = None) -> Path:
@@ -62,7 +57,8 @@ def java_version(home: Path) -> int:
     found = re.search(r'^JAVA_VERSION="([^"]+)"', text, re.MULTILINE)
     if found is None:
         try:
-            said = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=60)
+            command = [str(home / "bin" / "java"), "-version"]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise JavaError(f"{home / 'bin' / 'java'}: does not run ({error}); expected a Java runtime") from error
         found = re.search(r'version "([^"]+)"', said.stderr + said.stdout)
@@ -84,7 +80,7 @@ def resolve_jars(
     Downloads what is missing into `cache` (default: `telecom_assets/jars` in the user's cache folder); a set that is
     complete there costs no network. Each file appears under its name only when it is whole and its checksum agrees, so
     an interruption leaves nothing half done and the next call goes on from there. `exclude` are artifact ids that the
-    class path has already. `report` receives a line per step. Raises JarError.
+    class path has already. `report` receives a line per step. Raises JavaError.
     """
     cache = (cache or default_jar_cache()).expanduser().absolute()
     wanted = json.dumps([sorted(coordinates), sorted(exclude)])
@@ -97,8 +93,8 @@ def resolve_jars(
         jars = _download(coordinates, cache / "repository", frozenset(exclude), say)
         entries = [{"jar": str(jar.relative_to(cache)), "bytes": jar.stat().st_size} for jar in jars]
         _write_whole(index, json.dumps({"coordinates": list(coordinates), "jars": entries}, indent=1).encode())
-    except OSError as error:  # requests' own exceptions are OSErrors too, but are turned into JarError below
-        raise JarError(f"{cache}: cannot keep jars there ({error}); set XDG_CACHE_HOME to a writable folder") from error
+    except OSError as error:  # not of requests: those have become JavaErrors
+        raise JavaError(f"{cache}: cannot keep jars ({error}); set XDG_CACHE_HOME to a writable folder") from error
     return jars
 
 
@@ -163,11 +159,11 @@ def _download(
         inputs, transitive = context.resolver.resolve(wanted)
     except (RuntimeError, ValueError, AssertionError, AttributeError, SyntaxError) as error:
         # What jgo raises for coordinates or POMs that it cannot read.
-        raise JarError(f"{', '.join(coordinates)}: cannot be resolved ({error})") from error
+        raise JavaError(f"{', '.join(coordinates)}: cannot be resolved ({error})") from error
     needed = [dependency.artifact for dependency in inputs]
     needed += [dependency.artifact for dependency in transitive if dependency.scope in ("compile", "runtime")]
     artifacts = [artifact for artifact in needed if artifact.artifactId not in exclude]
-    missing = sum(not artifact.cached_path.exists() for artifact in artifacts)
+    missing = sum(not _place(artifact).exists() for artifact in artifacts)
     if missing:
         say(f"downloading {missing} jars from {', '.join(repositories.values())}")
     with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
@@ -186,9 +182,16 @@ class _Transient(Exception):
     """Worth another attempt."""
 
 
+def _place(artifact: Any) -> Path:
+    """Where an artifact's file belongs in the repository cache."""
+    return Path(artifact.cached_path)
+
+
 def _fetch(artifact: Any) -> Path:
     """Download one file of a Maven artifact to its place in the repository cache."""
-    target: Path = artifact.cached_path
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential  # noqa: PLC0415
+
+    target = _place(artifact)
     places = [
         f"{base}/{artifact.component.path_prefix.as_posix()}/{artifact.filename}"
         for base in artifact.context.remote_repos.values()
@@ -196,8 +199,8 @@ def _fetch(artifact: Any) -> Path:
     for url in places:
         try:
             for attempt in Retrying(
-                stop=stop_after_attempt(5),
-                wait=wait_exponential(multiplier=0.5, max=8),
+                stop=stop_after_attempt(_ATTEMPTS),
+                wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS, max=8),
                 retry=retry_if_exception_type(_Transient),
                 reraise=True,
             ):
@@ -207,11 +210,11 @@ def _fetch(artifact: Any) -> Path:
         except _NotThere:
             continue
         except _Transient as error:
-            raise JarError(
+            raise JavaError(
                 f"{url}: cannot be downloaded ({error}); check the network, proxy (HTTPS_PROXY) "
                 "and certificates (REQUESTS_CA_BUNDLE), then repeat the command"
             ) from None
-    raise JarError(f"{artifact}: not found at {', '.join(places)}")
+    raise JavaError(f"{artifact}: not found at {', '.join(places)}")
 
 
 def _get_checked(url: str) -> bytes:
@@ -228,6 +231,8 @@ def _get_checked(url: str) -> bytes:
 
 
 def _get(url: str) -> bytes:
+    import requests  # noqa: PLC0415 (a quarter of a second, only for a download)
+
     try:
         response = requests.get(url, timeout=_TIMEOUT_SECONDS)
     except requests.RequestException as error:

@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 
 from resources.io_manager import DeltaIOManager
-from telecom_assets import month_run
 from telecom_assets.assets import billing, landing, mediation, rating, reference, reports
 from telecom_assets.checks import build_checks
 from telecom_assets.connections import Connections
+from telecom_assets.jobs import JOBS
 from telecom_assets.sensors import (
     cdr_topic_sensor,
     failure_sensor,
@@ -40,19 +40,6 @@ ASSETS = [
 ]
 
 
-def build_jobs() -> list[Any]:
-    """The jobs of a month's sequence; each holds assets of one partitioning, with their checks."""
-    groups = dg.AssetSelection.groups
-    return [
-        dg.define_asset_job(month_run.REFERENCES, groups(reference.GROUP)),
-        dg.define_asset_job(month_run.LANDING, dg.AssetSelection.assets("landing")),
-        dg.define_asset_job(month_run.MEDIATION, groups(mediation.GROUP)),
-        dg.define_asset_job(month_run.FLOORS, dg.AssetSelection.assets("data_volume_floor")),
-        dg.define_asset_job(month_run.RATING, dg.AssetSelection.assets("rated_cdrs", "suspended_cdrs")),
-        dg.define_asset_job(month_run.BILLING, groups(billing.GROUP, reports.GROUP)),
-    ]
-
-
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions for some settings (default: the environment's). Tests override resources by name."""
     settings = settings or Settings.load()
@@ -65,7 +52,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=build_checks(),
-        jobs=build_jobs(),
+        jobs=JOBS,
         sensors=[
             cdr_topic_sensor(settings.sensor_interval_seconds),
             rating_automation(settings.sensor_interval_seconds),

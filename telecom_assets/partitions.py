@@ -7,6 +7,7 @@ MONTHLY reaches this month, which can be rated before it ends.
 import calendar
 import datetime as dt
 import re
+import warnings
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,10 @@ _START = Settings.load().partitions_start
 
 DAILY = dg.DailyPartitionsDefinition(start_date=_START.isoformat(), timezone=LOCAL_ZONE, end_offset=2)
 MONTHLY = dg.MonthlyPartitionsDefinition(start_date=f"{_START:%Y-%m}", timezone=LOCAL_ZONE, end_offset=1, fmt="%Y-%m")
+
+# Tried and pinned: partition mappings to days that do not exist yet, backfill policies, partitioned checks.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 #: A month depends on all its days, a day on its month. Days and months that do not exist yet are no obstacle.
 BY_TIME = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("; ".join(_one_line(item) for item in error.errors())) from None
 
+    def replaced(self, **changes: Any) -> "Settings":
+        """The same settings with some changed; the environment is not asked again for those."""
+        return type(self)(**{**self.model_dump(), **changes})
+
     @cached_property
     def home_path(self) -> Path:
         return self.home.expanduser().absolute()

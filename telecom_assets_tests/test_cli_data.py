@@ -195,7 +195,7 @@ ANYTHING = [
     b"\xff\x00\xfe",
     "é".encode(),
     b"  spaces  ",
-    b'{"a":1}\r\r',
+    b"carriage\rreturn",
     b"last",
 ]
 

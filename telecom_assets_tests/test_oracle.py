@@ -405,6 +405,27 @@ def test_the_same_fields_again_are_a_duplicate_and_others_a_conflict():
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("voice", {"cell_id": "X"}),
+        ("voice", {"technology": "NR"}),
+        ("voice", {"caller_id": C}),
+        ("voice", {"callee_id": C}),
+        ("voice", {"duration_sec": 61}),
+        ("sms", {"sender_id": C}),
+        ("sms", {"receiver_id": C}),
+        ("data", {"user_id": C}),
+        ("data", {"data_volume_mb": 11}),
+        ("data", {"session_duration_sec": 31}),
+        ("data", {"session_duration_sec": None}),
+        ("data", {"product_code": "DATA_PREMIUM"}),
+    ],
+)
+def test_every_field_of_the_type_makes_a_conflict(kind, changed):
+    assert reasons(messages(cdr(kind), cdr(kind, **changed), cdr(kind))) == [None, "duplicate_conflict", "duplicate"]
+
+
 def test_the_earliest_is_by_received_at_then_partition_then_offset():
     later = NOW + timedelta(seconds=1)
     batch = [
@@ -535,6 +556,11 @@ def test_a_rated_row():
             "event_date": date(2026, 6, 15),
         }
     ]
+
+
+def test_free_units_applied_are_no_more_than_the_units():
+    rated = chain(messages(cdr("data", data_volume_mb=0.3, product_code="DATA_PREMIUM"))).rated[0]
+    assert (rated["free_units_applied"], rated["amount"]) == (Decimal("0.3"), Decimal(0))
 
 
 @pytest.mark.parametrize(
@@ -687,6 +713,14 @@ def test_discount_and_tax_round_half_up_each():
     assert figures() == ["0.01", "0.09", "0.02", "0.11"]
     assert figures(discount_pct=Decimal("2.5"), tax_pct=Decimal(10)) == ["0.00", "0.10", "0.01", "0.11"]
     assert figures(discount_pct=Decimal(0)) == ["0.00", "0.10", "0.02", "0.12"]
+
+
+def test_the_discount_is_of_the_rounded_amount():
+    """PLAN_B: 19 minutes × 0.005 = 0.095 → 0.10; 5 % of 0.10 is 0.005 → 0.01 (of 0.095 it would be 0.00475 → 0.00)."""
+    [bill] = [
+        row for row in chain(messages(cdr(caller_id=B, duration_sec=1140))).bills("2026-06") if row["voice_count"]
+    ]
+    assert (bill["discount"], bill["rounding_difference"]) == (Decimal("0.01"), Decimal("0.005"))
 
 
 def test_everyone_active_and_postpaid_is_billed_and_nobody_else():

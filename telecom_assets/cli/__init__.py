@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from telecom_assets.cli import data, month, stack
+from telecom_assets.cli import data, demo, month, stack
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
@@ -43,7 +43,7 @@ def telecom(
     ctx.obj = AppContext(Settings.load())
 
 
-for module in (stack, data, customers_commands, month):
+for module in (stack, data, customers_commands, month, demo):
     module.register(app)
 
 

@@ -194,9 +194,9 @@ def _spec(cdrs: int, customers: int, month: str | None, seed: int) -> GeneratorS
     return GeneratorSpec(cdrs=cdrs, customers=customers, month=asked, seed=seed)
 
 
-def previous_month(now: dt.datetime) -> str:
-    """The month before the one of this local time, as YYYY-MM."""
-    return f"{now.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
+def previous_month(today: dt.date) -> str:
+    """The month before the one of this local day, as YYYY-MM."""
+    return f"{today.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
 
 
 def _open(context: DataContext, month: str) -> None:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does no
 _INTERRUPTED = 130
 _STYLES = {"up": "green", "down": "dim", "crashed": "red", "silent": "red"}
 
-Services = Annotated[
+Needed = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SERVICE]...", help="postgres, kafka, spark. Default: what the settings need."),
+    typer.Argument(metavar="SERVICE", help="postgres, kafka, spark. Default: what the settings need."),
 ]
+Services = Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="postgres, kafka, spark. Default: all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 
 
@@ -44,7 +45,7 @@ def needed_services(settings: Settings) -> list[str]:
     return [name for name, is_needed in needed.items() if is_needed]
 
 
-def up(ctx: typer.Context, services: Services = None, as_json: AsJson = False) -> None:
+def up(ctx: typer.Context, services: Needed = None, as_json: AsJson = False) -> None:
     """Start the local servers, each with its data, and wait until they answer.
 
     A server that runs already is left alone. The first start downloads Kafka (and Spark's Delta) once.
@@ -57,7 +58,7 @@ def up(ctx: typer.Context, services: Services = None, as_json: AsJson = False) -
 
 
 def down(ctx: typer.Context, services: Services = None, as_json: AsJson = False) -> None:
-    """Stop the local servers that were started from this home; their data stay. Default: all that run."""
+    """Stop the local servers that were started from this home; their data stay."""
     from telecom_assets.local_stack import SERVICES  # noqa: PLC0415
 
     with _errors(as_json):
@@ -100,7 +101,11 @@ def _progress(line: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, default=str))
+    print(json.dumps(value, indent=1, default=_json_value))
+
+
+def _json_value(value: Any) -> str:
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)
 
 
 def _show(stack: "LocalStack", found: "list[ServiceStatus]", as_json: bool, **more: Any) -> None:
@@ -131,7 +136,7 @@ def _errors(as_json: bool) -> Iterator[None]:
         if as_json:
             _print_json({"error": str(error), "log": error.details.splitlines()})
         else:
-            _progress(f"error: {error}")
+            _progress(f"telecom: {error}")
             for line in error.details.splitlines():
                 _progress(f"  | {line}")
         raise typer.Exit(1) from None

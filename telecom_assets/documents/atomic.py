@@ -146,7 +146,7 @@ def replaced_file(path: Path, at_phase: Callable[[str], None] = _no_phase) -> It
 
 
 def _own_file(path: Path) -> tuple[Path, BinaryIO]:
-    """A new locked file beside `path`. Another writer may take it for a leftover before it is locked: then once more."""
+    """A new locked file beside `path`. Until it is locked another writer may take it for a leftover: then once more."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         file = temporary.open("xb")

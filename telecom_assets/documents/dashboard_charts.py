@@ -7,7 +7,7 @@ Names stand above their bars, not beside them, so that a chart is as readable 30
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from telecom_assets.documents.period import day_title
 from telecom_assets.documents.text import for_people, legible
 
 INK, MUTED, GRID = "#14202e", "#55606e", "#e3e7ec"
-WORKDAY, WEEKEND, CONSUMER = "#2456a6", "#7d9fd0", "#0f7c72"
+WORKDAY, WEEKEND, CONSUMER = "#2456a6", "#6f95cc", "#0f7c72"
 #: Colours of the rate plans, in the order of their revenue: told apart with any colour vision, 3:1 on white or more.
 PLAN_COLOURS = ("#2456a6", "#d0741a", "#0f7c72", "#7b4bb3", "#b23a5e", "#5c6b7a", "#857400")
 OTHER_COLOUR = "#8a94a0"
@@ -45,7 +46,7 @@ def daily_revenue_chart(days: Sequence[tuple[dt.date, Decimal]], last_day: int, 
     rows = [
         {
             "day": day.day,
-            "date": f"{day:%a} {day.day}",
+            "date": day_title(day),
             "revenue": float(revenue),
             "shown": f"{for_people(revenue, 2)} {currency}",
             "weekend": day.weekday() >= 5,
@@ -59,7 +60,7 @@ def daily_revenue_chart(days: Sequence[tuple[dt.date, Decimal]], last_day: int, 
             x=alt.X(
                 "day:O",
                 scale=alt.Scale(domain=list(range(1, last_day + 1)), paddingInner=0.25, paddingOuter=0.1),
-                axis=alt.Axis(labelAngle=0, labelOverlap="greedy", ticks=False, labelPadding=6),
+                axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=5, ticks=False, labelPadding=6),
             ),
             y=alt.Y("revenue:Q", axis=alt.Axis(tickCount=4, format=",.2~f", domain=False, ticks=False, labelPadding=6)),
             color=alt.condition("datum.weekend", alt.value(WEEKEND), alt.value(WORKDAY)),
@@ -72,10 +73,8 @@ def daily_revenue_chart(days: Sequence[tuple[dt.date, Decimal]], last_day: int, 
 def plan_by_region_chart(
     cells: Sequence[tuple[str, str, Decimal]], colours: Mapping[str, str], currency: str
 ) -> dict[str, Any]:
-    """A bar a region, stacked by rate plan, largest first. `cells` are (region, plan, amount); `colours` name the plans."""
-    totals: dict[str, Decimal] = {}
-    for region, _, amount in cells:
-        totals[region] = totals.get(region, Decimal(0)) + amount
+    """A bar a region, stacked by rate plan, largest first. `cells`: (region, plan, amount)."""
+    totals = totals_by_name((region, amount) for region, _, amount in cells)
     order = sorted(totals, key=lambda region: (-totals[region], region))
     plans = list(colours)
     rows = [
@@ -112,7 +111,7 @@ def plan_by_region_chart(
             ],
         )
     )
-    return _spec(_labelled(bars, labels))
+    return _spec(_labelled(bars, labels, widest_name=175))
 
 
 def top_consumers_chart(consumers: Sequence[tuple[str, Decimal, Decimal]], currency: str) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def top_consumers_chart(consumers: Sequence[tuple[str, Decimal, Decimal]], curre
             "place": place,
             "name": f"{place + 1}.  {legible(customer)}",
             "megabytes": float(megabytes),
-            "shown": f"{for_people(megabytes, 1)} MB · {for_people(amount, 2)} {currency}",
+            "shown": f"{for_people(megabytes, 1 if megabytes < 10_000 else 0)} MB · {for_people(amount, 2)} {currency}",
         }
         for place, (customer, megabytes, amount) in enumerate(consumers)
     ]
@@ -135,22 +134,28 @@ def top_consumers_chart(consumers: Sequence[tuple[str, Decimal, Decimal]], curre
             tooltip=[alt.Tooltip("name:N", title="Customer"), alt.Tooltip("shown:N", title="Used, due")],
         )
     )
-    return _spec(_labelled(bars, rows))
+    return _spec(_labelled(bars, rows, widest_name=118))
+
+
+def totals_by_name(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """The sum of the amounts of each name."""
+    totals: dict[str, Decimal] = {}
+    for name, amount in amounts:
+        totals[name] = totals.get(name, Decimal(0)) + amount
+    return totals
 
 
 def _rows_axis(count: int) -> alt.Y:
     return alt.Y("place:O", scale=alt.Scale(domain=list(range(count)), paddingInner=0, paddingOuter=0), axis=None)
 
 
-def _labelled(bars: alt.Chart, labels: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
-    """The bars with a name at the left and a figure at the right above each."""
+def _labelled(bars: alt.Chart, labels: Sequence[Mapping[str, Any]], widest_name: int) -> Any:
+    """The bars with a name at the left and a figure at the right above each; both fit a chart of 296 pixels."""
     text = alt.Chart(_values(labels)).encode(y=_rows_axis(len(labels)))
-    names = text.mark_text(align="left", baseline="middle", yOffset=-8, fontSize=12.5, color=INK, limit=175).encode(
-        x=alt.value(0), text="name:N"
-    )
-    figures = text.mark_text(align="right", baseline="middle", yOffset=-8, fontSize=12, color=MUTED).encode(
-        x=alt.value("width"), text="shown:N"
-    )
+    names = text.mark_text(align="left", baseline="middle", yOffset=-8, fontSize=12.5, color=INK, limit=widest_name)
+    names = names.encode(x=alt.value(0), text="name:N")
+    figures = text.mark_text(align="right", baseline="middle", yOffset=-8, fontSize=12, color=MUTED)
+    figures = figures.encode(x=alt.value("width"), text="shown:N")
     return alt.layer(bars, names, figures, height=_ROW_HEIGHT * len(labels), width="container")
 
 
@@ -158,7 +163,7 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=[dict(row) for row in rows])
 
 
-def _spec(chart: alt.Chart | alt.LayerChart) -> dict[str, Any]:
+def _spec(chart: Any) -> dict[str, Any]:
     spec: dict[str, Any] = chart.to_dict()
     return {**spec, "autosize": {"type": "fit-x", "contains": "padding"}, "padding": 0, "config": _CONFIG}
 
@@ -169,5 +174,5 @@ def drawing_script() -> str:
 
     It can stand inside `<script>`: nothing in it ends the element or opens a comment.
     """
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

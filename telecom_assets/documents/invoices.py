@@ -71,7 +71,7 @@ class InvoiceSummary:
 class InvoiceTotals(NamedTuple):
     """What the documents of a set say when they are read."""
 
-    count: int
+    invoices: int
     amount_due: Decimal
     amount_before_tax: Decimal
 
@@ -162,7 +162,7 @@ def _set_problems(shown: Path) -> list[str]:
     documents = sum(1 for _ in shown.glob("*.xml"))
     if documents > count:
         problems.append(f"{documents} documents, but {count} lines in {INDEX_FILE}")
-    totals = {"count": count, "amount_due": plain(due), "amount_before_tax": plain(before_tax)}
+    totals = {"count": str(count), "amount_due": plain(due), "amount_before_tax": plain(before_tax)}
     for name, found in totals.items():
         if Decimal(manifest[name]) != Decimal(found):
             problems.append(f"{name}: {INDEX_FILE} says {found}, {MANIFEST_FILE} says {manifest[name]}")

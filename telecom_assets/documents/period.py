@@ -28,6 +28,12 @@ def period_dates(period: str) -> str:
     return f"1–{last.day} {period_title(period)}"
 
 
+def day_title(day: dt.date) -> str:
+    """The day for people: `Thu 1`. English whatever the machine's locale."""
+    return f"{_DAYS[day.weekday()]} {day.day}"
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
     "January",
     "February",

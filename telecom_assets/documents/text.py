@@ -33,3 +33,8 @@ def for_people(value: Decimal | int, digits: int = 0) -> str:
     if shown.startswith("-"):
         return f"−{shown[1:]}" if shown.strip("-0.,") else shown[1:]
     return shown
+
+
+def share(part: Decimal | int, whole: Decimal | int) -> str:
+    """The part in percent of the whole, which is not 0: `12.3 %`."""
+    return f"{for_people(Decimal(part) * 100 / Decimal(whole), 1)} %"

@@ -2,7 +2,7 @@
 
 Belongs here: the shape and the error rates of the input contract. Does not belong here: files, Kafka, and what
 mediation makes of a record. Everything is done on whole columns: texts come from pools by index, and one join makes the
-lines, which is what makes it fast (see `bench/`).
+lines, which is what makes it fast.
 """
 
 import datetime as dt

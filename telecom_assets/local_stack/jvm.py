@@ -1,9 +1,10 @@
 """How Java servers are started: options in files, so that no path, space or password meets a command line."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from resources.java import JarError, JavaError, java_home, resolve_jars
+from resources.java import JavaError, java_home, resolve_jars
 from telecom_assets.local_stack.errors import LocalStackError
 from telecom_assets.local_stack.layout import write_private
 from telecom_assets.local_stack.service import Report
@@ -17,11 +18,16 @@ def java_program(supported: Collection[int]) -> Path:
         raise LocalStackError(str(error)) from error
 
 
+def java_environment() -> dict[str, str]:
+    """The caller's environment, in a locale in which Java can open a path with any letter."""
+    return dict(os.environ) | {"LC_ALL": "C.UTF-8"}
+
+
 def fetch_jars(coordinates: Sequence[str], title: str, report: Report, exclude: Collection[str] = ()) -> list[Path]:
     """The jars of a server, downloaded at the first start. Raises LocalStackError."""
     try:
         return resolve_jars(coordinates, exclude=exclude, report=lambda line: report(f"{title}: {line}"))
-    except JarError as error:
+    except JavaError as error:
         raise LocalStackError(f"{title}: {error}") from error
 
 

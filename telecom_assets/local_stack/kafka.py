@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import KafkaState
 from telecom_assets.local_stack.errors import LocalStackError
-from telecom_assets.local_stack.jvm import fetch_jars, java_program, write_arguments, write_properties
+from telecom_assets.local_stack.jvm import fetch_jars, java_environment, java_program, write_arguments, write_properties
 from telecom_assets.local_stack.layout import Kept, Layout
 from telecom_assets.local_stack.processes import Command, ServerProcess
 from telecom_assets.local_stack.service import NotReady, Report, Service
@@ -59,7 +59,6 @@ class Kafka(Service):
         self._jars: list[Path] = []
 
     def entry(self) -> KafkaState:
-        """Its part of stack.json."""
         options = {
             "security.protocol": "SASL_PLAINTEXT",
             "sasl.mechanism": "PLAIN",
@@ -71,7 +70,7 @@ class Kafka(Service):
     def prepare(self, report: Report) -> None:
         self._java = java_program(_JAVA_VERSIONS)
         self._jars = fetch_jars(_JARS, self.title, report)
-        super().prepare(report)
+        self.prepare_folder()
         self.kept.choose_port("kafka_controller_port")
         self.kept.make("kafka_password")
         self.kept.make("kafka_broker_password")
@@ -89,7 +88,7 @@ class Kafka(Service):
             formatted.touch(mode=0o600)
         server = ["-Xms256m", "-Xmx768m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
         server += [*self._common_options(), "kafka.Kafka", str(configuration)]
-        return ServerProcess.start(self._command("kafka.args", server), self.log, self.record)
+        return ServerProcess.start(self._command("kafka.args", server), self.log, self.record, cancel)
 
     def ask(self) -> None:
         self.check_port_answers()
@@ -196,7 +195,7 @@ class Kafka(Service):
         ]
 
     def _command(self, file: str, arguments: list[str]) -> Command:
-        return Command([self._java, write_arguments(self.folder / file, arguments)], self.folder, os.environ)
+        return Command([self._java, write_arguments(self.folder / file, arguments)], self.folder, java_environment())
 
 
 def _cluster_id() -> str:

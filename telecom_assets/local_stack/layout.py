@@ -60,7 +60,8 @@ class Layout:
                 (self.home / folder).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise LocalStackError(
-                f"{self.home}: cannot be used as the home folder ({error.strerror}); set TELECOM_HOME to a writable folder"
+                f"{self.home}: cannot be used as the home folder ({error.strerror}); "
+                "set TELECOM_HOME to a writable folder"
             ) from error
 
     @contextlib.contextmanager
@@ -98,6 +99,8 @@ class Kept:
             self._entries = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             self._entries = {}
+        except PermissionError:
+            raise LocalStackError(f"{self.path}: belongs to another user; act as who started the stack") from None
         except (OSError, ValueError) as error:
             raise LocalStackError(
                 f"{self.path}: cannot be read ({error}); it holds the servers' passwords: "

@@ -35,7 +35,6 @@ _SUPERUSER = "postgres"
 _USER = "telecom"
 _DATABASE = "telecom"
 _DAGSTER_DATABASE = "dagster"
-_NOBODY = 65534
 _SHARED_CACHE = Path("/var/cache/telecom_assets")
 _ORPHAN_SECONDS = 10
 
@@ -46,7 +45,7 @@ class Postgres(Service):
     name = "postgres"
     title = "PostgreSQL"
     ready_seconds = 60
-    # SIGINT is PostgreSQL's fast shutdown: orderly, without waiting for clients to leave. SIGQUIT: without a checkpoint.
+    # SIGINT is PostgreSQL's fast shutdown: orderly, not waiting for clients to leave. SIGQUIT is without a checkpoint.
     stop_signals = ((SIGINT, 30), (SIGQUIT, 10), (SIGKILL, 10))
 
     @property
@@ -54,7 +53,6 @@ class Postgres(Service):
         return self.folder / "data"
 
     def entry(self) -> PostgresState:
-        """Its part of stack.json."""
         return PostgresState(
             host="127.0.0.1",
             port=self.port,
@@ -65,7 +63,7 @@ class Postgres(Service):
         )
 
     def prepare(self, report: Report) -> None:
-        super().prepare(report)
+        self.prepare_folder()
         self.kept.make("postgres_superuser_password")
         self.kept.make("postgres_password")
         if self._user is not None:
@@ -95,7 +93,7 @@ class Postgres(Service):
             argv: list[str | Path] = [self._bin / "postgres", "-D", f"{folder}/data"]
             for key, value in options.items():
                 argv += ["-c", f"{key}={value}"]
-            return ServerProcess.start(replace(base, argv=argv), self.log, self.record)
+            return ServerProcess.start(replace(base, argv=argv), self.log, self.record, cancel)
 
     def ask(self) -> None:
         self.check_port_answers()
@@ -148,7 +146,7 @@ class Postgres(Service):
         password = self.folder / "password"
         write_private(password, self.kept.value("postgres_superuser_password"), owner=self._user)
         try:
-            argv = [
+            argv: list[str | Path] = [
                 self._bin / "initdb",
                 *("-D", f"{folder}/{unfinished.name}", "--pwfile", f"{folder}/{password.name}"),
                 *("--username", _SUPERUSER, "--auth-host=scram-sha-256", "--auth-local=scram-sha-256"),
@@ -175,15 +173,25 @@ class Postgres(Service):
 
     @cached_property
     def _user(self) -> int | None:
-        """As whom the server runs when the caller is root: the owner of the data, else `nobody`."""
-        if os.geteuid() != 0:
+        """As whom the server runs when the caller is root: the owner of the data, else `nobody`.
+
+        Whoever it is needs an entry in the user database: initdb refuses to work without.
+        """
+        caller = os.geteuid()
+        exists = self.cluster.exists()
+        if caller != 0:
+            if not exists and not _has_entry(caller):
+                raise LocalStackError(f"user id {caller} has no entry in /etc/passwd, which PostgreSQL needs; add one")
             return None
-        if self.cluster.exists() and self.cluster.stat().st_uid != 0:
+        if exists and self.cluster.stat().st_uid != 0:
             return self.cluster.stat().st_uid
         try:
             return pwd.getpwnam("nobody").pw_uid
         except KeyError:
-            return _NOBODY
+            others = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0]
+        if not others:
+            raise LocalStackError("PostgreSQL does not run as root and /etc/passwd has no other user; add one")
+        return others[0]
 
     @cached_property
     def _bin(self) -> Path:
@@ -218,6 +226,14 @@ class Postgres(Service):
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             if psutil.pid_exists(int(lock.read_text().splitlines()[0])):
                 lock.unlink()
+
+
+def _has_entry(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _servers_in(cluster: Path) -> list[psutil.Process]:

@@ -74,8 +74,10 @@ class ServerProcess:
     started: float
 
     @classmethod
-    def start(cls, command: Command, log: Path, record: Path) -> "ServerProcess":
-        """Start a server and write down which process it is."""
+    def start(cls, command: Command, log: Path, record: Path, cancel: threading.Event) -> "ServerProcess":
+        """Start a server and write down which process it is. Raises Cancelled when `cancel` is set."""
+        if cancel.is_set():
+            raise Cancelled
         child = command.popen(log)
         _children[child.pid] = child
         try:
@@ -96,6 +98,8 @@ class ServerProcess:
             return cls(int(entry["pid"]), float(entry["started"]))
         except FileNotFoundError:
             return None
+        except PermissionError:
+            raise LocalStackError(f"{record}: belongs to another user; act as who started the stack") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LocalStackError(
                 f"{record}: cannot be read ({error}); end the server it stands for by hand, then delete the file"

@@ -8,6 +8,8 @@ from pathlib import Path
 from signal import Signals
 from typing import ClassVar
 
+from pydantic import BaseModel
+
 from telecom_assets.local_stack.layout import Kept, Layout
 from telecom_assets.local_stack.processes import Command, ServerProcess, roll_log, run_tool
 
@@ -43,11 +45,15 @@ class Service(ABC):
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def prepare(self, report: Report) -> None:
-        """Before a start, in the caller's thread: check what is needed, fetch it, make credentials, choose ports."""
+    def prepare_folder(self) -> None:
+        """The part of `prepare` that is the same for all."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         roll_log(self.log)
         self.kept.choose_port(f"{self.name}_port")
+
+    @abstractmethod
+    def prepare(self, report: Report) -> None:
+        """Before a start, in the caller's thread: check what is needed, fetch it, make credentials, choose ports."""
 
     @abstractmethod
     def launch(self, cancel: threading.Event) -> ServerProcess:
@@ -60,6 +66,10 @@ class Service(ABC):
     @abstractmethod
     def furnish(self) -> None:
         """Make what its users expect to find in it (databases, topics), unless it is there."""
+
+    @abstractmethod
+    def entry(self) -> BaseModel:
+        """Its part of stack.json."""
 
     def run_tool(self, command: Command, cancel: threading.Event) -> None:
         """Run one of the server's own tools; what it says goes to the server's log."""

@@ -19,7 +19,7 @@ import psutil
 
 from resources.stack_state import SparkState
 from telecom_assets.local_stack.errors import LocalStackError
-from telecom_assets.local_stack.jvm import fetch_jars, java_program, write_arguments, write_properties
+from telecom_assets.local_stack.jvm import fetch_jars, java_environment, java_program, write_arguments, write_properties
 from telecom_assets.local_stack.layout import Kept, Layout
 from telecom_assets.local_stack.processes import Command, ServerProcess
 from telecom_assets.local_stack.service import NotReady, Report, Service
@@ -69,14 +69,14 @@ class Spark(Service):
         self._jars: list[Path] = []
 
     def entry(self) -> SparkState:
-        """Its part of stack.json. `localhost` by name: only for that name do clients send a token without TLS."""
+        # `localhost` by name: only for that name do clients send a token without TLS.
         return SparkState(remote=f"sc://localhost:{self.port}/;token={self.kept.value('spark_token')}")
 
     def prepare(self, report: Report) -> None:
         self._java = java_program(_JAVA_VERSIONS)
         own = {re.sub(r"-\d[^/]*\.jar$", "", jar.name) for jar in (_spark_home() / "jars").glob("*.jar")}
         self._jars = fetch_jars(_JARS, self.title, report, exclude=own)
-        super().prepare(report)
+        self.prepare_folder()
         self.kept.make("spark_token")
 
     def launch(self, cancel: threading.Event) -> ServerProcess:
@@ -105,8 +105,8 @@ class Spark(Service):
             "org.apache.spark.sql.connect.service.SparkConnectServer",
             "spark-internal",
         ]
-        argv = [self._java, write_arguments(self.folder / "spark.args", arguments)]
-        return ServerProcess.start(Command(argv, self.folder, _environment()), self.log, self.record)
+        argv: list[str | Path] = [self._java, write_arguments(self.folder / "spark.args", arguments)]
+        return ServerProcess.start(Command(argv, self.folder, _environment()), self.log, self.record, cancel)
 
     def ask(self) -> None:
         """Open a session and ask for the version: that needs the token, the driver and the session's catalog."""
@@ -177,7 +177,7 @@ def _spark_home() -> Path:
 
 def _environment() -> dict[str, str]:
     """The caller's environment without what would steer Spark, and with what its Python workers import."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
+    inherited = {key: value for key, value in java_environment().items() if not key.startswith(("SPARK_", "PYSPARK_"))}
     packages = []
     for package in ("resources", "telecom_assets"):
         spec = find_spec(package)

@@ -111,8 +111,11 @@ class LocalStack:
             return list(pool.map(_status, [self._all[name] for name in self.services]))
 
     def _bring_up(self, wanted: Sequence[Service], missing: Sequence[Service], report: Report) -> None:
-        """Start side by side and wait for all. The threads own the processes, so Ctrl-C cannot fall between the start of
-        a process and the note of its pid."""
+        """Start side by side and wait for all.
+
+        Threads start the processes: Ctrl-C reaches the main thread only, so it cannot fall between the start of a
+        process and the note of its pid.
+        """
         cancel = threading.Event()
         with ThreadPoolExecutor(max(len(wanted), 1)) as pool:
             tasks = [pool.submit(_start, service, service in missing, cancel, report) for service in wanted]
@@ -202,9 +205,9 @@ def _status(service: Service) -> ServiceStatus:
     if process is None:
         return ServiceStatus(service.name, "down")
     if not process.alive():
-        problem = f"its process {process.pid} ended without being stopped; see {service.log}"
-        return ServiceStatus(service.name, "crashed", log=service.log, problem=problem)
-    problem = None
+        ended = f"its process {process.pid} ended without being stopped; see {service.log}"
+        return ServiceStatus(service.name, "crashed", log=service.log, problem=ended)
+    problem: str | None = None
     try:
         service.ask()
     except (NotReady, LocalStackError) as error:

@@ -6,9 +6,10 @@ import dagster as dg
 
 from resources.kafka import KafkaUnavailable
 from telecom_assets.connections import Connections
+from telecom_assets.jobs import landing_job, mediation_job
 from telecom_assets.landing.land import position
 from telecom_assets.landing.plan import LandingError, check_topic
-from telecom_assets.month_run import LANDING, MEDIATION, days_to_mediate
+from telecom_assets.month_run import LANDING, days_to_mediate
 from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.sensors.plan import landing_request, mediation_requests
 
@@ -25,7 +26,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="cdr_topic_sensor",
-        job_names=[LANDING, MEDIATION],
+        jobs=[landing_job, mediation_job],
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Lands what is on the topic and mediates the days that landing touched, however old they are.",

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from telecom_assets.month_run import REFERENCES, scheduled_steps
+from telecom_assets.jobs import JOBS, reference_job
+from telecom_assets.month_run import scheduled_steps
 from telecom_assets.transforms.civil_time import LOCAL_ZONE
 
 MONTH_TAG = "telecom_assets/month_run"
@@ -36,7 +37,7 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="month_end",
-        job_name=REFERENCES,
+        job=reference_job,
         cron_schedule=f"0 {_HOUR} {billing_day} * *",
         execution_timezone=LOCAL_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -53,7 +54,7 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
     run_status=dg.DagsterRunStatus.SUCCESS,
     name="month_run_sensor",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    request_jobs=None,
+    request_jobs=JOBS,
     description="Takes the next step of a month that the schedule has started.",
 )
 def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:

@@ -25,8 +25,12 @@ MALFORMED_JSON = "malformed_json"
 
 _WS = r"[ \t\r\n]*"
 _STRING = r'"[^"\\\x00-\x1f]*"'
-#: Numbers whose text both engines give back alike: up to 15 digits, no exponent, no tiny fraction, no minus zero.
-_PLAIN_NUMBER = r"-?(?:[1-9][0-9]{0,5}\.[0-9]{1,9}|0\.[1-9][0-9]{0,8}|0\.0[1-9][0-9]{0,7}|[1-9][0-9]{0,14})|0(?:\.0)?"
+#: Numbers whose text both engines give back as it was: up to 15 digits, no exponent, no tiny fraction, no minus zero,
+#: no zeros at the end.
+_DIGITS = r"[0-9]{0,8}[1-9]"
+_PLAIN_NUMBER = (
+    rf"-?(?:[1-9][0-9]{{0,5}}\.(?:0|{_DIGITS})|0\.[1-9](?:{_DIGITS})?|0\.0[1-9](?:{_DIGITS})?|[1-9][0-9]{{0,14}})|0(?:\.0)?"
+)
 _PLAIN_MEMBER = rf"{_WS}{_STRING}{_WS}:{_WS}(?:{_STRING}|{_PLAIN_NUMBER}|true|false|null){_WS}"
 #: One flat object without escapes and with plain numbers: what a well-behaved producer sends.
 _PLAIN_OBJECT = rf"\A{_WS}\{{(?:{_PLAIN_MEMBER},)*{_PLAIN_MEMBER}\}}{_WS}\z"

@@ -127,9 +127,9 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
     )
     usable_session = (F.col("session") >= 0) & (F.col("session") <= MAX_QUANTITY)
     measured = (
-        named.withColumn("duration_sec", _quantity("duration", 3))
-        .withColumn("data_volume_mb", _quantity("volume", 6))
-        .withColumn("session_duration_sec", F.when(usable_session, _quantity("session", 3)))
+        named.withColumn("duration_sec", to_decimal(F.col("duration"), 3))
+        .withColumn("data_volume_mb", to_decimal(F.col("volume"), 6))
+        .withColumn("session_duration_sec", F.when(usable_session, to_decimal(F.col("session"), 3)))
     )
     unsure = data & (F.col("data_volume_mb").isNull() | F.col("session_duration_sec").isNull())
     return (
@@ -157,18 +157,11 @@ def _product() -> Column:
     )
 
 
-def _quantity(name: str, scale: int) -> Column:
-    """DECIMAL of a quantity; NULL when it is missing, not a number or beyond the range."""
-    value = F.col(name)
-    return F.when((value >= -MAX_QUANTITY) & (value <= MAX_QUANTITY), to_decimal(value, scale))
-
-
 def _first_reason() -> Column:
     known = F.col("event_ts").isNotNull()
-    duration, volume = F.col("duration"), F.col("volume")
+    # A duration is judged as it is stored: 0.0004 s are 0.000 s, and no call.
+    duration, volume = F.col("duration_sec"), F.col("volume")
     voice = F.col("record_type") == "voice"
-    # A quantity is judged as it is stored: 0.0004 s are 0.000 s, and no call.
-    no_duration = (duration < 0) | (F.col("duration_sec") == 0)
     conditions = {
         MALFORMED_UTF8: F.col("admission_error") == MALFORMED_UTF8,
         MALFORMED_JSON: F.col("admission_error") == MALFORMED_JSON,
@@ -183,7 +176,7 @@ def _first_reason() -> Column:
         "invalid_subscriber": ~F.col("subscriber_id").rlike(VALID_NUMBER),
         "missing_duration": voice & F.col("duration_text").isNull(),
         "invalid_duration": voice & duration.isNull(),
-        "non_positive_duration": voice & no_duration,
+        "non_positive_duration": voice & (duration <= 0),
         "invalid_volume": F.col("volume_text").isNotNull() & (volume.isNull() | (volume < 0)),
         "quantity_out_of_range": (duration > MAX_QUANTITY) | (volume > MAX_QUANTITY),
         "unknown_product": F.col("known_product").isNull(),
@@ -211,19 +204,11 @@ def _detail() -> Column:
 
 
 def _fingerprint() -> Column:
-    """What two copies of one record must share: the contract fields of their type, numbers and times by value."""
-
-    def text(name: str) -> Column:
-        if name == "timestamp_text":
-            value = F.coalesce(F.unix_micros("event_ts").cast("string"), F.col(name))
-        elif name.endswith(("_sec", "_mb")):
-            value = F.coalesce(number(F.col(name)).cast("string"), F.col(name))
-        else:
-            value = F.col(name)
-        return F.coalesce(value, F.lit(""))
+    """What two copies of one record must share: the texts of the contract fields of their type."""
 
     def joined(record_type: str) -> Column:
-        return F.md5(F.concat_ws("\x1f", *(text(name) for name in contract_fields(record_type))))
+        texts = (F.coalesce(F.col(name), F.lit("")) for name in contract_fields(record_type))
+        return F.md5(F.concat_ws("\x1f", *texts))
 
     first, *others = RECORD_TYPES
     chain = F.when(F.col("record_type") == first, joined(first))

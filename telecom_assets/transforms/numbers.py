@@ -10,8 +10,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 _NUMBER = r"\A-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\z"
-#: Larger than any quantity that is accepted, and safe to calculate with.
-_HUGE = 1e15
+#: Larger than any quantity that is accepted, and small enough for DECIMAL(18, 6).
+_HUGE = 1e11
 
 #: Scale of a rated amount, and of a bill's amounts.
 RATED_SCALE = 6
@@ -19,13 +19,13 @@ BILL_SCALE = 2
 
 
 def number(text: Column) -> Column:
-    """DOUBLE of a number's text, NULL when it is not a number. Numbers beyond ±1e15 come back as ±1e15."""
+    """DOUBLE of a number's text, NULL when it is not a number. Numbers beyond ±1e11 come back as ±1e11."""
     value = text.try_cast("double")
     return F.when(text.rlike(_NUMBER), F.greatest(F.least(value, F.lit(_HUGE)), F.lit(-_HUGE)))
 
 
 def to_decimal(value: Column, scale: int) -> Column:
-    """DOUBLE to DECIMAL(18, scale), half up. |value| must be at most 1e18 / 10^scale / 10.
+    """DOUBLE to DECIMAL(18, scale), half up. `value` comes from `number`; `scale` is at most 6.
 
     Not a cast: the engines disagree on ties. The product with a power of ten is exact on both.
     """

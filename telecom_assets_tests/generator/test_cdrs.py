@@ -207,19 +207,19 @@ def test_lines_are_in_order_of_sending_but_for_late_ones(lines):
     behind_sec = np.median(around, axis=1) - times[50:-50].astype("int64")
     late = np.count_nonzero((behind_sec > 86_400 / 2) & (behind_sec < 6 * 86_400))
     # Late lines, the few duplicates that come half a day later, and random times that happen to be that near.
-    assert 0.005 < late / len(times) < 0.015
+    assert 0.007 < late / len(times) < 0.012
     assert np.count_nonzero(np.abs(behind_sec) < 3_600) / len(times) > 0.97
 
 
 def test_late_lines_stand_days_behind_their_time(lines):
-    """On 31 May nothing older than five days is sent, and something older than three days is."""
-    firsts = list(dict.fromkeys(lines))
-    times = [json.loads(line)["timestamp"] or "" for line in firsts]
-    last_day = times.index(next(text for text in times if text.startswith("2025-05-31T12")))
-    behind = [text[:10] for text in times[last_day:] if "2025-05-01" <= text < "2025-05-31"]
+    """Around noon of 31 May, events of the five days before are sent, and hardly any older ones."""
+    times = [json.loads(line)["timestamp"] or "" for line in dict.fromkeys(lines)]
+    noon = times.index(next(text for text in times if text.startswith("2025-05-31T12")))
+    behind = [text[:10] for text in times[noon:] if "2025-05-01" <= text < "2025-05-31"]
+    assert len(behind) > 10
+    assert len(set(behind)) >= 3
     # A random time of 2010 to now may fall into May: one in two hundred of the five percent.
-    assert sum("2025-05-26" <= day <= "2025-05-28" for day in behind) > sum(day < "2025-05-26" for day in behind)
-    assert len(behind) > 0
+    assert sum(day < "2025-05-26" for day in behind) <= 3
 
 
 def test_same_request_same_bytes(lines):

@@ -1,0 +1,157 @@
+"""`telecom demo`: everything once, from an empty folder to a dashboard, in front of one's eyes.
+
+Belongs here: the order of the demonstration and what it tells. Every step is what a user would type.
+"""
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.customers import store_customers
+from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed, previous_month
+from telecom_assets.cli.month import run_month
+from telecom_assets.cli.stack import needed_services
+from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
+from telecom_assets.generator.files import json_lines
+from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.settings import Settings
+
+_MARKER = "made-by-telecom-demo"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(demo)
+
+
+def demo(
+    ctx: typer.Context,
+    *,
+    cdrs: Cdrs = 200_000,
+    customers: Customers = 5_000,
+    month: Month = None,
+    seed: Seed = DEFAULT_SEED,
+    as_json: Json = False,
+) -> None:
+    """A month of generated CDRs through a real Kafka and PostgreSQL into bills, invoices, reports and a dashboard.
+
+    Works in <home>/demo, which it empties first and which nothing else uses; stops what it started.
+    """
+    from telecom_assets.local_stack import LocalStack  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    app = AppContext(_demo_settings(ctx.obj.settings))
+    spec = GeneratorSpec(cdrs=cdrs, customers=customers, month=month or _previous_month(), seed=seed)
+    stack = LocalStack(app.settings.home_path, needed_services(app.settings), kafka_topic=app.settings.kafka_topic)
+    begun = time.monotonic()
+    with _terminate_like_interrupt():
+        _empty_home(app.settings.home_path, stack.down)
+        started: list[str] = []
+        try:
+            with console.status("starting PostgreSQL and Kafka") as status:
+                started = stack.up(status.update)
+                _say(console, begun, f"{', '.join(started)} up")
+            store_customers(app.postgres(), generate_customers(spec.customers, spec.seed))
+            _say(console, begun, f"{spec.customers:,} customers in PostgreSQL")
+            with console.status(f"sending {spec.cdrs:,} CDRs of {spec.month}"):
+                sent = _produce(app, spec)
+            _say(console, begun, f"{sent:,} CDRs of {spec.month} on topic {app.settings.kafka_topic}")
+            report = run_month(app, spec.month, quiet=as_json)
+        finally:
+            stack.down(lambda _: None, services=started)
+    report["seconds"] = round(time.monotonic() - begun, 1)
+    report["outputs"] = _outputs(app.settings, spec.month)
+    if as_json:
+        typer.echo(json.dumps(report))
+    elif not report["error"]:
+        _print_outputs(Console(), report, app.settings)
+    if report["error"]:
+        raise typer.Exit(1)
+
+
+def _demo_settings(settings: Settings) -> Settings:
+    """The same settings in the demo's own folder; configured servers of one's own are left alone."""
+    return settings.replaced(
+        home=settings.home_path / "demo",
+        warehouse=None,
+        output=None,
+        kafka_bootstrap_servers=None,
+        kafka_options={},
+        postgres_dsn=None,
+        dagster_storage="sqlite",
+    )
+
+
+def _previous_month() -> str:
+    from telecom_assets.partitions import local_today  # noqa: PLC0415
+
+    return previous_month(local_today())
+
+
+def _empty_home(home: Path, stop: Any) -> None:
+    """Remove what an earlier demo left. Refuses to touch a folder that no demo has made."""
+    if home.exists():
+        if not (home / _MARKER).exists():
+            raise typer.BadParameter(f"{home} exists and was not made by a demo; move it away, or use another --home")
+        stop(lambda _: None)
+        shutil.rmtree(home)
+    home.mkdir(parents=True, mode=0o700)
+    (home / _MARKER).touch()
+
+
+def _produce(app: AppContext, spec: GeneratorSpec) -> int:
+    from resources.kafka_producer import MessageProducer  # noqa: PLC0415
+
+    producer = MessageProducer(app.kafka())
+    return producer.send(bytes(json_lines(chunk)[:-1]).split(b"\n") for chunk in generate_cdr_chunks(spec))
+
+
+def _outputs(settings: Settings, month: str) -> dict[str, str]:
+    return {
+        "dashboard": str(dashboard_file(settings, month)),
+        "invoices": str(invoice_directory(settings, month)),
+        "reports": str(report_file(settings, month, "daily_revenue").parent),
+        "warehouse": settings.warehouse_uri,
+    }
+
+
+def _print_outputs(console: Console, report: dict[str, Any], settings: Settings) -> None:
+    console.print()
+    for name, path in report["outputs"].items():
+        console.print(f"{name:<10} {_short(path)}", highlight=False, soft_wrap=True)
+    console.print(f"{'UI':<10} TELECOM_HOME='{_short(str(settings.home_path))}' make dev", highlight=False, soft_wrap=True)
+    console.print(f"\nDone in {report['seconds']:.0f} s. Every check passed.", style="bold green")
+
+
+def _short(path: str) -> str:
+    """Relative to where one stands, when it lies below."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _say(console: Console, begun: float, text: str) -> None:
+    console.print(f"[green]✓[/] {text} [dim]({time.monotonic() - begun:.0f} s)[/]", highlight=False)
+
+
+@contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does: what it started is stopped."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

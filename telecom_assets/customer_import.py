@@ -1,0 +1,116 @@
+"""Which rows of a customers file are good, and what is wrong with the others.
+
+Belongs here: the rules for a row of `telecom customers import`. Does not belong here: writing them
+(`resources.postgres`), telling the user (`telecom_assets.cli.customers`).
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from telecom_assets.csv_files import read_csv_rows
+from telecom_assets.schemas.reference import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+
+#: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
+CUSTOMER_ID_PATTERN = "212[67][0-9]{8}"
+#: Columns with a closed list of values.
+ALLOWED_VALUES = {"subscription_type": SUBSCRIPTION_TYPES, "status": CUSTOMER_STATUSES}
+
+_CUSTOMER_ID = re.compile(CUSTOMER_ID_PATTERN)
+_ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# What XML 1.0 cannot hold, so no invoice could be written; PostgreSQL refuses U+0000 as well.
+_UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be imported: the line on which it begins, and everything that is wrong with it."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class CustomerFile:
+    """What a customers file holds: the good rows as the contract's Arrow table, the bad ones in file order."""
+
+    rows: pa.Table
+    bad_rows: tuple[BadRow, ...]
+
+
+def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile:
+    """Read and judge a customers file. `known_plans` are the rate plans that exist.
+
+    Of several rows with one customer_id the first counts, the others are bad. Raises InputFileError when the file as a
+    whole cannot be read (encoding, header, quotes).
+    """
+    columns = CUSTOMERS.column_names
+    good: list[tuple[str, ...]] = []
+    bad: list[BadRow] = []
+    lines: dict[str, int] = {}
+    judges = _judges(frozenset(known_plans))
+    for row in read_csv_rows(path, columns):
+        if row.values is None:
+            bad.append(BadRow(row.line, f"has {row.found} values, expected {len(columns)}"))
+            continue
+        reasons = [reason for judge, value in zip(judges, row.values, strict=True) if (reason := judge(value))]
+        customer_id = row.values[0]
+        if (first := lines.setdefault(customer_id, row.line)) != row.line:
+            reasons.append(f"customer_id {customer_id!r} is already on line {first}")
+        if reasons:
+            bad.append(BadRow(row.line, "; ".join(reasons)))
+        else:
+            good.append(row.values)
+    return CustomerFile(_table(good), tuple(bad))
+
+
+def _judges(known_plans: Collection[str]) -> list[Callable[[str], str | None]]:
+    """For each column of the contract: what is wrong with a value of it, None when nothing is.
+
+    All but number and name take few different values in a file of millions: their verdicts are kept.
+    """
+    judges: list[Callable[[str], str | None]] = []
+    for name in CUSTOMERS.column_names:
+        judge = partial(_problem, name, known_plans)
+        judges.append(judge if name in ("customer_id", "customer_name") else lru_cache(maxsize=10_000)(judge))
+    return judges
+
+
+def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
+    if not value.strip():
+        return f"{name} is missing"
+    if match := _UNPRINTABLE.search(value):
+        return f"{name} holds the control character U+{ord(match[0]):04X}"
+    if name == "customer_id" and not _CUSTOMER_ID.fullmatch(value):
+        return f"customer_id {value!r} is not a Morocco mobile number; expected 2126 or 2127 and 8 digits"
+    if name in ALLOWED_VALUES and value not in ALLOWED_VALUES[name]:
+        return f"{name} {value!r} is unknown; expected one of {', '.join(ALLOWED_VALUES[name])}"
+    if name == "rate_plan_id" and value not in known_plans:
+        return f"rate_plan_id {value!r} is unknown; expected one of {', '.join(sorted(known_plans))}"
+    if name == "activation_date" and not _is_date(value):
+        return f"activation_date {value!r} is not a date; expected YYYY-MM-DD"
+    return None
+
+
+def _is_date(value: str) -> bool:
+    if not _ISO_DATE.fullmatch(value):
+        return False
+    try:
+        dt.date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _table(rows: list[tuple[str, ...]]) -> pa.Table:
+    schema = CUSTOMERS.arrow_schema()
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table(
+        [pa.array(values, pa.string()).cast(field.type) for values, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )

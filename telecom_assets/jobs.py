@@ -1,0 +1,19 @@
+"""The jobs: the runs that a month is made of. Each holds assets of one partitioning, with their checks.
+
+Belongs here: which assets run together. Their order is in `telecom_assets.month_run`.
+"""
+
+import dagster as dg
+
+from telecom_assets import month_run
+
+_groups, _assets = dg.AssetSelection.groups, dg.AssetSelection.assets
+
+reference_job = dg.define_asset_job(month_run.REFERENCES, _groups("reference"))
+landing_job = dg.define_asset_job(month_run.LANDING, _assets("landing"))
+mediation_job = dg.define_asset_job(month_run.MEDIATION, _groups("mediation"))
+data_volume_floor_job = dg.define_asset_job(month_run.FLOORS, _assets("data_volume_floor"))
+rating_job = dg.define_asset_job(month_run.RATING, _assets("rated_cdrs", "suspended_cdrs"))
+billing_job = dg.define_asset_job(month_run.BILLING, _groups("billing", "reports"))
+
+JOBS = [reference_job, landing_job, mediation_job, data_volume_floor_job, rating_job, billing_job]

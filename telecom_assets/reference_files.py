@@ -1,0 +1,209 @@
+"""Tariffs and catalogue: read from CSV, and judged together with the customers.
+
+Belongs here: the rules that reference data must keep before anything is rated with it. Does not belong here: how a
+finding becomes an asset check (`telecom_assets.checks`), how an event is rated (`telecom_assets.transforms`).
+
+Reading refuses what cannot be a value of its column (`InputFileError`: file, line, column, value, expected). Judging
+takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telecom_assets.csv_files import InputFileError, read_csv_rows
+from telecom_assets.schemas.contract import Column, TableContract
+from telecom_assets.schemas.reference import (
+    CUSTOMER_STATUSES,
+    CUSTOMERS,
+    PRODUCT_CATALOG,
+    RATE_PLANS,
+    RATE_TYPES,
+    SERVICE_TYPES,
+    SUBSCRIPTION_TYPES,
+)
+
+#: What rating counts for each service; a catalogue that says another unit would be charged wrongly.
+UNITS = {"voice": "minute", "sms": "event", "data": "MB"}
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_SHOWN = 5
+
+
+def read_rate_plans(path: Path | None = None) -> pa.Table:
+    """The tariffs in the RATE_PLANS schema, from a file or the packaged one. Raises InputFileError."""
+    return _read(path or _packaged("rate_plans.csv"), RATE_PLANS)
+
+
+def read_product_catalog(path: Path | None = None) -> pa.Table:
+    """The catalogue in the PRODUCT_CATALOG schema, from a file or the packaged one. Raises InputFileError."""
+    return _read(path or _packaged("product_catalog.csv"), PRODUCT_CATALOG)
+
+
+def known_plans(rate_plans: pa.Table) -> list[str]:
+    """The rate plans that have a price for something, sorted."""
+    return sorted(set(rate_plans["rate_plan_id"].to_pylist()) - {None})
+
+
+def product_catalog_findings(product_catalog: pa.Table) -> list[str]:
+    """What is wrong with the catalogue: missing and repeated values, unknown service, rate type or unit."""
+    return [
+        *_missing_values(product_catalog, PRODUCT_CATALOG),
+        *_repeated_keys(product_catalog, PRODUCT_CATALOG),
+        *_unknown_values(product_catalog, PRODUCT_CATALOG, "service_type", SERVICE_TYPES),
+        *_unknown_values(product_catalog, PRODUCT_CATALOG, "rate_type", RATE_TYPES),
+        *(
+            f"product_catalog {row['product_code']}: unit is {row['unit']!r}, but {row['service_type']} is counted in "
+            f"{UNITS[row['service_type']]!r}"
+            for row in product_catalog.to_pylist()
+            if row["unit"] != UNITS.get(row["service_type"], row["unit"])
+        ),
+    ]
+
+
+def rate_plan_findings(rate_plans: pa.Table, product_catalog: pa.Table) -> list[str]:
+    """What is wrong with the tariffs, given the catalogue.
+
+    Missing and repeated values, unknown product, service type other than the catalogue's, negative figures, a tier
+    where there is none or half of one, free units beyond the tier, a product that a plan has no price for.
+    """
+    products = {row["product_code"]: row for row in product_catalog.to_pylist()}
+    prices = rate_plans.to_pylist()
+    priced = {(row["rate_plan_id"], row["product_code"]) for row in prices}
+    return [
+        *_missing_values(rate_plans, RATE_PLANS),
+        *_repeated_keys(rate_plans, RATE_PLANS),
+        *(
+            f"rate_plans {row['rate_plan_id']}/{row['product_code']}: {problem}"
+            for row in prices
+            for problem in _price_problems(row, products.get(row["product_code"]))
+        ),
+        *(
+            f"rate_plans {plan}: no price for product {product}"
+            for plan in known_plans(rate_plans)
+            for product in products
+            if (plan, product) not in priced
+        ),
+    ]
+
+
+def customer_findings(customers: pa.Table, rate_plans: pa.Table) -> list[str]:
+    """What is wrong with the customers, given the tariffs: missing and repeated values, unknown type, status or plan.
+
+    One finding for each wrong value with the number of its customers, not one for each customer: there may be millions.
+    """
+    return [
+        *_missing_values(customers, CUSTOMERS),
+        *_repeated_keys(customers, CUSTOMERS),
+        *_unknown_values(customers, CUSTOMERS, "subscription_type", SUBSCRIPTION_TYPES),
+        *_unknown_values(customers, CUSTOMERS, "status", CUSTOMER_STATUSES),
+        *_unknown_values(customers, CUSTOMERS, "rate_plan_id", known_plans(rate_plans)),
+    ]
+
+
+def _packaged(name: str) -> Traversable:
+    return files("telecom_assets").joinpath("data", name)
+
+
+def _read(path: Path | Traversable, contract: TableContract) -> pa.Table:
+    rows = []
+    for row in read_csv_rows(path, contract.column_names):
+        where = f"{path}: line {row.line}"
+        if row.values is None:
+            raise InputFileError(f"{where}: has {row.found} values, expected {len(contract.columns)}")
+        rows.append(
+            {
+                column.name: _value(where, column, text)
+                for column, text in zip(contract.columns, row.values, strict=True)
+            }
+        )
+    if not rows:
+        raise InputFileError(f"{path}: has no rows; expected at least one of {contract.name}")
+    return pa.Table.from_pylist(rows, schema=contract.arrow_schema())
+
+
+def _value(where: str, column: Column, text: str) -> str | Decimal | None:
+    """The value of a cell, exactly as written: a number that its column cannot hold is refused, never rounded."""
+    if not text.strip():
+        if column.required:
+            raise InputFileError(f"{where}: {column.name} is missing; expected {_expected(column)}")
+        return None
+    if not pa.types.is_decimal(column.arrow_type):
+        return text
+    number = Decimal(text) if _NUMBER.fullmatch(text) else None
+    whole_digits = column.arrow_type.precision - column.arrow_type.scale
+    if number is None or abs(number) >= 10**whole_digits or not _has_scale(number, column.arrow_type.scale):
+        raise InputFileError(f"{where}: {column.name} is {text!r}; expected {_expected(column)}")
+    return number
+
+
+def _has_scale(number: Decimal, scale: int) -> bool:
+    """Whether the number has no more decimals than that, zeros at its end aside; independent of the decimal context."""
+    _, digits, exponent = number.as_tuple()
+    surplus = -int(exponent) - scale
+    return surplus <= 0 or not any(digits[-surplus:])
+
+
+def _expected(column: Column) -> str:
+    if not pa.types.is_decimal(column.arrow_type):
+        return "a text"
+    precision, scale = column.arrow_type.precision, column.arrow_type.scale
+    return f"a number such as 0.015, at most {precision - scale} digits before the point and {scale} after it"
+
+
+def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iterator[str]:
+    """What is wrong with one price. Without a product (not in the catalogue) its figures alone are judged."""
+    threshold, tier_price, free_units = row["tier_threshold"], row["tier_price"], row["free_units"]
+    if product is None:
+        yield f"product {row['product_code']!r} is not in the catalogue"
+    else:
+        if row["service_type"] != product["service_type"]:
+            yield f"service_type is {row['service_type']!r}, in the catalogue {product['service_type']!r}"
+        if product["rate_type"] != "tiered" and (threshold is not None or tier_price is not None):
+            yield f"has a tier, but the catalogue says {product['rate_type']}"
+        if product["rate_type"] == "tiered" and threshold is None and tier_price is None:
+            yield "has no tier, but the catalogue says tiered"
+    if (threshold is None) != (tier_price is None):
+        yield "has half a tier; expected tier_threshold and tier_price, or neither"
+    for name in ("unit_price", "free_units", "tier_threshold", "tier_price"):
+        if row[name] is not None and row[name] < 0:
+            yield f"{name} is {row[name]}; expected 0 or more"
+    if threshold is not None and free_units is not None and free_units > threshold:
+        yield f"free_units {free_units} exceed tier_threshold {threshold}"
+
+
+def _missing_values(table: pa.Table, contract: TableContract) -> Iterator[str]:
+    for name in contract.required_names:
+        if missing := table[name].null_count:
+            yield f"{contract.name}: {name} is missing in {_rows(missing)}"
+
+
+def _repeated_keys(table: pa.Table, contract: TableContract) -> Iterator[str]:
+    counted = table.group_by(list(contract.key)).aggregate([([], "count_all")])
+    order = [(name, "ascending") for name in contract.key]
+    repeated = counted.filter(pc.greater(counted["count_all"], 1)).sort_by(order)
+    if repeated.num_rows:
+        shown = ["/".join(str(row[name]) for name in contract.key) for row in repeated.slice(0, _SHOWN).to_pylist()]
+        more = f" and {repeated.num_rows - _SHOWN} more" if repeated.num_rows > _SHOWN else ""
+        yield f"{contract.name}: {', '.join(contract.key)} more than once: {', '.join(shown)}{more}"
+
+
+def _unknown_values(table: pa.Table, contract: TableContract, column: str, known: Sequence[str]) -> Iterator[str]:
+    counted = table.group_by([column]).aggregate([([], "count_all")]).sort_by(column)
+    for row in counted.to_pylist():
+        if row[column] is not None and row[column] not in known:
+            yield (
+                f"{contract.name}: {column} {row[column]!r} in {_rows(row['count_all'])} is unknown; "
+                f"expected one of {', '.join(known)}"
+            )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"

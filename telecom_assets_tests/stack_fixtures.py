@@ -1,0 +1,35 @@
+"""Fixtures that start the local stack's real servers once for a test session."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resources.stack_state import StackState, read_stack_state
+from telecom_assets.local_stack import LocalStack
+
+
+@pytest.fixture(scope="session")
+def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home folder of the session's stack; its name has a space, as folders of people do. Stopped and removed."""
+    home = tmp_path_factory.mktemp("session stack") / "home"
+    yield home
+    LocalStack(home).down()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(stack_home: Path) -> StackState:
+    """PostgreSQL and Kafka, up for the session."""
+    LocalStack(stack_home, ["postgres", "kafka"]).up()
+    return read_stack_state(stack_home / "stack.json")
+
+
+@pytest.fixture(scope="session")
+def spark_remote(stack_home: Path) -> str:
+    """Address (sc://…, token included) of a local Apache Spark Connect server, up for the session."""
+    LocalStack(stack_home, ["spark"]).up()
+    state = read_stack_state(stack_home / "stack.json")
+    assert state.spark is not None
+    return state.spark.remote
