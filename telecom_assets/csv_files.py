@@ -6,9 +6,10 @@ Belongs here: encoding, header, line numbers, quoting. Does not belong here: wha
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
+from operator import itemgetter
 from pathlib import Path
 
 
@@ -35,17 +36,17 @@ def read_csv_rows(path: Path | Traversable, columns: Sequence[str]) -> Iterator[
     when the file cannot be read as such a table.
     """
     reader = csv.reader(io.StringIO(_text(path, columns), newline=""), strict=True)
-    order: list[int] | None = None
+    pick: Callable[[list[str]], tuple[str, ...]] | None = None
     line = 1
     try:
         for cells in reader:
             first, line = line, reader.line_num + 1
             if not cells or (len(cells) == 1 and not cells[0].strip()):
                 continue
-            if order is None:
-                order = _order(path, first, cells, columns)
+            if pick is None:
+                pick = itemgetter(*_order(path, first, cells, columns))
             elif len(cells) == len(columns):
-                yield CsvRow(first, tuple(cells[index] for index in order), len(cells))
+                yield CsvRow(first, pick(cells), len(cells))
             else:
                 yield CsvRow(first, None, len(cells))
     except csv.Error as error:

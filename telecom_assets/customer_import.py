@@ -86,15 +86,18 @@ def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
         return f"{name} is missing"
     if match := _UNPRINTABLE.search(value):
         return f"{name} holds the control character U+{ord(match[0]):04X}"
-    if name == "customer_id" and not _CUSTOMER_ID.fullmatch(value):
-        return f"customer_id {value!r} is not a Morocco mobile number; expected 2126 or 2127 and 8 digits"
-    if name in ALLOWED_VALUES and value not in ALLOWED_VALUES[name]:
-        return f"{name} {value!r} is unknown; expected one of {', '.join(ALLOWED_VALUES[name])}"
-    if name == "rate_plan_id" and value not in known_plans:
-        return f"rate_plan_id {value!r} is unknown; expected one of {', '.join(sorted(known_plans))}"
-    if name == "activation_date" and not _is_date(value):
-        return f"activation_date {value!r} is not a date; expected YYYY-MM-DD"
-    return None
+    expected = _expected(name, known_plans, value)
+    return f"{name} is {value!r}; expected {expected}" if expected else None
+
+
+def _expected(name: str, known_plans: Collection[str], value: str) -> str | None:
+    """What the column expects instead of this value; None when the value is good."""
+    if name == "customer_id":
+        return None if _CUSTOMER_ID.fullmatch(value) else "a Morocco mobile number: 2126 or 2127 and 8 digits"
+    if name == "activation_date":
+        return None if _is_date(value) else "a date, YYYY-MM-DD"
+    known = known_plans if name == "rate_plan_id" else ALLOWED_VALUES.get(name)
+    return None if known is None or value in known else f"one of {', '.join(sorted(known))}"
 
 
 def _is_date(value: str) -> bool:
