@@ -14,7 +14,7 @@ from telecom_assets.conservation import (
     raw_equals_outcomes,
     require,
 )
-from telecom_assets.partitions import month_days
+from telecom_assets.months import month_days
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
 from telecom_assets.transforms.rating import MissingVolumePolicy
 

@@ -4,7 +4,6 @@ Days and months are local (Africa/Casablanca). DAILY reaches tomorrow, because a
 MONTHLY reaches this month, which can be rated before it ends.
 """
 
-import calendar
 import datetime as dt
 import re
 import warnings
@@ -35,12 +34,6 @@ ONE_RUN = dg.BackfillPolicy.single_run()
 
 class MonthError(ValueError):
     """Not a month that can be billed."""
-
-
-def month_days(month: str) -> list[dt.date]:
-    """The days of a billing period (yyyy-MM)."""
-    year, number = int(month[:4]), int(month[5:7])
-    return [dt.date(year, number, day) for day in range(1, calendar.monthrange(year, number)[1] + 1)]
 
 
 def check_month(month: str, today: dt.date | None = None) -> str:

@@ -137,18 +137,25 @@ def _value(where: str, column: Column, text: str) -> str | Decimal | None:
         return None
     if not pa.types.is_decimal(column.arrow_type):
         return text
-    number = Decimal(text) if _NUMBER.fullmatch(text) else None
-    whole_digits = column.arrow_type.precision - column.arrow_type.scale
-    if number is None or abs(number) >= 10**whole_digits or not _has_scale(number, column.arrow_type.scale):
+    number = _exact(text, column.arrow_type.precision, column.arrow_type.scale)
+    if number is None:
         raise InputFileError(f"{where}: {column.name} is {text!r}; expected {_expected(column)}")
     return number
 
 
-def _has_scale(number: Decimal, scale: int) -> bool:
-    """Whether the number has no more decimals than that, zeros at its end aside; independent of the decimal context."""
-    _, digits, exponent = number.as_tuple()
-    surplus = -int(exponent) - scale
-    return surplus <= 0 or not any(digits[-surplus:])
+def _exact(text: str, precision: int, scale: int) -> Decimal | None:
+    """The number with no more decimals than `scale`; None when there is none or digits would be lost.
+
+    Works on the digits, so that no decimal context can round.
+    """
+    if not _NUMBER.fullmatch(text):
+        return None
+    sign, digits, exponent = Decimal(text).as_tuple()
+    surplus = max(0, -int(exponent) - scale)
+    cut = max(0, len(digits) - surplus)
+    kept, lost = digits[:cut], digits[cut:]
+    number = Decimal((sign, kept or (0,), int(exponent) + surplus))
+    return None if any(lost) or abs(number) >= 10 ** (precision - scale) else number
 
 
 def _expected(column: Column) -> str:

@@ -66,7 +66,8 @@ def new_kafka_topic(stack: StackState) -> Callable[..., KafkaConnection]:
         connection = KafkaConnection(local.bootstrap_servers, f"cdr-{uuid.uuid4().hex}", local.options)
         settings = {"message.timestamp.type": "LogAppendTime", **(config or {})}
         topic = NewTopic(connection.topic, num_partitions=partitions, replication_factor=1, config=settings)
-        connection.admin().create_topics([topic], operation_timeout=30)[connection.topic].result(timeout=30)
+        admin = connection.admin()  # kept: a client that is collected takes its requests with it
+        admin.create_topics([topic], operation_timeout=30)[connection.topic].result(timeout=30)
         return connection
 
     return make

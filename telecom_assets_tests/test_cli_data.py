@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from resources.kafka import KafkaConnection
 from telecom_assets.cli import archives
 from telecom_assets.cli.archives import ArchiveError, check_archives, read_lines
-from telecom_assets.cli.data import previous_month, register
+from telecom_assets.cli.data import register
 from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.generator.timeline import ZONE
+from telecom_assets.months import previous_month
 from telecom_assets.settings import Settings
 from telecom_assets_tests.test_kafka_producer import FakeConnection
 
@@ -107,16 +108,16 @@ def test_generate_json_is_one_object(telecom, tmp_path):
 
 
 def test_generate_takes_the_previous_month_by_default(telecom):
-    before = previous_month(dt.datetime.now(ZONE))
+    before = previous_month(dt.datetime.now(ZONE).date())
     result = telecom("generate", "--cdrs", 1, "--customers", 1, "--json")
-    assert json.loads(result.stdout)["month"] in {before, previous_month(dt.datetime.now(ZONE))}
+    assert json.loads(result.stdout)["month"] in {before, previous_month(dt.datetime.now(ZONE).date())}
 
 
 @pytest.mark.parametrize(
     ("today", "month"), [("2025-05-31", "2025-04"), ("2025-01-01", "2024-12"), ("2024-03-30", "2024-02")]
 )
 def test_previous_month(today, month):
-    assert previous_month(dt.datetime.fromisoformat(today)) == month
+    assert previous_month(dt.date.fromisoformat(today)) == month
 
 
 @pytest.mark.parametrize("command", ["generate", "produce"])

@@ -64,7 +64,7 @@ class PostgresConnection:
         attempts = Retrying(
             retry=retry_if_exception(self._may_come_up),
             stop=stop_after_delay(self.retry_seconds),
-            wait=wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.1, max=1.0, jitter=0.1),
             reraise=True,
         )
         try:

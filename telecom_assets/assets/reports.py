@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
@@ -81,7 +82,7 @@ def dashboard(
                 for row in plan_by_region.arrow().to_pylist()
             ],
             top10=[
-                (row["customer_id"], row["total_mb"], row["amount_due"]) for row in top10_consumers.arrow().to_pylist()
+                (row["customer_id"], row["total_mb"], row["amount_due"]) for row in _by_volume(top10_consumers).to_pylist()
             ],
             funnel=month_funnel(connections.warehouse, period),
         )
@@ -95,3 +96,8 @@ def dashboard(
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
         }
     )
+
+
+def _by_volume(top: PinnedTable) -> pa.Table:
+    """The ten in their order: most megabytes first, ties by customer."""
+    return top.arrow().sort_by([("total_mb", "descending"), ("customer_id", "ascending")])

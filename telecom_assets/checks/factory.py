@@ -13,7 +13,8 @@ from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import Verdict
-from telecom_assets.partitions import DAILY, MONTHLY, month_days
+from telecom_assets.months import month_days, months_between
+from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.schemas import TABLES
 
 
@@ -35,12 +36,7 @@ class Scope:
     def periods(self) -> list[str]:
         """The billing periods of the run, or all that were billed."""
         if self.months is not None:
-            first = dt.date.fromisoformat(f"{self.months.first}-01")
-            last = dt.date.fromisoformat(f"{self.months.last}-01")
-            count = (last.year - first.year) * 12 + last.month - first.month + 1
-            return [
-                f"{first.year + (first.month - 1 + i) // 12}-{(first.month - 1 + i) % 12 + 1:02d}" for i in range(count)
-            ]
+            return months_between(self.months.first, self.months.last)
         bills = self.connections.warehouse.pin("facturation_complete")
         return sorted(bills.rows_by_partition())
 

@@ -111,15 +111,15 @@ def _show(outcome: ImportOutcome) -> None:
     if outcome.bad_rows:
         _show_bad_rows(outcome.bad_rows)
     if outcome.counts is None:
-        remedy = "correct the file" + (", or import the good ones with --skip-bad" if outcome.good_rows else "")
-        found = f"{len(outcome.bad_rows):,} bad rows and {outcome.good_rows:,} good ones"
+        remedy = "correct the file" + (", or import the good rows with --skip-bad" if outcome.good_rows else "")
+        found = f"{_count(len(outcome.bad_rows), 'bad row')}, {_count(outcome.good_rows, 'good row')}"
         typer.echo(f"Nothing was written: {found}; {remedy}.", err=True)
         return
     counts = outcome.counts
     typer.echo(
-        f"{outcome.good_rows:,} customers imported: {counts.inserted:,} new, {counts.updated:,} changed, "
+        f"{_count(outcome.good_rows, 'customer')} imported: {counts.inserted:,} new, {counts.updated:,} changed, "
         f"{counts.unchanged:,} as before."
-        + (f" {len(outcome.bad_rows):,} bad rows skipped." if outcome.bad_rows else "")
+        + (f" {_count(len(outcome.bad_rows), 'bad row')} skipped." if outcome.bad_rows else "")
     )
 
 
@@ -132,3 +132,7 @@ def _show_bad_rows(bad_rows: tuple[BadRow, ...]) -> None:
     console.print(table)
     if len(bad_rows) > _SHOWN_BAD_ROWS:
         console.print(f"… and {len(bad_rows) - _SHOWN_BAD_ROWS:,} more; --json lists them all.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -33,6 +33,7 @@ from telecom_assets.generator import (
 )
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
+from telecom_assets.months import previous_month
 from telecom_assets.settings import Settings
 
 
@@ -190,13 +191,8 @@ def _context(ctx: typer.Context) -> DataContext:
 
 
 def _spec(cdrs: int, customers: int, month: str | None, seed: int) -> GeneratorSpec:
-    asked = previous_month(dt.datetime.now(ZONE)) if month is None else month
+    asked = previous_month(dt.datetime.now(ZONE).date()) if month is None else month
     return GeneratorSpec(cdrs=cdrs, customers=customers, month=asked, seed=seed)
-
-
-def previous_month(today: dt.date) -> str:
-    """The month before the one of this local day, as YYYY-MM."""
-    return f"{today.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
 
 
 def _open(context: DataContext, month: str) -> None:

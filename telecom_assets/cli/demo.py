@@ -3,6 +3,7 @@
 Belongs here: the order of the demonstration and what it tells. Every step is what a user would type.
 """
 
+import datetime as dt
 import json
 import shutil
 import signal
@@ -18,11 +19,13 @@ from rich.console import Console
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.customers import store_customers
-from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed, previous_month
+from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
 from telecom_assets.cli.month import run_month
 from telecom_assets.cli.stack import needed_services
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.files import json_lines
+from telecom_assets.generator.timeline import ZONE
+from telecom_assets.months import previous_month
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
 from telecom_assets.settings import Settings
 
@@ -51,7 +54,7 @@ def demo(
 
     console = Console(stderr=True)
     app = AppContext(_demo_settings(ctx.obj.settings))
-    spec = GeneratorSpec(cdrs=cdrs, customers=customers, month=month or _previous_month(), seed=seed)
+    spec = GeneratorSpec(cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed)
     stack = LocalStack(app.settings.home_path, needed_services(app.settings), kafka_topic=app.settings.kafka_topic)
     begun = time.monotonic()
     with _terminate_like_interrupt():
@@ -90,23 +93,6 @@ def _demo_settings(settings: Settings) -> Settings:
         postgres_dsn=None,
         dagster_storage="sqlite",
     )
-
-
-def _previous_month() -> str:
-    from telecom_assets.partitions import local_today  # noqa: PLC0415
-
-    return previous_month(local_today())
-
-
-def _empty_home(home: Path, stop: Any) -> None:
-    """Remove what an earlier demo left. Refuses to touch a folder that no demo has made."""
-    if home.exists():
-        if not (home / _MARKER).exists():
-            raise typer.BadParameter(f"{home} exists and was not made by a demo; move it away, or use another --home")
-        stop(lambda _: None)
-        shutil.rmtree(home)
-    home.mkdir(parents=True, mode=0o700)
-    (home / _MARKER).touch()
 
 
 def _produce(app: AppContext, spec: GeneratorSpec) -> int:

@@ -218,17 +218,22 @@ def _remove(paths: list[Path]) -> None:
     """
     for path in paths:
         if path.is_dir() and not path.is_symlink():
-            with ThreadPoolExecutor(8) as pool, suppress(FileNotFoundError), os.scandir(path) as entries:
-                files = (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
-                while some := list(islice(files, 1_000)):
-                    list(pool.map(_unlink, some))
+            _remove_files(path)
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
+def _remove_files(directory: Path) -> None:
+    with ThreadPoolExecutor(8) as pool, suppress(FileNotFoundError), os.scandir(directory) as entries:
+        files = (entry.path for entry in entries if not entry.is_dir(follow_symlinks=False))
+        while some := list(islice(files, 1_000)):
+            list(pool.map(_unlink, some))
+
+
 def _unlink(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - pathlib keeps every name it has seen (interned)
 
 
 def _number(name: str | None) -> int:

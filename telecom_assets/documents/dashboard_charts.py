@@ -134,7 +134,7 @@ def top_consumers_chart(consumers: Sequence[tuple[str, Decimal, Decimal]], curre
             tooltip=[alt.Tooltip("name:N", title="Customer"), alt.Tooltip("shown:N", title="Used, due")],
         )
     )
-    return _spec(_labelled(bars, rows, widest_name=118))
+    return _spec(_labelled(bars, rows, widest_name=124))
 
 
 def totals_by_name(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:

@@ -17,9 +17,8 @@ import hashlib
 import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from lxml import etree
@@ -174,7 +173,7 @@ def invoice_schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.fromstring(text, safe_parser()))
 
 
-def read_amounts(path: Path, parser: etree.XMLParser) -> tuple[Decimal, Decimal]:
+def read_amounts(path: str, parser: etree.XMLParser) -> tuple[Decimal, Decimal]:
     """(amount due, amount before tax) of an invoice file. Raises InvoiceError when it is not one."""
     try:
         root = etree.parse(path, parser).getroot()
@@ -183,7 +182,10 @@ def read_amounts(path: Path, parser: etree.XMLParser) -> tuple[Decimal, Decimal]
     due, before = root.findtext(_DUE), root.findtext(_BEFORE_TAX)
     if root.tag != _q("Invoice") or due is None or before is None:
         raise InvoiceError(f"{path}: not an invoice of {NAMESPACE}")
-    return Decimal(due), Decimal(before)
+    try:
+        return Decimal(due), Decimal(before)
+    except InvalidOperation:
+        raise InvoiceError(f"{path}: {due!r} or {before!r} is not an amount") from None
 
 
 def safe_parser() -> etree.XMLParser:

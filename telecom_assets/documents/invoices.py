@@ -11,6 +11,7 @@ customers: bills stream through, the index is sorted in a temporary database on 
 import csv
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,8 +100,8 @@ def write_invoices(
     with replaced_directory(directory, version, at_phase) as stage, closing(_Index()) as index:
         with _BehindWriter(stage) as files:
             for bill in _rows(bills):
-                content = writer.document(bill)
                 name = invoice_file_name(bill["customer_id"])
+                content = writer.document(bill)
                 index.add(bill, name, content)
                 files.write(name, content)
         summary = InvoiceSummary(
@@ -125,7 +126,7 @@ def read_invoice_totals(directory: Path) -> InvoiceTotals:
     def read(shown: Path) -> InvoiceTotals:
         count, due, before_tax = 0, Decimal(0), Decimal(0)
         parser = safe_parser()
-        for path in shown.glob("*.xml"):
+        for path in _documents(shown):
             document_due, document_before_tax = read_amounts(path, parser)
             count += 1
             due += document_due
@@ -159,7 +160,7 @@ def _set_problems(shown: Path) -> list[str]:
             problems.append(f"{line['file']} is missing (customer {unguarded(line['customer_id'])})")
         elif _sha256(path) != line["sha256"]:
             problems.append(f"{line['file']} was changed after it was written")
-    documents = sum(1 for _ in shown.glob("*.xml"))
+    documents = sum(1 for _ in _documents(shown))
     if documents > count:
         problems.append(f"{documents} documents, but {count} lines in {INDEX_FILE}")
     totals = {"count": str(count), "amount_due": plain(due), "amount_before_tax": plain(before_tax)}
@@ -167,6 +168,12 @@ def _set_problems(shown: Path) -> list[str]:
         if Decimal(manifest[name]) != Decimal(found):
             problems.append(f"{name}: {INDEX_FILE} says {found}, {MANIFEST_FILE} says {manifest[name]}")
     return problems
+
+
+def _documents(shown: Path) -> Iterator[str]:
+    """Paths of the documents of a set, in the order of the disk, without holding them all."""
+    with os.scandir(shown) as entries:
+        yield from (entry.path for entry in entries if entry.name.endswith(".xml"))
 
 
 def _index_lines(path: Path) -> Iterator[dict[str, str]]:
@@ -228,12 +235,17 @@ class _BehindWriter:
 
 
 def _write_files(directory: Path, files: list[tuple[str, bytes]]) -> None:
-    for name, content in files:
-        try:
-            with (directory / name).open("xb") as file:
+    """Names relative to an open directory: pathlib keeps every name it has seen (interned), which is not flat."""
+    parent = os.open(directory, os.O_RDONLY)
+    try:
+        for name, content in files:
+            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=parent)
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-        except FileExistsError:
-            raise InvoiceError(f"{name}: two customers have this file name on this file system") from None
+    except FileExistsError as error:
+        raise InvoiceError(f"{error.filename}: two customers have this file name on this file system") from None
+    finally:
+        os.close(parent)
 
 
 class _Index:

@@ -1,11 +1,11 @@
 """The month's bill: a schedule starts the sequence of `telecom_assets.month_run`, a sensor takes each next step."""
 
-import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
 
 from telecom_assets.jobs import JOBS, reference_job
+from telecom_assets.months import previous_month
 from telecom_assets.month_run import scheduled_steps
 from telecom_assets.transforms.civil_time import LOCAL_ZONE
 
@@ -27,11 +27,6 @@ def step_request(month: str, number: int, key: str) -> dg.RunRequest | None:
     )
 
 
-def previous_month(moment: dt.datetime) -> str:
-    """The month before a moment's, yyyy-MM."""
-    return f"{moment.date().replace(day=1) - dt.timedelta(days=1):%Y-%m}"
-
-
 def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
     """Made by a function, because the day is a setting."""
 
@@ -44,7 +39,7 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
         description=f"Bills the previous month on day {billing_day}: starts its sequence of runs.",
     )
     def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | None:
-        month = previous_month(context.scheduled_execution_time)
+        month = previous_month(context.scheduled_execution_time.date())
         return step_request(month, 0, f"month/{month}/{context.scheduled_execution_time:%Y-%m-%d}")
 
     return start

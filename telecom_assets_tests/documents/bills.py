@@ -1,4 +1,4 @@
-"""Bills for the tests of documents: rows of facturation_complete that add up, made without the project's own billing."""
+"""Bills for the tests of documents: rows of facturation_complete that add up, made without the project's billing."""
 
 from collections.abc import Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal

@@ -51,7 +51,9 @@ def of_version(version: int | str) -> dict[str, str]:
 
 def sets_on_disk(directory: Path) -> list[str]:
     """Everything in the store but its lock."""
-    return sorted(path.name for path in (directory.parent / f".{directory.name}.versions").iterdir() if path.name != ".lock")
+    return sorted(
+        path.name for path in (directory.parent / f".{directory.name}.versions").iterdir() if path.name != ".lock"
+    )
 
 
 def killed(code: str, *arguments: object) -> None:
@@ -159,7 +161,9 @@ def test_a_writer_at_work_is_not_taken_for_a_leftover_and_yields_to_a_newer_vers
 
 
 @pytest.mark.parametrize("mine, other", [(7, 6), (7, 7), ("x", "y"), (7, "y")])
-def test_a_writer_does_not_yield_to_an_older_or_equal_version(tmp_path: Path, mine: int | str, other: int | str) -> None:
+def test_a_writer_does_not_yield_to_an_older_or_equal_version(
+    tmp_path: Path, mine: int | str, other: int | str
+) -> None:
     directory = tmp_path / "set"
     with replaced_directory(directory, mine) as stage:
         publish(directory, other)

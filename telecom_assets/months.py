@@ -1,0 +1,23 @@
+"""Billing periods as text, yyyy-MM: arithmetic only, nothing heavy to import."""
+
+import calendar
+import datetime as dt
+
+
+def previous_month(day: dt.date) -> str:
+    """The month before a day's."""
+    return f"{day.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
+
+
+def month_days(month: str) -> list[dt.date]:
+    """The days of a month."""
+    year, number = int(month[:4]), int(month[5:7])
+    return [dt.date(year, number, day) for day in range(1, calendar.monthrange(year, number)[1] + 1)]
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """The months from first to last, both included."""
+    months = [first]
+    while months[-1] < last:
+        months.append(f"{month_days(months[-1])[-1] + dt.timedelta(days=1):%Y-%m}")
+    return months

@@ -1,0 +1,1 @@
+"""The whole graph through Dagster, with the real Kafka and PostgreSQL: months, checks, sensors, instance, commands."""

@@ -1,0 +1,233 @@
+"""A project folder under test: its own topic, database, warehouse and Dagster instance, and what the tests ask of it.
+
+Belongs here: driving the real graph, and reading tables without the engine that wrote them. Does not belong here: any
+rule; what should come out is computed by `oracle`.
+"""
+
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pyarrow as pa
+import pytest
+from confluent_kafka.admin import NewTopic
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+from deltalake import DeltaTable, write_deltalake
+from psycopg import sql
+
+from resources.kafka import KafkaConnection
+from resources.stack_state import StackState
+from telecom_assets.cli.customers import store_customers
+from telecom_assets.connections import Connections
+from telecom_assets.definitions import build_defs
+from telecom_assets.executor import MonthRunner, StepResult
+from telecom_assets.instance import open_instance
+from telecom_assets.instance_state import accept_month, accepted_months
+from telecom_assets.settings import Settings
+from telecom_assets_tests import oracle
+
+DATA = Path(__file__).parents[2] / "telecom_assets" / "data"
+MONTH = "2025-06"
+
+Row = dict[str, Any]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def month_tag(month: str = MONTH) -> dict[str, str]:
+    """Run tags of one month."""
+    return {PARTITION_NAME_TAG: month}
+
+
+def day_tags(first: str, last: str | None = None) -> dict[str, str]:
+    """Run tags of a range of days."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last or first}
+
+
+def make_topic(stack: StackState, partitions: int = 4) -> KafkaConnection:
+    """A fresh topic with LogAppendTime."""
+    assert stack.kafka is not None
+    connection = KafkaConnection(stack.kafka.bootstrap_servers, f"graph-{uuid.uuid4().hex}", stack.kafka.options)
+    config = {"message.timestamp.type": "LogAppendTime"}
+    topic = NewTopic(connection.topic, num_partitions=partitions, replication_factor=1, config=config)
+    admin = connection.admin()  # a client that nobody holds ends its requests
+    admin.create_topics([topic], operation_timeout=30)[connection.topic].result(timeout=30)
+    return connection
+
+
+def make_database(stack: StackState, template: str = "template1") -> str:
+    """The address of a fresh database, or of a copy of one that nobody uses now."""
+    assert stack.postgres is not None
+    name = f"graph_{uuid.uuid4().hex}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with psycopg.connect(stack.postgres.url(), autocommit=True) as session:
+        session.execute(create)
+    return stack.postgres.url(name)
+
+
+def drop_database(stack: StackState, url: str) -> None:
+    assert stack.postgres is not None
+    with psycopg.connect(stack.postgres.url(), autocommit=True) as session:
+        session.execute(
+            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(url.rsplit("/", maxsplit=1)[-1]))
+        )
+
+
+@dataclass
+class Project:
+    """One home folder with everything that belongs to it."""
+
+    settings: Settings
+    instance: dg.DagsterInstance
+
+    @cached_property
+    def connections(self) -> Connections:
+        return Connections(self.settings)
+
+    @cached_property
+    def defs(self) -> dg.Definitions:
+        return build_defs(self.settings, {"connections": self.connections})
+
+    @property
+    def warehouse(self):
+        return self.connections.warehouse
+
+    # -- what a user does --------------------------------------------------------------------------------------------
+
+    def produce(self, values: Iterable[bytes | None]) -> None:
+        """Send messages, dealt out to the partitions in turn; returns when the broker has all of them."""
+        kafka = self.connections.kafka()
+        partitions = len(kafka.topic_state().partitions)
+        producer = kafka.producer(**{"linger.ms": 5})
+        for number, value in enumerate(values):
+            producer.produce(kafka.topic, value, partition=number % partitions)
+        assert producer.flush(60) == 0
+
+    def store_customers(self, customers: pa.Table) -> None:
+        store_customers(self.connections.postgres(), customers)
+
+    def open_month(self, month: str = MONTH) -> None:
+        accept_month(self.instance, month)
+
+    def run_month(self, month: str = MONTH) -> list[StepResult]:
+        """What `telecom run` does, once the month is open. Raises RunFailed."""
+        return self.runner().run_month(month)
+
+    def runner(self) -> MonthRunner:
+        return MonthRunner(self.defs, self.instance, self.connections, lambda *_: None)
+
+    def run(self, job: str, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
+        """Run a job of the definitions; a failure is in the result."""
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, tags=dict(tags or {}), raise_on_error=False, run_config=QUIET
+        )
+
+    def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
+        """The checks of one asset, run by Dagster and nothing else with them, by name."""
+        job = dg.define_asset_job(f"only_checks_of_{asset}", dg.AssetSelection.checks_for_assets(asset))
+        definitions = dg.Definitions.merge(self.defs, dg.Definitions(jobs=[job]))
+        result = definitions.resolve_job_def(job.name).execute_in_process(
+            instance=self.instance, tags=dict(tags or {}), raise_on_error=False, run_config=QUIET
+        )
+        assert result.get_asset_materialization_events() == []
+        return {item.check_name: item for item in result.get_asset_check_evaluations()}
+
+    def copy(self, home: Path, stack: StackState) -> "Project":
+        """The same home somewhere else, with a database of its own, to be damaged."""
+        assert self.settings.postgres_dsn is not None
+        shutil.copytree(self.settings.home_path, home, symlinks=True)
+        name = self.settings.postgres_dsn.get_secret_value().rsplit("/", maxsplit=1)[-1]
+        return open_project(self.settings.replaced(home=home, postgres_dsn=make_database(stack, template=name)))
+
+    # -- what the tests look at, without the engine --------------------------------------------------------------------
+
+    def table(self, name: str) -> DeltaTable:
+        return DeltaTable(self.warehouse.path(name))
+
+    def rows(self, name: str) -> list[Row]:
+        return self.table(name).to_pyarrow_table().to_pylist()
+
+    def version(self, name: str) -> int:
+        return self.table(name).version()
+
+    def versions(self, names: Iterable[str]) -> dict[str, int]:
+        return {name: self.version(name) for name in names}
+
+    def delete(self, name: str, predicate: str) -> int:
+        """Take rows away behind everybody's back; returns how many."""
+        deleted = int(self.table(name).delete(predicate)["num_deleted_rows"])
+        assert deleted > 0, f"nothing to delete in {name} where {predicate}"
+        return deleted
+
+    def add(self, name: str, rows: Sequence[Row]) -> None:
+        """Put rows into a table behind everybody's back."""
+        schema = self.warehouse.contracts[name].arrow_schema()
+        write_deltalake(self.warehouse.path(name), pa.Table.from_pylist(list(rows), schema=schema), mode="append")
+
+    def change(self, name: str, change: Any) -> None:
+        """Rewrite a whole table, row by row, behind everybody's back."""
+        schema = self.warehouse.contracts[name].arrow_schema()
+        rows = pa.Table.from_pylist([change(row) for row in self.rows(name)], schema=schema)
+        write_deltalake(self.warehouse.path(name), rows, mode="overwrite")
+
+    def postgres(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask PostgreSQL."""
+        assert self.settings.postgres_dsn is not None
+        with psycopg.connect(self.settings.postgres_dsn.get_secret_value(), autocommit=True) as session:
+            cursor = session.execute(query)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    # -- what should come out ------------------------------------------------------------------------------------------
+
+    def messages(self) -> list[oracle.Message]:
+        """Every landed message as the broker had it."""
+        return [
+            oracle.Message(row["kafka_partition"], row["kafka_offset"], row["received_at"], row["value"])
+            for row in self.rows("raw_cdrs")
+        ]
+
+    def expected(self) -> oracle.Result:
+        """What the oracle makes of the landed messages, with the customers that PostgreSQL holds."""
+        columns = ("customer_id", "subscription_type", "rate_plan_id", "status", "region")
+        customers = [
+            dict(zip(columns, row, strict=True)) for row in self.postgres(f"SELECT {', '.join(columns)} FROM customers")
+        ]
+        settings = self.settings
+        parameters = oracle.Parameters(
+            max_age_days=settings.max_age_days,
+            dedupe_days=settings.dedupe_days,
+            accept_months=set(accepted_months(self.instance)),
+            missing_volume_policy=settings.missing_volume_policy,
+            discount_pct=settings.discount_pct,
+            tax_pct=settings.tax_pct,
+            currency=settings.currency,
+        )
+        rate_plans = oracle.read_csv(settings.rate_plans or DATA / "rate_plans.csv")
+        catalogue = oracle.read_csv(settings.product_catalog or DATA / "product_catalog.csv")
+        return oracle.run(self.messages(), customers, rate_plans, catalogue, parameters)
+
+
+def open_project(settings: Settings, instance: dg.DagsterInstance | None = None) -> Project:
+    """A project with the Dagster instance of its home folder; the environment stays as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "replaced by open_instance, then forgotten")
+        return Project(settings, instance or open_instance(settings))
+
+
+def without(rows: Iterable[Row], *columns: str) -> list[Row]:
+    """Rows without some columns."""
+    return [{name: value for name, value in row.items() if name not in columns} for row in rows]
+
+
+def ordered(rows: Iterable[Row], *columns: str) -> list[Row]:
+    """Rows in an order of their own, so that lists can be compared."""
+    return sorted(rows, key=lambda row: tuple(row[name] for name in columns))

@@ -1,0 +1,246 @@
+"""Tariffs and catalogue: reading refuses what cannot be a value, judging finds what cannot be meant."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from telecom_assets.csv_files import InputFileError
+from telecom_assets.reference_files import (
+    customer_findings,
+    known_plans,
+    product_catalog_findings,
+    rate_plan_findings,
+    read_product_catalog,
+    read_rate_plans,
+)
+from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+
+HEADER = "rate_plan_id,product_code,service_type,unit_price,free_units,tier_threshold,tier_price"
+GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a file: text or bytes -> path."""
+
+    def write(content):
+        path = tmp_path / "prices of mine.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def changed(table: pa.Table, key: dict, **values) -> pa.Table:
+    """The table with the rows of this key changed."""
+    rows = [{**row, **values} if key.items() <= row.items() else row for row in table.to_pylist()]
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+def without(table: pa.Table, key: dict) -> pa.Table:
+    return pa.Table.from_pylist([row for row in table.to_pylist() if not key.items() <= row.items()], table.schema)
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_packaged_files_are_read_and_without_findings():
+    plans, catalog = read_rate_plans(), read_product_catalog()
+    assert plans.schema == RATE_PLANS.arrow_schema()
+    assert catalog.schema == PRODUCT_CATALOG.arrow_schema()
+    assert (plans.num_rows, catalog.num_rows) == (18, 6)
+    assert known_plans(plans) == ["PLAN_A", "PLAN_B", "PLAN_C"]
+    assert rate_plan_findings(plans, catalog) == []
+    assert product_catalog_findings(catalog) == []
+
+
+def test_a_price_is_exactly_what_is_written(file):
+    row = read_rate_plans(file(f"{HEADER}\n{GOOD}\nPLAN_A,SMS_NAT,sms,123456.123456,000.0000000,,\n")).to_pylist()
+    assert row[0] == {
+        "rate_plan_id": "PLAN_A",
+        "product_code": "DATA_PREMIUM",
+        "service_type": "data",
+        "unit_price": Decimal("0.015"),
+        "free_units": Decimal(50),
+        "tier_threshold": Decimal(1024),
+        "tier_price": Decimal("0.05"),
+    }
+    assert (row[1]["unit_price"], row[1]["free_units"]) == (Decimal("123456.123456"), 0)
+    assert (row[1]["tier_threshold"], row[1]["tier_price"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"\ufeff{HEADER}\r\n{GOOD}\r\n",
+        f"\n{HEADER}\n\n  \n{GOOD}\n\n",
+        f"{HEADER}\n{GOOD}",
+        "tier_price,tier_threshold,free_units,unit_price,service_type,product_code,rate_plan_id\n"
+        '0.050,1024,50,"0.015",data,DATA_PREMIUM,PLAN_A\n',
+    ],
+    ids=["BOM and CRLF", "blank lines", "no last line end", "other order, quotes"],
+)
+def test_ways_to_write_the_same_file(file, content):
+    assert read_rate_plans(file(content)) == read_rate_plans(file(f"{HEADER}\n{GOOD}\n"))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(
+            ("unit_price", value)
+            for value in ("", " ", "abc", "1e-3", "0,015", "NaN", "inf", "1_0", " 0.1", "٣", "--1")
+        ),
+        ("unit_price", "0.0000001"),
+        ("unit_price", "1000000"),
+        ("free_units", "1000000000000"),
+        ("free_units", ""),
+        ("tier_threshold", "x"),
+        ("tier_price", "0.12345678901234567890123456789012345678901"),
+        ("rate_plan_id", ""),
+        ("service_type", "  "),
+    ],
+)
+def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column, value):
+    cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True)) | {column: value}
+    path = file(f"{HEADER}\n{GOOD}\n" + ",".join(f'"{cell}"' for cell in cells.values()) + "\n")
+    with pytest.raises(InputFileError) as raised:
+        read_rate_plans(path)
+    message = str(raised.value)
+    assert message.startswith(f"{path}: line 3: {column} ")
+    assert "expected" in message
+    assert repr(value) in message or "is missing" in message
+
+
+def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
+    kept = read_rate_plans(file(f"{HEADER}\nP,X,data,0.1500000000000000000000000000000000000000000,0,,\n"))
+    assert kept["unit_price"].to_pylist() == [Decimal("0.15")]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty; expected a header line: rate_plan_id,"),
+        (b"\xef\xbb\xbf \r\n", "is empty"),
+        (f"{HEADER}\n".encode(), "has no rows"),
+        (HEADER.replace(",", ";").encode() + b"\n", "separated by commas"),
+        (HEADER.replace("unit_price", "price").encode(), "no column 'unit_price'; unknown column 'price'"),
+        (f"{HEADER},tier_price\n".encode(), "repeated column 'tier_price'"),
+        (f"{HEADER}\n{GOOD},1\n".encode(), "line 2: has 8 values, expected 7"),
+        (f"{HEADER}\n{GOOD}\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        (f"{HEADER}\n{GOOD}\nPLAN_\xc9,".encode("latin-1"), "line 3: byte 0xc9 is not UTF-8"),
+        (f'{HEADER}\n{GOOD}\n"PLAN_A,X\n{GOOD}\n'.encode(), "line 3: the quotes of the row that begins here are wrong"),
+        (f'{HEADER}\n"PLAN"_A,X\n'.encode(), "line 2: the quotes"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, told):
+    path = file(content)
+    with pytest.raises(InputFileError) as raised:
+        read_rate_plans(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert told in str(raised.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputFileError, match=r"none\.csv: cannot be read \(No such file"):
+        read_product_catalog(tmp_path / "none.csv")
+
+
+# -- judging ---------------------------------------------------------------------------------------------------------
+
+FLAT = {"rate_plan_id": "PLAN_A", "product_code": "DATA_BASIC"}
+TIERED = {"rate_plan_id": "PLAN_A", "product_code": "DATA_PREMIUM"}
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "finding"),
+    [
+        (FLAT, {"unit_price": Decimal("-0.000001")}, "unit_price is -0.000001; expected 0 or more"),
+        (FLAT, {"free_units": Decimal(-1)}, "free_units is -1.000000; expected 0 or more"),
+        (TIERED, {"tier_price": Decimal(-1)}, "tier_price is -1.000000; expected 0 or more"),
+        (FLAT, {"service_type": "voice"}, "service_type is 'voice', in the catalogue 'data'"),
+        (FLAT, {"tier_threshold": Decimal(1000), "tier_price": Decimal(1)}, "has a tier, but the catalogue says flat"),
+        (TIERED, {"tier_threshold": None, "tier_price": None}, "has no tier, but the catalogue says tiered"),
+        (TIERED, {"tier_price": None}, "has half a tier; expected tier_threshold and tier_price, or neither"),
+        (TIERED, {"tier_threshold": None}, "has half a tier; expected tier_threshold and tier_price, or neither"),
+        (TIERED, {"free_units": Decimal("1024.000001")}, "free_units 1024.000001 exceed tier_threshold 1024.000000"),
+    ],
+)
+def test_a_wrong_price_is_the_only_finding(key, values, finding):
+    plans = changed(read_rate_plans(), key, **values)
+    name = f"rate_plans {key['rate_plan_id']}/{key['product_code']}"
+    assert rate_plan_findings(plans, read_product_catalog()) == [f"{name}: {finding}"]
+
+
+def test_free_units_may_reach_the_tier():
+    plans = changed(read_rate_plans(), TIERED, free_units=Decimal(1024))
+    assert rate_plan_findings(plans, read_product_catalog()) == []
+
+
+def test_a_product_without_a_price_is_found():
+    plans = without(read_rate_plans(), {"rate_plan_id": "PLAN_B", "product_code": "SMS_INT"})
+    assert rate_plan_findings(plans, read_product_catalog()) == ["rate_plans PLAN_B: no price for product SMS_INT"]
+
+
+def test_a_price_of_an_unknown_product_is_found():
+    catalog = without(read_product_catalog(), {"product_code": "SMS_INT"})
+    assert rate_plan_findings(read_rate_plans(), catalog) == [
+        f"rate_plans {plan}/SMS_INT: product 'SMS_INT' is not in the catalogue"
+        for plan in ("PLAN_A", "PLAN_B", "PLAN_C")
+    ]
+
+
+def test_repeated_and_missing_values_are_found():
+    plans, catalog = read_rate_plans(), read_product_catalog()
+    assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
+        "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
+    ]
+    assert product_catalog_findings(pa.concat_tables([catalog, catalog])) == [
+        "product_catalog: product_code more than once: DATA_BASIC, DATA_PREMIUM, SMS_INT, SMS_NAT, VOICE_INT and 1 more"
+    ]
+    assert rate_plan_findings(changed(plans, FLAT, unit_price=None), catalog) == [
+        "rate_plans: unit_price is missing in 1 row"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "finding"),
+    [
+        ({"rate_type": "stepped"}, "rate_type 'stepped' in 1 row is unknown; expected one of flat, tiered"),
+        ({"service_type": "mms"}, "service_type 'mms' in 1 row is unknown; expected one of voice, sms, data"),
+        ({"unit": "GB"}, "unit is 'GB', but data is counted in 'MB'"),
+    ],
+)
+def test_a_wrong_product_is_found(values, finding):
+    findings = product_catalog_findings(changed(read_product_catalog(), {"product_code": "DATA_BASIC"}, **values))
+    assert len(findings) == 1
+    assert findings[0].endswith(finding)
+
+
+def test_wrong_customers_are_counted_by_value():
+    row = {
+        "customer_id": "212600000001",
+        "customer_name": "Aïcha",
+        "subscription_type": "postpaid",
+        "rate_plan_id": "PLAN_A",
+        "status": "active",
+        "region": "Souss-Massa",
+    }
+    good = [{**row, "customer_id": f"21260000000{n}"} for n in range(1, 4)]
+    plans = read_rate_plans()
+
+    def findings(rows):
+        return customer_findings(pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema()), plans)
+
+    dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
+    assert findings(dated) == []
+    assert findings(good) == ["customers: activation_date is missing in 3 rows"]
+    assert findings([*dated, dated[0]]) == ["customers: customer_id more than once: 212600000001"]
+    assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in dated]) == [
+        "customers: rate_plan_id 'PLAN_X' in 3 rows is unknown; expected one of PLAN_A, PLAN_B, PLAN_C"
+    ]
+    assert findings([{**dated[0], "status": "Active"}]) == [
+        "customers: status 'Active' in 1 row is unknown; expected one of active, inactive, suspended, terminated"
+    ]
