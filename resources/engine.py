@@ -70,7 +70,7 @@ class SparkEngine(PySparkResource):
         with _lock:
             address = self._address()
             session = _sessions.get(address)
-            if session is None or session.is_stopped:
+            if session is None or session.is_stopped:  # type: ignore[attr-defined]
                 session = _sessions[address] = _connect(self.name, address, self.spark_config)
             return session
 

@@ -119,10 +119,10 @@ def read_range(
             for message in messages:
                 if error := message.error():
                     if error.code() == KafkaError._PARTITION_EOF:
-                        reached = max(reached, message.offset())
+                        reached = max(reached, message.offset() or 0)
                         continue
                     raise KafkaRangeError(f"{topic}[{offsets.partition}] at offset {reached}: {error.str()}")
-                reached = message.offset() + 1
+                reached = (message.offset() or 0) + 1
                 if reached > offsets.end:
                     break
                 numbers.append(reached - 1)

@@ -22,7 +22,7 @@ from telecom_assets.sensors import (
 )
 from telecom_assets.settings import Settings
 
-ASSETS = [
+ASSETS: list[Any] = [
     landing.cdr_topic,
     landing.landing,
     landing.raw_cdrs,

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from resources.delta import Warehouse
 from telecom_assets.documents.funnel import Funnel
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
-from telecom_assets.schemas.usage import CLEANED_CDRS, RAW_CDRS, RATED_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
+from telecom_assets.schemas.usage import CLEANED_CDRS, RATED_CDRS, RAW_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
 from telecom_assets.transforms.mediation import REJECTION_REASONS
 from telecom_assets.transforms.rating import SUSPENSION_REASONS
 

@@ -34,6 +34,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "schedule": {"purge_after_days": 365},
         },
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
     }
     if settings.dagster_storage == "postgres":
         config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import conninfo, pq
+from psycopg import conninfo
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 _WHAT_TO_DO = "start it (`telecom up` for the local one) or set TELECOM_POSTGRES_DSN to your own"
@@ -62,7 +62,7 @@ class PostgresConnection:
         """
         self._parameters()
         attempts = Retrying(
-            retry=retry_if_exception(self._may_come_up),
+            retry=retry_if_exception(_may_come_up),
             stop=stop_after_delay(self.retry_seconds),
             wait=wait_exponential_jitter(multiplier=0.1, max=1.0, jitter=0.1),
             reraise=True,
@@ -126,13 +126,16 @@ class PostgresConnection:
             raise PostgresUnavailable(f"TELECOM_POSTGRES_DSN cannot be read; {_EXPECTED_DSN}")
         return parameters
 
-    def _may_come_up(self, error: BaseException) -> bool:
-        """A refused connection or a server that is starting up. The server's texts may be translated, so ask libpq."""
-        if not isinstance(error, psycopg.OperationalError) or isinstance(error, psycopg.errors.ConnectionTimeout):
-            return False
-        if "Connection refused" in str(error):
-            return True
-        return pq.PGconn.ping(self.dsn.encode()) == pq.Ping.REJECT
+
+def _may_come_up(error: BaseException) -> bool:
+    """A refused connection, or "the database system is starting up" (not yet accepting connections, in recovery mode …).
+
+    By the text, for libpq tells a failed connection no other way; PQping would tell, but holds Python's lock meanwhile.
+    """
+    told = str(error)
+    return isinstance(error, psycopg.OperationalError) and (
+        "Connection refused" in told or "the database system is " in told
+    )
 
 
 def _reason(error: psycopg.Error) -> str:

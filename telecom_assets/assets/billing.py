@@ -12,7 +12,7 @@ from telecom_assets.connections import Connections
 from telecom_assets.conservation import rated_equals_billed, require
 from telecom_assets.documents.invoices import write_invoices
 from telecom_assets.outputs import invoice_directory
-from telecom_assets.partitions import BY_TIME, MONTHLY, ONE_RUN
+from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
 from telecom_assets.schemas.usage import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.transforms.billing import BillingTerms, bill

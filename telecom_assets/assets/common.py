@@ -42,7 +42,13 @@ def table_metadata(contract: TableContract) -> dict[str, Any]:
     return metadata
 
 
-def table_out(contract: TableContract, group: str, owner: str, description: str = "") -> dg.AssetOut:
+def table_out(
+    contract: TableContract,
+    group: str,
+    owner: str,
+    description: str = "",
+    automation: dg.AutomationCondition | None = None,
+) -> dg.AssetOut:
     """One table of a multi-asset."""
     return dg.AssetOut(
         description=f"{description} {contract.grain}".strip(),
@@ -51,6 +57,7 @@ def table_out(contract: TableContract, group: str, owner: str, description: str 
         kinds={"delta", "spark"},
         metadata=table_metadata(contract),
         dagster_type=dg.Any,
+        automation_condition=automation,
     )
 
 

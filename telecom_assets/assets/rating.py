@@ -23,6 +23,14 @@ from telecom_assets.transforms.rating import Tariff, rate, volume_floors
 
 GROUP = "rating"
 
+#: Rate a day once its cleaned events are new, whatever its month. Not `eager()`: that looks at the latest day only, and
+#: a corrected day of an older month would refresh nothing. Not gated on checks of other runs either: a check of a range
+#: run carries no partition; rating asserts its inputs itself.
+RATE_AFTER_MEDIATION = (
+    dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(CLEANED_CDRS.name)).since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+)
+
 
 @dg.asset(
     partitions_def=MONTHLY,
@@ -49,8 +57,10 @@ def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
         "product_catalog": dg.AssetIn(),
     },
     outs={
-        RATED_CDRS.name: table_out(RATED_CDRS, GROUP, RATING_TEAM, "Usage with its price."),
-        SUSPENDED_CDRS.name: table_out(SUSPENDED_CDRS, GROUP, RATING_TEAM, "Usage that is not charged, and why."),
+        RATED_CDRS.name: table_out(RATED_CDRS, GROUP, RATING_TEAM, "Usage with its price.", RATE_AFTER_MEDIATION),
+        SUSPENDED_CDRS.name: table_out(
+            SUSPENDED_CDRS, GROUP, RATING_TEAM, "Usage that is not charged, and why.", RATE_AFTER_MEDIATION
+        ),
     },
     partitions_def=DAILY,
     backfill_policy=ONE_RUN,
@@ -70,7 +80,7 @@ def rating(
     require(raw_equals_outcomes(mediated, cleaned_cdrs, rejected), before=f"rating of {days}")
     references = (customers, rate_plans, product_catalog)
     tariff = Tariff(
-        *(table.all() for table in references), versions={table.name: table.version for table in references}
+        customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
     ratings = rate(
         cleaned_cdrs.df, data_volume_floor.df, tariff, missing_volume=connections.settings.missing_volume_policy

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from telecom_assets.cli import data, demo, month, stack
 from telecom_assets.cli import customers as customers_commands
+from telecom_assets.cli import data, demo, month, stack
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.settings import Settings

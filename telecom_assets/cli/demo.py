@@ -5,14 +5,9 @@ Belongs here: the order of the demonstration and what it tells. Every step is wh
 
 import datetime as dt
 import json
-import shutil
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -21,7 +16,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
 from telecom_assets.cli.month import run_month
-from telecom_assets.cli.stack import needed_services
+from telecom_assets.cli.stack import needed_services, terminate_like_interrupt
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
@@ -54,10 +49,12 @@ def demo(
 
     console = Console(stderr=True)
     app = AppContext(_demo_settings(ctx.obj.settings))
-    spec = GeneratorSpec(cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed)
+    spec = GeneratorSpec(
+        cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed
+    )
     stack = LocalStack(app.settings.home_path, needed_services(app.settings), kafka_topic=app.settings.kafka_topic)
     begun = time.monotonic()
-    with _terminate_like_interrupt():
+    with terminate_like_interrupt():
         _empty_home(app.settings.home_path, stack.down)
         started: list[str] = []
         try:
@@ -95,6 +92,17 @@ def _demo_settings(settings: Settings) -> Settings:
     )
 
 
+def _empty_home(home: Path, stop: Any) -> None:
+    """Remove what an earlier demo left. Refuses to touch a folder that no demo has made."""
+    if home.exists():
+        if not (home / _MARKER).exists():
+            raise typer.BadParameter(f"{home} exists and was not made by a demo; move it away, or use another --home")
+        stop(lambda _: None)
+        shutil.rmtree(home)
+    home.mkdir(parents=True, mode=0o700)
+    (home / _MARKER).touch()
+
+
 def _produce(app: AppContext, spec: GeneratorSpec) -> int:
     from resources.kafka_producer import MessageProducer  # noqa: PLC0415
 
@@ -115,7 +123,9 @@ def _print_outputs(console: Console, report: dict[str, Any], settings: Settings)
     console.print()
     for name, path in report["outputs"].items():
         console.print(f"{name:<10} {_short(path)}", highlight=False, soft_wrap=True)
-    console.print(f"{'UI':<10} TELECOM_HOME='{_short(str(settings.home_path))}' make dev", highlight=False, soft_wrap=True)
+    console.print(
+        f"{'UI':<10} TELECOM_HOME='{_short(str(settings.home_path))}' make dev", highlight=False, soft_wrap=True
+    )
     console.print(f"\nDone in {report['seconds']:.0f} s. Every check passed.", style="bold green")
 
 
@@ -127,17 +137,3 @@ def _short(path: str) -> str:
 
 def _say(console: Console, begun: float, text: str) -> None:
     console.print(f"[green]✓[/] {text} [dim]({time.monotonic() - begun:.0f} s)[/]", highlight=False)
-
-
-@contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: what it started is stopped."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -7,8 +7,8 @@ from resources.kafka import KafkaUnavailable
 from resources.kafka_source import KafkaRangeError
 from resources.postgres import PostgresError
 from resources.stack_state import StackStateError
-from telecom_assets.csv_files import InputFileError
 from telecom_assets.conservation import ConservationError
+from telecom_assets.csv_files import InputFileError
 from telecom_assets.landing import LandingError
 from telecom_assets.local_stack import LocalStackError
 from telecom_assets.partitions import MonthError

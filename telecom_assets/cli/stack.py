@@ -51,7 +51,7 @@ def up(ctx: typer.Context, services: Needed = None, as_json: AsJson = False) -> 
     A server that runs already is left alone. The first start downloads Kafka (and Spark's Delta) once.
     """
     settings: Settings = ctx.obj.settings
-    with _errors(as_json), _terminate_like_interrupt():
+    with _errors(as_json), terminate_like_interrupt():
         stack = _stack(settings, services or needed_services(settings))
         started = stack.up(_progress)
         _show(stack, stack.status(), as_json, started=started)
@@ -146,7 +146,7 @@ def _errors(as_json: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
+def terminate_like_interrupt() -> Iterator[None]:
     """Let SIGTERM (`timeout`, a CI runner) clean up as Ctrl-C does, instead of leaving half a stack."""
 
     def interrupt(_number: int, _frame: Any) -> None:

@@ -51,7 +51,7 @@ RAW_CDRS = TableContract(
         C(
             "event_ts",
             "timestamp",
-            "The timestamp as an instant (UTC); NULL unless a full ISO 8601 date and time.",
+            "The timestamp as an instant (UTC); NULL unless a full ISO 8601 date and time of the years 1900 to 2199.",
             required=False,
         ),
         C("cell_id", "string", "Field cell_id as text.", required=False),
@@ -140,7 +140,12 @@ REJECTED_CDRS = TableContract(
             required=False,
         ),
         C("record_type", "string", "Record type the message claims, if any.", required=False),
-        C("event_ts", "timestamp", "When the event began, UTC, if that could be read.", required=False),
+        C(
+            "event_ts",
+            "timestamp",
+            "When the event began, UTC, if that could be read and lies in the years 1900 to 2199.",
+            required=False,
+        ),
         _RECEIVED,
         *_COORDINATES,
         _EVENT_DAY,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from telecom_assets.jobs import JOBS, reference_job
-from telecom_assets.months import previous_month
 from telecom_assets.month_run import scheduled_steps
+from telecom_assets.months import previous_month
 from telecom_assets.transforms.civil_time import LOCAL_ZONE
 
 MONTH_TAG = "telecom_assets/month_run"

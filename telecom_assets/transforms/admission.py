@@ -28,21 +28,19 @@ _STRING = r'"[^"\\\x00-\x1f]*"'
 #: Numbers whose text both engines give back as it was: up to 15 digits, no exponent, no tiny fraction, no minus zero,
 #: no zeros at the end.
 _DIGITS = r"[0-9]{0,8}[1-9]"
-_PLAIN_NUMBER = (
-    rf"-?(?:[1-9][0-9]{{0,5}}\.(?:0|{_DIGITS})|0\.[1-9](?:{_DIGITS})?|0\.0[1-9](?:{_DIGITS})?|[1-9][0-9]{{0,14}})|0(?:\.0)?"
-)
+_PLAIN_NUMBER = rf"-?(?:[1-9][0-9]{{0,5}}\.(?:0|{_DIGITS})|0\.[1-9](?:{_DIGITS})?|0\.0[1-9](?:{_DIGITS})?|[1-9][0-9]{{0,14}})|0(?:\.0)?"
 _PLAIN_MEMBER = rf"{_WS}{_STRING}{_WS}:{_WS}(?:{_STRING}|{_PLAIN_NUMBER}|true|false|null){_WS}"
 #: One flat object without escapes and with plain numbers: what a well-behaved producer sends.
 _PLAIN_OBJECT = rf"\A{_WS}\{{(?:{_PLAIN_MEMBER},)*{_PLAIN_MEMBER}\}}{_WS}\z"
-_PLAIN_MAX_LENGTH = 4096
+#: At most 204 members, so that Java's recursion stays far from the end of a 1 MB stack; a real CDR has 300 characters.
+_PLAIN_MAX_LENGTH = 1024
 
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _SURROGATE_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE = r'\\["\\/bfnrt]|\\u[0-9a-cA-CefEF][0-9a-fA-F]{3}|\\u[dD][0-7][0-9a-fA-F]{2}'
-#: More escapes than this in one message and its numbers are left to the engine's own parser.
-_MAX_ESCAPES = 500
 #: Stands for a token while the grammar is tried; a control character cannot stand in a flat object itself.
 _MARK = "\x01"
+_BACKSLASH, _QUOTE = "\x02", "\x03"
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 
 #: The contract fields as columns of raw_cdrs.
@@ -138,18 +136,20 @@ def _is_flat_object(text: Column) -> Column:
 
 
 def _quote_numbers(text: Column) -> Column:
-    """Numbers as strings, so that their digits survive the parser. `text` is a flat object.
+    """Numbers as strings, so that their digits survive the parser, and names that no parser takes cut. A flat object.
 
-    Strings and numbers are matched together, from left to right, so a number inside a string is never touched. Both
-    get a pair of marks (a control character cannot stand in a flat object); a string's marks are removed, a number's
-    become quotes.
+    Escaped backslashes and quotes are put aside first (they pair from the left), so that a string is all between two
+    quotes. Then strings and numbers are matched together, from left to right, so a number inside a string is never
+    touched. Both get a pair of marks; a string's marks are removed, a number's become quotes. A name of more than a
+    thousand characters is none of the contract's; Spark's parser stops at 50,000.
     """
-    string = r'"[^"\\]*(?:\\.[^"\\]*)*"'
-    marked = F.regexp_replace(text, F.lit(f"({string})|({_NUMBER})"), F.lit(f"$1{_MARK}$2{_MARK}"))
-    without = F.replace(marked, F.lit(f'"{_MARK}{_MARK}'), F.lit('"'))
+    aside = F.replace(F.replace(text, F.lit(r"\\"), F.lit(_BACKSLASH)), F.lit(r"\""), F.lit(_QUOTE))
+    tokens = rf'"[^"]{{1000}}[^"]*"{_WS}(:)|("[^"]*")|({_NUMBER})'
+    marked = F.regexp_replace(aside, F.lit(tokens), F.lit(f"$1$2{_MARK}$3{_MARK}"))
+    named = F.replace(marked, F.lit(f":{_MARK}{_MARK}"), F.lit('"":'))
+    without = F.replace(named, F.lit(f'"{_MARK}{_MARK}'), F.lit('"'))
     quoted = F.replace(without, F.lit(_MARK), F.lit('"'))
-    escapes = F.length(text) - F.length(F.replace(text, F.lit("\\"), F.lit("")))
-    return F.when(escapes <= _MAX_ESCAPES, quoted).otherwise(text)
+    return F.replace(F.replace(quoted, F.lit(_QUOTE), F.lit(r"\"")), F.lit(_BACKSLASH), F.lit(r"\\"))
 
 
 def _replace(text: Column, pattern: str, replacement: str) -> Column:

@@ -1,0 +1,230 @@
+"""Months that are run once and looked at by many tests; copies of them for the tests that damage something.
+
+The chain is `billed` → `again` (the same month run once more, in a copy) → `late` (late records, then `telecom run`).
+What lies behind a link is never changed by the next.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from resources.stack_state import StackState
+from telecom_assets.executor import StepResult
+from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
+from telecom_assets.schemas.reference import CUSTOMERS
+from telecom_assets.settings import Settings
+from telecom_assets_tests.graph.project import (
+    MONTH,
+    Project,
+    cdr,
+    drop_database,
+    make_database,
+    make_topic,
+    open_project,
+)
+from telecom_assets_tests.strategies import HOSTILE_CORPUS
+
+SPEC = GeneratorSpec(cdrs=3_000, customers=60, month=MONTH, seed=7)
+
+#: The corpus of hostile messages tells June 2026; here it is June of the month under test.
+HOSTILE = [value and value.replace(b"2026-06-", MONTH.encode() + b"-") for value in HOSTILE_CORPUS]
+
+#: No data session of the corpus is this customer's.
+FLOOR_CUSTOMER = "212799999999"
+
+
+def customers() -> pa.Table:
+    """Generated customers, the senders of the hostile corpus, one without usage, names that XML and CSV must escape."""
+    extra = [
+        ("212600000001", 'Ünïcödé & Sons <"1">', "postpaid", "active"),
+        ("212799999999", "=cmd|' /C calc'!A0, \"quoted\"", "postpaid", "active"),
+        ("212600000004", "Étrangère", "prepaid", "active"),
+        ("212600000005", "Gone", "postpaid", "terminated"),
+        ("212600009999", "Never calls", "postpaid", "active"),
+    ]
+    rows = [
+        {
+            "customer_id": customer_id,
+            "customer_name": name,
+            "subscription_type": subscription_type,
+            "rate_plan_id": "PLAN_B",
+            "activation_date": None,
+            "status": status,
+            "region": "Oriental",
+        }
+        for customer_id, name, subscription_type, status in extra
+    ]
+    generated = generate_customers(SPEC.customers, SPEC.seed)
+    for row in rows:
+        row["activation_date"] = generated["activation_date"][0].as_py()
+    return pa.concat_tables([generated, pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema())])
+
+
+def generated_cdrs() -> list[bytes]:
+    return [line.encode() for chunk in generate_cdr_chunks(SPEC) for line in chunk.to_pylist()]
+
+
+def sessions_without_volume() -> list[bytes]:
+    """Data sessions whose floor tells numbers from texts: 9 MB is less than 10 MB, '10' is less than '9'."""
+    caller = FLOOR_CUSTOMER
+    return [
+        cdr("data", 2, "floor-10", user_id=caller, data_volume_mb=10),
+        cdr("data", 3, "floor-9", user_id=caller, data_volume_mb="9"),
+        cdr("data", 4, "imputed-1", user_id=caller, data_volume_mb=None),
+        cdr("data", 28, "imputed-2", user_id=caller),
+    ]
+
+
+def first_messages() -> list[bytes | None]:
+    """What is on the topic when the month is billed for the first time, in the order in which it is sent."""
+    return [*generated_cdrs(), *HOSTILE, *sessions_without_volume()]
+
+
+@pytest.fixture(scope="session")
+def new_project(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
+    """Makes an empty project in a path with a space: new_project(kafka=…, **settings)."""
+    databases: list[str] = []
+
+    def make(*, partitions: int = 4, **changes: Any) -> Project:
+        kafka = make_topic(stack, partitions)
+        databases.append(make_database(stack))
+        settings = {
+            "home": tmp_path_factory.mktemp("graph home") / "home",
+            "kafka_bootstrap_servers": kafka.bootstrap_servers,
+            "kafka_options": kafka.options,
+            "kafka_topic": kafka.topic,
+            "postgres_dsn": databases[-1],
+        }
+        return open_project(Settings.load(**{**settings, **changes}))
+
+    yield make
+    for url in databases:
+        drop_database(stack, url)
+
+
+@pytest.fixture(scope="session")
+def copy_of(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
+    """Makes a copy of a project, its database included, in a folder that may be damaged."""
+    databases: list[str] = []
+
+    def make(original: Project) -> Project:
+        assert original.settings.postgres_dsn is not None
+        name = original.settings.postgres_dsn.get_secret_value().rsplit("/", maxsplit=1)[-1]
+        databases.append(make_database(stack, template=name))
+        home = tmp_path_factory.mktemp("graph copy") / "home"
+        shutil.copytree(original.settings.home_path, home, symlinks=True)
+        return open_project(original.settings.replaced(home=home, postgres_dsn=databases[-1]))
+
+    yield make
+    for url in databases:
+        drop_database(stack, url)
+
+
+@dataclass
+class MonthRun:
+    """A project after a month's run, and what the run said."""
+
+    project: Project
+    results: list[StepResult]
+
+
+@pytest.fixture(scope="session")
+def billed(new_project: Callable[..., Project]) -> MonthRun:
+    """A month from the topic to the dashboard: generated CDRs and the hostile corpus. Not to be changed."""
+    project = new_project()
+    project.store_customers(customers())
+    project.produce(first_messages())
+    project.open_month()
+    return MonthRun(project, project.run_month())
+
+
+@pytest.fixture(scope="session")
+def again(billed: MonthRun, copy_of: Callable[..., Project]) -> MonthRun:
+    """The same month run once more, in a copy."""
+    project = copy_of(billed.project)
+    return MonthRun(project, project.run_month())
+
+
+def late_records() -> list[bytes]:
+    """Records of 2025-06-03 that come when the month is billed already.
+
+    A call to be charged, its repetition, another record under an identity that is cleaned on another day, and a data
+    session smaller than its customer's floor, so that the volumes imputed on the 4th and the 28th are out of date.
+    """
+    caller = FLOOR_CUSTOMER
+    call = cdr("voice", 3, "late-call", caller_id=caller, callee_id="33612345678", duration_sec=3_601)
+    return [
+        call,
+        call,
+        cdr("data", 3, "floor-10", user_id=caller, data_volume_mb=10),
+        cdr("data", 3, "late-floor", user_id=caller, data_volume_mb=3.25),
+        cdr("sms", 3, "late-sms", sender_id="not a number"),
+    ]
+
+
+@dataclass
+class CommandRun:
+    """A project after `telecom …`, and what the command printed."""
+
+    project: Project
+    finished: subprocess.CompletedProcess[str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.finished.stdout)
+
+
+@pytest.fixture(scope="session")
+def late(again: MonthRun, copy_of: Callable[..., Project]) -> CommandRun:
+    """Late records for one day, then `telecom run --month … --json`, as a user types it, in another copy."""
+    project = copy_of(again.project)
+    project.produce(late_records())
+    return CommandRun(project, telecom(project, "run", "--month", MONTH, "--json"))
+
+
+@pytest.fixture
+def damaged(billed: MonthRun, copy_of: Callable[..., Project]) -> Iterator[Project]:
+    """A copy of the billed month, to take rows away from. Its runs are forgotten with the test."""
+    project = copy_of(billed.project)
+    with dg.DagsterInstance.ephemeral() as instance:
+        project.instance = instance
+        yield project
+    shutil.rmtree(project.settings.home_path)
+
+
+def telecom(project: Project, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Type a `telecom` command for a project, in an environment of its own."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("telecom"), *arguments],
+        env=environment(project) | changes,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def environment(project: Project) -> dict[str, str]:
+    """The environment variables that a user of this project sets."""
+    settings = project.settings
+    assert settings.postgres_dsn is not None
+    return {
+        "PATH": os.environ["PATH"],
+        **{name: os.environ[name] for name in ("PYTHONPATH", "HOME") if name in os.environ},
+        "COLUMNS": "200",
+        "TELECOM_HOME": str(settings.home),
+        "TELECOM_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka_bootstrap_servers),
+        "TELECOM_KAFKA_OPTIONS": json.dumps(settings.kafka_options),
+        "TELECOM_KAFKA_TOPIC": settings.kafka_topic,
+        "TELECOM_POSTGRES_DSN": settings.postgres_dsn.get_secret_value(),
+    }

@@ -1,0 +1,330 @@
+"""A month from the topic to the dashboard equals the oracle's, and so do the same month again, late records, and Spark."""
+
+import csv
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from lxml import etree, html
+
+from telecom_assets.checks import build_checks
+from telecom_assets.funnel import month_funnel, other_days
+from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
+from telecom_assets_tests.graph.conftest import (
+    FLOOR_CUSTOMER,
+    CommandRun,
+    MonthRun,
+    customers,
+    first_messages,
+    late_records,
+)
+from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, ordered, without
+
+COORDINATES = ("kafka_partition", "kafka_offset")
+VERSIONS = ("customers_version", "rate_plans_version", "product_catalog_version")
+USAGE = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
+REPORT_NAMES = [contract.name for contract in REPORTS]
+NAMESPACE = "{urn:telecom-assets:invoice:1}"
+
+
+@pytest.fixture(params=["billed", "again", "late"])
+def project(request: pytest.FixtureRequest) -> Project:
+    """The project after each run of the story: first, once more, and after late records."""
+    return request.getfixturevalue(request.param).project
+
+
+def usage(project: Project, name: str) -> list[Row]:
+    """A usage table as the oracle has it: without free text and table versions, in the order of the topic."""
+    return ordered(without(project.rows(name), "detail", *VERSIONS), *COORDINATES)
+
+
+def as_stored(row: Row) -> Row:
+    """A rejected row of the oracle: instants that no table can hold (before 1900, after 2199) are left out there."""
+    instant = row["event_ts"]
+    return row if instant is None or 1900 <= instant.year < 2200 else {**row, "event_ts": None}
+
+
+def of_month(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["billing_period"] == MONTH]
+
+
+# -- one run equals the oracle ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", ["billed", "again"])
+def test_every_blocking_check_was_made_and_passed(run: str, request: pytest.FixtureRequest):
+    results = request.getfixturevalue(run).results
+    made = [(name, passed) for result in results for name, passed, _ in result.checks]
+    declared = {
+        f"{key.asset_key.to_user_string()}.{key.name}" for checks in build_checks() for key in checks.check_keys
+    }
+    assert {name for name, _ in made} == declared
+    assert [name for name, passed in made if not passed] == []
+
+
+def test_every_message_is_landed_as_it_was_sent(billed: MonthRun):
+    messages = billed.project.messages()
+    sent = first_messages()
+    by_place = {(message.partition, message.offset): message.value for message in messages}
+    assert len(messages) == len(sent)
+    assert [by_place[number % 4, number // 4] for number in range(len(sent))] == sent
+
+
+def test_usage_equals_the_oracle(project: Project):
+    expected = project.expected()
+    assert usage(project, "cleaned_cdrs") == ordered(expected.cleaned, *COORDINATES)
+    assert usage(project, "rejected_cdrs") == ordered(map(as_stored, expected.rejected), *COORDINATES)
+    assert usage(project, "rated_cdrs") == ordered(of_month(expected.rated), *COORDINATES)
+    assert usage(project, "suspended_cdrs") == ordered(of_month(expected.suspended), *COORDINATES)
+
+
+def test_floors_and_bills_equal_the_oracle(project: Project):
+    expected = project.expected()
+    assert ordered(project.rows("data_volume_floor"), "customer_id") == of_month(expected.floors())
+    assert ordered(project.rows("facturation_complete"), "customer_id") == expected.bills(MONTH)
+
+
+@pytest.mark.parametrize("name", REPORT_NAMES)
+def test_a_report_equals_the_oracle(project: Project, name: str):
+    key = TABLES[name].key
+    expected = ordered(project.expected().reports(MONTH)[name], *key)
+    assert expected
+    assert ordered(project.rows(name), *key) == expected
+
+
+def test_the_funnel_equals_the_oracle(project: Project):
+    expected, books = project.expected().funnel(MONTH), month_funnel(project.warehouse, MONTH)
+    assert books.imbalances() == []
+    assert (books.received, books.cleaned, books.rejected) == (expected.received, expected.cleaned, expected.rejected)
+    assert {**books.suspended, **books.excluded} == expected.suspended
+    assert set(books.excluded) == {"prepaid_customer", "inactive_customer"}
+    assert (books.rated, books.rated_amount) == (expected.rated, expected.rated_amount)
+    assert (books.billed_customers, books.amount_before_tax, books.amount_due) == (
+        expected.bills,
+        expected.amount_before_tax,
+        expected.amount_due,
+    )
+
+
+def test_records_at_home_elsewhere_are_counted_too(project: Project):
+    expected = [outcome for outcome in project.expected().outcomes if f"{outcome.home_day:%Y-%m}" != MONTH]
+    books = other_days(project.warehouse, MONTH)
+    reasons = [outcome.reason for outcome in expected]
+    assert books.received == len(expected)
+    assert books.cleaned == reasons.count(None)
+    assert books.rejected == {reason: reasons.count(reason) for reason in books.rejected}
+    assert books.rejected_total + books.cleaned == books.received
+
+
+def test_what_the_month_holds_is_worth_looking_at(billed: MonthRun):
+    """The comparisons above would prove little about rows that are not there."""
+    expected = billed.project.expected()
+    assert {outcome.reason for outcome in expected.outcomes} >= {
+        None,
+        "malformed_utf8",
+        "malformed_json",
+        "missing_timestamp",
+        "outside_acceptance_window",
+        "invalid_subscriber",
+        "non_positive_duration",
+        "quantity_out_of_range",
+        "duplicate",
+    }
+    assert {row["reason"] for row in expected.suspended} == {
+        "unknown_customer",
+        "prepaid_customer",
+        "inactive_customer",
+    }
+    imputed = [row for row in expected.rated if row["imputed"]]
+    assert len(imputed) > 10
+    assert {row["billable_units"] for row in imputed if row["customer_id"] == FLOOR_CUSTOMER} == {Decimal(9)}
+    assert any(row["billable_units"] > row["tier_threshold"] for row in expected.rated if row["tier_threshold"])
+    assert any(row["amount_due"] == 0 for row in expected.bills(MONTH))
+    assert any(row["rounding_difference"] != 0 for row in expected.bills(MONTH))
+
+
+# -- what leaves the warehouse agrees with it ------------------------------------------------------------------------
+
+
+def test_published_rows_are_the_bills(project: Project):
+    names = FACTURATION_COMPLETE.column_names
+    published = project.postgres(f"SELECT {', '.join(names)} FROM facturation_complete ORDER BY customer_id")
+    assert [dict(zip(names, row, strict=True)) for row in published] == project.expected().bills(MONTH)
+
+
+def test_invoices_say_what_the_bills_say(project: Project):
+    directory = invoice_directory(project.settings, MONTH)
+    schema = etree.XMLSchema(etree.parse(DATA / "invoice.xsd"))
+    bills = {row["customer_id"]: row for row in project.expected().bills(MONTH)}
+    names = dict(project.postgres("SELECT customer_id, customer_name FROM customers"))
+    found = {}
+    for path in directory.glob("*.xml"):
+        document = etree.parse(path)
+        schema.assertValid(document)
+        found[path.stem] = document.getroot()
+    assert set(found) == set(bills)
+    for customer, root in found.items():
+        bill = bills[customer]
+        totals = root.find(f"{NAMESPACE}Totals")
+        assert Decimal(totals.findtext(f"{NAMESPACE}AmountDue")) == bill["amount_due"]
+        assert Decimal(totals.findtext(f"{NAMESPACE}AmountBeforeTax")) == bill["amount_before_tax"]
+        assert Decimal(totals.findtext(f"{NAMESPACE}RoundingDifference")) == bill["rounding_difference"]
+        assert root.findtext(f"{NAMESPACE}Customer/{NAMESPACE}Name") == names[customer]
+        lines = {line.get("service"): line for line in root.iter(f"{NAMESPACE}UsageLine")}
+        assert {service: int(line.findtext(f"{NAMESPACE}Count")) for service, line in lines.items()} == {
+            service: bill[f"{service}_count"] for service in ("voice", "sms", "data")
+        }
+        assert {service: Decimal(line.findtext(f"{NAMESPACE}Amount")) for service, line in lines.items()} == {
+            service: bill[f"{service}_total"] for service in ("voice", "sms", "data")
+        }
+
+
+def test_the_index_of_invoices_lists_every_bill(project: Project):
+    with (invoice_directory(project.settings, MONTH) / "index.csv").open(encoding="utf-8", newline="") as file:
+        listed = [(line["customer_id"], Decimal(line["amount_due"])) for line in csv.DictReader(file)]
+    assert listed == [(row["customer_id"], row["amount_due"]) for row in project.expected().bills(MONTH)]
+
+
+@pytest.mark.parametrize("name", REPORT_NAMES)
+def test_a_report_file_holds_the_table(project: Project, name: str):
+    path = report_file(project.settings, MONTH, name)
+    columns = [column for column in TABLES[name].column_names if column != "billing_period"]
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == columns
+    expected = [[f"{row[column]}" for column in columns] for row in project.expected().reports(MONTH)[name]]
+    assert sorted(lines[1:]) == sorted(expected)
+
+
+def test_the_dashboard_shows_the_tables(project: Project):
+    page = html.fromstring(dashboard_file(project.settings, MONTH).read_text(encoding="utf-8"))
+    expected, books = project.expected(), month_funnel(project.warehouse, MONTH)
+    reports = expected.reports(MONTH)
+
+    def shown(panel: str) -> list[list[str]]:
+        rows = page.xpath(f"//table[@data-panel='{panel}']/tbody/tr")
+        return [[cell.get("data-value") for cell in row] for row in rows]
+
+    stages = {stage.get("data-stage"): stage.get("data-value") for stage in page.xpath("//li[@class='stage']")}
+    assert stages["billed"] == str(books.billed_customers)
+    assert stages["received"] == str(books.received)
+    assert page.get_element_by_id("balance").get("data-value") == "yes"
+    assert shown("daily-revenue") == [
+        [f"{row['billing_date']}", f"{row['revenue']}"] for row in reports["daily_revenue"]
+    ]
+    assert shown("plan-by-region") == [
+        [row["region"], row["rate_plan_id"], f"{row['revenue_incl_tax']}"] for row in reports["plan_by_region"]
+    ]
+    assert shown("top-consumers") == [
+        [row["customer_id"], f"{row['total_mb']}", f"{row['amount_due']}"] for row in reports["top10_consumers"]
+    ]
+    assert {row[0]: int(row[1]) for row in shown("rejected")} == dict(expected.funnel(MONTH).rejected)
+
+
+# -- the second run ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_second_run_changes_no_row(billed: MonthRun, again: MonthRun, name: str):
+    columns = TABLES[name].column_names
+    first, second = (ordered_as_text(run.project.rows(name), columns) for run in (billed, again))
+    assert first
+    assert second == first
+
+
+def ordered_as_text(rows: list[Row], columns: list[str]) -> list[list[str]]:
+    return sorted([[repr(row[column]) for column in columns] for row in rows])
+
+
+def test_a_second_run_makes_no_version_where_nothing_is_new(billed: MonthRun, again: MonthRun):
+    names = ("raw_cdrs", "landing_ranges", "customers", "rate_plans", "product_catalog")
+    assert again.project.versions(names) == billed.project.versions(names)
+
+
+def test_a_second_run_changes_nothing_for_readers(billed: MonthRun, again: MonthRun):
+    query = "SELECT * FROM facturation_complete ORDER BY billing_period, customer_id"
+    assert again.project.postgres(query) == billed.project.postgres(query)
+    before, after = (files_for_people(run.project) for run in (billed, again))
+    assert len(before) > 60
+    assert after == before
+
+
+def files_for_people(project: Project) -> dict[str, bytes]:
+    """Every file that people read, by name; the manifest tells the version of the bills, which is not for them."""
+    settings = project.settings
+    folders = (
+        invoice_directory(settings, MONTH),
+        report_file(settings, MONTH, "any").parent,
+        dashboard_file(settings, MONTH).parent,
+    )
+    paths: list[Path] = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    return {path.name: path.read_bytes() for path in paths if path.name != "manifest.json"}
+
+
+# -- late records --------------------------------------------------------------------------------------------------------
+
+
+def test_late_records_change_only_their_own_day_of_mediation(again: MonthRun, late: CommandRun):
+    for name in ("cleaned_cdrs", "rejected_cdrs"):
+        before, after = (usage(run.project, name) for run in (again, late))
+        assert [row for row in after if row not in before] == [
+            row for row in after if row["event_date"].isoformat() == f"{MONTH}-03" and row not in before
+        ]
+        assert [row for row in before if row not in after] == []
+    assert len(late.project.messages()) == len(again.project.messages()) + len(late_records())
+
+
+def test_late_records_get_the_outcomes_they_should(again: MonthRun, late: CommandRun):
+    known = {message.order[1:] for message in again.project.messages()}
+    new = [outcome for outcome in late.project.expected().outcomes if outcome.message.order[1:] not in known]
+    assert sorted((str(outcome.row["record_id"]), outcome.reason or "cleaned") for outcome in new) == [
+        ("floor-10", "duplicate_conflict"),
+        ("late-call", "cleaned"),
+        ("late-call", "duplicate"),
+        ("late-floor", "cleaned"),
+        ("late-sms", "invalid_subscriber"),
+    ]
+
+
+def test_a_smaller_volume_rates_the_imputed_sessions_of_other_days_again(again: MonthRun, late: CommandRun):
+    before, after = (
+        {row["record_id"]: row for row in run.project.rows("rated_cdrs") if row["record_id"] is not None}
+        for run in (again, late)
+    )
+    changed = {record for record, row in before.items() if after[record] != row}
+    assert changed == {"imputed-1", "imputed-2"}
+    assert set(after) - set(before) == {"late-call", "late-floor"}
+    assert {after[record]["billable_units"] for record in changed} == {Decimal("3.25")}
+    assert {before[record]["billable_units"] for record in changed} == {Decimal(9)}
+
+
+def test_late_records_change_one_bill(again: MonthRun, late: CommandRun):
+    before, after = (
+        {row["customer_id"]: row for row in run.project.rows("facturation_complete")} for run in (again, late)
+    )
+    assert {customer for customer in before | after if before.get(customer) != after.get(customer)} == {FLOOR_CUSTOMER}
+    # 61 minutes abroad in PLAN_B: 61 × 0.025
+    assert after[FLOOR_CUSTOMER]["voice_total"] - before[FLOOR_CUSTOMER]["voice_total"] == Decimal("1.53")
+
+
+# -- Apache Spark ------------------------------------------------------------------------------------------------------
+
+
+def test_spark_makes_of_the_same_topic_what_sail_made(
+    late: CommandRun, spark_remote: str, new_project: Callable[..., Project]
+):
+    """From nothing, in one run, on the other engine: every row equals those of the runs that came one after the other."""
+    sail = late.project
+    spark = new_project(engine="spark", spark_remote=spark_remote, kafka_topic=sail.settings.kafka_topic)
+    spark.store_customers(customers())
+    spark.open_month()
+    results = spark.run_month()
+    assert [failed for result in results for failed in result.failed_checks] == []
+    assert spark.connections.engine.name == "spark"
+    for name in sorted(set(TABLES) - {"landing_ranges", "mediated_days"}):
+        columns = [column for column in TABLES[name].column_names if column not in VERSIONS]
+        assert ordered_as_text(spark.rows(name), columns) == ordered_as_text(sail.rows(name), columns), name
+    assert files_for_people(spark) == files_for_people(sail)
