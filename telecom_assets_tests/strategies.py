@@ -300,7 +300,7 @@ class _Dice:
     """The error mix of the requirements, drawn from one seeded generator."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)  # noqa: S311 (test data, not secrets)
+        self.rng = random.Random(seed)
 
     def hit(self, percent: float) -> bool:
         return self.rng.random() * 100 < percent

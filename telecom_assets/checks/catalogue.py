@@ -88,11 +88,6 @@ _RATED = Check(
     ),
     reads=["suspended_cdrs"],
 )
-_BILLED = Check(
-    "rated_equals_billed",
-    "Σ rated = Σ (bills before tax − rounding), per customer, to the last decimal.",
-    lambda scope: _billed(scope),
-)
 
 
 def _billed(scope: Scope) -> Verdict:
@@ -107,6 +102,13 @@ def _billed(scope: Scope) -> Verdict:
     return Verdict(
         "rated = bills before tax − rounding, per customer", findings, verdicts[-1].figures if verdicts else {}
     )
+
+
+_BILLED = Check(
+    "rated_equals_billed",
+    "Σ rated = Σ (bills before tax − rounding), per customer, to the last decimal.",
+    _billed,
+)
 
 
 def _reference_check(

@@ -5,6 +5,7 @@ Belongs here: the order of the demonstration and what it tells. Every step is wh
 
 import datetime as dt
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
