@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import conninfo
+from psycopg import IsolationLevel, conninfo
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 _WHAT_TO_DO = "start it (`telecom up` for the local one) or set TELECOM_POSTGRES_DSN to your own"
@@ -56,7 +56,7 @@ class PostgresConnection:
         return f"{host}:{port}/{database}"
 
     def connect(self) -> psycopg.Connection:
-        """Open a session: autocommit (a transaction is always explicit), UTC, ISO dates, UTF-8.
+        """Open a session: autocommit (a transaction is always explicit, READ COMMITTED), UTC, ISO dates, UTF-8.
 
         Raises PostgresUnavailable. Only a refused connection and a server that is starting up are tried again.
         """
@@ -107,6 +107,8 @@ class PostgresConnection:
             client_encoding="UTF8",
             connect_timeout=int(given.get("connect_timeout") or self.connect_timeout_seconds),
         )
+        # Whatever the server's default: who waits for a lock has to see what its holder did.
+        connection.isolation_level = IsolationLevel.READ_COMMITTED
         try:
             connection.execute("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'")
         except BaseException:
@@ -128,7 +130,7 @@ class PostgresConnection:
 
 
 def _may_come_up(error: BaseException) -> bool:
-    """A refused connection, or "the database system is starting up" (not yet accepting connections, in recovery mode …).
+    """A refused connection, or "the database system is starting up" (in recovery mode, not yet accepting …).
 
     By the text, for libpq tells a failed connection no other way; PQping would tell, but holds Python's lock meanwhile.
     """

@@ -21,7 +21,7 @@ from typing import Literal
 
 import psycopg
 import pyarrow as pa
-from psycopg import IsolationLevel, errors, sql
+from psycopg import errors, sql
 
 from resources.postgres.arrow_copy import copy_batches
 from resources.postgres.connection import PostgresConnection, PostgresError
@@ -160,7 +160,6 @@ def publish_period(
     """
     publication = _Publication(contract, period, delta_table_id, int(delta_version), int(expected_rows), expected_sums)
     with connection.session(f"publishing {contract.name} of {period}") as session:
-        session.isolation_level = IsolationLevel.READ_COMMITTED  # each statement after the lock sees who held it before
         ensure_table(connection, session, LEDGER, more=[sql.SQL("sums jsonb NOT NULL")])
         ensure_table(connection, session, contract)
         with session.transaction():
@@ -174,7 +173,7 @@ def publish_period(
                 return PublishResult("stale", entry.rows, entry.sums, entry.delta_version)
             deleted, inserted = _replace(session, publication, stage)
             # Again, in place: a trigger, a rule or a policy of the table may have had its own idea of the rows.
-            _verify(publication, "inserted", _totals(session, publication, publication.table, only_period=True))
+            _verify(publication, "in the table", _totals(session, publication, publication.table, only_period=True))
             _write_ledger(session, publication)
     return PublishResult(
         "published", publication.rows, dict(expected_sums), publication.delta_version, deleted, inserted

@@ -90,8 +90,16 @@ def columns_sql(names: Sequence[str], relation: str | None = None) -> sql.Compos
 
 
 def table_exists(session: psycopg.Connection, table: str) -> bool:
-    """Whether a table (or view) of this name is found on the search path."""
-    return _scalar(session, "SELECT to_regclass(quote_ident(%s)) IS NOT NULL", table)
+    """Whether a table (or view) of this name is found on the search path.
+
+    Asks the catalogue's rows: to_regclass may answer from a cache that does not know yet what another session has just
+    committed, even after waiting for it.
+    """
+    found = session.execute(
+        "SELECT FROM pg_class WHERE relname = %s AND relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(oid)",
+        [table],
+    )
+    return found.fetchone() is not None
 
 
 def ensure_table(
@@ -216,8 +224,3 @@ def _definition(column: ColumnContract) -> sql.Composable:
         sql.SQL(postgres_type(column.arrow_type)),  # type: ignore[arg-type]
         sql.SQL(" NOT NULL" if column.required else ""),
     )
-
-
-def _scalar(session: psycopg.Connection, query: str, *parameters: object):
-    row = session.execute(query, parameters).fetchone()  # type: ignore[arg-type]
-    return row[0] if row else None

@@ -1,0 +1,692 @@
+"""Every blocking check passes on a real month, and fails when a row is taken away; stages refuse what does not balance."""
+
+import csv
+import datetime as dt
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from telecom_assets.checks import build_checks
+from telecom_assets.cli.customers import store_customers
+from telecom_assets.conservation import ConservationError
+from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.schemas.billing import REPORTS
+from telecom_assets_tests import oracle
+from telecom_assets_tests.graph.conftest import MonthRun, customers
+from telecom_assets_tests.graph.project import (
+    DATA,
+    MONTH,
+    QUIET,
+    Project,
+    Row,
+    cdr,
+    day_tags,
+    month_tag,
+    open_project,
+)
+
+JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
+TAGS = {
+    **dict.fromkeys(("landing", "customers", "rate_plans", "product_catalog"), {}),
+    **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"), JUNE),
+    **dict.fromkeys(("data_volume_floor", "facturation_complete", "published_bills", "invoices"), month_tag()),
+    **dict.fromkeys((contract.name for contract in REPORTS), month_tag()),
+}
+ALL_CHECKS = {
+    (key.asset_key.to_user_string(), key.name) for checks in build_checks() for key in checks.check_keys
+}
+
+
+# -- ways of taking rows away ----------------------------------------------------------------------------------------
+
+
+def first(rows: Iterable[Row], **values: object) -> Row:
+    """The first row, in the order of the topic or by its values, with these values."""
+    found = [row for row in rows if all(row[name] == value for name, value in values.items())]
+    assert found, f"no row with {values}"
+    return min(found, key=repr)
+
+
+def at(row: Row) -> str:
+    """The predicate of one row of a usage table."""
+    place = f"kafka_partition = {row['kafka_partition']} AND kafka_offset = {row['kafka_offset']}"
+    return f"event_date = '{row['event_date']}' AND {place}"
+
+
+def june(project: Project, name: str, **values: object) -> Row:
+    """A row of a usage table in the month."""
+    return first((row for row in project.rows(name) if f"{row['event_date']:%Y-%m}" == MONTH), **values)
+
+
+def without_one(name: str) -> Callable[[Project], None]:
+    """One row less."""
+    return lambda project: _deleted(project, name)
+
+
+def _deleted(project: Project, name: str) -> None:
+    assert project.delete(name, at(june(project, name))) == 1
+
+
+def doubled(name: str) -> Callable[[Project], None]:
+    """One row twice."""
+    return lambda project: project.add(name, [june(project, name)])
+
+
+def exchanged(name: str) -> Callable[[Project], None]:
+    """One row less on a day, another of the same day twice: the counts are as they were."""
+
+    def damage(project: Project) -> None:
+        gone = june(project, name)
+        rest = [row for row in project.rows(name) if row["event_date"] == gone["event_date"] and row != gone]
+        project.delete(name, at(gone))
+        project.add(name, [min(rest, key=repr)])
+
+    return damage
+
+
+def emptied(name: str, column: str) -> Callable[[Project], None]:
+    """One required value is NULL."""
+
+    def damage(project: Project) -> None:
+        rows = project.rows(name)
+        row = min((row for row in rows if _is_of_month(row)), key=repr)
+        others = list(rows)
+        others.remove(row)
+        schema = project.warehouse.contracts[name].arrow_schema()
+        changed = pa.Table.from_pylist([*others, {**row, column: None}], schema=schema)
+        write_deltalake(project.warehouse.path(name), changed, mode="overwrite")
+
+    return damage
+
+
+def _is_of_month(row: Row) -> bool:
+    return str(row.get("event_date", row.get("billing_period", MONTH))).startswith(MONTH)
+
+
+def repeated(name: str) -> Callable[[Project], None]:
+    """One key stands twice."""
+    return lambda project: project.add(name, [min(filter(_is_of_month, project.rows(name)), key=repr)])
+
+
+def column_lost(name: str, column: str) -> Callable[[Project], None]:
+    """A column is of another type in the stored table."""
+
+    def damage(project: Project) -> None:
+        rows = project.table(name).to_pyarrow_table()
+        position = rows.schema.get_field_index(column)
+        texts = rows[column].cast(pa.string())
+        write_deltalake(
+            project.warehouse.path(name),
+            rows.set_column(position, column, texts),
+            mode="overwrite",
+            schema_mode="overwrite",
+        )
+
+    return damage
+
+
+def dearer(name: str, column: str, by: str) -> Callable[[Project], None]:
+    """One amount of the month is larger by a little."""
+
+    def damage(project: Project) -> None:
+        chosen = min(filter(_is_of_month, project.rows(name)), key=repr)
+        project.change(name, lambda row: {**row, column: row[column] + Decimal(by)} if row == chosen else row)
+
+    return damage
+
+
+def report_row_less(name: str) -> Callable[[Project], None]:
+    """A row of a report is gone."""
+
+    def damage(project: Project) -> None:
+        rows = sorted(project.rows(name), key=repr)
+        schema = project.warehouse.contracts[name].arrow_schema()
+        write_deltalake(
+            project.warehouse.path(name), pa.Table.from_pylist(rows[1:], schema=schema), mode="overwrite"
+        )
+
+    return damage
+
+
+def report_file_edited(name: str) -> Callable[[Project], None]:
+    """Somebody has changed the last figure of the CSV file."""
+
+    def damage(project: Project) -> None:
+        path = report_file(project.settings, MONTH, name)
+        text = path.read_text(encoding="utf-8").rstrip("\n")
+        path.write_text(f"{text[:-1]}{(int(text[-1]) + 1) % 10}\n", encoding="utf-8")
+
+    return damage
+
+
+def report_file_shorter(name: str) -> Callable[[Project], None]:
+    """The last line of the CSV file is gone."""
+
+    def damage(project: Project) -> None:
+        path = report_file(project.settings, MONTH, name)
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+
+    return damage
+
+
+def source_shorter(name: str, source: str) -> Callable[[Project], None]:
+    """What the report was made from has lost rows since."""
+
+    def damage(project: Project) -> None:
+        largest = max(
+            (row for row in project.rows(name) if row["billing_period"] == MONTH), key=lambda row: row["total_mb"]
+        )
+        project.delete(source, f"customer_id = '{largest['customer_id']}'")
+
+    return damage
+
+
+def copy_after(days: int) -> Callable[[Project], None]:
+    """A cleaned record is cleaned again so many days later."""
+
+    def damage(project: Project) -> None:
+        row = first(project.rows("cleaned_cdrs"), event_date=dt.date.fromisoformat(f"{MONTH}-02"))
+        project.add("cleaned_cdrs", [{**row, "event_date": row["event_date"] + dt.timedelta(days)}])
+
+    return damage
+
+
+def sql(*statements: str) -> Callable[[Project], None]:
+    """Something happens in PostgreSQL."""
+
+    def damage(project: Project) -> None:
+        for statement in statements:
+            project.postgres(statement)
+
+    return damage
+
+
+ONE_BILL = "(SELECT max(customer_id) FROM facturation_complete WHERE amount_due > 0)"
+
+
+def invoice_gone(project: Project) -> None:
+    """One document less."""
+    min(invoice_directory(project.settings, MONTH).glob("*.xml")).unlink()
+
+
+def invoice_changed(project: Project) -> None:
+    """One document says a centime more."""
+    bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] > 0)
+    path = invoice_directory(project.settings, MONTH) / f"{bill['customer_id']}.xml"
+    text = path.read_text(encoding="utf-8")
+    amount = f"AmountDue>{bill['amount_due']}<"
+    assert amount in text
+    path.write_text(text.replace(amount, f"AmountDue>{bill['amount_due'] + Decimal('0.01')}<"), encoding="utf-8")
+
+
+def invoice_doubled(project: Project) -> None:
+    """One document twice, under another name."""
+    path = min(invoice_directory(project.settings, MONTH).glob("*.xml"))
+    shutil.copy(path, path.with_name("copy.xml"))
+
+
+def ledger_row_less(project: Project) -> None:
+    """The ledger of landing has forgotten a range."""
+    assert project.delete("landing_ranges", "kafka_partition = 1") == 1
+
+
+def ledger_overlaps(project: Project) -> None:
+    """The ledger says that a range was landed twice."""
+    project.add("landing_ranges", [first(project.rows("landing_ranges"), kafka_partition=0)])
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is done, which check of which asset must see it, and what it must say."""
+
+    asset: str
+    check: str
+    name: str
+    damage: Callable[[Project], None]
+    says: str = ""
+    tags: dict[str, str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.asset}-{self.check}-{self.name}"
+
+
+MEDIATED, UNIQUE, CONTRACT = "raw_equals_cleaned_plus_rejected", "records_are_unique", "keeps_contract"
+RATED, BILLED, SOURCE = "cleaned_equals_rated_plus_suspended", "rated_equals_billed", "equals_source"
+LANDED, PUBLISHED, INVOICED = "landed_equals_consumed", "bills_equal_published", "bills_equal_invoices"
+
+DAMAGES = [
+    Damage("landing", LANDED, "row gone", without_one("raw_cdrs"), "messages consumed"),
+    Damage("landing", LANDED, "row twice", doubled("raw_cdrs"), "1 rows stand twice"),
+    Damage("landing", LANDED, "row exchanged", exchanged("raw_cdrs"), "stand twice"),
+    Damage("landing", LANDED, "ledger row gone", ledger_row_less, "partition 1: 0 messages consumed"),
+    Damage("landing", LANDED, "ledger overlaps", ledger_overlaps, "ranges do not meet"),
+    Damage("cleaned_cdrs", MEDIATED, "cleaned row gone", without_one("cleaned_cdrs"), f"{MONTH}-"),
+    Damage("cleaned_cdrs", MEDIATED, "rejected row gone", without_one("rejected_cdrs"), f"{MONTH}-"),
+    Damage("cleaned_cdrs", MEDIATED, "cleaned row twice", doubled("cleaned_cdrs"), f"{MONTH}-"),
+    Damage("cleaned_cdrs", MEDIATED, "row exchanged", exchanged("cleaned_cdrs"), "the records are not the same"),
+    Damage("cleaned_cdrs", UNIQUE, "on one day", copy_after(0), "is cleaned on"),
+    Damage("cleaned_cdrs", UNIQUE, "31 days later", copy_after(31), "2025-06-02, 2025-07-03"),
+    Damage("cleaned_cdrs", UNIQUE, "31 days earlier", copy_after(-31), "2025-05-02, 2025-06-02"),
+    Damage("cleaned_cdrs", CONTRACT, "no subscriber", emptied("cleaned_cdrs", "subscriber_id"), "subscriber_id: 1 "),
+    Damage("cleaned_cdrs", CONTRACT, "text", column_lost("cleaned_cdrs", "duration_sec"), "decimal128(18, 3)"),
+    Damage("rejected_cdrs", CONTRACT, "no reason", emptied("rejected_cdrs", "reason"), "reason: 1 rows"),
+    Damage("data_volume_floor", CONTRACT, "no floor", emptied("data_volume_floor", "floor_mb"), "floor_mb: 1 rows"),
+    Damage("data_volume_floor", CONTRACT, "key twice", repeated("data_volume_floor"), "stands 2 times"),
+    Damage("rated_cdrs", RATED, "rated row gone", without_one("rated_cdrs"), f"{MONTH}-"),
+    Damage("rated_cdrs", RATED, "suspended row gone", without_one("suspended_cdrs"), f"{MONTH}-"),
+    Damage("rated_cdrs", RATED, "cleaned row gone", without_one("cleaned_cdrs"), f"{MONTH}-"),
+    Damage("rated_cdrs", RATED, "row exchanged", exchanged("rated_cdrs"), "the records are not the same"),
+    Damage("rated_cdrs", CONTRACT, "no amount", emptied("rated_cdrs", "amount"), "amount: 1 rows"),
+    Damage("suspended_cdrs", CONTRACT, "no reason", emptied("suspended_cdrs", "reason"), "reason: 1 rows"),
+    Damage("facturation_complete", BILLED, "event gone", without_one("rated_cdrs"), "customer 212"),
+    Damage("facturation_complete", BILLED, "event twice", doubled("rated_cdrs"), "customer 212"),
+    Damage("facturation_complete", BILLED, "event dearer", dearer("rated_cdrs", "amount", "0.000001"), "customer 212"),
+    Damage(
+        "facturation_complete",
+        BILLED,
+        "bill dearer",
+        dearer("facturation_complete", "amount_before_tax", "0.01"),
+        "customer 212",
+    ),
+    Damage("facturation_complete", CONTRACT, "bill twice", repeated("facturation_complete"), "stands 2 times"),
+    Damage("facturation_complete", CONTRACT, "no tax", emptied("facturation_complete", "tax"), "tax: 1 rows"),
+    Damage(
+        "published_bills",
+        PUBLISHED,
+        "row gone",
+        sql(f"DELETE FROM facturation_complete WHERE customer_id = {ONE_BILL}"),
+        "rows",
+    ),
+    Damage(
+        "published_bills",
+        PUBLISHED,
+        "amount changed",
+        sql(f"UPDATE facturation_complete SET tax = tax + 0.01 WHERE customer_id = {ONE_BILL}"),
+        "tax",
+    ),
+    Damage("published_bills", PUBLISHED, "bill gone", lambda project: _bill_gone(project), "rows"),
+    Damage("invoices", INVOICED, "document gone", invoice_gone, "rows"),
+    Damage("invoices", INVOICED, "document changed", invoice_changed, "amount_due"),
+    Damage("invoices", INVOICED, "document twice", invoice_doubled, "rows"),
+    Damage("invoices", INVOICED, "bill gone", lambda project: _bill_gone(project), "rows"),
+    *(
+        damage
+        for contract in REPORTS
+        for damage in (
+            Damage(contract.name, SOURCE, "row gone", report_row_less(contract.name), "only in source"),
+            Damage(contract.name, SOURCE, "file edited", report_file_edited(contract.name), "the CSV file"),
+            Damage(contract.name, SOURCE, "file shorter", report_file_shorter(contract.name), "the CSV file"),
+            Damage(contract.name, CONTRACT, "key twice", repeated(contract.name), "stands 2 times"),
+        )
+    ),
+    Damage("daily_revenue", SOURCE, "event gone", without_one("rated_cdrs"), "its source adds up to"),
+    Damage("mix_by_region", SOURCE, "event gone", without_one("rated_cdrs"), "its source adds up to"),
+    Damage("revenue_by_plan", SOURCE, "bill gone", lambda project: _bill_gone(project), "its source adds up to"),
+    Damage("plan_by_region", SOURCE, "bill gone", lambda project: _bill_gone(project), "its source adds up to"),
+    Damage("top10_consumers", SOURCE, "events gone", source_shorter("top10_consumers", "rated_cdrs"), "only in"),
+    Damage("traffic_hourly", SOURCE, "events gone", source_shorter("top10_consumers", "rated_cdrs"), "only in"),
+]
+
+
+def _bill_gone(project: Project) -> None:
+    bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] > 0)
+    assert project.delete("facturation_complete", f"customer_id = '{bill['customer_id']}'") == 1
+
+
+# -- the checks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def untouched(billed: MonthRun, copy_of: Callable[[Project], Project]) -> Project:
+    """A copy of the month for checks that look and do not touch."""
+    return copy_of(billed.project)
+
+
+@pytest.mark.parametrize("asset", sorted(TAGS))
+def test_checks_pass_on_a_real_month(untouched: Project, asset: str):
+    """Alone, in a run of their own, as somebody starts them in the UI."""
+    checks = untouched.check(asset, TAGS[asset])
+    assert set(checks) == {name for guarded, name in ALL_CHECKS if guarded == asset}
+    assert {name: check.description for name, check in checks.items() if not check.passed} == {}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: Damage):
+    damage.damage(damaged)
+    check = damaged.check(damage.asset, TAGS[damage.asset])[damage.check]
+    assert not check.passed
+    assert check.blocking
+    assert check.severity == dg.AssetCheckSeverity.ERROR
+    assert damage.says in (check.description or "")
+
+
+def test_every_check_of_the_project_is_seen_to_fail():
+    in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
+    assert {(damage.asset, damage.check) for damage in DAMAGES} | in_references == ALL_CHECKS
+
+
+def test_every_asset_that_writes_a_table_is_guarded():
+    guarded = {asset for asset, _ in ALL_CHECKS}
+    assert guarded == set(TAGS)
+
+
+def test_the_same_record_32_days_later_is_another_event(damaged: Project):
+    copy_after(32)(damaged)
+    assert damaged.check("cleaned_cdrs", JUNE)[UNIQUE].passed
+
+
+def test_a_damaged_day_is_found_in_the_range_that_holds_it(damaged: Project):
+    """The check of a range looks at its own days only."""
+    row = june(damaged, "cleaned_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-10"))
+    damaged.delete("cleaned_cdrs", at(row))
+    assert not damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-08", f"{MONTH}-10"))[MEDIATED].passed
+    assert damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-11", f"{MONTH}-12"))[MEDIATED].passed
+    assert not damaged.check("cleaned_cdrs", {"dagster/partition": f"{MONTH}-10"})[MEDIATED].passed
+    assert not damaged.check("cleaned_cdrs")[MEDIATED].passed
+
+
+# -- reference data ----------------------------------------------------------------------------------------------------
+
+
+def changed_csv(name: str, where: dict[str, str], change: dict[str, str] | None) -> Callable[[Path], Path]:
+    """The packaged file with one line changed, or left out."""
+
+    def write(folder: Path) -> Path:
+        rows = oracle.read_csv(DATA / name)
+        hit = [row for row in rows if where.items() <= row.items()]
+        assert len(hit) == 1
+        kept = [row if row is not hit[0] else {**row, **(change or {})} for row in rows]
+        if change is None:
+            kept.remove(hit[0])
+        path = folder / name
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(kept)
+        return path
+
+    return write
+
+
+def plan(change: dict[str, str] | None, product: str = "SMS_NAT") -> Callable[[Path], Path]:
+    return changed_csv("rate_plans.csv", {"rate_plan_id": "PLAN_B", "product_code": product}, change)
+
+
+#: Asset, check, what the check must say, the setting, and the file that is configured.
+REFERENCE_FAULTS = [
+    ("rate_plans", "prices_are_complete", "PLAN_B: no price for product SMS_NAT", "rate_plans", plan(None)),
+    ("rate_plans", "prices_are_complete", "unit_price is -0.01", "rate_plans", plan({"unit_price": "-0.010000"})),
+    ("rate_plans", "prices_are_complete", "SMS_MMS", "rate_plans", plan({"product_code": "SMS_MMS"})),
+    (
+        "rate_plans",
+        "prices_are_complete",
+        "the catalogue says flat",
+        "rate_plans",
+        plan({"tier_threshold": "10", "tier_price": "1"}),
+    ),
+    (
+        "rate_plans",
+        "prices_are_complete",
+        "half a tier",
+        "rate_plans",
+        plan({"tier_price": ""}, "DATA_PREMIUM"),
+    ),
+    (
+        "rate_plans",
+        "prices_are_complete",
+        "free_units 60",
+        "rate_plans",
+        plan({"tier_threshold": "59"}, "DATA_PREMIUM"),
+    ),
+    ("rate_plans", "keeps_contract", "stands 2 times", "rate_plans", plan({"product_code": "SMS_INT"})),
+    (
+        "product_catalog",
+        "products_are_valid",
+        "rate_type",
+        "product_catalog",
+        changed_csv("product_catalog.csv", {"product_code": "SMS_NAT"}, {"rate_type": "guessed"}),
+    ),
+    (
+        "product_catalog",
+        "keeps_contract",
+        "stands 2 times",
+        "product_catalog",
+        changed_csv("product_catalog.csv", {"product_code": "SMS_NAT"}, {"product_code": "SMS_INT"}),
+    ),
+    ("customers", "customers_are_valid", "PLAN_B", "rate_plans", lambda folder: _without_plan_b(folder)),
+    ("customers", "keeps_contract", "customer_name: 1 rows", "postgres", None),
+]
+
+
+def _without_plan_b(folder: Path) -> Path:
+    text = (DATA / "rate_plans.csv").read_text(encoding="utf-8")
+    path = folder / "rate_plans.csv"
+    path.write_text("".join(line for line in text.splitlines(keepends=True) if "PLAN_B" not in line), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("asset", "check", "says", "setting", "file"), REFERENCE_FAULTS, ids=[item[2] for item in REFERENCE_FAULTS]
+)
+def test_bad_reference_data_stop_the_run(
+    damaged: Project,
+    tmp_path: Path,
+    asset: str,
+    check: str,
+    says: str,
+    setting: str,
+    file: Callable[[Path], Path] | None,
+):
+    project = damaged
+    if file is None:
+        damaged.postgres("ALTER TABLE customers ALTER customer_name DROP NOT NULL")
+        damaged.postgres("ALTER TABLE customers DROP CONSTRAINT IF EXISTS customer_name_is_not_blank")
+        damaged.postgres("UPDATE customers SET customer_name = NULL WHERE customer_id = '212600009999'")
+    else:
+        settings = damaged.settings.replaced(**{setting: file(tmp_path)})
+        project = open_project(settings, damaged.instance)
+    result = project.run("reference_job")
+    assert not result.success
+    failed = {
+        (item.asset_key.to_user_string(), item.check_name): item.description or ""
+        for item in result.get_asset_check_evaluations()
+        if not item.passed
+    }
+    assert says in failed[asset, check]
+    assert {guarded for guarded, _ in failed} == {asset}
+
+
+# -- stages assert their inputs themselves -------------------------------------------------------------------------------
+
+
+def refusal(result: dg.ExecuteInProcessResult) -> str:
+    """The message of the ConservationError that the only failed step of a run died of."""
+    failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    assert len(failures) == 1
+    error = failures[0]
+    while error.cause is not None:
+        error = error.cause
+    assert error.cls_name == ConservationError.__name__
+    return error.message
+
+
+def run_only(project: Project, asset: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    """Materialise one asset (its whole step), without any check before or after it."""
+    selection = dg.AssetSelection.assets(asset).required_multi_asset_neighbors().without_checks()
+    job = dg.define_asset_job(f"only_{asset}", selection)
+    definitions = dg.Definitions.merge(project.defs, dg.Definitions(jobs=[job]))
+    return definitions.resolve_job_def(job.name).execute_in_process(
+        instance=project.instance, tags=tags, raise_on_error=False, run_config=QUIET
+    )
+
+
+def everything_written(project: Project) -> dict[str, object]:
+    """What stages write: versions of the tables, published rows, files."""
+    settings = project.settings
+    names = ("data_volume_floor", "rated_cdrs", "suspended_cdrs", "facturation_complete")
+    return {
+        **project.versions([*names, *(contract.name for contract in REPORTS)]),
+        "published": project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"),
+        "invoices": invoice_directory(settings, MONTH).readlink(),
+        **{
+            path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in [
+                dashboard_file(settings, MONTH),
+                *(report_file(settings, MONTH, contract.name) for contract in REPORTS),
+            ]
+        },
+    }
+
+
+REFUSALS = [
+    ("rated_cdrs", JUNE, without_one("cleaned_cdrs"), "raw = cleaned + rejected"),
+    ("rated_cdrs", JUNE, without_one("rejected_cdrs"), "raw = cleaned + rejected"),
+    ("facturation_complete", month_tag(), without_one("cleaned_cdrs"), "raw = cleaned + rejected"),
+    ("facturation_complete", month_tag(), without_one("rated_cdrs"), "cleaned = rated + suspended"),
+    ("facturation_complete", month_tag(), without_one("suspended_cdrs"), "cleaned = rated + suspended"),
+    ("facturation_complete", month_tag(), exchanged("rated_cdrs"), "the records are not the same"),
+    ("published_bills", month_tag(), without_one("rated_cdrs"), "rated = bills before tax"),
+    ("published_bills", month_tag(), _bill_gone, "rated = bills before tax"),
+    ("invoices", month_tag(), without_one("rated_cdrs"), "rated = bills before tax"),
+    ("invoices", month_tag(), _bill_gone, "rated = bills before tax"),
+    ("daily_revenue", month_tag(), without_one("rated_cdrs"), "rated = bills before tax"),
+    ("daily_revenue", month_tag(), _bill_gone, "rated = bills before tax"),
+]
+
+
+@pytest.mark.parametrize(
+    ("asset", "tags", "damage", "says"), REFUSALS, ids=[f"{item[0]}-{number}" for number, item in enumerate(REFUSALS)]
+)
+def test_a_stage_refuses_inputs_that_do_not_balance(
+    damaged: Project, asset: str, tags: dict[str, str], damage: Callable[[Project], None], says: str
+):
+    damage(damaged)
+    before = everything_written(damaged)
+    result = run_only(damaged, asset, tags)
+    assert not result.success
+    assert says in refusal(result)
+    assert everything_written(damaged) == before
+
+
+# -- the gate before a bill --------------------------------------------------------------------------------------------
+
+
+def billing_refusal(project: Project) -> str:
+    """Bill the month; it must refuse and write nothing."""
+    before = everything_written(project)
+    message = refusal(run_only(project, "facturation_complete", month_tag()))
+    assert everything_written(project) == before
+    assert message.startswith(f"telecom_assets.conservation.ConservationError: billing of {MONTH} refused.")
+    return message
+
+
+def test_a_month_with_a_day_that_was_never_mediated_is_not_billed(damaged: Project):
+    damaged.delete("mediated_days", f"event_date = '{MONTH}-17'")
+    message = billing_refusal(damaged)
+    assert f"1 days were never mediated ({MONTH}-17); run `telecom run --month {MONTH}`" in message
+
+
+def test_a_month_that_was_never_mediated_is_not_billed(damaged: Project):
+    """May has no records at all: nothing to count, and still not billed."""
+    result = run_only(damaged, "facturation_complete", month_tag("2025-05"))
+    assert "31 days were never mediated (2025-05-01, 2025-05-02" in refusal(result)
+
+
+def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged: Project):
+    """July has no records; once its days are mediated, everybody gets a bill of nothing."""
+    for job, tags in (
+        ("mediation_job", day_tags("2025-07-01", "2025-07-31")),
+        ("data_volume_floor_job", month_tag("2025-07")),
+        ("rating_job", day_tags("2025-07-01", "2025-07-31")),
+        ("billing_job", month_tag("2025-07")),
+    ):
+        assert damaged.run(job, tags).success
+    bills = [row for row in damaged.rows("facturation_complete") if row["billing_period"] == "2025-07"]
+    expected = damaged.expected().bills("2025-07")
+    assert sorted(bills, key=lambda row: row["customer_id"]) == expected
+    assert {row["amount_due"] for row in bills} == {Decimal(0)}
+
+
+def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: Project):
+    row = june(damaged, "raw_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))
+    landed = sum(each["event_date"] == row["event_date"] for each in damaged.rows("raw_cdrs"))
+    damaged.add("raw_cdrs", [{**row, "kafka_offset": 1_000_000}])
+    message = billing_refusal(damaged)
+    assert f"{MONTH}-05: {landed + 1} records landed, {landed} were mediated; mediate the day again" in message
+
+
+def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Project):
+    """A known volume turns out smaller: every count is as before, only the floor is another."""
+    damaged.change(
+        "cleaned_cdrs",
+        lambda row: {**row, "data_volume_mb": Decimal("8.999999")} if row["record_id"] == "floor-9" else row,
+    )
+    message = billing_refusal(damaged)
+    assert f"{MONTH}-04: 1 imputed volumes are out of date; rate the day again" in message
+    assert f"{MONTH}-28: 1 imputed volumes are out of date; rate the day again" in message
+    assert "cleaned = rated + suspended" not in message
+
+
+@pytest.mark.parametrize(("policy", "bills"), [("zero", False), ("suspend", False), ("customer_min", True)])
+def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str, bills: bool):
+    project = open_project(damaged.settings.replaced(missing_volume_policy=policy), damaged.instance)
+    result = run_only(project, "facturation_complete", month_tag())
+    assert result.success == bills
+    if not bills:
+        assert "imputed volumes are out of date" in refusal(result)
+
+
+@pytest.mark.parametrize("reference", ["customers", "rate_plans", "product_catalog"])
+def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(damaged: Project, reference: str):
+    day, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
+    damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= day)})
+    message = billing_refusal(damaged)
+    assert "one version of each reference table: does not hold" in message
+    assert f"{MONTH}-01 to {MONTH}-08 rated against customers " in message or "rate the month again" in message
+
+
+def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(damaged: Project):
+    """A customer moves after rating: the month's bill and its usage say the same region."""
+    moved = customers().to_pylist()
+    for row in moved:
+        row["region"] = "Elsewhere"
+    before = damaged.rows("facturation_complete")
+    store_customers(damaged.connections.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
+    assert damaged.run("reference_job").success
+    assert run_only(damaged, "facturation_complete", month_tag()).success
+    key = lambda row: row["customer_id"]  # noqa: E731
+    assert sorted(damaged.rows("facturation_complete"), key=key) == sorted(before, key=key)
+
+
+def test_records_that_landed_and_were_mediated_but_not_rated_are_not_billed(
+    billed: MonthRun, new_project: Callable[..., Project]
+):
+    """The order in which late records come in life: landed, mediated, and the bill asked for too early."""
+    project = new_project()
+    project.store_customers(customers())
+    project.open_month()
+    project.produce([cdr("sms", 1, "early", sender_id="212600000001", receiver_id="212600000004")])
+    for job, tags in (
+        ("reference_job", {}),
+        ("landing_job", {}),
+        ("mediation_job", JUNE),
+        ("data_volume_floor_job", month_tag()),
+        ("rating_job", JUNE),
+    ):
+        assert project.run(job, tags).success
+    project.produce([cdr("sms", 2, "late", sender_id="212600000001", receiver_id="212600000004")])
+    assert project.run("landing_job").success
+    assert "1 records landed, 0 were mediated" in refusal(run_only(project, "facturation_complete", month_tag()))
+    assert project.run("mediation_job", day_tags(f"{MONTH}-02")).success
+    message = refusal(run_only(project, "facturation_complete", month_tag()))
+    assert f"{MONTH}-02: 1 cleaned, 0 rated + 0 suspended" in message
+    assert project.run("rating_job", day_tags(f"{MONTH}-02")).success
+    assert project.run("billing_job", month_tag()).success
+    assert {row["customer_id"]: row["sms_count"] for row in project.rows("facturation_complete")}["212600000001"] == 2
