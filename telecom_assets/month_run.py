@@ -17,8 +17,8 @@ from dagster._core.storage.tags import (
 )
 
 from resources.delta import Warehouse
-from telecom_assets.months import month_days
-from telecom_assets.partitions import contiguous, last_day
+from telecom_assets.months import contiguous, month_days
+from telecom_assets.partitions import last_day
 from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
 
 REFERENCES = "reference_job"

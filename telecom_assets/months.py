@@ -1,7 +1,8 @@
-"""Billing periods as text, yyyy-MM: arithmetic only, nothing heavy to import."""
+"""Days and billing periods (yyyy-MM): arithmetic only, nothing heavy to import."""
 
 import calendar
 import datetime as dt
+from collections.abc import Iterable
 
 
 def previous_month(day: dt.date) -> str:
@@ -21,3 +22,14 @@ def months_between(first: str, last: str) -> list[str]:
     while months[-1] < last:
         months.append(f"{month_days(months[-1])[-1] + dt.timedelta(days=1):%Y-%m}")
     return months
+
+
+def contiguous(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """Days as the fewest ranges (first, last) without gaps, in order."""
+    ranges: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(set(days)):
+        if ranges and day - ranges[-1][1] == dt.timedelta(days=1):
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges

@@ -7,7 +7,6 @@ MONTHLY reaches this month, which can be rated before it ends.
 import datetime as dt
 import re
 import warnings
-from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -56,14 +55,3 @@ def local_today() -> dt.date:
 def last_day() -> dt.date:
     """The last day that DAILY holds: tomorrow."""
     return local_today() + dt.timedelta(days=1)
-
-
-def contiguous(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
-    """Days as the fewest ranges (first, last) without gaps, in order."""
-    ranges: list[tuple[dt.date, dt.date]] = []
-    for day in sorted(set(days)):
-        if ranges and day - ranges[-1][1] == dt.timedelta(days=1):
-            ranges[-1] = (ranges[-1][0], day)
-        else:
-            ranges.append((day, day))
-    return ranges

@@ -20,6 +20,8 @@ from telecom_assets.schemas.usage import RATED_CDRS
 from telecom_assets.transforms.reports import REPORTS as REPORT_TRANSFORMS
 
 GROUP = "reports"
+#: How the rows of a file are ordered, where not by the report's key.
+_FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 
 
 @dg.multi_asset(
@@ -47,7 +49,7 @@ def reports(
         yield dg.Output(rows, contract.name, metadata=read)
         # Dagster has stored the table when the generator goes on: the file is made from what was stored.
         stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
-        write_report_csv(stored.drop_columns(["billing_period"]), path, order_by=contract.key[1:])
+        write_report_csv(stored.drop_columns(["billing_period"]), path, order_by=_FILE_ORDER.get(contract.name, contract.key[1:]))
 
 
 @dg.asset(

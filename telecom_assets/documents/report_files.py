@@ -26,13 +26,16 @@ def write_report_csv(table: pa.Table, path: Path, order_by: Sequence[str] = ()) 
     """Write the table to `path`, which shows the old file or the new one and never a part.
 
     UTF-8, a header, RFC 4180 quoting, LF line ends, decimals in plain notation, dates as yyyy-mm-dd. Rows are ordered
-    by `order_by`, then by all columns from left to right, so that the order of the input does not matter; the columns
+    by `order_by` (a name after `-` is descending), then by all columns from left to right, so that the order of the
+    input does not matter; the columns
     of every report begin with its key. Columns may be text, integers, decimals, dates and booleans; a float column is
     refused (ReportFileError), because its digits are not what was computed.
     """
     text_of = [_text_of(field) for field in table.schema]
-    keys = [*order_by, *(name for name in table.column_names if name not in order_by)]
-    ordered = table.sort_by([(name, "ascending") for name in keys]) if keys else table
+    asked = [(name.removeprefix("-"), "descending" if name.startswith("-") else "ascending") for name in order_by]
+    named = {name for name, _ in asked}
+    keys = [*asked, *((name, "ascending") for name in table.column_names if name not in named)]
+    ordered = table.sort_by(keys) if keys else table
     with replaced_file(path) as file:
         file.write(csv_line(table.column_names))
         for batch in ordered.to_batches(max_chunksize=_BATCH_ROWS):

@@ -15,11 +15,12 @@ import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.delta import Commit, Warehouse
+from resources.delta import Commit, Partitions, Warehouse
 from resources.kafka import KafkaConnection, TopicState
 from resources.kafka_source import FORMAT, KafkaOffsetRanges, OffsetRange, read_range
 from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
-from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS
+from telecom_assets.months import contiguous
+from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.transforms.admission import admit
 
 RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
@@ -107,6 +108,8 @@ def land(
             run_id,
         )
         landed.add(here.unrecorded)
+        repaired = Commit(landed.raw_version, here.unrecorded)
+        landed.displaced |= _displaced_days(warehouse, here.missing_ranges, repaired, dedupe_days)
         report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
     chunks = landing_chunks(state, here.ends, chunk_rows)
     total = sum(lag(state, here.ends).values())
@@ -129,6 +132,8 @@ def land(
         landed.raw_version = commit.version
         report(f"landed chunk {number} of {len(chunks)}: {landed.records:,} of {total:,} offsets")
     landed.displaced -= set(landed.days)
+    for first, last in contiguous(landed.displaced):
+        _forget_mediation(warehouse, Partitions(first, last))
     return landed
 
 
@@ -236,6 +241,12 @@ def _displaced_days(
         (F.col("received_at") >= F.col("new_received_at")) & (distance > 0) & (distance <= dedupe_days)
     )
     return {row["event_date"] for row in displaced.select("event_date").distinct().collect()}
+
+
+def _forget_mediation(warehouse: Warehouse, days: Partitions) -> None:
+    """Let the ledger of mediation say that these days are to be mediated again: rating and billing wait for it."""
+    nothing = warehouse.pin(MEDIATED_DAYS.name).all().where(F.lit(False))
+    warehouse.overwrite(MEDIATED_DAYS.name, nothing, days)
 
 
 def _inside(ranges: Sequence[OffsetRange]) -> Column:
