@@ -21,6 +21,7 @@ import pytest
 from resources.stack_state import StackState
 from telecom_assets.executor import StepResult
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
+from telecom_assets.instance_state import accept_month
 from telecom_assets.schemas.reference import CUSTOMERS
 from telecom_assets.settings import Settings
 from telecom_assets_tests.graph.project import (
@@ -114,16 +115,25 @@ def new_project(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def copy_of(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
-    """Makes a copy of a project, its database included, in a folder that may be damaged."""
+    """Makes a copy of a project in a folder that may be damaged: copy_of(project).
+
+    With `light=(instance, dsn)` the copy has another Dagster instance and database, and its tables are links to the
+    files of the original, which nobody changes in place.
+    """
     databases: list[str] = []
 
-    def make(original: Project) -> Project:
-        assert original.settings.postgres_dsn is not None
-        name = original.settings.postgres_dsn.get_secret_value().rsplit("/", maxsplit=1)[-1]
+    def make(original: Project, light: tuple[dg.DagsterInstance, str] | None = None) -> Project:
+        before, home = original.settings, tmp_path_factory.mktemp("graph copy") / "home"
+        if light:
+            instance, dsn = light
+            shutil.copytree(before.home_path / "warehouse", home / "warehouse", copy_function=os.link)
+            shutil.copytree(before.home_path / "output", home / "output", symlinks=True)
+            return open_project(before.replaced(home=home, postgres_dsn=dsn), instance)
+        assert before.postgres_dsn is not None
+        name = before.postgres_dsn.get_secret_value().rsplit("/", maxsplit=1)[-1]
         databases.append(make_database(stack, template=name))
-        home = tmp_path_factory.mktemp("graph copy") / "home"
-        shutil.copytree(original.settings.home_path, home, symlinks=True)
-        return open_project(original.settings.replaced(home=home, postgres_dsn=databases[-1]))
+        shutil.copytree(before.home_path, home, symlinks=True)
+        return open_project(before.replaced(home=home, postgres_dsn=databases[-1]))
 
     yield make
     for url in databases:
@@ -192,13 +202,36 @@ def late(again: MonthRun, copy_of: Callable[..., Project]) -> CommandRun:
     return CommandRun(project, telecom(project, "run", "--month", MONTH, "--json"))
 
 
-@pytest.fixture
-def damaged(billed: MonthRun, copy_of: Callable[..., Project]) -> Iterator[Project]:
-    """A copy of the billed month, to take rows away from. Its runs are forgotten with the test."""
-    project = copy_of(billed.project)
+@pytest.fixture(scope="session")
+def untouched(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
+    """A copy of the month, for checks that look and do not touch."""
+    return copy_of(billed.project)
+
+
+@pytest.fixture(scope="session")
+def forgetful() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory, where the month is open."""
     with dg.DagsterInstance.ephemeral() as instance:
-        project.instance = instance
-        yield project
+        accept_month(instance, MONTH)
+        yield instance
+
+
+@pytest.fixture
+def damaged(
+    billed: MonthRun, untouched: Project, forgetful: dg.DagsterInstance, copy_of: Callable[..., Project]
+) -> Iterator[Project]:
+    """A light copy of the billed month, to take rows away from. Its PostgreSQL is everybody's: look, do not touch."""
+    assert untouched.settings.postgres_dsn is not None
+    project = copy_of(billed.project, light=(forgetful, untouched.settings.postgres_dsn.get_secret_value()))
+    yield project
+    shutil.rmtree(project.settings.home_path)
+
+
+@pytest.fixture
+def damaged_with_database(billed: MonthRun, copy_of: Callable[..., Project]) -> Iterator[Project]:
+    """A whole copy of the billed month, where PostgreSQL may be damaged too."""
+    project = copy_of(billed.project)
+    yield project
     shutil.rmtree(project.settings.home_path)
 
 

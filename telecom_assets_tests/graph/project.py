@@ -24,8 +24,9 @@ from dagster._core.storage.tags import (
 )
 from deltalake import DeltaTable, write_deltalake
 from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from resources.kafka import KafkaConnection
+from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.connections import Connections
@@ -75,6 +76,8 @@ def make_topic(stack: StackState, partitions: int = 4) -> KafkaConnection:
     topic = NewTopic(connection.topic, num_partitions=partitions, replication_factor=1, config=config)
     admin = connection.admin()  # a client that nobody holds ends its requests
     admin.create_topics([topic], operation_timeout=30)[connection.topic].result(timeout=30)
+    ready = retry(retry=retry_if_exception_type(KafkaUnavailable), stop=stop_after_delay(30), wait=wait_fixed(0.1))
+    ready(connection.topic_state)()  # a moment after its creation every partition has a leader
     return connection
 
 

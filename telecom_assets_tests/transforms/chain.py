@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame
 
 from resources.engine import SparkEngine
-from telecom_assets.schemas import TableContract
+from telecom_assets.schemas import TABLES, TableContract
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.schemas.usage import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.transforms.admission import admit
@@ -30,6 +30,8 @@ CALENDAR_START = date(2010, 1, 1)
 TERMS = BillingTerms(Decimal(5), Decimal(20), "MAD")
 #: Versions of the reference tables that the rated rows of these tests name.
 VERSIONS = {"customers": 7, "rate_plans": 8, "product_catalog": 9}
+#: Spark SQL type of every Arrow type of the contracts.
+_DDL = {column.arrow_type: column.type for contract in TABLES.values() for column in contract.columns}
 #: Free text and table versions: the oracle knows neither.
 _NOT_COMPARED = {"detail", *(f"{name}_version" for name in VERSIONS)}
 #: Tables of events are compared by where the message lay: that is unique whatever the rules say.
@@ -48,7 +50,7 @@ def messages_frame(engine: SparkEngine, messages: Sequence[Message]) -> DataFram
         "received_at": pa.array([message.received_at for message in messages], pa.timestamp("us", tz="UTC")),
         "value": pa.array([message.value for message in messages], pa.binary()),
     }
-    return engine.spark_session.createDataFrame(pa.table(columns))
+    return _frame(engine, pa.table(columns))
 
 
 def contract_table(contract: TableContract, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -66,7 +68,15 @@ def contract_table(contract: TableContract, rows: Iterable[Mapping[str, Any]]) -
 
 
 def contract_frame(engine: SparkEngine, contract: TableContract, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
-    return engine.spark_session.createDataFrame(contract_table(contract, rows))
+    return _frame(engine, contract_table(contract, rows))
+
+
+def _frame(engine: SparkEngine, table: pa.Table) -> DataFrame:
+    """An Arrow table as a DataFrame, without rows too."""
+    session = engine.spark_session
+    if table.num_rows:
+        return session.createDataFrame(table)
+    return session.createDataFrame([], ", ".join(f"`{field.name}` {_DDL[field.type]}" for field in table.schema))
 
 
 def catalogue_frame(engine: SparkEngine) -> DataFrame:
@@ -101,7 +111,7 @@ def admitted(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 
 def stored(engine: SparkEngine, rows: DataFrame) -> DataFrame:
     """The rows computed once, as they would be read from a table: what follows does not compute them again."""
-    return engine.spark_session.createDataFrame(rows.toArrow())
+    return _frame(engine, rows.toArrow())
 
 
 def mediated(engine: SparkEngine, messages: Sequence[Message], parameters: Parameters) -> Outcomes:
@@ -155,13 +165,23 @@ def assert_rows(contract: TableContract, found: Iterable[Row], expected: Iterabl
     )
 
 
+def collected(outcomes: Outcomes) -> tuple[list[Row], list[Row]]:
+    """Cleaned and rejected rows in one query: an engine takes its time for each."""
+    names = {*CLEANED_CDRS.column_names, *REJECTED_CDRS.column_names}
+    rows = rows_of(outcomes.rows.select(*sorted(names)))
+    return [row for row in rows if row["reason"] is None], [row for row in rows if row["reason"] is not None]
+
+
 def assert_outcomes(found: Outcomes, expected: Sequence[oracle.Outcome]) -> None:
     """Cleaned and rejected rows are the oracle's, and what a copy was compared with is named."""
-    assert_rows(CLEANED_CDRS, rows_of(found.cleaned), [item.row for item in expected if item.reason is None])
-    rejected = rows_of(found.rejected)
+    cleaned, rejected = collected(found)
+    assert_rows(CLEANED_CDRS, cleaned, [item.row for item in expected if item.reason is None])
     assert_rows(REJECTED_CDRS, rejected, rejections(expected))
     kept = {
-        (item.message.partition, item.message.offset): f"kept: partition {item.original.partition} offset {item.original.offset}"
+        (
+            item.message.partition,
+            item.message.offset,
+        ): f"kept: partition {item.original.partition} offset {item.original.offset}"
         for item in expected
         if item.original
     }

@@ -1,0 +1,263 @@
+"""`telecom run` and `telecom funnel` as a user types them: what they print, and how they end."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from telecom_assets import cli
+from telecom_assets.checks import build_checks
+from telecom_assets.funnel import month_funnel, other_days
+from telecom_assets.instance import POSTGRES_URL_VARIABLE
+from telecom_assets.instance_state import accepted_months
+from telecom_assets.partitions import local_today
+from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
+from telecom_assets_tests.graph.project import MONTH, Project, open_project
+from telecom_assets_tests.graph.test_checks import doubled
+
+TABLES_IN_POSTGRES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+
+
+@dataclass
+class Finished:
+    """What a command printed and how it ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Types a command in this process, through the entry point: typed(project, "run", …, TELECOM_…="…")."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv(POSTGRES_URL_VARIABLE, "")
+
+    def run(project: Project | None, *arguments: str, **changes: str) -> Finished:
+        for name, value in ((environment(project) if project else {}) | changes).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", ["telecom", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Finished(int(ended.value.code or 0), *capfd.readouterr())
+
+    return run
+
+
+def one_line(finished: Finished, status: int, *parts: str) -> None:
+    """An error: nothing on stdout, one line on stderr that says these things, this status."""
+    assert finished.status == status
+    assert finished.stdout == ""
+    assert finished.stderr.count("\n") == 1, finished.stderr
+    assert finished.stderr.startswith("telecom: ")
+    for part in parts:
+        assert part in finished.stderr
+
+
+# -- a month that is right -------------------------------------------------------------------------------------------------
+
+
+def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun):
+    finished, report = late.finished, late.json
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (report["month"], report["engine"], report["error"]) == (MONTH, "sail", None)
+    steps = report["steps"]
+    assert [step["job"] for step in steps if step["job"] != "mediation_job"] == [
+        "reference_job",
+        "landing_job",
+        "data_volume_floor_job",
+        "rating_job",
+        "billing_job",
+    ]
+    assert [step["partitions"] for step in steps if step["job"] == "mediation_job"] == [f"{MONTH}-01 to {MONTH}-30"]
+    assert [step["checks_failed"] for step in steps] == [[]] * len(steps)
+    assert sum(step["checks_passed"] for step in steps) == sum(len(list(each.check_keys)) for each in build_checks())
+
+
+def test_run_tells_the_funnel_of_the_tables(late: CommandRun):
+    expected, warehouse = late.project.expected().funnel(MONTH), late.project.warehouse
+    assert late.json["funnel"] == month_funnel(warehouse, MONTH).to_dict()
+    assert late.json["other_days"] == other_days(warehouse, MONTH).to_dict()
+    assert late.json["funnel"]["received"] == expected.received
+    assert late.json["funnel"]["amount_due"] == f"{expected.amount_due:f}"
+
+
+def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
+    instance = open_project(late.project.settings).instance
+    assert all(instance.has_run(step["run_id"]) for step in late.json["steps"])
+    assert accepted_months(instance) == [MONTH]
+
+
+def test_run_opens_the_month_before_anything_is_landed(typed: Callable[..., Finished], new_project):
+    """Kafka does not answer: nothing is landed, and the month is open already."""
+    project = new_project()
+    finished = typed(
+        project,
+        "run",
+        "--month",
+        "2024-02",
+        TELECOM_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+        TELECOM_KAFKA_TIMEOUT_SECONDS="1",
+    )
+    assert finished.status == 1
+    assert accepted_months(open_project(project.settings).instance) == ["2024-02"]
+
+
+def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]):
+    finished = typed(billed.project, "funnel", "--month", MONTH, "--json")
+    assert (finished.status, finished.stderr) == (0, "")
+    warehouse = billed.project.warehouse
+    assert finished.json == {
+        "month": MONTH,
+        "funnel": month_funnel(warehouse, MONTH).to_dict(),
+        "other_days": other_days(warehouse, MONTH).to_dict(),
+    }
+
+
+def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Finished]):
+    """No Kafka, no PostgreSQL, no Dagster."""
+    nowhere = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_POSTGRES_DSN": "postgresql://127.0.0.1:1/x"}
+    finished = typed(billed.project, "funnel", "--month", MONTH, **nowhere)
+    assert (finished.status, finished.stderr) == (0, "")
+    books = month_funnel(billed.project.warehouse, MONTH)
+    for text in (f"Funnel of {MONTH}", f"{books.received:,}", "rejected: malformed_json", "excluded: prepaid_customer"):
+        assert text in finished.stdout
+    for count in (*books.rejected.values(), *books.suspended.values(), books.rated, books.billed_customers):
+        assert f"{count:,}" in finished.stdout
+
+
+def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Callable[..., Finished]):
+    finished = typed(None, "--home", str(tmp_path / "new"), "funnel", "--month", MONTH, "--json", TELECOM_HOME="")
+    assert finished.status == 0
+    assert (finished.json["funnel"]["received"], finished.json["funnel"]["amount_due"]) == (0, "0")
+
+
+def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, typed: Callable[..., Finished]):
+    damaged.delete("rejected_cdrs", f"event_date = '{MONTH}-05'")
+    finished = typed(damaged, "funnel", "--month", MONTH)
+    assert finished.status == 1
+    assert "does not balance: received = cleaned + rejected" in finished.stdout
+
+
+# -- arguments and settings that cannot be used ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "funnel"])
+@pytest.mark.parametrize(
+    ("month", "says"),
+    [
+        ("2025-13", "expected yyyy-MM"),
+        ("2025-00", "expected yyyy-MM"),
+        ("2025-6", "expected yyyy-MM"),
+        ("June", "expected yyyy-MM"),
+        ("2025-06-01", "expected yyyy-MM"),
+        ("٢٠٢٥-٠٦", "expected yyyy-MM"),
+        ("2019-12", "TELECOM_PARTITIONS_START"),
+        ("1999-01", "TELECOM_PARTITIONS_START"),
+        ("2999-01", "this month"),
+    ],
+)
+def test_a_month_that_cannot_be_billed(
+    tmp_path: Path, typed: Callable[..., Finished], command: str, month: str, says: str
+):
+    finished = typed(None, "--home", str(tmp_path / "home"), command, "--month", month, TELECOM_HOME="")
+    one_line(finished, 2, month, says)
+
+
+def test_next_month_cannot_be_billed_and_this_one_can_be_asked_for(tmp_path: Path, typed: Callable[..., Finished]):
+    this = local_today().replace(day=1)
+    following = (this + dt.timedelta(days=32)).replace(day=1)
+    home = ("--home", str(tmp_path / "home"))
+    one_line(typed(None, *home, "run", "--month", f"{following:%Y-%m}", TELECOM_HOME=""), 2, f"{following:%Y-%m}")
+    assert typed(None, *home, "funnel", "--month", f"{this:%Y-%m}", "--json").status == 0
+
+
+def test_a_missing_month_is_asked_for(tmp_path: Path, typed: Callable[..., Finished]):
+    finished = typed(None, "--home", str(tmp_path), "run", TELECOM_HOME="")
+    assert finished.status == 2
+    assert "--month" in finished.stderr
+
+
+@pytest.mark.parametrize("command", [["run", "--month", MONTH], ["funnel", "--month", MONTH], ["status"], ["dev"]])
+def test_a_setting_that_cannot_be_used_is_one_line(new_project: Callable[..., Project], command: list[str]):
+    """A process of its own: settings are read before anything else is."""
+    finished = telecom(new_project(), *command, TELECOM_TAX_PCT="abc")
+    one_line(Finished(finished.returncode, finished.stdout, finished.stderr), 2, "TELECOM_TAX_PCT: 'abc'")
+
+
+# -- work that fails -------------------------------------------------------------------------------------------------------
+
+
+def failed(finished: Finished, *parts: str) -> None:
+    """Status 1; the last line says why, no line is Python's."""
+    assert finished.status == 1
+    assert "Traceback" not in finished.stdout + finished.stderr
+    assert 'File "' not in finished.stdout + finished.stderr
+    last = finished.stderr.strip().splitlines()[-1]
+    for part in parts:
+        assert part in last
+
+
+def test_no_kafka_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+    project = new_project()
+    project.store_customers(customers())
+    changes = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_KAFKA_TIMEOUT_SECONDS": "1"}
+    failed(typed(project, "run", "--month", MONTH, **changes), "Kafka at 127.0.0.1:1 cannot be used", "telecom up")
+    in_json = typed(project, "run", "--month", MONTH, "--json", **changes)
+    assert in_json.status == 1
+    assert "Kafka at 127.0.0.1:1 cannot be used" in in_json.json["error"]
+    assert "funnel" not in in_json.json
+    assert [step["job"] for step in in_json.json["steps"]] == ["reference_job", "landing_job"]
+
+
+def test_no_postgres_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+    dsn = "postgresql://someone:hunter2@127.0.0.1:1/none"
+    finished = typed(new_project(), "run", "--month", MONTH, TELECOM_POSTGRES_DSN=dsn)
+    failed(finished, "PostgreSQL at 127.0.0.1:1/none cannot be reached", "TELECOM_POSTGRES_DSN")
+    assert "hunter2" not in finished.stdout + finished.stderr
+
+
+def test_no_customers_table_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+    finished = typed(new_project(), "run", "--month", MONTH)
+    failed(finished, "table customers does not exist", "telecom customers import")
+
+
+def test_a_failed_check_ends_the_month_and_nothing_is_published(
+    new_project: Callable[..., Project], typed: Callable[..., Finished], tmp_path: Path
+):
+    """A price is missing: the first run of the sequence stops, and so the sequence."""
+    project = new_project()
+    project.store_customers(customers())
+    prices = tmp_path / "rate_plans.csv"
+    packaged = Path(cli.__file__).parents[1] / "data" / "rate_plans.csv"
+    lines = packaged.read_text(encoding="utf-8").splitlines(keepends=True)
+    prices.write_text("".join(line for line in lines if "PLAN_C,SMS_INT" not in line), encoding="utf-8")
+    finished = typed(project, "run", "--month", MONTH, "--json", TELECOM_RATE_PLANS=str(prices))
+    assert finished.status == 1
+    assert "rate_plans.prices_are_complete" in finished.json["error"]
+    assert "PLAN_C: no price for product SMS_INT" in finished.json["error"]
+    assert [step["job"] for step in finished.json["steps"]] == ["reference_job"]
+    assert [(table,) for (table,) in project.postgres(TABLES_IN_POSTGRES)] == [("customers",)]
+    assert not project.settings.output_path.exists()
+
+
+def test_books_that_do_not_balance_leave_the_last_good_month_in_place(
+    damaged_with_database: Project, typed: Callable[..., Finished]
+):
+    project = damaged_with_database
+    before = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id")
+    versions = project.versions(["cleaned_cdrs", "rated_cdrs", "facturation_complete"])
+    doubled("raw_cdrs")(project)
+    finished = typed(project, "run", "--month", MONTH)
+    failed(finished, f"{MONTH} is not billed", "landing.landed_equals_consumed")
+    assert project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id") == before
+    assert project.versions(["cleaned_cdrs", "rated_cdrs", "facturation_complete"]) == versions

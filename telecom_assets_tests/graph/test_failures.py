@@ -1,0 +1,182 @@
+"""A failed run reaches people: one JSON document at the webhook, tried again when it answers badly."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dagster as dg
+import pytest
+import requests
+import tenacity
+
+from telecom_assets.definitions import build_defs
+from telecom_assets.sensors import failures
+from telecom_assets.settings import Settings
+from telecom_assets_tests.graph.project import QUIET, Project
+
+
+@dataclass
+class Webhook:
+    """A web server that notes what it gets and answers what it is told: a status for each call, then 200."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    made = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.calls.append((self.headers["Content-Type"], json.loads(body)))
+            self.send_response(made.answers.pop(0) if made.answers else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made.url = f"http://127.0.0.1:{server.server_port}/hook"
+        monkeypatch.setattr(failures._post.retry, "wait", tenacity.wait_none())
+        yield made
+        server.shutdown()
+
+
+def failed_run(instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[str, str] | None = None):
+    """A run that really fails: no Kafka is configured. Returns the sensor's context of it."""
+    job = defs.resolve_job_def("landing_job")
+    result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET, tags=tags)
+    assert not result.success
+    return dg.build_run_status_sensor_context(
+        sensor_name="run_failure_webhook",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=result.get_run_failure_event(),
+        repository_def=defs.get_repository_def(),
+    ).for_run_failure()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def tell(url: str | None, instance: dg.DagsterInstance, tmp_path, tags: dict[str, str] | None = None) -> object:
+    """What the sensor answers for a failed run, and the run."""
+    defs = build_defs(Settings.load(home=tmp_path, failure_webhook=url))
+    context = failed_run(instance, defs, tags)
+    return context, defs.get_repository_def().get_sensor_def("run_failure_webhook")(context)
+
+
+def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    context, answer = tell(webhook.url, instance, tmp_path)
+    assert answer is None
+    assert len(webhook.calls) == 1
+    content_type, message = webhook.calls[0]
+    assert content_type == "application/json"
+    assert message["job"] == "landing_job"
+    assert message["run_id"] == context.dagster_run.run_id
+    assert message["partition"] == ""
+    assert "landing" in str(message["error"])
+
+
+def test_the_message_says_why(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    """Whoever reads it at night must not have to open the UI to know that Kafka is not there."""
+    tell(webhook.url, instance, tmp_path)
+    assert "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in str(webhook.calls[0][1])
+
+
+def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    defs = build_defs(
+        Settings.load(
+            home=tmp_path,
+            failure_webhook=webhook.url,
+            kafka_bootstrap_servers="127.0.0.1:1",
+            kafka_timeout_seconds=0.5,
+            kafka_options={"sasl.password": "hunter2", "sasl.username": "x"},
+            postgres_dsn="postgresql://u:hunter2@127.0.0.1:1/x",
+        )
+    )
+    defs.get_repository_def().get_sensor_def("run_failure_webhook")(failed_run(instance, defs))
+    assert len(webhook.calls) == 1
+    assert "hunter2" not in json.dumps(webhook.calls)
+
+
+@pytest.mark.parametrize(
+    ("tags", "partition"),
+    [
+        ({"dagster/partition": "2025-06"}, "2025-06"),
+        (
+            {
+                "dagster/asset_partition_range_start": "2025-06-01",
+                "dagster/asset_partition_range_end": "2025-06-30",
+            },
+            "2025-06-01...2025-06-30",
+        ),
+    ],
+)
+def test_the_partitions_are_told(
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path, tags: dict[str, str], partition: str
+):
+    context, _ = tell(webhook.url, instance, tmp_path)
+    run = context.dagster_run.with_tags(tags)
+    message = failures.failure_message(
+        dg.build_run_status_sensor_context(
+            "run_failure_webhook", context.failure_event, instance, run
+        ).for_run_failure()
+    )
+    assert message["partition"] == partition
+
+
+def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    webhook.answers = [500, 503]
+    tell(webhook.url, instance, tmp_path)
+    assert len(webhook.calls) == 3
+    assert webhook.calls[0] == webhook.calls[1] == webhook.calls[2]
+
+
+def test_an_address_that_never_answers_well_is_an_error_of_the_sensor(
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path
+):
+    webhook.answers = [500] * 10
+    with pytest.raises(requests.HTTPError, match="500"):
+        tell(webhook.url, instance, tmp_path)
+    assert 2 <= len(webhook.calls) < 10
+
+
+def test_without_an_address_nothing_is_sent(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    _, answer = tell(None, instance, tmp_path)
+    assert isinstance(answer, dg.SkipReason)
+    assert "TELECOM_FAILURE_WEBHOOK is not set" in str(answer.skip_message)
+    assert webhook.calls == []
+
+
+def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project):
+    """Books that do not balance are a failed run, and so reach people."""
+    damaged.delete("landing_ranges", "true")
+    damaged.settings = damaged.settings.replaced(failure_webhook=webhook.url)
+    result = damaged.defs.resolve_job_def("landing_job").execute_in_process(
+        instance=damaged.instance, raise_on_error=False, run_config=QUIET
+    )
+    assert result.success, "the next landing run repairs the ledger"
+    first = min(damaged.rows("rejected_cdrs"), key=repr)
+    damaged.add("raw_cdrs", [row for row in damaged.rows("raw_cdrs") if row["kafka_offset"] == first["kafka_offset"]])
+    result = damaged.run("landing_job")
+    assert not result.success
+    context = dg.build_run_status_sensor_context(
+        "run_failure_webhook",
+        result.get_run_failure_event(),
+        damaged.instance,
+        result.dagster_run,
+        repository_def=damaged.defs.get_repository_def(),
+    ).for_run_failure()
+    damaged.defs.get_repository_def().get_sensor_def("run_failure_webhook")(context)
+    assert [message["job"] for _, message in webhook.calls] == ["landing_job"]

@@ -1,0 +1,234 @@
+"""What the last stages write for people, how they say it, and that a late or repeated publisher does no harm."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.billing import REPORTS
+from telecom_assets_tests.graph.conftest import MonthRun
+from telecom_assets_tests.graph.project import MONTH, Project, month_tag
+from telecom_assets_tests.graph.test_checks import run_only
+
+#: What each asset reads, as its materialisations say it.
+READS = {
+    "landing": {"raw_cdrs"},
+    "cleaned_cdrs": {"raw_cdrs", "product_catalog"},
+    "rejected_cdrs": {"raw_cdrs", "product_catalog"},
+    "mediated_days": {"raw_cdrs", "product_catalog"},
+    "data_volume_floor": {"cleaned_cdrs"},
+    "rated_cdrs": {
+        "cleaned_cdrs",
+        "rejected_cdrs",
+        "data_volume_floor",
+        "customers",
+        "rate_plans",
+        "product_catalog",
+    },
+    "suspended_cdrs": {
+        "cleaned_cdrs",
+        "rejected_cdrs",
+        "data_volume_floor",
+        "customers",
+        "rate_plans",
+        "product_catalog",
+    },
+    "facturation_complete": {"rated_cdrs", "suspended_cdrs", "customers"},
+    "published_bills": {"facturation_complete"},
+    "invoices": {"facturation_complete", "customers"},
+    **{contract.name: {"rated_cdrs", "facturation_complete"} for contract in REPORTS},
+    "dashboard": {"daily_revenue", "plan_by_region", "top10_consumers", "facturation_complete"},
+}
+TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog"})
+
+
+def said(project: Project, name: str) -> dict[str, object]:
+    """Metadata of an asset's newest materialisation, as the UI shows it."""
+    event = project.instance.get_latest_materialization_event(dg.AssetKey(name))
+    assert event is not None
+    materialization = event.asset_materialization
+    assert materialization is not None
+    return {key: value.value for key, value in materialization.metadata.items()}
+
+
+def newest_run(project: Project, name: str) -> str:
+    event = project.instance.get_latest_materialization_event(dg.AssetKey(name))
+    assert event is not None
+    return event.run_id
+
+
+# -- what the UI shows -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(READS))
+def test_a_materialisation_says_which_versions_it_read(billed: MonthRun, name: str):
+    project, metadata = billed.project, said(billed.project, name)
+    read = {key.removeprefix("read/"): value for key, value in metadata.items() if key.startswith("read/")}
+    assert set(read) == READS[name]
+    assert all(0 < version <= project.version(table) for table, version in read.items())
+
+
+@pytest.mark.parametrize("name", TABLE_ASSETS)
+def test_a_table_says_its_rows_and_its_version(billed: MonthRun, name: str):
+    project, metadata = billed.project, said(billed.project, name)
+    assert metadata["table_version"] <= project.version(name)
+    assert metadata["dagster/uri"] == project.warehouse.path(name)
+    if "event_date" not in TABLES[name].column_names:
+        assert metadata["dagster/row_count"] == len(project.rows(name))
+
+
+def test_rated_usage_says_its_rows_and_its_money(billed: MonthRun):
+    expected, metadata = billed.project.expected().funnel(MONTH), said(billed.project, "rated_cdrs")
+    assert metadata["dagster/row_count"] == expected.rated
+    assert metadata["total_amount"] == f"{expected.rated_amount:f}"
+
+
+@pytest.mark.parametrize("name", ["facturation_complete", "published_bills"])
+def test_bills_say_their_money(billed: MonthRun, name: str):
+    bills, metadata = billed.project.expected().bills(MONTH), said(billed.project, name)
+    assert metadata["dagster/row_count"] == len(bills)
+    for column in ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference"):
+        assert Decimal(str(metadata[f"total_{column}"])) == sum(row[column] for row in bills)
+
+
+def test_documents_say_where_they_lie(billed: MonthRun):
+    project = billed.project
+    settings, bills = project.settings, project.expected().bills(MONTH)
+    invoices = said(project, "invoices")
+    assert Path(str(invoices["directory"])) == invoice_directory(settings, MONTH)
+    assert invoices["dagster/row_count"] == len(bills)
+    assert invoices["total_amount_due"] == f"{sum(row['amount_due'] for row in bills):f}"
+    page = said(project, "dashboard")
+    assert Path(str(page["file"])) == dashboard_file(settings, MONTH)
+    assert page["bytes"] == dashboard_file(settings, MONTH).stat().st_size
+    for contract in REPORTS:
+        assert Path(str(said(project, contract.name)["file"])) == report_file(settings, MONTH, contract.name)
+
+
+def test_landing_reports_every_day_that_it_touched(billed: MonthRun):
+    project = billed.project
+    days = {f"{row['event_date']}" for row in project.rows("raw_cdrs")}
+    assert project.instance.get_materialized_partitions(dg.AssetKey("raw_cdrs")) == days
+    metadata = said(project, "landing")
+    assert metadata["days"] == sorted(days)
+    assert metadata["records"] == len(project.rows("raw_cdrs"))
+    ends = {row["kafka_partition"]: row["to_offset"] for row in project.rows("landing_ranges")}
+    assert {partition: (start, end) for partition, start, end in metadata["offset_ranges"]} == {
+        partition: (0, end) for partition, end in ends.items()
+    }
+
+
+def test_a_month_is_one_run_a_step(billed: MonthRun):
+    """A range of days is one run: 31 days of mediation, in two ranges, are two runs, not 31."""
+    runs = billed.project.instance.get_run_records()
+    jobs = sorted(record.dagster_run.job_name for record in runs)
+    assert jobs == sorted(
+        [
+            "reference_job",
+            "landing_job",
+            "mediation_job",
+            "mediation_job",
+            "data_volume_floor_job",
+            "rating_job",
+            "billing_job",
+        ]
+    )
+    assert {f"{MONTH}-01", f"{MONTH}-30"} < billed.project.instance.get_materialized_partitions(
+        dg.AssetKey("cleaned_cdrs")
+    )
+    assert newest_run(billed.project, "rated_cdrs") == newest_run(billed.project, "suspended_cdrs")
+
+
+# -- a publisher that comes again, or too late -----------------------------------------------------------------------------
+
+
+LEDGER = "SELECT delta_table_id, delta_version, row_count FROM publish_ledger WHERE table_name = 'facturation_complete'"
+
+
+def test_the_ledger_names_the_version_that_was_published(billed: MonthRun):
+    project = billed.project
+    rows = project.postgres(LEDGER)
+    table_id = project.warehouse.table_id("facturation_complete")
+    assert rows == [(table_id, project.version("facturation_complete"), len(project.rows("facturation_complete")))]
+
+
+def test_a_publisher_of_older_bills_changes_nothing(damaged_with_database: Project):
+    """Another process has published newer bills while this one was busy."""
+    project = damaged_with_database
+    project.postgres("UPDATE publish_ledger SET delta_version = delta_version + 100")
+    project.postgres("UPDATE facturation_complete SET region = 'of the newer bills'")
+    before = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"), project.postgres(LEDGER)
+    result = run_only(project, "published_bills", month_tag())
+    assert result.success
+    assert said(project, "published_bills")["outcome"] == "stale"
+    after = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"), project.postgres(LEDGER)
+    assert after == before
+
+
+def test_publishing_again_repairs_what_somebody_changed(damaged_with_database: Project):
+    project = damaged_with_database
+    before = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id")
+    project.postgres("UPDATE facturation_complete SET amount_due = 0 WHERE amount_due > 100")
+    project.postgres("DELETE FROM facturation_complete WHERE customer_id LIKE '%1'")
+    assert project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id") != before
+    assert run_only(project, "published_bills", month_tag()).success
+    assert project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id") == before
+
+
+def test_other_months_stay_as_they_are(damaged_with_database: Project):
+    project = damaged_with_database
+    project.postgres(
+        "CREATE TABLE other AS SELECT * FROM facturation_complete; UPDATE other SET billing_period = '2025-05'; "
+        "INSERT INTO facturation_complete SELECT * FROM other"
+    )
+    query = "SELECT * FROM facturation_complete WHERE billing_period = '2025-05' ORDER BY customer_id"
+    before = project.postgres(query)
+    assert before
+    assert run_only(project, "published_bills", month_tag()).success
+    assert project.postgres(query) == before
+
+
+def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project):
+    project = damaged
+    project.settings = project.settings.replaced(postgres_dsn="postgresql://nobody:hunter2@127.0.0.1:1/none")
+    result = run_only(project, "published_bills", month_tag())
+    assert not result.success
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    chain = []
+    while errors[-1] is not None:
+        chain.append(errors[-1].message.strip())
+        errors.append(errors[-1].cause)
+    assert any("PostgreSQL at 127.0.0.1:1/none cannot be reached" in text for text in chain)
+    assert "hunter2" not in json.dumps(chain)
+
+
+def test_invoices_are_replaced_as_a_set(damaged: Project):
+    """Whoever reads the folder sees the old set or the new one: the name is a link that moves."""
+    directory = invoice_directory(damaged.settings, MONTH)
+    before, stray = directory.readlink(), directory / "stray.xml"
+    stray.write_text("<not-an-invoice/>", encoding="utf-8")
+    assert run_only(damaged, "invoices", month_tag()).success
+    assert directory.is_symlink()
+    assert directory.readlink() != before
+    assert not stray.exists()
+    assert len(list(directory.glob("*.xml"))) == len(damaged.expected().bills(MONTH))
+
+
+@pytest.mark.parametrize("asset", ["invoices", "daily_revenue", "dashboard"])
+def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
+    settings = damaged.settings
+    paths: dict[str, Callable[[], Path]] = {
+        "invoices": lambda: invoice_directory(settings, MONTH) / "index.csv",
+        "daily_revenue": lambda: report_file(settings, MONTH, "daily_revenue"),
+        "dashboard": lambda: dashboard_file(settings, MONTH),
+    }
+    path = paths[asset]()
+    before = path.read_bytes()
+    path.unlink()
+    assert run_only(damaged, asset, month_tag()).success
+    assert paths[asset]().read_bytes() == before

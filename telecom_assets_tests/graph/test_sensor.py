@@ -1,0 +1,315 @@
+"""The Kafka sensor with a real broker: lag is landed, what landed is mediated, and nothing else is asked for."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+from resources.kafka import KafkaConnection, TopicState, Watermarks
+from telecom_assets.connections import Connections
+from telecom_assets.month_run import days_to_mediate
+from telecom_assets.partitions import local_today
+from telecom_assets.sensors.plan import landing_request, mediation_requests
+from telecom_assets_tests.graph.conftest import customers
+from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
+
+RANGE = tuple(day_tags(""))
+
+
+def sms(day: dt.date, record_id: str, **fields: object) -> bytes:
+    """A sound message of a day, at noon."""
+    record = {
+        "record_ID": record_id,
+        "record_type": "sms",
+        "timestamp": f"{day}T12:00:00",
+        "sender_id": "212600000001",
+        "receiver_id": "212600000004",
+    }
+    return json.dumps({**record, **fields}).encode()
+
+
+def tick(project: Project) -> SensorExecutionData:
+    """One evaluation of the sensor, as the daemon makes it."""
+    repository = project.defs.get_repository_def()
+    resources = {"connections": repository.get_top_level_resources()["connections"]}
+    context = dg.build_sensor_context(project.instance, repository_def=repository, resources=resources)
+    return repository.get_sensor_def("cdr_topic_sensor").evaluate_tick(context)
+
+
+def asked(project: Project) -> list[tuple[str, str, str]]:
+    """What a tick asks for: job, first day, last day; and asks for it by a key."""
+    requests = tick(project).run_requests
+    assert all(request.run_key for request in requests)
+    return [(request.job_name, *(request.tags.get(name, "") for name in RANGE)) for request in requests]
+
+
+def mediation(first: dt.date, last: dt.date | None = None) -> tuple[str, str, str]:
+    return ("mediation_job", f"{first}", f"{last or first}")
+
+
+LANDING = ("landing_job", "", "")
+
+
+def carry_out(project: Project) -> dict[str, str]:
+    """Run what a tick asks for; returns the keys by job and first day."""
+    keys = {}
+    for request in tick(project).run_requests:
+        assert project.run(request.job_name, request.tags).success
+        keys[f"{request.job_name} {request.tags.get(RANGE[0], '')}".strip()] = request.run_key
+    return keys
+
+
+@pytest.fixture
+def project(new_project: Callable[..., Project], forgetful: dg.DagsterInstance) -> Project:
+    """A project of its own, whose runs are kept in memory."""
+    made = new_project(partitions=2)
+    made.store_customers(customers())
+    with dg.DagsterInstance.ephemeral() as instance:
+        made.instance = instance
+        yield made
+
+
+# -- the story -----------------------------------------------------------------------------------------------------------
+
+
+def test_from_the_topic_to_mediated_days(project: Project):
+    today = local_today()
+    yesterday, earlier, old = (today - dt.timedelta(days) for days in (1, 4, 40))
+    assert project.run("reference_job").success
+
+    assert tick(project).skip_message == "nothing new on the topic, every landed day is mediated"
+
+    project.produce([sms(today, "a"), sms(yesterday, "b"), sms(earlier, "c"), sms(earlier, "d"), b"not a CDR", None])
+    assert asked(project) == [LANDING]
+    first_keys = carry_out(project)
+    assert len(project.rows("raw_cdrs")) == 6
+
+    # b"not a CDR" and the empty message are at home on the day of receipt
+    assert asked(project) == [mediation(earlier), mediation(yesterday, today)]
+    first_keys |= carry_out(project)
+    assert {(row["record_id"], row["event_date"]) for row in project.rows("cleaned_cdrs")} == {
+        ("a", today),
+        ("b", yesterday),
+        ("c", earlier),
+        ("d", earlier),
+    }
+    assert len(project.rows("rejected_cdrs")) == 2
+
+    assert asked(project) == []
+    assert tick(project).skip_message == "nothing new on the topic, every landed day is mediated"
+
+    before = {row["event_date"]: row for row in project.rows("mediated_days")}
+    project.produce([sms(old, "late 1"), sms(old, "late 2")])
+    assert asked(project) == [LANDING]
+    late_keys = carry_out(project)
+    assert asked(project) == [mediation(old)]
+    late_keys |= carry_out(project)
+    after = {row["event_date"]: row for row in project.rows("mediated_days")}
+    assert {day for day in after if after[day] != before.get(day)} == {old}
+    assert after[old]["raw_rows"] == 2
+    assert asked(project) == []
+    assert set(first_keys.values()).isdisjoint(late_keys.values())
+
+    project.produce([sms(old, "later")])
+    assert carry_out(project)["landing_job"] not in {*first_keys.values(), *late_keys.values()}
+    assert asked(project) == [mediation(old)]
+    assert carry_out(project)[f"mediation_job {old}"] != late_keys[f"mediation_job {old}"]
+    assert {row["record_id"] for row in project.rows("cleaned_cdrs")} == {
+        "a",
+        "b",
+        "c",
+        "d",
+        "late 1",
+        "late 2",
+        "later",
+    }
+
+
+def test_a_tick_that_is_played_again_asks_by_the_same_keys(project: Project):
+    assert project.run("reference_job").success
+    project.produce([sms(local_today(), "a"), sms(local_today() - dt.timedelta(9), "b")])
+    landing = [request.run_key for request in tick(project).run_requests]
+    assert len(landing) == 1
+    assert [request.run_key for request in tick(project).run_requests] == landing
+    carry_out(project)
+    keys = [request.run_key for request in tick(project).run_requests]
+    assert len(keys) == len(set(keys)) == 2
+    assert [request.run_key for request in tick(project).run_requests] == keys
+
+
+def test_one_landing_run_at_a_time(project: Project):
+    """New messages while a landing run is at work are the next run's; mediation does not wait."""
+    assert project.run("reference_job").success
+    project.produce([sms(local_today(), "a")])
+    carry_out(project)
+    project.produce([sms(local_today(), "b")])
+    run = project.instance.create_run_for_job(
+        project.defs.resolve_job_def("landing_job"), status=dg.DagsterRunStatus.STARTED
+    )
+    assert asked(project) == [mediation(local_today())]
+    project.instance.report_run_canceled(run)
+    assert asked(project) == [LANDING, mediation(local_today())]
+
+
+def test_rows_that_the_ledger_does_not_know_are_recorded(project: Project):
+    """A landing run died between the rows and the ledger: there is no lag, and still something to do."""
+    project.produce([sms(local_today(), "a"), sms(local_today(), "b"), sms(local_today(), "c")])
+    carry_out(project)
+    project.delete("landing_ranges", "true")
+    assert not project.check("landing")["landed_equals_consumed"].passed
+    assert LANDING in asked(project)
+    assert project.run("landing_job").success
+    assert LANDING not in asked(project)
+    assert project.check("landing")["landed_equals_consumed"].passed
+    assert len(project.rows("raw_cdrs")) == 3
+
+
+class SlowPartition(Connections):
+    """A broker whose partition 0 is not seen yet by the first look: watermarks are not read in one moment."""
+
+    def kafka(self) -> KafkaConnection:
+        connection = super().kafka()
+        seen = connection.topic_state
+
+        def topic_state() -> TopicState:
+            state = seen()
+            return replace(state, partitions={**state.partitions, 0: Watermarks(0, 0)})
+
+        connection.topic_state = topic_state  # type: ignore[method-assign]
+        return connection
+
+
+def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project):
+    """The earliest copy is cleaned, though it was landed after a later one that is cleaned already, on another day."""
+    today, before = local_today(), local_today() - dt.timedelta(3)
+    assert project.run("reference_job").success
+    hasty = Project(project.settings, project.instance)
+    hasty.__dict__["connections"] = SlowPartition(project.settings)
+    project.produce([sms(before, "twice")])  # partition 0, first
+    project.produce([b"", sms(today, "twice")])  # partition 1, later
+    keys = carry_out(hasty) | carry_out(hasty)
+    assert [(row["record_id"], row["event_date"]) for row in project.rows("cleaned_cdrs")] == [("twice", today)]
+
+    keys |= carry_out(project)
+    requests = {request.tags[RANGE[0]]: request.run_key for request in tick(project).run_requests}
+    assert set(requests) == {f"{before}", f"{today}"}
+    # Dagster drops a request whose key it has seen.
+    assert requests[f"{today}"] != keys[f"mediation_job {today}"]
+    carry_out(project)
+    assert [(row["record_id"], row["event_date"]) for row in project.rows("cleaned_cdrs")] == [("twice", before)]
+    assert [row["reason"] for row in project.rows("rejected_cdrs") if row["record_id"] == "twice"] == ["duplicate"]
+    assert asked(project) == []
+
+
+# -- when the broker does not answer ---------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_is_down_is_a_reason_and_no_error(project: Project):
+    project.produce([sms(local_today(), "a")])
+    carry_out(project)
+    down = open_project(
+        project.settings.replaced(kafka_bootstrap_servers="127.0.0.1:1", kafka_timeout_seconds=1.0), project.instance
+    )
+    assert asked(down) == [mediation(local_today())], "what is landed is mediated without the broker"
+    assert project.run("reference_job").success
+    carry_out(down)
+    skipped = tick(down)
+    assert skipped.run_requests == []
+    assert "Kafka at 127.0.0.1:1 cannot be used" in skipped.skip_message
+    assert "TELECOM_KAFKA_BOOTSTRAP_SERVERS" in skipped.skip_message
+
+
+def test_no_broker_at_all_is_a_reason(project: Project):
+    nowhere = open_project(project.settings.replaced(kafka_bootstrap_servers=None), project.instance)
+    assert "set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in tick(nowhere).skip_message
+
+
+def test_a_topic_that_is_not_there_is_a_reason(project: Project):
+    missing = open_project(project.settings.replaced(kafka_topic="no-such-topic"), project.instance)
+    message = tick(missing).skip_message
+    assert "'no-such-topic' does not exist" in message
+    assert "TELECOM_KAFKA_TOPIC" in message
+
+
+def test_another_topic_is_never_landed_into_the_same_tables(project: Project, stack):
+    project.produce([sms(local_today(), "a")])
+    carry_out(project)
+    other = make_topic(stack)
+    moved = open_project(project.settings.replaced(kafka_topic=other.topic), project.instance)
+    moved.produce([sms(local_today(), "b")])
+    assert asked(moved) == [mediation(local_today())]
+    failed = moved.run("landing_job")
+    assert not failed.success
+    assert len(project.rows("raw_cdrs")) == 1
+
+
+# -- planning: pure ----------------------------------------------------------------------------------------------------------
+
+
+def state(**latest: int) -> TopicState:
+    """A topic whose partition pN ends at an offset and begins at 0."""
+    return TopicState("id", {int(name[1:]): Watermarks(0, end) for name, end in latest.items()}, True)
+
+
+def test_no_lag_asks_for_no_landing():
+    assert landing_request(state(p0=5, p1=0), {0: 5}, unrecorded=False) is None
+    assert landing_request(state(), {}, unrecorded=False) is None
+
+
+@pytest.mark.parametrize(("latest", "ends"), [({"p0": 5}, {}), ({"p0": 5}, {0: 4}), ({"p0": 5, "p1": 1}, {0: 5})])
+def test_lag_asks_for_one_landing(latest: dict[str, int], ends: dict[int, int]):
+    request = landing_request(state(**latest), ends, unrecorded=False)
+    assert request is not None
+    assert (request.step.job, request.step.tags) == ("landing_job", {})
+
+
+def test_unrecorded_rows_ask_for_a_landing_without_lag():
+    assert landing_request(state(p0=5), {0: 5}, unrecorded=True) is not None
+
+
+def test_landing_keys_tell_offset_ranges_apart():
+    ranges = [
+        (state(p0=5), {}),
+        (state(p0=6), {}),
+        (state(p0=6), {0: 5}),
+        (state(p0=6, p1=5), {0: 5}),
+        (state(p0=6, p1=5), {0: 6}),
+        (replace(state(p0=5), topic_id="another"), {}),
+    ]
+    keys = [landing_request(here, ends, unrecorded=False).run_key for here, ends in ranges]
+    assert len(set(keys)) == len(keys)
+    assert keys == [landing_request(here, ends, unrecorded=False).run_key for here, ends in ranges]
+
+
+DAYS = [dt.date(2025, 2, 27) + dt.timedelta(number) for number in range(6)]
+
+
+def test_days_to_mediate_are_those_with_other_rows():
+    landed = {DAYS[0]: 3, DAYS[1]: 4, DAYS[2]: 5}
+    assert days_to_mediate(landed, {}) == {DAYS[0], DAYS[1], DAYS[2]}
+    assert days_to_mediate(landed, landed) == set()
+    assert days_to_mediate(landed, {**landed, DAYS[1]: 3}) == {DAYS[1]}
+    assert days_to_mediate(landed, {**landed, DAYS[3]: 0}) == set(), "a day without records, mediated, stays so"
+    assert days_to_mediate({}, {}) == set()
+
+
+def test_contiguous_days_are_one_request():
+    rows = dict.fromkeys(DAYS, 1)
+    requests = mediation_requests({DAYS[0], DAYS[1], DAYS[2], DAYS[4]}, rows)
+    assert [(request.step.job, *request.step.tags.values()) for request in requests] == [
+        ("mediation_job", "2025-02-27", "2025-03-01"),
+        ("mediation_job", "2025-03-03", "2025-03-03"),
+    ]
+    assert mediation_requests(set(), rows) == []
+
+
+def test_mediation_keys_tell_what_was_seen():
+    few, more = ({DAYS[0]: 1, DAYS[1]: count, DAYS[2]: 9} for count in (1, 2))
+    keys = [request.run_key for rows in (few, more) for request in mediation_requests(set(DAYS[:2]), rows)]
+    assert len(set(keys)) == 2
+    again = [request.run_key for request in mediation_requests(set(DAYS[:2]), {**few, DAYS[2]: 10})]
+    assert again == keys[:1], "rows of other days do not change the key"

@@ -1,0 +1,339 @@
+"""The warehouse on both engines: whole partitions replaced or nothing, versions that stay, tables anybody can read.
+
+Belongs here: paths, versions, commits and errors of `resources.delta`. Does not belong here: Dagster (`test_io_manager`).
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import Commit, Partitions, Warehouse, WarehouseError, batched, stream_batches
+from resources.engine import SparkEngine
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.reference import PRODUCT_CATALOG
+from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, MEDIATED_DAYS, RAW_CDRS
+
+#: A small table by months and one by days.
+FLOORS, DAYS = DATA_VOLUME_FLOOR.name, MEDIATED_DAYS.name
+CATALOGUE = PRODUCT_CATALOG.name
+MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
+
+Floor = tuple[str, str, str]
+
+
+def floors_table(floors: Iterable[Floor]) -> pa.Table:
+    rows = [{"customer_id": who, "floor_mb": Decimal(mb), "billing_period": month} for who, mb, month in floors]
+    return pa.Table.from_pylist(rows, schema=DATA_VOLUME_FLOOR.arrow_schema())
+
+
+def floors(warehouse: Warehouse, *rows: Floor) -> DataFrame:
+    """(customer, megabytes, month) as a DataFrame, without rows too."""
+    table = floors_table(rows or [("nobody", "0", MAY)])
+    return warehouse.engine.spark_session.createDataFrame(table).where(F.lit(bool(rows)))
+
+
+def held(found: DataFrame | pa.Table) -> set[tuple[str, str, str]]:
+    table = found if isinstance(found, pa.Table) else found.toArrow()
+    rows = [(row["customer_id"], str(row["floor_mb"]), row["billing_period"]) for row in table.to_pylist()]
+    assert len(set(rows)) == len(rows)
+    return set(rows)
+
+
+def day_rows(*days: date) -> pa.Table:
+    rows = [
+        {"raw_rows": 1, "raw_offsets": Decimal(0), "raw_version": 1, "product_catalog_version": 1, "dedupe_days": 31, "event_date": day}
+        for day in days
+    ]
+    return pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema())
+
+
+def catalogue_rows(*codes: str) -> pa.Table:
+    rows = [{name: code for name in PRODUCT_CATALOG.column_names} for code in codes]
+    return pa.Table.from_pylist(rows, schema=PRODUCT_CATALOG.arrow_schema())
+
+
+# ------------------------------------------------------------------------------------------- whole partitions, replaced
+
+
+def test_a_table_that_is_not_there_is_empty(warehouse):
+    assert not warehouse.exists(FLOORS)
+    pinned = warehouse.pin(FLOORS)
+    assert (pinned.version, pinned.rows_by_partition(), held(pinned.arrow())) == (0, {}, set())
+    assert warehouse.exists(FLOORS)
+    assert held(pinned.all()) == set()
+    assert [(field.name, field.dataType.simpleString()) for field in pinned.all().schema] == [
+        (column.name, column.type) for column in DATA_VOLUME_FLOOR.columns
+    ]
+    assert warehouse.stored_schema(DATA_VOLUME_FLOOR, 0).names == DATA_VOLUME_FLOOR.column_names
+
+
+def test_partitions_are_replaced_whole_and_alone(warehouse):
+    """One partition, then several with one of them empty, then all of them by nothing; old versions stay as they were."""
+    everything = Partitions(MAY, JULY)
+    first = warehouse.overwrite(
+        FLOORS, floors(warehouse, ("a", "1.5", MAY), ("b", "2", MAY), ("a", "3", JUNE), ("c", "4", JULY)), everything
+    )
+    assert first == Commit(1, {MAY: 2, JUNE: 1, JULY: 1})
+    before = warehouse.pin(FLOORS, everything)
+
+    second = warehouse.overwrite(FLOORS, floors(warehouse, ("d", "5", JUNE)), Partitions(JUNE, JUNE))
+    assert second == Commit(2, {JUNE: 1})
+    third = warehouse.overwrite(FLOORS, floors(warehouse, ("e", "6", MAY)), Partitions(MAY, JUNE))
+    assert third == Commit(3, {MAY: 1})
+    assert held(warehouse.pin(FLOORS).all()) == {("e", "6.000000", MAY), ("c", "4.000000", JULY)}
+    assert warehouse.pin(FLOORS).rows_by_partition() == {MAY: 1, JULY: 1}
+
+    now = warehouse.pin(FLOORS)
+    fourth = warehouse.overwrite(FLOORS, floors(warehouse), everything)
+    assert (fourth.version, fourth.rows) == (4, {})
+    assert held(warehouse.pin(FLOORS).arrow()) == set()
+
+    old = {("a", "1.500000", MAY), ("b", "2.000000", MAY), ("a", "3.000000", JUNE), ("c", "4.000000", JULY)}
+    assert held(before.df) == held(before.arrow()) == old
+    assert held(now.between(Partitions(MAY, MAY))) == {("e", "6.000000", MAY)}
+    assert before.rows_by_partition() == {MAY: 2, JUNE: 1, JULY: 1}
+
+
+def test_nothing_replaced_by_nothing_is_no_error(warehouse):
+    warehouse.version(FLOORS)
+    commit = warehouse.overwrite(FLOORS, floors(warehouse), Partitions(JUNE, JUNE))
+    assert commit.rows == {}
+    assert commit.version == warehouse.version(FLOORS)
+    assert warehouse.pin(FLOORS).rows_by_partition() == {}
+
+
+@pytest.mark.parametrize("partitions", [Partitions(JUNE, JUNE), Partitions(MAY, JUNE)], ids=str)
+def test_a_row_outside_the_partitions_fails_the_write(warehouse, partitions):
+    """On either engine, and nothing of it is there afterwards."""
+    warehouse.append_arrow(FLOORS, floors_table([("a", "1", JUNE)]))
+    with pytest.raises(PySparkException, match="a row lies outside the partitions that are being written"):
+        warehouse.overwrite(FLOORS, floors(warehouse, ("b", "2", JUNE), ("c", "3", JULY)), partitions)
+    assert warehouse.version(FLOORS) == 1
+    assert held(warehouse.pin(FLOORS).all()) == {("a", "1.000000", JUNE)}
+
+
+def test_days_are_partitions_too(warehouse):
+    first, last = date(2026, 6, 29), date(2026, 7, 2)
+    days = [first + timedelta(days=number) for number in range(4)]
+    rows = warehouse.engine.spark_session.createDataFrame(day_rows(*days))
+    commit = warehouse.overwrite(DAYS, rows, Partitions(first, last))
+    assert commit.rows == dict.fromkeys(days, 1)
+    middle = warehouse.pin(DAYS, Partitions(days[1], days[2]))
+    assert [row["event_date"] for row in middle.df.orderBy("event_date").collect()] == days[1:3]
+    assert sorted(row["event_date"] for row in middle.arrow().to_pylist()) == days[1:3]
+    assert middle.rows_by_partition() == {days[1]: 1, days[2]: 1}
+    june = warehouse.pin_period(DAYS, JUNE)
+    assert june.partitions == Partitions(date(2026, 6, 1), date(2026, 6, 30))
+    assert june.rows_by_partition() == {days[0]: 1, days[1]: 1}
+
+
+def test_an_unpartitioned_table_is_replaced_whole(warehouse):
+    spark = warehouse.engine.spark_session
+    warehouse.overwrite(CATALOGUE, spark.createDataFrame(catalogue_rows("A", "B")), None)
+    commit = warehouse.overwrite(CATALOGUE, spark.createDataFrame(catalogue_rows("C")), None)
+    assert commit == Commit(2, {None: 1})
+    assert [row["product_code"] for row in warehouse.pin(CATALOGUE).all().collect()] == ["C"]
+
+
+def test_append_adds_and_says_what(warehouse):
+    """Twice the same rows are there twice: who appends sees to it that it is done once."""
+    rows = floors(warehouse, ("a", "1", MAY), ("b", "2", MAY), ("a", "3", JUNE))
+    assert warehouse.append(FLOORS, rows) == Commit(1, {MAY: 2, JUNE: 1})
+    assert warehouse.append(FLOORS, floors(warehouse, ("z", "9", MAY))) == Commit(2, {MAY: 1})
+    assert warehouse.pin(FLOORS).rows_by_partition() == {MAY: 3, JUNE: 1}
+    # 1 + 2 + 9
+    assert warehouse.pin(FLOORS, Partitions(MAY, MAY)).df.agg(F.sum("floor_mb")).collect()[0][0] == 12
+
+
+def test_totals_are_of_the_pinned_partitions(warehouse):
+    """The money columns of a contract, exactly; no rows are zero."""
+    contract = TABLES["daily_revenue"]
+    amounts = [(date(2026, 5, 1), "0.1", MAY), (date(2026, 5, 2), "0.2", MAY), (date(2026, 6, 1), "5", JUNE)]
+    rows = [{"billing_date": day, "revenue": Decimal(amount), "billing_period": month} for day, amount, month in amounts]
+    warehouse.append_arrow(contract.name, pa.Table.from_pylist(rows, schema=contract.arrow_schema()))
+    pinned = warehouse.pin(contract.name, Partitions(MAY, MAY))
+    assert warehouse.totals(pinned) == {"revenue": Decimal("0.3")}
+    assert warehouse.totals(warehouse.pin(contract.name, Partitions(JULY, JULY))) == {"revenue": Decimal(0)}
+    assert warehouse.totals(warehouse.pin(DAYS)) == {}
+
+
+# ---------------------------------------------------------------------------------------- without an engine, any engine
+
+
+@pytest.fixture
+def plain(tmp_path, sail) -> Warehouse:
+    """A warehouse where the engine does not matter."""
+    return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+
+
+def test_the_same_rows_again_make_no_version(plain):
+    """In any order; other rows do, and the table without rows is one of them."""
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("A", "B")) == Commit(1, {None: 2})
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("B", "A")) == Commit(1, {None: 2})
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("A", "C")) == Commit(2, {None: 2})
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("A", "C", "C")).version == 3
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows()) == Commit(4, {None: 0})
+    assert plain.pin(CATALOGUE).arrow().num_rows == 0
+    assert [plain.pin(CATALOGUE, version=number).arrow().num_rows for number in range(5)] == [0, 2, 2, 3, 0]
+
+
+def test_the_first_write_is_a_version_even_without_rows(plain):
+    """Who reads the table later can tell that somebody wrote it: version 0 is the table that was made by a look."""
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows()).version == 1
+
+
+def test_columns_are_taken_by_name_and_cast(plain):
+    columns = {name: pa.array(["x"], pa.large_string()) for name in reversed(PRODUCT_CATALOG.column_names)}
+    plain.overwrite_arrow(CATALOGUE, pa.table(columns))
+    assert plain.pin(CATALOGUE).arrow().schema == PRODUCT_CATALOG.arrow_schema()
+
+
+def test_append_arrow(plain):
+    assert plain.append_arrow(DAYS, day_rows(date(2026, 6, 1))).version == 1
+    assert plain.append_arrow(DAYS, day_rows(date(2026, 6, 1), date(2026, 6, 2))).version == 2
+    assert plain.pin(DAYS).rows_by_partition() == {date(2026, 6, 1): 2, date(2026, 6, 2): 1}
+    assert sum(batch.num_rows for batch in plain.pin(DAYS).batches()) == 3
+
+
+def test_a_table_made_again_has_another_identity(plain, tmp_path):
+    before = plain.table_id(FLOORS)
+    assert plain.table_id(FLOORS) == before
+    (tmp_path / "warehouse" / FLOORS).rename(tmp_path / "gone")
+    assert plain.table_id(FLOORS) != before
+
+
+def test_a_new_table_has_plain_features_only(plain):
+    """What both engines and delta-rs write and read: no deletion vectors, no column mapping."""
+    plain.version(RAW_CDRS.name)
+    table = DeltaTable(plain.path(RAW_CDRS.name))
+    assert table.metadata().partition_columns == ["event_date"]
+    assert table.metadata().configuration["delta.enableDeletionVectors"] == "false"
+    assert table.metadata().configuration["delta.dataSkippingNumIndexedCols"] == str(RAW_CDRS.indexed)
+    assert table.protocol().min_reader_version == 1
+
+
+def received(*moments: datetime) -> pa.Table:
+    rows = [{"kafka_partition": 0, "kafka_offset": 0, "received_at": moment, "kafka_topic": "t", "event_date": date(2026, 6, 1)} for moment in moments]
+    return pa.Table.from_pylist(rows, schema=RAW_CDRS.arrow_schema())
+
+
+def test_whether_a_version_went_back_in_time(plain):
+    """Told from file statistics: the least of what came, when anything older reaches as far."""
+    noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    second = timedelta(seconds=1)
+    versions = [
+        (received(noon, noon + 2 * second), None),  # the first
+        (received(noon + 3 * second, noon + 9 * second), None),  # later than all
+        (received(noon + 8 * second, noon + 20 * second), noon + 8 * second),  # before 12:00:09
+        (received(noon + 20 * second), noon + 20 * second),  # at the same moment
+        (received(noon + 21 * second), None),
+    ]
+    for number, (rows, expected) in enumerate(versions, start=1):
+        plain.append_arrow(RAW_CDRS.name, rows)
+        assert plain.went_back(RAW_CDRS, number, "received_at") == expected
+
+
+def test_partitions_hold_and_name_both_ends():
+    days = Partitions(date(2026, 5, 30), date(2026, 6, 2))
+    assert date(2026, 5, 30) in days
+    assert date(2026, 6, 2) in days
+    assert date(2026, 6, 3) not in days
+    assert days.predicate("event_date") == "event_date >= '2026-05-30' AND event_date <= '2026-06-02'"
+    assert str(days) == "2026-05-30…2026-06-02"
+    assert Partitions(JUNE, JUNE).predicate("billing_period") == "billing_period = '2026-06'"
+
+
+def test_batches():
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(batched([], 2)) == []
+
+
+def test_a_stream_holds_every_row_once(engine):
+    rows = engine.spark_session.range(12_345).select(F.col("id"), F.col("id").cast("string").alias("text"))
+    streamed = pa.Table.from_batches(stream_batches(rows))
+    assert sorted(streamed["id"].to_pylist()) == list(range(12_345))
+
+
+# --------------------------------------------------------------------------------------------------- any other's tables
+
+
+def make_engine(name: str, spark_remote: str) -> SparkEngine:
+    return SparkEngine(kind="sail") if name == "sail" else SparkEngine(kind="spark", remote=spark_remote)
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("sail", "spark"), ("spark", "sail")])
+def test_what_one_engine_writes_the_others_read(tmp_path, spark_remote, writer, reader):
+    """By turns into one table, in a path with a space and accents; delta-rs and DuckDB read the same."""
+    root = tmp_path / "entrepôt des données été"
+    first, second = (Warehouse(str(root), make_engine(name, spark_remote), TABLES) for name in (writer, reader))
+    first.overwrite(FLOORS, floors(first, ("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)), Partitions(MAY, JUNE))
+    second.overwrite(FLOORS, floors(second, ("b", "2.5", JUNE)), Partitions(JUNE, JULY))
+    expected = {("a", "0.000001", MAY), ("b", "2.500000", JUNE)}
+    assert held(first.pin(FLOORS).all()) == held(second.pin(FLOORS).all()) == expected
+    assert held(second.pin(FLOORS, version=1).all()) == {("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)}
+    assert [path.name for path in root.iterdir()] == [FLOORS]
+    table = DeltaTable(str(root / FLOORS))
+    assert held(pa.table(table.to_pyarrow_table().select(DATA_VOLUME_FLOOR.column_names))) == expected
+    with duckdb.connect() as connection:
+        files = [str(root / FLOORS / name) for name in pa.table(table.get_add_actions())["path"].to_pylist()]
+        total = connection.execute("SELECT sum(floor_mb) FROM read_parquet($files)", {"files": files}).fetchall()
+    assert total == [(Decimal("2.500001"),)]
+
+
+# ---------------------------------------------------------------------------------------------------------------- errors
+
+
+def corrupt(log: Path) -> None:
+    (log / f"{1:020d}.json").write_text("{not JSON", encoding="utf-8")
+
+
+def lose_a_version(log: Path) -> None:
+    (log / f"{0:020d}.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [corrupt, lose_a_version])
+def test_a_damaged_table_is_named(plain, damage: Callable[[Path], None]):
+    plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
+    damage(Path(plain.path(FLOORS), "_delta_log"))
+    reads: list[Callable[[], Any]] = [
+        lambda: plain.pin(FLOORS),
+        lambda: plain.pin(FLOORS, version=1).arrow(),
+        lambda: plain.append_arrow(FLOORS, floors_table([("b", "1", MAY)])),
+        lambda: plain.overwrite(FLOORS, floors(plain), Partitions(MAY, MAY)),
+    ]
+    for read in reads:
+        with pytest.raises(WarehouseError, match=rf"table {FLOORS} at .*warehouse"):
+            read()
+
+
+def test_a_version_that_is_not_there_is_named(plain):
+    plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
+    with pytest.raises(WarehouseError, match=rf"table {FLOORS} at .* at version 7"):
+        plain.pin(FLOORS, version=7).arrow()
+
+
+def test_a_table_that_is_gone_is_not_made_again_silently(plain, tmp_path):
+    """Who pinned a version and then finds nothing must not read an empty table."""
+    plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
+    pinned = plain.pin(FLOORS)
+    (tmp_path / "warehouse" / FLOORS).rename(tmp_path / "gone")
+    with pytest.raises(WarehouseError, match=f"table {FLOORS} at .* is gone; expected version 1"):
+        pinned.arrow()
+    with pytest.raises((WarehouseError, PySparkException)):
+        pinned.all().collect()
+
+
+def test_a_root_that_cannot_be_a_folder_is_named(sail, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(WarehouseError, match=FLOORS):
+        Warehouse(str(tmp_path / "file"), sail, TABLES).pin(FLOORS)

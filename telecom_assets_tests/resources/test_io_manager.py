@@ -1,0 +1,197 @@
+"""The IO manager alone, with built contexts: which table, which partitions, what the UI is told.
+
+Belongs here: Dagster's side of a read or a write. Does not belong here: how tables are written (`test_delta`).
+"""
+
+from datetime import date
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from pyspark.sql.connect.dataframe import DataFrame
+
+from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.io_manager import DeltaIOManager, partition_value, plain
+from telecom_assets.partitions import DAILY, MONTHLY
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.billing import DAILY_REVENUE
+from telecom_assets.schemas.reference import PRODUCT_CATALOG
+from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, RATED_CDRS
+
+MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
+
+
+@pytest.fixture
+def plain_warehouse(tmp_path, sail) -> Warehouse:
+    return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+
+
+def revenue(*rows: tuple[date, str]) -> pa.Table:
+    listed = [{"billing_date": day, "revenue": Decimal(amount), "billing_period": f"{day:%Y-%m}"} for day, amount in rows]
+    return pa.Table.from_pylist(listed, schema=DAILY_REVENUE.arrow_schema())
+
+
+def rated(*rows: tuple[date, str]) -> pa.Table:
+    listed = [{"record_id": f"{day}-{amount}", "amount": Decimal(amount), "event_date": day} for day, amount in rows]
+    return pa.Table.from_pylist(listed, schema=RATED_CDRS.arrow_schema())
+
+
+def output(name: str, **partitions: Any) -> dg.OutputContext:
+    return dg.build_output_context(asset_key=dg.AssetKey(name), **partitions)
+
+
+def months(first: str, last: str) -> dict[str, Any]:
+    """The partitions of a run over a range of months."""
+    return {"asset_partitions_def": MONTHLY, "asset_partition_key_range": dg.PartitionKeyRange(first, last)}
+
+
+def days(first: str, last: str) -> dict[str, Any]:
+    return {"asset_partitions_def": DAILY, "asset_partition_key_range": dg.PartitionKeyRange(first, last)}
+
+
+def told(context: dg.OutputContext) -> dict[str, Any]:
+    """What the UI is told of a write, as plain values."""
+    return {name: getattr(value, "value", value) for name, value in context.get_logged_metadata().items()}
+
+
+# --------------------------------------------------------------------------------------------------------------- writing
+
+
+def test_a_run_of_months_replaces_them_and_says_what_it_wrote(warehouse):
+    """Row count, total and version are of the partitions of the run; what stands beside them stays."""
+    manager, spark = DeltaIOManager(warehouse), warehouse.engine.spark_session
+    warehouse.append_arrow(DAILY_REVENUE.name, revenue((date(2026, 5, 1), "1"), (date(2026, 6, 1), "2"), (date(2026, 7, 1), "4")))
+    context = output(DAILY_REVENUE.name, **months(JUNE, JULY))
+    rows = revenue((date(2026, 6, 2), "0.1"), (date(2026, 6, 3), "0.2"))
+    manager.handle_output(context, spark.createDataFrame(rows))
+    assert told(context) == {
+        "dagster/row_count": 2,
+        "table_version": 2,
+        "dagster/uri": warehouse.path(DAILY_REVENUE.name),
+        "total_revenue": "0.300000",
+    }
+    assert warehouse.pin(DAILY_REVENUE.name).rows_by_partition() == {MAY: 1, JUNE: 2}
+
+
+def test_one_day(warehouse):
+    manager, spark = DeltaIOManager(warehouse), warehouse.engine.spark_session
+    first, second = date(2026, 6, 1), date(2026, 6, 2)
+    warehouse.append_arrow(RATED_CDRS.name, rated((first, "1"), (second, "2")))
+    context = output(RATED_CDRS.name, asset_partitions_def=DAILY, partition_key="2026-06-01")
+    manager.handle_output(context, spark.createDataFrame(rated((first, "7"))))
+    assert told(context)["dagster/row_count"] == 1
+    assert told(context)["total_amount"] == "7.000000"
+    assert {row["amount"] for row in warehouse.pin(RATED_CDRS.name).arrow().to_pylist()} == {Decimal(7), Decimal(2)}
+
+
+def test_an_arrow_table_that_changes_nothing_keeps_its_version(plain_warehouse):
+    manager = DeltaIOManager(plain_warehouse)
+    rows = pa.table({name: ["x"] for name in PRODUCT_CATALOG.column_names})
+    versions = []
+    for _ in range(2):
+        context = output(PRODUCT_CATALOG.name)
+        manager.handle_output(context, rows)
+        versions.append((told(context)["table_version"], told(context)["dagster/row_count"]))
+    assert versions == [(1, 1), (1, 1)]
+    assert not [name for name in told(context) if name.startswith("total_")]
+
+
+def test_an_asset_that_wrote_its_table_itself_is_left_alone(plain_warehouse):
+    context = output(RATED_CDRS.name, asset_partitions_def=DAILY, partition_key="2026-06-01")
+    DeltaIOManager(plain_warehouse).handle_output(context, None)
+    assert told(context) == {}
+    assert not plain_warehouse.exists(RATED_CDRS.name)
+
+
+# --------------------------------------------------------------------------------------------------------------- reading
+
+
+def loaded(warehouse: Warehouse, name: str, kind: type = PinnedTable, **partitions: Any) -> Any:
+    context = dg.build_input_context(
+        asset_key=dg.AssetKey(name), dagster_type=dg.PythonObjectDagsterType(kind), **partitions
+    )
+    return DeltaIOManager(warehouse).load_input(context)
+
+
+def test_a_range_of_days_is_pinned(plain_warehouse):
+    """What is written afterwards is not seen, and neither are other days."""
+    known = [date(2026, 5, 31), date(2026, 6, 1), date(2026, 6, 30), date(2026, 7, 1)]
+    plain_warehouse.append_arrow(RATED_CDRS.name, rated(*((day, "1") for day in known)))
+    june = loaded(plain_warehouse, RATED_CDRS.name, **days("2026-06-01", "2026-06-30"))
+    assert june.partitions == Partitions(date(2026, 6, 1), date(2026, 6, 30))
+    plain_warehouse.append_arrow(RATED_CDRS.name, rated((date(2026, 6, 15), "99")))
+    assert june.version == 1
+    assert june.df.count() == june.arrow().num_rows == 2
+    assert loaded(plain_warehouse, RATED_CDRS.name, **days("2026-06-01", "2026-06-30")).df.count() == 3
+
+
+def test_a_month_and_an_unpartitioned_table(plain_warehouse):
+    floors = pa.Table.from_pylist(
+        [{"customer_id": "a", "floor_mb": Decimal(1), "billing_period": month} for month in (MAY, JUNE, JULY)],
+        schema=DATA_VOLUME_FLOOR.arrow_schema(),
+    )
+    plain_warehouse.append_arrow(DATA_VOLUME_FLOOR.name, floors)
+    one = loaded(plain_warehouse, DATA_VOLUME_FLOOR.name, asset_partitions_def=MONTHLY, partition_key=JUNE)
+    assert [row["billing_period"] for row in one.arrow().to_pylist()] == [JUNE]
+    assert loaded(plain_warehouse, DATA_VOLUME_FLOOR.name, **months(JUNE, JULY)).df.count() == 2
+    # A daily run reads customers, which have no partitions: all of them.
+    whole = loaded(plain_warehouse, PRODUCT_CATALOG.name)
+    assert (whole.partitions, whole.arrow().num_rows) == (None, 0)
+
+
+def test_an_input_annotated_as_a_dataframe_is_one(plain_warehouse):
+    plain_warehouse.append_arrow(RATED_CDRS.name, rated((date(2026, 6, 1), "1"), (date(2026, 6, 2), "2")))
+    frame = loaded(plain_warehouse, RATED_CDRS.name, DataFrame, **days("2026-06-02", "2026-06-03"))
+    assert isinstance(frame, DataFrame)
+    assert [row["amount"] for row in frame.collect()] == [2]
+
+
+# ----------------------------------------------------------------------------------------------------------- partitions
+
+
+class Gaps(SimpleNamespace):
+    """A context of a run over partitions with gaps, as Dagster's own refuse to be."""
+
+    has_asset_partitions = True
+
+    def __init__(self, name: str, keys: list[str]) -> None:
+        super().__init__(asset_key=dg.AssetKey(name), asset_partition_keys=keys, dagster_type=SimpleNamespace(typing_type=PinnedTable))
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        (RATED_CDRS.name, ["2026-06-01", "2026-06-03"]),
+        (RATED_CDRS.name, ["2026-06-30", "2026-06-29", "2026-07-02"]),
+        (DAILY_REVENUE.name, ["2026-05", "2026-07"]),
+        (DAILY_REVENUE.name, ["2025-12", "2026-02"]),
+    ],
+)
+def test_partitions_with_gaps_are_refused(plain_warehouse, name, keys):
+    """Otherwise what lies between would be emptied by a write that does not know it."""
+    manager = DeltaIOManager(plain_warehouse)
+    with pytest.raises(dg.DagsterInvariantViolationError, match=rf"{name}: .*gaps"):
+        manager.load_input(Gaps(name, keys))  # type: ignore[arg-type]
+    with pytest.raises(dg.DagsterInvariantViolationError, match=rf"{name}: .*gaps"):
+        manager.handle_output(Gaps(name, keys), "rows")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "expected"),
+    [
+        (RATED_CDRS.name, ["2026-07-01", "2026-06-30"], Partitions(date(2026, 6, 30), date(2026, 7, 1))),
+        (DAILY_REVENUE.name, ["2026-01", "2025-12"], Partitions("2025-12", "2026-01")),
+    ],
+)
+def test_partitions_may_come_in_any_order(plain_warehouse, name, keys, expected):
+    assert DeltaIOManager(plain_warehouse).load_input(Gaps(name, keys)).partitions == expected  # type: ignore[arg-type]
+
+
+def test_partition_values_and_plain_amounts():
+    assert partition_value(RATED_CDRS, "2026-06-01") == date(2026, 6, 1)
+    assert partition_value(DAILY_REVENUE, "2026-06") == "2026-06"
+    assert plain(Decimal("0E-6")) == "0.000000"
+    assert plain(Decimal("1E+3")) == "1000"

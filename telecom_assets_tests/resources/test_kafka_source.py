@@ -1,0 +1,130 @@
+"""Reading exact offset ranges from a real broker, without an engine: every message of a range, and none besides.
+
+Belongs here: ranges, holes, ends, what is said when a range cannot be read. Does not belong here: what becomes of the
+messages (`landing/test_land`).
+"""
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+
+from resources.kafka import KafkaConnection
+from resources.kafka_source import KafkaRangeError, OffsetRange, read_range
+
+TIMEOUT = 20.0
+
+
+def produced(kafka: KafkaConnection, *values: bytes | None, partition: int = 0) -> None:
+    producer = kafka.producer()
+    for value in values:
+        producer.produce(kafka.topic, value, partition=partition)
+    assert producer.flush(30) == 0
+
+
+def transactional(kafka: KafkaConnection) -> Producer:
+    producer = kafka.producer(**{"transactional.id": kafka.topic})
+    producer.init_transactions(30)
+    return producer
+
+
+def read(kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: object) -> list[tuple[int, bytes | None]]:
+    batches = read_range(
+        kafka.plain_config(),
+        kafka.topic,
+        OffsetRange(partition, start, end),
+        **{"timeout": TIMEOUT, "broker_time": True, **options},  # type: ignore[arg-type]
+    )
+    return [(row["kafka_offset"], row["value"]) for batch in batches for row in batch.to_pylist()]
+
+
+@pytest.fixture
+def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
+    return new_kafka_topic(partitions=2)
+
+
+def test_a_range_is_read_whole_and_alone(kafka):
+    """Bytes as they are, NULL and empty told apart, in order; the middle, an end, nothing."""
+    values = [b"0", None, b"", b"\xff\x00", b"4", "é".encode()]
+    produced(kafka, *values)
+    produced(kafka, b"other partition", partition=1)
+    everything = list(enumerate(values))
+    assert read(kafka, 0, 6) == everything
+    assert read(kafka, 1, 4) == everything[1:4]
+    assert read(kafka, 5, 6) == everything[5:]
+    assert read(kafka, 3, 3) == []
+    assert read(kafka, 0, 1, partition=1) == [(0, b"other partition")]
+
+
+def test_more_than_a_batch(kafka):
+    produced(kafka, *(str(number).encode() for number in range(25_000)))
+    found = read(kafka, 1, 24_999)
+    assert found == [(number, str(number).encode()) for number in range(1, 24_999)]
+
+
+def test_coordinates_and_times(kafka):
+    produced(kafka, b"0")
+    [with_time] = read_range(kafka.plain_config(), kafka.topic, OffsetRange(0, 0, 1), timeout=TIMEOUT, broker_time=True)
+    [without] = read_range(kafka.plain_config(), kafka.topic, OffsetRange(0, 0, 1), timeout=TIMEOUT, broker_time=False)
+    row = with_time.to_pylist()[0]
+    assert (row["kafka_topic"], row["kafka_partition"]) == (kafka.topic, 0)
+    assert row["broker_ms"] > 1_700_000_000_000
+    assert without.to_pylist()[0]["broker_ms"] is None
+    assert with_time.schema == without.schema
+
+
+def test_offsets_without_a_message_are_passed_over(kafka):
+    """Aborted records and the marks of transactions take offsets: a range ends all the same, wherever it is cut."""
+    producer = transactional(kafka)
+    for fate, values in (("commit", [b"0", b"1"]), ("abort", [b"3", b"4", b"5"]), ("commit", [b"7"]), ("abort", [b"9"])):
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(kafka.topic, value, partition=0)
+        producer.flush(30)
+        producer.commit_transaction(30) if fate == "commit" else producer.abort_transaction(30)
+    # offsets: 0 1 [commit 2] 3 4 5 [abort 6] 7 [commit 8] 9 [abort 10]
+    assert kafka.topic_state().partitions[0].latest == 11
+    committed = [(0, b"0"), (1, b"1"), (7, b"7")]
+    assert read(kafka, 0, 11) == committed
+    # begun after the mark of a commit, among aborted records, and where nothing follows; ended at each of those
+    for start, end in ((2, 11), (4, 11), (9, 11), (10, 11), (0, 3), (0, 5), (3, 7), (1, 8)):
+        assert read(kafka, start, end) == [item for item in committed if start <= item[0] < end]
+
+
+def test_an_open_transaction_is_not_read(kafka):
+    """The end is the last stable offset: what may still be aborted is not there yet."""
+    produced(kafka, b"0")
+    producer = transactional(kafka)
+    producer.begin_transaction()
+    producer.produce(kafka.topic, b"undecided", partition=0)
+    producer.flush(30)
+    assert kafka.topic_state().partitions[0].latest == 1
+    assert read(kafka, 0, 1) == [(0, b"0")]
+    producer.commit_transaction(30)
+    assert read(kafka, 1, kafka.topic_state().partitions[0].latest) == [(1, b"undecided")]
+
+
+def test_a_range_whose_beginning_was_deleted_is_an_error(kafka):
+    """Never a silent start from what is left."""
+    produced(kafka, *(str(number).encode() for number in range(10)))
+    admin = kafka.admin()
+    [deleted] = admin.delete_records([TopicPartition(kafka.topic, 0, 6)]).values()
+    assert deleted.result(30).low_watermark == 6
+    with pytest.raises(KafkaRangeError, match=rf"{kafka.topic}\[0\]"):
+        read(kafka, 4, 10)
+    assert [offset for offset, _ in read(kafka, 6, 10)] == [6, 7, 8, 9]
+
+
+def test_a_broker_that_does_not_answer_is_an_error(kafka):
+    gone = KafkaConnection("127.0.0.1:1", kafka.topic, kafka.options)
+    with pytest.raises(KafkaRangeError, match=r"nothing arrived for 0\.2 s at offset 3, expected messages up to 9"):
+        read(gone, 3, 9, timeout=0.2)
+
+
+def test_a_partition_that_is_not_there_is_an_error(kafka):
+    with pytest.raises(KafkaRangeError, match=rf"{kafka.topic}\[7\]"):
+        read(kafka, 0, 1, partition=7, timeout=2.0)
+
+
+def test_a_width():
+    assert OffsetRange(0, 3, 10).width == 7
