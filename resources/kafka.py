@@ -18,12 +18,21 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
 
 log = logging.getLogger(__name__)
+
+_PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 class KafkaUnavailable(Exception):
     """Kafka or the topic cannot be used. The message names the address, what was expected and what to do."""
+
+
+def _is_passing(error: BaseException) -> bool:
+    """An answer that a broker gives while a leader changes or a topic is being made; a later try may succeed."""
+    kafka_error = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return isinstance(kafka_error, KafkaError) and kafka_error.code() in _PASSING
 
 
 @dataclass(frozen=True)
@@ -75,20 +84,29 @@ class KafkaConnection:
 
     def topic_state(self) -> TopicState:
         """Identity and watermarks of the topic. Raises KafkaUnavailable when broker or topic cannot be reached."""
-        admin = self.admin()
         try:
-            described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
-                self.topic
-            ].result(timeout=self.timeout_seconds + 5)
-            partitions = [TopicPartition(self.topic, item.id) for item in described.partitions]
-            earliest = self._offsets(admin, partitions, OffsetSpec.earliest())
-            latest = self._offsets(admin, partitions, OffsetSpec.latest())
-            config = admin.describe_configs(
-                [ConfigResource(ResourceType.TOPIC, self.topic)], request_timeout=self.timeout_seconds
-            )
-            settings = next(iter(config.values())).result(timeout=self.timeout_seconds + 5)
+            return self._topic_state_once()
         except (KafkaException, TimeoutError) as error:
             raise self.unavailable(error) from None
+
+    @retry(
+        retry=retry_if_exception(_is_passing),
+        stop=stop_after_delay(10),
+        wait=wait_random_exponential(multiplier=0.1, max=1),
+        reraise=True,
+    )
+    def _topic_state_once(self) -> TopicState:
+        admin = self.admin()
+        described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
+            self.topic
+        ].result(timeout=self.timeout_seconds + 5)
+        partitions = [TopicPartition(self.topic, item.id) for item in described.partitions]
+        earliest = self._offsets(admin, partitions, OffsetSpec.earliest())
+        latest = self._offsets(admin, partitions, OffsetSpec.latest())
+        config = admin.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, self.topic)], request_timeout=self.timeout_seconds
+        )
+        settings = next(iter(config.values())).result(timeout=self.timeout_seconds + 5)
         return TopicState(
             topic_id=str(described.topic_id),
             partitions={number: Watermarks(earliest[number], latest[number]) for number in sorted(earliest)},

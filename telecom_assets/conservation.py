@@ -5,7 +5,7 @@ that write money ask for them again on the versions they pinned, because a check
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
-from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS
+from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATED
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
@@ -114,13 +114,18 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
     return _days_add_up("cleaned = rated + suspended", "cleaned", _per_day(cleaned), parts)
 
 
-def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
-    """No record_id is cleaned twice within `dedupe_days`, the days around the run's included."""
+def records_are_unique(cleaned: PinnedTable, dedupe_days: int, overtaken: Collection[dt.date] = ()) -> Verdict:
+    """No record_id is cleaned twice within `dedupe_days`, the days around the run's included.
+
+    Days that are to be mediated again (`overtaken`) are left aside: their rows are about to be replaced.
+    """
     rows = cleaned.all().select("record_id", "event_date")
     if cleaned.partitions is not None:
         reach = dt.timedelta(days=dedupe_days)
         around = type(cleaned.partitions)(cleaned.partitions.first - reach, cleaned.partitions.last + reach)
         rows = cleaned.between(around).select("record_id", "event_date")
+    if overtaken:
+        rows = rows.where(~F.col("event_date").isin(sorted(overtaken)))
     repeated = rows.groupBy("record_id").agg(F.count("*").alias("times")).where("times > 1").select("record_id")
     days = (
         rows.join(repeated, on="record_id", how="left_semi")
@@ -145,7 +150,7 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
         shown = ", ".join(str(day) for day in missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
         findings.append(f"{len(missing)} days were never mediated ({shown}); run `telecom run --month {period}`")
     findings += [
-        f"{day}: {landed.get(day, 0)} records landed, {rows} were mediated; mediate the day again"
+        f"{day}: {landed.get(day, 0)} records landed, {max(rows, 0)} were mediated; mediate the day again"
         for day, rows in sorted(seen.items())
         if landed.get(day, 0) != rows
     ]
@@ -248,6 +253,11 @@ def rows_agree(identity: str, left: DataFrame, right: DataFrame, names: tuple[st
         for row in counted.limit(100).collect()
     ]
     return Verdict(identity, findings)
+
+
+def overtaken_days(mediated: PinnedTable) -> set[dt.date]:
+    """Days that are to be mediated again, because a copy landed that is earlier than one they keep."""
+    return {row["event_date"] for row in mediated.arrow().to_pylist() if row["raw_rows"] == TO_BE_MEDIATED}
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

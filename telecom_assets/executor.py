@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from telecom_assets.connections import Connections
+from telecom_assets.failures import innermost_message
 from telecom_assets.month_run import Step, after_mediation, before_mediation, existing_days, mediation_steps, stale_days
 
 
@@ -81,12 +82,8 @@ class MonthRunner:
 
 
 def _error(outcome: dg.ExecuteInProcessResult) -> str:
-    """The first failure's own message: the cause, not Dagster's wrapping of it."""
+    """The first failure's own message."""
     for event in outcome.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return error.message.strip().split(": ", 1)[-1]
+        if event.is_step_failure and (message := innermost_message(event)):
+            return message
     return f"run {outcome.run_id} failed"

@@ -28,6 +28,8 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "pools": {"default_limit": 1, "granularity": "op"},
             "runs": {"max_concurrent_runs": 2},
         },
+        # Runs ask for retries by tag; none is retried otherwise.
+        "run_retries": {"enabled": True, "max_retries": 0},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180},
         "retention": {
             "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 7}},

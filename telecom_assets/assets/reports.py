@@ -49,7 +49,9 @@ def reports(
         yield dg.Output(rows, contract.name, metadata=read)
         # Dagster has stored the table when the generator goes on: the file is made from what was stored.
         stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
-        write_report_csv(stored.drop_columns(["billing_period"]), path, order_by=_FILE_ORDER.get(contract.name, contract.key[1:]))
+        write_report_csv(
+            stored.drop_columns(["billing_period"]), path, order_by=_FILE_ORDER.get(contract.name, contract.key[1:])
+        )
 
 
 @dg.asset(

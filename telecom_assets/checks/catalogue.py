@@ -13,6 +13,7 @@ from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,
     landed_equals_consumed,
+    overtaken_days,
     rated_equals_billed,
     raw_equals_outcomes,
     records_are_unique,
@@ -78,7 +79,11 @@ _MEDIATED = Check(
 _UNIQUE = Check(
     "records_are_unique",
     "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
-    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days),
+    lambda scope: records_are_unique(
+        scope.pin("cleaned_cdrs"),
+        scope.connections.settings.dedupe_days,
+        overtaken_days(scope.connections.warehouse.pin("mediated_days")),
+    ),
 )
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",

@@ -20,7 +20,7 @@ from resources.kafka import KafkaConnection, TopicState
 from resources.kafka_source import FORMAT, KafkaOffsetRanges, OffsetRange, read_range
 from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
 from telecom_assets.months import contiguous
-from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS, TO_BE_MEDIATED
 from telecom_assets.transforms.admission import admit
 
 RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
@@ -133,7 +133,7 @@ def land(
         report(f"landed chunk {number} of {len(chunks)}: {landed.records:,} of {total:,} offsets")
     landed.displaced -= set(landed.days)
     for first, last in contiguous(landed.displaced):
-        _forget_mediation(warehouse, Partitions(first, last))
+        _forget_mediation(warehouse, Partitions(first, last), landed.raw_version)
     return landed
 
 
@@ -243,10 +243,12 @@ def _displaced_days(
     return {row["event_date"] for row in displaced.select("event_date").distinct().collect()}
 
 
-def _forget_mediation(warehouse: Warehouse, days: Partitions) -> None:
-    """Let the ledger of mediation say that these days are to be mediated again: rating and billing wait for it."""
-    nothing = warehouse.pin(MEDIATED_DAYS.name).all().where(F.lit(False))
-    warehouse.overwrite(MEDIATED_DAYS.name, nothing, days)
+def _forget_mediation(warehouse: Warehouse, days: Partitions, raw_version: int) -> None:
+    """Mark mediated days as to be mediated again, in the ledger of mediation: rating and billing wait for it."""
+    known = warehouse.pin(MEDIATED_DAYS.name, days).arrow().to_pylist()
+    marked = [{**row, "raw_rows": TO_BE_MEDIATED, "raw_version": raw_version} for row in known]
+    rows = pa.Table.from_pylist(marked, schema=MEDIATED_DAYS.arrow_schema())
+    warehouse.overwrite(MEDIATED_DAYS.name, warehouse.engine.spark_session.createDataFrame(rows), days)
 
 
 def _inside(ranges: Sequence[OffsetRange]) -> Column:

@@ -152,13 +152,16 @@ REJECTED_CDRS = TableContract(
     ),
 )
 
+#: raw_rows of a day whose mediation was overtaken: a copy landed that is earlier than one it kept.
+TO_BE_MEDIATED = -1
+
 MEDIATED_DAYS = TableContract(
     name="mediated_days",
     grain="One row per mediated day, days without records included: what mediation read.",
     key=("event_date",),
     partition_by="event_date",
     columns=(
-        C("raw_rows", "bigint", "Rows of raw_cdrs that were mediated."),
+        C("raw_rows", "bigint", "Rows of raw_cdrs that were mediated; -1 when the day is to be mediated again."),
         C("raw_offsets", "decimal(38,0)", "Sum of their Kafka offsets: tells one set of rows from another."),
         C("raw_version", "bigint", "Version of raw_cdrs that was read."),
         C("product_catalog_version", "bigint", "Version of product_catalog that was read."),

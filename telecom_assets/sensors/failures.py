@@ -4,6 +4,8 @@ import dagster as dg
 import requests
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from telecom_assets.failures import innermost_message
+
 _TIMEOUT_SECONDS = 10
 
 
@@ -15,8 +17,13 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
         "job": run.job_name,
         "run_id": run.run_id,
         "partition": run.tags.get("dagster/partition", "") or (f"{first}...{last}" if first else ""),
-        "error": context.failure_event.message or "",
+        "error": _causes(context) or context.failure_event.message or "",
     }
+
+
+def _causes(context: dg.RunFailureSensorContext) -> str:
+    """The failed steps, each with the innermost cause: Dagster's own message only names the steps."""
+    return "; ".join(f"{event.step_key}: {innermost_message(event)}" for event in context.get_step_failure_events())
 
 
 def failure_sensor(webhook: str | None) -> dg.SensorDefinition:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from resources.kafka import KafkaUnavailable
 from telecom_assets.connections import Connections
@@ -13,6 +14,8 @@ from telecom_assets.month_run import LANDING, days_to_mediate
 from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.sensors.plan import landing_request, mediation_requests
 
+#: A run that failed is not asked for again by its key, so the daemon tries it again: the broker may have been restarting.
+_RETRIES = "2"
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -47,10 +50,15 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         except (KafkaUnavailable, LandingError) as error:
             idle = str(error)
         rows = warehouse.pin(RAW_CDRS.name).rows_by_partition()
-        mediated = {row["event_date"]: row["raw_rows"] for row in warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()}
-        requests += mediation_requests(days_to_mediate(rows, mediated), rows)
+        ledger = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
+        stale = days_to_mediate(rows, {row["event_date"]: row["raw_rows"] for row in ledger})
+        requests += mediation_requests(stale, rows, {row["event_date"]: row["raw_version"] for row in ledger})
         for request in requests:
-            yield dg.RunRequest(run_key=request.run_key, job_name=request.step.job, tags=dict(request.step.tags))
+            yield dg.RunRequest(
+                run_key=request.run_key,
+                job_name=request.step.job,
+                tags={**request.step.tags, MAX_RETRIES_TAG: _RETRIES},
+            )
         if not requests:
             yield dg.SkipReason(idle)
 

@@ -51,14 +51,21 @@ def held(found: DataFrame | pa.Table) -> set[tuple[str, str, str]]:
 
 def day_rows(*days: date) -> pa.Table:
     rows = [
-        {"raw_rows": 1, "raw_offsets": Decimal(0), "raw_version": 1, "product_catalog_version": 1, "dedupe_days": 31, "event_date": day}
+        {
+            "raw_rows": 1,
+            "raw_offsets": Decimal(0),
+            "raw_version": 1,
+            "product_catalog_version": 1,
+            "dedupe_days": 31,
+            "event_date": day,
+        }
         for day in days
     ]
     return pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema())
 
 
 def catalogue_rows(*codes: str) -> pa.Table:
-    rows = [{name: code for name in PRODUCT_CATALOG.column_names} for code in codes]
+    rows = [dict.fromkeys(PRODUCT_CATALOG.column_names, code) for code in codes]
     return pa.Table.from_pylist(rows, schema=PRODUCT_CATALOG.arrow_schema())
 
 
@@ -159,7 +166,9 @@ def test_totals_are_of_the_pinned_partitions(warehouse):
     """The money columns of a contract, exactly; no rows are zero."""
     contract = TABLES["daily_revenue"]
     amounts = [(date(2026, 5, 1), "0.1", MAY), (date(2026, 5, 2), "0.2", MAY), (date(2026, 6, 1), "5", JUNE)]
-    rows = [{"billing_date": day, "revenue": Decimal(amount), "billing_period": month} for day, amount, month in amounts]
+    rows = [
+        {"billing_date": day, "revenue": Decimal(amount), "billing_period": month} for day, amount, month in amounts
+    ]
     warehouse.append_arrow(contract.name, pa.Table.from_pylist(rows, schema=contract.arrow_schema()))
     pinned = warehouse.pin(contract.name, Partitions(MAY, MAY))
     assert warehouse.totals(pinned) == {"revenue": Decimal("0.3")}
@@ -223,7 +232,16 @@ def test_a_new_table_has_plain_features_only(plain):
 
 
 def received(*moments: datetime) -> pa.Table:
-    rows = [{"kafka_partition": 0, "kafka_offset": 0, "received_at": moment, "kafka_topic": "t", "event_date": date(2026, 6, 1)} for moment in moments]
+    rows = [
+        {
+            "kafka_partition": 0,
+            "kafka_offset": 0,
+            "received_at": moment,
+            "kafka_topic": "t",
+            "event_date": date(2026, 6, 1),
+        }
+        for moment in moments
+    ]
     return pa.Table.from_pylist(rows, schema=RAW_CDRS.arrow_schema())
 
 
@@ -276,7 +294,9 @@ def test_what_one_engine_writes_the_others_read(tmp_path, spark_remote, writer, 
     """By turns into one table, in a path with a space and accents; delta-rs and DuckDB read the same."""
     root = tmp_path / "entrepôt des données été"
     first, second = (Warehouse(str(root), make_engine(name, spark_remote), TABLES) for name in (writer, reader))
-    first.overwrite(FLOORS, floors(first, ("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)), Partitions(MAY, JUNE))
+    first.overwrite(
+        FLOORS, floors(first, ("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)), Partitions(MAY, JUNE)
+    )
     second.overwrite(FLOORS, floors(second, ("b", "2.5", JUNE)), Partitions(JUNE, JULY))
     expected = {("a", "0.000001", MAY), ("b", "2.500000", JUNE)}
     assert held(first.pin(FLOORS).all()) == held(second.pin(FLOORS).all()) == expected

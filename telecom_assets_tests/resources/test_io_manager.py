@@ -30,7 +30,9 @@ def plain_warehouse(tmp_path, sail) -> Warehouse:
 
 
 def revenue(*rows: tuple[date, str]) -> pa.Table:
-    listed = [{"billing_date": day, "revenue": Decimal(amount), "billing_period": f"{day:%Y-%m}"} for day, amount in rows]
+    listed = [
+        {"billing_date": day, "revenue": Decimal(amount), "billing_period": f"{day:%Y-%m}"} for day, amount in rows
+    ]
     return pa.Table.from_pylist(listed, schema=DAILY_REVENUE.arrow_schema())
 
 
@@ -63,7 +65,9 @@ def told(context: dg.OutputContext) -> dict[str, Any]:
 def test_a_run_of_months_replaces_them_and_says_what_it_wrote(warehouse):
     """Row count, total and version are of the partitions of the run; what stands beside them stays."""
     manager, spark = DeltaIOManager(warehouse), warehouse.engine.spark_session
-    warehouse.append_arrow(DAILY_REVENUE.name, revenue((date(2026, 5, 1), "1"), (date(2026, 6, 1), "2"), (date(2026, 7, 1), "4")))
+    warehouse.append_arrow(
+        DAILY_REVENUE.name, revenue((date(2026, 5, 1), "1"), (date(2026, 6, 1), "2"), (date(2026, 7, 1), "4"))
+    )
     context = output(DAILY_REVENUE.name, **months(JUNE, JULY))
     rows = revenue((date(2026, 6, 2), "0.1"), (date(2026, 6, 3), "0.2"))
     manager.handle_output(context, spark.createDataFrame(rows))
@@ -158,7 +162,11 @@ class Gaps(SimpleNamespace):
     has_asset_partitions = True
 
     def __init__(self, name: str, keys: list[str]) -> None:
-        super().__init__(asset_key=dg.AssetKey(name), asset_partition_keys=keys, dagster_type=SimpleNamespace(typing_type=PinnedTable))
+        super().__init__(
+            asset_key=dg.AssetKey(name),
+            asset_partition_keys=keys,
+            dagster_type=SimpleNamespace(typing_type=PinnedTable),
+        )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ def transactional(kafka: KafkaConnection) -> Producer:
     return producer
 
 
-def read(kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: object) -> list[tuple[int, bytes | None]]:
+def read(
+    kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: object
+) -> list[tuple[int, bytes | None]]:
     batches = read_range(
         kafka.plain_config(),
         kafka.topic,
@@ -76,7 +78,12 @@ def test_coordinates_and_times(kafka):
 def test_offsets_without_a_message_are_passed_over(kafka):
     """Aborted records and the marks of transactions take offsets: a range ends all the same, wherever it is cut."""
     producer = transactional(kafka)
-    for fate, values in (("commit", [b"0", b"1"]), ("abort", [b"3", b"4", b"5"]), ("commit", [b"7"]), ("abort", [b"9"])):
+    for fate, values in (
+        ("commit", [b"0", b"1"]),
+        ("abort", [b"3", b"4", b"5"]),
+        ("commit", [b"7"]),
+        ("abort", [b"9"]),
+    ):
         producer.begin_transaction()
         for value in values:
             producer.produce(kafka.topic, value, partition=0)

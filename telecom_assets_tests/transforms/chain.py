@@ -64,7 +64,12 @@ def contract_table(contract: TableContract, rows: Iterable[Mapping[str, Any]]) -
 
     schema = contract.arrow_schema()
     given_rows = list(rows)
-    return pa.table({field.name: pa.array([cell(row, field.name, field.type) for row in given_rows], field.type) for field in schema})
+    return pa.table(
+        {
+            field.name: pa.array([cell(row, field.name, field.type) for row in given_rows], field.type)
+            for field in schema
+        }
+    )
 
 
 def contract_frame(engine: SparkEngine, contract: TableContract, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
@@ -155,13 +160,10 @@ def assert_rows(contract: TableContract, found: Iterable[Row], expected: Iterabl
     assert not missing, f"{contract.name}: {len(missing)} rows are missing, the first is {want[missing[0]]!s:.600}"
     assert not surplus, f"{contract.name}: {len(surplus)} rows too many, the first is {got[surplus[0]]!s:.600}"
     different = [where for where in want if got[where] != want[where]]
-    assert not different, (
-        f"{contract.name}: {len(different)} rows differ, the first is {different[0]}: "
-        + "; ".join(
-            f"{name} {got[different[0]][name]!r:.300}, expected {want[different[0]][name]!r:.300}"
-            for name in compared
-            if got[different[0]][name] != want[different[0]][name]
-        )
+    assert not different, f"{contract.name}: {len(different)} rows differ, the first is {different[0]}: " + "; ".join(
+        f"{name} {got[different[0]][name]!r:.300}, expected {want[different[0]][name]!r:.300}"
+        for name in compared
+        if got[different[0]][name] != want[different[0]][name]
     )
 
 
@@ -257,5 +259,3 @@ def side_by_side(collections: Iterable[Sequence[Message]]) -> list[Message]:
             for message in messages
         ]
     return together
-
-

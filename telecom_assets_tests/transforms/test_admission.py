@@ -59,7 +59,17 @@ NUMBERS = (
 )
 #: Strings whose quotes, backslashes and digits could mislead who looks for numbers between strings.
 STRINGS = (
-    *(r'"\" 12 \\"', r'"\\\" 3"', r'"\\"', r'"\\\\"', r'"\"\""', r'", \"a\": 1.50, \""', r'"$1 $0 \\1"', '"1.50"', '":1.50,"'),
+    *(
+        r'"\" 12 \\"',
+        r'"\\\" 3"',
+        r'"\\"',
+        r'"\\\\"',
+        r'"\"\""',
+        r'", \"a\": 1.50, \""',
+        r'"$1 $0 \\1"',
+        '"1.50"',
+        '":1.50,"',
+    ),
     *(r'"\u0022 1.50 \u005c"', r'"\ud83d\ude00 1.50"', r'"\uD83D\uDE00"', r'"\ud83D\uDe00"', '"😀 -0"'),
 )
 

@@ -111,7 +111,16 @@ def test_who_gets_a_bill(billed):
 @pytest.mark.parametrize("name", BILLS)
 def test_a_bill(billed, name):
     row = billed[name]
-    names = ("voice_total", "sms_total", "data_total", "amount_before_tax", "discount", "after_discount", "tax", "amount_due")
+    names = (
+        "voice_total",
+        "sms_total",
+        "data_total",
+        "amount_before_tax",
+        "discount",
+        "after_discount",
+        "tax",
+        "amount_due",
+    )
     *figures, difference, counts = BILLS[name]
     assert {each: row[each] for each in names} == dict(zip(names, map(Decimal, figures), strict=True))
     assert row["rounding_difference"] == Decimal(difference)

@@ -110,7 +110,11 @@ def test_many_texts_to_instants(parsed):
 def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
     """Instant to local day, hour, billing period, and to itself when files can hold it."""
     dice = random.Random(42)
-    around = [datetime(2026, 2, 15, 2, tzinfo=UTC), datetime(2026, 3, 22, 2, tzinfo=UTC), datetime(2026, 5, 31, 23, tzinfo=UTC)]
+    around = [
+        datetime(2026, 2, 15, 2, tzinfo=UTC),
+        datetime(2026, 3, 22, 2, tzinfo=UTC),
+        datetime(2026, 5, 31, 23, tzinfo=UTC),
+    ]
     instants = {change + timedelta(minutes=minute) for change in around for minute in range(-180, 181, 15)}
     instants |= {EPOCH + timedelta(seconds=dice.randrange(60 * 365 * 86_400)) for _ in range(1_000)}
     instants |= {
@@ -120,7 +124,9 @@ def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
         datetime(2200, 1, 1, tzinfo=UTC),
     }
     column = F.col("instant")
-    frame = engine.spark_session.createDataFrame(pa.table({"instant": pa.array(sorted(instants), pa.timestamp("us", "UTC"))}))
+    frame = engine.spark_session.createDataFrame(
+        pa.table({"instant": pa.array(sorted(instants), pa.timestamp("us", "UTC"))})
+    )
     rows = frame.select(
         "instant",
         local_day(column).alias("day"),

@@ -161,7 +161,10 @@ def test_bills_are_the_oracles(month):
 
 
 def test_reports_are_the_oracles(month):
-    rated, bills = month.warehouse.pin_period(RATED_CDRS.name, MONTH).df, month.warehouse.pin(FACTURATION_COMPLETE.name).df
+    rated, bills = (
+        month.warehouse.pin_period(RATED_CDRS.name, MONTH).df,
+        month.warehouse.pin(FACTURATION_COMPLETE.name).df,
+    )
     for contract in REPORTS:
         found = rows_of(REPORT_TRANSFORMS[contract.name](rated, bills))
         assert_rows(contract, found, month.expected.reports(MONTH)[contract.name])

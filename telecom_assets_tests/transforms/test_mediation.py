@@ -87,7 +87,10 @@ def test_the_hostile_corpus(engine):
 def test_the_engines_agree_to_the_last_column(sail, spark_remote):
     """The columns that the oracle leaves open (the text that is shown of a refused record) are the same on both."""
     spark = type(sail)(kind="spark", remote=spark_remote)
-    messages = [*cdrs.corpus_messages(), *(Message(1, n, NOW, value) for n, value in enumerate(drawn(cdrs.hostile_values(), 300)))]
+    messages = [
+        *cdrs.corpus_messages(),
+        *(Message(1, n, NOW, value) for n, value in enumerate(drawn(cdrs.hostile_values(), 300))),
+    ]
 
     def rejected(engine: Any) -> list[Row]:
         rows = rows_of(mediated(engine, messages, Parameters()).rejected)
@@ -121,7 +124,11 @@ def test_what_is_shown_of_a_refused_record(sail):
 
 #: Changes to a sound CDR beside what the cleaned row must say.
 CLEANED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("voice", {}, {"product_code": "VOICE_NAT", "other_party": B, "duration_sec": Decimal(60), "rating_status": "ready"}),
+    (
+        "voice",
+        {},
+        {"product_code": "VOICE_NAT", "other_party": B, "duration_sec": Decimal(60), "rating_status": "ready"},
+    ),
     ("voice", {"callee_id": ABROAD}, {"product_code": "VOICE_INT", "other_party": ABROAD}),
     ("voice", {"callee_id": None}, {"product_code": "VOICE_NAT", "other_party": "inconnu"}),
     ("voice", {"callee_id": "336"}, {"product_code": "VOICE_NAT", "other_party": "inconnu"}),
@@ -135,7 +142,11 @@ CLEANED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("voice", {"technology": "NR"}, {"technology": "5G"}),
     ("voice", {"technology": "UMTS"}, {"technology": "3G"}),
     ("voice", {"technology": "lte"}, {"technology": "lte"}),  # comparison is exact in case; other values stay
-    ("voice", {"product_code": "DATA_GOLD", "data_volume_mb": -1}, {"product_code": "VOICE_NAT", "data_volume_mb": None}),
+    (
+        "voice",
+        {"product_code": "DATA_GOLD", "data_volume_mb": -1},
+        {"product_code": "VOICE_NAT", "data_volume_mb": None},
+    ),
     ("sms", {}, {"product_code": "SMS_NAT", "duration_sec": None, "other_party": B}),
     ("sms", {"receiver_id": "14155550123"}, {"product_code": "SMS_INT"}),
     ("sms", {"receiver_id": "212500000001"}, {"product_code": "SMS_NAT", "other_party": "inconnu"}),
@@ -261,7 +272,12 @@ STORIES: dict[str, list[tuple[tuple[str, int, float, bytes], str]]] = {
 def on_own_partitions(number: int, messages: list[Message]) -> list[Message]:
     """A story moved to its own partitions, with its own record_ID."""
     return [
-        Message(10 * number + item.partition, item.offset, item.received_at, (item.value or b"").replace(b'_ID": "', b'_ID": "%d-' % number))
+        Message(
+            10 * number + item.partition,
+            item.offset,
+            item.received_at,
+            (item.value or b"").replace(b'_ID": "', b'_ID": "%d-' % number),
+        )
         for item in messages
     ]
 
@@ -285,7 +301,9 @@ def test_copies(told, title):
     """The engine's outcomes are the oracle's (see the fixture); here they are what the pencil says."""
     number, events = list(STORIES).index(title), STORIES[title]
     messages = on_own_partitions(number, story(*(event for event, _ in events)))
-    found = {event[0]: told[message.partition, message.offset] for (event, _), message in zip(events, messages, strict=True)}
+    found = {
+        event[0]: told[message.partition, message.offset] for (event, _), message in zip(events, messages, strict=True)
+    }
     assert found == {event[0]: outcome for event, outcome in events}
 
 
@@ -331,7 +349,9 @@ def landed(tmp_path_factory, sail) -> tuple[Warehouse, list[Message]]:
     """3,000 messages of two months in raw_cdrs, as the oracle reads them; written without any engine."""
     messages = cdrs.cdr_batch(seed=11, count=3_000)
     warehouse = Warehouse(str(tmp_path_factory.mktemp("days")), sail, TABLES)
-    warehouse.append_arrow(RAW_CDRS.name, contract_table(RAW_CDRS, (raw_row(message, Parameters()) for message in messages)))
+    warehouse.append_arrow(
+        RAW_CDRS.name, contract_table(RAW_CDRS, (raw_row(message, Parameters()) for message in messages))
+    )
     return warehouse, messages
 
 
@@ -376,5 +396,7 @@ def test_a_wider_neighbourhood_does_no_harm(sail):
     messages = cdrs.cdr_batch(seed=12, count=400)
     raw = admitted(sail, messages, Parameters())
     expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters(dedupe_days=2))
-    march = mediate(raw.where(F.col("event_date") >= F.lit(date(2026, 3, 1))), raw, catalogue_frame(sail), dedupe_days=2)
+    march = mediate(
+        raw.where(F.col("event_date") >= F.lit(date(2026, 3, 1))), raw, catalogue_frame(sail), dedupe_days=2
+    )
     assert_outcomes(march, [item for item in expected if item.home_day >= date(2026, 3, 1)])

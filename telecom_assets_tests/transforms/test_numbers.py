@@ -34,14 +34,22 @@ NUMBERS = {
     "-1e400": -HUGE,
     "1e-400": 0.0,
     **dict.fromkeys(("", " 60", "60 ", "60\n", "+60", "60.", ".5", "1e", "1e5.0", "0x10", "1_000", "1,5"), None),
-    **dict.fromkeys(("60d", "60f", "NaN", "nan", "Infinity", "inf", "-", "--1", "٦٠", "６０", "½", "true", "null"), None),
+    **dict.fromkeys(
+        ("60d", "60f", "NaN", "nan", "Infinity", "inf", "-", "--1", "٦٠", "６０", "½", "true", "null"), None
+    ),
 }
 
 
 def texts() -> list[str]:
     """The written-out cases, all numbers of the corpus, and 4,000 more: ties at the third and sixth decimal among them."""
     named = ("duration_sec", "data_volume_mb", "session_duration_sec")
-    from_corpus = [fields[name] for value in cdrs.HOSTILE_CORPUS for fields in [admit(value)[0]] for name in named if name in fields]
+    from_corpus = [
+        fields[name]
+        for value in cdrs.HOSTILE_CORPUS
+        for fields in [admit(value)[0]]
+        for name in named
+        if name in fields
+    ]
     dice = random.Random(1024)
     drawn = [f"{dice.uniform(0, 10 ** dice.randint(0, 7)):.{dice.randint(0, 9)}f}" for _ in range(2_500)]
     drawn += [f"{dice.randrange(10**6)}.{dice.randrange(1_000):03d}5" for _ in range(750)]
@@ -56,7 +64,9 @@ def numbers(engine) -> dict[str, tuple[float | None, Decimal | None, Decimal | N
     # Types of the contracts hold quantities; beyond ten million none is stored.
     small = F.when(F.abs(value) <= 10_000_000, value)
     frame = engine.spark_session.createDataFrame(pa.table({"text": texts()}))
-    frame = frame.select("text", value.alias("n"), to_decimal(small, 3).alias("three"), to_decimal(small, 6).alias("six"))
+    frame = frame.select(
+        "text", value.alias("n"), to_decimal(small, 3).alias("three"), to_decimal(small, 6).alias("six")
+    )
     assert schema_of(frame)[2:] == [("three", "decimal(18,3)"), ("six", "decimal(18,6)")]
     return {row["text"]: (row["n"], row["three"], row["six"]) for row in frame.toArrow().to_pylist()}
 
@@ -77,8 +87,12 @@ def test_many_numbers(numbers):
 def test_to_decimal_rounds_the_double_half_up(numbers):
     small = {text: found for text, found in numbers.items() if found[0] is not None and abs(found[0]) <= 10_000_000}
     assert len(small) > 3_500
-    assert {text: found[1] for text, found in small.items()} == {text: typed(found[0], 3) for text, found in small.items()}
-    assert {text: found[2] for text, found in small.items()} == {text: typed(found[0], 6) for text, found in small.items()}
+    assert {text: found[1] for text, found in small.items()} == {
+        text: typed(found[0], 3) for text, found in small.items()
+    }
+    assert {text: found[2] for text, found in small.items()} == {
+        text: typed(found[0], 6) for text, found in small.items()
+    }
 
 
 #: Amount and percentage beside the percentage's amount, rounded half away from zero.
@@ -106,7 +120,10 @@ PERCENTAGES = {
 def amounts() -> list[tuple[Decimal, Decimal]]:
     dice = random.Random(5)
     drawn = [
-        (Decimal(dice.randrange(-(10**7), 10**7)).scaleb(-2), Decimal(dice.choice([500, 2000, dice.randrange(10_001)])).scaleb(-2))
+        (
+            Decimal(dice.randrange(-(10**7), 10**7)).scaleb(-2),
+            Decimal(dice.choice([500, 2000, dice.randrange(10_001)])).scaleb(-2),
+        )
         for _ in range(2_000)
     ]
     return [*((Decimal(amount), Decimal(pct)) for amount, pct in PERCENTAGES), *drawn]
@@ -143,7 +160,9 @@ def test_many_percentages(percentages):
 def test_the_one_rounding(engine):
     """Half away from zero at six and at two decimals; ties come from products of twelve decimals."""
     dice = random.Random(7)
-    values = [Decimal(text) for text in ("0.0000005", "-0.0000005", "0.000000499999", "0.005", "-0.005", "0.004999999999")]
+    values = [
+        Decimal(text) for text in ("0.0000005", "-0.0000005", "0.000000499999", "0.005", "-0.005", "0.004999999999")
+    ]
     values += [Decimal("1.045"), Decimal("2.675"), Decimal("999999999999.9999994"), Decimal(0)]
     values += [Decimal(dice.randrange(-(10**15), 10**15)).scaleb(-12) for _ in range(1_000)]
     values += [Decimal(dice.randrange(10**9) * 10 + 5).scaleb(-dice.choice([3, 7])) for _ in range(1_000)]
@@ -161,5 +180,10 @@ def test_the_one_rounding(engine):
 
 
 def test_zero_stands_for_no_amount(engine):
-    frame = engine.spark_session.createDataFrame(pa.table({"a": pa.array([None, Decimal("1.500000")], pa.decimal128(18, 6))}))
-    assert [row["z"] for row in frame.select(zero_if_null(F.col("a")).alias("z")).toArrow().to_pylist()] == [0, Decimal("1.5")]
+    frame = engine.spark_session.createDataFrame(
+        pa.table({"a": pa.array([None, Decimal("1.500000")], pa.decimal128(18, 6))})
+    )
+    assert [row["z"] for row in frame.select(zero_if_null(F.col("a")).alias("z")).toArrow().to_pylist()] == [
+        0,
+        Decimal("1.5"),
+    ]

@@ -88,13 +88,31 @@ COSTS: dict[str, tuple[Row, Row, str, str, str]] = {
     "tier: free": (event("data", "50"), price(TIERED, "0.015", "50", "1024", "0.05"), "50", "50", "0"),
     "tier: first": (event("data", "51"), price(TIERED, "0.015", "50", "1024", "0.05"), "51", "50", "0.015"),
     # 974 × 0.015
-    "tier: at the threshold": (event("data", "1024"), price(TIERED, "0.015", "50", "1024", "0.05"), "1024", "50", "14.61"),
+    "tier: at the threshold": (
+        event("data", "1024"),
+        price(TIERED, "0.015", "50", "1024", "0.05"),
+        "1024",
+        "50",
+        "14.61",
+    ),
     # 14.61 + 1 × 0.05
     "tier: above": (event("data", "1025"), price(TIERED, "0.015", "50", "1024", "0.05"), "1025", "50", "14.66"),
     # 14.61 + 0.000010 × 0.05 = 14.6100005: half up
-    "tier: a tie": (event("data", "1024.00001"), price(TIERED, "0.015", "50", "1024", "0.05"), "1024.00001", "50", "14.610001"),
+    "tier: a tie": (
+        event("data", "1024.00001"),
+        price(TIERED, "0.015", "50", "1024", "0.05"),
+        "1024.00001",
+        "50",
+        "14.610001",
+    ),
     # 0.5 × 0.000001 in each tier: 0.0000005 + 0.0000005, rounded together, not each
-    "tier: rounded together": (event("data", "1"), price(TIERED, "0.000001", "0", "0.5", "0.000001"), "1", "0", "0.000001"),
+    "tier: rounded together": (
+        event("data", "1"),
+        price(TIERED, "0.000001", "0", "0.5", "0.000001"),
+        "1",
+        "0",
+        "0.000001",
+    ),
     "tier: all of the first is free": (event("data", "3"), price(TIERED, "0.5", "2", "2", "0.1"), "3", "2", "0.1"),
     "tier: from zero": (event("data", "3"), price(TIERED, "0.5", "0", "0", "0.1"), "3", "0", "0.3"),
     "tier: a free second tier": (event("data", "3"), price(TIERED, "0.5", "1", "2", "0"), "3", "1", "0.5"),
@@ -131,7 +149,11 @@ def costs(engine) -> dict[str, Row]:
 def test_what_an_event_costs(costs, title):
     _, line, units, free, amount = COSTS[title]
     row = costs[title]
-    assert (row["billable_units"], row["free_units_applied"], row["amount"]) == (Decimal(units), Decimal(free), Decimal(amount))
+    assert (row["billable_units"], row["free_units_applied"], row["amount"]) == (
+        Decimal(units),
+        Decimal(free),
+        Decimal(amount),
+    )
     assert row["unit_price"] == Decimal(line["unit_price"])
     assert row["tier_threshold"] == (Decimal(line["tier_threshold"]) if line["tier_threshold"] else None)
     assert row["tier_price"] == (Decimal(line["tier_price"]) if line["tier_price"] else None)
@@ -149,7 +171,10 @@ FATES: list[tuple[dict[str, Any], str | None]] = [
     ({"subscriber_id": "33612345678"}, "unknown_customer"),
     ({"subscriber_id": "212600000004"}, "prepaid_customer"),
     ({"subscriber_id": "212600000005"}, "inactive_customer"),  # postpaid, suspended
-    ({"subscriber_id": "212600000006"}, "prepaid_customer"),  # prepaid, terminated and without a plan: the first applies
+    (
+        {"subscriber_id": "212600000006"},
+        "prepaid_customer",
+    ),  # prepaid, terminated and without a plan: the first applies
     ({"subscriber_id": "212600000007"}, "unknown_plan"),
     ({"subscriber_id": "212700000008"}, "no_price"),  # PLAN_VOICE has no price for data
 ]
@@ -188,7 +213,7 @@ def outcomes(engine) -> dict[str, dict[int, Row]]:
 
 
 def test_the_reasons_are_the_contracts():
-    assert SUSPENSION_REASONS == tuple(oracle.SUSPENSION_REASONS)
+    assert tuple(oracle.SUSPENSION_REASONS) == SUSPENSION_REASONS
     assert {reason for reason, fate in oracle.SUSPENSION_REASONS.items() if fate == "excluded"} == set(EXCLUDED_REASONS)
 
 

@@ -21,7 +21,9 @@ PERIOD = "2026-03"
 WEST, EAST = "Casablanca-Settat", "Oriental"
 
 
-def usage(customer: str, kind: str, units: str, amount: str, at: str = "2026-03-10T09:00:00", region: str = WEST) -> Row:
+def usage(
+    customer: str, kind: str, units: str, amount: str, at: str = "2026-03-10T09:00:00", region: str = WEST
+) -> Row:
     """A rated event at an instant in UTC; in March 2026 Casablanca is at UTC+0 until the 22nd, then at UTC+1."""
     instant = datetime.fromisoformat(at).replace(tzinfo=UTC)
     local = instant.timestamp() + (3_600 if at >= "2026-03-22T02:00:00" else 0)
@@ -38,7 +40,13 @@ def usage(customer: str, kind: str, units: str, amount: str, at: str = "2026-03-
 
 
 def owed(customer: str, due: str, plan: str = "PLAN_A", region: str = WEST) -> Row:
-    return {"customer_id": customer, "rate_plan_id": plan, "region": region, "amount_due": due, "billing_period": PERIOD}
+    return {
+        "customer_id": customer,
+        "rate_plan_id": plan,
+        "region": region,
+        "amount_due": due,
+        "billing_period": PERIOD,
+    }
 
 
 RATED = [
@@ -94,7 +102,10 @@ EXPECTED: dict[str, list[dict[str, Any]]] = {
         # c02 and c03 tie at 512.000512 MB; of e1, e2 and e3 (0.25 each) only the first is among the ten
         {"customer_id": "c02", "total_mb": "512.000512", "amount_due": "2.20"},
         {"customer_id": "c03", "total_mb": "512.000512", "amount_due": "0.05"},
-        *({"customer_id": f"d{number:02d}", "total_mb": str(100 - number), "amount_due": "0.01"} for number in range(6)),
+        *(
+            {"customer_id": f"d{number:02d}", "total_mb": str(100 - number), "amount_due": "0.01"}
+            for number in range(6)
+        ),
         {"customer_id": "c01", "total_mb": "2.5", "amount_due": "1.10"},
         {"customer_id": "e1", "total_mb": "0.25", "amount_due": "0"},
     ],
@@ -112,7 +123,11 @@ EXPECTED: dict[str, list[dict[str, Any]]] = {
 def exact(rows: list[Row]) -> list[tuple[Any, ...]]:
     """Rows without their order: figures as numbers, the period left out."""
     return sorted(
-        tuple(Decimal(value) if name.startswith(("revenue", "total_", "amount_")) else value for name, value in row.items() if name != "billing_period")
+        tuple(
+            Decimal(value) if name.startswith(("revenue", "total_", "amount_")) else value
+            for name, value in row.items()
+            if name != "billing_period"
+        )
         for row in rows
     )
 

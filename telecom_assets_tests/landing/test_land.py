@@ -1,0 +1,527 @@
+"""Landing from a real broker: what is on the topic, in the table, exactly once, whatever happens between.
+
+Belongs here: the order of landing's steps, its crashes, what it reports. Does not belong here: what a message's fields
+are (`transforms/test_admission`), reading a range (`resources/test_kafka_source`).
+"""
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewPartitions, NewTopic
+from pyspark.sql import functions as F
+
+from resources.delta import Warehouse
+from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
+from resources.kafka_producer import MessageProducer
+from telecom_assets.conservation import landed_equals_consumed
+from telecom_assets.landing import Landed, LandingError, land
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets_tests.oracle import CASABLANCA, Message, Parameters, Row
+from telecom_assets_tests.transforms.chain import assert_rows, raw_row
+
+#: `telecom_assets.landing.land` is the function; this is its module.
+landing_module = importlib.import_module("telecom_assets.landing.land")
+RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
+
+
+class Crash(Exception):
+    """Stands for a process that dies at a named step."""
+
+
+def crash(*_: Any, **__: Any) -> None:
+    raise Crash
+
+
+@pytest.fixture
+def plain(tmp_path, sail) -> Warehouse:
+    """An empty warehouse on the embedded engine."""
+    return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+
+
+@pytest.fixture
+def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
+    return new_kafka_topic(partitions=2)
+
+
+def landing(warehouse: Warehouse, kafka: KafkaConnection, **changed: Any) -> Landed:
+    """Land with the default settings, some changed."""
+    given: dict[str, Any] = {
+        "run_id": "run",
+        "max_age_days": 62,
+        "dedupe_days": 31,
+        "accept_months": [],
+        "calendar_start": date(2010, 1, 1),
+        "chunk_rows": 1_000_000,
+        "report": lambda line: None,
+        **changed,
+    }
+    return land(warehouse, kafka, **given)
+
+
+def produced(kafka: KafkaConnection, *values: bytes | None, partition: int = 0, **options: Any) -> None:
+    producer = kafka.producer()
+    for value in values:
+        producer.produce(kafka.topic, value, partition=partition, **options)
+    assert producer.flush(30) == 0
+
+
+def rows_of(warehouse: Warehouse) -> list[Row]:
+    return sorted(warehouse.pin(RAW).arrow().to_pylist(), key=lambda row: (row["kafka_partition"], row["kafka_offset"]))
+
+
+def values_of(warehouse: Warehouse) -> dict[int, list[tuple[int, bytes | None]]]:
+    """Offsets and bytes by partition, in order."""
+    found: dict[int, list[tuple[int, bytes | None]]] = {}
+    for row in rows_of(warehouse):
+        found.setdefault(row["kafka_partition"], []).append((row["kafka_offset"], row["value"]))
+    return found
+
+
+def ledger_of(warehouse: Warehouse) -> list[tuple[int, int, int, int]]:
+    """(partition, from, to, records) of every range, in order."""
+    rows = warehouse.pin(LEDGER).arrow().to_pylist()
+    return sorted((row["kafka_partition"], row["from_offset"], row["to_offset"], row["records"]) for row in rows)
+
+
+def assert_sound(warehouse: Warehouse) -> None:
+    verdict = landed_equals_consumed(warehouse)
+    assert verdict.passed, verdict.summary
+
+
+def today() -> date:
+    return datetime.now(CASABLANCA).date()
+
+
+def cdr(record_id: str, day: date | str) -> bytes:
+    """A call at noon of a day."""
+    fields = {"record_ID": record_id, "record_type": "voice", "timestamp": f"{day}T12:00:00"}
+    return json.dumps({**fields, "caller_id": "212600000001", "duration_sec": 60}).encode()
+
+
+# ------------------------------------------------------------------------------------------------ exactly what is there
+
+
+def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
+    """On both engines. Anything at all, in two partitions; then nothing; then what is new."""
+    anything = [
+        None,
+        b"",
+        b"\xff\x00\xfe",
+        b"not JSON",
+        b"{}",
+        b"x" * 1_000_000,
+        cdr("a", today()),
+        cdr("b", "2015-05-05"),
+    ]
+    produced(kafka, *anything)
+    produced(kafka, b"other", None, partition=1)
+    earliest = datetime.now(UTC) - timedelta(minutes=5)
+    lines: list[str] = []
+    landed = landing(warehouse, kafka, run_id="run-1", report=lines.append)
+    rows = rows_of(warehouse)
+    assert values_of(warehouse) == {0: list(enumerate(anything)), 1: [(0, b"other"), (1, None)]}
+    assert all(earliest < row["received_at"] <= datetime.now(UTC) for row in rows)
+    received = [Message(row["kafka_partition"], row["kafka_offset"], row["received_at"], row["value"]) for row in rows]
+    assert_rows(RAW_CDRS, rows, [raw_row(each, Parameters()) | {"kafka_topic": kafka.topic} for each in received])
+
+    assert (landed.records, landed.raw_version, landed.displaced) == (10, 1, set())
+    assert landed.days == {
+        day: [row["event_date"] for row in rows].count(day) for day in {row["event_date"] for row in rows}
+    }
+    assert sorted((item.partition, item.start, item.end) for item in landed.ranges) == [(0, 0, 8), (1, 0, 2)]
+    assert ledger_of(warehouse) == [(0, 0, 8, 8), (1, 0, 2, 2)]
+    [about_p0] = [row for row in warehouse.pin(LEDGER).arrow().to_pylist() if row["kafka_partition"] == 0]
+    assert about_p0["topic_id"] == kafka.topic_state().topic_id
+    assert (about_p0["kafka_topic"], about_p0["raw_version"], about_p0["run_id"]) == (kafka.topic, 1, "run-1")
+    assert lines == ["landed chunk 1 of 1: 10 of 10 offsets"]
+
+    again = landing(warehouse, kafka)
+    assert (again.records, again.days, again.ranges, again.raw_version) == (0, {}, [], 1)
+    assert warehouse.version(RAW) == 1
+
+    produced(kafka, b"new", partition=1)
+    more = landing(warehouse, kafka)
+    assert (more.records, more.raw_version, len(rows_of(warehouse))) == (1, 2, 11)
+    assert values_of(warehouse)[1] == [(0, b"other"), (1, None), (2, b"new")]
+    assert ledger_of(warehouse) == [(0, 0, 8, 8), (1, 0, 2, 2), (1, 2, 3, 1)]
+    assert_sound(warehouse)
+
+
+def test_what_a_producer_was_told_is_acknowledged_has_landed(plain, new_kafka_topic):
+    """20,000 messages over four partitions: every one of them, in the order of its partition."""
+    kafka = new_kafka_topic(partitions=4)
+    sent = [b"%d" % number for number in range(20_000)]
+    assert MessageProducer(kafka).send([sent[:7_000], sent[7_000:]]) == len(sent)
+    assert landing(plain, kafka).records == len(sent)
+    found = values_of(plain)
+    assert sorted(int(value or b"") for each in found.values() for _, value in each) == list(range(20_000))
+    for messages in found.values():
+        assert [offset for offset, _ in messages] == list(range(len(messages)))
+        order = [int(value or b"") for _, value in messages]
+        assert order == sorted(order)
+    assert_sound(plain)
+
+
+def test_an_empty_topic_lands_nothing(plain, kafka):
+    landed = landing(plain, kafka)
+    assert (landed.records, landed.days, plain.version(RAW), ledger_of(plain)) == (0, {}, 0, [])
+    assert_sound(plain)
+
+
+def test_a_backlog_lands_in_chunks(plain, kafka):
+    """Ten and five offsets in chunks of about five: three commits, each in the ledger before the next begins."""
+    produced(kafka, *(b"%d" % number for number in range(10)))
+    produced(kafka, *(b"%d" % number for number in range(5)), partition=1)
+    lines: list[str] = []
+    landed = landing(plain, kafka, chunk_rows=5, report=lines.append)
+    assert (landed.records, landed.raw_version, sum(landed.days.values())) == (15, 3, 15)
+    assert ledger_of(plain) == [(0, 0, 3, 3), (0, 3, 6, 3), (0, 6, 10, 4), (1, 0, 1, 1), (1, 1, 3, 2), (1, 3, 5, 2)]
+    assert values_of(plain) == {0: [(n, b"%d" % n) for n in range(10)], 1: [(n, b"%d" % n) for n in range(5)]}
+    assert lines == [
+        f"landed chunk {number} of 3: {records} of 15 offsets" for number, records in ((1, 4), (2, 9), (3, 15))
+    ]
+    assert_sound(plain)
+
+
+# ------------------------------------------------------------------------------------------------------------- crashes
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3])
+def test_a_crash_between_rows_and_ledger_is_repaired(plain, kafka, monkeypatch, dies_at):
+    """The next run finds the rows by the table alone: it records them, reports their days, and lands the rest once."""
+    produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
+    record, calls = landing_module._record, []
+
+    def dying(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == dies_at:
+            raise Crash
+        record(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landing_module, "_record", dying)
+        with pytest.raises(Crash):
+            landing(plain, kafka, chunk_rows=2)
+    assert len(rows_of(plain)) == 2 * dies_at
+    assert len(ledger_of(plain)) == dies_at - 1
+    assert not landed_equals_consumed(plain).passed
+
+    lines: list[str] = []
+    landed = landing(plain, kafka, report=lines.append)
+    assert lines[0] == "recorded 2 records of a run that died after it had written them"
+    assert [offset for offset, _ in values_of(plain)[0]] == list(range(6))
+    # The two rows that the crash had left unreported, and the rest.
+    assert sum(landed.days.values()) == 2 + 6 - 2 * dies_at
+    assert landed.records == 6 - 2 * dies_at
+    assert_sound(plain)
+    third = landing(plain, kafka)
+    assert (third.records, third.days) == (0, {})
+
+
+def test_a_crash_before_the_rows_leaves_nothing(plain, kafka, monkeypatch):
+    produced(kafka, b"0", b"1")
+    with monkeypatch.context() as patch:
+        patch.setattr(plain, "append", crash)
+        with pytest.raises(Crash):
+            landing(plain, kafka)
+    assert (rows_of(plain), ledger_of(plain)) == ([], [])
+    assert landing(plain, kafka).records == 2
+    assert_sound(plain)
+
+
+def lose_an_offset(monkeypatch: pytest.MonkeyPatch, offset: int) -> pytest.MonkeyPatch:
+    """An engine that loses a row."""
+    admit = landing_module.admit
+    monkeypatch.setattr(
+        landing_module, "admit", lambda messages, **rest: admit(messages.where(F.col("kafka_offset") != offset), **rest)
+    )
+    return monkeypatch
+
+
+def test_a_message_that_did_not_land_is_seen(plain, kafka, monkeypatch):
+    """The rows are counted against the topic, not against what the engine says."""
+    produced(kafka, b"0", b"1", b"2")
+    with monkeypatch.context() as patch:
+        lose_an_offset(patch, 1)
+        with pytest.raises(LandingError, match="partition 0 offsets 0 to 2: 2 rows landed, 3 messages on the topic"):
+            landing(plain, kafka)
+    assert ledger_of(plain) == []
+
+
+def test_a_message_that_did_not_land_stays_seen(plain, kafka, monkeypatch):
+    """The next run must not take what is in the table for what was on the topic, and record the loss as landed."""
+    produced(kafka, b"0", b"1", b"2")
+    with monkeypatch.context() as patch:
+        lose_an_offset(patch, 1)
+        with pytest.raises(LandingError):
+            landing(plain, kafka)
+    with pytest.raises(LandingError, match="2 rows landed, 3 messages on the topic"):
+        landing(plain, kafka)
+    assert ledger_of(plain) == []
+
+
+# ------------------------------------------------------------------------------------------------- topics that changed
+
+
+def delete_records(kafka: KafkaConnection, before: int, partition: int = 0) -> None:
+    """What retention does, at once."""
+    admin = kafka.admin()
+    [deleted] = admin.delete_records([TopicPartition(kafka.topic, partition, before)]).values()
+    assert deleted.result(30).low_watermark == before
+
+
+def test_a_topic_made_again_is_refused(plain, kafka):
+    produced(kafka, b"old")
+    landing(plain, kafka)
+    admin = kafka.admin()
+    admin.delete_topics([kafka.topic], operation_timeout=30)[kafka.topic].result(30)
+    admin.create_topics([NewTopic(kafka.topic, num_partitions=2, replication_factor=1)], operation_timeout=30)[
+        kafka.topic
+    ].result(30)
+    produced(kafka, b"new 0", b"new 1")
+    with pytest.raises(LandingError, match=f"'{kafka.topic}' is not the topic this warehouse was filled from"):
+        landing(plain, kafka)
+    assert values_of(plain) == {0: [(0, b"old")]}
+
+
+def test_another_topic_is_refused(plain, kafka, new_kafka_topic):
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    with pytest.raises(LandingError, match="TELECOM_KAFKA_TOPIC"):
+        landing(plain, new_kafka_topic())
+
+
+def test_what_retention_took_before_it_landed_is_named(plain, kafka):
+    produced(kafka, *(b"%d" % number for number in range(3)))
+    landing(plain, kafka)
+    produced(kafka, *(b"%d" % number for number in range(3, 8)))
+    delete_records(kafka, 6)
+    with pytest.raises(LandingError, match="partition 0: offsets 3 to 5 were deleted before they were landed"):
+        landing(plain, kafka)
+    assert len(rows_of(plain)) == 3
+
+
+def test_what_retention_took_after_it_landed_is_not_missed(plain, kafka):
+    produced(kafka, b"0", b"1", b"2")
+    landing(plain, kafka)
+    delete_records(kafka, 3)
+    assert landing(plain, kafka).records == 0
+    produced(kafka, b"3")
+    assert landing(plain, kafka).records == 1
+    assert_sound(plain)
+
+
+def test_the_first_landing_begins_with_what_is_left(plain, kafka):
+    produced(kafka, b"0", b"1", b"2")
+    delete_records(kafka, 2)
+    assert landing(plain, kafka).records == 1
+    assert ledger_of(plain)[0] == (0, 2, 3, 1)
+    assert_sound(plain)
+
+
+def test_a_partition_that_was_empty_is_watched_from_then_on(plain, kafka):
+    """It held nothing when the topic was landed first; what came and was deleted since is lost, and must be named."""
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    produced(kafka, *(b"%d" % number for number in range(5)), partition=1)
+    delete_records(kafka, 3, partition=1)
+    with pytest.raises(LandingError, match="partition 1: offsets 0 to 2 were deleted before they were landed"):
+        landing(plain, kafka)
+
+
+def test_partitions_that_are_added_land_from_their_beginning(plain, kafka):
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    kafka.admin().create_partitions([NewPartitions(kafka.topic, 4)], operation_timeout=30)[kafka.topic].result(30)
+    produced(kafka, b"p3-0", b"p3-1", partition=3)
+    assert landing(plain, kafka).records == 2
+    assert values_of(plain) == {0: [(0, b"0")], 3: [(0, b"p3-0"), (1, b"p3-1")]}
+    assert_sound(plain)
+
+
+def test_a_broker_that_is_down_changes_nothing(plain, kafka):
+    down = KafkaConnection("127.0.0.1:1", kafka.topic, kafka.options, timeout_seconds=0.3)
+    with pytest.raises(KafkaUnavailable, match=r"Kafka at 127\.0\.0\.1:1 cannot be used"):
+        landing(plain, down)
+    assert not plain.exists(RAW)
+
+
+# --------------------------------------------------------------------------------------------- transactions and clocks
+
+
+def test_aborted_records_do_not_land(plain, kafka):
+    """They take offsets, as the marks of transactions do: the ledger says how many messages there really were."""
+    producer = kafka.producer(**{"transactional.id": kafka.topic})
+    producer.init_transactions(30)
+    for fate, values in (("commit", [b"0", b"1"]), ("abort", [b"3"] * 3), ("commit", [b"7"]), ("abort", [b"9"] * 2)):
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(kafka.topic, value, partition=0)
+        producer.flush(30)
+        producer.commit_transaction(30) if fate == "commit" else producer.abort_transaction(30)
+    # offsets: 0 1 [commit 2] 3 4 5 [abort 6] 7 [commit 8] 9 10 [abort 11]
+    landed = landing(plain, kafka)
+    assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (7, b"7")]}
+    assert (landed.records, ledger_of(plain)) == (3, [(0, 0, 12, 3)])
+    assert landing(plain, kafka).records == 0
+    assert_sound(plain)
+
+    producer.begin_transaction()
+    producer.produce(kafka.topic, b"12", partition=0)
+    producer.flush(30)
+    assert landing(plain, kafka).records == 0
+    producer.abort_transaction(30)
+    # Only aborted records and their mark: nothing lands, and the ledger has passed them.
+    assert landing(plain, kafka).records == 0
+    assert ledger_of(plain)[-1] == (0, 12, 14, 0)
+    assert_sound(plain)
+
+
+def test_chunks_may_end_among_aborted_records(plain, kafka):
+    producer = kafka.producer(**{"transactional.id": kafka.topic})
+    producer.init_transactions(30)
+    for number in range(4):
+        producer.begin_transaction()
+        producer.produce(kafka.topic, b"%d" % number, partition=0)
+        producer.produce(kafka.topic, b"%d" % number, partition=0)
+        producer.flush(30)
+        producer.abort_transaction(30) if number % 2 else producer.commit_transaction(30)
+    # offsets: 0 1 [2] 3 4 [5] 6 7 [8] 9 10 [11]; 3 to 5 and 9 to 11 are aborted
+    landed = landing(plain, kafka, chunk_rows=4)
+    assert (landed.records, ledger_of(plain)) == (4, [(0, 0, 4, 2), (0, 4, 8, 2), (0, 8, 12, 0)])
+    assert [offset for offset, _ in values_of(plain)[0]] == [0, 1, 6, 7]
+    assert_sound(plain)
+
+
+def test_where_the_topic_carries_producer_time_landing_time_counts(plain, new_kafka_topic):
+    """A producer's clock may say anything: it decides neither the window nor which copy came first."""
+    kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": "CreateTime"})
+    produced(kafka, cdr("a", today()), b"junk", timestamp=int(datetime(2020, 2, 2, tzinfo=UTC).timestamp() * 1000))
+    before = datetime.now(UTC)
+    landing(plain, kafka)
+    rows = rows_of(plain)
+    assert {row["received_at"] for row in rows} == {rows[0]["received_at"]}
+    assert before <= rows[0]["received_at"] <= datetime.now(UTC)
+    assert rows[0]["event_date"].year == rows[1]["event_date"].year != 2020
+
+
+def test_home_days_and_opened_months(plain, kafka):
+    """An old record is at home on the day it was received, unless its month was opened by name."""
+    recent = today() - timedelta(days=10)
+    produced(kafka, cdr("recent", recent), cdr("old", "2015-05-31"), cdr("opened", "2016-02-29"), b"junk")
+    landed = landing(plain, kafka, accept_months=["2016-02"])
+    rows = rows_of(plain)
+    receipt = [row["received_at"].astimezone(CASABLANCA).date() for row in rows]
+    expected = [recent, receipt[1], date(2016, 2, 29), receipt[3]]
+    assert [row["event_date"] for row in rows] == expected
+    assert landed.days == {day: expected.count(day) for day in expected}
+    assert landed.days_to_mediate == set(expected)
+
+
+# ------------------------------------------------------------------------------------------------- copies that came first
+
+
+@dataclass
+class Uneven(KafkaConnection):
+    """A broker whose partition 1 cannot be seen yet: partitions are read unevenly."""
+
+    hidden: bool = True
+
+    def topic_state(self) -> TopicState:
+        state = super().topic_state()
+        if not self.hidden:
+            return state
+        marks = {**state.partitions, 1: Watermarks(0, 0)}
+        return TopicState(state.topic_id, marks, state.log_append_time)
+
+
+def mediated(warehouse: Warehouse, *days: date) -> None:
+    """Rows of the ledger of mediation."""
+    rows = [
+        {
+            "raw_rows": 1,
+            "raw_offsets": Decimal(0),
+            "raw_version": 1,
+            "product_catalog_version": 1,
+            "dedupe_days": 31,
+            "event_date": day,
+        }
+        for day in days
+    ]
+    warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema()))
+
+
+def mediated_days(warehouse: Warehouse) -> set[date]:
+    return set(warehouse.pin(MEDIATED_DAYS.name).rows_by_partition())
+
+
+@pytest.fixture
+def displacing(plain, kafka) -> tuple[Uneven, dict[str, date]]:
+    """Copies received first but landed last: they wait in partition 1, while those of partition 0 were landed."""
+    days = {
+        name: today() - timedelta(days=distance)
+        for name, distance in (("new", 40), ("near", 38), ("far", 8), ("same", 40))
+    }
+    produced(
+        kafka, *(cdr(name, days["new"]) for name in ("near", "far", "same")), cdr("alone", days["new"]), partition=1
+    )
+    uneven = Uneven(kafka.bootstrap_servers, kafka.topic, kafka.options)
+    later = [cdr(name, days[name]) for name in ("near", "far", "same")]
+    other = today() - timedelta(days=30)
+    produced(kafka, *later, cdr("another", other))
+    assert landing(plain, uneven).records == 4
+    mediated(plain, days["near"], days["far"], days["new"], other)
+    uneven.hidden = False
+    return uneven, days
+
+
+def test_a_day_whose_copy_is_displaced_is_mediated_again(plain, displacing):
+    """`near` is 2 days away; `far` is 32, beyond the 31 within which a record is unique; `same` is on a landed day."""
+    uneven, days = displacing
+    landed = landing(plain, uneven)
+    assert (landed.days, landed.displaced) == ({days["new"]: 4}, {days["near"]})
+    assert landed.days_to_mediate == {days["new"], days["near"]}
+    # The ledger of mediation says so too, until somebody does it.
+    assert days["near"] not in mediated_days(plain)
+    assert days["far"] in mediated_days(plain)
+    assert landing(plain, uneven).days_to_mediate == set()
+
+
+def test_how_far_a_copy_displaces_is_a_setting(plain, displacing):
+    uneven, days = displacing
+    assert landing(plain, uneven, dedupe_days=32).displaced == {days["near"], days["far"]}
+
+
+def test_within_the_day_no_other_day_is_displaced(plain, displacing):
+    assert landing(plain, displacing[0], dedupe_days=0).displaced == set()
+
+
+@pytest.mark.parametrize("step", ["_record", "_displaced_days", "_forget_mediation"])
+def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch, step):
+    """Wherever the run dies after its rows were written, the day is mediated again after the next one."""
+    uneven, days = displacing
+    with monkeypatch.context() as patch:
+        patch.setattr(landing_module, step, crash)
+        with pytest.raises(Crash):
+            landing(plain, uneven)
+    landed = landing(plain, uneven)
+    assert days["near"] in landed.displaced or days["near"] not in mediated_days(plain)
+    assert_sound(plain)
+
+
+def test_copies_that_came_later_displace_nothing(plain, kafka):
+    first, second = today() - timedelta(days=4), today() - timedelta(days=3)
+    produced(kafka, cdr("a", first))
+    landing(plain, kafka)
+    produced(kafka, cdr("a", second), partition=1)
+    landed = landing(plain, kafka)
+    assert (landed.days, landed.displaced) == ({second: 1}, set())
