@@ -5,6 +5,10 @@ import datetime as dt
 from collections.abc import Iterable
 
 
+class MonthError(ValueError):
+    """Not a month that can be billed."""
+
+
 def previous_month(day: dt.date) -> str:
     """The month before a day's."""
     return f"{day.replace(day=1) - dt.timedelta(days=1):%Y-%m}"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from telecom_assets.months import MonthError
 from telecom_assets.settings import Settings
 from telecom_assets.transforms.civil_time import LOCAL_ZONE
 
@@ -29,10 +30,6 @@ BY_TIME = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=Tr
 
 #: A range of partitions is one run.
 ONE_RUN = dg.BackfillPolicy.single_run()
-
-
-class MonthError(ValueError):
-    """Not a month that can be billed."""
 
 
 def check_month(month: str, today: dt.date | None = None) -> str:

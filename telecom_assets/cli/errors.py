@@ -11,7 +11,7 @@ from telecom_assets.conservation import ConservationError
 from telecom_assets.csv_files import InputFileError
 from telecom_assets.landing import LandingError
 from telecom_assets.local_stack import LocalStackError
-from telecom_assets.partitions import MonthError
+from telecom_assets.months import MonthError
 from telecom_assets.settings import SettingsError
 
 USAGE_ERRORS = (SettingsError, MonthError)

@@ -68,7 +68,7 @@ def landing(warehouse: Warehouse, kafka: KafkaConnection, **changed: Any) -> Lan
 
 
 def produced(kafka: KafkaConnection, *values: bytes | None, partition: int = 0, **options: Any) -> None:
-    producer = kafka.producer()
+    producer = kafka.producer(**{"message.max.bytes": 2_000_000})
     for value in values:
         producer.produce(kafka.topic, value, partition=partition, **options)
     assert producer.flush(30) == 0
@@ -296,8 +296,10 @@ def test_a_topic_made_again_is_refused(plain, kafka):
 def test_another_topic_is_refused(plain, kafka, new_kafka_topic):
     produced(kafka, b"0")
     landing(plain, kafka)
+    other = new_kafka_topic()
+    produced(other, b"0")
     with pytest.raises(LandingError, match="TELECOM_KAFKA_TOPIC"):
-        landing(plain, new_kafka_topic())
+        landing(plain, other)
 
 
 def test_what_retention_took_before_it_landed_is_named(plain, kafka):
@@ -341,7 +343,8 @@ def test_a_partition_that_was_empty_is_watched_from_then_on(plain, kafka):
 def test_partitions_that_are_added_land_from_their_beginning(plain, kafka):
     produced(kafka, b"0")
     landing(plain, kafka)
-    kafka.admin().create_partitions([NewPartitions(kafka.topic, 4)], operation_timeout=30)[kafka.topic].result(30)
+    admin = kafka.admin()
+    admin.create_partitions([NewPartitions(kafka.topic, 4)], operation_timeout=30)[kafka.topic].result(30)
     produced(kafka, b"p3-0", b"p3-1", partition=3)
     assert landing(plain, kafka).records == 2
     assert values_of(plain) == {0: [(0, b"0")], 3: [(0, b"p3-0"), (1, b"p3-1")]}
