@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from telecom_assets.connections import Connections
-from telecom_assets.failures import innermost_message
+from telecom_assets.failures import innermost_message, was_interrupted
 from telecom_assets.month_run import Step, after_mediation, before_mediation, existing_days, mediation_steps, stale_days
 
 
@@ -67,6 +67,8 @@ class MonthRunner:
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+        if any(event.is_step_failure and was_interrupted(event) for event in outcome.all_events):
+            raise KeyboardInterrupt
         checks = [
             (f"{item.asset_key.to_user_string()}.{item.check_name}", item.passed, item.description or "")
             for item in outcome.get_asset_check_evaluations()

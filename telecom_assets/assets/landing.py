@@ -1,8 +1,10 @@
 """From the topic to raw_cdrs."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
-from telecom_assets.assets.common import LANDING_POOL, MEDIATION_TEAM, table_metadata, versions_read
+from telecom_assets.assets.common import LANDING_POOL, MEDIATION_TEAM, table_metadata
 from telecom_assets.connections import Connections
 from telecom_assets.instance_state import accepted_months
 from telecom_assets.landing import land
@@ -31,6 +33,14 @@ raw_cdrs = dg.AssetSpec(
 )
 
 
+def lag_observation(lag: Mapping[int, int]) -> dg.AssetObservation:
+    """What the UI shows of the topic: offsets that are not landed, in all and per partition."""
+    by_partition = {str(partition): count for partition, count in lag.items()}
+    return dg.AssetObservation(
+        cdr_topic.key, metadata={"lag": sum(lag.values()), "lag_by_partition": dg.MetadataValue.json(by_partition)}
+    )
+
+
 @dg.asset(deps=[cdr_topic], group_name=GROUP, owners=[MEDIATION_TEAM], kinds={"kafka", "spark"}, pool=LANDING_POOL)
 def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
     """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
@@ -49,6 +59,7 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
         chunk_rows=settings.landing_chunk_rows,
         report=context.log.info,
     )
+    context.log_event(lag_observation(landed.lag))
     for day, rows in sorted(landed.days.items()):
         context.log_event(
             dg.AssetMaterialization(
@@ -62,6 +73,6 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
             "records": landed.records,
             "days": dg.MetadataValue.json([day.isoformat() for day in sorted(landed.days_to_mediate)]),
             "offset_ranges": dg.MetadataValue.json([[item.partition, item.start, item.end] for item in landed.ranges]),
-            **versions_read(connections.warehouse.pin(RAW_CDRS.name, version=landed.raw_version)),
+            "table_version": landed.raw_version,
         }
     )

@@ -7,7 +7,7 @@ import dagster as dg
 
 from resources.delta import PinnedTable
 from resources.postgres import published_totals
-from telecom_assets.checks.contracts import keeps_contract
+from telecom_assets.checks.contracts import keeps_columns, keeps_contract
 from telecom_assets.checks.factory import Check, Scope, guard
 from telecom_assets.conservation import (
     Verdict,
@@ -35,12 +35,13 @@ _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_differ
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Every check of the project."""
     return [
-        guard("landing", None, [_LANDED]),
+        guard("landing", None, [_LANDED, _RAW_COLUMNS]),
         guard("customers", None, [_contract("customers", unique=True), _CUSTOMER_PLANS]),
         guard("rate_plans", None, [_contract("rate_plans", unique=True), _PRICES]),
         guard("product_catalog", None, [_contract("product_catalog", unique=True), _CATALOG]),
         guard("cleaned_cdrs", DAILY, [_MEDIATED, _UNIQUE, _contract("cleaned_cdrs")]),
         guard("rejected_cdrs", DAILY, [_contract("rejected_cdrs")]),
+        guard("mediated_days", DAILY, [_contract("mediated_days", unique=True)]),
         guard("data_volume_floor", MONTHLY, [_contract("data_volume_floor", unique=True)]),
         guard("rated_cdrs", DAILY, [_RATED, _contract("rated_cdrs")]),
         guard("suspended_cdrs", DAILY, [_contract("suspended_cdrs")]),
@@ -67,6 +68,11 @@ _LANDED = Check(
     "landed_equals_consumed",
     "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
     lambda scope: landed_equals_consumed(scope.connections.warehouse),
+)
+_RAW_COLUMNS = Check(
+    "raw_keeps_contract",
+    "Columns and types of raw_cdrs are as declared.",
+    lambda scope: keeps_columns(scope.pin("raw_cdrs")),
 )
 _MEDIATED = Check(
     "raw_equals_cleaned_plus_rejected",

@@ -35,6 +35,8 @@ class Landed:
     displaced: set[dt.date] = field(default_factory=set)
     ranges: list[OffsetRange] = field(default_factory=list)
     raw_version: int = 0
+    #: Offsets per partition that were on the topic and not in the table when the run began.
+    lag: dict[int, int] = field(default_factory=dict)
 
     @property
     def days_to_mediate(self) -> set[dt.date]:
@@ -97,7 +99,7 @@ def land(
     state = kafka.topic_state()
     here = position(warehouse)
     check_topic(kafka.topic, state, here.topic_id, here.ends)
-    landed = Landed(raw_version=warehouse.version(RAW))
+    landed = Landed(raw_version=warehouse.version(RAW), lag=lag(state, here.ends))
     if here.missing_ranges:
         _record(
             warehouse,
@@ -112,7 +114,7 @@ def land(
         landed.displaced |= _displaced_days(warehouse, here.missing_ranges, repaired, dedupe_days)
         report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
     chunks = landing_chunks(state, here.ends, chunk_rows)
-    total = sum(lag(state, here.ends).values())
+    total = sum(landed.lag.values())
     for number, ranges in enumerate(chunks, start=1):
         commit = _land_chunk(
             warehouse,

@@ -1,15 +1,14 @@
 """The Kafka sensor: lag → landing; landed → mediation of the touched days, late days included."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from resources.kafka import KafkaUnavailable
+from telecom_assets.assets.landing import lag_observation
 from telecom_assets.connections import Connections
 from telecom_assets.jobs import landing_job, mediation_job
 from telecom_assets.landing.land import position
-from telecom_assets.landing.plan import LandingError, check_topic
+from telecom_assets.landing.plan import LandingError, check_topic, lag
 from telecom_assets.month_run import LANDING, days_to_mediate
 from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.sensors.plan import landing_request, mediation_requests
@@ -34,33 +33,37 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Lands what is on the topic and mediates the days that landing touched, however old they are.",
     )
-    def sense(
-        context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def sense(context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]) -> dg.SensorResult:
         warehouse = connections.warehouse
-        requests = []
+        requests, observations = [], []
         idle = "nothing new on the topic, every landed day is mediated"
         try:
             state = connections.kafka().topic_state()
             here = position(warehouse)
             check_topic(connections.settings.kafka_topic, state, here.topic_id, here.ends)
             landing = landing_request(state, here.ends, unrecorded=bool(here.missing_ranges))
-            if landing is not None and not _is_active(context.instance, LANDING):
-                requests.append(landing)
+            if landing is not None:
+                observations.append(lag_observation(lag(state, here.ends)))
+                if not _is_active(context.instance, LANDING):
+                    requests.append(landing)
         except (KafkaUnavailable, LandingError) as error:
             idle = str(error)
         rows = warehouse.pin(RAW_CDRS.name).rows_by_partition()
         ledger = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
         stale = days_to_mediate(rows, {row["event_date"]: row["raw_rows"] for row in ledger})
         requests += mediation_requests(stale, rows, {row["event_date"]: row["raw_version"] for row in ledger})
-        for request in requests:
-            yield dg.RunRequest(
-                run_key=request.run_key,
-                job_name=request.step.job,
-                tags={**request.step.tags, MAX_RETRIES_TAG: _RETRIES},
-            )
-        if not requests:
-            yield dg.SkipReason(idle)
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=request.run_key,
+                    job_name=request.step.job,
+                    tags={**request.step.tags, MAX_RETRIES_TAG: _RETRIES},
+                )
+                for request in requests
+            ],
+            skip_reason=None if requests else dg.SkipReason(idle),
+            asset_events=observations,
+        )
 
     return sense
 

@@ -28,7 +28,6 @@ from telecom_assets_tests.graph.project import (
     MONTH,
     Project,
     cdr,
-    drop_database,
     make_database,
     make_topic,
     open_project,
@@ -92,35 +91,33 @@ def first_messages() -> list[bytes | None]:
 
 
 @pytest.fixture(scope="session")
-def new_project(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
-    """Makes an empty project in a path with a space: new_project(kafka=…, **settings)."""
-    databases: list[str] = []
+def new_project(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
+    """Makes an empty project in a path with a space: new_project(partitions=…, **settings).
+
+    Its topic and database go with the session's servers.
+    """
 
     def make(*, partitions: int = 4, **changes: Any) -> Project:
         kafka = make_topic(stack, partitions)
-        databases.append(make_database(stack))
         settings = {
             "home": tmp_path_factory.mktemp("graph home") / "home",
             "kafka_bootstrap_servers": kafka.bootstrap_servers,
             "kafka_options": kafka.options,
             "kafka_topic": kafka.topic,
-            "postgres_dsn": databases[-1],
+            "postgres_dsn": make_database(stack),
         }
         return open_project(Settings.load(**{**settings, **changes}))
 
-    yield make
-    for url in databases:
-        drop_database(stack, url)
+    return make
 
 
 @pytest.fixture(scope="session")
-def copy_of(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
+def copy_of(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
     """Makes a copy of a project in a folder that may be damaged: copy_of(project).
 
     With `light=(instance, dsn)` the copy has another Dagster instance and database, and its tables are links to the
     files of the original, which nobody changes in place.
     """
-    databases: list[str] = []
 
     def make(original: Project, light: tuple[dg.DagsterInstance, str] | None = None) -> Project:
         before, home = original.settings, tmp_path_factory.mktemp("graph copy") / "home"
@@ -131,13 +128,10 @@ def copy_of(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> Iter
             return open_project(before.replaced(home=home, postgres_dsn=dsn), instance)
         assert before.postgres_dsn is not None
         name = before.postgres_dsn.get_secret_value().rsplit("/", maxsplit=1)[-1]
-        databases.append(make_database(stack, template=name))
         shutil.copytree(before.home_path, home, symlinks=True)
-        return open_project(before.replaced(home=home, postgres_dsn=databases[-1]))
+        return open_project(before.replaced(home=home, postgres_dsn=make_database(stack, template=name)))
 
-    yield make
-    for url in databases:
-        drop_database(stack, url)
+    return make
 
 
 @dataclass

@@ -91,14 +91,6 @@ def make_database(stack: StackState, template: str = "template1") -> str:
     return stack.postgres.url(name)
 
 
-def drop_database(stack: StackState, url: str) -> None:
-    assert stack.postgres is not None
-    with psycopg.connect(stack.postgres.url(), autocommit=True) as session:
-        session.execute(
-            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(url.rsplit("/", maxsplit=1)[-1]))
-        )
-
-
 @dataclass
 class Project:
     """One home folder with everything that belongs to it."""

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from telecom_assets import cli
 from telecom_assets.checks import build_checks
 from telecom_assets.funnel import month_funnel, other_days
-from telecom_assets.instance import POSTGRES_URL_VARIABLE
 from telecom_assets.instance_state import accepted_months
 from telecom_assets.partitions import local_today
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
@@ -39,7 +39,6 @@ class Finished:
 def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
     """Types a command in this process, through the entry point: typed(project, "run", …, TELECOM_…="…")."""
     monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setenv(POSTGRES_URL_VARIABLE, "")
 
     def run(project: Project | None, *arguments: str, **changes: str) -> Finished:
         for name, value in ((environment(project) if project else {}) | changes).items():
@@ -97,21 +96,6 @@ def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
     assert accepted_months(instance) == [MONTH]
 
 
-def test_run_opens_the_month_before_anything_is_landed(typed: Callable[..., Finished], new_project):
-    """Kafka does not answer: nothing is landed, and the month is open already."""
-    project = new_project()
-    finished = typed(
-        project,
-        "run",
-        "--month",
-        "2024-02",
-        TELECOM_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
-        TELECOM_KAFKA_TIMEOUT_SECONDS="1",
-    )
-    assert finished.status == 1
-    assert accepted_months(open_project(project.settings).instance) == ["2024-02"]
-
-
 def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]):
     finished = typed(billed.project, "funnel", "--month", MONTH, "--json")
     assert (finished.status, finished.stderr) == (0, "")
@@ -129,16 +113,21 @@ def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Fi
     finished = typed(billed.project, "funnel", "--month", MONTH, **nowhere)
     assert (finished.status, finished.stderr) == (0, "")
     books = month_funnel(billed.project.warehouse, MONTH)
-    for text in (f"Funnel of {MONTH}", f"{books.received:,}", "rejected: malformed_json", "excluded: prepaid_customer"):
-        assert text in finished.stdout
-    for count in (*books.rejected.values(), *books.suspended.values(), books.rated, books.billed_customers):
-        assert f"{count:,}" in finished.stdout
+    lines = {" ".join(line.replace("│", " ").split()) for line in finished.stdout.splitlines()}
+    assert f"Funnel of {MONTH}" in lines
+    counts = {"received": books.received, "cleaned": books.cleaned}
+    for kind in ("rejected", "suspended", "excluded"):
+        counts |= {f"{kind}: {reason}": count for reason, count in getattr(books, kind).items()}
+    assert len(counts) > 10
+    assert {f"{name} {count:,}" for name, count in counts.items()} <= lines
+    assert any(line.startswith(f"rated (before tax) {books.rated:,} ") for line in lines)
 
 
 def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Callable[..., Finished]):
     finished = typed(None, "--home", str(tmp_path / "new"), "funnel", "--month", MONTH, "--json", TELECOM_HOME="")
     assert finished.status == 0
-    assert (finished.json["funnel"]["received"], finished.json["funnel"]["amount_due"]) == (0, "0")
+    assert finished.json["funnel"]["received"] == 0
+    assert Decimal(finished.json["funnel"]["amount_due"]) == 0
 
 
 def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, typed: Callable[..., Finished]):
@@ -187,7 +176,7 @@ def test_a_missing_month_is_asked_for(tmp_path: Path, typed: Callable[..., Finis
     assert "--month" in finished.stderr
 
 
-@pytest.mark.parametrize("command", [["run", "--month", MONTH], ["funnel", "--month", MONTH], ["status"], ["dev"]])
+@pytest.mark.parametrize("command", [["run", "--month", MONTH], ["status"]])
 def test_a_setting_that_cannot_be_used_is_one_line(new_project: Callable[..., Project], command: list[str]):
     """A process of its own: settings are read before anything else is."""
     finished = telecom(new_project(), *command, TELECOM_TAX_PCT="abc")
@@ -207,16 +196,16 @@ def failed(finished: Finished, *parts: str) -> None:
         assert part in last
 
 
-def test_no_kafka_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+def test_no_kafka_is_one_clear_line_and_the_month_is_open(
+    new_project: Callable[..., Project], typed: Callable[..., Finished]
+):
+    """A month is opened before anything is landed: nothing that arrives meanwhile is refused."""
     project = new_project()
     project.store_customers(customers())
-    changes = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_KAFKA_TIMEOUT_SECONDS": "1"}
-    failed(typed(project, "run", "--month", MONTH, **changes), "Kafka at 127.0.0.1:1 cannot be used", "telecom up")
-    in_json = typed(project, "run", "--month", MONTH, "--json", **changes)
-    assert in_json.status == 1
-    assert "Kafka at 127.0.0.1:1 cannot be used" in in_json.json["error"]
-    assert "funnel" not in in_json.json
-    assert [step["job"] for step in in_json.json["steps"]] == ["reference_job", "landing_job"]
+    nowhere = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_KAFKA_TIMEOUT_SECONDS": "1"}
+    finished = typed(project, "run", "--month", "2024-02", **nowhere)
+    failed(finished, "2024-02 is not billed", "Kafka at 127.0.0.1:1 cannot be used", "telecom up")
+    assert accepted_months(open_project(project.settings).instance) == ["2024-02"]
 
 
 def test_no_postgres_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):

@@ -22,7 +22,8 @@ from telecom_assets_tests.graph.project import Project
 def _environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening an instance sets variables for Dagster: they are to be forgotten with the test."""
     monkeypatch.setenv("DAGSTER_HOME", "")
-    monkeypatch.setenv(POSTGRES_URL_VARIABLE, "")
+    monkeypatch.setenv(POSTGRES_URL_VARIABLE, "to be forgotten")
+    monkeypatch.delenv(POSTGRES_URL_VARIABLE)
 
 
 @pytest.fixture
