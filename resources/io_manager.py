@@ -75,11 +75,19 @@ def _partitions(contract: Contract, context: dg.OutputContext | dg.InputContext)
         return None
     keys = sorted(context.asset_partition_keys)
     first, last = partition_value(contract, keys[0]), partition_value(contract, keys[-1])
-    if isinstance(first, dt.date) and (last - first).days + 1 != len(keys):
+    if _distance(first, last) + 1 != len(keys):
         raise dg.DagsterInvariantViolationError(
-            f"{contract.name}: the days {keys[0]} to {keys[-1]} of this run have gaps; run each contiguous range by itself"
+            f"{contract.name}: {keys[0]} to {keys[-1]} of this run have gaps; run each contiguous range by itself"
         )
     return Partitions(first, last)
+
+
+def _distance(first: dt.date | str, last: dt.date | str) -> int:
+    """Days between two days, months between two billing periods."""
+    if isinstance(first, dt.date) and isinstance(last, dt.date):
+        return (last - first).days
+    (first_year, first_month), (last_year, last_month) = (map(int, str(month).split("-")) for month in (first, last))
+    return (last_year - first_year) * 12 + last_month - first_month
 
 
 def partition_value(contract: Contract, key: str) -> Any:

@@ -28,6 +28,12 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "pools": {"default_limit": 1, "granularity": "op"},
             "runs": {"max_concurrent_runs": 2},
         },
+        # What steps log is in their events. Capturing what they print as well costs two processes a step, and nothing
+        # here prints.
+        "compute_logs": {
+            "module": "dagster._core.storage.noop_compute_log_manager",
+            "class": "NoOpComputeLogManager",
+        },
         # Runs ask for retries by tag; none is retried otherwise.
         "run_retries": {"enabled": True, "max_retries": 0},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180},

@@ -29,7 +29,9 @@ Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)
 class Settings(BaseSettings):
     """All settings. `Settings.load()` is the only way in: it turns a bad value into one clear line."""
 
-    model_config = SettingsConfigDict(env_prefix="TELECOM_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TELECOM_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
 
     home: Path = Field(Path(".telecom"), description="Folder of the local stack, the instance and all outputs.")
     warehouse: str | None = Field(

@@ -58,6 +58,11 @@ class Position:
     #: Ledger rows that record them.
     missing_ranges: list[OffsetRange]
 
+    def ends_on(self, state: TopicState) -> dict[int, int]:
+        """Next offset per partition; a partition that was added to a known topic begins at 0, whatever is left of it."""
+        added = {} if self.topic_id is None else dict.fromkeys(state.partitions, 0)
+        return {**added, **self.ends}
+
 
 def position(warehouse: Warehouse) -> Position:
     """Read the position. Costs a scan of the offsets only when the table is ahead of its ledger."""
@@ -68,13 +73,13 @@ def position(warehouse: Warehouse) -> Position:
     topic_id = ledger[-1]["topic_id"] if ledger else None
     if raw.version <= recorded:
         return Position(topic_id, known, {}, [])
-    highest = {
-        row["kafka_partition"]: row["highest"]
-        for row in raw.all().groupBy("kafka_partition").agg(F.max("kafka_offset").alias("highest")).collect()
-    }
-    ends = next_offsets(ledger, highest)
+    offsets = F.min("kafka_offset").alias("lowest"), F.max("kafka_offset").alias("highest")
+    found = {row["kafka_partition"]: row for row in raw.all().groupBy("kafka_partition").agg(*offsets).collect()}
+    ends = next_offsets(ledger, {number: row["highest"] for number, row in found.items()})
     missing = [
-        OffsetRange(number, known.get(number, 0), end) for number, end in ends.items() if end > known.get(number, 0)
+        OffsetRange(number, known.get(number, row["lowest"]), ends[number])
+        for number, row in found.items()
+        if ends[number] > known.get(number, row["lowest"])
     ]
     unrecorded: dict[dt.date, int] = {}
     if missing:
@@ -98,22 +103,32 @@ def land(
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     state = kafka.topic_state()
     here = position(warehouse)
-    check_topic(kafka.topic, state, here.topic_id, here.ends)
-    landed = Landed(raw_version=warehouse.version(RAW), lag=lag(state, here.ends))
+    ends = here.ends_on(state)
+    check_topic(kafka.topic, state, here.topic_id, ends)
+    landed = Landed(raw_version=warehouse.version(RAW), lag=lag(state, ends))
+
+    def settle(ranges: Sequence[OffsetRange], commit: Commit) -> None:
+        """What follows an append; the ledger comes last, so that a crash before it repeats all of this."""
+        records = _verify(warehouse, kafka, state, ranges, commit)
+        displaced = _displaced_days(warehouse, ranges, commit, dedupe_days) - set(commit.rows)
+        for first, last in contiguous(displaced):
+            _forget_mediation(warehouse, Partitions(first, last), commit.version)
+        _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)
+        landed.displaced |= displaced
+        landed.add(commit.rows)
+
     if here.missing_ranges:
-        _record(
-            warehouse,
-            kafka.topic,
-            state.topic_id,
-            _counts(warehouse, landed.raw_version, here.missing_ranges),
-            landed.raw_version,
-            run_id,
-        )
-        landed.add(here.unrecorded)
-        repaired = Commit(landed.raw_version, here.unrecorded)
-        landed.displaced |= _displaced_days(warehouse, here.missing_ranges, repaired, dedupe_days)
+        settle(here.missing_ranges, Commit(landed.raw_version, here.unrecorded))
         report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
-    chunks = landing_chunks(state, here.ends, chunk_rows)
+    if here.topic_id is None:
+        # Partitions that are empty now are watched from now on: what retention takes from them later is noticed.
+        empty = {
+            OffsetRange(number, marks.latest, marks.latest): 0
+            for number, marks in state.partitions.items()
+            if number not in ends and marks.latest == marks.earliest
+        }
+        _record(warehouse, kafka.topic, state.topic_id, empty, landed.raw_version, run_id)
+    chunks = landing_chunks(state, ends, chunk_rows)
     total = sum(landed.lag.values())
     for number, ranges in enumerate(chunks, start=1):
         commit = _land_chunk(
@@ -125,17 +140,12 @@ def land(
             accept_months=accept_months,
             calendar_start=calendar_start,
         )
-        records = _verify(warehouse, kafka, state, ranges, commit)
-        _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)
-        landed.displaced |= _displaced_days(warehouse, ranges, commit, dedupe_days)
-        landed.add(commit.rows)
+        settle(ranges, commit)
         landed.records += sum(commit.rows.values())
         landed.ranges += ranges
         landed.raw_version = commit.version
         report(f"landed chunk {number} of {len(chunks)}: {landed.records:,} of {total:,} offsets")
     landed.displaced -= set(landed.days)
-    for first, last in contiguous(landed.displaced):
-        _forget_mediation(warehouse, Partitions(first, last), landed.raw_version)
     return landed
 
 
@@ -205,6 +215,8 @@ def _counts(warehouse: Warehouse, version: int, ranges: Sequence[OffsetRange]) -
 def _record(
     warehouse: Warehouse, topic: str, topic_id: str, records: Mapping[OffsetRange, int], raw_version: int, run_id: str
 ) -> None:
+    if not records:
+        return
     now = dt.datetime.now(dt.UTC)
     rows = [
         {

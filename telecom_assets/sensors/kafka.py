@@ -40,10 +40,11 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         try:
             state = connections.kafka().topic_state()
             here = position(warehouse)
-            check_topic(connections.settings.kafka_topic, state, here.topic_id, here.ends)
-            landing = landing_request(state, here.ends, unrecorded=bool(here.missing_ranges))
+            ends = here.ends_on(state)
+            check_topic(connections.settings.kafka_topic, state, here.topic_id, ends)
+            landing = landing_request(state, ends, unrecorded=bool(here.missing_ranges))
             if landing is not None:
-                observations.append(lag_observation(lag(state, here.ends)))
+                observations.append(lag_observation(lag(state, ends)))
                 if not _is_active(context.instance, LANDING):
                     requests.append(landing)
         except (KafkaUnavailable, LandingError) as error:

@@ -17,12 +17,14 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions, NewTopic
 from pyspark.sql import functions as F
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
 from resources.kafka_producer import MessageProducer
 from telecom_assets.conservation import landed_equals_consumed
 from telecom_assets.landing import Landed, LandingError, land
+from telecom_assets.month_run import stale_days
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 from telecom_assets_tests.oracle import CASABLANCA, Message, Parameters, Row
@@ -49,7 +51,11 @@ def plain(tmp_path, sail) -> Warehouse:
 
 @pytest.fixture
 def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
-    return new_kafka_topic(partitions=2)
+    """A fresh topic of two partitions, once the broker knows it everywhere."""
+    connection = new_kafka_topic(partitions=2)
+    known = Retrying(retry=retry_if_exception_type(KafkaUnavailable), stop=stop_after_delay(30), wait=wait_fixed(0.05))
+    known(connection.topic_state)
+    return connection
 
 
 def landing(warehouse: Warehouse, kafka: KafkaConnection, **changed: Any) -> Landed:
@@ -448,76 +454,84 @@ class Uneven(KafkaConnection):
 
 
 def mediated(warehouse: Warehouse, *days: date) -> None:
-    """Rows of the ledger of mediation."""
-    rows = [
-        {
-            "raw_rows": 1,
-            "raw_offsets": Decimal(0),
-            "raw_version": 1,
-            "product_catalog_version": 1,
-            "dedupe_days": 31,
-            "event_date": day,
-        }
-        for day in days
-    ]
+    """Rows of the ledger of mediation: these days were mediated as they are now."""
+    landed_rows = warehouse.pin(RAW).rows_by_partition()
+    rest = {"raw_offsets": Decimal(0), "raw_version": 1, "product_catalog_version": 1, "dedupe_days": 31}
+    rows = [{"raw_rows": landed_rows[day], **rest, "event_date": day} for day in days]
     warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema()))
 
 
-def mediated_days(warehouse: Warehouse) -> set[date]:
-    return set(warehouse.pin(MEDIATED_DAYS.name).rows_by_partition())
+@dataclass(frozen=True)
+class Displacing:
+    """Copies received first but landed last: they wait in partition 1, while those of partition 0 were landed.
+
+    Their day is `new`. `near` is 2 days away, `far` 32: beyond the 31 within which a record is unique. One record has
+    both copies on `new`; one has none.
+    """
+
+    kafka: Uneven
+    new: date
+    near: date
+    far: date
 
 
 @pytest.fixture
-def displacing(plain, kafka) -> tuple[Uneven, dict[str, date]]:
-    """Copies received first but landed last: they wait in partition 1, while those of partition 0 were landed."""
-    days = {
-        name: today() - timedelta(days=distance)
-        for name, distance in (("new", 40), ("near", 38), ("far", 8), ("same", 40))
-    }
-    produced(
-        kafka, *(cdr(name, days["new"]) for name in ("near", "far", "same")), cdr("alone", days["new"]), partition=1
-    )
+def displacing(plain, kafka) -> Displacing:
+    new, near, far, other = (today() - timedelta(days=distance) for distance in (40, 38, 8, 30))
+    produced(kafka, *(cdr(name, new) for name in ("near", "far", "same", "alone")), partition=1)
     uneven = Uneven(kafka.bootstrap_servers, kafka.topic, kafka.options)
-    later = [cdr(name, days[name]) for name in ("near", "far", "same")]
-    other = today() - timedelta(days=30)
-    produced(kafka, *later, cdr("another", other))
+    produced(kafka, cdr("near", near), cdr("far", far), cdr("same", new), cdr("another", other))
     assert landing(plain, uneven).records == 4
-    mediated(plain, days["near"], days["far"], days["new"], other)
     uneven.hidden = False
-    return uneven, days
+    return Displacing(uneven, new, near, far)
 
 
+@pytest.fixture
+def all_mediated(plain, displacing) -> None:
+    mediated(plain, *plain.pin(RAW).rows_by_partition())
+    assert stale_days(plain) == set()
+
+
+@pytest.mark.usefixtures("all_mediated")
 def test_a_day_whose_copy_is_displaced_is_mediated_again(plain, displacing):
-    """`near` is 2 days away; `far` is 32, beyond the 31 within which a record is unique; `same` is on a landed day."""
-    uneven, days = displacing
-    landed = landing(plain, uneven)
-    assert (landed.days, landed.displaced) == ({days["new"]: 4}, {days["near"]})
-    assert landed.days_to_mediate == {days["new"], days["near"]}
+    landed = landing(plain, displacing.kafka)
+    assert (landed.days, landed.displaced) == ({displacing.new: 4}, {displacing.near})
+    assert landed.days_to_mediate == {displacing.new, displacing.near}
     # The ledger of mediation says so too, until somebody does it.
-    assert days["near"] not in mediated_days(plain)
-    assert days["far"] in mediated_days(plain)
-    assert landing(plain, uneven).days_to_mediate == set()
+    assert stale_days(plain) == {displacing.new, displacing.near}
+    assert landing(plain, displacing.kafka).days_to_mediate == set()
 
 
+@pytest.mark.usefixtures("all_mediated")
 def test_how_far_a_copy_displaces_is_a_setting(plain, displacing):
-    uneven, days = displacing
-    assert landing(plain, uneven, dedupe_days=32).displaced == {days["near"], days["far"]}
+    assert landing(plain, displacing.kafka, dedupe_days=32).displaced == {displacing.near, displacing.far}
+    assert stale_days(plain) == {displacing.new, displacing.near, displacing.far}
 
 
+@pytest.mark.usefixtures("all_mediated")
 def test_within_the_day_no_other_day_is_displaced(plain, displacing):
-    assert landing(plain, displacing[0], dedupe_days=0).displaced == set()
+    assert landing(plain, displacing.kafka, dedupe_days=0).displaced == set()
+    assert stale_days(plain) == {displacing.new}
 
 
+def test_a_displaced_day_that_nobody_mediated_yet(plain, displacing):
+    """Nothing is to be done again; and it is no reason to fail."""
+    landed = landing(plain, displacing.kafka)
+    assert landed.days_to_mediate == {displacing.new, displacing.near}
+    assert stale_days(plain) >= landed.days_to_mediate
+    assert_sound(plain)
+
+
+@pytest.mark.usefixtures("all_mediated")
 @pytest.mark.parametrize("step", ["_record", "_displaced_days", "_forget_mediation"])
 def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch, step):
-    """Wherever the run dies after its rows were written, the day is mediated again after the next one."""
-    uneven, days = displacing
+    """Wherever the run dies after its rows were written, the day is to be mediated after the next one."""
     with monkeypatch.context() as patch:
         patch.setattr(landing_module, step, crash)
         with pytest.raises(Crash):
-            landing(plain, uneven)
-    landed = landing(plain, uneven)
-    assert days["near"] in landed.displaced or days["near"] not in mediated_days(plain)
+            landing(plain, displacing.kafka)
+    landing(plain, displacing.kafka)
+    assert stale_days(plain) == {displacing.new, displacing.near}
     assert_sound(plain)
 
 
