@@ -73,10 +73,16 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 def _postgres_url(settings: Settings) -> str:
     if settings.dagster_postgres_url is not None:
-        return settings.dagster_postgres_url.get_secret_value()
+        return _for_psycopg2(settings.dagster_postgres_url.get_secret_value())
     local = read_stack_state(settings.stack_file).postgres
     if local is None:
         raise SettingsError(
             f"TELECOM_DAGSTER_STORAGE=postgres: no database; set {POSTGRES_URL_VARIABLE}, or run `telecom up`"
         )
-    return local.url(local.dagster_database)
+    return _for_psycopg2(local.url(local.dagster_database))
+
+
+def _for_psycopg2(url: str) -> str:
+    """The URL with its driver named: dagster-postgres is written for psycopg2, SQLAlchemy would take psycopg 3."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg2://{rest}" if separator and scheme in ("postgres", "postgresql") else url

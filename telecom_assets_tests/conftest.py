@@ -12,10 +12,11 @@ import psycopg
 import pytest
 from confluent_kafka.admin import NewTopic
 from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
-from resources.kafka import KafkaConnection
+from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from telecom_assets.schemas import TABLES
 from telecom_assets.settings import Settings
@@ -68,9 +69,16 @@ def new_kafka_topic(stack: StackState) -> Callable[..., KafkaConnection]:
         topic = NewTopic(connection.topic, num_partitions=partitions, replication_factor=1, config=settings)
         admin = connection.admin()  # kept: a client that is collected takes its requests with it
         admin.create_topics([topic], operation_timeout=30)[connection.topic].result(timeout=30)
+        wait_for_topic(connection)
         return connection
 
     return make
+
+
+@retry(retry=retry_if_exception_type(KafkaUnavailable), stop=stop_after_delay(30), wait=wait_fixed(0.1), reraise=True)
+def wait_for_topic(connection: KafkaConnection) -> None:
+    """Until every part of the broker knows the topic that was just made."""
+    connection.topic_state()
 
 
 @pytest.fixture

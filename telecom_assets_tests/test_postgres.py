@@ -489,7 +489,8 @@ def sums_of(table: pa.Table) -> dict[str, Decimal]:
 def publish(
     connection, table: pa.Table, version: int, *, period: str = PERIOD, table_id: str = "delta", batches=None, **changes
 ):
-    expected = {"expected_rows": table.num_rows, "expected_sums": sums_of(table)} | changes
+    """Publish the table's rows (or `batches`) under this version; `changes` are other arguments of publish_period."""
+    arguments = {"expected_rows": table.num_rows, "expected_sums": sums_of(table)} | changes
     return publish_period(
         connection,
         BILLS,
@@ -497,7 +498,7 @@ def publish(
         batches if batches is not None else table.to_batches(),
         delta_table_id=table_id,
         delta_version=version,
-        **expected,
+        **arguments,
     )
 
 
@@ -778,7 +779,8 @@ def test_periods_do_not_wait_for_each_other(connection, postgres_dsn):
     with blocked_before_commit(postgres_dsn, PERIOD) as gate:
         held = start(lambda: publish(connection, bills(3, "20.00"), 2))
         wait_for_waiting(gate)
-        assert publish(connection, bills(2, "5.00", OTHER_PERIOD), 2, period=OTHER_PERIOD).published
+        other = bills(2, "5.00", OTHER_PERIOD)
+        assert publish(connection, other, 2, period=OTHER_PERIOD, lock_timeout_seconds=10).published
         assert not held.done()
     assert held.result(timeout=60).published
 

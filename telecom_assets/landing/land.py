@@ -260,6 +260,8 @@ def _displaced_days(
 def _forget_mediation(warehouse: Warehouse, days: Partitions, raw_version: int) -> None:
     """Mark mediated days as to be mediated again, in the ledger of mediation: rating and billing wait for it."""
     known = warehouse.pin(MEDIATED_DAYS.name, days).arrow().to_pylist()
+    if not known:
+        return
     marked = [{**row, "raw_rows": TO_BE_MEDIATED, "raw_version": raw_version} for row in known]
     rows = pa.Table.from_pylist(marked, schema=MEDIATED_DAYS.arrow_schema())
     warehouse.overwrite(MEDIATED_DAYS.name, warehouse.engine.spark_session.createDataFrame(rows), days)

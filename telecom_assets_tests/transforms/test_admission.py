@@ -134,8 +134,17 @@ def test_a_lone_surrogate_is_malformed_json(engine):
 
 
 def test_a_long_field_name_is_unknown_and_nothing_else(engine):
-    """Unknown fields are ignored, whatever the length of their name."""
-    assert_admitted(engine, at_topic([call("n" * 60_000, "1")]), Parameters())
+    """Unknown fields are ignored, whatever the length of their name and whatever stands in it."""
+    names = [letter * length for letter in ("n", "é", "1", ":") for length in (999, 1_000, 1_001, 60_000)]
+    names += ["n" * 2_000 + "record_ID", r"\"" * 1_001, r"\\" * 1_001, r"\u0041" * 600, ",[]{}" * 300]
+    messages = at_topic(
+        [
+            f'{{"{name}": {token}, "record_ID": 1.50, "{name} ":{token}}}'
+            for name in names
+            for token in ("1.50", '"x:"', "null")
+        ]
+    )
+    assert_admitted(engine, messages, Parameters())
 
 
 def test_many_members_do_not_stop_the_engine(engine):

@@ -1,0 +1,128 @@
+"""The order of a month: a pure sequence of steps."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from resources.delta import Warehouse
+from resources.engine import SparkEngine
+from telecom_assets import month_run
+from telecom_assets.definitions import build_defs
+from telecom_assets.month_run import (
+    Step,
+    after_mediation,
+    before_mediation,
+    day_range,
+    days_to_mediate,
+    existing_days,
+    mediation_steps,
+    one_month,
+    scheduled_steps,
+    stale_days,
+)
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
+from telecom_assets_tests.transforms.chain import contract_table
+
+START, END, KEY = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
+
+
+def days(first: str, last: str) -> dict[str, str]:
+    return {START: first, END: last}
+
+
+@pytest.fixture
+def mid_june(monkeypatch) -> None:
+    """Tomorrow is 2026-06-15."""
+    monkeypatch.setattr(month_run, "last_day", lambda: date(2026, 6, 15))
+
+
+def test_a_step_names_its_partitions():
+    assert day_range("j", date(2026, 6, 1), date(2026, 6, 3)) == Step(
+        "j", days("2026-06-01", "2026-06-03"), "2026-06-01 to 2026-06-03"
+    )
+    assert day_range("j", date(2026, 6, 1), date(2026, 6, 1)).label == "2026-06-01"
+    assert one_month("j", "2026-06") == Step("j", {KEY: "2026-06"}, "2026-06")
+
+
+@pytest.mark.usefixtures("mid_june")
+def test_the_whole_month_in_order():
+    """References, landing, every day mediated, floors, every day rated, bills: each a run of its own."""
+    steps = [(step.job, step.tags) for step in scheduled_steps("2026-05")]
+    may = days("2026-05-01", "2026-05-31")
+    assert steps == [
+        ("reference_job", {}),
+        ("landing_job", {}),
+        ("mediation_job", may),
+        ("data_volume_floor_job", {KEY: "2026-05"}),
+        ("rating_job", may),
+        ("billing_job", {KEY: "2026-05"}),
+    ]
+
+
+@pytest.mark.usefixtures("mid_june")
+def test_an_open_month_ends_with_the_last_day_there_is():
+    assert existing_days("2026-06")[-1] == date(2026, 6, 15)
+    assert len(existing_days("2026-06")) == 15
+    assert after_mediation("2026-06")[1].tags == days("2026-06-01", "2026-06-15")
+    assert existing_days("2026-05")[-1] == date(2026, 5, 31)
+    assert existing_days("2026-07") == []
+
+
+def test_before_mediation_come_references_and_landing():
+    assert [step.job for step in before_mediation()] == ["reference_job", "landing_job"]
+
+
+def test_other_days_are_mediated_with_the_month_in_as_few_runs_as_can_be():
+    may = [date(2026, 5, 1) + timedelta(days=number) for number in range(31)]
+    steps = mediation_steps([*may, date(2026, 6, 1), date(2025, 1, 7), date(2026, 4, 29)])
+    assert [step.tags for step in steps] == [
+        days("2025-01-07", "2025-01-07"),
+        days("2026-04-29", "2026-04-29"),
+        days("2026-05-01", "2026-06-01"),
+    ]
+    assert mediation_steps([]) == []
+
+
+def test_every_job_is_one_of_the_definitions():
+    jobs = {job.name for job in build_defs().jobs or []}
+    assert {step.job for step in scheduled_steps("2026-05")} == jobs
+
+
+A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("landed", "mediated", "expected"),
+    [
+        ({}, {}, set()),
+        ({A: 5}, {}, {A}),
+        ({A: 5}, {A: 5}, set()),
+        ({A: 6}, {A: 5}, {A}),  # late records
+        ({A: 5}, {A: 5, B: 0}, set()),  # a day without records was mediated, and is empty
+        ({A: 5, C: 1}, {A: 5, B: 0}, {C}),
+        ({A: 5}, {A: -1}, {A}),
+    ],
+)
+def test_days_whose_rows_are_not_those_that_were_mediated(landed, mediated, expected):
+    assert days_to_mediate(landed, mediated) == expected
+
+
+def test_stale_days_of_a_warehouse(tmp_path):
+    """From the two tables alone, without an engine."""
+    warehouse = Warehouse(str(tmp_path), SparkEngine(kind="sail"), TABLES)
+    assert stale_days(warehouse) == set()
+    raw = [{"kafka_partition": 0, "kafka_offset": offset, "event_date": day} for offset, day in enumerate([A, A, B])]
+    warehouse.append_arrow(RAW_CDRS.name, contract_table(RAW_CDRS, raw))
+    assert stale_days(warehouse) == {A, B}
+    ledger = [
+        {"raw_rows": rows, "raw_offsets": Decimal(0), "event_date": day} for day, rows in ((A, 2), (B, 1), (C, 0))
+    ]
+    warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(ledger, schema=MEDIATED_DAYS.arrow_schema()))
+    assert stale_days(warehouse) == set()
+    warehouse.append_arrow(
+        RAW_CDRS.name, contract_table(RAW_CDRS, [{"kafka_partition": 0, "kafka_offset": 3, "event_date": A}])
+    )
+    assert stale_days(warehouse) == {A}

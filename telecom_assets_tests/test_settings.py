@@ -1,0 +1,211 @@
+"""Settings: defaults of the requirements, one variable each, and one clear line for a wrong value."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from telecom_assets.settings import Settings, SettingsError, variable_name
+
+#: What the requirements say holds when nothing is set.
+DEFAULTS = {
+    "home": Path(".telecom"),
+    "engine": "sail",
+    "spark_remote": None,
+    "kafka_topic": "cdr_topic",
+    "kafka_options": {},
+    "partitions_start": date(2020, 1, 1),
+    "max_age_days": 62,
+    "dedupe_days": 31,
+    "missing_volume_policy": "customer_min",
+    "discount_pct": Decimal(5),
+    "tax_pct": Decimal(20),
+    "currency": "MAD",
+    "dagster_storage": "sqlite",
+    "failure_webhook": None,
+}
+
+
+def test_defaults():
+    settings = Settings.load()
+    assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+
+
+def test_paths_follow_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load(home=Path("my home"))
+    home = tmp_path / "my home"
+    assert (settings.home_path, settings.stack_file, settings.dagster_home) == (
+        home,
+        home / "stack.json",
+        home / "dagster",
+    )
+    assert (settings.warehouse_uri, settings.output_path) == (str(home / "warehouse"), home / "output")
+    elsewhere = Settings.load(home=home, warehouse="s3://bucket/tables", output=tmp_path / "out")
+    assert (elsewhere.warehouse_uri, elsewhere.output_path) == ("s3://bucket/tables", tmp_path / "out")
+
+
+def test_a_tilde_is_the_users_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/users/me")
+    assert Settings.load(home=Path("~/tel")).home_path == Path("/users/me/tel")
+
+
+#: Variable, text, setting, value.
+GIVEN = [
+    ("ENGINE", "spark", "engine", "spark"),
+    ("TELECOM_ENGINE", "spark", "engine", "spark"),
+    ("SPARK_REMOTE", "sc://host:15002", "spark_remote", "sc://host:15002"),
+    ("TELECOM_HOME", "/srv/telecom", "home", Path("/srv/telecom")),
+    ("TELECOM_KAFKA_BOOTSTRAP_SERVERS", "a:9092,b:9092", "kafka_bootstrap_servers", "a:9092,b:9092"),
+    ("TELECOM_KAFKA_TOPIC", "cdr.raw-1", "kafka_topic", "cdr.raw-1"),
+    (
+        "TELECOM_KAFKA_OPTIONS",
+        '{"sasl.mechanism": "PLAIN", "retries": 5}',
+        "kafka_options",
+        {"sasl.mechanism": "PLAIN", "retries": 5},
+    ),
+    ("TELECOM_PARTITIONS_START", "2024-03-01", "partitions_start", date(2024, 3, 1)),
+    ("TELECOM_MAX_AGE_DAYS", "0", "max_age_days", 0),
+    ("TELECOM_DEDUPE_DAYS", "0", "dedupe_days", 0),
+    ("TELECOM_MISSING_VOLUME_POLICY", "suspend", "missing_volume_policy", "suspend"),
+    ("TELECOM_DISCOUNT_PCT", "2.50", "discount_pct", Decimal("2.5")),
+    ("TELECOM_TAX_PCT", "0", "tax_pct", Decimal(0)),
+    ("TELECOM_CURRENCY", "EUR", "currency", "EUR"),
+    ("TELECOM_BILLING_DAY", "28", "billing_day", 28),
+    ("TELECOM_LANDING_CHUNK_ROWS", "1000", "landing_chunk_rows", 1_000),
+    ("TELECOM_POSTGRES_DSN", "host=h", "postgres_dsn", SecretStr("host=h")),
+    ("TELECOM_FAILURE_WEBHOOK", "https://example.org/hook", "failure_webhook", "https://example.org/hook"),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "name", "value"), GIVEN)
+def test_a_variable_sets_its_setting(monkeypatch, variable, text, name, value):
+    monkeypatch.setenv(variable, text)
+    assert getattr(Settings.load(), name) == value
+
+
+@pytest.mark.parametrize("variable", ["ENGINE", "SPARK_REMOTE", "TELECOM_KAFKA_TOPIC", "TELECOM_KAFKA_OPTIONS"])
+def test_an_empty_variable_is_as_none(monkeypatch, variable):
+    """`ENGINE= make demo` means the default."""
+    unset = Settings.load()
+    monkeypatch.setenv(variable, "")
+    assert Settings.load() == unset
+
+
+def test_every_setting_has_its_variable_and_says_what_it_is(monkeypatch):
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert variable_name(name) == {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(
+            name, f"TELECOM_{name.upper()}"
+        )
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch):
+    monkeypatch.setenv("TELECOM_KAFKA_TOPIC", "from_outside")
+    monkeypatch.setenv("ENGINE", "spark")
+    settings = Settings.load(kafka_topic="given", engine="sail", home=None)
+    assert (settings.kafka_topic, settings.engine, settings.home) == ("given", "sail", Path(".telecom"))
+
+
+def test_settings_with_some_changed(monkeypatch, tmp_path):
+    settings = Settings.load(home=tmp_path, postgres_dsn="password=s3cret", discount_pct=Decimal("7.5"))
+    monkeypatch.setenv("TELECOM_CURRENCY", "EUR")
+    changed = settings.replaced(kafka_topic="other")
+    assert changed.model_dump() == {**settings.model_dump(), "kafka_topic": "other"}
+    assert changed.postgres_dsn is not None
+    assert changed.postgres_dsn.get_secret_value() == "password=s3cret"
+    assert settings.kafka_topic == "cdr_topic"
+
+
+# ---------------------------------------------------------------------------------------------------------- wrong values
+
+WRONG = [
+    ("ENGINE", "flink", "ENGINE: 'flink': "),
+    ("TELECOM_ENGINE", "Sail", "'Sail'"),
+    ("TELECOM_KAFKA_TOPIC", "cdr topic", "TELECOM_KAFKA_TOPIC: 'cdr topic': "),
+    ("TELECOM_KAFKA_TOPIC", "cdr\n", "TELECOM_KAFKA_TOPIC"),
+    ("TELECOM_KAFKA_TIMEOUT_SECONDS", "0", "TELECOM_KAFKA_TIMEOUT_SECONDS: '0': "),
+    ("TELECOM_LANDING_CHUNK_ROWS", "0", "TELECOM_LANDING_CHUNK_ROWS: '0': "),
+    ("TELECOM_LANDING_CHUNK_ROWS", "many", "TELECOM_LANDING_CHUNK_ROWS: 'many': "),
+    (
+        "TELECOM_PARTITIONS_START",
+        "2020-01-02",
+        "TELECOM_PARTITIONS_START: '2020-01-02': expected the first day of a month",
+    ),
+    ("TELECOM_PARTITIONS_START", "January", "TELECOM_PARTITIONS_START: 'January': "),
+    ("TELECOM_MAX_AGE_DAYS", "-1", "TELECOM_MAX_AGE_DAYS: '-1': "),
+    ("TELECOM_DEDUPE_DAYS", "367", "TELECOM_DEDUPE_DAYS: '367': "),
+    ("TELECOM_DEDUPE_DAYS", "1.5", "TELECOM_DEDUPE_DAYS: '1.5': "),
+    ("TELECOM_MISSING_VOLUME_POLICY", "guess", "TELECOM_MISSING_VOLUME_POLICY: 'guess': "),
+    ("TELECOM_DISCOUNT_PCT", "100.01", "TELECOM_DISCOUNT_PCT: '100.01': "),
+    ("TELECOM_DISCOUNT_PCT", "-1", "TELECOM_DISCOUNT_PCT: '-1': "),
+    ("TELECOM_DISCOUNT_PCT", "NaN", "TELECOM_DISCOUNT_PCT: 'NaN': "),
+    ("TELECOM_TAX_PCT", "20.001", "TELECOM_TAX_PCT: '20.001': "),
+    ("TELECOM_TAX_PCT", "20 %", "TELECOM_TAX_PCT: '20 %': "),
+    ("TELECOM_CURRENCY", "mad", "TELECOM_CURRENCY: 'mad': "),
+    ("TELECOM_CURRENCY", "DIRHAM", "TELECOM_CURRENCY: 'DIRHAM': "),
+    ("TELECOM_BILLING_DAY", "29", "TELECOM_BILLING_DAY: '29': "),
+    ("TELECOM_SENSOR_INTERVAL_SECONDS", "1", "TELECOM_SENSOR_INTERVAL_SECONDS: '1': "),
+    ("TELECOM_FAILURE_WEBHOOK", "ftp://x", "TELECOM_FAILURE_WEBHOOK: 'ftp://x': "),
+    ("TELECOM_RATE_PLANS", "/no/such.csv", "TELECOM_RATE_PLANS: '/no/such.csv': no file at /no/such.csv"),
+    ("TELECOM_DAGSTER_STORAGE", "mysql", "TELECOM_DAGSTER_STORAGE: 'mysql': "),
+    ("TELECOM_KAFKA_OPTIONS", "security.protocol=SSL", "TELECOM_KAFKA_OPTIONS: not JSON: "),
+    ("TELECOM_KAFKA_OPTIONS", '["a"]', "TELECOM_KAFKA_OPTIONS: expected a JSON object such as "),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "told"), WRONG)
+def test_a_wrong_value_is_one_line_that_names_it(monkeypatch, variable, text, told):
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    message = str(caught.value)
+    assert told in message
+    assert message.startswith((variable, "ENGINE"))
+    assert "\n" not in message
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch):
+    monkeypatch.setenv("TELECOM_TAX_PCT", "much")
+    monkeypatch.setenv("TELECOM_CURRENCY", "dirham")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert [line.partition(":")[0] for line in str(caught.value).split("; ")] == ["TELECOM_TAX_PCT", "TELECOM_CURRENCY"]
+
+
+@pytest.mark.parametrize("options", ['{"sasl.password": "s3cret"', '["s3cret"]', '"s3cret"', "s3cret"])
+def test_a_secret_is_never_shown(monkeypatch, options):
+    monkeypatch.setenv("TELECOM_KAFKA_OPTIONS", options)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_hide_themselves(monkeypatch):
+    monkeypatch.setenv("TELECOM_POSTGRES_DSN", "postgresql://me:s3cret@host/db")
+    monkeypatch.setenv("TELECOM_DAGSTER_POSTGRES_URL", "postgresql://me:s3cret@host/db")
+    settings = Settings.load()
+    assert "s3cret" not in f"{settings!r} {settings.postgres_dsn} {settings.dagster_postgres_url}"
+
+
+def test_a_settings_object_does_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load().currency = "EUR"  # type: ignore[misc]
+
+
+def test_the_documentation_names_every_variable():
+    text = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert [name for name in Settings.model_fields if f"`{variable_name(name)}`" not in text] == []
+
+
+def test_partitions_begin_where_the_setting_says(tmp_path):
+    """Read once, when the module is: another process, another calendar."""
+    code = "from telecom_assets.partitions import DAILY, MONTHLY as M; print(DAILY.get_first_partition_key(), M.get_first_partition_key())"
+    environment = {**os.environ, "TELECOM_PARTITIONS_START": "2024-03-01"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["2024-03-01", "2024-03"]
