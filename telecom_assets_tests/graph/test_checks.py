@@ -34,7 +34,7 @@ from telecom_assets_tests.graph.project import (
 JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
 TAGS: dict[str, dict[str, str]] = {
     **{name: {} for name in ("landing", "customers", "rate_plans", "product_catalog")},
-    **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"), JUNE),
+    **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"), JUNE),
     **{name: month_tag() for name in ("data_volume_floor", "facturation_complete", "published_bills", "invoices")},
     **{contract.name: month_tag() for contract in REPORTS},
 }
@@ -262,7 +262,7 @@ DAMAGES = [
     Damage("landing", LANDED, "row exchanged", exchanged("raw_cdrs"), "stand twice"),
     Damage("landing", LANDED, "ledger row gone", ledger_row_less, "partition 1: 0 messages consumed"),
     Damage("landing", LANDED, "ledger overlaps", ledger_overlaps, "ranges do not meet"),
-    Damage("landing", "raw_keeps_contract", "text", column_lost("raw_cdrs", "kafka_offset"), "expected int64"),
+    Damage("landing", "raw_keeps_contract", "text", column_lost("raw_cdrs", "received_at"), "expected timestamp"),
     Damage("cleaned_cdrs", MEDIATED, "cleaned row gone", without_one("cleaned_cdrs"), f"{MONTH}-"),
     Damage("cleaned_cdrs", MEDIATED, "rejected row gone", without_one("rejected_cdrs"), f"{MONTH}-"),
     Damage("cleaned_cdrs", MEDIATED, "cleaned row twice", doubled("cleaned_cdrs"), f"{MONTH}-"),
