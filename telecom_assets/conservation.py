@@ -62,7 +62,7 @@ def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
     findings: list[str] = []
     consumed: dict[int, int] = {}
     ends: dict[int, int] = {}
-    for row in sorted(ledger, key=lambda item: (item["kafka_partition"], item["from_offset"])):
+    for row in sorted(ledger, key=lambda item: (item["kafka_partition"], item["from_offset"], item["to_offset"])):
         partition = row["kafka_partition"]
         if partition in ends and row["from_offset"] != ends[partition]:
             findings.append(

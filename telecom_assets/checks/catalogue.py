@@ -35,7 +35,7 @@ _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_differ
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Every check of the project."""
     return [
-        guard("landing", None, [_LANDED, _RAW_COLUMNS]),
+        guard("landing", None, [_RAW_COLUMNS, _LANDED]),
         guard("customers", None, [_contract("customers", unique=True), _CUSTOMER_PLANS]),
         guard("rate_plans", None, [_contract("rate_plans", unique=True), _PRICES]),
         guard("product_catalog", None, [_contract("product_catalog", unique=True), _CATALOG]),

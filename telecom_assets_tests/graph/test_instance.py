@@ -116,12 +116,14 @@ def test_no_password_in_the_file(postgres_settings: Settings, stack: StackState)
     assert written(postgres_settings)["storage"] == {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
 
 
-def test_a_configured_address_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    url = "postgresql://someone:hunter2@db.example:5432/dagster"
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_configured_address_wins(tmp_path: Path, scheme: str):
+    """Dagster's storage speaks through psycopg2, and the URL has to say so."""
+    url = f"{scheme}://someone:hunter2@db.example:5432/dagster"
     settings = Settings.load(home=tmp_path / "home", dagster_storage="postgres", dagster_postgres_url=url)
     prepare_instance(settings)
     assert "hunter2" not in (settings.dagster_home / "dagster.yaml").read_text(encoding="utf-8")
-    assert os.environ[POSTGRES_URL_VARIABLE] == url
+    assert os.environ[POSTGRES_URL_VARIABLE] == "postgresql+psycopg2://someone:hunter2@db.example:5432/dagster"
 
 
 def test_postgres_without_a_database_is_one_clear_line(tmp_path: Path):

@@ -168,6 +168,15 @@ def test_rows_that_the_ledger_does_not_know_are_recorded(project: Project):
     assert len(project.rows("raw_cdrs")) == 3
 
 
+def test_a_partition_that_was_empty_is_landed_later(project: Project):
+    """Nothing on partition 1 at first, then on both, then only there."""
+    for values, rows in (([b"1"], 1), ([b"2", b"3"], 3), ([b"4", b"5", b"6"], 6)):
+        project.produce(values)
+        result = project.run("landing_job")
+        assert result.success, [check.description for check in result.get_asset_check_evaluations()]
+        assert len(project.rows("raw_cdrs")) == rows
+
+
 class SlowPartition(Connections):
     """A broker whose partition 0 is not seen yet by the first look: watermarks are not read in one moment."""
 

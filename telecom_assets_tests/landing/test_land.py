@@ -22,6 +22,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
 from resources.kafka_producer import MessageProducer
+from resources.kafka_source import OffsetRange
 from telecom_assets.conservation import landed_equals_consumed
 from telecom_assets.landing import Landed, LandingError, land
 from telecom_assets.month_run import stale_days
@@ -93,9 +94,10 @@ def values_of(warehouse: Warehouse) -> dict[int, list[tuple[int, bytes | None]]]
 
 
 def ledger_of(warehouse: Warehouse) -> list[tuple[int, int, int, int]]:
-    """(partition, from, to, records) of every range, in order."""
+    """(partition, from, to, records) of every range, in order; what only says that a partition is watched is left out."""
     rows = warehouse.pin(LEDGER).arrow().to_pylist()
-    return sorted((row["kafka_partition"], row["from_offset"], row["to_offset"], row["records"]) for row in rows)
+    ranges = sorted((row["kafka_partition"], row["from_offset"], row["to_offset"], row["records"]) for row in rows)
+    return [(partition, start, end, records) for partition, start, end, records in ranges if start < end]
 
 
 def assert_sound(warehouse: Warehouse) -> None:
@@ -201,20 +203,26 @@ def test_a_backlog_lands_in_chunks(plain, kafka):
 # ------------------------------------------------------------------------------------------------------------- crashes
 
 
+def dying_record(step: int) -> Callable[..., None]:
+    """landing's `_record`, but the process dies where it would record the step-th range of messages."""
+    record, steps = landing_module._record, []
+
+    def dying(warehouse: Warehouse, topic: str, topic_id: str, records: dict[OffsetRange, int], *rest: Any) -> None:
+        if any(offsets.width for offsets in records):
+            steps.append(records)
+            if len(steps) == step:
+                raise Crash
+        record(warehouse, topic, topic_id, records, *rest)
+
+    return dying
+
+
 @pytest.mark.parametrize("dies_at", [1, 2, 3])
 def test_a_crash_between_rows_and_ledger_is_repaired(plain, kafka, monkeypatch, dies_at):
     """The next run finds the rows by the table alone: it records them, reports their days, and lands the rest once."""
     produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
-    record, calls = landing_module._record, []
-
-    def dying(*arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == dies_at:
-            raise Crash
-        record(*arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "_record", dying)
+        patch.setattr(landing_module, "_record", dying_record(dies_at))
         with pytest.raises(Crash):
             landing(plain, kafka, chunk_rows=2)
     assert len(rows_of(plain)) == 2 * dies_at
@@ -333,6 +341,42 @@ def test_the_first_landing_begins_with_what_is_left(plain, kafka):
     delete_records(kafka, 2)
     assert landing(plain, kafka).records == 1
     assert ledger_of(plain)[0] == (0, 2, 3, 1)
+    assert_sound(plain)
+
+
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_a_first_landing_that_died_is_no_loss(plain, new_kafka_topic, monkeypatch, chunks):
+    """What was gone before anything landed is not missed by the run after it either.
+
+    One chunk: nothing is recorded when it dies. Three: partition 1 has its only message in the last of them.
+    """
+    kafka = new_kafka_topic(partitions=3)
+    produced(kafka, *(b"%d" % number for number in range(10)))
+    produced(kafka, *(b"%d" % number for number in range(3)), partition=1)
+    delete_records(kafka, 4)
+    delete_records(kafka, 2, partition=1)
+    # offsets left: 4 to 9 and 2; partition 2 is empty
+    with monkeypatch.context() as patch:
+        if chunks == 1:
+            patch.setattr(plain, "append", crash)
+        else:
+            patch.setattr(landing_module, "_record", dying_record(2))
+        with pytest.raises(Crash):
+            landing(plain, kafka, chunk_rows=7 if chunks == 1 else 3)
+    landing(plain, kafka)
+    assert {number: [offset for offset, _ in found] for number, found in values_of(plain).items()} == {
+        0: [4, 5, 6, 7, 8, 9],
+        1: [2],
+    }
+    assert_sound(plain)
+
+
+def test_a_partition_that_was_empty_lands_when_it_is_not(plain, kafka):
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    produced(kafka, b"p1-0", b"p1-1", partition=1)
+    assert landing(plain, kafka).records == 2
+    assert ledger_of(plain) == [(0, 0, 1, 1), (1, 0, 2, 2)]
     assert_sound(plain)
 
 

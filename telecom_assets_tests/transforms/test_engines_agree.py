@@ -84,7 +84,7 @@ class Month:
 @pytest.fixture(scope="module")
 def messages() -> list[Message]:
     """The requirements' error mix; 5 % repeated or changed, some of those on other days."""
-    return cdrs.cdr_batch(seed=2026, count=6_000)
+    return cdrs.cdr_batch(seed=2026, count=5_000)
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +275,12 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
             assert_rows(contract, rows_of(REPORT_TRANSFORMS[contract.name](usage, bills)), reports[contract.name])
 
 
+@pytest.fixture(scope="module")
+def collections() -> list[Message]:
+    """70 collections of up to 25 plausible messages: repetitions, late ones, ties, every edge of the calendar."""
+    return side_by_side(drawn(cdrs.cdr_messages(), 70))
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -284,14 +290,12 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     ],
     ids=lambda parameters: parameters.missing_volume_policy,
 )
-def test_small_collections_side_by_side(engine, parameters):
-    """60 collections of up to 25 plausible messages, with repetitions, late ones, ties and every edge of the calendar."""
-    batch = side_by_side(drawn(cdrs.cdr_messages(), 60))
-    assert_chain(engine, batch, parameters, ["2026-03"] if engine.name == "sail" else [])
+def test_small_collections_side_by_side(engine, collections, parameters):
+    assert_chain(engine, collections, parameters, ["2026-03"] if engine.name == "sail" else [])
 
 
 SMALL = settings(
-    max_examples=12, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=8, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -35,7 +35,6 @@ from telecom_assets_tests.transforms.chain import (
     raw_row,
     rejections,
     rows_of,
-    side_by_side,
 )
 
 #: 13:00 of Monday 2026-06-15 in Casablanca.
@@ -324,30 +323,13 @@ def test_how_far_copies_are_looked_for(sail, dedupe_days):
     assert kept == {0: 6, 1: 2, 31: 1, 366: 1}[dedupe_days]
 
 
-# -------------------------------------------------------------------------------------------------- many, drawn at once
-
-
-@pytest.fixture(scope="module")
-def collections() -> list[Message]:
-    """Plausible messages with repetitions and conflicts, 80 collections of up to 25, side by side."""
-    return side_by_side(drawn(cdrs.cdr_messages(), 80))
-
-
-@pytest.mark.parametrize("dedupe_days", [0, 31])
-def test_many_small_collections(engine, collections, dedupe_days):
-    parameters = Parameters(dedupe_days=dedupe_days)
-    expected = oracle.mediate(collections, cdrs.CATALOGUE, parameters)
-    assert {item.reason for item in expected} >= {None, "duplicate", "duplicate_conflict", "outside_acceptance_window"}
-    assert_outcomes(mediated(engine, collections, parameters), expected)
-
-
 # ------------------------------------------------------------------------------------------------- one day after another
 
 
 @pytest.fixture(scope="module")
 def landed(tmp_path_factory, sail) -> tuple[Warehouse, list[Message]]:
-    """3,000 messages of two months in raw_cdrs, as the oracle reads them; written without any engine."""
-    messages = cdrs.cdr_batch(seed=11, count=3_000)
+    """2,000 messages of two months in raw_cdrs, as the oracle reads them; written without any engine."""
+    messages = cdrs.cdr_batch(seed=11, count=2_000)
     warehouse = Warehouse(str(tmp_path_factory.mktemp("days")), sail, TABLES)
     warehouse.append_arrow(
         RAW_CDRS.name, contract_table(RAW_CDRS, (raw_row(message, Parameters()) for message in messages))
@@ -368,7 +350,7 @@ def mediate_days(raw: PinnedTable, dedupe_days: int) -> Outcomes:
     return mediate(raw.df, _neighbourhood(raw, dedupe_days), catalogue, dedupe_days=dedupe_days)
 
 
-@pytest.mark.parametrize("dedupe_days", [0, 3, 31])
+@pytest.mark.parametrize("dedupe_days", [3, 31])
 def test_ranges_of_days_are_as_all_at_once(landed, dedupe_days):
     """Ten days after ten days, and the last; 3 days of copies reach over one border, 31 days over many."""
     warehouse, messages = landed
@@ -387,7 +369,7 @@ def test_single_days_are_as_all_at_once(landed, engine):
     warehouse = Warehouse(landed[0].root, engine, TABLES)
     expected = oracle.mediate(landed[1], cdrs.CATALOGUE, Parameters())
     copies = Counter(item.home_day for item in expected if item.original and home_day(item.original) != item.home_day)
-    for day, _ in copies.most_common(8 if engine.name == "sail" else 2):
+    for day, _ in copies.most_common(5 if engine.name == "sail" else 2):
         outcomes = mediate_days(warehouse.pin(RAW_CDRS.name, Partitions(day, day)), 31)
         assert_outcomes(outcomes, [item for item in expected if item.home_day == day])
 
