@@ -76,10 +76,6 @@ def register(app: typer.Typer) -> None:
     customers = typer.Typer(help="The customers table in PostgreSQL.", no_args_is_help=True)
     app.add_typer(customers, name="customers")
 
-    @customers.callback()
-    def _customers() -> None:
-        """The customers table in PostgreSQL."""
-
     @customers.command("import")
     def _import(
         ctx: typer.Context,

@@ -121,11 +121,12 @@ def land(
         settle(here.missing_ranges, Commit(landed.raw_version, here.unrecorded))
         report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
     if here.topic_id is None:
-        # Partitions that are empty now are watched from now on: what retention takes from them later is noticed.
+        # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes from
+        # a partition that is empty now is noticed, and what it took before the first landing is not asked for later.
         empty = {
-            OffsetRange(number, marks.latest, marks.latest): 0
+            OffsetRange(number, marks.earliest, marks.earliest): 0
             for number, marks in state.partitions.items()
-            if number not in ends and marks.latest == marks.earliest
+            if number not in ends
         }
         _record(warehouse, kafka.topic, state.topic_id, empty, landed.raw_version, run_id)
     chunks = landing_chunks(state, ends, chunk_rows)

@@ -27,6 +27,7 @@ from telecom_assets.settings import Settings
 from telecom_assets_tests.graph.project import (
     MONTH,
     Project,
+    Workbench,
     cdr,
     make_database,
     make_topic,
@@ -210,23 +211,29 @@ def forgetful() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.fixture(scope="session")
+def workbench(billed: MonthRun) -> Workbench:
+    return Workbench(billed.project.settings)
+
+
 @pytest.fixture
 def damaged(
-    billed: MonthRun, untouched: Project, forgetful: dg.DagsterInstance, copy_of: Callable[..., Project]
-) -> Iterator[Project]:
+    billed: MonthRun,
+    untouched: Project,
+    forgetful: dg.DagsterInstance,
+    workbench: Workbench,
+    copy_of: Callable[..., Project],
+) -> Project:
     """A light copy of the billed month, to take rows away from. Its PostgreSQL is everybody's: look, do not touch."""
     assert untouched.settings.postgres_dsn is not None
-    project = copy_of(billed.project, light=(forgetful, untouched.settings.postgres_dsn.get_secret_value()))
-    yield project
-    shutil.rmtree(project.settings.home_path)
+    light = (forgetful, untouched.settings.postgres_dsn.get_secret_value())
+    return workbench.take(copy_of(billed.project, light=light))
 
 
 @pytest.fixture
-def damaged_with_database(billed: MonthRun, copy_of: Callable[..., Project]) -> Iterator[Project]:
+def damaged_with_database(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
     """A whole copy of the billed month, where PostgreSQL may be damaged too."""
-    project = copy_of(billed.project)
-    yield project
-    shutil.rmtree(project.settings.home_path)
+    return copy_of(billed.project)
 
 
 def telecom(project: Project, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:

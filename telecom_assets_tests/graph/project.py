@@ -26,6 +26,7 @@ from deltalake import DeltaTable, write_deltalake
 from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from resources.io_manager import DeltaIOManager
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from telecom_assets.cli.customers import store_customers
@@ -91,6 +92,17 @@ def make_database(stack: StackState, template: str = "template1") -> str:
     return stack.postgres.url(name)
 
 
+def with_single_jobs(definitions: dg.Definitions) -> dg.Definitions:
+    """The definitions with two jobs more for each asset: its checks alone, and its step without checks."""
+    jobs = []
+    for key in definitions.resolve_asset_graph().executable_asset_keys:
+        name, chosen = key.to_user_string(), dg.AssetSelection.assets(key)
+        step = chosen.required_multi_asset_neighbors().without_checks()
+        jobs.append(dg.define_asset_job(f"make_{name}", step))
+        jobs.append(dg.define_asset_job(f"check_{name}", dg.AssetSelection.checks_for_assets(chosen)))
+    return dg.Definitions.merge(definitions, dg.Definitions(jobs=jobs))
+
+
 @dataclass
 class Project:
     """One home folder with everything that belongs to it."""
@@ -105,7 +117,7 @@ class Project:
 
     @cached_property
     def defs(self) -> dg.Definitions:
-        return build_defs(self.settings, {"connections": self.connections})
+        return with_single_jobs(build_defs(self.settings, {"connections": self.connections}))
 
     @property
     def warehouse(self):
@@ -143,13 +155,13 @@ class Project:
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""
-        job = dg.define_asset_job(f"only_checks_of_{asset}", dg.AssetSelection.checks_for_assets(asset))
-        definitions = dg.Definitions.merge(self.defs, dg.Definitions(jobs=[job]))
-        result = definitions.resolve_job_def(job.name).execute_in_process(
-            instance=self.instance, tags=dict(tags or {}), raise_on_error=False, run_config=QUIET
-        )
+        result = self.run(f"check_{asset}", tags)
         assert result.get_asset_materialization_events() == []
         return {item.check_name: item for item in result.get_asset_check_evaluations()}
+
+    def materialise(self, asset: str, tags: Mapping[str, str]) -> dg.ExecuteInProcessResult:
+        """One asset (its whole step), without any check before or after it."""
+        return self.run(f"make_{asset}", tags)
 
     # -- what the tests look at, without the engine --------------------------------------------------------------------
 
@@ -223,6 +235,24 @@ class Project:
         rate_plans = oracle.read_csv(settings.rate_plans or DATA / "rate_plans.csv")
         catalogue = oracle.read_csv(settings.product_catalog or DATA / "product_catalog.csv")
         return oracle.run(self.messages(), customers, rate_plans, catalogue, parameters)
+
+
+class Workbench:
+    """One set of definitions for many projects, one after the other: making it takes longer than a check does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.connections = Connections(settings)
+        self.io_manager = DeltaIOManager(self.connections.warehouse)
+        resources = {"connections": self.connections, "io_manager": self.io_manager}
+        self.defs = with_single_jobs(build_defs(settings, resources))
+
+    def take(self, project: Project) -> Project:
+        """The project, to be worked on with these definitions until another one is taken."""
+        vars(self.connections).pop("warehouse", None)
+        self.connections.settings = project.settings
+        self.io_manager.warehouse = self.connections.warehouse
+        vars(project).update(connections=self.connections, defs=self.defs)
+        return project
 
 
 def open_project(settings: Settings, instance: dg.DagsterInstance | None = None) -> Project:

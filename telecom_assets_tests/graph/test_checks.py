@@ -23,7 +23,6 @@ from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import (
     DATA,
     MONTH,
-    QUIET,
     Project,
     Row,
     day_tags,
@@ -526,16 +525,6 @@ def refusal(result: dg.ExecuteInProcessResult) -> str:
     return error.message
 
 
-def run_only(project: Project, asset: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
-    """Materialise one asset (its whole step), without any check before or after it."""
-    selection = dg.AssetSelection.assets(asset).required_multi_asset_neighbors().without_checks()
-    job = dg.define_asset_job(f"only_{asset}", selection)
-    definitions = dg.Definitions.merge(project.defs, dg.Definitions(jobs=[job]))
-    return definitions.resolve_job_def(job.name).execute_in_process(
-        instance=project.instance, tags=tags, raise_on_error=False, run_config=QUIET
-    )
-
-
 def everything_written(project: Project) -> dict[str, object]:
     """What stages write: versions of the tables, published rows, files."""
     settings = project.settings
@@ -578,7 +567,7 @@ def test_a_stage_refuses_inputs_that_do_not_balance(
 ):
     damage(damaged)
     before = everything_written(damaged)
-    result = run_only(damaged, asset, tags)
+    result = damaged.materialise(asset, tags)
     assert not result.success
     assert says in refusal(result)
     assert everything_written(damaged) == before
@@ -590,7 +579,7 @@ def test_a_stage_refuses_inputs_that_do_not_balance(
 def billing_refusal(project: Project) -> str:
     """Bill the month; it must refuse and write nothing."""
     before = everything_written(project)
-    message = refusal(run_only(project, "facturation_complete", month_tag()))
+    message = refusal(project.materialise("facturation_complete", month_tag()))
     assert everything_written(project) == before
     assert message.startswith(f"telecom_assets.conservation.ConservationError: billing of {MONTH} refused.")
     return message
@@ -604,7 +593,7 @@ def test_a_month_with_a_day_that_was_never_mediated_is_not_billed(damaged: Proje
 
 def test_a_month_that_was_never_mediated_is_not_billed(damaged: Project):
     """May has no records at all: nothing to count, and still not billed."""
-    result = run_only(damaged, "facturation_complete", month_tag("2025-05"))
+    result = damaged.materialise("facturation_complete", month_tag("2025-05"))
     assert "31 days were never mediated (2025-05-01, 2025-05-02" in refusal(result)
 
 
@@ -668,7 +657,7 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     before = project.rows("facturation_complete")
     store_customers(project.connections.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
     assert project.run("reference_job").success
-    assert run_only(project, "facturation_complete", month_tag()).success
+    assert project.materialise("facturation_complete", month_tag()).success
     key = lambda row: row["customer_id"]  # noqa: E731
     assert sorted(project.rows("facturation_complete"), key=key) == sorted(before, key=key)
 
@@ -679,13 +668,13 @@ def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Projec
     again = {"record_id": "late", "kafka_offset": 1_000_000, "received_at": row["received_at"] + dt.timedelta(1)}
     damaged.add("raw_cdrs", [{**row, **again}])
     day = day_tags(f"{row['event_date']}")
-    assert run_only(damaged, "cleaned_cdrs", day).success
+    assert damaged.materialise("cleaned_cdrs", day).success
     cleaned = sum(each["event_date"] == row["event_date"] for each in damaged.rows("cleaned_cdrs"))
     message = billing_refusal(damaged)
     assert f"{row['event_date']}: {cleaned} cleaned, " in message
-    assert run_only(damaged, "rated_cdrs", day).success
+    assert damaged.materialise("rated_cdrs", day).success
     before = first(damaged.rows("facturation_complete"), customer_id=row["user_id"])
-    assert run_only(damaged, "facturation_complete", month_tag()).success
+    assert damaged.materialise("facturation_complete", month_tag()).success
     assert first(damaged.rows("facturation_complete"), customer_id=row["user_id"])["data_count"] == (
         before["data_count"] + 1
     )

@@ -15,6 +15,7 @@ from telecom_assets.definitions import build_defs
 from telecom_assets.sensors import failures
 from telecom_assets.settings import Settings
 from telecom_assets_tests.graph.project import QUIET, Project
+from telecom_assets_tests.graph.test_checks import doubled
 
 
 @dataclass
@@ -161,14 +162,7 @@ def test_without_an_address_nothing_is_sent(webhook: Webhook, instance: dg.Dagst
 
 def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project):
     """Books that do not balance are a failed run, and so reach people."""
-    damaged.delete("landing_ranges", "true")
-    damaged.settings = damaged.settings.replaced(failure_webhook=webhook.url)
-    result = damaged.defs.resolve_job_def("landing_job").execute_in_process(
-        instance=damaged.instance, raise_on_error=False, run_config=QUIET
-    )
-    assert result.success, "the next landing run repairs the ledger"
-    first = min(damaged.rows("rejected_cdrs"), key=repr)
-    damaged.add("raw_cdrs", [row for row in damaged.rows("raw_cdrs") if row["kafka_offset"] == first["kafka_offset"]])
+    doubled("raw_cdrs")(damaged)
     result = damaged.run("landing_job")
     assert not result.success
     context = dg.build_run_status_sensor_context(
@@ -178,5 +172,7 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
         result.dagster_run,
         repository_def=damaged.defs.get_repository_def(),
     ).for_run_failure()
-    damaged.defs.get_repository_def().get_sensor_def("run_failure_webhook")(context)
-    assert [message["job"] for _, message in webhook.calls] == ["landing_job"]
+    failures.failure_sensor(webhook.url)(context)
+    (told,) = [message for _, message in webhook.calls]
+    assert told["job"] == "landing_job"
+    assert "landed_equals_consumed" in str(told["error"])

@@ -12,8 +12,7 @@ from telecom_assets.outputs import dashboard_file, invoice_directory, report_fil
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import REPORTS
 from telecom_assets_tests.graph.conftest import MonthRun
-from telecom_assets_tests.graph.project import MONTH, Project, month_tag
-from telecom_assets_tests.graph.test_checks import run_only
+from telecom_assets_tests.graph.project import MONTH, Project, month_tag, open_project
 
 #: What each asset reads, as its materialisations say it.
 READS = {
@@ -163,7 +162,7 @@ def test_a_publisher_of_older_bills_changes_nothing(damaged_with_database: Proje
     project.postgres("UPDATE publish_ledger SET delta_version = delta_version + 100")
     project.postgres("UPDATE facturation_complete SET region = 'of the newer bills'")
     before = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"), project.postgres(LEDGER)
-    result = run_only(project, "published_bills", month_tag())
+    result = project.materialise("published_bills", month_tag())
     assert result.success
     assert said(project, "published_bills")["outcome"] == "stale"
     after = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"), project.postgres(LEDGER)
@@ -176,7 +175,7 @@ def test_publishing_again_repairs_what_somebody_changed(damaged_with_database: P
     project.postgres("UPDATE facturation_complete SET amount_due = 0 WHERE amount_due > 100")
     project.postgres("DELETE FROM facturation_complete WHERE customer_id LIKE '%1'")
     assert project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id") != before
-    assert run_only(project, "published_bills", month_tag()).success
+    assert project.materialise("published_bills", month_tag()).success
     assert project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id") == before
 
 
@@ -189,14 +188,14 @@ def test_other_months_stay_as_they_are(damaged_with_database: Project):
     query = "SELECT * FROM facturation_complete WHERE billing_period = '2025-05' ORDER BY customer_id"
     before = project.postgres(query)
     assert before
-    assert run_only(project, "published_bills", month_tag()).success
+    assert project.materialise("published_bills", month_tag()).success
     assert project.postgres(query) == before
 
 
 def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project):
-    project = damaged
-    project.settings = project.settings.replaced(postgres_dsn="postgresql://nobody:hunter2@127.0.0.1:1/none")
-    result = run_only(project, "published_bills", month_tag())
+    nowhere = damaged.settings.replaced(postgres_dsn="postgresql://nobody:hunter2@127.0.0.1:1/none")
+    project = open_project(nowhere, damaged.instance)
+    result = project.materialise("published_bills", month_tag())
     assert not result.success
     errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     chain = []
@@ -212,7 +211,7 @@ def test_invoices_are_replaced_as_a_set(damaged: Project):
     directory = invoice_directory(damaged.settings, MONTH)
     before, stray = directory.readlink(), directory / "stray.xml"
     stray.write_text("<not-an-invoice/>", encoding="utf-8")
-    assert run_only(damaged, "invoices", month_tag()).success
+    assert damaged.materialise("invoices", month_tag()).success
     assert directory.is_symlink()
     assert directory.readlink() != before
     assert not stray.exists()
@@ -230,5 +229,5 @@ def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
     path = paths[asset]()
     before = path.read_bytes()
     path.unlink()
-    assert run_only(damaged, asset, month_tag()).success
+    assert damaged.materialise(asset, month_tag()).success
     assert paths[asset]().read_bytes() == before
