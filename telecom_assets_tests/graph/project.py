@@ -94,12 +94,13 @@ def make_database(stack: StackState, template: str = "template1") -> str:
 
 def with_single_jobs(definitions: dg.Definitions) -> dg.Definitions:
     """The definitions with two jobs more for each asset: its checks alone, and its step without checks."""
-    jobs = []
-    for key in definitions.resolve_asset_graph().executable_asset_keys:
-        name, chosen = key.to_user_string(), dg.AssetSelection.assets(key)
-        step = chosen.required_multi_asset_neighbors().without_checks()
-        jobs.append(dg.define_asset_job(f"make_{name}", step))
-        jobs.append(dg.define_asset_job(f"check_{name}", dg.AssetSelection.checks_for_assets(chosen)))
+    jobs, graph = [], definitions.resolve_asset_graph()
+    for key in sorted(graph.executable_asset_keys):
+        step = dg.AssetSelection.assets(key).required_multi_asset_neighbors().without_checks()
+        jobs.append(dg.define_asset_job(f"make_{key.to_user_string()}", step))
+        if graph.get(key).check_keys:
+            checks = dg.AssetSelection.checks_for_assets(key)
+            jobs.append(dg.define_asset_job(f"check_{key.to_user_string()}", checks))
     return dg.Definitions.merge(definitions, dg.Definitions(jobs=jobs))
 
 

@@ -43,7 +43,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         made.url = f"http://127.0.0.1:{server.server_port}/hook"
         monkeypatch.setattr(failures._post.retry, "wait", tenacity.wait_none())
         yield made

