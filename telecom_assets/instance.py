@@ -12,6 +12,7 @@ import dagster as dg
 import yaml
 
 from resources.stack_state import read_stack_state
+from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.settings import Settings, SettingsError
 
 #: Environment variable through which Dagster reads its PostgreSQL address.
@@ -46,6 +47,12 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     }
     if settings.dagster_storage == "postgres":
         config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
+    else:
+        config["event_log_storage"] = {
+            "module": BatchedSqliteEventLog.__module__,
+            "class": BatchedSqliteEventLog.__name__,
+            "config": {"base_dir": str(settings.dagster_home / "history")},
+        }
     return config
 
 
@@ -60,6 +67,7 @@ def prepare_instance(settings: Settings) -> Path:
         staged.write_text(text, encoding="utf-8")
         staged.replace(target)
     os.environ["DAGSTER_HOME"] = str(home)
+    enable_batches()
     if settings.dagster_storage == "postgres":
         os.environ[POSTGRES_URL_VARIABLE] = _postgres_url(settings)
     return home

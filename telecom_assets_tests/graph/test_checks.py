@@ -229,12 +229,13 @@ def invoice_doubled(project: Project) -> None:
 
 def ledger_row_less(project: Project) -> None:
     """The ledger of landing has forgotten a range."""
-    assert project.delete("landing_ranges", "kafka_partition = 1") == 1
+    assert project.delete("landing_ranges", "kafka_partition = 1 AND records > 0") == 1
 
 
 def ledger_overlaps(project: Project) -> None:
     """The ledger says that a range was landed twice."""
-    project.add("landing_ranges", [first(project.rows("landing_ranges"), kafka_partition=0)])
+    landed = (row for row in project.rows("landing_ranges") if row["records"])
+    project.add("landing_ranges", [first(landed, kafka_partition=0)])
 
 
 @dataclass(frozen=True)
