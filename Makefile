@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test dev lint format clean
+.PHONY: help demo test bench dev lint format clean
 
 help: ## What can be typed
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/'
@@ -27,6 +27,12 @@ demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL
 	@exec $(BIN)/python -m pytest
+
+# CDRS and CUSTOMERS have defaults for the demo; the bench has its own.
+bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUSTOMERS=, ENGINE=, CASES=, NAME=, REPEATS=
+	@exec $(BIN)/python -m bench $(if $(filter-out file,$(origin CDRS)),--cdrs $(CDRS)) \
+		$(if $(filter-out file,$(origin CUSTOMERS)),--customers $(CUSTOMERS)) $(if $(MONTH),--month $(MONTH)) \
+		$(if $(CASES),--cases $(CASES)) $(if $(NAME),--name '$(NAME)') $(if $(REPEATS),--repeats $(REPEATS))
 
 dev: $(READY) ## The local stack and the lineage UI on 127.0.0.1: PORT=, TELECOM_HOME=
 	@$(BIN)/telecom up

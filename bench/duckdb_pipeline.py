@@ -1,0 +1,251 @@
+"""The opponent: the same month by hand, in SQL on DuckDB, from the CDR file to Parquet tables.
+
+Belongs here: reading cdr.jsonl, customers.csv and the tariffs, the order of the scripts in `duckdb_sql`, writing the
+tables. It is written to be fast, it is given every core, and it never imports the project, so that its results are a
+second opinion as well as a time to beat.
+
+Does not belong here: what the project does besides: Kafka, landing, Dagster, versions, checks, PostgreSQL, documents,
+months that are already there, lines that are not JSON objects (they end the script).
+
+A file has no Kafka coordinates: all lines have the same `received_at`, partition 0 and their line number as offset.
+Tables are partitioned as the project's are, by event_date or billing_period (`--layout partitioned`), or one file each
+(`flat`).
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+_PROCESS_BEGAN = time.time()
+
+import duckdb  # noqa: E402  (its import is timed apart)
+
+SQL = Path(__file__).with_name("duckdb_sql")
+ZONE = ZoneInfo("Africa/Casablanca")
+
+#: What each stage writes, in the order of writing, with the column that partitions it.
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "mediation": ("cleaned_cdrs", "rejected_cdrs"),
+    "floors": ("data_volume_floor",),
+    "rating": ("rated_cdrs", "suspended_cdrs"),
+    "billing": ("facturation_complete",),
+    "reports": (
+        "daily_revenue",
+        "mix_by_region",
+        "revenue_by_plan",
+        "plan_by_region",
+        "top10_consumers",
+        "traffic_hourly",
+    ),
+}
+DAILY_TABLES = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
+TABLES = tuple(table for tables in STAGES.values() for table in tables)
+
+_REFERENCES = {
+    "customers": {
+        "customer_id": "VARCHAR",
+        "customer_name": "VARCHAR",
+        "subscription_type": "VARCHAR",
+        "rate_plan_id": "VARCHAR",
+        "activation_date": "DATE",
+        "status": "VARCHAR",
+        "region": "VARCHAR",
+    },
+    "rate_plans": {
+        "rate_plan_id": "VARCHAR",
+        "product_code": "VARCHAR",
+        "service_type": "VARCHAR",
+        "unit_price": "DECIMAL(12,6)",
+        "free_units": "DECIMAL(18,6)",
+        "tier_threshold": "DECIMAL(18,6)",
+        "tier_price": "DECIMAL(12,6)",
+    },
+    "product_catalog": {
+        "product_code": "VARCHAR",
+        "service_type": "VARCHAR",
+        "unit": "VARCHAR",
+        "rate_type": "VARCHAR",
+        "description": "VARCHAR",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is computed: the files, the month, when its records were received, and the terms in force."""
+
+    cdrs: Sequence[Path]
+    customers: Path
+    rate_plans: Path
+    product_catalog: Path
+    out: Path
+    month: str
+    received_at: dt.datetime
+    threads: int
+    layout: str = "partitioned"
+    compression: str = "snappy"
+    max_age_days: int = 62
+    dedupe_days: int = 31
+    calendar_start: dt.date = dt.date(2020, 1, 1)
+    discount_pct: Decimal = Decimal(5)
+    tax_pct: Decimal = Decimal(20)
+    currency: str = "MAD"
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """When a stage began and ended, in seconds since the epoch."""
+
+    stage: str
+    begin: float
+    end: float
+
+
+def run(job: Job) -> list[StageTime]:
+    """Compute and write every table; the folder `job.out` is replaced."""
+    times = []
+    shutil.rmtree(job.out, ignore_errors=True)
+    job.out.mkdir(parents=True)
+    began = time.time()
+    with duckdb.connect(config={"threads": job.threads}) as connection:
+        _prepare(connection, job)
+        for stage, tables in STAGES.items():
+            connection.execute((SQL / f"{stage}.sql").read_text(encoding="utf-8"))
+            for table in tables:
+                _write(connection, job, table)
+            times.append(StageTime(stage, began, began := time.time()))
+    return times
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Settings, variables, the reference tables and the calendar."""
+    first = dt.date.fromisoformat(f"{job.month}-01")
+    last = (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+    variables: dict[str, tuple[str, Any]] = {
+        "cdrs": ("VARCHAR[]", [str(path) for path in job.cdrs]),
+        "month": ("VARCHAR", job.month),
+        "month_first": ("DATE", first),
+        "month_last": ("DATE", last),
+        "accept_first": ("DATE", first),
+        "accept_last": ("DATE", last),
+        "received_at": ("TIMESTAMPTZ", job.received_at),
+        "received_day": ("DATE", job.received_at.astimezone(ZONE).date()),
+        "calendar_start": ("DATE", job.calendar_start),
+        "max_age_days": ("INTEGER", job.max_age_days),
+        "dedupe_days": ("INTEGER", job.dedupe_days),
+        "discount_pct": ("DECIMAL(5,2)", job.discount_pct),
+        "tax_pct": ("DECIMAL(5,2)", job.tax_pct),
+        "currency": ("VARCHAR", job.currency),
+    }
+    connection.execute("SET TimeZone = 'UTC'")
+    for name, (kind, value) in variables.items():
+        connection.execute(f"SET VARIABLE {name} = CAST(? AS {kind})", [value])
+    for name, columns in _REFERENCES.items():
+        path = str(getattr(job, name))
+        connection.execute(
+            f"CREATE TABLE {name} AS FROM read_csv(?, header = true, columns = {json.dumps(columns)})", [path]
+        )
+    # One row a day: the last change of the clocks until its end, so that a join on the day finds the offset of a time.
+    moments, before, after = zip(*offset_changes(), strict=True)
+    connection.execute(
+        """
+        CREATE TABLE utc_offsets AS
+        WITH changes AS (
+            SELECT unnest(CAST($1 AS TIMESTAMP[])) AS changes_at, unnest(CAST($2 AS BIGINT[])) AS before_sec,
+                   unnest(CAST($3 AS BIGINT[])) AS after_sec
+        ), spans AS (
+            SELECT *, greatest(changes_at::DATE, DATE '1899-12-30') AS first_day,
+                   coalesce(lead(changes_at::DATE) OVER (ORDER BY changes_at) - 1, DATE '2200-01-02') AS last_day
+            FROM changes
+        )
+        SELECT unnest(generate_series(first_day, last_day, INTERVAL 1 DAY))::DATE AS civil_day,
+               changes_at, before_sec, after_sec
+        FROM spans
+        """,
+        [list(moments), list(before), list(after)],
+    )
+
+
+def offset_changes() -> list[tuple[dt.datetime, int, int]]:
+    """When Morocco's clocks change, as the civil time from which the new offset holds, with the offsets around it.
+
+    A civil time that a change skips has the old offset, which moves it on by the gap; one that comes twice has the old
+    one too: it is the first.
+    """
+    week = 7 * 86_400
+    at = int(dt.datetime(1899, 12, 25, tzinfo=dt.UTC).timestamp())
+    end = int(dt.datetime(2200, 1, 8, tzinfo=dt.UTC).timestamp())
+    offset = _offset(at)
+    changes = [(dt.datetime(1, 1, 1), offset, offset)]
+    while at < end:
+        later = _offset(at + week)
+        if later != offset:
+            low, high = at, at + week
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if _offset(middle) == offset else (low, middle)
+            civil = dt.datetime.fromtimestamp(high + max(offset, later), dt.UTC).replace(tzinfo=None)
+            changes.append((civil, offset, later))
+            offset = later
+        at += week
+    return changes
+
+
+def _offset(instant: int) -> int:
+    shift = dt.datetime.fromtimestamp(instant, ZONE).utcoffset()
+    assert shift is not None
+    return int(shift.total_seconds())
+
+
+def _write(connection: duckdb.DuckDBPyConnection, job: Job, table: str) -> None:
+    partition = "event_date" if table in DAILY_TABLES else "billing_period"
+    # The order of lines is told by their numbers; writing need not keep it.
+    connection.execute("SET preserve_insertion_order = false")
+    if job.layout == "partitioned":
+        target, how = job.out / table, f", PARTITION_BY ({partition})"
+    else:
+        target, how = job.out / f"{table}.parquet", ""
+    quoted = str(target).replace("'", "''")
+    connection.execute(f"COPY {table} TO '{quoted}' (FORMAT parquet, COMPRESSION {job.compression}{how})")
+    connection.execute("SET preserve_insertion_order = true")
+
+
+def _main() -> None:
+    imported = time.time()
+    parser = argparse.ArgumentParser(description="A month of CDRs in SQL on DuckDB, into Parquet tables.")
+    parser.add_argument("--cdrs", type=Path, required=True, nargs="+", help="Files of CDRs, one after the other.")
+    for name in ("customers", "rate-plans", "product-catalog", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--month", required=True)
+    parser.add_argument("--received-at", type=dt.datetime.fromisoformat, required=True)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--layout", choices=("partitioned", "flat"), default="partitioned")
+    parser.add_argument("--compression", choices=("snappy", "zstd"), default="snappy")
+    parser.add_argument("--report", type=Path, help="Where to write the times as JSON. Default: standard output.")
+    given = vars(parser.parse_args())
+    report = given.pop("report")
+    times = run(Job(**given))
+    text = json.dumps(
+        {
+            "process_began": _PROCESS_BEGAN,
+            "imported": imported,
+            "stages": [{"stage": item.stage, "begin": item.begin, "end": item.end} for item in times],
+        }
+    )
+    if report is None:
+        print(text)
+    else:
+        report.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,162 @@
+-- Mediation: every line of the file becomes one cleaned event or one rejection with the first reason that applies.
+--
+-- Variables: cdrs (the files), received_day (local), accept_first and accept_last (days of the month that is open),
+-- calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
+-- A line of the file is one JSON object; a file that holds anything else ends the script.
+
+CREATE MACRO as_number(text) AS
+    CASE WHEN regexp_full_match(text, '-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?')
+         THEN greatest(least(try_cast(text AS DOUBLE), 1e11), -1e11) END;
+
+-- Half up. The number comes from as_number, so the product with a power of ten fits.
+CREATE MACRO thousandths(number) AS
+    (floor(number * 1e3::DOUBLE + 0.5::DOUBLE)::BIGINT::DECIMAL(18,0) * 0.001::DECIMAL(4,3))::DECIMAL(18,3);
+CREATE MACRO millionths(number) AS
+    (floor(number * 1e6::DOUBLE + 0.5::DOUBLE)::BIGINT::DECIMAL(18,0) * 0.000001::DECIMAL(7,6))::DECIMAL(18,6);
+
+-- Morocco mobile, then the countries with their count of digits. As ranges of integers: half the time of a regular
+-- expression. No valid number begins with a zero or a sign, so the integer written out again must be the text.
+CREATE MACRO is_msisdn(text, number) AS
+    coalesce((number BETWEEN 212600000000 AND 212799999999
+              OR number BETWEEN 33000000000 AND 34999999999
+              OR number BETWEEN 10000000000 AND 19999999999
+              OR number BETWEEN 440000000000 AND 449999999999
+              OR number BETWEEN 4900000000000 AND 4999999999999
+              OR number BETWEEN 390000000000 AND 399999999999
+              OR number BETWEEN 70000000000 AND 79999999999
+              OR number BETWEEN 810000000000 AND 819999999999
+              OR number BETWEEN 971000000000 AND 971999999999
+              OR number BETWEEN 966000000000 AND 966999999999)
+             AND number::VARCHAR = text, false);
+
+CREATE TABLE judged AS
+WITH fields AS (
+    SELECT nullif(record_ID, '') AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
+           nullif(cell_id, '') AS cell_id, nullif(technology, '') AS technology,
+           CASE record_type WHEN 'voice' THEN nullif(caller_id, '') WHEN 'sms' THEN nullif(sender_id, '')
+                            WHEN 'data' THEN nullif(user_id, '') END AS subscriber_id,
+           CASE record_type WHEN 'voice' THEN nullif(callee_id, '')
+                            WHEN 'sms' THEN nullif(receiver_id, '') END AS other,
+           CASE record_type WHEN 'voice' THEN nullif(duration_sec, '') END AS duration_text,
+           CASE record_type WHEN 'data' THEN nullif(data_volume_mb, '') END AS volume_text,
+           CASE record_type WHEN 'data' THEN nullif(session_duration_sec, '') END AS session_text,
+           CASE record_type WHEN 'data' THEN nullif(product_code, '') END AS data_product
+    FROM read_json(getvariable('cdrs'), format = 'newline_delimited', columns = {
+        record_ID: 'VARCHAR', record_type: 'VARCHAR', "timestamp": 'VARCHAR', cell_id: 'VARCHAR',
+        technology: 'VARCHAR', caller_id: 'VARCHAR', callee_id: 'VARCHAR', duration_sec: 'VARCHAR',
+        sender_id: 'VARCHAR', receiver_id: 'VARCHAR', user_id: 'VARCHAR', data_volume_mb: 'VARCHAR',
+        session_duration_sec: 'VARCHAR', product_code: 'VARCHAR'})
+), clocks AS (
+    SELECT *,
+        CASE WHEN regexp_full_match(ts,
+            '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?'
+            || '(Z|[+-]((0[0-9]|1[0-7])(:?[0-5][0-9])?|18(:?00)?))?') AND NOT starts_with(ts, '0000')
+        THEN CASE WHEN length(ts) = 19 THEN try_cast(ts AS TIMESTAMP)
+             ELSE try_cast(ts[:19] || '.' || rpad(regexp_extract(ts, '\.([0-9]+)', 1), 6, '0') AS TIMESTAMP) END
+        END AS civil,
+        -- Only a text longer than 19 characters can hold an offset: '+01:00', '-0530', '+01' or 'Z'.
+        CASE WHEN length(ts) > 19 THEN nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), '') END AS shift,
+        try_cast(subscriber_id AS BIGINT) AS subscriber_number, try_cast(other AS BIGINT) AS other_number
+    FROM fields
+), instants AS (
+    SELECT c.* EXCLUDE (civil, shift), civil IS NOT NULL AS is_timestamp, shift IS NOT NULL AS has_shift,
+        civil::DATE AS civil_day,
+        epoch_us(civil) - 1000000 * CASE
+            WHEN shift IS NULL THEN CASE WHEN civil < o.changes_at THEN o.before_sec ELSE o.after_sec END
+            WHEN shift = 'Z' THEN 0
+            ELSE (shift[1] || '1')::BIGINT * (3600 * shift[2:3]::BIGINT
+                 + 60 * coalesce(nullif(replace(shift[4:], ':', ''), ''), '0')::BIGINT) END AS micros
+    FROM clocks c LEFT JOIN utc_offsets o ON o.civil_day = c.civil::DATE
+), days AS (
+    -- Instants that files cannot hold (before 1900, after 2199) have no event_ts and no day.
+    SELECT * EXCLUDE (micros, civil_day, has_shift),
+        CASE WHEN micros >= epoch_us(TIMESTAMP '1900-01-01') AND micros < epoch_us(TIMESTAMP '2200-01-01')
+             THEN make_timestamptz(micros) END AS event_ts,
+        CASE WHEN event_ts IS NULL THEN NULL
+             WHEN has_shift THEN timezone('Africa/Casablanca', event_ts)::DATE ELSE civil_day END AS event_day
+    FROM instants
+), homes AS (
+    SELECT *,
+        coalesce((event_day BETWEEN getvariable('received_day') - getvariable('max_age_days')
+                                AND getvariable('received_day') + 1
+                  OR event_day BETWEEN getvariable('accept_first') AND getvariable('accept_last'))
+                 AND event_day >= getvariable('calendar_start'), false) AS is_home,
+        CASE WHEN is_home THEN event_day ELSE getvariable('received_day') END AS event_date,
+        is_msisdn(other, other_number) AS has_other,
+        CASE WHEN record_type IN ('voice', 'sms') THEN CASE WHEN has_other THEN other ELSE 'inconnu' END END AS other_party,
+        CASE record_type
+            WHEN 'voice' THEN CASE WHEN has_other AND NOT starts_with(other, '212') THEN 'VOICE_INT' ELSE 'VOICE_NAT' END
+            WHEN 'sms' THEN CASE WHEN has_other AND NOT starts_with(other, '212') THEN 'SMS_INT' ELSE 'SMS_NAT' END
+            WHEN 'data' THEN data_product END AS product_code,
+        thousandths(as_number(duration_text)) AS duration_sec,
+        as_number(volume_text) AS volume,
+        as_number(session_text) AS session,
+        millionths(volume) AS data_volume_mb,
+        CASE WHEN session BETWEEN 0 AND 10000000 THEN thousandths(session) END AS session_duration_sec
+    FROM days
+)
+SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
+    coalesce(cell_id, 'inconnu') AS cell_id,
+    CASE technology WHEN 'LTE' THEN '4G' WHEN 'NR' THEN '5G' WHEN 'UMTS' THEN '3G'
+                    ELSE coalesce(technology, '4G') END AS technology,
+    duration_sec, data_volume_mb, session_duration_sec, h.product_code,
+    CASE WHEN h.record_type = 'data' AND (data_volume_mb IS NULL OR session_duration_sec IS NULL)
+         THEN 'needs_review' ELSE 'ready' END AS rating_status,
+    event_date,
+    CASE WHEN record_id IS NULL THEN 'missing_record_id'
+         WHEN h.record_type IS NULL THEN 'missing_record_type'
+         WHEN h.record_type NOT IN ('voice', 'sms', 'data') THEN 'unknown_record_type'
+         WHEN ts IS NULL THEN 'missing_timestamp'
+         WHEN NOT is_timestamp THEN 'invalid_timestamp'
+         WHEN event_day IS NULL OR event_day <> event_date THEN 'outside_acceptance_window'
+         WHEN subscriber_id IS NULL THEN 'missing_subscriber'
+         WHEN NOT is_msisdn(subscriber_id, subscriber_number) THEN 'invalid_subscriber'
+         WHEN h.record_type = 'voice' AND duration_text IS NULL THEN 'missing_duration'
+         WHEN h.record_type = 'voice' AND duration_sec IS NULL THEN 'invalid_duration'
+         WHEN duration_sec <= 0 THEN 'non_positive_duration'
+         WHEN volume_text IS NOT NULL AND (volume IS NULL OR volume < 0) THEN 'invalid_volume'
+         WHEN duration_sec > 10000000 OR volume > 10000000 THEN 'quantity_out_of_range'
+         WHEN p.product_code IS NULL THEN 'unknown_product' END AS reason,
+    CASE reason
+        WHEN 'unknown_record_type' THEN h.record_type
+        WHEN 'invalid_timestamp' THEN ts
+        WHEN 'outside_acceptance_window' THEN ts
+        WHEN 'invalid_subscriber' THEN subscriber_id
+        WHEN 'invalid_duration' THEN duration_text
+        WHEN 'non_positive_duration' THEN duration_text
+        WHEN 'invalid_volume' THEN volume_text
+        WHEN 'quantity_out_of_range' THEN coalesce(duration_text, volume_text)
+        WHEN 'unknown_product' THEN h.product_code END[:200] AS detail,
+    -- What two copies of one record must share: the texts of the fields of their type.
+    hash(h.record_type, ts, cell_id, technology, subscriber_id, other, duration_text, volume_text, session_text,
+         data_product) AS fingerprint
+FROM homes h LEFT JOIN product_catalog p ON p.product_code = h.product_code AND p.service_type = h.record_type;
+
+-- Copies: of the otherwise valid records with one identity, the earliest within so many days is kept. Identities are
+-- counted by their hash, and compared as they are only where a hash comes twice.
+CREATE TABLE copies AS
+WITH repeated AS (
+    SELECT hash(record_id) AS id_hash FROM judged WHERE reason IS NULL GROUP BY ALL HAVING count(*) > 1
+), suspects AS (
+    SELECT rowid AS line, record_id, event_date, fingerprint
+    FROM judged SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
+), compared AS (
+    SELECT line, fingerprint, min(line) OVER near AS kept, arg_min(fingerprint, line) OVER near AS kept_fingerprint
+    FROM suspects
+    WINDOW near AS (PARTITION BY record_id ORDER BY event_date - DATE '1970-01-01'
+                    RANGE BETWEEN getvariable('dedupe_days') PRECEDING AND getvariable('dedupe_days') FOLLOWING)
+)
+SELECT line, CASE WHEN kept_fingerprint = fingerprint THEN 'duplicate' ELSE 'duplicate_conflict' END AS copy_reason,
+       'kept: partition 0 offset ' || kept AS kept
+FROM compared WHERE kept <> line;
+
+CREATE VIEW cleaned_cdrs AS
+SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, technology, duration_sec, data_volume_mb,
+       session_duration_sec, product_code, rating_status, getvariable('received_at') AS received_at,
+       0::INTEGER AS kafka_partition, judged.rowid AS kafka_offset, event_date
+FROM judged ANTI JOIN copies ON line = judged.rowid WHERE reason IS NULL;
+
+CREATE VIEW rejected_cdrs AS
+SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(kept, detail) AS detail, record_type, event_ts,
+       getvariable('received_at') AS received_at, 0::INTEGER AS kafka_partition, judged.rowid AS kafka_offset, event_date
+FROM judged LEFT JOIN copies ON line = judged.rowid WHERE reason IS NOT NULL OR line IS NOT NULL;
