@@ -10,6 +10,7 @@ CUSTOMERS ?= 5000
 MONTH ?=
 ENGINE ?= sail
 PORT ?= 3000
+WORKERS ?= 2
 export ENGINE
 
 # Relative on purpose: the path of the checkout may hold spaces.
@@ -25,8 +26,8 @@ help: ## What can be typed
 demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=, MONTH=, ENGINE=
 	@exec $(BIN)/telecom demo --cdrs $(CDRS) --customers $(CUSTOMERS) $(if $(MONTH),--month $(MONTH))
 
-test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL
-	@exec $(BIN)/python -m pytest
+test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # CDRS and CUSTOMERS have defaults for the demo; the bench has its own.
 bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUSTOMERS=, ENGINE=, CASES=, NAME=, REPEATS=

@@ -27,6 +27,17 @@ __all__ = ["spark_remote", "stack", "stack_home"]
 ENGINES = ("sail", "spark")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers side by side (`-n`): a file stays with one worker, and all that looks at the months of graph/ with another.
+
+    Each worker has servers of its own.
+    """
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("graph" if folder == "graph" else item.path.stem))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_settings_from_outside() -> Iterator[None]:
     """A setting in the developer's environment must not change what a test sees."""
@@ -95,7 +106,15 @@ def postgres_dsn(stack: StackState) -> Iterator[str]:
     with psycopg.connect(stack.postgres.url(), autocommit=True) as session:
         session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield stack.postgres.url(name)
-        session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        _drop_database(session, name)
+
+
+@retry(
+    retry=retry_if_exception_type(psycopg.errors.InsufficientPrivilege), stop=stop_after_delay(60), wait=wait_fixed(0.2)
+)
+def _drop_database(session: psycopg.Connection, name: str) -> None:
+    """Again while the server's own vacuum is in the database: only a superuser may end that."""
+    session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

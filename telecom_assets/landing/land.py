@@ -110,7 +110,8 @@ def land(
     def settle(ranges: Sequence[OffsetRange], commit: Commit) -> None:
         """What follows an append; the ledger comes last, so that a crash before it repeats all of this."""
         records = _verify(warehouse, kafka, state, ranges, commit)
-        displaced = _displaced_days(warehouse, ranges, commit, dedupe_days) - set(commit.rows)
+        # Days that get rows of their own are marked as well: until they are mediated, their cleaned rows do not count.
+        displaced = _displaced_days(warehouse, ranges, commit, dedupe_days)
         for first, last in contiguous(displaced):
             _forget_mediation(warehouse, Partitions(first, last), commit.version)
         _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)

@@ -5,6 +5,7 @@ one server is run (`postgres`, `kafka`, `spark`).
 """
 
 import datetime as dt
+import math
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -24,6 +25,8 @@ from telecom_assets.local_stack.spark import Spark
 
 SERVICES = ("postgres", "kafka", "spark")
 _POLL_SECONDS = 0.1
+#: Grace for servers whose start failed or was interrupted: Kafka, told to stop while it starts, waits for itself.
+_FAILED_START_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class LocalStack:
             except BaseException:
                 if missing:
                     report("stopping what was started")
-                    self._stop(missing, lambda _line: None)
+                    self._stop(missing, lambda _line: None, most=_FAILED_START_SECONDS)
                 raise
             return [service.name for service in missing]
 
@@ -128,12 +131,15 @@ class LocalStack:
         if failures:
             raise failures[0]
 
-    def _stop(self, services: Sequence[Service], report: Report) -> list[str]:
-        """Stop side by side. stack.json forgets them first, so that nobody is sent to a server that is going."""
+    def _stop(self, services: Sequence[Service], report: Report, most: float = math.inf) -> list[str]:
+        """Stop side by side, with at most so many seconds of grace a signal.
+
+        stack.json forgets them first, so that nobody is sent to a server that is going.
+        """
         running = [service for service in services if _running(service)]
         self._write_state(without={service.name for service in services})
         with ThreadPoolExecutor(max(len(running), 1)) as pool:
-            for _ in pool.map(lambda service: _end(service, report), running):
+            for _ in pool.map(lambda service: _end(service, report, most), running):
                 pass
         for service in services:
             service.record.unlink(missing_ok=True)
@@ -193,10 +199,10 @@ def _start(service: Service, launch: bool, cancel: threading.Event, report: Repo
         report(f"{service.title}: up at {service.address} after {time.monotonic() - begun:.1f} s")
 
 
-def _end(service: Service, report: Report) -> None:
+def _end(service: Service, report: Report, most: float) -> None:
     process = ServerProcess.read(service.record)
     if process is not None:
-        process.stop(service.stop_signals)
+        process.stop([(number, min(grace, most)) for number, grace in service.stop_signals])
         report(f"{service.title}: stopped")
 
 
