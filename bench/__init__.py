@@ -7,14 +7,16 @@ Data are made once and kept under `.bench/` (BENCH_HOME). Every repetition is a 
 restored state; what is reported is the median. `bench/results/<name>.json` holds every repetition, the table beside it
 is for people. Nothing here is part of the installed package, and nothing is timed in the test suite.
 
-    cli            arguments, order of the cases, exit status
-    dataset        the CDRs, the customers, the topic: made once
-    homes          states of a home folder (empty, landed, billed), saved and restored
-    stage          what runs in the fresh process: the project's own jobs and checks, as `telecom run` runs them
-    processes      starting it, sampling CPU and memory of all its processes
-    figures        from times, samples and files to figures per stage
-    cases/         one module per case
-    duckdb_pipeline, duckdb_sql/, compare    the opponent, and the proof that it makes the same tables
-    limits         the bare consumer and the bare JSON parser
-    machine, report    what it was measured on, and how it is told
+    cli, bench_run          arguments, order of the cases, exit status; what every case gets
+    cases/                  one module per case
+    dataset                 the CDRs, the customers, the topic: made once
+    homes, workplace        states of a home folder (empty, landed, billed, …), saved and restored
+    stage                   what runs in the fresh process: the project's own jobs and checks, as `telecom run` runs them
+    processes               starting it, sampling CPU and memory of all its processes
+    project_runs, figures   from times, samples and files to figures per stage
+    duckdb_pipeline, duckdb_sql/, duckdb_runs, compare
+                            the opponent, and the proof that it makes the same tables
+    limits                  the bare consumer and the bare JSON parser
+    old_table               a table with many commits
+    ratios, report, machine what is made of the figures, how it is told, what it was measured on
 """

@@ -8,22 +8,21 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from bench import machine, report
+from bench.bench_run import Bench, Options
 from bench.cases import CASES, DEFAULT_CASES
 from bench.compare import TablesDiffer
-from bench.context import Bench
-from bench.dataset import DataSpec, open_dataset, stack_of
+from bench.dataset import DataSpec
 from bench.errors import BenchError
-from bench.homes import Homes
-from bench.project_runs import Project
-from bench.ratios import ratios
+from bench.ratios import ratios, targets, to_a_tenth
+from bench.workplace import ENGINES, Workplaces
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, SpecError
 
 RESULTS = Path(__file__).with_name("results")
-_SERVICES = {"sail": ("postgres", "kafka"), "spark": ("postgres", "kafka", "spark")}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,51 +33,52 @@ def bench(
     customers: Annotated[int | None, typer.Option(min=1, help="Customers. Default: one for 100 CDRs.")] = None,
     month: Annotated[str, typer.Option(help="Month of the CDRs, YYYY-MM.")] = "2025-05",
     seed: Annotated[int, typer.Option(help="Seed of the generator.")] = DEFAULT_SEED,
-    engine: Annotated[str, typer.Option(envvar="ENGINE", help="sail or spark.")] = "sail",
-    repeats: Annotated[int, typer.Option(min=1, help="Fresh processes per stage.")] = 3,
+    engine: Annotated[str, typer.Option(envvar="ENGINE", help=" or ".join(ENGINES))] = "sail",
+    repeats: Annotated[int, typer.Option(min=1, help="Fresh processes for each figure.")] = 3,
     name: Annotated[str | None, typer.Option(help="Name of the result. Default: <engine>-<cdrs>.")] = None,
     cases: Annotated[str, typer.Option(help=f"Some of {', '.join(CASES)}.")] = ",".join(DEFAULT_CASES),
+    bills: Annotated[int, typer.Option(min=1, help="Bills of the case publish, at least.")] = 1_000_000,
+    invoices: Annotated[int, typer.Option(min=1, help="Invoices of the case invoices, at least.")] = 100_000,
+    commits: Annotated[int, typer.Option(min=1, help="Commits of the case old-table.")] = 2_000,
     memory_limit_gb: Annotated[
-        float | None, typer.Option(help="End a run whose processes hold more than this together.")
+        float | None, typer.Option(help="End a run of the project whose processes hold more than this together.")
     ] = None,
-    keep_up: Annotated[bool, typer.Option(help="Leave Kafka and PostgreSQL running afterwards.")] = False,
+    keep_up: Annotated[bool, typer.Option("--keep-up", help="Leave Kafka and PostgreSQL running.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
 ) -> None:
     """Measure the project beside a hand-written DuckDB script and the raw limits, on the same data and cores.
 
-    Writes bench/results/<name>.json and <name>.md. Data are made once, under .bench (BENCH_HOME).
+    Writes bench/results/<name>.json and <name>.md. Data are made once and kept under .bench (BENCH_HOME).
     """
     chosen = _chosen(cases)
-    if engine not in _SERVICES:
-        raise typer.BadParameter(f"engine {engine!r}: expected {' or '.join(_SERVICES)}")
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"engine {engine!r}: expected {' or '.join(ENGINES)}")
     spec = DataSpec(cdrs, customers or max(cdrs // 100, 20), month, seed)
-    GeneratorSpec(**dataclasses.asdict(spec))  # raises SpecError before anything is started
+    # Asked before anything is started: raises SpecError.
+    GeneratorSpec(cdrs=spec.cdrs, customers=spec.customers, month=spec.month, seed=spec.seed)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
-        console.print(f"[dim]·[/] {text.replace('[', chr(92) + '[')}", highlight=False)
+        console.print(f"[dim]·[/] {escape(text)}", highlight=False, soft_wrap=True)
 
-    with terminate_like_interrupt():
-        try:
-            dataset = open_dataset(spec, _SERVICES[engine], say)
-            limit = None if memory_limit_gb is None else round(memory_limit_gb * 1024**3)
-            this = Bench(dataset, Project(Homes(dataset, engine), limit), repeats, machine.cores(), say)
-            for case in chosen:
-                console.rule(case)
-                CASES[case](this)
-        finally:
-            if not keep_up:
-                stack_of(open_folder(spec)).down()
-    result = _result(this, engine, name or f"{engine}-{cdrs}", chosen)
-    report.write(result, RESULTS)
+    options = Options(spec, engine, repeats, machine.cores(), bills, invoices, commits)
+    limit = None if memory_limit_gb is None else round(memory_limit_gb * 1_000_000_000)
+    with terminate_like_interrupt(), Workplaces(engine, say, limit, keep_up) as workplaces:
+        this = Bench(options, workplaces, say)
+        for case in chosen:
+            console.rule(case)
+            CASES[case](this)
+    result = result_of(this, name or f"{engine}-{cdrs}", chosen)
+    path = report.write(result, RESULTS)
     if as_json:
         typer.echo(json.dumps(result))
     else:
         report.show(result, Console())
+    say(f"written: {path.relative_to(RESULTS.parents[1])} and .md")
 
 
 def _chosen(cases: str) -> list[str]:
-    """The named cases in the order of CASES: later ones compare with earlier ones."""
+    """The named cases in the order of CASES."""
     names = [name.strip() for name in cases.split(",") if name.strip()]
     unknown = sorted(set(names) - set(CASES))
     if unknown or not names:
@@ -86,25 +86,24 @@ def _chosen(cases: str) -> list[str]:
     return [name for name in CASES if name in names]
 
 
-def _result(this: Bench, engine: str, name: str, chosen: list[str]) -> dict[str, Any]:
-    dataset = this.dataset
-    return {
+def result_of(this: Bench, name: str, chosen: list[str]) -> dict[str, Any]:
+    """What is written: the ratios at the top, then what it was measured with and on, then the results of the cases."""
+    options = this.options
+    result: dict[str, Any] = {
         "name": name,
         **ratios(this.results),
-        "engine": engine,
-        "data": {**dataclasses.asdict(dataset.spec), "cdr_bytes": dataset.cdr_bytes},
-        "repeats": this.repeats,
+        "engine": options.engine,
+        "data": dataclasses.asdict(options.spec),
+        "repeats": options.repeats,
         "cases": chosen,
         "machine": machine.describe(),
+        "targets": [],
         "results": this.results,
     }
-
-
-def open_folder(spec: DataSpec) -> Path:
-    """Where the data of a spec lie."""
-    from bench.dataset import bench_home  # noqa: PLC0415
-
-    return bench_home() / spec.key
+    if (ratio := to_a_tenth(result, RESULTS)) is not None:
+        result["time_to_a_tenth"] = ratio
+    result["targets"] = [target.as_json() for target in targets(result)]
+    return result
 
 
 def main() -> None:
@@ -120,5 +119,5 @@ def main() -> None:
 
 
 def _fail(error: object, status: int) -> None:
-    Console(stderr=True).print(f"[bold red]bench:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+    Console(stderr=True).print(f"[bold red]bench:[/] {escape(str(error))}", soft_wrap=True)
     sys.exit(status)

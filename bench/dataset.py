@@ -3,7 +3,7 @@
 Belongs here: what is generated, where it lies, the servers that hold it. Does not belong here: tables
 (`bench.homes`).
 
-    <BENCH_HOME>/<cdrs>-<customers>-<month>-<seed>/
+    <BENCH_HOME>/<cdrs>-<customers>-<month>-<seed>[-heavy]/
         data/cdr.jsonl, customers.csv           by the project's generator
         data/late-quiet.jsonl                   late CDRs of one day that move no data volume floor
         data/late-floors.jsonl                  late CDRs of the same day that do
@@ -17,7 +17,9 @@ so that a run may be shown the topic as it was before the late ones came (`bench
 import datetime as dt
 import json
 import os
+import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -33,8 +35,8 @@ from resources.kafka import KafkaConnection
 from resources.kafka_producer import MessageProducer
 from resources.stack_state import StackState, read_stack_state
 from telecom_assets.generator import GeneratorSpec, write_files
+from telecom_assets.generator.timeline import ZONE
 from telecom_assets.local_stack import LocalStack
-from telecom_assets.partitions import local_today
 
 TOPIC = "cdr_topic"
 #: The parts of the topic in the order of sending.
@@ -45,22 +47,27 @@ _LATE_DAY = 15
 #: Late CDRs: one in so many of the month, at least a few.
 _LATE_SHARE, _LATE_LEAST = 10_000, 10
 _BATCH = 50_000
+_HEAVY_SHARE = 20
+#: Where the identity stands in a generated line.
+_RECORD_ID = slice(15, 51)
+_SUBSCRIBER = re.compile(rb'("(?:caller_id|sender_id|user_id)": )(?:"[^"]*"|null)')
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What is generated."""
+    """What is generated. heavy: one customer has one in twenty of all CDRs."""
 
     cdrs: int
     customers: int
     month: str
     seed: int
+    heavy: bool = False
 
     @property
     def key(self) -> str:
-        return f"{self.cdrs}-{self.customers}-{self.month}-{self.seed}"
+        return f"{self.cdrs}-{self.customers}-{self.month}-{self.seed}{'-heavy' if self.heavy else ''}"
 
 
 @dataclass(frozen=True)
@@ -137,26 +144,32 @@ def _make(spec: DataSpec, folder: Path, report: Report) -> None:
     request = GeneratorSpec(cdrs=spec.cdrs, customers=spec.customers, month=spec.month, seed=spec.seed)
     files = write_files(request, folder / "data")
     callers = _callers(files.customers_file)
+    if spec.heavy:
+        give_to_one(files.cdr_file, callers[0])
     for name, lines in (("late-quiet", quiet_cdrs(spec, callers)), ("late-floors", floor_cdrs(spec, callers))):
         (folder / "data" / f"{name}.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     stack_of(folder, ("postgres", "kafka")).up(report)
-    dataset = Dataset(spec, folder, files.cdr_bytes, dt.datetime.now(dt.UTC), {})
-    day, ends = local_today(), {}
+    dataset = Dataset(spec, folder, files.cdr_file.stat().st_size, dt.datetime.now(dt.UTC), {})
+    day, ends = _today(), {}
     for part in PARTS:
         report(f"sending {dataset.cdr_files(part)[-1].name} to the topic")
         sent = MessageProducer(dataset.kafka()).send(_lines(dataset.cdr_files(part)[-1]))
         ends[part] = {number: marks.latest for number, marks in dataset.kafka().topic_state().partitions.items()}
         report(f"{sent:,} messages")
-    if local_today() != day:
+    if _today() != day:
         # Records at home on the day they were received would be at home on two days.
         raise BenchError("midnight passed while the topic was being filled; run this again")
     stored = {
         "spec": asdict(spec),
-        "cdr_bytes": files.cdr_bytes,
+        "cdr_bytes": dataset.cdr_bytes,
         "received_at": dataset.received_at.isoformat(),
         "ends": ends,
     }
     (folder / "dataset.json").write_text(json.dumps(stored, indent=1), encoding="utf-8")
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(ZONE).date()
 
 
 def _lines(path: Path) -> Iterator[list[bytes]]:
@@ -171,6 +184,17 @@ def _callers(customers_file: Path) -> list[str]:
     customers = pyarrow.csv.read_csv(customers_file, convert_options=as_text)
     billed = pc.and_(pc.equal(customers["subscription_type"], "postpaid"), pc.equal(customers["status"], "active"))
     return customers.filter(billed)["customer_id"].to_pylist()
+
+
+def give_to_one(cdr_file: Path, customer: str) -> None:
+    """Make one in twenty CDRs of a file that customer's: chosen by identity, so that copies stay copies."""
+    changed = cdr_file.with_suffix(".heavy")
+    replacement = rb'\1"' + customer.encode() + b'"'
+    with cdr_file.open("rb") as source, changed.open("wb") as target:
+        for line in source:
+            chosen = zlib.crc32(line[_RECORD_ID]) % _HEAVY_SHARE == 0
+            target.write(_SUBSCRIBER.sub(replacement, line, count=1) if chosen else line)
+    changed.replace(cdr_file)
 
 
 def _late_count(spec: DataSpec) -> int:

@@ -22,9 +22,6 @@ from psycopg import sql
 from bench.dataset import TOPIC, Dataset
 from bench.errors import BenchError
 
-#: States in the order in which they are made.
-EMPTY, LANDED, BILLED, SETTLED = "empty", "landed", "billed", "settled"
-
 _ROOT = Path(__file__).parents[1]
 _MINE = ("TELECOM_", "DAGSTER_")
 

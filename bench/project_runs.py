@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
+from deltalake import DeltaTable
 
 from bench.dataset import Dataset
 from bench.figures import Figures, spans_to_stages
@@ -98,12 +100,21 @@ class Project:
     def rows(self, upto: str) -> dict[str, int]:
         """Rows by stage where they are not CDRs, and `cdrs`."""
         cdrs = sum(self.dataset.ends[upto].values())
-        customers = self.dataset.spec.customers
-        return {"cdrs": cdrs, "reference": customers, "publishing": self._bills(), "documents": self._bills()}
+        bills = self.bills()
+        return {
+            "cdrs": cdrs,
+            "start": 0,
+            "reference": self.dataset.spec.customers,
+            "publishing": bills,
+            "documents": bills,
+        }
 
-    def _bills(self) -> int:
-        folder = self.homes.home / "output" / "invoices" / self.dataset.spec.month
-        return sum(path.suffix == ".xml" for path in folder.iterdir()) if folder.is_dir() else 0
+    def bills(self) -> int:
+        """Bills that the home holds, by the statistics of their files."""
+        path = str(self.homes.home / "warehouse" / "facturation_complete")
+        if not DeltaTable.is_deltatable(path):
+            return 0
+        return sum(pa.table(DeltaTable(path).get_add_actions(flatten=True))["num_records"].to_pylist())
 
     def _servers(self) -> list[int]:
         record = self.dataset.stack_home / "run" / "spark.json"

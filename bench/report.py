@@ -1,25 +1,35 @@
-"""How a result is told: a JSON file with everything, a Markdown table beside it, the same on the screen.
+"""How a result is told: a JSON file with everything, a Markdown page beside it, the same tables on the screen.
 
 Belongs here: words, units, columns. Does not belong here: any figure that is not in the result.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-_COLUMNS = ("", "wall", "CPU", "peak memory", "rows/s", "rows/CPU-s", "rows/s/core", "written", "files")
+_COLUMNS = ("wall", "CPU", "peak", "rows", "rows/s", "rows/CPU-s", "rows/s/core", "written", "files")
+_ONLY_ON_THE_PAGE = ("rows", "rows/CPU-s", "rows/s/core", "files")
 _NOTES = """\
-Medians over fresh processes. wall: without imports; the engine's start, Dagster and all blocking checks are in it. CPU:
-user and system time of all processes of the run. peak memory: the largest sum of their resident sets, in which pages
-that processes share count several times. rows: CDRs; bills for publishing and documents; customers for reference.
-rows/CPU-s: rows for each second of CPU. rows/s/core: rows/s over the number of cores. written, files: files that the
-stage has written or changed. "process" is a whole process, imports included."""
+Medians over fresh processes. **wall**: without imports; the start of the engine, Dagster and all blocking checks are in
+it (`start` is Dagster's instance and definitions; the engine starts in the first step that needs it). **CPU**: user and
+system time of all processes of the run. **peak**: the largest sum of their resident sets; pages that processes share
+count in each of them. **rows**: CDRs; customers for `reference`, bills for `publishing` and `documents`.
+**rows/CPU-s**: rows for each second of CPU. **rows/s/core**: rows/s over the number of cores. **written**, **files**:
+files that the stage has written or changed and left behind. `process` is a whole process, imports included."""
 
-Section = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the report."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def write(result: Mapping[str, Any], folder: Path) -> Path:
@@ -34,31 +44,30 @@ def write(result: Mapping[str, Any], folder: Path) -> Path:
 def markdown(result: Mapping[str, Any]) -> str:
     """The result as a Markdown page."""
     parts = [f"# {_title(result)}", _machine(result)]
-    for title, header, rows in _sections(result):
-        table = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-        parts.append(f"## {title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in table))
+    for section in _sections(result):
+        lines = [section.header, ["---", *["---:"] * (len(section.header) - 1)], *section.rows]
+        parts.append(f"## {section.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join([*parts, _NOTES]) + "\n"
 
 
 def show(result: Mapping[str, Any], console: Console) -> None:
-    """The same on the screen."""
+    """The same tables on the screen, without the columns for which it is too narrow."""
     console.print(_title(result), style="bold")
-    for title, header, rows in _sections(result):
-        table = Table(title=title, title_justify="left", title_style="bold")
-        table.add_column(header[0])
-        for name in header[1:]:
-            table.add_column(name, justify="right")
-        for row in rows:
-            table.add_row(*row)
+    for section in _sections(result):
+        table = Table(title=section.title, title_justify="left", title_style="bold")
+        shown = [number for number, name in enumerate(section.header) if not (number and name in _ONLY_ON_THE_PAGE)]
+        for number in shown:
+            table.add_column(section.header[number], justify="right" if number else "left", no_wrap=True)
+        for row in section.rows:
+            table.add_row(*(row[number] for number in shown))
         console.print(table)
-    console.print(_NOTES, style="dim")
 
 
 def _title(result: Mapping[str, Any]) -> str:
-    data = result["data"]
+    data, repeats = result["data"], result["repeats"]
     return (
         f"{data['cdrs']:,} CDRs of {data['customers']:,} customers, {data['month']}, engine {result['engine']}, "
-        f"{result['repeats']} repetitions"
+        f"{repeats} repetition{'' if repeats == 1 else 's'}"
     )
 
 
@@ -72,33 +81,100 @@ def _machine(result: Mapping[str, Any]) -> str:
 
 
 def _sections(result: Mapping[str, Any]) -> Iterator[Section]:
+    if result["targets"]:
+        yield Section("Targets", ("", "aim", "measured", "met"), [_target(item) for item in result["targets"]])
     ratios = [(name.replace("_", " "), f"{value:.3f}") for name, value in result.items() if isinstance(value, float)]
     if ratios:
-        yield "Ratios", ("", "ratio"), ratios
-    results = result["results"]
-    if pipeline := results.get("pipeline"):
-        yield "Stages", _COLUMNS, [_row(name, item) for name, item in pipeline["stages"].items()]
-        yield "Sums", _COLUMNS, [_row(name, item) for name, item in pipeline["sums"].items()]
-    if duckdb := results.get("duckdb"):
-        for name, variant in duckdb["variants"].items():
-            reference = " (reference)" if name == duckdb["reference"] else ""
-            rows = [*variant["stages"].items(), ("total", variant["total"]), ("process", variant["process"])]
-            yield f"DuckDB script, {name}{reference}", _COLUMNS, [_row(stage, item) for stage, item in rows]
-        compared = [(table, f"{item['rows']:,}", str(item["columns"])) for table, item in duckdb["compared"].items()]
-        yield "Equal row for row", ("table", "rows", "columns"), compared
-    if limits := results.get("limits"):
-        yield "Raw limits", _COLUMNS, [_row(name, item) for name, item in limits.items()]
+        yield Section("Ratios", ("", "ratio"), ratios)
+    tellers = {
+        "pipeline": lambda found: _month("", found),
+        "duckdb": _duckdb,
+        "limits": lambda found: [_figures("Raw limits", found)],
+        "changed-day": _changed_day,
+        "nothing-new": lambda found: [_figures("Nothing new", _without_repetitions(found))],
+        "startup": _startup,
+        "publish": lambda found: [_figures("Publishing to PostgreSQL", found["stages"])],
+        "invoices": lambda found: [_figures("Invoices", found["stages"])],
+        "skew": lambda found: _month("One customer with a twentieth of the CDRs: ", found),
+        "old-table": _old_table,
+    }
+    for name, found in result["results"].items():
+        yield from tellers[name](found)
+
+
+def _target(item: Mapping[str, Any]) -> Sequence[str]:
+    unit = f" {item['unit']}" if item["unit"] else ""
+    aim = f"≥ {item['at_least']:g}{unit}" if "at_least" in item else f"≤ {item['at_most']:g}{unit}"
+    return item["target"], aim, f"{item['measured']:.3g}{unit}", "yes" if item["met"] else "no"
+
+
+def _month(prefix: str, found: Mapping[str, Any]) -> Iterator[Section]:
+    yield _figures(f"{prefix}Stages", found["stages"])
+    yield _figures(f"{prefix}Sums", found["sums"])
+    if "compared" in found:
+        yield _compared(f"{prefix}Equal to the DuckDB script row for row", found["compared"])
+
+
+def _duckdb(found: Mapping[str, Any]) -> Iterator[Section]:
+    for name, variant in found["variants"].items():
+        rows = {**variant["stages"], "total": variant["total"], "process": variant["process"]}
+        yield _figures(f"DuckDB script, {name}{' (reference)' if name == found['reference'] else ''}", rows)
+    yield _compared("Equal to the DuckDB script row for row", found["compared"])
+
+
+def _changed_day(found: Mapping[str, Any]) -> Iterator[Section]:
+    for name in ("moves no floor", "moves floors"):
+        kind = found[name]
+        title = f"A changed day that {name} ({kind['late_cdrs']:,} late CDRs)"
+        yield _figures(title, {**kind["stages"], **kind["sums"], "the whole month, landed to reports": found["month"]})
+
+
+def _startup(found: Mapping[str, Any]) -> Iterator[Section]:
+    yield _figures("Starting", found["commands"])
+    ticks = [(name, f"{value:.3f} s") for name, value in found["ticks"].items()]
+    yield Section("A tick of the Kafka sensor, nothing to do", ("", "wall"), ticks)
+
+
+def _old_table(found: Mapping[str, Any]) -> Iterator[Section]:
+    rows = [(name, f"{found['first'][name]:.3f} s", f"{found['later'][name]:.3f} s") for name in found["first"]]
+    title = f"A daily table with {found['commits']:,} commits, one day of it"
+    yield Section(title, ("", "first in a process", "later"), rows)
+
+
+def _compared(title: str, found: Mapping[str, Any]) -> Section:
+    rows = [(table, f"{item['rows']:,}", str(item["columns"])) for table, item in found.items()]
+    return Section(title, ("table", "rows", "columns"), rows)
+
+
+def _without_repetitions(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in found.items() if name != "repetitions"}
+
+
+def _figures(title: str, found: Mapping[str, Mapping[str, Any]]) -> Section:
+    """A table of figures; columns in which nothing is told are left out."""
+    rows = [_row(name, item) for name, item in found.items()]
+    told = [0, *(number for number in range(1, len(_COLUMNS) + 1) if any(row[number] for row in rows))]
+    return Section(
+        title, [("", *_COLUMNS)[number] for number in told], [[row[number] for number in told] for row in rows]
+    )
 
 
 def _row(name: str, item: Mapping[str, Any]) -> list[str]:
+    rows = (item["rows"], item["rows_per_sec"], item["rows_per_cpu_sec"], item["rows_per_sec_and_core"])
     return [
         name,
         f"{item['wall_sec']:.2f} s",
         f"{item['cpu_sec']:.2f} s",
         f"{item['peak_rss_bytes'] / 1e6:,.0f} MB",
-        f"{item['rows_per_sec']:,}",
-        f"{item['rows_per_cpu_sec']:,}",
-        f"{item['rows_per_sec_and_core']:,}",
-        f"{item['bytes_written'] / 1e6:,.1f} MB",
-        f"{item['files_written']:,}",
+        *(_count(value) if item["rows"] else "" for value in rows),
+        f"{item['bytes_written'] / 1e6:,.1f} MB" if item["files_written"] else "",
+        f"{item['files_written']:,}" if item["files_written"] else "",
     ]
+
+
+def _count(value: float) -> str:
+    """Three digits are enough of a rate: 1.47 M, 332 k, 512."""
+    for size, letter in ((1_000_000, " M"), (1_000, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:,}"

@@ -5,8 +5,10 @@ Belongs here: doing the work and telling when what began and ended. Does not bel
 
     python -m bench.stage land --month 2025-05 --report land.json       the topic into raw_cdrs, then reference data
     python -m bench.stage month --month 2025-05 --report month.json     mediation to documents, from what is landed
-    python -m bench.stage all --month 2025-05 --report all.json         both
-    python -m bench.stage ticks --month 2025-05 --report ticks.json     ticks of the Kafka sensor
+    python -m bench.stage bills …       as `month`, but of billing only the bills
+    python -m bench.stage publish …     bills that are made already into PostgreSQL
+    python -m bench.stage invoices …    bills that are made already into invoices
+    python -m bench.stage ticks …       ticks of the Kafka sensor
 
 The settings come from the environment. `--ends '{"0": 25}'` shows the topic as it was when it ended there.
 
@@ -19,7 +21,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 _PROCESS_BEGAN = time.time()
@@ -33,7 +35,7 @@ from telecom_assets.definitions import build_defs  # noqa: E402
 from telecom_assets.executor import MonthRunner, StepResult  # noqa: E402
 from telecom_assets.instance import open_instance  # noqa: E402
 from telecom_assets.instance_state import accept_month  # noqa: E402
-from telecom_assets.month_run import LANDING, REFERENCES, Step, before_mediation  # noqa: E402
+from telecom_assets.month_run import BILLING, LANDING, REFERENCES, Step, before_mediation, one_month  # noqa: E402
 from telecom_assets.settings import Settings  # noqa: E402
 
 _IMPORTED = time.time()
@@ -108,7 +110,46 @@ class FromLanded(MonthRunner):
         return super().execute(step)
 
 
-RUNNERS: Mapping[str, type[MonthRunner]] = {"land": Landing, "month": FromLanded, "all": MonthRunner}
+class Bills(FromLanded):
+    """As FromLanded, but of billing only the bills."""
+
+    def execute(self, step: Step) -> StepResult:
+        return super().execute(replace(step, job=_BILLS) if step.job == BILLING else step)
+
+
+class Publishing(MonthRunner):
+    """The published bills of bills that are made already."""
+
+    job = "bench_published_bills"
+
+    def run_month(self, month: str) -> list[StepResult]:
+        self.execute(one_month(self.job, month))
+        return self.results
+
+
+class Invoicing(Publishing):
+    """The invoices of bills that are made already."""
+
+    job = "bench_invoices"
+
+
+_BILLS = "bench_facturation_complete"
+#: Parts of the billing job, each with its checks.
+_PARTS = {_BILLS: "facturation_complete", Publishing.job: "published_bills", Invoicing.job: "invoices"}
+
+RUNNERS: Mapping[str, type[MonthRunner]] = {
+    "land": Landing,
+    "month": FromLanded,
+    "bills": Bills,
+    "publish": Publishing,
+    "invoices": Invoicing,
+}
+
+
+def definitions_of(settings: Settings, connections: Connections) -> dg.Definitions:
+    """The project's definitions, with a job for each of `_PARTS`."""
+    parts = [dg.define_asset_job(job, dg.AssetSelection.assets(asset)) for job, asset in _PARTS.items()]
+    return dg.Definitions.merge(build_defs(settings, {"connections": connections}), dg.Definitions(jobs=parts))
 
 
 def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int] | None) -> StageReport:
@@ -125,7 +166,7 @@ def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int
     connections = BenchConnections(settings, ends)
     instance = open_instance(settings)
     accept_month(instance, month)
-    runner = runner_type(build_defs(settings, {"connections": connections}), instance, connections, listen)
+    runner = runner_type(definitions_of(settings, connections), instance, connections, listen)
     runner.run_month(month)
     report.end = time.time()
     # From here on nothing is timed.
@@ -167,10 +208,12 @@ def run_ticks(ends: Mapping[int, int] | None) -> StageReport:
     settings = Settings.load()
     instance = open_instance(settings)
     definitions = build_defs(settings, {"connections": BenchConnections(settings, ends)})
-    sensor = definitions.resolve_sensor_def("cdr_topic_sensor")
+    repository = definitions.get_repository_def()
+    resources = {"connections": repository.get_top_level_resources()["connections"]}
+    sensor = repository.get_sensor_def("cdr_topic_sensor")
     for _ in range(_TICKS):
         begin = time.time()
-        with dg.build_sensor_context(instance=instance, definitions=definitions) as context:
+        with dg.build_sensor_context(instance, repository_def=repository, resources=resources) as context:
             sensor.evaluate_tick(context)
         report.ticks.append(time.time() - begin)
     report.end = time.time()

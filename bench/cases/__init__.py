@@ -2,15 +2,33 @@
 
 from collections.abc import Callable, Mapping
 
-from bench.cases import duckdb_case, limits_case, pipeline
-from bench.context import Bench
+from bench.bench_run import Bench
+from bench.cases import (
+    changed_day,
+    documents,
+    duckdb_case,
+    limits_case,
+    nothing_new,
+    old_table,
+    pipeline,
+    skew,
+    startup,
+)
 
+#: In the order in which they run: later ones begin from states that earlier ones have saved.
 CASES: Mapping[str, Callable[[Bench], None]] = {
     "pipeline": pipeline.measure,
     "duckdb": duckdb_case.measure,
     "limits": limits_case.measure,
+    "changed-day": changed_day.measure,
+    "nothing-new": nothing_new.measure,
+    "startup": startup.measure,
+    "publish": documents.measure_publishing,
+    "invoices": documents.measure_invoices,
+    "skew": skew.measure,
+    "old-table": old_table.measure,
 }
-#: What `make bench` does when nothing is named. The order is that of CASES: later cases compare with earlier ones.
-DEFAULT_CASES = ("pipeline", "duckdb", "limits")
+#: What `make bench` does when nothing is named.
+DEFAULT_CASES = ("pipeline", "duckdb", "limits", "changed-day", "nothing-new", "startup")
 
 __all__ = ["CASES", "DEFAULT_CASES"]

@@ -6,40 +6,39 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.context import Bench
-from bench.dataset import MONTH
+from bench.bench_run import Bench
+from bench.dataset import MONTH, Dataset
 from bench.figures import Figures, medians
 from bench.processes import run_watched
 
+_SCRIPT = Path(__file__).parents[1] / "limits.py"
 _WORDS = {"consume": "bare consumer", "parse": "pyarrow.json"}
 
 
 def measure(bench: Bench) -> None:
     """Adds `limits`: medians of both, with bytes read as `bytes_read`."""
-    bench.results["limits"] = {name: _measure_one(bench, what) for what, name in _WORDS.items()}
+    bench.results["limits"] = {name: _measure_one(bench, what, name) for what, name in _WORDS.items()}
 
 
-def _measure_one(bench: Bench, what: str) -> dict[str, Any]:
+def _measure_one(bench: Bench, what: str, name: str) -> dict[str, Any]:
     repetitions, size = [], 0
-    for number in range(1, bench.repeats + 1):
-        figures, size = _run(bench, what)
-        repetitions.append({what: figures})
-        bench.say(f"{_WORDS[what]} {number} of {bench.repeats}: {figures.rows_per_sec:,.0f} rows/s")
+    for number in bench.repetitions():
+        figures, size = _run(bench.workplace.dataset, what)
+        repetitions.append({name: figures})
+        bench.told(name, number, f"{figures.rows_per_sec:,.0f} rows/s")
     return {
-        **medians(repetitions)[what].as_json(bench.cores),
+        **medians(repetitions)[name].as_json(bench.cores),
         "bytes_read": size,
-        "repetitions": [item[what].as_json(bench.cores) for item in repetitions],
+        "repetitions": [item[name].as_json(bench.cores) for item in repetitions],
     }
 
 
-def _run(bench: Bench, what: str) -> tuple[Figures, int]:
-    dataset = bench.dataset
+def _run(dataset: Dataset, what: str) -> tuple[Figures, int]:
     kafka = dataset.kafka()
     source = {"topic": kafka.topic, "config": kafka.plain_config(), "ends": dataset.ends[MONTH]}
-    script = Path(__file__).parents[1] / "limits.py"
     with tempfile.TemporaryDirectory(prefix="telecom-bench-") as folder:
         path = Path(folder) / "report.json"
-        arguments: list[str | Path] = [sys.executable, script, what, "--report", path]
+        arguments: list[str | Path] = [sys.executable, _SCRIPT, what, "--report", path]
         if what == "parse":
             arguments += ["--cdrs", *dataset.cdr_files()]
         watched = run_watched(arguments, stdin=json.dumps(source).encode() if what == "consume" else b"")
