@@ -27,7 +27,7 @@ demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=
 	@exec $(BIN)/telecom demo --cdrs $(CDRS) --customers $(CUSTOMERS) $(if $(MONTH),--month $(MONTH))
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@exec $(BIN)/python -m pytest -n $(WORKERS)
 
 # CDRS and CUSTOMERS have defaults for the demo; the bench has its own.
 bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUSTOMERS=, ENGINE=, CASES=, NAME=, REPEATS=

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,15 +28,19 @@ __all__ = ["spark_remote", "stack", "stack_home"]
 ENGINES = ("sail", "spark")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers side by side (`-n`): a file stays with one worker, and all that looks at the months of graph/ with another.
-
-    Each worker has servers of its own.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers side by side (`-n`), each with servers of its own: a file stays with one worker, and so does all of graph/,
+    which looks at months that are run once.
     """
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("graph" if folder == "graph" else item.path.stem))
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  (only where workers are asked for)
+
+    class ByServers(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "graph" if "/graph/" in file else file
+
+    return ByServers(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -188,7 +188,8 @@ def test_interrupt_stops_what_was_started(new_stack: NewStack) -> None:
     """Ctrl-C while Kafka is still starting, in a process of its own, as a terminal sends it."""
     stack = new_stack("postgres", "kafka")
     program = (
-        "import pathlib, sys; from telecom_assets.local_stack import LocalStack, kafka, service\n"
+        "import pathlib, signal, sys; from telecom_assets.local_stack import LocalStack, kafka, service\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that works in the background ignores it\n"
         "def still_starting(self): raise service.NotReady('starting')\n"
         "kafka.Kafka.ask = still_starting\n"
         "stack = LocalStack(pathlib.Path(sys.argv[1]), ['postgres', 'kafka'])\n"
