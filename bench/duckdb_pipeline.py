@@ -214,6 +214,8 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, table: str) -> None:
         target, how = job.out / table, f", PARTITION_BY ({partition})"
     else:
         target, how = job.out / f"{table}.parquet", ""
+    # Version 2 encodes in less time; zstd's first level takes a third less than its default for 4 % more bytes.
+    how += ", PARQUET_VERSION v2" + (", COMPRESSION_LEVEL 1" if job.compression == "zstd" else "")
     quoted = str(target).replace("'", "''")
     connection.execute(f"COPY {table} TO '{quoted}' (FORMAT parquet, COMPRESSION {job.compression}{how})")
     connection.execute("SET preserve_insertion_order = true")

@@ -11,13 +11,14 @@ by other code counts as missing.
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from bench.dataset import TOPIC, Dataset
 from bench.errors import BenchError
@@ -98,8 +99,19 @@ class Homes:
             sql.Identifier(self._database(target)), sql.Identifier(template)
         )
         with psycopg.connect(self.dataset.stack.postgres.url(), autocommit=True) as session:
-            session.execute(drop)
-            session.execute(create)
+            _patiently(session.execute, drop)
+            _patiently(session.execute, create)
+
+
+@retry(
+    retry=retry_if_exception_type((psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse)),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.2),
+    reraise=True,
+)
+def _patiently(execute: Callable[[sql.Composed], object], statement: sql.Composed) -> None:
+    """Again while the server's own vacuum is in a database: only a superuser may end that."""
+    execute(statement)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -117,7 +117,7 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
          WHEN volume_text IS NOT NULL AND (volume IS NULL OR volume < 0) THEN 'invalid_volume'
          WHEN duration_sec > 10000000 OR volume > 10000000 THEN 'quantity_out_of_range'
          WHEN p.product_code IS NULL THEN 'unknown_product' END AS reason,
-    CASE reason
+    CASE WHEN reason IS NOT NULL THEN CASE reason
         WHEN 'unknown_record_type' THEN h.record_type
         WHEN 'invalid_timestamp' THEN ts
         WHEN 'outside_acceptance_window' THEN ts
@@ -126,7 +126,7 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
         WHEN 'non_positive_duration' THEN duration_text
         WHEN 'invalid_volume' THEN volume_text
         WHEN 'quantity_out_of_range' THEN coalesce(duration_text, volume_text)
-        WHEN 'unknown_product' THEN h.product_code END[:200] AS detail,
+        WHEN 'unknown_product' THEN h.product_code END[:200] END AS detail,
     -- What two copies of one record must share: the texts of the fields of their type.
     hash(h.record_type, ts, cell_id, technology, subscriber_id, other, duration_text, volume_text, session_text,
          data_product) AS fingerprint
