@@ -6,20 +6,26 @@ tables. Does not belong here: Dagster (`resources.io_manager`), what a table mea
 
 import calendar
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+import pyarrow.fs as pafs
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from resources.engine import SparkEngine, readable_path
 
@@ -42,6 +48,17 @@ class Contract(Protocol):
 
 class WarehouseError(Exception):
     """A table cannot be read or written. The message names it, what was expected and what to do."""
+
+
+#: Versions that are kept open: those that one run pins, and the next run's.
+_KEPT_OPEN = 16
+#: Commits between two checkpoints. A reader replays at most so many commits (about 20 ms); Delta's 10 would fill the log
+#: of a table with thousands of files five times as fast.
+_CHECKPOINT_INTERVAL = 50
+#: Where a commit says whose it is, for both engines and delta-rs.
+_MARK = "userMetadata"
+#: A writer whose commit came second says one of these: the embedded engine, then Delta on Spark.
+_LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 
 
 @dataclass(frozen=True)
@@ -126,11 +143,16 @@ class Warehouse:
         engine: SparkEngine,
         contracts: Mapping[str, Contract],
         storage_options: dict[str, str] | None = None,
+        retention_days: int = 35,
     ) -> None:
         self.root = root.rstrip("/")
         self.engine = engine
         self.contracts = dict(contracts)
         self.storage_options = storage_options or None
+        #: How long a version stays readable after another has taken its place.
+        self.retention_days = retention_days
+        self._opened: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
+        self._opening = threading.Lock()
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -168,7 +190,7 @@ class Warehouse:
         return pa.schema(self._table(contract, version).schema().to_arrow())
 
     def read(self, contract: Contract, version: int) -> DataFrame:
-        self._table(contract)
+        self._table(contract, version)
         return (
             self.engine.spark_session.read.format("delta")
             .option("versionAsOf", version)
@@ -181,17 +203,46 @@ class Warehouse:
 
     def read_batches(self, contract: Contract, version: int, partitions: Partitions | None) -> Iterator[pa.RecordBatch]:
         """Rows as Arrow batches, read without the engine and without holding them all."""
-        within = None
+        within, files = None, None
         if partitions is not None and contract.partition_by is not None:
-            column = pc.field(contract.partition_by)
+            name, column = contract.partition_by, pc.field(contract.partition_by)
             within = (column >= partitions.first) & (column <= partitions.last)
-        dataset = self._table(contract, version).to_pyarrow_dataset()
-        for batch in dataset.to_batches(columns=contract.column_names, filter=within):
-            yield batch.cast(contract.arrow_schema())
+            # The filter alone would make a fragment of every file of the table first.
+            files = [(name, ">=", partitions.first), (name, "<=", partitions.last)]
+        dataset = self._table(contract, version).to_pyarrow_dataset(file_pruning_predicate=files)
+        try:
+            for batch in dataset.to_batches(columns=contract.column_names, filter=within):
+                yield batch.cast(contract.arrow_schema())
+        except FileNotFoundError as error:
+            self._opened.pop((contract.name, version), None)
+            self._table(contract, version)
+            raise self._unreadable(contract, version, error) from error
 
     def rows_by_partition(self, contract: Contract, version: int) -> dict[Any, int]:
         """Rows per partition value (or under None), from file statistics."""
         return _rows(self._files(contract, version), contract.partition_by)
+
+    def rows_changed(self, name: str, since: int, upto: int) -> bool:
+        """Whether a version after `since`, up to `upto`, has other rows than the one before; compaction has the same.
+
+        True as well where the log does not tell any more.
+        """
+        entries = (self.log_entry(name, version) for version in range(since + 1, upto + 1))
+        return any(entry is None or changes_rows(entry) for entry in entries)
+
+    def log_entry(self, name: str, version: int) -> list[dict[str, Any]] | None:
+        """The actions of one commit (Delta protocol, "Actions"), or None where the log has no such entry."""
+        try:
+            with self.files(name).open_input_stream(f"_delta_log/{version:020d}.json") as stream:
+                return [json.loads(line) for line in stream.read().splitlines() if line]
+        except FileNotFoundError:
+            return None
+        except json.JSONDecodeError as error:
+            raise self._unreadable(self.contracts[name], version, error) from error
+
+    def files(self, name: str) -> pafs.FileSystem:
+        """The folder of a table as a file system, wherever it lies."""
+        return pafs.PyFileSystem(DeltaStorageHandler(self.path(name), options=self.storage_options))
 
     def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
         """Smallest value of a column among the files that a version added, if any older file reaches as far; else None."""
@@ -203,11 +254,9 @@ class Warehouse:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def append(self, name: str, rows: DataFrame) -> Commit:
-        """Append rows in one commit. One writer at a time: the caller holds that."""
+        """Append rows in one commit. One writer of rows at a time: the caller holds that."""
         contract = self.contracts[name]
-        before = self.version(name)
-        self._save(rows.select(contract.column_names).write.format("delta").mode("append"), contract)
-        return self._commit(contract, before)
+        return self._save(rows.select(contract.column_names).write.format("delta").mode("append"), contract)
 
     def overwrite(self, name: str, rows: DataFrame, partitions: Partitions | None) -> Commit:
         """Replace exactly the given partitions (or everything) in one commit.
@@ -216,7 +265,6 @@ class Warehouse:
         engine would write it.
         """
         contract = self.contracts[name]
-        before = self.version(name)
         rows = rows.select(contract.column_names)
         writer = None
         if partitions is not None and contract.partition_by is not None:
@@ -225,8 +273,7 @@ class Warehouse:
             writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
         else:
             writer = rows.write.format("delta").mode("overwrite")
-        self._save(writer, contract)
-        return self._commit(contract, before)
+        return self._save(writer, contract)
 
     def overwrite_arrow(self, name: str, rows: pa.Table) -> Commit:
         """Replace a small unpartitioned table, unless it holds the same rows already: then the version stays."""
@@ -237,16 +284,12 @@ class Warehouse:
         order = [(column, "ascending") for column in contract.column_names]
         if table.version() > 0 and current.sort_by(order).equals(rows.sort_by(order)):
             return Commit(table.version(), {None: rows.num_rows})
-        write_deltalake(self.path(name), rows, mode="overwrite", storage_options=self.storage_options)
-        return Commit(self.version(name), {None: rows.num_rows})
+        return self._save_arrow(contract, rows, "overwrite")
 
     def append_arrow(self, name: str, rows: pa.Table) -> Commit:
         """Append a few rows."""
         contract = self.contracts[name]
-        rows = rows.select(contract.column_names).cast(contract.arrow_schema())
-        self._table(contract)
-        write_deltalake(self.path(name), rows, mode="append", storage_options=self.storage_options)
-        return Commit(self.version(name), {None: rows.num_rows})
+        return self._save_arrow(contract, rows.select(contract.column_names).cast(contract.arrow_schema()), "append")
 
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
         """Sums of the money columns over the pinned partitions."""
@@ -259,19 +302,36 @@ class Warehouse:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _table(self, contract: Contract, version: int | None = None) -> DeltaTable:
-        """The table, made empty where there is none: `replaceWhere` needs one on the embedded engine."""
+        """The table, made empty where there is none: `replaceWhere` needs one on the embedded engine.
+
+        A version never changes, so those that were opened last are kept: an old table takes a while to open.
+        """
+        with self._opening:
+            known = None if version is None else self._opened.pop((contract.name, version), None)
+            table = known or self._open(contract, version)
+            if version is None and self._is_another(contract, table):
+                self._opened.clear()
+            self._opened[contract.name, table.version()] = table
+            while len(self._opened) > _KEPT_OPEN:
+                self._opened.popitem(last=False)
+            return table
+
+    def _is_another(self, contract: Contract, table: DeltaTable) -> bool:
+        """Whether versions of a table are known that was dropped since and made again."""
+        known = [opened for (name, _), opened in self._opened.items() if name == contract.name]
+        return any(opened.metadata().id != table.metadata().id for opened in known)
+
+    def _open(self, contract: Contract, version: int | None) -> DeltaTable:
         path = self.path(contract.name)
         try:
             return DeltaTable(path, version=version, storage_options=self.storage_options)
-        except TableNotFoundError:
-            if version:
+        except TableNotFoundError as error:
+            if version and not self.exists(contract.name):
                 raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
+            if version:
+                raise self._unreadable(contract, version, error) from error
         except DeltaError as error:
-            raise WarehouseError(
-                f"table {contract.name} at {path} cannot be read"
-                f"{'' if version is None else f' at version {version}'} ({str(error).splitlines()[0]}); "
-                "its log is damaged or the version was vacuumed"
-            ) from error
+            raise self._unreadable(contract, version, error) from error
         try:
             return DeltaTable.create(
                 path,
@@ -282,24 +342,30 @@ class Warehouse:
                 configuration={
                     "delta.dataSkippingNumIndexedCols": str(contract.indexed),
                     "delta.enableDeletionVectors": "false",
+                    **self.retention_properties(),
                 },
                 storage_options=self.storage_options,
             )
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
 
+    def retention_properties(self) -> dict[str, str]:
+        """Table properties that keep an engine's own cleaning, at its checkpoints, from taking a version too early."""
+        return {
+            "delta.checkpointInterval": str(_CHECKPOINT_INTERVAL),
+            "delta.logRetentionDuration": f"interval {self.retention_days} days",
+            "delta.deletedFileRetentionDuration": f"interval {self.retention_days} days",
+        }
+
+    def _unreadable(self, contract: Contract, version: int | None, error: Exception) -> WarehouseError:
+        return WarehouseError(
+            f"table {contract.name} at {self.path(contract.name)} cannot be read"
+            f"{'' if version is None else f' at version {version}'} ({str(error).splitlines()[0]}); "
+            "its log is damaged or the version was vacuumed"
+        )
+
     def _files(self, contract: Contract, version: int | None) -> pa.Table:
         return pa.table(self._table(contract, version).get_add_actions(flatten=True))
-
-    def _commit(self, contract: Contract, before: int) -> Commit:
-        """The commit that our write made: the first after `before` (tables have one writer at a time).
-
-        Replacing nothing by nothing makes no commit on the embedded engine: the version stays.
-        """
-        if self.version(contract.name) == before:
-            return Commit(before, {})
-        version = before + 1
-        return Commit(version, _rows(self._added(contract, version)[0], contract.partition_by))
 
     def _added(self, contract: Contract, version: int) -> tuple[pa.Table, pa.Table]:
         """Files that a version added, and files of the version before it."""
@@ -307,23 +373,84 @@ class Warehouse:
         known = pa.array(old["path"].to_pylist() if old.num_rows else [], pa.string())
         return new.filter(pc.invert(pc.is_in(new["path"].cast(pa.string()), value_set=known))), old
 
-    def _save(self, writer: Any, contract: Contract) -> None:
-        """Commit, again when another writer's commit came between on the embedded engine."""
+    def _save(self, writer: Any, contract: Contract) -> Commit:
+        """Write through the engine, and say what the commit did."""
+        return self._committed(contract, lambda mark: writer.option(_MARK, mark).save(self._engine_path(contract.name)))
 
-        @retry(
+    def _save_arrow(self, contract: Contract, rows: pa.Table, mode: Literal["append", "overwrite"]) -> Commit:
+        """Write without the engine."""
+
+        def write(mark: str) -> None:
+            # No second try of its own: delta-rs would commit an overwrite behind a compaction as it was planned before it,
+            # and the compacted rows would stay beside the new ones.
+            properties = CommitProperties(custom_metadata={_MARK: mark}, max_commit_retries=0)
+            write_deltalake(
+                self.path(contract.name),
+                rows,
+                mode=mode,
+                storage_options=self.storage_options,
+                commit_properties=properties,
+            )
+
+        return Commit(self._committed(contract, write).version, {None: rows.num_rows})
+
+    def _committed(self, contract: Contract, write: Callable[[str], None]) -> Commit:
+        """Write with a mark on the commit, again when a commit of maintenance came first; returns what it did.
+
+        The commit is found by its mark, whatever was committed before and after it. Replacing nothing by nothing makes
+        no commit on the embedded engine: the version stays.
+        """
+        before, mark = self.version(contract.name), uuid.uuid4().hex
+        for attempt in Retrying(
             retry=retry_if_exception(_lost_the_race),
             stop=stop_after_attempt(6),
             wait=wait_random_exponential(multiplier=0.1, max=3),
             reraise=True,
-        )
-        def save() -> None:
-            writer.save(self._engine_path(contract.name))
+        ):
+            with attempt:
+                # An answer can be lost after the commit was made.
+                if attempt.retry_state.attempt_number == 1 or self._marked(contract, before, mark) is None:
+                    write(mark)
+        return self._marked(contract, before, mark) or Commit(before, {})
 
-        save()
+    def _marked(self, contract: Contract, before: int, mark: str) -> Commit | None:
+        """The commit after version `before` that carries a mark."""
+        version = before + 1
+        while (actions := self.log_entry(contract.name, version)) is not None:
+            if any(action.get("commitInfo", {}).get(_MARK) == mark for action in actions):
+                return Commit(version, _rows_added(actions, contract))
+            version += 1
+        return None
 
 
 def _lost_the_race(error: BaseException) -> bool:
-    return isinstance(error, PySparkException) and "Failed to commit transaction" in str(error)
+    if isinstance(error, PySparkException):
+        return any(sign in str(error) for sign in _LOST_RACES)
+    return isinstance(error, CommitFailedError)
+
+
+def changes_rows(actions: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a commit added or removed rows, and did not just move them to other files."""
+    files = [action.get("add") or action.get("remove") for action in actions]
+    return any(file["dataChange"] for file in files if file)
+
+
+def _rows_added(actions: Iterable[Mapping[str, Any]], contract: Contract) -> dict[Any, int]:
+    """Rows per partition value that a commit added, from the statistics it wrote."""
+    rows: dict[Any, int] = {}
+    for file in (action["add"] for action in actions if "add" in action):
+        key = _partition_of(file["partitionValues"], contract)
+        rows[key] = rows.get(key, 0) + json.loads(file["stats"])["numRecords"]
+    return dict(sorted(rows.items()))
+
+
+def _partition_of(values: Mapping[str, str], contract: Contract) -> Any:
+    """A partition value of the log, where all are text."""
+    if contract.partition_by is None:
+        return None
+    value = values[contract.partition_by]
+    is_day = pa.types.is_date(contract.arrow_schema().field(contract.partition_by).type)
+    return dt.date.fromisoformat(value) if is_day else value
 
 
 def _inside(contract: Contract, partitions: Partitions) -> Column:

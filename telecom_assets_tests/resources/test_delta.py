@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -176,6 +178,43 @@ def test_totals_are_of_the_pinned_partitions(warehouse):
     assert warehouse.totals(warehouse.pin(DAYS)) == {}
 
 
+# ------------------------------------------------------------------------------------------ a commit that comes between
+
+
+def meddling(warehouse: Warehouse, rows: DataFrame, done: Path) -> DataFrame:
+    """Rows that another process does not let be written in peace: while they are, it compacts the table, once."""
+    path = warehouse.path(FLOORS)
+
+    def compact(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        from deltalake import DeltaTable  # noqa: PLC0415  (runs in a process of the engine)
+
+        for batch in batches:
+            if not done.exists():
+                metrics = DeltaTable(path).optimize.compact()
+                done.write_text(str(metrics["numFilesRemoved"]), encoding="utf-8")
+            yield batch
+
+    return rows.mapInArrow(compact, rows.schema)
+
+
+def test_writes_and_compactions_at_once(warehouse, tmp_path):
+    """An append and a compaction both stand. An overwrite that a compaction overtook is written again: what that made of
+    the old rows must not stay beside the new ones. Each write says what itself has done, and pinned rows stay."""
+    for month in (MAY, MAY, JUNE):
+        warehouse.append_arrow(FLOORS, floors_table([("a", "1", month), ("b", "2", month)]))
+    before = warehouse.pin(FLOORS)
+    rows = meddling(warehouse, floors(warehouse, ("c", "3", MAY)), tmp_path / "first")
+    assert warehouse.append(FLOORS, rows) == Commit(5, {MAY: 1})
+    assert warehouse.pin(FLOORS).rows_by_partition() == {MAY: 5, JUNE: 2}
+
+    rows = meddling(warehouse, floors(warehouse, ("d", "4", MAY)), tmp_path / "second")
+    assert warehouse.overwrite(FLOORS, rows, Partitions(MAY, MAY)) == Commit(7, {MAY: 1})
+    now = {("d", "4.000000", MAY), ("a", "1.000000", JUNE), ("b", "2.000000", JUNE)}
+    assert held(warehouse.pin(FLOORS).arrow()) == now
+    assert before.df.count() == before.arrow().num_rows == 6
+    assert [(tmp_path / name).read_text(encoding="utf-8") for name in ("first", "second")] == ["2", "2"]
+
+
 # ---------------------------------------------------------------------------------------- without an engine, any engine
 
 
@@ -243,6 +282,68 @@ def received(*moments: datetime) -> pa.Table:
         for moment in moments
     ]
     return pa.Table.from_pylist(rows, schema=RAW_CDRS.arrow_schema())
+
+
+def test_a_small_table_that_a_compaction_overtakes(plain, monkeypatch):
+    """The rows are handed over as a stream, in the middle of which the table is compacted."""
+    for code in ("A", "B"):
+        plain.append_arrow(CATALOGUE, catalogue_rows(code))
+    times: list[int] = []
+
+    def compact() -> None:
+        DeltaTable(plain.path(CATALOGUE)).optimize.compact()
+
+    def write(path: str, rows: pa.Table, **options: Any) -> None:
+        def stream() -> Iterable[pa.RecordBatch]:
+            times.append(len(times))
+            if len(times) == 1:
+                compaction = Thread(target=compact)
+                compaction.start()
+                compaction.join()
+            yield from rows.to_batches()
+
+        write_deltalake(path, pa.RecordBatchReader.from_batches(rows.schema, stream()), **options)
+
+    monkeypatch.setattr("resources.delta.write_deltalake", write)
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("C", "D")) == Commit(4, {None: 2})
+    assert len(times) == 2
+    assert plain.pin(CATALOGUE).arrow()["product_code"].to_pylist() == ["C", "D"]
+
+
+def test_an_answer_that_was_lost_is_no_second_append(plain, monkeypatch):
+    """The commit was made, and the writer was told that it was not: it looks before it tries again."""
+
+    def write(*arguments: Any, **options: Any) -> None:
+        write_deltalake(*arguments, **options)
+        raise CommitFailedError("the connection was lost")
+
+    monkeypatch.setattr("resources.delta.write_deltalake", write)
+    assert plain.append_arrow(CATALOGUE, catalogue_rows("A")) == Commit(1, {None: 1})
+    assert plain.pin(CATALOGUE).arrow().num_rows == 1
+
+
+def test_compaction_changes_no_rows(plain):
+    """Told from the log; a log that does not tell any more may have held anything."""
+    for code in ("A", "B"):
+        plain.append_arrow(CATALOGUE, catalogue_rows(code))
+    assert DeltaTable(plain.path(CATALOGUE)).optimize.compact()["numFilesRemoved"] == 2
+    assert not plain.rows_changed(CATALOGUE, 2, 3)
+    assert plain.rows_changed(CATALOGUE, 1, 3)
+    plain.append_arrow(CATALOGUE, catalogue_rows("C"))
+    assert plain.rows_changed(CATALOGUE, 2, 4)
+    assert not plain.rows_changed(CATALOGUE, 4, 4)
+    Path(plain.path(CATALOGUE), "_delta_log", f"{3:020d}.json").unlink()
+    assert plain.rows_changed(CATALOGUE, 2, 3)
+
+
+def test_a_table_that_was_made_again_is_another(plain, tmp_path):
+    """No version of the one that is gone is taken for one of its own."""
+    plain.append_arrow(CATALOGUE, catalogue_rows("A"))
+    assert plain.pin(CATALOGUE).arrow()["product_code"].to_pylist() == ["A"]
+    Path(plain.path(CATALOGUE)).rename(tmp_path / "gone")
+    for code in ("B", "C"):
+        plain.append_arrow(CATALOGUE, catalogue_rows(code))
+    assert plain.pin(CATALOGUE, version=1).arrow()["product_code"].to_pylist() == ["B"]
 
 
 def test_whether_a_version_went_back_in_time(plain):
