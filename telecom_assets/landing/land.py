@@ -57,6 +57,8 @@ class Position:
     unrecorded: dict[dt.date, int]
     #: Ledger rows that record them.
     missing_ranges: list[OffsetRange]
+    #: When the first of them was received.
+    unrecorded_since: dt.datetime | None = None
 
     def ends_on(self, state: TopicState) -> dict[int, int]:
         """Next offset per partition; a partition that was added to a known topic begins at 0, whatever is left of it."""
@@ -65,13 +67,13 @@ class Position:
 
 
 def position(warehouse: Warehouse) -> Position:
-    """Read the position. Costs a scan of the offsets only when the table is ahead of its ledger."""
+    """Read the position. Costs a scan of the offsets only when the table has rows that are newer than its ledger."""
     ledger = warehouse.pin(LEDGER).arrow().to_pylist()
     raw = warehouse.pin(RAW)
     recorded = max((row["raw_version"] for row in ledger), default=0)
     known = next_offsets(ledger, {})
     topic_id = ledger[-1]["topic_id"] if ledger else None
-    if raw.version <= recorded:
+    if raw.version <= recorded or not warehouse.rows_changed(RAW, recorded, raw.version):
         return Position(topic_id, known, {}, [])
     offsets = F.min("kafka_offset").alias("lowest"), F.max("kafka_offset").alias("highest")
     found = {row["kafka_partition"]: row for row in raw.all().groupBy("kafka_partition").agg(*offsets).collect()}
@@ -81,11 +83,12 @@ def position(warehouse: Warehouse) -> Position:
         for number, row in found.items()
         if ends[number] > known.get(number, row["lowest"])
     ]
-    unrecorded: dict[dt.date, int] = {}
-    if missing:
-        before, now = (warehouse.rows_by_partition(RAW_CDRS, version) for version in (recorded, raw.version))
-        unrecorded = {day: rows - before.get(day, 0) for day, rows in now.items() if rows != before.get(day, 0)}
-    return Position(topic_id, ends, unrecorded, missing)
+    if not missing:
+        return Position(topic_id, ends, {}, [])
+    fresh = raw.all().where(_inside(missing)).groupBy("event_date")
+    days = fresh.agg(F.count("*").alias("rows"), F.min("received_at").alias("since")).toArrow().to_pylist()
+    unrecorded = {row["event_date"]: row["rows"] for row in days}
+    return Position(topic_id, ends, unrecorded, missing, min(row["since"] for row in days))
 
 
 def land(
@@ -107,11 +110,11 @@ def land(
     check_topic(kafka.topic, state, here.topic_id, ends)
     landed = Landed(raw_version=warehouse.version(RAW), lag=lag(state, ends))
 
-    def settle(ranges: Sequence[OffsetRange], commit: Commit) -> None:
+    def settle(ranges: Sequence[OffsetRange], commit: Commit, since: dt.datetime | None) -> None:
         """What follows an append; the ledger comes last, so that a crash before it repeats all of this."""
         records = _verify(warehouse, kafka, state, ranges, commit)
         # Days that get rows of their own are marked as well: until they are mediated, their cleaned rows do not count.
-        displaced = _displaced_days(warehouse, ranges, commit, dedupe_days)
+        displaced = _displaced_days(warehouse, ranges, commit.version, since, dedupe_days)
         for first, last in contiguous(displaced):
             _forget_mediation(warehouse, Partitions(first, last), commit.version)
         _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)
@@ -119,7 +122,8 @@ def land(
         landed.add(commit.rows)
 
     if here.missing_ranges:
-        settle(here.missing_ranges, Commit(landed.raw_version, here.unrecorded))
+        # The newest version may be a compaction's, so its files do not tell how far back the rows go.
+        settle(here.missing_ranges, Commit(landed.raw_version, here.unrecorded), here.unrecorded_since)
         report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
     if here.topic_id is None:
         # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes from
@@ -142,7 +146,7 @@ def land(
             accept_months=accept_months,
             calendar_start=calendar_start,
         )
-        settle(ranges, commit)
+        settle(ranges, commit, warehouse.went_back(RAW_CDRS, commit.version, "received_at"))
         landed.records += sum(commit.rows.values())
         landed.ranges += ranges
         landed.raw_version = commit.version
@@ -238,17 +242,16 @@ def _record(
 
 
 def _displaced_days(
-    warehouse: Warehouse, ranges: Sequence[OffsetRange], commit: Commit, dedupe_days: int
+    warehouse: Warehouse, ranges: Sequence[OffsetRange], version: int, since: dt.datetime | None, dedupe_days: int
 ) -> set[dt.date]:
     """Days that hold a copy which was received later than one that has just landed for another day.
 
     Almost always none: the broker's times only go back where partitions were read unevenly. File statistics tell
-    whether a look is needed at all, and how far back it must go.
+    whether a look is needed at all, and how far back it must go (`since`).
     """
-    since = warehouse.went_back(RAW_CDRS, commit.version, "received_at")
     if since is None:
         return set()
-    rows = warehouse.pin(RAW, version=commit.version).all().where(F.col("received_at") >= F.lit(since))
+    rows = warehouse.pin(RAW, version=version).all().where(F.col("received_at") >= F.lit(since))
     columns = ("record_id", "event_date", "received_at")
     fresh = rows.where(_inside(ranges)).select("record_id", *(F.col(name).alias(f"new_{name}") for name in columns[1:]))
     older = rows.where(~_inside(ranges)).select(*columns)

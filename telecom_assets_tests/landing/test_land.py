@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions, NewTopic
+from deltalake import DeltaTable
 from pyspark.sql import functions as F
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -240,6 +241,52 @@ def test_a_crash_between_rows_and_ledger_is_repaired(plain, kafka, monkeypatch, 
     assert_sound(plain)
     third = landing(plain, kafka)
     assert (third.records, third.days) == (0, {})
+
+
+def compact(warehouse: Warehouse, table: str = RAW, day: date | None = None) -> int:
+    """What maintenance does to a table (or a day of it); returns how many files went."""
+    days = [("event_date", "=", f"{day}")] if day else None
+    return int(DeltaTable(warehouse.path(table)).optimize.compact(partition_filters=days)["numFilesRemoved"])
+
+
+def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
+    """Nobody looks at the rows because of it, and none is landed, reported or counted twice."""
+    for number in range(2):
+        produced(kafka, cdr(f"id-{number}", today()))
+        landing(plain, kafka)
+    assert stale_days(plain) == {today()}
+    mediated(plain, today())
+    assert (compact(plain), compact(plain, LEDGER)) == (2, 3)
+    assert stale_days(plain) == set()
+    with monkeypatch.context() as patch:
+        patch.setattr(plain, "read", crash)
+        assert landing_module.position(plain).missing_ranges == []
+        again = landing(plain, kafka)
+    assert (again.records, again.days, again.raw_version) == (0, {}, 3)
+
+    produced(kafka, cdr("id-2", today()))
+    landed = landing(plain, kafka)
+    assert (landed.records, landed.days, landed.displaced, landed.raw_version) == (1, {today(): 1}, set(), 4)
+    assert ledger_of(plain) == [(0, 0, 1, 1), (0, 1, 2, 1), (0, 2, 3, 1)]
+    assert [offset for offset, _ in values_of(plain)[0]] == [0, 1, 2]
+    assert_sound(plain)
+
+
+@pytest.mark.parametrize("dies_at", [2, 3])
+def test_a_crash_before_a_compaction_is_repaired(plain, kafka, monkeypatch, dies_at):
+    """The rows that the ledger does not know lie in other files now: they are the same rows."""
+    produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
+    with monkeypatch.context() as patch:
+        patch.setattr(landing_module, "_record", dying_record(dies_at))
+        with pytest.raises(Crash):
+            landing(plain, kafka, chunk_rows=2)
+    assert compact(plain) == dies_at
+    lines: list[str] = []
+    landed = landing(plain, kafka, report=lines.append)
+    assert lines[0] == "recorded 2 records of a run that died after it had written them"
+    assert (sum(landed.days.values()), landed.records) == (2 + 6 - 2 * dies_at, 6 - 2 * dies_at)
+    assert [offset for offset, _ in values_of(plain)[0]] == list(range(6))
+    assert_sound(plain)
 
 
 def test_a_crash_before_the_rows_leaves_nothing(plain, kafka, monkeypatch):
@@ -575,6 +622,24 @@ def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch,
         patch.setattr(landing_module, step, crash)
         with pytest.raises(Crash):
             landing(plain, displacing.kafka)
+    landing(plain, displacing.kafka)
+    assert stale_days(plain) == {displacing.new, displacing.near}
+    assert_sound(plain)
+
+
+def test_a_compaction_does_not_hide_a_displaced_day(plain, displacing, monkeypatch):
+    """It moves newer rows of another day after a run has died: the rows to be looked at are older than those."""
+    displacing.kafka.hidden = True
+    for name in ("x", "y"):
+        produced(displacing.kafka, cdr(name, today()))
+        landing(plain, displacing.kafka)
+    displacing.kafka.hidden = False
+    mediated(plain, *plain.pin(RAW).rows_by_partition())
+    with monkeypatch.context() as patch:
+        patch.setattr(landing_module, "_displaced_days", crash)
+        with pytest.raises(Crash):
+            landing(plain, displacing.kafka)
+    assert compact(plain, day=today()) == 2
     landing(plain, displacing.kafka)
     assert stale_days(plain) == {displacing.new, displacing.near}
     assert_sound(plain)
