@@ -1,7 +1,8 @@
 """Row-for-row comparison of the project's tables with those of the DuckDB script, to the last decimal.
 
 Belongs here: which tables and columns are compared, what is left out and why, finding the rows that differ. Both sides
-are read by DuckDB from their Parquet files; what the project's files are is told by the Delta log.
+are read by DuckDB from their Parquet files; what the project's files are is told by the Delta log. So is what an
+instant is: Apache Spark writes it as INT96, which has no zone, and the log says that it is UTC.
 
 Left out, and nothing else: `received_at`, the Kafka coordinates (a file has none) and the versions of reference tables.
 Made equal: the `detail` of a duplicate names the coordinates of the record that was kept, here only that it does.
@@ -18,6 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.schema import PrimitiveType
 
 from bench.duckdb_pipeline import DAILY_TABLES, TABLES
 
@@ -116,7 +118,8 @@ def _ours(path: Path) -> dict[str, str]:
     files: dict[str, list[Path]] = {}
     for value, name in zip(actions[f"partition.{partition}"].to_pylist(), actions["path"].to_pylist(), strict=True):
         files.setdefault(str(value), []).append(path / name)
-    return {value: _source(partition, value, paths) for value, paths in files.items()}
+    instants = [field.name for field in table.schema().fields if field.type == PrimitiveType("timestamp")]
+    return {value: _source(partition, value, paths, instants) for value, paths in files.items()}
 
 
 def _theirs(root: Path, table: str) -> dict[str, str]:
@@ -135,11 +138,14 @@ def _parquet(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.suffix == ".parquet")
 
 
-def _source(partition: str, value: str, paths: Sequence[Path]) -> str:
+def _source(partition: str, value: str, paths: Sequence[Path], instants: Sequence[str] = ()) -> str:
     kind = "DATE" if partition == "event_date" else "VARCHAR"
+    # The session's zone is UTC.
+    replaced = ", ".join(f"{name}::TIMESTAMPTZ AS {name}" for name in instants)
+    zoned = f" REPLACE ({replaced})" if replaced else ""
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
     return (
-        f"(SELECT *, '{value}'::{kind} AS {partition} FROM read_parquet([{listed}], hive_partitioning = false, "
+        f"(SELECT *{zoned}, '{value}'::{kind} AS {partition} FROM read_parquet([{listed}], hive_partitioning = false, "
         "union_by_name = true))"
     )
 

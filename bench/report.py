@@ -30,6 +30,7 @@ class Section:
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    of_figures: bool = False
 
 
 def write(result: Mapping[str, Any], folder: Path) -> Path:
@@ -55,7 +56,8 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     console.print(_title(result), style="bold")
     for section in _sections(result):
         table = Table(title=section.title, title_justify="left", title_style="bold")
-        shown = [number for number, name in enumerate(section.header) if not (number and name in _ONLY_ON_THE_PAGE)]
+        left_out = _ONLY_ON_THE_PAGE if section.of_figures else ()
+        shown = [number for number, name in enumerate(section.header) if name not in left_out]
         for number in shown:
             table.add_column(section.header[number], justify="right" if number else "left", no_wrap=True)
         for row in section.rows:
@@ -126,7 +128,7 @@ def _changed_day(found: Mapping[str, Any]) -> Iterator[Section]:
     for name in ("moves no floor", "moves floors"):
         kind = found[name]
         title = f"A changed day that {name} ({kind['late_cdrs']:,} late CDRs)"
-        yield _figures(title, {**kind["stages"], **kind["sums"], "the whole month, landed to reports": found["month"]})
+        yield _figures(title, {**kind["stages"], **kind["sums"], "whole month": found["month"]})
 
 
 def _startup(found: Mapping[str, Any]) -> Iterator[Section]:
@@ -154,9 +156,9 @@ def _figures(title: str, found: Mapping[str, Mapping[str, Any]]) -> Section:
     """A table of figures; columns in which nothing is told are left out."""
     rows = [_row(name, item) for name, item in found.items()]
     told = [0, *(number for number in range(1, len(_COLUMNS) + 1) if any(row[number] for row in rows))]
-    return Section(
-        title, [("", *_COLUMNS)[number] for number in told], [[row[number] for number in told] for row in rows]
-    )
+    header = ("", *_COLUMNS)
+    shown = [[row[number] for number in told] for row in rows]
+    return Section(title, [header[number] for number in told], shown, of_figures=True)
 
 
 def _row(name: str, item: Mapping[str, Any]) -> list[str]:

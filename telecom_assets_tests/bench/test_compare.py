@@ -1,5 +1,6 @@
 """The DuckDB script makes the project's tables, and the comparison that says so notices what it should."""
 
+import shutil
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -48,6 +49,14 @@ def test_one_file_a_table_holds_the_same_rows(both: BothSides, flat: Path):
         partition = "event_date" if name in DAILY_TABLES else "billing_period"
         assert whole.num_rows == parts.num_rows
         assert set(whole.column_names) == {*parts.column_names, partition}
+
+
+def test_instants_as_apache_spark_writes_them_are_equal(both: BothSides, tmp_path: Path):
+    copy = Path(shutil.copytree(both.warehouse / "rated_cdrs", tmp_path / "rated_cdrs"))
+    for path in copy.rglob("*.parquet"):
+        pq.write_table(pq.read_table(path, partitioning=None), path, use_deprecated_int96_timestamps=True)
+    assert pq.read_metadata(path).schema.column(3).physical_type == "INT96"
+    assert compare_tables(tmp_path, both.script, MONTH, ["rated_cdrs"])["rated_cdrs"].rows > 1_000
 
 
 Damage = Callable[[pa.Table], pa.Table]

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path, PurePath
 
@@ -77,6 +78,16 @@ def test_a_process_is_watched_with_its_children():
     assert watched.stdout == "done\n"
     assert watched.cpu > 0
     assert watched.samples
+
+
+def test_a_server_that_works_for_a_process_is_counted_with_it():
+    holds = "x = bytes(1) * 80_000_000; print('ready', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        watched = run_watched([sys.executable, "-c", "pass"], servers=[server.pid])
+        server.communicate(b"\n")
+    assert watched.peak_rss > 80_000_000
 
 
 def test_a_process_that_outgrows_its_limit_is_ended():
