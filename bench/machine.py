@@ -23,7 +23,8 @@ def describe() -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
-        "system": f"{platform.system()} {platform.release()}",
+        # Without what a distribution or a provider appends.
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
         "commit": _commit(),
