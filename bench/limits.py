@@ -53,7 +53,8 @@ def consume(topic: str, config: Mapping[str, Any], ends: Mapping[int, int]) -> t
         consumer.assign([TopicPartition(topic, number, 0) for number, end in ends.items() if end])
         wanted, messages, size = sum(ends.values()), 0, 0
         while messages < wanted:
-            batch = consumer.consume(_BATCH, _PATIENCE_SEC)
+            # No more than there are: the client waits for a batch to be full.
+            batch = consumer.consume(min(_BATCH, wanted - messages), _PATIENCE_SEC)
             if not batch:
                 raise TimeoutError(f"{messages:,} of {wanted:,} messages came, then none for {_PATIENCE_SEC} s")
             for message in batch:
