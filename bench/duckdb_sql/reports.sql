@@ -38,6 +38,6 @@ WITH hours AS (
     FROM hours GROUP BY ALL
 )
 SELECT billing_date, "hour",
-    round(mb::DECIMAL(18,6) * 0.0009765625::DECIMAL(10,10), 6)::DECIMAL(18,6) AS total_gb,
+    round(mb::DECIMAL(28,6) * 0.0009765625::DECIMAL(10,10), 6)::DECIMAL(18,6) AS total_gb,  -- 18 digits hold no month of traffic
     getvariable('month') AS billing_period
 FROM local_hours;
