@@ -7,10 +7,12 @@ tables. Does not belong here: Dagster (`resources.io_manager`), what a table mea
 import calendar
 import datetime as dt
 import json
+import re
 import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -19,6 +21,7 @@ from typing import Any, Literal, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
@@ -57,8 +60,14 @@ _KEPT_OPEN = 16
 _CHECKPOINT_INTERVAL = 50
 #: Where a commit says whose it is, for both engines and delta-rs.
 _MARK = "userMetadata"
-#: A writer whose commit came second says one of these: the embedded engine, then Delta on Spark.
-_LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
+#: A writer whose commit came second says one of the first (the embedded engine, then Delta on Spark); a plan that is made
+#: in the moment between another's checkpoint and `keep_readable` says the last.
+_LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "Missing commit file")
+#: What a run has pinned is not older.
+_LONGEST_RUN = dt.timedelta(days=1)
+_LOG = "_delta_log"
+_HINT = f"{_LOG}/_last_checkpoint"
+_CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,8 @@ class Warehouse:
 
     def pin(self, name: str, partitions: Partitions | None = None, version: int | None = None) -> PinnedTable:
         """Pin the newest (or the given) version of a table."""
+        if version is not None and self.engine.name == "sail":
+            self.keep_readable(name, version)
         return PinnedTable(self, self.contracts[name], self.version(name) if version is None else version, partitions)
 
     def pin_period(self, name: str, period: str) -> PinnedTable:
@@ -233,7 +244,7 @@ class Warehouse:
     def log_entry(self, name: str, version: int) -> list[dict[str, Any]] | None:
         """The actions of one commit (Delta protocol, "Actions"), or None where the log has no such entry."""
         try:
-            with self.files(name).open_input_stream(f"_delta_log/{version:020d}.json") as stream:
+            with self.files(name).open_input_stream(f"{_LOG}/{version:020d}.json") as stream:
                 return [json.loads(line) for line in stream.read().splitlines() if line]
         except FileNotFoundError:
             return None
@@ -243,6 +254,32 @@ class Warehouse:
     def files(self, name: str) -> pafs.FileSystem:
         """The folder of a table as a file system, wherever it lies."""
         return pafs.PyFileSystem(DeltaStorageHandler(self.path(name), options=self.storage_options))
+
+    def keep_readable(self, name: str, version: int | None = None) -> None:
+        """See to it that a version (default: all that runs may have pinned) can be read beside newer checkpoints.
+
+        `_last_checkpoint` names the checkpoint to begin with. The embedded engine (0.7.2) begins there even when it is
+        to read an older version, misses the checkpoint that it needs, and fails with "Missing commit file". By the
+        protocol the file may name any checkpoint, since readers look for newer ones behind it: it gets an older one.
+        """
+        files = self.files(name)
+        named = _hint(files)
+        if named is None or (version is not None and named <= version):
+            return
+        before = dt.datetime.now(dt.UTC) - _LONGEST_RUN
+        usable = [
+            number
+            for number, info in _checkpoints(files).items()
+            if (info.mtime <= before if version is None else number <= version)
+        ]
+        if not usable:
+            files.delete_file(_HINT)
+        elif max(usable) < named:
+            with files.open_input_file(f"{_LOG}/{max(usable):020d}.checkpoint.parquet") as stored:
+                size = pq.read_metadata(stored).num_rows
+            # Not through pyarrow, whose buffers the file that deltalake 1.6 opens does not take.
+            with closing(files.handler._handler.open_output_stream(_HINT, None)) as stream:
+                stream.write(json.dumps({"version": max(usable), "size": size}).encode())
 
     def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
         """Smallest value of a column among the files that a version added, if any older file reaches as far; else None."""
@@ -411,6 +448,8 @@ class Warehouse:
                 # An answer can be lost after the commit was made.
                 if attempt.retry_state.attempt_number == 1 or self._marked(contract, before, mark) is None:
                     write(mark)
+        if (_hint(self.files(contract.name)) or 0) > before:
+            self.keep_readable(contract.name)
         return self._marked(contract, before, mark) or Commit(before, {})
 
     def _marked(self, contract: Contract, before: int, mark: str) -> Commit | None:
@@ -427,6 +466,20 @@ def _lost_the_race(error: BaseException) -> bool:
     if isinstance(error, PySparkException):
         return any(sign in str(error) for sign in _LOST_RACES)
     return isinstance(error, CommitFailedError)
+
+
+def _hint(files: pafs.FileSystem) -> int | None:
+    """The version of the checkpoint that `_last_checkpoint` names."""
+    try:
+        with files.open_input_stream(_HINT) as stream:
+            return int(json.loads(stream.read())["version"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def _checkpoints(files: pafs.FileSystem) -> dict[int, pafs.FileInfo]:
+    found = ((_CHECKPOINT.match(info.base_name), info) for info in files.get_file_info(pafs.FileSelector(_LOG)))
+    return {int(match[1]): info for match, info in found if match}
 
 
 def changes_rows(actions: Iterable[Mapping[str, Any]]) -> bool:

@@ -3,6 +3,8 @@
 Belongs here: paths, versions, commits and errors of `resources.delta`. Does not belong here: Dagster (`test_io_manager`).
 """
 
+import json
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -344,6 +346,34 @@ def test_a_table_that_was_made_again_is_another(plain, tmp_path):
     for code in ("B", "C"):
         plain.append_arrow(CATALOGUE, catalogue_rows(code))
     assert plain.pin(CATALOGUE, version=1).arrow()["product_code"].to_pylist() == ["B"]
+
+
+def test_what_was_pinned_is_read_beside_newer_checkpoints(plain, monkeypatch):
+    """By the embedded engine, which looks for the checkpoint before a version only from `_last_checkpoint` on.
+
+    Every version is read: those between two checkpoints too, and after those that are a day old are named there again.
+    """
+    monkeypatch.setattr("resources.delta._CHECKPOINT_INTERVAL", 3)
+    log = Path(plain.path(FLOORS), "_delta_log")
+    pinned = []
+    for number in range(8):
+        pinned.append(plain.pin(FLOORS))
+        row = (f"{number}", "1", MAY)
+        if number % 2:
+            plain.append(FLOORS, floors(plain, row))
+        else:
+            plain.append_arrow(FLOORS, floors_table([row]))
+    checkpoints = sorted(int(path.name[:20]) for path in log.glob("*.checkpoint.parquet"))
+    assert len(checkpoints) > 1
+    assert [each.df.count() for each in pinned] == list(range(8))
+
+    yesterday = datetime.now(UTC).timestamp() - 25 * 3600
+    os.utime(log / f"{checkpoints[0]:020d}.checkpoint.parquet", (yesterday, yesterday))
+    DeltaTable(plain.path(FLOORS)).create_checkpoint()
+    plain.keep_readable(FLOORS)
+    assert json.loads((log / "_last_checkpoint").read_text(encoding="utf-8"))["version"] == checkpoints[0]
+    assert [plain.pin(FLOORS, version=version).df.count() for version in range(9)] == list(range(9))
+    assert plain.version(FLOORS) == 8
 
 
 def test_whether_a_version_went_back_in_time(plain):
