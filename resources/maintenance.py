@@ -1,0 +1,283 @@
+"""Maintenance of the warehouse: small files become large ones, and what nobody may ask for any more is removed.
+
+Belongs here: what may be done to a table beside its writers and readers, and what must be kept for them. Does not belong
+here: when it is done, and which table has a writer at work (both are asked for by the caller).
+
+Readers: a version is kept while it is the newest, and for the retention after another has taken its place. Removing
+what lies before that makes no commit. Writers: compaction commits the same rows in other files, one partition at a time.
+It stands beside an append; beside an overwrite one of the two is dropped, and an overwrite is tried again. Two compactions
+of the same files would both stand (delta-rs 1.6 does not see that): the caller runs one maintenance at a time.
+"""
+
+import datetime as dt
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+from deltalake import DeltaTable, PostCommitHookProperties
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from resources.delta import Contract, Warehouse, WarehouseError, changes_rows
+
+#: Says why a table is not to be committed to now, or None.
+Busy = Callable[[str], str | None]
+
+_LOG = "_delta_log"
+_COMMIT = re.compile(r"\A(\d{20})\.json\Z")
+_CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
+_OF_A_VERSION = re.compile(r"\A\.?(\d{20})\.(json|crc|checkpoint\..*)(\.crc)?\Z")
+_CHECKSUM = re.compile(r"\A\.(.+)\.crc\Z")
+_INTERVAL = re.compile(r"\Ainterval (\d+) (day|week)s?\Z")
+_NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+@dataclass
+class Maintained:
+    """What was done to one table (or would be, in a dry run)."""
+
+    table: str
+    #: Versions that can be read, of which the newest is `version`.
+    versions: int = 0
+    version: int = 0
+    #: Files of the newest version. In a dry run the second number is the first.
+    files_before: int = 0
+    files_after: int = 0
+    #: Small files that were merged.
+    files_compacted: int = 0
+    #: Files of rows and of the log that were removed from disk.
+    files_removed: int = 0
+    bytes_removed: int = 0
+    seconds: float = 0.0
+    #: What was left for the next time, and why.
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "seconds": round(self.seconds, 3)}
+
+
+def maintain(
+    warehouse: Warehouse,
+    *,
+    target_file_bytes: int,
+    now: dt.datetime,
+    busy: Busy = lambda _name: None,
+    dry_run: bool = False,
+    report: Callable[[Maintained], None] = lambda _done: None,
+) -> list[Maintained]:
+    """Maintain every table there is. Raises WarehouseError at the end when a table could not be; the others are done."""
+    results, failures = [], []
+    for name in sorted(warehouse.contracts):
+        if not warehouse.exists(name):
+            continue
+        try:
+            done = _Upkeep(warehouse, name, target_file_bytes, now, busy, dry_run).carry_out()
+        except WarehouseError as error:
+            failures.append(str(error))
+        except (DeltaError, OSError) as error:
+            failures.append(
+                f"table {name} at {warehouse.path(name)} cannot be maintained: {str(error).splitlines()[0]}"
+            )
+        else:
+            report(done)
+            results.append(done)
+    if failures:
+        raise WarehouseError("; ".join(failures))
+    return results
+
+
+class _Upkeep:
+    """One table, once."""
+
+    def __init__(
+        self, warehouse: Warehouse, name: str, target_file_bytes: int, now: dt.datetime, busy: Busy, dry_run: bool
+    ) -> None:
+        self.warehouse = warehouse
+        self.contract: Contract = warehouse.contracts[name]
+        self.name = name
+        self.target_file_bytes = target_file_bytes
+        self.cutoff = now - dt.timedelta(days=warehouse.retention_days)
+        self.busy = busy
+        self.dry_run = dry_run
+        self.files = warehouse.files(name)
+        self.done = Maintained(name)
+
+    def carry_out(self) -> Maintained:
+        started = time.monotonic()
+        before = self._open()
+        self.done.files_before = len(_paths(before))
+        if not self.dry_run:
+            self._keep_versions(before)
+        self._compact(before)
+        newest = self._open()
+        self.done.version, self.done.files_after = newest.version(), len(_paths(newest))
+        log = Log(self.files.get_file_info(pafs.FileSelector(_LOG)))
+        kept = self._oldest_kept(log, newest.version())
+        self.done.versions = newest.version() - kept + 1
+        unused = self._unused_files(newest, kept)
+        if not self.dry_run:
+            self._checkpoint(newest, log)
+            if kept > log.oldest:
+                self._checkpoint(self._open(kept), log)
+            self.warehouse.keep_readable(self.name)
+        # The log first: a version that can be opened has its files.
+        self._remove(log.before(kept))
+        self._remove(unused)
+        self.done.seconds = time.monotonic() - started
+        return self.done
+
+    # -- commits -----------------------------------------------------------------------------------------------------
+
+    def _keep_versions(self, table: DeltaTable) -> None:
+        """Tell the engines how long versions are kept, where a table was made before that was said, or for less."""
+        stored = table.metadata().configuration
+        due = {
+            key: wanted
+            for key, wanted in self.warehouse.retention_properties().items()
+            if key not in stored or _days(stored[key]) < _days(wanted)
+        }
+        if due and not self._leave():
+            self._commit(lambda: table.alter.set_table_properties(due, post_commithook_properties=_NOTHING_AFTERWARDS))
+
+    def _compact(self, before: DeltaTable) -> None:
+        """Merge the small files of each partition that has several."""
+        for partition, count in self._small_files(before).items():
+            if self.dry_run:
+                self.done.files_compacted += count
+                continue
+            if self._leave():
+                return
+            by = self.contract.partition_by
+            table, filters = self._open(), [(by, "=", str(partition))] if by else None
+            metrics = self._commit(
+                lambda table=table, filters=filters: table.optimize.compact(  # type: ignore[misc]
+                    filters,
+                    target_size=self.target_file_bytes,
+                    max_concurrent_tasks=1,  # the cores are for the runs beside it
+                    post_commithook_properties=_NOTHING_AFTERWARDS,
+                )
+            )
+            self.done.files_compacted += metrics["numFilesRemoved"] if metrics else 0
+
+    def _small_files(self, table: DeltaTable) -> dict[Any, int]:
+        """Files below the target size per partition, where they are several."""
+        actions = pa.table(table.get_add_actions(flatten=True))
+        by, sizes = self.contract.partition_by, actions["size_bytes"].to_pylist()
+        partitions = actions[f"partition.{by}"].to_pylist() if by and sizes else [None] * len(sizes)
+        small = Counter(
+            partition for partition, size in zip(partitions, sizes, strict=True) if size < self.target_file_bytes
+        )
+        return {partition: count for partition, count in sorted(small.items(), key=str) if count > 1}
+
+    def _leave(self) -> bool:
+        """Whether somebody is writing the table: what is left is done the next time."""
+        reason = self.busy(self.name)
+        if reason is not None:
+            self.done.note = f"not compacted: {reason}"
+        return reason is not None
+
+    def _commit(self, change: Callable[[], Any]) -> Any:
+        """Commit something, unless somebody else was first."""
+        try:
+            return change()
+        except CommitFailedError:
+            self.done.note = "not all compacted: somebody wrote the table at the same time"
+            return None
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+
+    def _oldest_kept(self, log: "Log", newest: int) -> int:
+        """The version that was the newest when the retention began; where there is none, the oldest that can be read.
+
+        The newest commit that changed rows stays in the log in any case: landing asks what came after it.
+        """
+        changed = newest
+        while changed > log.oldest and not changes_rows(self.warehouse.log_entry(self.name, changed) or []):
+            changed -= 1
+        aged = [version for version, at in log.commits.items() if at <= self.cutoff]
+        return max(min(max(aged, default=0), changed), log.oldest)
+
+    def _unused_files(self, newest: DeltaTable, kept: int) -> list[pafs.FileInfo]:
+        """Files older than the retention that no kept version holds: of older versions, and of writes that failed."""
+        found = self.files.get_file_info(pafs.FileSelector("", recursive=True))
+        needed = _paths(newest)
+        old = [info for info in found if _holds_rows(info) and info.mtime <= self.cutoff and _file(info) not in needed]
+        if old:
+            needed |= _paths(self._open(kept))
+            for version in range(kept + 1, newest.version() + 1):
+                entry = self.warehouse.log_entry(self.name, version)
+                if entry is None:
+                    raise WarehouseError(
+                        f"table {self.name} at {self.warehouse.path(self.name)}: its log has no version {version}, "
+                        f"between {kept} and {newest.version()}; nothing was removed"
+                    )
+                needed |= {unquote(action["add"]["path"]) for action in entry if "add" in action}
+        return [info for info in old if _file(info) not in needed]
+
+    # -- disk --------------------------------------------------------------------------------------------------------
+
+    def _checkpoint(self, table: DeltaTable, log: "Log") -> None:
+        if table.version() not in log.checkpoints:
+            table.create_checkpoint()
+
+    def _remove(self, infos: Iterable[pafs.FileInfo]) -> None:
+        for info in infos:
+            if not self.dry_run:
+                try:
+                    self.files.delete_file(info.path)
+                except FileNotFoundError:
+                    continue  # an engine cleaned its log at the same time
+            self.done.files_removed += 1
+            self.done.bytes_removed += info.size or 0
+
+    def _open(self, version: int | None = None) -> DeltaTable:
+        """The table, opened anew: a compaction changes the table it is asked of."""
+        path = self.warehouse.path(self.name)
+        return DeltaTable(path, version=version, storage_options=self.warehouse.storage_options)
+
+
+class Log:
+    """The files of a table's log."""
+
+    def __init__(self, infos: Iterable[pafs.FileInfo]) -> None:
+        self._infos = sorted(infos, key=lambda info: info.path)
+        self.commits = {version: info.mtime for version, info in self._matching(_COMMIT)}
+        self.checkpoints = {version for version, _ in self._matching(_CHECKPOINT)}
+        #: The oldest version that can be read.
+        self.oldest = 0 if 0 in self.commits else min(self.checkpoints, default=0)
+
+    def before(self, version: int) -> list[pafs.FileInfo]:
+        """The files of older versions, oldest first."""
+        return [info for number, info in self._matching(_OF_A_VERSION) if number < version]
+
+    def _matching(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, pafs.FileInfo]]:
+        for info in self._infos:
+            if match := pattern.match(info.base_name):
+                yield int(match[1]), info
+
+
+def _paths(table: DeltaTable) -> set[str]:
+    """Files of a version, relative to the table."""
+    return {unquote(path) for path in pa.table(table.get_add_actions())["path"].to_pylist()}
+
+
+def _holds_rows(info: pafs.FileInfo) -> bool:
+    """Whether a file is one of rows, or of its checksum: everything but the log and what is hidden."""
+    return info.type == pafs.FileType.File and not any(part.startswith(("_", ".")) for part in _file(info).split("/"))
+
+
+def _file(info: pafs.FileInfo) -> str:
+    """The file of rows that a file is, or is the checksum of (Hadoop's, on a local file system)."""
+    folder, slash, name = info.path.rpartition("/")
+    return folder + slash + (_CHECKSUM.sub(r"\1", name))
+
+
+def _days(interval: str) -> int:
+    """Days of an interval as this project writes them; other texts are less than any."""
+    match = _INTERVAL.match(interval)
+    return int(match[1]) * {"day": 1, "week": 7}[match[2]] if match else 0
