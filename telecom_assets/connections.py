@@ -28,7 +28,8 @@ class Connections:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.settings.warehouse_uri, self.engine, TABLES)
+        settings = self.settings
+        return Warehouse(settings.warehouse_uri, self.engine, TABLES, retention_days=settings.retention_days)
 
     def kafka(self) -> KafkaConnection:
         """The configured broker, else the local stack's. Raises KafkaUnavailable when there is neither."""

@@ -9,13 +9,14 @@ from typing import Any
 import dagster as dg
 
 from resources.io_manager import DeltaIOManager
-from telecom_assets.assets import billing, landing, mediation, rating, reference, reports
+from telecom_assets.assets import billing, landing, maintenance, mediation, rating, reference, reports
 from telecom_assets.checks import build_checks
 from telecom_assets.connections import Connections
-from telecom_assets.jobs import JOBS
+from telecom_assets.jobs import JOBS, maintenance_job
 from telecom_assets.sensors import (
     cdr_topic_sensor,
     failure_sensor,
+    maintenance_schedule,
     month_end_schedule,
     month_run_sensor,
     rating_automation,
@@ -37,6 +38,7 @@ ASSETS: list[Any] = [
     billing.invoices,
     reports.reports,
     reports.dashboard,
+    maintenance.maintenance,
 ]
 
 
@@ -52,14 +54,14 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=build_checks(),
-        jobs=JOBS,
+        jobs=[*JOBS, maintenance_job],
         sensors=[
             cdr_topic_sensor(settings.sensor_interval_seconds),
             rating_automation(settings.sensor_interval_seconds),
             month_run_sensor,
             failure_sensor(settings.failure_webhook),
         ],
-        schedules=[month_end_schedule(settings.billing_day)],
+        schedules=[month_end_schedule(settings.billing_day), maintenance_schedule(settings.maintenance_hour)],
         resources=resources,
         # One process a run: it shares one engine, and the embedded engine uses all cores itself.
         executor=dg.in_process_executor,

@@ -24,10 +24,11 @@ _HEADER = "# Written from the settings (docs/configuration.md) at every start: c
 def instance_config(settings: Settings) -> dict[str, Any]:
     """Content of dagster.yaml."""
     config: dict[str, Any] = {
-        # One run at a time lands, and one at a time uses the engine; a run holds its place for its whole step.
+        # One run at a time lands, one at a time uses the engine, and maintenance is in the way of neither; a run holds
+        # its place for its whole step.
         "concurrency": {
             "pools": {"default_limit": 1, "granularity": "op"},
-            "runs": {"max_concurrent_runs": 2},
+            "runs": {"max_concurrent_runs": 3},
         },
         # What steps log is in their events. Capturing what they print as well costs two processes a step, and nothing
         # here prints.

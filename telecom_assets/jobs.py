@@ -1,4 +1,4 @@
-"""The jobs: the runs that a month is made of. Each holds assets of one partitioning, with their checks.
+"""The jobs: the runs that a month is made of, and maintenance. Each holds assets of one partitioning, with their checks.
 
 Belongs here: which assets run together. Their order is in `telecom_assets.month_run`.
 """
@@ -16,4 +16,7 @@ data_volume_floor_job = dg.define_asset_job(month_run.FLOORS, _assets("data_volu
 rating_job = dg.define_asset_job(month_run.RATING, _assets("rated_cdrs", "suspended_cdrs"))
 billing_job = dg.define_asset_job(month_run.BILLING, _groups("billing", "reports"))
 
+maintenance_job = dg.define_asset_job("maintenance_job", _assets("maintenance"))
+
+#: The jobs of a month's sequence.
 JOBS = [reference_job, landing_job, mediation_job, data_volume_floor_job, rating_job, billing_job]

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -81,6 +81,19 @@ class Settings(BaseSettings):
     currency: str = Field("MAD", pattern=r"\A[A-Z]{3}\z", description="ISO 4217 code of every amount.")
     billing_day: int = Field(3, ge=1, le=28, description="Day of the following month on which a month is billed.")
 
+    short_retention: bool = Field(
+        False, description="Allow TELECOM_RETENTION_DAYS below 7, Delta's own limit: runs longer than that may fail."
+    )
+    retention_days: int = Field(
+        35, ge=0, le=3660, description="Days for which a version of a table can be read after another took its place."
+    )
+    target_file_mb: int = Field(
+        100, ge=1, le=2048, description="Size up to which maintenance merges small files of a partition, MiB."
+    )
+    maintenance_hour: int = Field(
+        4, ge=0, le=23, description="Hour of the night's maintenance of the tables, Africa/Casablanca."
+    )
+
     sensor_interval_seconds: int = Field(30, ge=5, description="How often the Kafka sensor looks at the topic.")
     failure_webhook: str | None = Field(
         None, pattern=r"\Ahttps?://", description="URL that receives a JSON POST for every failed run."
@@ -102,6 +115,13 @@ class Settings(BaseSettings):
         if not isinstance(parsed, dict):
             raise ValueError('expected a JSON object such as {"security.protocol": "SASL_SSL"}')
         return parsed
+
+    @field_validator("retention_days")
+    @classmethod
+    def _is_not_short_by_mistake(cls, value: int, info: ValidationInfo) -> int:
+        if value < 7 and not info.data.get("short_retention"):
+            raise ValueError("expected 7 or more; set TELECOM_SHORT_RETENTION=true to keep versions for less")
+        return value
 
     @field_validator("partitions_start")
     @classmethod

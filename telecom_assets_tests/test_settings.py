@@ -77,6 +77,8 @@ GIVEN = [
     ("TELECOM_TAX_PCT", "0", "tax_pct", Decimal(0)),
     ("TELECOM_CURRENCY", "EUR", "currency", "EUR"),
     ("TELECOM_BILLING_DAY", "28", "billing_day", 28),
+    ("TELECOM_RETENTION_DAYS", "7", "retention_days", 7),
+    ("TELECOM_MAINTENANCE_HOUR", "0", "maintenance_hour", 0),
     ("TELECOM_LANDING_CHUNK_ROWS", "1000", "landing_chunk_rows", 1_000),
     ("TELECOM_POSTGRES_DSN", "host=h", "postgres_dsn", SecretStr("host=h")),
     ("TELECOM_FAILURE_WEBHOOK", "https://example.org/hook", "failure_webhook", "https://example.org/hook"),
@@ -87,6 +89,17 @@ GIVEN = [
 def test_a_variable_sets_its_setting(monkeypatch, variable, text, name, value):
     monkeypatch.setenv(variable, text)
     assert getattr(Settings.load(), name) == value
+
+
+def test_a_short_retention_is_asked_for_twice(monkeypatch):
+    """Below a week, Delta's own limit, a run may lose the files of a version that it reads."""
+    monkeypatch.setenv("TELECOM_RETENTION_DAYS", "6")
+    with pytest.raises(
+        SettingsError, match=r"TELECOM_RETENTION_DAYS: '6': expected 7 or more.*TELECOM_SHORT_RETENTION"
+    ):
+        Settings.load()
+    monkeypatch.setenv("TELECOM_SHORT_RETENTION", "true")
+    assert Settings.load().retention_days == 6
 
 
 @pytest.mark.parametrize("variable", ["ENGINE", "SPARK_REMOTE", "TELECOM_KAFKA_TOPIC", "TELECOM_KAFKA_OPTIONS"])

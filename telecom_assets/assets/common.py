@@ -13,10 +13,12 @@ from telecom_assets.schemas import TableContract
 
 LANDING_POOL = "landing"
 SPARK_POOL = "spark"
+MAINTENANCE_POOL = "maintenance"
 
 MEDIATION_TEAM = "team:mediation"
 RATING_TEAM = "team:rating"
 BILLING_TEAM = "team:billing"
+PLATFORM_TEAM = "team:platform"
 
 
 def column_schema(contract: TableContract) -> dg.TableSchema:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from telecom_assets.cli import customers as customers_commands
-from telecom_assets.cli import data, demo, month, stack
+from telecom_assets.cli import data, demo, maintain, month, stack
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.settings import Settings
@@ -43,7 +43,7 @@ def telecom(
     ctx.obj = AppContext(Settings.load())
 
 
-for module in (stack, data, customers_commands, month, demo):
+for module in (stack, data, customers_commands, month, maintain, demo):
     module.register(app)
 
 

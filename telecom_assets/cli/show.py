@@ -4,7 +4,7 @@ Belongs here: tables and progress with rich. No counting.
 """
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -16,7 +16,7 @@ from telecom_assets.documents.funnel import Funnel
 from telecom_assets.documents.text import for_people
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from telecom_assets.executor import StepResult
     from telecom_assets.month_run import Step
@@ -28,6 +28,7 @@ TITLES = {
     "data_volume_floor_job": "volume floors",
     "rating_job": "rating",
     "billing_job": "billing and reports",
+    "maintenance_job": "maintenance",
 }
 
 
@@ -85,6 +86,21 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     for result in results:
         for failed in result.failed_checks:
             console.print(f"[red]✗[/] {failed}", highlight=False, soft_wrap=True)
+
+
+def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *, dry_run: bool) -> None:
+    """What was done to each table, as `Maintained.to_dict` has it."""
+    table = Table(title="Would be done" if dry_run else "Maintenance", title_justify="left")
+    for name in ("table", "versions", "files", "merged", "removed", "MB", "time", "left for next time"):
+        table.add_column(name, justify="left" if name in ("table", "left for next time") else "right")
+    for each in tables:
+        files = f"{each['files_before']:,}" + ("" if dry_run else f" → {each['files_after']:,}")
+        counts = (each["files_compacted"], each["files_removed"])
+        megabytes = f"{each['bytes_removed'] / 1e6:,.1f}"
+        seconds = f"{each['seconds']:.1f} s"
+        merged, removed = (f"{count:,}" for count in counts)
+        table.add_row(each["table"], f"{each['versions']:,}", files, merged, removed, megabytes, seconds, each["note"])
+    console.print(table)
 
 
 def print_funnel(console: Console, month: str, currency: str, books: Funnel, elsewhere: Funnel) -> None:

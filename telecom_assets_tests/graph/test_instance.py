@@ -58,7 +58,7 @@ def test_pools_hold_one_run_each(request: pytest.FixtureRequest, tmp_path: Path,
         config = instance.get_concurrency_config()
         assert config.pool_config.default_pool_limit == 1
         assert config.pool_config.pool_granularity.value == "op"
-        assert config.run_queue_config.max_concurrent_runs == 2
+        assert config.run_queue_config.max_concurrent_runs == 3
 
 
 def test_ticks_are_not_kept_for_ever(tmp_path: Path):

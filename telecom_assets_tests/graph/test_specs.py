@@ -18,7 +18,7 @@ from telecom_assets.settings import Settings
 #: Tables that are not assets: the ledger of landing is landing's own.
 NOT_ASSETS = {"landing_ranges"}
 #: Assets that are no tables.
-NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "dashboard"}
+NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "dashboard", "maintenance"}
 
 DEFS = build_defs(Settings())
 GRAPH = DEFS.resolve_asset_graph()

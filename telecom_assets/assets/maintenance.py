@@ -1,0 +1,72 @@
+"""Care of the tables, beside the runs that write and read them."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
+
+import dagster as dg
+
+from resources.maintenance import Maintained, maintain
+from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL
+from telecom_assets.connections import Connections
+from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+
+GROUP = "maintenance"
+
+#: Pools of the steps that write a table, where they are not the engine's alone. The reference tables are replaced whole
+#: and in a moment, and a replacement that meets a compaction is tried again: no pool.
+WRITERS: dict[str, Sequence[str]] = {
+    RAW_CDRS.name: (LANDING_POOL,),
+    LANDING_RANGES.name: (LANDING_POOL,),
+    MEDIATED_DAYS.name: (LANDING_POOL, SPARK_POOL),
+    **dict.fromkeys((CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name), ()),
+}
+
+
+@dg.asset(group_name=GROUP, owners=[PLATFORM_TEAM], kinds={"delta"}, pool=MAINTENANCE_POOL)
+def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
+    """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
+
+    A table that a run is writing is left for the next time. The metadata have one row per table.
+    """
+
+    def told(done: Maintained) -> None:
+        context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
+
+    done = maintain(
+        connections.warehouse,
+        target_file_bytes=connections.settings.target_file_mb * 2**20,
+        now=dt.datetime.now(dt.UTC),
+        busy=partial(writer_at_work, context.instance),
+        report=told,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "tables": as_table(done),
+            "files_compacted": sum(each.files_compacted for each in done),
+            "files_removed": sum(each.files_removed for each in done),
+            "bytes_removed": sum(each.bytes_removed for each in done),
+            "left_for_next_time": sum(bool(each.note) for each in done),
+        }
+    )
+
+
+def writer_at_work(instance: dg.DagsterInstance, table: str) -> str | None:
+    """Why a table is not to be compacted now: the step that writes it has its pool."""
+    for pool in WRITERS.get(table, (SPARK_POOL,)):
+        slots = instance.event_log_storage.get_concurrency_info(pool).claimed_slots
+        if slots:
+            return f"step {slots[0].step_key} of run {slots[0].run_id.partition('-')[0]} has the pool {pool}"
+    return None
+
+
+def as_table(done: Sequence[Maintained]) -> dg.TableMetadataValue:
+    """What was done, a row per table."""
+    types = {int: "int", float: "float", str: "string"}
+    columns = [dg.TableColumn(field.name, types[type(field.default)]) for field in fields(Maintained)[1:]]
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord(each.to_dict()) for each in done],
+        schema=dg.TableSchema([dg.TableColumn("table", "string"), *columns]),
+    )

@@ -1,0 +1,18 @@
+"""The night's maintenance of the tables."""
+
+import dagster as dg
+
+from telecom_assets.jobs import maintenance_job
+from telecom_assets.transforms.civil_time import LOCAL_ZONE
+
+
+def maintenance_schedule(hour: int) -> dg.ScheduleDefinition:
+    """Made by a function, because the hour is a setting."""
+    return dg.ScheduleDefinition(
+        name="nightly_maintenance",
+        job=maintenance_job,
+        cron_schedule=f"0 {hour} * * *",
+        execution_timezone=LOCAL_ZONE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Compacts the tables and removes versions that are older than TELECOM_RETENTION_DAYS.",
+    )

@@ -1,0 +1,137 @@
+"""The night's maintenance in the graph: what it leaves to whom, and that nobody takes it for new data.
+
+Belongs here: the asset, its schedule, its command. Does not belong here: what is done to a table
+(`resources/test_maintenance`).
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from telecom_assets.assets.maintenance import WRITERS, writer_at_work
+from telecom_assets.definitions import build_defs
+from telecom_assets.partitions import local_today
+from telecom_assets.schemas import TABLES
+from telecom_assets.settings import Settings
+from telecom_assets_tests.graph.conftest import customers, telecom
+from telecom_assets_tests.graph.project import Project, day_tags
+from telecom_assets_tests.graph.test_sensor import asked, carry_out, sms, tick
+
+
+def maintained(project: Project) -> dict[str, dict[str, Any]]:
+    """Run the job; returns what it says of each table."""
+    result = project.run("maintenance_job")
+    assert result.success
+    [event] = result.asset_materializations_for_node("maintenance")
+    return {str(record.data["table"]): dict(record.data) for record in event.metadata["tables"].records}
+
+
+def existing(project: Project) -> list[str]:
+    return [name for name in TABLES if project.warehouse.exists(name)]
+
+
+@pytest.fixture(scope="module")
+def project(new_project: Callable[..., Project]) -> Project:
+    """Today's messages landed in three runs, and mediated."""
+    made = new_project(partitions=2)
+    made.store_customers(customers())
+    assert made.run("reference_job").success
+    for number in range(3):
+        made.produce([sms(local_today(), f"{number}a"), sms(local_today(), f"{number}b")])
+        assert made.run("landing_job").success
+    assert made.run("mediation_job", day_tags(f"{local_today()}")).success
+    assert asked(made) == []
+    return made
+
+
+def test_a_dry_run_changes_nothing(project: Project):
+    before = project.versions(existing(project))
+    finished = telecom(project, "maintain", "--dry-run", "--json")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    report = json.loads(finished.stdout)
+    assert (report["dry_run"], report["error"]) == (True, None)
+    files = len(project.table("raw_cdrs").file_uris())
+    assert files >= 3
+    assert {each["table"]: each["files_compacted"] for each in report["tables"]}["raw_cdrs"] == files
+    assert project.versions(before) == before
+
+
+def test_a_table_that_a_run_is_writing_is_left(project: Project):
+    """Told by the pools; the tables of other steps are not."""
+    storage = project.instance.event_log_storage
+    storage.set_concurrency_slots("landing", 1)
+    assert storage.claim_concurrency_slot("landing", "0a1b2c3d-run", "landing").is_claimed
+    before = project.version("raw_cdrs")
+    try:
+        done = maintained(project)
+    finally:
+        storage.free_concurrency_slots_for_run("0a1b2c3d-run")
+    assert done["raw_cdrs"]["note"] == "not compacted: step landing of run 0a1b2c3d has the pool landing"
+    assert project.version("raw_cdrs") == before
+    assert done["mediated_days"]["note"] == "", "nothing of it was to be done"
+    assert {writer_at_work(project.instance, name) for name in TABLES} == {None}
+
+
+def test_maintenance_is_no_news(project: Project):
+    """Nothing is asked for because of it, the checks see the same rows, and landing goes on where it stood."""
+    rows = {name: project.warehouse.pin(name).rows_by_partition() for name in existing(project)}
+    finished = telecom(project, "maintain")
+    assert finished.returncode == 0, finished.stderr
+    assert "raw_cdrs" in finished.stdout
+    assert len(project.table("raw_cdrs").file_uris()) == 1
+    assert {name: project.warehouse.pin(name).rows_by_partition() for name in rows} == rows
+    assert asked(project) == []
+    assert tick(project).skip_message == "nothing new on the topic, every landed day is mediated"
+    assert maintained(project)["raw_cdrs"]["files_compacted"] == 0
+
+    project.produce([sms(local_today(), "later")])
+    carry_out(project)
+    carry_out(project)
+    assert asked(project) == []
+    assert sorted(row["record_id"] for row in project.rows("cleaned_cdrs")) == [
+        "0a",
+        "0b",
+        "1a",
+        "1b",
+        "2a",
+        "2b",
+        "later",
+    ]
+
+
+def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[..., Project]):
+    """With its name, after the others; the command says the same."""
+    project = new_project()
+    for name in ("customers", "rated_cdrs", "suspended_cdrs"):
+        project.warehouse.version(name)
+    log = project.settings.home_path / "warehouse" / "rated_cdrs" / "_delta_log" / f"{0:020d}.json"
+    log.write_text("{not JSON", encoding="utf-8")
+    result = project.run("maintenance_job")
+    assert not result.success
+    assert "table rated_cdrs at" in str(result.get_step_failure_events()[0].step_failure_data.error)
+    assert (
+        project.settings.home_path / "warehouse/suspended_cdrs/_delta_log" / f"{0:020d}.checkpoint.parquet"
+    ).exists()
+    finished = telecom(project, "maintain", "--json")
+    assert finished.returncode == 1
+    assert "table rated_cdrs at" in json.loads(finished.stdout)["error"]
+
+
+def test_who_writes_a_table_is_known_by_its_pool():
+    """A table whose step has another pool must be said in WRITERS."""
+    graph = build_defs(Settings()).resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        if key.path[-1] in TABLES:
+            assert set(graph.get(key).pools or ()) <= set(WRITERS.get(key.path[-1], ("spark",))), key
+    assert set(WRITERS) <= set(TABLES)
+
+
+def test_the_schedule_runs_every_night_local_time():
+    schedule = (
+        build_defs(Settings.load(maintenance_hour=23)).get_repository_def().get_schedule_def("nightly_maintenance")
+    )
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 23 * * *", "Africa/Casablanca")
+    assert (schedule.job_name, schedule.default_status) == ("maintenance_job", dg.DefaultScheduleStatus.RUNNING)
