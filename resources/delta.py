@@ -8,14 +8,16 @@ import calendar
 import datetime as dt
 import json
 import re
+import tempfile
 import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -58,11 +60,12 @@ _KEPT_OPEN = 16
 #: Commits between two checkpoints. A reader replays at most so many commits (about 20 ms); Delta's 10 would fill the log
 #: of a table with thousands of files five times as fast.
 _CHECKPOINT_INTERVAL = 50
+#: What the engines and delta-rs are told of it: checkpoints are made here (`Warehouse.checkpoint`).
+_NO_CHECKPOINTS = 1_000_000
 #: Where a commit says whose it is, for both engines and delta-rs.
 _MARK = "userMetadata"
-#: A writer whose commit came second says one of the first (the embedded engine, then Delta on Spark); a plan that is made
-#: in the moment between another's checkpoint and `keep_readable` says the last.
-_LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED", "Missing commit file")
+#: A writer whose commit came second says one of these: the embedded engine, then Delta on Spark.
+_LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 #: What a run has pinned is not older.
 _LONGEST_RUN = dt.timedelta(days=1)
 _LOG = "_delta_log"
@@ -260,11 +263,11 @@ class Warehouse:
 
         `_last_checkpoint` names the checkpoint to begin with. The embedded engine (0.7.2) begins there even when it is
         to read an older version, misses the checkpoint that it needs, and fails with "Missing commit file". By the
-        protocol the file may name any checkpoint, since readers look for newer ones behind it: it gets an older one.
+        protocol the file may name any checkpoint, since readers look for newer ones behind it: it names an older one.
         """
         files = self.files(name)
         named = _hint(files)
-        if named is None or (version is not None and named <= version):
+        if version is not None and (named is None or named <= version):
             return
         before = dt.datetime.now(dt.UTC) - _LONGEST_RUN
         usable = [
@@ -273,13 +276,35 @@ class Warehouse:
             if (info.mtime <= before if version is None else number <= version)
         ]
         if not usable:
-            files.delete_file(_HINT)
-        elif max(usable) < named:
+            with suppress(FileNotFoundError):  # there is none, or another process was here first
+                files.delete_file(_HINT)
+        elif max(usable) != named:
             with files.open_input_file(f"{_LOG}/{max(usable):020d}.checkpoint.parquet") as stored:
                 size = pq.read_metadata(stored).num_rows
-            # Not through pyarrow, whose buffers the file that deltalake 1.6 opens does not take.
-            with closing(files.handler._handler.open_output_stream(_HINT, None)) as stream:
-                stream.write(json.dumps({"version": max(usable), "size": size}).encode())
+            _write(files, _HINT, json.dumps({"version": max(usable), "size": size}).encode())
+
+    def checkpoint(self, name: str, version: int) -> None:
+        """Write the checkpoint of a version, where there is none.
+
+        It is made in a copy of the log and copied back: whoever makes one in the log itself names it in
+        `_last_checkpoint` at once, and a run that reads an older version at that moment fails (`keep_readable`).
+        """
+        files = self.files(name)
+        known = _checkpoints(files)
+        if version not in known:
+            base = max((number for number in known if number < version), default=None)
+            needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
+            needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
+            with tempfile.TemporaryDirectory(prefix="telecom-") as folder:
+                log = Path(folder, _LOG)
+                log.mkdir()
+                for each in needed:
+                    with files.open_input_file(f"{_LOG}/{each}") as stored:
+                        (log / each).write_bytes(stored.read())
+                DeltaTable(folder, version=version).create_checkpoint()
+                made = f"{version:020d}.checkpoint.parquet"
+                _write(files, f"{_LOG}/{made}", (log / made).read_bytes())
+        self.keep_readable(name)
 
     def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
         """Smallest value of a column among the files that a version added, if any older file reaches as far; else None."""
@@ -389,7 +414,7 @@ class Warehouse:
     def retention_properties(self) -> dict[str, str]:
         """Table properties that keep an engine's own cleaning, at its checkpoints, from taking a version too early."""
         return {
-            "delta.checkpointInterval": str(_CHECKPOINT_INTERVAL),
+            "delta.checkpointInterval": str(_NO_CHECKPOINTS),
             "delta.logRetentionDuration": f"interval {self.retention_days} days",
             "delta.deletedFileRetentionDuration": f"interval {self.retention_days} days",
         }
@@ -448,9 +473,10 @@ class Warehouse:
                 # An answer can be lost after the commit was made.
                 if attempt.retry_state.attempt_number == 1 or self._marked(contract, before, mark) is None:
                     write(mark)
-        if (_hint(self.files(contract.name)) or 0) > before:
-            self.keep_readable(contract.name)
-        return self._marked(contract, before, mark) or Commit(before, {})
+        commit = self._marked(contract, before, mark) or Commit(before, {})
+        if commit.version // _CHECKPOINT_INTERVAL > before // _CHECKPOINT_INTERVAL:
+            self.checkpoint(contract.name, commit.version)
+        return commit
 
     def _marked(self, contract: Contract, before: int, mark: str) -> Commit | None:
         """The commit after version `before` that carries a mark."""
@@ -475,6 +501,12 @@ def _hint(files: pafs.FileSystem) -> int | None:
             return int(json.loads(stream.read())["version"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
+
+
+def _write(files: pafs.FileSystem, path: str, content: bytes) -> None:
+    """Put a whole file in its place. Not through pyarrow, whose buffers the file that deltalake 1.6 opens does not take."""
+    with closing(files.handler._handler.open_output_stream(path, None)) as stream:
+        stream.write(content)
 
 
 def _checkpoints(files: pafs.FileSystem) -> dict[int, pafs.FileInfo]:

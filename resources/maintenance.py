@@ -121,10 +121,9 @@ class _Upkeep:
         self.done.versions = newest.version() - kept + 1
         unused = self._unused_files(newest, kept)
         if not self.dry_run:
-            self._checkpoint(newest, log)
+            self.warehouse.checkpoint(self.name, newest.version())
             if kept > log.oldest:
-                self._checkpoint(self._open(kept), log)
-            self.warehouse.keep_readable(self.name)
+                self.warehouse.checkpoint(self.name, kept)
         # The log first: a version that can be opened has its files.
         self._remove(log.before(kept))
         self._remove(unused)
@@ -220,10 +219,6 @@ class _Upkeep:
         return [info for info in old if _file(info) not in needed]
 
     # -- disk --------------------------------------------------------------------------------------------------------
-
-    def _checkpoint(self, table: DeltaTable, log: "Log") -> None:
-        if table.version() not in log.checkpoints:
-            table.create_checkpoint()
 
     def _remove(self, infos: Iterable[pafs.FileInfo]) -> None:
         for info in infos:
