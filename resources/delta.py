@@ -66,8 +66,8 @@ _NO_CHECKPOINTS = 1_000_000
 _MARK = "userMetadata"
 #: A writer whose commit came second says one of these: the embedded engine, then Delta on Spark.
 _LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
-#: What a run has pinned is not older.
-_LONGEST_RUN = dt.timedelta(days=1)
+#: What a run of the embedded engine has pinned is not older. Readers list the log from there on.
+_LONGEST_RUN = dt.timedelta(hours=6)
 _LOG = "_delta_log"
 _HINT = f"{_LOG}/_last_checkpoint"
 _CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
