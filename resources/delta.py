@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import islice
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -354,12 +354,8 @@ class Warehouse:
         return self._save_arrow(contract, rows.select(contract.column_names).cast(contract.arrow_schema()), "append")
 
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
-        """Sums of the money columns over the pinned partitions."""
-        money = pinned.contract.money
-        if not money:
-            return {}
-        row = pinned.df.select([F.coalesce(F.sum(name), F.lit(Decimal(0))).alias(name) for name in money]).collect()[0]
-        return {name: row[name] for name in money}
+        """Sums of the money columns over the pinned partitions. A version does not change: a process adds it up once."""
+        return dict(_totals(pinned))
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -488,6 +484,15 @@ class Warehouse:
         return None
 
 
+@lru_cache(maxsize=256)
+def _totals(pinned: PinnedTable) -> Mapping[str, Decimal]:
+    money = pinned.contract.money
+    if not money:
+        return {}
+    row = pinned.df.select([F.coalesce(F.sum(name), F.lit(Decimal(0))).alias(name) for name in money]).collect()[0]
+    return {name: row[name] for name in money}
+
+
 def _lost_the_race(error: BaseException) -> bool:
     if isinstance(error, PySparkException):
         return any(sign in str(error) for sign in _LOST_RACES)
@@ -557,17 +562,10 @@ def _rows(files: pa.Table, partition_by: str | None) -> dict[Any, int]:
     return dict(sorted(rows.items()))
 
 
-_STREAMED_ROWS = 5_000
-
-
 def stream_batches(rows: DataFrame) -> Iterator[pa.RecordBatch]:
-    """Rows of a DataFrame as Arrow batches, without holding them all."""
-    for chunk in batched(rows.toLocalIterator(), _STREAMED_ROWS):
-        yield pa.RecordBatch.from_pylist([row.asDict() for row in chunk])
-
-
-def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Items in lists of at most `size`."""
-    source = iter(items)
-    while chunk := list(islice(source, size)):
-        yield chunk
+    """Rows of a DataFrame as Arrow batches, without holding them all: `toLocalIterator` without its Row objects."""
+    frame: Any = rows
+    client, plan = frame.sparkSession.client, frame._plan
+    for received in client.to_table_as_iterator(plan.to_proto(client), plan.observations):
+        if isinstance(received, pa.Table):
+            yield from received.to_batches()

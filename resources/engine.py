@@ -18,7 +18,7 @@ import dagster as dg
 from dagster_pyspark import PySparkResource
 from pydantic import PrivateAttr
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from resources.stack_state import read_stack_state
 
@@ -44,6 +44,9 @@ _SESSION_SETTINGS = {
     # and maintenance removes what is past it from the log: what can be opened can be read.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
 }
+#: Otherwise every expression looks for the line of the caller's code, and for IPython. Apache Spark takes this for a
+#: static setting of its server.
+_SAIL_SETTINGS = {"spark.python.sql.dataFrameDebugging.enabled": "false"}
 
 
 class SparkEngine(PySparkResource):
@@ -77,6 +80,10 @@ class SparkEngine(PySparkResource):
                 session = _sessions[address] = _connect(self.name, address, self.spark_config)
             return session
 
+    def keep(self, rows: DataFrame) -> DataFrame:
+        """The same rows, computed once now and kept for the queries that follow: for few rows that many queries need."""
+        return rows.checkpoint() if self.name == "sail" else rows.localCheckpoint()
+
     def _address(self) -> str:
         if self.name == "sail":
             return _sail_address()
@@ -103,17 +110,19 @@ def readable_path(engine: SparkEngine, path: str) -> str:
     with _lock:
         link = _links.get(path)
         if link is None:
-            folder = tempfile.mkdtemp(prefix="telecom-", dir=_plain_temporary_folder())
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            link = _links[path] = f"{folder}/warehouse"
+            link = _links[path] = f"{_temporary_folder()}/warehouse"
             Path(path).mkdir(parents=True, exist_ok=True)
             Path(link).symlink_to(Path(path).absolute(), target_is_directory=True)
         return link
 
 
-def _plain_temporary_folder() -> str:
+def _temporary_folder() -> str:
+    """A new private folder, gone with the process, in a path that no engine needs to encode."""
     configured = tempfile.gettempdir()
-    return configured if quote(configured) == configured else "/tmp"  # noqa: S108  (mkdtemp makes it private)
+    parent = configured if quote(configured) == configured else "/tmp"  # noqa: S108  (mkdtemp makes it private)
+    folder = tempfile.mkdtemp(prefix="telecom-", dir=parent)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _sail_address() -> str:
@@ -121,6 +130,8 @@ def _sail_address() -> str:
     if _sail_server is None:
         # The server logs every session at INFO to stderr; RUST_LOG, when set, wins.
         os.environ.setdefault("RUST_LOG", "error")
+        # Always its own: an inherited folder goes with the process that made it.
+        os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  (only where it is used: 0.2 s)
 
         server = SparkConnectServer("127.0.0.1", 0)
@@ -134,7 +145,7 @@ def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
     shown = address.split("/;", maxsplit=1)[0]
     try:
         session = SparkSession.builder.remote(address).create()
-        for key, value in {**_SESSION_SETTINGS, **extra}.items():
+        for key, value in {**_SESSION_SETTINGS, **(_SAIL_SETTINGS if name == "sail" else {}), **extra}.items():
             session.conf.set(key, str(value))
         session.range(1).count()
         # Nothing here uses Spark ML, and the embedded engine has none to clean up.

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from resources.user_cache import user_cache
+
 _PARALLEL_DOWNLOADS = 8
 _TIMEOUT_SECONDS = (10, 60)  # to connect, between two pieces
 _ATTEMPTS = 5
@@ -100,8 +102,7 @@ def resolve_jars(
 
 def default_jar_cache() -> Path:
     """`telecom_assets/jars` in XDG_CACHE_HOME or ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "telecom_assets" / "jars"
+    return user_cache() / "jars"
 
 
 def _packaged_java_home() -> Path:

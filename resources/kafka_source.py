@@ -6,9 +6,10 @@ what a message means. On a remote cluster the executors' Python needs `confluent
 
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
@@ -92,7 +93,7 @@ def read_range(
     sees a message at or after it, or the end of the log. Raises KafkaRangeError when nothing arrives for `timeout`
     seconds, or when the broker no longer has the first offset.
     """
-    from confluent_kafka import Consumer, KafkaError, TopicPartition  # noqa: PLC0415  (executors import it here)
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition  # noqa: PLC0415  (executors import it here)
 
     last_error: list[str] = []
     consumer = Consumer(
@@ -106,29 +107,16 @@ def read_range(
             "isolation.level": "read_committed",
             "fetch.message.max.bytes": 8_388_608,
             "queued.max.messages.kbytes": 65_536,
+            # The default second of rest after every full queue is half the time of a backlog.
+            "fetch.queue.backoff.ms": 1,
         }
     )
     consumer.assign([TopicPartition(topic, offsets.partition, offsets.start)])
     reached, heard = offsets.start, time.monotonic()
     try:
         while reached < offsets.end:
-            messages = consumer.consume(_BATCH_MESSAGES, _POLL_SECONDS)
-            numbers: list[int] = []
-            times: list[int] = []
-            values: list[bytes | None] = []
-            for message in messages:
-                if error := message.error():
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        reached = max(reached, message.offset() or 0)
-                        continue
-                    raise KafkaRangeError(f"{topic}[{offsets.partition}] at offset {reached}: {error.str()}")
-                reached = (message.offset() or 0) + 1
-                if reached > offsets.end:
-                    break
-                numbers.append(reached - 1)
-                if broker_time:
-                    times.append(message.timestamp()[1])
-                values.append(message.value())
+            # No more than are left: at the end of a range there is nothing to wait for.
+            messages = consumer.consume(min(_BATCH_MESSAGES, offsets.end - reached), _POLL_SECONDS)
             if messages:
                 heard = time.monotonic()
             elif time.monotonic() - heard > timeout:
@@ -136,14 +124,31 @@ def read_range(
                     f"{topic}[{offsets.partition}]: nothing arrived for {timeout:g} s at offset {reached}, "
                     f"expected messages up to {offsets.end}" + (f" ({last_error[-1]})" if last_error else "")
                 )
+            # Whole columns at a time: what is done for each message alone is what reading costs.
+            if any(map(Message.error, messages)):
+                for message in messages:
+                    if (error := message.error()) is None:
+                        continue
+                    if error.code() != KafkaError._PARTITION_EOF:
+                        raise KafkaRangeError(f"{topic}[{offsets.partition}] at offset {reached}: {error.str()}")
+                    reached = max(reached, message.offset() or 0)
+                messages = [message for message in messages if message.error() is None]
+            numbers = cast(list[int], list(map(Message.offset, messages)))
+            if not numbers:
+                continue
+            reached = max(reached, numbers[-1] + 1)
+            if reached > offsets.end:
+                messages = messages[: bisect_left(numbers, offsets.end)]
+                numbers = numbers[: len(messages)]
             if numbers:
-                yield _batch(topic, offsets.partition, numbers, times, values)
+                times = [stamp for _, stamp in map(Message.timestamp, messages)] if broker_time else None
+                yield _batch(topic, offsets.partition, numbers, times, list(map(Message.value, messages)))
     finally:
         consumer.close()
 
 
 def _batch(
-    topic: str, partition: int, numbers: list[int], times: list[int], values: list[bytes | None]
+    topic: str, partition: int, numbers: list[int], times: list[int] | None, values: list[bytes | None]
 ) -> pa.RecordBatch:
     count = len(numbers)
     return pa.RecordBatch.from_arrays(
@@ -151,7 +156,7 @@ def _batch(
             pa.repeat(pa.scalar(topic), count),
             pa.repeat(pa.scalar(partition, pa.int32()), count),
             pa.array(numbers, pa.int64()),
-            pa.array(times, pa.int64()) if times else pa.nulls(count, pa.int64()),
+            pa.array(times, pa.int64()) if times is not None else pa.nulls(count, pa.int64()),
             pa.array(values, pa.binary()),
         ],
         schema=_ARROW,

@@ -1,13 +1,15 @@
 """Conservation: the identities between stages, computed from the tables.
 
 Belongs here: each identity once, as a function from pinned tables to a verdict. Asset checks show the verdicts; stages
-that write money ask for them again on the versions they pinned, because a check gates only its own run.
+that write money ask for them again on the versions they pinned, because a check gates only its own run. A version does
+not change, so what a process has added up of one it does not add up again.
 """
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -198,6 +200,7 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> tuple[Verdict, dic
 # -- money -----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
 def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
     """Σ rated = Σ (bills before tax − rounding), per customer, and the counts agree."""
     usage = rated.df.groupBy("customer_id").agg(
@@ -263,6 +266,7 @@ def overtaken_days(mediated: PinnedTable) -> set[dt.date]:
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)
 def _per_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
     rows = pinned.df.groupBy("event_date").agg(
         F.count("*").alias("rows"), F.sum(F.col("kafka_offset").cast("decimal(20,0)")).alias("offsets")

@@ -39,11 +39,19 @@ def mediation(
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     dedupe_days = connections.settings.dedupe_days
     outcomes = mediate(
-        raw_cdrs.df, _neighbourhood(raw_cdrs, dedupe_days), product_catalog.all(), dedupe_days=dedupe_days
+        raw_cdrs.df,
+        _neighbourhood(raw_cdrs, dedupe_days),
+        product_catalog.all(),
+        dedupe_days=dedupe_days,
+        share=connections.engine.keep,
     )
     read = versions_read(raw_cdrs, product_catalog)
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
-    yield dg.Output(outcomes.rejected, REJECTED_CDRS.name, metadata=read)
+    # Dagster has stored the table when the generator goes on.
+    cleaned = connections.warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions)
+    yield dg.Output(
+        outcomes.rejected_beside(cleaned.df), REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)}
+    )
     ledger = _ledger(raw_cdrs, product_catalog.version, dedupe_days)
     yield dg.Output(connections.engine.spark_session.createDataFrame(ledger), MEDIATED_DAYS.name, metadata=read)
 

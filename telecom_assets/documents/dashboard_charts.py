@@ -10,11 +10,13 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import altair as alt
 import vl_convert
 
+from telecom_assets.documents.cached_text import cached_text
 from telecom_assets.documents.period import day_title
 from telecom_assets.documents.text import for_people, legible
 
@@ -174,5 +176,9 @@ def drawing_script() -> str:
 
     It can stand inside `<script>`: nothing in it ends the element or opens a comment.
     """
+    return cached_text(f"vega-by-vl-convert-{version('vl-convert-python')}.js", _make_drawing_script)
+
+
+def _make_drawing_script() -> str:
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

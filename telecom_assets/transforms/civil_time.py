@@ -15,6 +15,7 @@ _ISO = (
     r"(?:Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))?\z"
 )
 _HAS_OFFSET = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)\z"
+_SECONDS_LENGTH = len("2025-05-01T12:00:00")
 _FRACTION = r"\.([0-9]+)"
 _OFFSET = r"T.*([+-])([0-9]{2}):?([0-9]{2})?\z"
 
@@ -32,7 +33,9 @@ def parse_timestamp(text: Column) -> Column:
     instant = F.when(
         text.rlike(_HAS_OFFSET), F.timestamp_micros(F.unix_micros(civil) - _offset_micros(text))
     ).otherwise(local)
-    return F.when(iso, instant)
+    # What nearly every CDR has: neither fraction nor offset to look for.
+    seconds = F.when(iso, F.to_utc_timestamp(text.try_cast("timestamp"), LOCAL_ZONE))
+    return F.when(F.length(text) == _SECONDS_LENGTH, seconds).when(iso, instant)
 
 
 def representable(instant: Column) -> Column:

@@ -4,6 +4,7 @@ Belongs here: what makes a CDR acceptable, how its fields are normalised, and wh
 The rules are this project's input contract (README, "What goes in"); terms are those of 3GPP TS 32.298.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -52,40 +53,69 @@ VALID_NUMBER = (
     r"\A(?:212[67][0-9]{8}|" + "|".join(rf"{prefix}[0-9]{{{digits}}}" for prefix, digits in _FOREIGN.items()) + r")\z"
 )
 
+#: What tells one landed message from another.
+COORDINATES = ("kafka_partition", "kafka_offset")
+
 _DETAIL_LENGTH = 200
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Every raw row of the days with its outcome: `reason` is NULL for a cleaned event."""
+    """What becomes of the raw rows of some days: each is a row of one of two tables.
 
-    rows: DataFrame
+    days: rows of raw_cdrs of the days. catalog: product_catalog. copies: `find_copies` of the days' neighbourhood.
+    """
+
+    days: DataFrame
+    catalog: DataFrame
+    copies: DataFrame
+
+    @property
+    def rows(self) -> DataFrame:
+        """Every row with its outcome: `reason` is NULL for a cleaned event."""
+        return self._outcomes_of(self.days)
 
     @property
     def cleaned(self) -> DataFrame:
         """Rows of cleaned_cdrs."""
-        return self.rows.where(F.col("reason").isNull()).select(CLEANED_CDRS.column_names)
+        acceptable = judge(self.days, self.catalog).where(F.col("reason_number").isNull())
+        return acceptable.join(self.copies, on=list(COORDINATES), how="left_anti").select(CLEANED_CDRS.column_names)
 
     @property
     def rejected(self) -> DataFrame:
         """Rows of rejected_cdrs."""
-        return self.rows.where(F.col("reason").isNotNull()).select(REJECTED_CDRS.column_names)
+        return _rejected(self.rows)
+
+    def rejected_beside(self, cleaned: DataFrame) -> DataFrame:
+        """The same rows, when those of cleaned_cdrs are at hand: only what is not there is judged again."""
+        others = self.days.join(cleaned.select(*COORDINATES), on=list(COORDINATES), how="left_anti")
+        return _rejected(self._outcomes_of(others))
+
+    def _outcomes_of(self, rows: DataFrame) -> DataFrame:
+        joined = judge(rows, self.catalog).join(self.copies, on=list(COORDINATES), how="left")
+        detail = F.when(F.col("reason").isNull(), F.col("kept")).otherwise(F.col("detail"))
+        return joined.withColumn("detail", detail).withColumn("reason", F.coalesce("reason", "copy_reason"))
 
 
-def mediate(days: DataFrame, neighbourhood: DataFrame, catalog: DataFrame, *, dedupe_days: int) -> Outcomes:
+def _rejected(rows: DataFrame) -> DataFrame:
+    return rows.where(F.col("reason").isNotNull()).select(REJECTED_CDRS.column_names)
+
+
+def mediate(
+    days: DataFrame,
+    neighbourhood: DataFrame,
+    catalog: DataFrame,
+    *,
+    dedupe_days: int,
+    share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+) -> Outcomes:
     """Mediate the raw rows of some days.
 
     days: rows of raw_cdrs of the days. neighbourhood: rows of raw_cdrs that may hold a copy of one of them, the days
     themselves included: those up to `dedupe_days` before and after (more does no harm). catalog: product_catalog.
+    share: keeps rows that both outcomes need, so that they are computed once.
     """
-    judged = judge(days, catalog)
-    copies = _kept_record(neighbourhood, catalog, dedupe_days)
-    joined = judged.join(copies, on=["kafka_partition", "kafka_offset"], how="left")
-    return Outcomes(
-        joined.withColumn(
-            "detail", F.when(F.col("reason").isNull(), F.col("kept")).otherwise(F.col("detail"))
-        ).withColumn("reason", F.coalesce("reason", "copy_reason"))
-    )
+    return Outcomes(days, catalog, share(find_copies(neighbourhood, catalog, dedupe_days, share)))
 
 
 def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
@@ -134,7 +164,8 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
     unsure = data & (F.col("data_volume_mb").isNull() | F.col("session_duration_sec").isNull())
     return (
         measured.withColumn("rating_status", F.when(unsure, "needs_review").otherwise("ready"))
-        .withColumn("reason", _first_reason())
+        .withColumn("reason_number", _first_reason())
+        .withColumn("reason", _named_reason())
         .withColumn("detail", _detail())
     )
 
@@ -158,6 +189,7 @@ def _product() -> Column:
 
 
 def _first_reason() -> Column:
+    """Number of the first reason of REJECTION_REASONS that applies."""
     known = F.col("event_ts").isNotNull()
     # A duration is judged as it is stored: 0.0004 s are 0.000 s, and no call.
     duration, volume = F.col("duration_sec"), F.col("volume")
@@ -170,7 +202,7 @@ def _first_reason() -> Column:
         "unknown_record_type": ~F.col("record_type").isin(*RECORD_TYPES),
         "missing_timestamp": F.col("timestamp_text").isNull(),
         # Instants that files cannot hold have no event_ts: whether the text is one is asked again, for those alone.
-        "invalid_timestamp": ~known & parse_timestamp(F.col("timestamp_text")).isNull(),
+        "invalid_timestamp": F.when(~known, parse_timestamp(F.col("timestamp_text")).isNull()),
         "outside_acceptance_window": ~known | (local_day(F.col("event_ts")) != F.col("event_date")),
         "missing_subscriber": F.col("subscriber_id").isNull(),
         "invalid_subscriber": ~F.col("subscriber_id").rlike(VALID_NUMBER),
@@ -181,11 +213,14 @@ def _first_reason() -> Column:
         "quantity_out_of_range": (duration > MAX_QUANTITY) | (volume > MAX_QUANTITY),
         "unknown_product": F.col("known_product").isNull(),
     }
-    first, *others = conditions.items()
-    chain = F.when(first[1], first[0])
-    for reason, condition in others:
-        chain = chain.when(condition, reason)
-    return chain
+    # Not one long CASE: an engine that works on whole columns copies all of them at every branch of one. Here each
+    # condition is looked at by itself, and the smallest number wins.
+    return F.least(*(F.when(applies, REJECTION_REASONS.index(reason)) for reason, applies in conditions.items()))
+
+
+def _named_reason() -> Column:
+    names = F.array(*(F.lit(reason) for reason in REJECTION_REASONS))
+    return F.when(F.col("reason_number").isNotNull(), F.get(names, F.col("reason_number")))
 
 
 def _detail() -> Column:
@@ -217,16 +252,22 @@ def _fingerprint() -> Column:
     return chain
 
 
-def _kept_record(neighbourhood: DataFrame, catalog: DataFrame, dedupe_days: int) -> DataFrame:
+def find_copies(
+    neighbourhood: DataFrame,
+    catalog: DataFrame,
+    dedupe_days: int,
+    share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+) -> DataFrame:
     """The otherwise valid records that are copies: coordinates, `copy_reason` and `kept` (where the kept record lies).
 
-    Only record ids that come more than once are judged again; that is a small part of the neighbourhood.
+    Only record ids that come more than once are judged; that is a small part of the neighbourhood. They are counted by
+    a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The hashes that come
+    more than once are kept (`share`), so that they, being few, are taken to the rows and not the rows to them.
     """
-    repeated = (
-        neighbourhood.groupBy("record_id").agg(F.count("*").alias("times")).where("times > 1").select("record_id")
-    )
-    suspects = judge(neighbourhood.join(repeated, on="record_id", how="left_semi"), catalog).where(
-        F.col("reason").isNull()
+    hashed = neighbourhood.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
+    repeated = hashed.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
+    suspects = judge(hashed.join(share(repeated), on="id_hash", how="left_semi"), catalog).where(
+        F.col("reason_number").isNull()
     )
     order_key = F.concat(
         F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),

@@ -21,7 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Commit, Partitions, Warehouse, WarehouseError, batched, stream_batches
+from resources.delta import Commit, Partitions, Warehouse, WarehouseError, stream_batches
 from resources.engine import SparkEngine
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.reference import PRODUCT_CATALOG
@@ -401,11 +401,6 @@ def test_partitions_hold_and_name_both_ends():
     assert days.predicate("event_date") == "event_date >= '2026-05-30' AND event_date <= '2026-06-02'"
     assert str(days) == "2026-05-30…2026-06-02"
     assert Partitions(JUNE, JUNE).predicate("billing_period") == "billing_period = '2026-06'"
-
-
-def test_batches():
-    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert list(batched([], 2)) == []
 
 
 def test_a_stream_holds_every_row_once(engine):

@@ -382,3 +382,14 @@ def test_a_wider_neighbourhood_does_no_harm(sail):
         raw.where(F.col("event_date") >= F.lit(date(2026, 3, 1))), raw, catalogue_frame(sail), dedupe_days=2
     )
     assert_outcomes(march, [item for item in expected if item.home_day >= date(2026, 3, 1)])
+
+
+def test_beside_the_cleaned_rows_the_others_are_rejected_alike(engine):
+    """What the asset does: copies are found once and kept, and only what was not cleaned is judged again."""
+    messages = [*cdrs.corpus_messages(), *cdrs.cdr_batch(seed=13, count=200)]
+    raw = admitted(engine, messages, Parameters())
+    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=31, share=engine.keep)
+    cleaned = engine.keep(outcomes.cleaned)
+    expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters())
+    assert_rows(CLEANED_CDRS, rows_of(cleaned), cleaned_rows(expected))
+    assert_rows(REJECTED_CDRS, rows_of(outcomes.rejected_beside(cleaned)), rejections(expected))

@@ -1,0 +1,17 @@
+"""What the engine's session does beside queries: keeping rows that several queries need."""
+
+from pyspark.sql import functions as F
+
+
+def test_kept_rows_are_computed_once(engine):
+    """Rows that would come out otherwise every time are the same in every query."""
+    kept = engine.keep(engine.spark_session.range(100).select("id", F.rand().alias("chance")))
+    first, second = (sorted((row["id"], row["chance"]) for row in kept.collect()) for _ in range(2))
+    assert first == second
+    assert [number for number, _ in first] == list(range(100))
+    assert len({chance for _, chance in first}) > 90
+
+
+def test_no_rows_are_kept_too(engine):
+    kept = engine.keep(engine.spark_session.range(0).select(F.col("id"), F.lit("a").alias("text")))
+    assert (kept.columns, kept.collect()) == (["id", "text"], [])
