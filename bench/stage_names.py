@@ -14,6 +14,7 @@ STAGES = (
     "publishing",
     "reports",
     "documents",
+    "maintenance",
     "other",
 )
 #: What the DuckDB script does too: the stages of the ratio. `start` holds the engine, Dagster's instance and definitions.
@@ -51,6 +52,7 @@ _STAGE_OF_ASSET = {
     "traffic_hourly": "reports",
     "invoices": "documents",
     "dashboard": "documents",
+    "maintenance": "maintenance",
 }
 _STAGE_OF_OUTPUT = {"invoices": "documents", "dashboard": "documents", "reports": "reports"}
 

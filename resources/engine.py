@@ -82,6 +82,9 @@ class SparkEngine(PySparkResource):
 
     def keep(self, rows: DataFrame) -> DataFrame:
         """The same rows, computed once now and kept for the queries that follow: for few rows that many queries need."""
+        # The client takes what comes back for the thread's active session's, whichever asked for it.
+        active: Any = type(rows.sparkSession)._active_session  # type: ignore[attr-defined]
+        active.session = rows.sparkSession
         return rows.checkpoint() if self.name == "sail" else rows.localCheckpoint()
 
     def _address(self) -> str:

@@ -375,11 +375,11 @@ def test_the_same_record_32_days_later_is_another_event(damaged: Project):
 
 def test_a_damaged_day_is_found_in_the_range_that_holds_it(damaged: Project):
     """The check of a range looks at its own days only."""
-    row = june(damaged, "cleaned_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-10"))
+    row = june(damaged, "cleaned_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))
     damaged.delete("cleaned_cdrs", at(row))
-    assert not damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-08", f"{MONTH}-10"))[MEDIATED].passed
-    assert damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-11", f"{MONTH}-12"))[MEDIATED].passed
-    assert not damaged.check("cleaned_cdrs", {"dagster/partition": f"{MONTH}-10"})[MEDIATED].passed
+    assert not damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-03", f"{MONTH}-05"))[MEDIATED].passed
+    assert damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-06", f"{MONTH}-07"))[MEDIATED].passed
+    assert not damaged.check("cleaned_cdrs", {"dagster/partition": f"{MONTH}-05"})[MEDIATED].passed
     assert not damaged.check("cleaned_cdrs")[MEDIATED].passed
 
 

@@ -17,7 +17,7 @@ from telecom_assets_tests.graph.project import MONTH, Project, month_tag, open_p
 #: What each asset reads, as its materialisations say it.
 READS = {
     "cleaned_cdrs": {"raw_cdrs", "product_catalog"},
-    "rejected_cdrs": {"raw_cdrs", "product_catalog"},
+    "rejected_cdrs": {"raw_cdrs", "cleaned_cdrs", "product_catalog"},
     "mediated_days": {"raw_cdrs", "product_catalog"},
     "data_volume_floor": {"cleaned_cdrs"},
     "rated_cdrs": {

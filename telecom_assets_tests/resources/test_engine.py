@@ -12,6 +12,14 @@ def test_kept_rows_are_computed_once(engine):
     assert len({chance for _, chance in first}) > 90
 
 
+def test_kept_rows_belong_to_their_own_session(sail, engine):
+    """Two engines in one process: the rows of one can be joined with its own, whichever spoke last."""
+    sail.spark_session.range(1).count()
+    rows = engine.spark_session.range(5)
+    assert sail.keep(sail.spark_session.range(3)).join(sail.spark_session.range(2), on="id").count() == 2
+    assert rows.join(engine.keep(engine.spark_session.range(3)), on="id").count() == 3
+
+
 def test_no_rows_are_kept_too(engine):
     kept = engine.keep(engine.spark_session.range(0).select(F.col("id"), F.lit("a").alias("text")))
     assert (kept.columns, kept.collect()) == (["id", "text"], [])
