@@ -68,9 +68,10 @@ _MARK = "userMetadata"
 _LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 #: What a run of the embedded engine has pinned is not older. Readers list the log from there on.
 _LONGEST_RUN = dt.timedelta(hours=6)
-_LOG = "_delta_log"
-_HINT = f"{_LOG}/_last_checkpoint"
-_CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
+#: Where a table's log lies, and how its checkpoints are named.
+LOG = "_delta_log"
+CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
+_HINT = f"{LOG}/_last_checkpoint"
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ class Warehouse:
     def log_entry(self, name: str, version: int) -> list[dict[str, Any]] | None:
         """The actions of one commit (Delta protocol, "Actions"), or None where the log has no such entry."""
         try:
-            with self.files(name).open_input_stream(f"{_LOG}/{version:020d}.json") as stream:
+            with self.files(name).open_input_stream(f"{LOG}/{version:020d}.json") as stream:
                 return [json.loads(line) for line in stream.read().splitlines() if line]
         except FileNotFoundError:
             return None
@@ -279,7 +280,7 @@ class Warehouse:
             with suppress(FileNotFoundError):  # there is none, or another process was here first
                 files.delete_file(_HINT)
         elif max(usable) != named:
-            with files.open_input_file(f"{_LOG}/{max(usable):020d}.checkpoint.parquet") as stored:
+            with files.open_input_file(f"{LOG}/{max(usable):020d}.checkpoint.parquet") as stored:
                 size = pq.read_metadata(stored).num_rows
             _write(files, _HINT, json.dumps({"version": max(usable), "size": size}).encode())
 
@@ -296,14 +297,14 @@ class Warehouse:
             needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
             needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
             with tempfile.TemporaryDirectory(prefix="telecom-") as folder:
-                log = Path(folder, _LOG)
+                log = Path(folder, LOG)
                 log.mkdir()
                 for each in needed:
-                    with files.open_input_file(f"{_LOG}/{each}") as stored:
+                    with files.open_input_file(f"{LOG}/{each}") as stored:
                         (log / each).write_bytes(stored.read())
                 DeltaTable(folder, version=version).create_checkpoint()
                 made = f"{version:020d}.checkpoint.parquet"
-                _write(files, f"{_LOG}/{made}", (log / made).read_bytes())
+                _write(files, f"{LOG}/{made}", (log / made).read_bytes())
         self.keep_readable(name)
 
     def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
@@ -515,7 +516,7 @@ def _write(files: pafs.FileSystem, path: str, content: bytes) -> None:
 
 
 def _checkpoints(files: pafs.FileSystem) -> dict[int, pafs.FileInfo]:
-    found = ((_CHECKPOINT.match(info.base_name), info) for info in files.get_file_info(pafs.FileSelector(_LOG)))
+    found = ((CHECKPOINT.match(info.base_name), info) for info in files.get_file_info(pafs.FileSelector(LOG)))
     return {int(match[1]): info for match, info in found if match}
 
 

@@ -23,14 +23,12 @@ import pyarrow.fs as pafs
 from deltalake import DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from resources.delta import Contract, Warehouse, WarehouseError, changes_rows
+from resources.delta import CHECKPOINT, LOG, Contract, Warehouse, WarehouseError, changes_rows
 
 #: Says why a table is not to be committed to now, or None.
 Busy = Callable[[str], str | None]
 
-_LOG = "_delta_log"
 _COMMIT = re.compile(r"\A(\d{20})\.json\Z")
-_CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
 _OF_A_VERSION = re.compile(r"\A\.?(\d{20})\.(json|crc|checkpoint\..*)(\.crc)?\Z")
 _CHECKSUM = re.compile(r"\A\.(.+)\.crc\Z")
 _INTERVAL = re.compile(r"\Ainterval (\d+) (day|week)s?\Z")
@@ -116,7 +114,7 @@ class _Upkeep:
         self._compact(before)
         newest = self._open()
         self.done.version, self.done.files_after = newest.version(), len(_paths(newest))
-        log = Log(self.files.get_file_info(pafs.FileSelector(_LOG)))
+        log = Log(self.files.get_file_info(pafs.FileSelector(LOG)))
         kept = self._oldest_kept(log, newest.version())
         self.done.versions = newest.version() - kept + 1
         unused = self._unused_files(newest, kept)
@@ -242,7 +240,7 @@ class Log:
     def __init__(self, infos: Iterable[pafs.FileInfo]) -> None:
         self._infos = sorted(infos, key=lambda info: info.path)
         self.commits = {version: info.mtime for version, info in self._matching(_COMMIT)}
-        self.checkpoints = {version for version, _ in self._matching(_CHECKPOINT)}
+        self.checkpoints = {version for version, _ in self._matching(CHECKPOINT)}
         #: The oldest version that can be read.
         self.oldest = 0 if 0 in self.commits else min(self.checkpoints, default=0)
 

@@ -15,11 +15,11 @@ from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, create_engine, event
 
 #: Dagster hands over the events of one output together up to this many (environment DAGSTER_EVENT_BATCH_SIZE).
 BATCH_EVENTS = 2_000
-_BUSY_SECONDS = 30
 
 
 def enable_batches() -> None:
@@ -32,7 +32,7 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
 
     @cached_property
     def _engine(self) -> Engine:
-        engine = create_engine(self._conn_string, connect_args={"timeout": _BUSY_SECONDS})
+        engine = create_engine(self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
         @event.listens_for(engine, "connect")
         def durable_enough(connection, _record) -> None:  # type: ignore[no-untyped-def]

@@ -170,6 +170,10 @@ class Settings(BaseSettings):
         """Written by the local stack: where its servers listen, with their credentials. Mode 600."""
         return self.home_path / "stack.json"
 
+    @cached_property
+    def target_file_bytes(self) -> int:
+        return self.target_file_mb * 2**20
+
 
 def variable_name(field: str) -> str:
     """The environment variable that sets a field."""

@@ -37,7 +37,7 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
 
     done = maintain(
         connections.warehouse,
-        target_file_bytes=connections.settings.target_file_mb * 2**20,
+        target_file_bytes=connections.settings.target_file_bytes,
         now=dt.datetime.now(dt.UTC),
         busy=partial(writer_at_work, context.instance),
         report=told,

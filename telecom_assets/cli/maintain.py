@@ -39,7 +39,7 @@ def maintain(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fal
 def _look(app: AppContext) -> list[dict[str, Any]]:
     from resources.maintenance import maintain as maintain_tables  # noqa: PLC0415
 
-    target, now = app.settings.target_file_mb * 2**20, dt.datetime.now(dt.UTC)
+    target, now = app.settings.target_file_bytes, dt.datetime.now(dt.UTC)
     done = maintain_tables(app.connections.warehouse, target_file_bytes=target, now=now, dry_run=True)
     return [each.to_dict() for each in done]
 
@@ -50,13 +50,14 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
+    from telecom_assets.jobs import maintenance_job  # noqa: PLC0415
     from telecom_assets.month_run import Step  # noqa: PLC0415
 
     definitions = build_defs(app.settings, {"connections": app.connections})
     with RunProgress(Console(stderr=True), quiet=quiet) as progress:
         runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
         try:
-            runner.execute(Step("maintenance_job"))
+            runner.execute(Step(maintenance_job.name))
         except RunFailed as failure:
             return [], str(failure)
     newest = app.instance.get_latest_materialization_event(dg.AssetKey("maintenance"))

@@ -22,10 +22,8 @@ def cached_text(name: str, make: Callable[[], str]) -> str:
         if digest == _digest(text):
             return text
     text = make()
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_file(path) as file:
-            file.write(f"{_digest(text)}\n{text}".encode())
+    with suppress(OSError), replaced_file(path) as file:
+        file.write(f"{_digest(text)}\n{text}".encode())
     return text
 
 
