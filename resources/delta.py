@@ -68,6 +68,8 @@ _MARK = "userMetadata"
 _LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 #: What a run of the embedded engine has pinned is not older. Readers list the log from there on.
 _LONGEST_RUN = dt.timedelta(hours=6)
+#: Rows that the embedded engine encodes at a time: a batch of its own, where its default is an eighth of one.
+_WRITE_BATCH_ROWS = 8192
 #: Where a table's log lies, and how its checkpoints are named.
 LOG = "_delta_log"
 CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
@@ -434,6 +436,8 @@ class Warehouse:
 
     def _save(self, writer: Any, contract: Contract) -> Commit:
         """Write through the engine, and say what the commit did."""
+        if self.engine.name == "sail":
+            writer = writer.option("write_batch_size", _WRITE_BATCH_ROWS)
         return self._committed(contract, lambda mark: writer.option(_MARK, mark).save(self._engine_path(contract.name)))
 
     def _save_arrow(self, contract: Contract, rows: pa.Table, mode: Literal["append", "overwrite"]) -> Commit:

@@ -48,6 +48,16 @@ _SESSION_SETTINGS = {
 #: static setting of its server.
 _SAIL_SETTINGS = {"spark.python.sql.dataFrameDebugging.enabled": "false"}
 
+#: Read when the embedded engine is loaded; what is set already wins.
+_SAIL_ENVIRONMENT = {
+    # The server logs every session at INFO to stderr.
+    "RUST_LOG": "error",
+    # Its allocator (mimalloc): huge pages are cleared whole for a little use, and pages that were given back are cleared
+    # again when they are next used; half of a write's time in the kernel was that.
+    "MIMALLOC_ALLOW_THP": "0",
+    "MIMALLOC_PURGE_DELAY": "1000",
+}
+
 
 class SparkEngine(PySparkResource):
     """`dagster-pyspark`'s resource over Spark Connect: `engine.spark_session` is the process's one session.
@@ -131,8 +141,8 @@ def _temporary_folder() -> str:
 def _sail_address() -> str:
     global _sail_server  # noqa: PLW0603  (one server a process)
     if _sail_server is None:
-        # The server logs every session at INFO to stderr; RUST_LOG, when set, wins.
-        os.environ.setdefault("RUST_LOG", "error")
+        for name, value in _SAIL_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         # Always its own: an inherited folder goes with the process that made it.
         os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  (only where it is used: 0.2 s)
