@@ -35,22 +35,39 @@ _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_differ
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Every check of the project."""
     return [
-        guard("landing", None, [_RAW_COLUMNS, _LANDED]),
-        guard("customers", None, [_contract("customers", unique=True), _CUSTOMER_PLANS]),
-        guard("rate_plans", None, [_contract("rate_plans", unique=True), _PRICES]),
-        guard("product_catalog", None, [_contract("product_catalog", unique=True), _CATALOG]),
-        guard("cleaned_cdrs", DAILY, [_MEDIATED, _UNIQUE, _contract("cleaned_cdrs")]),
-        guard("rejected_cdrs", DAILY, [_contract("rejected_cdrs")]),
-        guard("mediated_days", DAILY, [_contract("mediated_days", unique=True)]),
-        guard("data_volume_floor", MONTHLY, [_contract("data_volume_floor", unique=True)]),
-        guard("rated_cdrs", DAILY, [_RATED, _contract("rated_cdrs")]),
-        guard("suspended_cdrs", DAILY, [_contract("suspended_cdrs")]),
-        guard("facturation_complete", MONTHLY, [_BILLED, _contract("facturation_complete", unique=True)]),
-        guard("published_bills", MONTHLY, [_PUBLISHED]),
-        guard("invoices", MONTHLY, [_INVOICED]),
-        *(
-            guard(contract.name, MONTHLY, [_report_source(contract.name), _contract(contract.name, unique=True)])
-            for contract in REPORTS
+        guard("landing", None, {"landing": [_RAW_COLUMNS, _LANDED]}),
+        guard("customers", None, {"customers": [_contract("customers", unique=True), _CUSTOMER_PLANS]}),
+        guard("rate_plans", None, {"rate_plans": [_contract("rate_plans", unique=True), _PRICES]}),
+        guard("product_catalog", None, {"product_catalog": [_contract("product_catalog", unique=True), _CATALOG]}),
+        guard(
+            "mediation",
+            DAILY,
+            {
+                "cleaned_cdrs": [_MEDIATED, _UNIQUE, _contract("cleaned_cdrs")],
+                "rejected_cdrs": [_contract("rejected_cdrs")],
+                "mediated_days": [_contract("mediated_days", unique=True)],
+            },
+        ),
+        guard("data_volume_floor", MONTHLY, {"data_volume_floor": [_contract("data_volume_floor", unique=True)]}),
+        guard(
+            "rating",
+            DAILY,
+            {"rated_cdrs": [_RATED, _contract("rated_cdrs")], "suspended_cdrs": [_contract("suspended_cdrs")]},
+        ),
+        guard(
+            "facturation_complete",
+            MONTHLY,
+            {"facturation_complete": [_BILLED, _contract("facturation_complete", unique=True)]},
+        ),
+        guard("published_bills", MONTHLY, {"published_bills": [_PUBLISHED]}),
+        guard("invoices", MONTHLY, {"invoices": [_INVOICED]}),
+        guard(
+            "reports",
+            MONTHLY,
+            {
+                contract.name: [_report_source(contract.name), _contract(contract.name, unique=True)]
+                for contract in REPORTS
+            },
         ),
     ]
 

@@ -29,9 +29,11 @@ def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
     contract = TABLES[pinned.name]
     if findings := list(keeps_columns(pinned).findings):
         return Verdict("the table keeps its contract", findings)
-    nulls = [F.count(F.when(F.col(name).isNull(), 1)).alias(name) for name in contract.required_names]
-    row = pinned.df.select(F.count("*").alias("_rows"), *nulls).collect()[0]
-    findings = [f"column {name}: {row[name]} rows without a value" for name in contract.required_names if row[name]]
+    # Values are counted, not NULLs: that needs no expression, and an engine may know it from the statistics.
+    values = [F.count(name).alias(name) for name in contract.required_names]
+    row = pinned.df.select(F.count("*").alias("_rows"), *values).collect()[0]
+    missing = {name: row["_rows"] - row[name] for name in contract.required_names}
+    findings = [f"column {name}: {rows} rows without a value" for name, rows in missing.items() if rows]
     if unique:
         repeated = (
             pinned.df.groupBy(*contract.key).agg(F.count("*").alias("times")).where("times > 1").limit(100).collect()

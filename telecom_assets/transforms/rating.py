@@ -76,9 +76,12 @@ def volume_floors(cleaned: DataFrame) -> DataFrame:
 
 def rate(cleaned: DataFrame, floors: DataFrame, tariff: Tariff, *, missing_volume: MissingVolumePolicy) -> Ratings:
     """Rate cleaned events. floors: data_volume_floor of the events' months."""
-    customers = tariff.customers.select(
+    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
+    # Small tables are joined to each other first: every join of the events copies all their columns.
+    subscribers = tariff.customers.select(
         "customer_id", "subscription_type", "status", "region", F.col("rate_plan_id").alias("plan_id")
-    )
+    ).join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left")
+    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
     prices = tariff.rate_plans.select(
         F.col("rate_plan_id").alias("price_plan"),
         F.col("product_code").alias("price_product"),
@@ -86,23 +89,19 @@ def rate(cleaned: DataFrame, floors: DataFrame, tariff: Tariff, *, missing_volum
         "free_units",
         "tier_threshold",
         "tier_price",
-    )
-    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
-    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
+    ).join(rate_types, on=F.col("price_product") == F.col("catalog_product"), how="left")
     floor = floors.select(
         F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
     )
 
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
     joined = (
-        events.join(customers, on=F.col("subscriber_id") == F.col("customer_id"), how="left")
-        .join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left")
+        events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left")
         .join(
             prices,
             on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
             how="left",
         )
-        .join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left")
         .join(
             floor,
             on=(F.col("subscriber_id") == F.col("floor_customer")) & (F.col("billing_period") == F.col("floor_period")),
