@@ -95,7 +95,7 @@ class BenchConnections(Connections):
 class Landing(MonthRunner):
     """The steps before mediation; landing first, so that it pays for the engine's start."""
 
-    def run_month(self, month: str) -> list[StepResult]:  # noqa: ARG002
+    def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:  # noqa: ARG002
         for step in sorted(before_mediation(), key=lambda step: step.job != LANDING):
             self.execute(step)
         return self.results
@@ -122,7 +122,7 @@ class Publishing(MonthRunner):
 
     job = "bench_published_bills"
 
-    def run_month(self, month: str) -> list[StepResult]:
+    def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:  # noqa: ARG002
         self.execute(one_month(self.job, month))
         return self.results
 

@@ -4,14 +4,29 @@ Belongs here: executing a step and collecting what it said. The order of steps i
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
+from resources.kafka import KafkaUnavailable
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message, was_interrupted
-from telecom_assets.month_run import Step, after_mediation, before_mediation, existing_days, mediation_steps, stale_days
+from telecom_assets.landing import LandingError
+from telecom_assets.month_run import (
+    BILLING,
+    FLOORS,
+    LANDING,
+    MEDIATION,
+    RATING,
+    REFERENCES,
+    Step,
+    existing_days,
+    mediation_steps,
+    one_month,
+    rating_steps,
+)
+from telecom_assets.up_to_date import MonthRecords, Question
 
 
 class RunFailed(Exception):
@@ -20,13 +35,17 @@ class RunFailed(Exception):
 
 @dataclass(frozen=True)
 class StepResult:
-    """One finished run: its time, the checks it made and, if it failed, why."""
+    """One finished run, or a step that had nothing to do: its time, the checks it made and, if it failed, why."""
 
     step: Step
     run_id: str
     seconds: float
     checks: Sequence[tuple[str, bool, str]] = field(default_factory=list)
     error: str | None = None
+    #: Newest version of each table that it wrote.
+    versions: Mapping[str, int] = field(default_factory=dict)
+    #: Nothing that the step reads or makes has changed since it last went well; it was not run.
+    up_to_date: bool = False
 
     @property
     def failed_checks(self) -> list[str]:
@@ -48,14 +67,58 @@ class MonthRunner:
         self.listen = listen
         self.results: list[StepResult] = []
 
-    def run_month(self, month: str) -> list[StepResult]:
-        """Land, mediate what needs it, rate, bill and report. Raises RunFailed at the first step that fails."""
-        for step in before_mediation():
-            self.execute(step)
-        days = set(existing_days(month)) | stale_days(self.connections.warehouse)
-        for step in [*mediation_steps(sorted(days)), *after_mediation(month)]:
-            self.execute(step)
+    def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:
+        """Land, mediate what needs it, rate, bill and report; `force` does so whether anything changed or not.
+
+        Reference data are always read: that tells whether they changed. Raises RunFailed at the first step that fails.
+        """
+        self.execute(Step(REFERENCES))
+        records = MonthRecords(self.instance, self.connections, month, self._checks())
+        self._land(records, force=force)
+        for job in (MEDIATION, FLOORS, RATING, BILLING):
+            question = records.ask(job)
+            days = question.days | set(existing_days(month)) if force else question.days
+            if job == MEDIATION:
+                steps = mediation_steps(sorted(days))
+            elif job == RATING:
+                steps = rating_steps(sorted(days))
+            else:
+                steps = [one_month(job, month)] if days else []
+            if steps:
+                self._work(records, question, steps)
+            else:
+                self._skip(one_month(job, month))
         return self.results
+
+    def _land(self, records: MonthRecords, *, force: bool) -> None:
+        try:
+            idle = not force and records.nothing_to_land()
+        except (KafkaUnavailable, LandingError):
+            idle = False  # the run says what is wrong
+        if idle:
+            self._skip(Step(LANDING))
+        else:
+            self._work(records, Question(LANDING, set(), {}), [Step(LANDING)])
+
+    def _work(self, records: MonthRecords, question: Question, steps: Sequence[Step]) -> None:
+        """Run the steps of one job; when all went well, remember it."""
+        records.begin(question.job)
+        results = [self.execute(step) for step in steps]
+        if not any(result.failed_checks for result in results):
+            records.went_well(question, {name: made for result in results for name, made in result.versions.items()})
+
+    def _skip(self, step: Step) -> None:
+        self.listen("start", step, None)
+        self.results.append(StepResult(step, "", 0.0, up_to_date=True))
+        self.listen("end", step, self.results[-1])
+
+    def _checks(self) -> dict[str, list[dg.AssetCheckKey]]:
+        """Keys of the checks that each job makes."""
+        jobs = (LANDING, MEDIATION, FLOORS, RATING, BILLING)
+        return {
+            job: sorted(self.definitions.resolve_job_def(job).asset_layer.asset_graph.asset_check_keys, key=str)
+            for job in jobs
+        }
 
     def execute(self, step: Step) -> StepResult:
         """Run one step. Raises RunFailed when it fails or a blocking check does."""
@@ -74,13 +137,28 @@ class MonthRunner:
             for item in outcome.get_asset_check_evaluations()
         ]
         result = StepResult(
-            step, outcome.run_id, time.monotonic() - started, checks, None if outcome.success else _error(outcome)
+            step,
+            outcome.run_id,
+            time.monotonic() - started,
+            checks,
+            None if outcome.success else _error(outcome),
+            _versions(outcome),
         )
         self.results.append(result)
         self.listen("end", step, result)
         if result.error is not None:
             raise RunFailed("; ".join(result.failed_checks) or result.error)
         return result
+
+
+def _versions(outcome: dg.ExecuteInProcessResult) -> dict[str, int]:
+    """Table versions of the run's materialisations."""
+    made = [event.step_materialization_data.materialization for event in outcome.get_asset_materialization_events()]
+    return {
+        each.asset_key.path[-1]: int(str(each.metadata["table_version"].value))
+        for each in made
+        if "table_version" in each.metadata
+    }
 
 
 def _error(outcome: dg.ExecuteInProcessResult) -> str:

@@ -1,14 +1,16 @@
-"""What is stored with the Dagster instance besides runs and events: the months that were opened by name.
+"""What is stored with the Dagster instance besides runs and events: months that were opened by name, records of steps.
 
 A month is opened before archives of it are sent or landed; its CDRs are then at home on their own event days, however
 old they are. The instance keeps the list, so that every process that lands reads the same one.
 """
 
 import json
+from typing import Any
 
 import dagster as dg
 
 _KEY = "telecom_assets/accept_months"
+_STEPS = "telecom_assets/went_well"
 
 
 def accepted_months(instance: dg.DagsterInstance) -> list[str]:
@@ -21,3 +23,15 @@ def accept_month(instance: dg.DagsterInstance, month: str) -> None:
     """Open a month. Doing it twice changes nothing."""
     months = {*accepted_months(instance), month}
     instance.daemon_cursor_storage.set_cursor_values({_KEY: json.dumps(sorted(months))})
+
+
+def step_record(instance: dg.DagsterInstance, step: str) -> Any | None:
+    """What a step left when it last went well (`telecom_assets.up_to_date`), or None."""
+    key = f"{_STEPS}/{step}"
+    stored = instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
+    return json.loads(stored) if stored else None
+
+
+def keep_step_record(instance: dg.DagsterInstance, step: str, record: Any | None) -> None:
+    """Keep the record of a step in place of the one before; None forgets it."""
+    instance.daemon_cursor_storage.set_cursor_values({f"{_STEPS}/{step}": json.dumps(record)})

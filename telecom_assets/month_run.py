@@ -57,10 +57,14 @@ def mediation_steps(days: Sequence[dt.date]) -> list[Step]:
     return [day_range(MEDIATION, first, last) for first, last in contiguous(days)]
 
 
+def rating_steps(days: Sequence[dt.date]) -> list[Step]:
+    return [day_range(RATING, first, last) for first, last in contiguous(days)]
+
+
 def after_mediation(month: str) -> list[Step]:
     """Floors of the month, its days rated with them, then bills and reports."""
     days = existing_days(month)
-    return [one_month(FLOORS, month), day_range(RATING, days[0], days[-1]), one_month(BILLING, month)]
+    return [one_month(FLOORS, month), *rating_steps(days), one_month(BILLING, month)]
 
 
 def scheduled_steps(month: str) -> list[Step]:

@@ -14,6 +14,7 @@ from resources.postgres.publishing import (
     PublishMismatch,
     PublishResult,
     publish_period,
+    published_digest,
     published_totals,
     read_ledger_entry,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "UpsertCounts",
     "create_customers_table",
     "publish_period",
+    "published_digest",
     "published_totals",
     "read_customers",
     "read_ledger_entry",

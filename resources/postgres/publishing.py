@@ -205,6 +205,24 @@ def read_ledger_entry(connection: PostgresConnection, table: str, period: str) -
         return _ledger_entry(session, table, period) if table_exists(session, LEDGER.name) else None
 
 
+def published_digest(connection: PostgresConnection, contract: TableContract, period: str) -> str:
+    """What a period's published rows and its ledger row are, in one text that differs when they do.
+
+    The rows' hashes are added up, so their order does not count, and a million rows take seconds.
+    """
+    with connection.session(f"looking at {contract.name} of {period}") as session:
+        if not (table_exists(session, contract.name) and table_exists(session, LEDGER.name)):
+            return "nothing published"
+        rows = session.execute(
+            sql.SQL(
+                "SELECT count(*), coalesce(sum(hashtextextended(kept::text, 0)::numeric), 0) FROM {} AS kept"
+                " WHERE {} = {}"
+            ).format(sql.Identifier(contract.name), sql.Identifier(contract.partition_by or ""), period)
+        ).fetchone()
+        entry = _ledger_entry(session, contract.name, period)
+    return f"{rows} {entry and (entry.delta_table_id, entry.delta_version, entry.rows)}"
+
+
 def _limit_waits(session: psycopg.Connection, lock_timeout_seconds: float) -> None:
     """No wait without end: not for a lock, and nobody waits for us when this process stands still in the middle."""
     session.execute("SELECT set_config('lock_timeout', %s, true)", [f"{int(lock_timeout_seconds * 1000)}ms"])

@@ -16,6 +16,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_funnel, print_steps
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
+Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -26,16 +27,16 @@ def register(app: typer.Typer) -> None:
     app.command()(dev)
 
 
-def run(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
+def run(ctx: typer.Context, *, month: Month, force: Force = False, as_json: Json = False) -> None:
     """Land everything on the topic, mediate, rate, bill and report a month. Non-zero when a blocking check fails."""
-    report = run_month(ctx.obj, month, quiet=as_json)
+    report = run_month(ctx.obj, month, quiet=as_json, force=force)
     if as_json:
         typer.echo(json.dumps(report))
     if report["error"]:
         raise typer.Exit(1)
 
 
-def run_month(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
+def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) -> dict[str, Any]:
     """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
@@ -47,7 +48,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     with RunProgress(Console(stderr=True), quiet=quiet) as progress:
         runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
         try:
-            runner.run_month(month)
+            runner.run_month(month, force=force)
         except RunFailed as failure:
             error = str(failure)
     report: dict[str, Any] = {
@@ -58,7 +59,8 @@ def run_month(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
             {
                 "job": result.step.job,
                 "partitions": result.step.label,
-                "run_id": result.run_id,
+                "up_to_date": result.up_to_date,
+                "run_id": result.run_id or None,
                 "seconds": round(result.seconds, 3),
                 "checks_passed": sum(passed for _, passed, _ in result.checks),
                 "checks_failed": result.failed_checks,

@@ -58,6 +58,9 @@ class RunProgress:
             self._live.update(Spinner("dots", Text(name)))
             return
         assert result is not None
+        if result.up_to_date:
+            self.console.print(f"[green]✓[/] {name}: up to date", highlight=False)
+            return
         passed = sum(ok for _, ok, _ in result.checks)
         mark = "[green]✓[/]" if result.error is None else "[red]✗[/]"
         checks = f", {passed} of {len(result.checks)} checks passed" if result.checks else ""
@@ -72,6 +75,9 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     table.add_column("time", justify="right")
     table.add_column("checks", justify="right")
     for result in results:
+        if result.up_to_date:
+            table.add_row(TITLES[result.step.job], result.step.label, "up to date", "")
+            continue
         passed = sum(ok for _, ok, _ in result.checks)
         checks = f"{passed}/{len(result.checks)} passed"
         table.add_row(

@@ -160,7 +160,7 @@ def billed(new_project: Callable[..., Project]) -> MonthRun:
 def again(billed: MonthRun, copy_of: Callable[..., Project]) -> MonthRun:
     """The same month run once more, in a copy."""
     project = copy_of(billed.project)
-    return MonthRun(project, project.run_month())
+    return MonthRun(project, project.run_month(force=True))
 
 
 def late_records() -> list[bytes]:

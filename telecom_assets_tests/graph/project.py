@@ -141,9 +141,9 @@ class Project:
     def open_month(self, month: str = MONTH) -> None:
         accept_month(self.instance, month)
 
-    def run_month(self, month: str = MONTH) -> list[StepResult]:
+    def run_month(self, month: str = MONTH, *, force: bool = False) -> list[StepResult]:
         """What `telecom run` does, once the month is open. Raises RunFailed."""
-        return self.runner().run_month(month)
+        return self.runner().run_month(month, force=force)
 
     def runner(self) -> MonthRunner:
         return MonthRunner(self.defs, self.instance, self.connections, lambda *_: None)

@@ -1,0 +1,38 @@
+"""What became different in a table since one of its versions, read from its log.
+
+Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
+"""
+
+from typing import Any
+
+from resources.delta import Warehouse
+
+
+def partitions_changed(
+    warehouse: Warehouse, name: str, table_id: str, since: int, *, append_only: bool = False
+) -> set[str] | None:
+    """Partition values, as the log writes them, whose rows may differ from those of version `since`.
+
+    None when that cannot be told, or is not bound to partitions: another table lies there, the version or a commit after
+    it is gone, the columns or properties changed, the table has no partitions and a newer version, or rows were removed
+    from a table that is `append_only`. Compaction changes nothing of a partitioned table.
+    """
+    newest, column = warehouse.version(name), warehouse.contracts[name].partition_by
+    if newest < since or warehouse.table_id(name) != table_id:
+        return None
+    if column is None:
+        return set() if newest == since else None
+    changed: set[str] = set()
+    for version in range(since + 1, newest + 1):
+        actions = warehouse.log_entry(name, version)
+        if actions is None or any("metaData" in action for action in actions):
+            return None
+        for action in actions:
+            file: dict[str, Any] | None = action.get("add") or action.get("remove")
+            if not file or not file["dataChange"]:
+                continue
+            value = (file.get("partitionValues") or {}).get(column)
+            if value is None or (append_only and "remove" in action):
+                return None
+            changed.add(value)
+    return changed

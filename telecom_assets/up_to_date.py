@@ -1,0 +1,269 @@
+"""Whether a step of a month has anything to do: what it read and made when it last went well, and what is there now.
+
+Belongs here: what each step depends on, and when that may have changed. Does not belong here: the order of the steps
+(`telecom_assets.month_run`) and executing them (`telecom_assets.executor`).
+
+A step that went well leaves a record with the Dagster instance: versions of the tables it read, pinned before it began,
+and of those it wrote, as their materialisations say; the code and the settings; what its documents and the published
+bills are. It is up to date while all of that is as it was. Whatever is not known counts as changed.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+import resources
+from resources.changes import partitions_changed
+from resources.delta import Warehouse
+from resources.postgres import published_digest
+from telecom_assets.connections import Connections
+from telecom_assets.instance_state import keep_step_record, step_record
+from telecom_assets.landing.land import position
+from telecom_assets.landing.plan import check_topic, lag
+from telecom_assets.month_run import BILLING, FLOORS, LANDING, MEDIATION, RATING, existing_days, stale_days
+from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
+from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.schemas.usage import (
+    CLEANED_CDRS,
+    DATA_VOLUME_FLOOR,
+    LANDING_RANGES,
+    MEDIATED_DAYS,
+    RATED_CDRS,
+    RAW_CDRS,
+    REJECTED_CDRS,
+    SUSPENDED_CDRS,
+)
+from telecom_assets.settings import Settings
+
+#: Settings that no result depends on: where things lie (tables, documents and bills are looked at themselves) and when
+#: work is done.
+_WITHOUT_EFFECT = {
+    "home",
+    "warehouse",
+    "output",
+    "spark_remote",
+    "kafka_bootstrap_servers",
+    "kafka_topic",
+    "kafka_options",
+    "kafka_timeout_seconds",
+    "landing_chunk_rows",
+    "postgres_dsn",
+    "rate_plans",
+    "product_catalog",
+    "billing_day",
+    "short_retention",
+    "retention_days",
+    "target_file_mb",
+    "maintenance_hour",
+    "sensor_interval_seconds",
+    "failure_webhook",
+    "dagster_storage",
+    "dagster_postgres_url",
+}
+_ENGINES = ("pyspark", "pysail", "deltalake", "pyarrow")
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What a step reads and writes. Of partitioned tables the month's days, or the month, count."""
+
+    reads: Sequence[str]
+    writes: Sequence[str]
+
+
+_OF_STEP: Mapping[str, _Tables] = {
+    LANDING: _Tables((), (RAW_CDRS.name, LANDING_RANGES.name)),
+    MEDIATION: _Tables(
+        (RAW_CDRS.name, PRODUCT_CATALOG.name), (CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name)
+    ),
+    FLOORS: _Tables((CLEANED_CDRS.name,), (DATA_VOLUME_FLOOR.name,)),
+    # The floors are compared by their rows: they are written anew whenever a day of the month was mediated.
+    RATING: _Tables(
+        (
+            CLEANED_CDRS.name,
+            REJECTED_CDRS.name,
+            MEDIATED_DAYS.name,
+            CUSTOMERS.name,
+            RATE_PLANS.name,
+            PRODUCT_CATALOG.name,
+        ),
+        (RATED_CDRS.name, SUSPENDED_CDRS.name),
+    ),
+    BILLING: _Tables(
+        (
+            RAW_CDRS.name,
+            MEDIATED_DAYS.name,
+            CLEANED_CDRS.name,
+            REJECTED_CDRS.name,
+            RATED_CDRS.name,
+            SUSPENDED_CDRS.name,
+            CUSTOMERS.name,
+        ),
+        (FACTURATION_COMPLETE.name, *(contract.name for contract in REPORTS)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a step has to do: the days (all of the month, for a step that is not done by days), none when up to date."""
+
+    job: str
+    days: set[dt.date]
+    #: What it is about to read: identity and version per table.
+    reads: Mapping[str, tuple[str, int]]
+    #: What it is about to read and is compared by content.
+    beside: str = ""
+
+
+class MonthRecords:
+    """The records of one month's steps, on one instance."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, connections: Connections, month: str, checks: Mapping[str, Sequence[Any]]
+    ) -> None:
+        """`checks`: keys of the asset checks that each job makes."""
+        self.instance = instance
+        self.connections = connections
+        self.month = month
+        self.checks = checks
+
+    @property
+    def _warehouse(self) -> Warehouse:
+        return self.connections.warehouse
+
+    def nothing_to_land(self) -> bool:
+        """Whether the topic has nothing new, and the landed rows are as landing left them. Raises what landing would."""
+        state, here = self.connections.kafka().topic_state(), position(self._warehouse)
+        ends = here.ends_on(state)
+        check_topic(self.connections.settings.kafka_topic, state, here.topic_id, ends)
+        behind = here.topic_id is None or here.missing_ranges or any(lag(state, ends).values())
+        return not behind and not self.ask(LANDING).days
+
+    def ask(self, job: str) -> Question:
+        """What a step has to do now."""
+        reads, beside = self._versions(_OF_STEP[job].reads), self._read_beside(job)
+        days = set(existing_days(self.month))
+        due = self._changed_days(job, days, beside)
+        if job == MEDIATION:
+            due |= stale_days(self._warehouse)
+        return Question(job, due, reads, beside)
+
+    def begin(self, job: str) -> None:
+        """Forget that the step went well: until it has again, it is to be done."""
+        keep_step_record(self.instance, self._key(job), None)
+
+    def went_well(self, question: Question, written: Mapping[str, int]) -> None:
+        """Remember what a step read and made. `written`: versions of the materialisations of its runs.
+
+        A step that did not say the version of each table it writes leaves no record, and is done again.
+        """
+        made = _OF_STEP[question.job].writes
+        if question.job == LANDING:
+            written = {name: self._warehouse.version(name) for name in made}
+        if not set(made) <= set(written):
+            return
+        tables = {**question.reads, **{name: (self._warehouse.table_id(name), written[name]) for name in made}}
+        record = {
+            "terms": terms(self.connections.settings),
+            "days": [day.isoformat() for day in existing_days(self.month)],
+            "tables": tables,
+            "read_beside": question.beside,
+            "made_beside": self._made_beside(question.job),
+        }
+        keep_step_record(self.instance, self._key(question.job), record)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _key(self, job: str) -> str:
+        return job if job == LANDING else f"{job}/{self.month}"
+
+    def _versions(self, names: Iterable[str]) -> dict[str, tuple[str, int]]:
+        return {name: (self._warehouse.table_id(name), self._warehouse.version(name)) for name in names}
+
+    def _changed_days(self, job: str, days: set[dt.date], beside: str) -> set[dt.date]:
+        """Days of the month for which something is not as the record has it."""
+        record = step_record(self.instance, self._key(job))
+        if (
+            record is None
+            or set(record["tables"]) != {*_OF_STEP[job].reads, *_OF_STEP[job].writes}
+            or record["terms"] != terms(self.connections.settings)
+            or record["read_beside"] != beside
+            or record["made_beside"] != self._made_beside(job)
+            or self._a_check_failed(job)
+        ):
+            return days
+        due = {day for day in days if day.isoformat() not in record["days"]}
+        for name, (table_id, since) in record["tables"].items():
+            changed = partitions_changed(
+                self._warehouse, name, table_id, since, append_only=job == MEDIATION and name == RAW_CDRS.name
+            )
+            if changed is None or self.month in changed or (changed and job == LANDING):
+                return days
+            due |= {day for day in days if day.isoformat() in changed}
+        return due
+
+    def _a_check_failed(self, job: str) -> bool:
+        """Whether the newest outcome of one of the step's checks, of any run, is not good."""
+        keys = self.checks.get(job, ())
+        latest = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys) if keys else {}
+        return any(each.status is not AssetCheckExecutionRecordStatus.SUCCEEDED for each in latest.values())
+
+    def _read_beside(self, job: str) -> str:
+        """What a step reads and is compared by its content: the floors of rating."""
+        if job != RATING:
+            return ""
+        floors = self._warehouse.pin_period(DATA_VOLUME_FLOOR.name, self.month).arrow()
+        rows = floors.sort_by([(name, "ascending") for name in floors.column_names])
+        return hashlib.sha256(json.dumps(rows.to_pylist(), default=str).encode()).hexdigest()
+
+    def _made_beside(self, job: str) -> str:
+        """What a step makes besides tables: the published bills and the documents of billing."""
+        if job != BILLING:
+            return ""
+        published = published_digest(self.connections.postgres(), FACTURATION_COMPLETE, self.month)
+        return f"{published} {_digest(_documents(self.connections.settings, self.month))}"
+
+
+def _documents(settings: Settings, month: str) -> Iterator[Path]:
+    """All files for people of a month, that should be or are there."""
+    yield from sorted(invoice_directory(settings, month).glob("*"))
+    yield from (report_file(settings, month, contract.name) for contract in REPORTS)
+    yield dashboard_file(settings, month)
+
+
+def terms(settings: Settings) -> str:
+    """Under what a result was made: the project's files, the engines' versions, the settings that have an effect."""
+    chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    return hashlib.sha256(f"{_code()} {json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Digest of the rules: every file of the packages, and the versions of what evaluates them."""
+    packages = (Path(__file__).parent, Path(resources.__file__).parent)
+    files = [path for folder in packages for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
+    engines = [f"{name} {installed_version(name)}" for name in _ENGINES]
+    return f"{_digest(path for path in files if path.is_file())} {engines}"
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """Digest of files, their names included; a file that is missing or cannot be read counts as that."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            content = type(error).__name__
+        digest.update(f"{path.name} {content}\n".encode())
+    return digest.hexdigest()

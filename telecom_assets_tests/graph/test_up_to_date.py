@@ -1,0 +1,212 @@
+"""A month that is run again: steps with nothing to do are left out, and never one whose inputs or results have changed."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from dagster import AssetCheckKey
+
+from telecom_assets import up_to_date
+from telecom_assets.executor import RunFailed, StepResult
+from telecom_assets.instance_state import step_record
+from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.schemas import TABLES
+from telecom_assets_tests.graph.conftest import MonthRun, customers
+from telecom_assets_tests.graph.project import MONTH, Project, cdr, ordered
+
+ALL_DAYS = f"{MONTH}-01 to {MONTH}-30"
+REFERENCES = ("reference_job", "")
+LANDING = ("landing_job", "")
+FLOORS, BILLING = ("data_volume_floor_job", MONTH), ("billing_job", MONTH)
+MEDIATION, RATING = ("mediation_job", ALL_DAYS), ("rating_job", ALL_DAYS)
+
+
+def of_day(job: str, day: int) -> tuple[str, str]:
+    return (job, f"{MONTH}-{day:02}")
+
+
+def worked(results: list[StepResult]) -> list[tuple[str, str]]:
+    """Jobs that were run, with their partitions."""
+    return [(result.step.job, result.step.label) for result in results if not result.up_to_date]
+
+
+@pytest.fixture
+def settled(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
+    """A whole copy of the billed month."""
+    return copy_of(billed.project)
+
+
+def test_nothing_new_is_no_work_and_no_version(settled: Project):
+    before = settled.versions(TABLES)
+    results = settled.run_month()
+    assert worked(results) == [REFERENCES]
+    assert [result.step.job for result in results if result.up_to_date] == [
+        "landing_job",
+        "mediation_job",
+        "data_volume_floor_job",
+        "rating_job",
+        "billing_job",
+    ]
+    assert settled.versions(TABLES) == before
+
+
+def test_force_works_everything(settled: Project):
+    assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+    assert worked(settled.run_month()) == [REFERENCES]
+
+
+def test_a_late_record_that_moves_no_floor_is_the_work_of_its_day(settled: Project):
+    settled.produce([cdr("voice", 3, "late", caller_id="212799999999", callee_id="33612345678", duration_sec=61)])
+    assert worked(settled.run_month()) == [
+        REFERENCES,
+        LANDING,
+        of_day("mediation_job", 3),
+        FLOORS,
+        of_day("rating_job", 3),
+        BILLING,
+    ]
+    columns = ("kafka_partition", "kafka_offset")
+    names = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
+    rows = {name: ordered(settled.rows(name), *columns) for name in names}
+    bills = ordered(settled.rows("facturation_complete"), "customer_id")
+    settled.run_month(force=True)
+    assert {name: ordered(settled.rows(name), *columns) for name in names} == rows
+    assert ordered(settled.rows("facturation_complete"), "customer_id") == bills
+
+
+def test_a_floor_that_moves_rates_the_whole_month(settled: Project):
+    settled.produce([cdr("data", 3, "late", user_id="212799999999", data_volume_mb=3.25)])
+    assert worked(settled.run_month()) == [REFERENCES, LANDING, of_day("mediation_job", 3), FLOORS, RATING, BILLING]
+
+
+def test_other_customers_rate_and_bill_the_month(settled: Project):
+    settled.postgres("UPDATE customers SET region = 'Souss' WHERE customer_id = '212799999999'")
+    assert worked(settled.run_month()) == [REFERENCES, RATING, BILLING]
+
+
+def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path):
+    prices = tmp_path / "rate_plans.csv"
+    packaged = Path(up_to_date.__file__).parent / "data" / "rate_plans.csv"
+    header, first, *others = packaged.read_text(encoding="utf-8").splitlines()
+    prices.write_text("\n".join([header, *others, first]) + "\n", encoding="utf-8")
+    changed = Project(settled.settings.replaced(rate_plans=prices), settled.instance)
+    assert worked(changed.run_month()) == [REFERENCES], "the same rows in another order"
+
+
+@pytest.mark.parametrize("change", [{"tax_pct": "19"}, {"missing_volume_policy": "zero"}, {"dedupe_days": 30}])
+def test_a_setting_that_counts_works_the_month(settled: Project, change: dict):
+    changed = Project(settled.settings.replaced(**change), settled.instance)
+    assert worked(changed.run_month()) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+
+
+def test_other_code_works_the_month(settled: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(up_to_date, "_code", lambda: "another rule")
+    assert worked(settled.run_month()) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+
+
+@pytest.mark.parametrize(
+    ("table", "predicate", "expected"),
+    [
+        ("cleaned_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), FLOORS, of_day("rating_job", 5)]),
+        ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), FLOORS, of_day("rating_job", 5)]),
+        ("data_volume_floor", f"billing_period = '{MONTH}'", [FLOORS]),
+        ("rated_cdrs", f"event_date = '{MONTH}-05'", [of_day("rating_job", 5)]),
+        ("facturation_complete", f"billing_period = '{MONTH}'", []),
+        ("daily_revenue", f"billing_period = '{MONTH}'", []),
+    ],
+)
+def test_rows_that_were_taken_away_are_made_again(settled: Project, table: str, predicate: str, expected: list):
+    before = len(settled.rows(table))
+    settled.delete(table, predicate)
+    bill = [] if table == "data_volume_floor" else [BILLING]
+    assert worked(settled.run_month()) == [REFERENCES, *expected, *bill]
+    assert len(settled.rows(table)) == before
+    assert worked(settled.run_month()) == [REFERENCES]
+
+
+def test_a_table_that_is_gone_is_made_again(settled: Project):
+    before = len(settled.rows("rated_cdrs"))
+    shutil.rmtree(settled.warehouse.path("rated_cdrs"))
+    assert worked(settled.run_month()) == [REFERENCES, RATING, BILLING]
+    assert len(settled.rows("rated_cdrs")) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM facturation_complete WHERE customer_id = (SELECT min(customer_id) FROM facturation_complete)",
+        "UPDATE facturation_complete SET region = 'elsewhere'",
+        "DROP TABLE facturation_complete",
+        "DELETE FROM publish_ledger",
+    ],
+)
+def test_published_bills_that_changed_are_published_again(settled: Project, change: str):
+    query = "SELECT * FROM facturation_complete ORDER BY customer_id"
+    before = settled.postgres(query)
+    settled.postgres(change)
+    assert worked(settled.run_month()) == [REFERENCES, BILLING]
+    assert settled.postgres(query) == before
+
+
+@pytest.mark.parametrize("kind", ["invoice", "report", "dashboard"])
+@pytest.mark.parametrize("altered", [True, False])
+def test_documents_that_changed_or_are_gone_are_made_again(settled: Project, kind: str, *, altered: bool):
+    path = {
+        "invoice": next(iter(sorted(invoice_directory(settled.settings, MONTH).glob("*.xml")))),
+        "report": report_file(settled.settings, MONTH, "daily_revenue"),
+        "dashboard": dashboard_file(settled.settings, MONTH),
+    }[kind]
+    before = path.read_bytes()
+    if altered:
+        path.write_bytes(before + b" ")
+    else:
+        path.unlink()
+    assert worked(settled.run_month()) == [REFERENCES, BILLING]
+    assert path.read_bytes() == before
+
+
+def test_a_check_that_failed_since_works_its_step_again(settled: Project):
+    """Another process looked while a bill was damaged; the bill is as it was, the check's newest outcome is not."""
+    bills = settled.rows("facturation_complete")
+    key = AssetCheckKey.from_user_string
+    assert key
+    settled.postgres("UPDATE facturation_complete SET amount_due = amount_due + 1")
+    failed = [
+        name for name, each in settled.check("published_bills", {"dagster/partition": MONTH}).items() if not each.passed
+    ]
+    assert failed
+    settled.postgres("UPDATE facturation_complete SET amount_due = amount_due - 1")
+    assert worked(settled.run_month()) == [REFERENCES, BILLING]
+    assert len(settled.rows("facturation_complete")) == len(bills)
+
+
+def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.MonkeyPatch):
+    """It fails before it changes anything: tables and documents are as before, and yet it is not up to date."""
+    runner = settled.runner()
+    execute = runner.execute
+
+    def fails(step):
+        if step.job == "billing_job":
+            raise RunFailed("in the test")
+        return execute(step)
+
+    monkeypatch.setattr(runner, "execute", fails)
+    with pytest.raises(RunFailed):
+        runner.run_month(MONTH, force=True)
+    assert step_record(settled.instance, f"billing_job/{MONTH}") is None
+    assert worked(settled.run_month()) == [REFERENCES, BILLING]
+
+
+def test_a_day_that_the_record_does_not_hold_is_mediated(settled: Project, monkeypatch: pytest.MonkeyPatch):
+    """A month that is not over has a day more tomorrow."""
+    days = [date(2025, 6, number) for number in range(1, 31)]
+    monkeypatch.setattr(up_to_date, "existing_days", lambda _month: days[:-1])
+    settled.run_month(force=True)
+    monkeypatch.setattr(up_to_date, "existing_days", lambda _month: days)
+    assert of_day("mediation_job", 30) in worked(settled.run_month())
+
+
+def test_customers_of_the_test_are_there(settled: Project):
+    assert settled.postgres("SELECT count(*) FROM customers") == [(customers().num_rows,)]
