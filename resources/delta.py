@@ -167,6 +167,8 @@ class Warehouse:
         #: How long a version stays readable after another has taken its place.
         self.retention_days = retention_days
         self._opened: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
+        #: Of each table, the version that was the newest when it was last looked for, and its entry in the log.
+        self._newest: dict[str, tuple[int, tuple[int, int]]] = {}
         self._opening = threading.Lock()
 
     def path(self, name: str) -> str:
@@ -365,17 +367,38 @@ class Warehouse:
     def _table(self, contract: Contract, version: int | None = None) -> DeltaTable:
         """The table, made empty where there is none: `replaceWhere` needs one on the embedded engine.
 
-        A version never changes, so those that were opened last are kept: an old table takes a while to open.
+        A version never changes, so those that were opened last are kept: an old table takes a while to open, and a month
+        asks some two hundred times which version is the newest.
         """
         with self._opening:
-            known = None if version is None else self._opened.pop((contract.name, version), None)
+            wanted = self._still_newest(contract) if version is None else version
+            known = None if wanted is None else self._opened.pop((contract.name, wanted), None)
             table = known or self._open(contract, version)
-            if version is None and self._is_another(contract, table):
-                self._opened.clear()
+            if version is None and known is None:
+                if self._is_another(contract, table):
+                    self._opened.clear()
+                if entry := self._log_entries(contract, table.version())[0]:
+                    self._newest[contract.name] = (table.version(), entry)
             self._opened[contract.name, table.version()] = table
             while len(self._opened) > _KEPT_OPEN:
                 self._opened.popitem(last=False)
             return table
+
+    def _still_newest(self, contract: Contract) -> int | None:
+        """The version that was the newest, if its entry in the log is the same one and none came after it."""
+        if contract.name not in self._newest:
+            return None
+        version, entry = self._newest[contract.name]
+        return version if self._log_entries(contract, version) == (entry, None) else None
+
+    def _log_entries(self, contract: Contract, version: int) -> tuple[tuple[int, int] | None, ...]:
+        """Size and time of the log's entries of a version and of the next one; None where there is none."""
+        paths = [f"{LOG}/{number:020d}.json" for number in (version, version + 1)]
+        try:
+            found = self.files(contract.name).get_file_info(paths)
+        except TableNotFoundError:  # it was dropped since
+            return None, None
+        return tuple((info.size, info.mtime_ns) if info.type is pafs.FileType.File else None for info in found)
 
     def _is_another(self, contract: Contract, table: DeltaTable) -> bool:
         """Whether versions of a table are known that was dropped since and made again."""

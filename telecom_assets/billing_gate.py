@@ -13,6 +13,7 @@ from telecom_assets.conservation import (
     one_tariff,
     raw_equals_outcomes,
     require,
+    side_by_side,
 )
 from telecom_assets.months import month_days
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
@@ -41,13 +42,14 @@ class BillingInputs:
 
     def assert_complete(self, policy: MissingVolumePolicy) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
-        tariff, versions = one_tariff(self.rated, self.suspended)
-        require(
-            month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
-            raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
-            cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
-            floors_are_current(self.cleaned, self.rated, policy),
-            tariff,
-            before=f"billing of {self.period}",
+        verdicts = side_by_side(
+            [
+                lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
+                lambda: raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
+                lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
+                lambda: floors_are_current(self.cleaned, self.rated, policy),
+                lambda: one_tariff(self.rated, self.suspended),
+            ]
         )
-        return versions
+        require(*verdicts, before=f"billing of {self.period}")
+        return dict(verdicts[-1].figures)

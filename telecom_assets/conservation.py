@@ -6,11 +6,12 @@ not change, so what a process has added up of one it does not add up again.
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -20,6 +21,8 @@ from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATE
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
+_AT_ONCE = 4
+_Answer = TypeVar("_Answer")
 
 
 class ConservationError(Exception):
@@ -45,6 +48,12 @@ class Verdict:
         more = len(self.findings) - _SHOWN
         shown = "; ".join(self.findings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         return f"{self.identity}: does not hold: {shown}"
+
+
+def side_by_side(questions: Iterable[Callable[[], _Answer]]) -> list[_Answer]:
+    """The answers in the order of the questions. Each is a query or two that cannot fill all cores by itself."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [asked.result() for asked in [pool.submit(question) for question in questions]]
 
 
 def require(*verdicts: Verdict, before: str) -> None:
@@ -183,8 +192,8 @@ def floors_are_current(cleaned: PinnedTable, rated: PinnedTable, policy: Missing
     return Verdict("imputed volumes follow the policy", findings)
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> tuple[Verdict, dict[str, int]]:
-    """A month is rated against one version of each reference table; returns those versions (none for an empty month)."""
+def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
+    """A month is rated against one version of each reference table; its figures are those (none for an empty month)."""
     names = ("customers", "rate_plans", "product_catalog")
     columns = [f"{name}_version" for name in names]
     used = rated.df.select(*columns, "event_date").unionByName(suspended.df.select(*columns, "event_date"))
@@ -197,7 +206,7 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> tuple[Verdict, dic
             for row in sorted(found, key=lambda row: row["first"])
         ] + ["rate the month again"]
     versions = {name: found[0][f"{name}_version"] for name in names} if len(found) == 1 else {}
-    return Verdict("the month is rated against one version of each reference table", findings, versions), versions
+    return Verdict("the month is rated against one version of each reference table", findings, versions)
 
 
 # -- money -----------------------------------------------------------------------------------------------------------
@@ -220,8 +229,10 @@ def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
         *(F.coalesce(name, F.lit(0)).alias(name) for name in ("rated_count", "billed_count")),
     )
     differ = (F.col("rated_amount") != F.col("billed_amount")) | (F.col("rated_count") != F.col("billed_count"))
-    wrong = both.where(differ).orderBy("customer_id").limit(1000).collect()
-    totals = both.agg(F.sum("rated_amount").alias("rated"), F.sum("billed_amount").alias("billed")).collect()[0]
+    totals = both.agg(
+        F.sum("rated_amount").alias("rated"), F.sum("billed_amount").alias("billed"), F.count_if(differ).alias("wrong")
+    ).collect()[0]
+    wrong = both.where(differ).orderBy("customer_id").limit(1000).collect() if totals["wrong"] else []
     findings = [
         f"customer {row['customer_id']}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
         f"{row['billed_count']} of {row['billed_amount']:f} billed"

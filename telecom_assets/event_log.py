@@ -27,20 +27,25 @@ def enable_batches() -> None:
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_EVENTS))
 
 
+def kept_engine(address: str) -> Engine:
+    """An engine over one SQLite file whose connections, and compiled statements, are kept."""
+    engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def durable_enough(connection, _record) -> None:  # type: ignore[no-untyped-def]
+        # With a write-ahead log a crash of the process loses nothing; only that of the machine may lose the newest
+        # events, and the tables, not the events, say what was done.
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return engine
+
+
 class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
     """`ConsolidatedSqliteEventLogStorage`, one transaction a batch of events, over connections that are kept."""
 
     @cached_property
     def _engine(self) -> Engine:
-        engine = create_engine(self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
-
-        @event.listens_for(engine, "connect")
-        def durable_enough(connection, _record) -> None:  # type: ignore[no-untyped-def]
-            # With a write-ahead log a crash of the process loses nothing; only that of the machine may lose the newest
-            # events, and the tables, not the events, say what was done.
-            connection.execute("PRAGMA synchronous=NORMAL")
-
-        return engine
+        return kept_engine(self._conn_string)
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
@@ -54,6 +59,10 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
 
     def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:  # noqa: ARG002  (they do not change)
         return self._has_index_columns
+
+    @cached_property
+    def supports_asset_checks(self) -> bool:  # type: ignore[override]
+        return bool(super().supports_asset_checks)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events in their order: those of assets together, the others one by one."""

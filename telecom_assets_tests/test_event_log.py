@@ -1,4 +1,4 @@
-"""The batched event log against Dagster's own SQLite storage: the same runs leave the same records."""
+"""The batched event log and the kept run storage against Dagster's own SQLite storage: the same runs leave the same records."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
+from telecom_assets.run_storage import KeptSqliteRunStorage
 
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 FIRST, LAST = "2025-02-27", "2025-03-02"
@@ -47,8 +48,11 @@ def batched_instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterI
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "to be forgotten")
     monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
     enable_batches()
-    storage = {"module": BatchedSqliteEventLog.__module__, "class": BatchedSqliteEventLog.__name__}
-    overrides = {"event_log_storage": {**storage, "config": {"base_dir": str(home / "history")}}}
+    storages = {"event_log_storage": BatchedSqliteEventLog, "run_storage": KeptSqliteRunStorage}
+    overrides = {
+        kind: {"module": each.__module__, "class": each.__name__, "config": {"base_dir": str(home / "history")}}
+        for kind, each in storages.items()
+    }
     return dg.DagsterInstance.local_temp(str(home), overrides=overrides)
 
 
@@ -107,6 +111,13 @@ def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_p
             expected, found = run(own), run(batched)
             assert found.success
             assert described(batched, found.run_id) == described(own, expected.run_id)
+            kept, usual = batched.get_run_record_by_id(found.run_id), own.get_run_record_by_id(expected.run_id)
+            assert kept is not None and usual is not None
+            assert (kept.dagster_run.status, kept.dagster_run.tags) == (
+                usual.dagster_run.status,
+                usual.dagster_run.tags,
+            )
+            assert kept.start_time is not None and kept.end_time is not None and kept.start_time <= kept.end_time
         assert known(batched) == known(own)
     partitions = known(batched)["calls"][1]  # type: ignore[index]
     assert (len(partitions), partitions[0], partitions[-1]) == (4, FIRST, LAST)

@@ -5,21 +5,18 @@ Belongs here: how a check learns which partitions it is about, and how a verdict
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
 from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import Verdict
+from telecom_assets.conservation import Verdict, side_by_side
 from telecom_assets.months import month_days, months_between
 from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.schemas import TABLES
-
-#: How many checks are decided at once.
-_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,7 @@ def guard(
     ) -> Iterator[dg.AssetCheckResult]:
         scope = _scope(context, partitions_def, connections)
         keys = sorted(context.selected_asset_check_keys, key=list(deciders).index)
-        # Each is a query or two that cannot fill all cores by itself.
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            verdicts = list(pool.map(lambda key: deciders[key](scope), keys))
+        verdicts = side_by_side(partial(deciders[key], scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,

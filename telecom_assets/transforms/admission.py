@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from telecom_assets.months import contiguous, month_days
 from telecom_assets.schemas.usage import CDR_FIELDS, RAW_CDRS
 from telecom_assets.transforms.civil_time import local_day, parse_timestamp, representable
 
@@ -92,8 +93,8 @@ def _home_day(max_age_days: int, accept_months: Collection[str], calendar_start:
     event_day = local_day(F.col("event_ts"))
     received_day = local_day(F.col("received_at"))
     acceptable = (event_day >= F.date_sub(received_day, max_age_days)) & (event_day <= F.date_add(received_day, 1))
-    if accept_months:
-        acceptable |= F.date_format(event_day, "yyyy-MM").isin(sorted(accept_months))
+    for first, last in contiguous([day for month in accept_months for day in month_days(month)]):
+        acceptable |= (event_day >= F.lit(first)) & (event_day <= F.lit(last))
     acceptable &= event_day >= F.lit(calendar_start)
     return F.when(acceptable, event_day).otherwise(received_day)
 

@@ -5,6 +5,7 @@ Belongs here: paths, versions, commits and errors of `resources.delta`. Does not
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -478,6 +479,23 @@ def test_a_table_that_is_gone_is_not_made_again_silently(plain, tmp_path):
         pinned.arrow()
     with pytest.raises((WarehouseError, PySparkException)):
         pinned.all().collect()
+
+
+def test_the_newest_version_is_known_whoever_made_it(plain):
+    """Which one is the newest is kept in mind between two questions, and yet never out of date."""
+    warehouse, other = plain, Warehouse(plain.root, plain.engine, TABLES)
+    warehouse.append_arrow(CATALOGUE, catalogue_rows("A"))
+    assert (warehouse.version(CATALOGUE), other.version(CATALOGUE)) == (1, 1)
+    other.append_arrow(CATALOGUE, catalogue_rows("B"))
+    assert warehouse.version(CATALOGUE) == 2
+    first_id = warehouse.table_id(CATALOGUE)
+    shutil.rmtree(warehouse.path(CATALOGUE))
+    other.append_arrow(CATALOGUE, catalogue_rows("C"))
+    other.append_arrow(CATALOGUE, catalogue_rows("D"))
+    assert warehouse.version(CATALOGUE) == 2
+    assert warehouse.table_id(CATALOGUE) != first_id
+    codes = warehouse.pin(CATALOGUE).arrow()["product_code"].to_pylist()
+    assert sorted(codes) == ["C", "D"]
 
 
 def test_a_root_that_cannot_be_a_folder_is_named(sail, tmp_path):

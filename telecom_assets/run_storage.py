@@ -1,0 +1,43 @@
+"""Dagster's runs in the SQLite file that it would use itself, over connections that are kept.
+
+Belongs here: how runs reach the file. Dagster's own storage makes an engine, and compiles its statements, at every
+question, and asks for the columns of a table before every write: a tenth of a second a run, and a month is six runs.
+PostgreSQL storage does not need this.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine
+
+from telecom_assets.event_log import kept_engine
+
+
+class KeptSqliteRunStorage(SqliteRunStorage):
+    """`SqliteRunStorage` with one engine a process."""
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "KeptSqliteRunStorage":
+        return cls.from_local(inst_data=inst_data, **config_value)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return kept_engine(self._conn_string)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    @cached_property
+    def _has_run_times(self) -> bool:
+        return super().has_run_stats_index_cols()
+
+    def has_run_stats_index_cols(self) -> bool:
+        return self._has_run_times
