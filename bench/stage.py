@@ -96,6 +96,7 @@ class Landing(MonthRunner):
     """The steps before mediation; landing first, so that it pays for the engine's start."""
 
     def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:  # noqa: ARG002
+        self.connections.engine.start_early()
         for step in sorted(before_mediation(), key=lambda step: step.job != LANDING):
             self.execute(step)
         return self.results

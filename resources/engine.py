@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -92,6 +93,15 @@ class SparkEngine(PySparkResource):
             if session is None or session.is_stopped:  # type: ignore[attr-defined]
                 session = _sessions[address] = _connect(self.name, address, self.spark_config)
             return session
+
+    def start_early(self) -> None:
+        """Begin to open the session beside what the caller does until it needs it. What goes wrong is said then."""
+
+        def start() -> None:
+            with suppress(EngineUnavailable):
+                _ = self.spark_session
+
+        threading.Thread(target=start, daemon=True).start()
 
     def keep(self, rows: DataFrame) -> DataFrame:
         """The same rows, computed once now and kept for the queries that follow: for few rows that many queries need."""

@@ -6,6 +6,7 @@ not change, so what a process has added up of one it does not add up again.
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
@@ -113,7 +115,7 @@ def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
     """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
-    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_offsets"])) for row in mediated.arrow().to_pylist()}
+    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_offsets"])) for row in _mediated_rows(mediated)}
     return _days_add_up(
         "raw = cleaned + rejected", "raw", raw, {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
     )
@@ -156,7 +158,7 @@ def records_are_unique(cleaned: PinnedTable, dedupe_days: int, overtaken: Collec
 
 def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTable, raw: PinnedTable) -> Verdict:
     """Every day of the month was mediated, and nothing has landed since."""
-    seen = {row["event_date"]: row["raw_rows"] for row in mediated.arrow().to_pylist()}
+    seen = {row["event_date"]: row["raw_rows"] for row in _mediated_rows(mediated)}
     landed = raw.rows_by_partition()
     findings = []
     missing = [day for day in days if day not in seen]
@@ -255,29 +257,35 @@ def totals_agree(identity: str, left: Mapping[str, Any], right: Mapping[str, Any
     return Verdict(identity, findings, {f"{names[0]} {key}": value for key, value in left.items()})
 
 
-def rows_agree(identity: str, left: DataFrame, right: DataFrame, names: tuple[str, str]) -> Verdict:
-    """Two tables hold the same rows, each as often."""
-    columns = left.columns
-    counted = (
-        left.select(*columns, F.lit(1).alias("sign"))
-        .unionByName(right.select(*columns, F.lit(-1).alias("sign")))
-        .groupBy(columns)
-        .agg(F.sum("sign").alias("surplus"))
-        .where("surplus <> 0")
-    )
+def rows_agree(identity: str, left: pa.Table, right: pa.Table, names: tuple[str, str]) -> Verdict:
+    """Two small tables hold the same rows, each as often."""
+    columns = left.column_names
+    surplus = Counter(_rows_of(left, columns))
+    surplus.subtract(_rows_of(right, columns))
     findings = [
-        f"only in {names[0] if row['surplus'] > 0 else names[1]}: {', '.join(str(row[column]) for column in columns)}"
-        for row in counted.limit(100).collect()
+        f"only in {names[0] if times > 0 else names[1]}: {', '.join(map(str, row))}"
+        for row, times in surplus.items()
+        if times
     ]
-    return Verdict(identity, findings)
+    return Verdict(identity, findings[:100])
 
 
 def overtaken_days(mediated: PinnedTable) -> set[dt.date]:
     """Days that are to be mediated again, because a copy landed that is earlier than one they keep."""
-    return {row["event_date"] for row in mediated.arrow().to_pylist() if row["raw_rows"] == TO_BE_MEDIATED}
+    return {row["event_date"] for row in _mediated_rows(mediated) if row["raw_rows"] == TO_BE_MEDIATED}
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _rows_of(table: pa.Table, columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in columns), strict=True)
+
+
+@lru_cache(maxsize=8)
+def _mediated_rows(mediated: PinnedTable) -> list[dict[str, Any]]:
+    """The ledger of mediation: a row a day, each in a file of its own."""
+    return mediated.arrow().to_pylist()
 
 
 @lru_cache(maxsize=256)

@@ -72,6 +72,7 @@ class MonthRunner:
 
         Reference data are always read: that tells whether they changed. Raises RunFailed at the first step that fails.
         """
+        self.connections.engine.start_early()
         self.execute(Step(REFERENCES))
         records = MonthRecords(self.instance, self.connections, month, self._checks())
         self._land(records, force=force)

@@ -65,5 +65,9 @@ class TableContract:
         """The schema of the Delta table. Every column is nullable there; `required` is held by a check."""
         return pa.schema([pa.field(column.name, column.arrow_type) for column in self.columns])
 
+    def spark_ddl(self) -> str:
+        """The schema of a DataFrame, for rows that may be none."""
+        return ", ".join(f"{column.name} {column.type}" for column in self.columns)
+
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
