@@ -116,8 +116,8 @@ class SparkEngine(PySparkResource):
 def readable_path(engine: SparkEngine, path: str) -> str:
     """The path as the engine can read it.
 
-    Hadoop has its own name for S3. The embedded engine encodes a space or an accent in a path twice, and then looks in another folder than it should:
-    it gets a link without them, one per process and root.
+    Hadoop has its own name for S3. The embedded engine encodes a space or an accent in a path twice, and then looks in
+    another folder than it should: it gets a link without them, one per process and root.
     """
     if engine.name == "spark":
         return hadoop_path(path)

@@ -27,6 +27,8 @@ class SettingsError(Exception):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
 
+_SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
+
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)]
 
 
@@ -85,7 +87,13 @@ class Settings(BaseSettings):
         0, ge=0, le=64, description="Worker processes of the local Apache Spark. 0: one process does everything."
     )
     spark_memory_mb: int | None = Field(
-        None, ge=512, description="Heap of the local Apache Spark, and of each executor. Default: 3072, or 2048 on a small machine."
+        None,
+        ge=512,
+        description="Heap of the local Apache Spark, and of each executor. Default: 3072, or 2048 on a small machine.",
+    )
+    spark_properties: Annotated[dict[str, Any], NoDecode] = Field(
+        default_factory=dict,
+        description="JSON object of settings of the local Apache Spark, e.g. spark.eventLog.enabled.",
     )
 
     kafka_bootstrap_servers: str | None = Field(None, description="host:port,… Default: the local stack's broker.")
@@ -145,13 +153,17 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_path_that_every_engine_reads(cls, value: str | None) -> str | None:
         """The embedded engine encodes other characters of a URI twice."""
-        if value is not None and is_s3(value) and not re.match(r"\As3a?://[a-z0-9][a-z0-9.-]{2,62}(/[\w.=-]+)*/?\Z", value, re.A):
+        if (
+            value is not None
+            and is_s3(value)
+            and not re.match(r"\As3a?://[a-z0-9][a-z0-9.-]{2,62}(/[\w.=-]+)*/?\Z", value, re.A)
+        ):
             raise ValueError("expected s3://bucket/prefix of letters, digits and . _ = -")
         return value
 
-    @field_validator("kafka_options", mode="before")
+    @field_validator("kafka_options", "spark_properties", mode="before")
     @classmethod
-    def _options_are_a_json_object(cls, value: Any) -> Any:
+    def _options_are_a_json_object(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
         try:
@@ -159,7 +171,8 @@ class Settings(BaseSettings):
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from error
         if not isinstance(parsed, dict):
-            raise ValueError('expected a JSON object such as {"security.protocol": "SASL_SSL"}')
+            example = {"kafka_options": '{"security.protocol": "SASL_SSL"}'}
+            raise ValueError(f"expected a JSON object such as {example.get(str(info.field_name), _SPARK_EXAMPLE)}")
         return parsed
 
     @field_validator("retention_days")
@@ -250,7 +263,7 @@ def variable_name(field: str) -> str:
 
 
 _SECRET_FIELDS = {
-    *("postgres_dsn", "dagster_postgres_url", "kafka_options"),
+    *("postgres_dsn", "dagster_postgres_url", "kafka_options", "spark_properties"),
     *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
 }
 

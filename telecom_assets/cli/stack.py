@@ -52,7 +52,7 @@ def up(ctx: typer.Context, services: Needed = None, as_json: AsJson = False) -> 
     """
     settings: Settings = ctx.obj.settings
     with _errors(as_json), terminate_like_interrupt():
-        stack = _stack(settings, services or needed_services(settings))
+        stack = local_stack(settings, services or needed_services(settings))
         started = stack.up(_progress)
         _show(stack, stack.status(), as_json, started=started)
 
@@ -62,7 +62,7 @@ def down(ctx: typer.Context, services: Services = None, as_json: AsJson = False)
     from telecom_assets.local_stack import SERVICES  # noqa: PLC0415
 
     with _errors(as_json):
-        stack = _stack(ctx.obj.settings, services or SERVICES)
+        stack = local_stack(ctx.obj.settings, services or SERVICES)
         stopped = stack.down(_progress)
         if as_json:
             _print_json({"home": str(stack.layout.home), "stopped": stopped})
@@ -76,7 +76,7 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
 
     settings: Settings = ctx.obj.settings
     with _errors(as_json):
-        stack = _stack(settings, services or SERVICES)
+        stack = local_stack(settings, services or SERVICES)
         found = stack.status()
         expected = services or needed_services(settings)
         _show(stack, found, as_json)
@@ -90,10 +90,12 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _stack(settings: Settings, services: Any) -> "LocalStack":
-    from telecom_assets.local_stack import LocalStack  # noqa: PLC0415
+def local_stack(settings: Settings, services: Any) -> "LocalStack":
+    """The local stack as the settings want it."""
+    from telecom_assets.local_stack import LocalStack, SparkShape  # noqa: PLC0415
 
-    return LocalStack(settings.home_path, services, kafka_topic=settings.kafka_topic)
+    spark = SparkShape(settings.spark_workers, settings.spark_memory_mb, settings.s3, settings.spark_properties)
+    return LocalStack(settings.home_path, services, kafka_topic=settings.kafka_topic, spark=spark)
 
 
 def _progress(line: str) -> None:
