@@ -52,6 +52,8 @@ class SparkShape:
     s3: S3Storage | None = None
     #: Spark's own settings that are to be otherwise.
     properties: Mapping[str, str] = field(default_factory=dict)
+    #: Options of every JVM; none with a space in it.
+    java_options: tuple[str, ...] = ()
 
 
 class Spark(Service):
@@ -154,7 +156,8 @@ class Spark(Service):
     def _launch(
         self, name: str, memory_mb: int, program: list[str], record: Path, cancel: threading.Event
     ) -> ServerProcess:
-        arguments = [*jvm_arguments(self.folder, self._scratch, memory_mb, self._jars), *program]
+        options = [*self.shape.java_options, *jvm_arguments(self.folder, self._scratch, memory_mb, self._jars)]
+        arguments = [*options, *program]
         argv: list[str | Path] = [self._java, write_arguments(self.folder / f"{name}.args", arguments)]
         more = self.shape.s3.environment() if self.shape.s3 else {}
         if self.shape.workers:
@@ -221,7 +224,9 @@ class Spark(Service):
             "spark.executor.cores": self._executor_cores,
             "spark.executor.memory": f"{self._memory_mb}m",
             "spark.executor.extraClassPath": os.pathsep.join(str(jar) for jar in self._jars),
-            "spark.executor.extraJavaOptions": "-XX:-UsePerfData -Dfile.encoding=UTF-8 -Duser.timezone=UTC",
+            "spark.executor.extraJavaOptions": " ".join(
+                ["-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC", *self.shape.java_options]
+            ),
             "spark.cores.max": self._executor_cores * self.shape.workers,
             # The first job waits for all executors, and does not run on the first of them.
             "spark.scheduler.minRegisteredResourcesRatio": "1.0",

@@ -17,6 +17,13 @@ from telecom_assets_tests.s3_server import S3Server, s3_server
 __all__ = ["new_project"]
 
 WORKERS = 2
+#: Compiling a query takes longer than running it on a few thousand rows does.
+_FOR_LITTLE_DATA = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +39,14 @@ def s3() -> Iterator[S3Server]:
 def cluster(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The cluster, up for the session, in a path with a space."""
     home = tmp_path_factory.mktemp("cluster stack") / "home"
-    stack = LocalStack(home, ["spark"], spark=SparkShape(WORKERS, memory_mb=768, s3=s3.storage))
+    shape = SparkShape(
+        WORKERS,
+        memory_mb=768,
+        s3=s3.storage,
+        properties=_FOR_LITTLE_DATA,
+        java_options=("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+    )
+    stack = LocalStack(home, ["spark"], spark=shape)
     try:
         stack.up()
         yield stack
