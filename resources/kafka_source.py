@@ -119,12 +119,12 @@ def read_range(
     """
     try:
         from confluent_kafka import Consumer, KafkaError, Message, TopicPartition  # noqa: PLC0415  (on the executors)
-    except ImportError as error:
+    except ImportError as missing:
         raise KafkaRangeError(
             f"{topic}[{offsets.partition}]: the Python that reads it, {sys.executable} on {platform.node()}, has no "
-            f"confluent-kafka ({error}); `pip install confluent-kafka` there, or let spark.pyspark.python of the cluster "
+            f"confluent-kafka ({missing}); `pip install confluent-kafka` there, or let spark.pyspark.python of the cluster "
             "name a Python that has it (docs/scaling.md)"
-        ) from error
+        ) from missing
     last_error: list[str] = []
     consumer = Consumer(
         {

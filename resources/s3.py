@@ -107,10 +107,10 @@ _REASONS: Mapping[str, str] = {
     "InvalidAccessKeyId": "the access key is not known there; correct AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret does not belong to the access key; correct AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the credentials have expired; renew AWS_SESSION_TOKEN and what belongs to it",
-    "PermanentRedirect": "the bucket is in another region; set AWS_REGION to it",
+    "incorrectly configured region": "the bucket is in another region; set AWS_REGION to it",
     "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION to it",
     "AccessDenied": "these credentials may not list it; correct AWS_ACCESS_KEY_ID, or ask for the right to",
-    "403": "these credentials are refused; correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "403 Forbidden": "these credentials are refused; correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "error sending request": "the endpoint does not answer; correct AWS_ENDPOINT_URL, or start the server",
 }
 

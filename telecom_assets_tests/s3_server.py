@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -47,6 +48,15 @@ class S3Server:
         finally:
             self._ask("release")
 
+    @contextmanager
+    def refusing(self, code: str, status: int) -> Iterator[None]:
+        """Answer every request with one error of S3's, until the block is left."""
+        self._ask("refuse", code=code, status=str(status))
+        try:
+            yield
+        finally:
+            self._ask("release")
+
     def _ask(self, what: str, **options: str) -> None:
         url = f"{self.storage.endpoint}{_CONTROL}{what}"
         requests.get(url, params=options, timeout=_SECONDS + 10).raise_for_status()
@@ -76,12 +86,13 @@ def s3_server() -> Iterator[S3Server]:
             process.terminate()
 
 
-class Holding:
-    """A WSGI application before another one, that holds one PUT back when it is asked to."""
+class Interposed:
+    """A WSGI application before another one, that holds one PUT back, or refuses everything, when it is asked to."""
 
     def __init__(self, application: Any) -> None:
         self.application = application
         self.ending: str | None = None
+        self.refusal: tuple[str, str] | None = None
         self.came, self.released = threading.Event(), threading.Event()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -90,6 +101,12 @@ class Holding:
             done = self._control(path.removeprefix(_CONTROL), parse_qs(environ["QUERY_STRING"]))
             start_response("200 OK" if done else "504 Gateway Timeout", [("Content-Length", "0")])
             return [b""]
+        if self.refusal is not None:
+            code, status = self.refusal
+            body = f"<Error><Code>{code}</Code><Message>as asked for</Message></Error>".encode()
+            headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+            start_response(f"{status} {HTTPStatus(int(status)).phrase}", headers)
+            return [body]
         if environ["REQUEST_METHOD"] == "PUT" and self.ending is not None and path.endswith(self.ending):
             self.ending = None
             self.came.set()
@@ -101,10 +118,12 @@ class Holding:
             self.came.clear()
             self.released.clear()
             self.ending = options["ending"][0]
+        elif what == "refuse":
+            self.refusal = (options["code"][0], options["status"][0])
         elif what == "wait":
             return self.came.wait(_SECONDS)
         else:
-            self.ending = None
+            self.ending = self.refusal = None
             self.released.set()
         return True
 
@@ -116,7 +135,7 @@ def _serve() -> None:
     class KeepAlive(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
 
-    application = Holding(create_backend_app("s3"))
+    application = Interposed(create_backend_app("s3"))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=KeepAlive)
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -58,11 +57,7 @@ def cluster(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="session")
 def cluster_remote(cluster: LocalStack) -> str:
     """Address (sc://…, token included) of the cluster's Connect server."""
-    return remote_of(cluster.layout.home)
-
-
-def remote_of(home: Path) -> str:
-    state = read_stack_state(home / "stack.json")
+    state = read_stack_state(cluster.layout.state_file)
     assert state.spark is not None
     return state.spark.remote
 
