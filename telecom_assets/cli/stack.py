@@ -1,4 +1,4 @@
-"""`telecom up`, `telecom down`, `telecom status`: the local stack from the command line.
+"""`telecom up`, `telecom down`, `telecom status`: the local stack from the command line; `telecom jars` for a cluster.
 
 Belongs here: arguments, tables, JSON, exit codes. Does not belong here: what the commands do
 (`telecom_assets.local_stack`). `ctx.obj.settings` are the settings of the call.
@@ -7,10 +7,12 @@ Belongs here: arguments, tables, JSON, exit codes. Does not belong here: what th
 import contextlib
 import datetime as dt
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -84,9 +86,35 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
         raise typer.Exit(1)
 
 
+def jars(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to put them.", file_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Put the jars that an Apache Spark cluster of yours needs into a folder, and print the settings it needs.
+
+    Delta, and for a warehouse in a bucket the S3 client and the class that keeps commits from overwriting each other.
+    """
+    from telecom_assets.local_stack.spark_jvm import cluster_settings, spark_jars  # noqa: PLC0415
+
+    s3 = ctx.obj.settings.s3
+    with _errors(as_json):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = spark_jars("jars", _progress, s3=s3 is not None)
+        for jar in found:
+            shutil.copy(jar, folder / jar.name)
+        names, settings = sorted(jar.name for jar in found), cluster_settings(s3)
+    if as_json:
+        _print_json({"folder": str(folder.absolute()), "jars": names, "settings": settings})
+        return
+    _progress(f"{len(names)} jars in {folder}; the cluster's spark-defaults.conf needs:")
+    for name, value in settings.items():
+        print(f"{name} {value}")
+
+
 def register(app: typer.Typer) -> None:
-    """Add the three commands to an application."""
-    for command in (up, down, status):
+    """Add the commands to an application."""
+    for command in (up, down, status, jars):
         app.command()(command)
 
 

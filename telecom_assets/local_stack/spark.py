@@ -19,7 +19,7 @@ from signal import SIGKILL, SIGTERM
 
 import psutil
 
-from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Storage
+from resources.s3 import S3Storage
 from resources.stack_state import SparkState
 from telecom_assets.local_stack.errors import LocalStackError
 from telecom_assets.local_stack.jvm import java_program, write_arguments, write_properties
@@ -28,6 +28,7 @@ from telecom_assets.local_stack.processes import Cancelled, Command, ServerProce
 from telecom_assets.local_stack.service import NotReady, Report, Service
 from telecom_assets.local_stack.spark_jvm import (
     JAVA_VERSIONS,
+    cluster_settings,
     forgiving_java_home,
     jvm_arguments,
     spark_environment,
@@ -199,18 +200,13 @@ class Spark(Service):
             "spark.local.dir": self._scratch,
             "spark.sql.warehouse.dir": (self.folder / "warehouse").as_uri(),
             "spark.sql.catalogImplementation": "in-memory",
-            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-            # Delta's default of 50 makes small commits take 6-9 s.
-            "spark.databricks.delta.snapshotPartitions": 2,
-            "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+            **cluster_settings(self.shape.s3),
             "spark.sql.shuffle.partitions": cores,
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.ansi.enabled": "true",
             "spark.pyspark.python": sys.executable,
             "spark.pyspark.driver.python": sys.executable,
             **(self._cluster_configuration() if self.shape.workers else {}),
-            **(_s3_configuration(self.shape.s3) if self.shape.s3 else {}),
             **self.shape.properties,
         }
 
@@ -231,14 +227,6 @@ class Spark(Service):
             # The first job waits for all executors, and does not run on the first of them.
             "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         }
-
-
-def _s3_configuration(s3: S3Storage) -> dict[str, object]:
-    """The credentials are in the environment, where S3A looks for them."""
-    return {
-        LOG_STORE_SETTING: LOG_STORE,
-        **{f"spark.hadoop.{key}": text for key, text in s3.hadoop_properties().items()},
-    }
 
 
 def _usual_memory_mb() -> int:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from resources.java import default_jar_cache
+from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Storage
 from telecom_assets.local_stack.errors import LocalStackError
 from telecom_assets.local_stack.jvm import fetch_jars, java_environment, java_program
 from telecom_assets.local_stack.service import Report
@@ -90,6 +91,21 @@ def spark_jars(title: str, report: Report, *, s3: bool) -> list[Path]:
         jars += fetch_jars(_S3, title, report, exclude=own, transitive=False)
         jars.append(_log_store(jars, title, report))
     return jars
+
+
+def cluster_settings(s3: S3Storage | None) -> dict[str, str]:
+    """What the warehouse needs of an Apache Spark, wherever it runs. The credentials are in the environment of its JVMs."""
+    settings = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # Delta's default of 50 makes small commits take 6-9 s.
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    }
+    if s3 is not None:
+        settings[LOG_STORE_SETTING] = LOG_STORE
+        settings |= {f"spark.hadoop.{name}": value for name, value in s3.hadoop_properties().items()}
+    return settings
 
 
 def _log_store(jars: Sequence[Path], title: str, report: Report) -> Path:
