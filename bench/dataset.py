@@ -36,7 +36,7 @@ from resources.kafka_producer import MessageProducer
 from resources.stack_state import StackState, read_stack_state
 from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.local_stack import LocalStack
+from telecom_assets.local_stack import LocalStack, SparkShape
 
 TOPIC = "cdr_topic"
 #: The parts of the topic in the order of sending.
@@ -125,9 +125,11 @@ def open_dataset(spec: DataSpec, services: Sequence[str], report: Report) -> Dat
     return Dataset(spec, folder, stored["cdr_bytes"], dt.datetime.fromisoformat(stored["received_at"]), ends)
 
 
-def stack_of(folder: Path, services: Sequence[str] = ("postgres", "kafka", "spark")) -> LocalStack:
+def stack_of(
+    folder: Path, services: Sequence[str] = ("postgres", "kafka", "spark"), spark: SparkShape | None = None
+) -> LocalStack:
     """The servers of a dataset's folder."""
-    return LocalStack(folder / "stack", services, kafka_topic=TOPIC)
+    return LocalStack(folder / "stack", services, kafka_topic=TOPIC, spark=spark)
 
 
 def late_day(spec: DataSpec) -> dt.date:

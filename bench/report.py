@@ -99,6 +99,7 @@ def _sections(result: Mapping[str, Any]) -> Iterator[Section]:
         "invoices": lambda found: [_figures("Invoices", found["stages"])],
         "skew": lambda found: _month("One customer with a twentieth of the CDRs: ", found),
         "old-table": _old_table,
+        "shuffle": _shuffle,
     }
     for name, found in result["results"].items():
         yield from tellers[name](found)
@@ -141,6 +142,41 @@ def _old_table(found: Mapping[str, Any]) -> Iterator[Section]:
     rows = [(name, f"{found['first'][name]:.3f} s", f"{found['later'][name]:.3f} s") for name in found["first"]]
     title = f"A daily table with {found['commits']:,} commits, one day of it"
     yield Section(title, ("", "first in a process", "later"), rows)
+
+
+def _shuffle(found: Mapping[str, Any]) -> Iterator[Section]:
+    cdrs = found["cdrs"]
+    header = ("", "CPU", "CPU a M CDRs", "tasks", "shuffled", "bytes a CDR", "spilled", "to the driver")
+    rows = [
+        (
+            stage,
+            f"{item['cpu_sec']:.1f} s",
+            f"{item['cpu_sec'] / cdrs * 1e6:.1f} s",
+            f"{item['tasks']:,}",
+            f"{item['shuffle_written_bytes'] / 1e6:,.1f} MB",
+            f"{item['shuffle_written_bytes'] / cdrs:,.1f}",
+            f"{item['spilled_bytes'] / 1e6:,.1f} MB",
+            f"{item['to_driver_bytes'] / 1e6:,.1f} MB",
+        )
+        for stage, item in found["stages"].items()
+    ]
+    yield Section("Work and shuffle on Apache Spark", header, rows)
+    tables = [
+        (
+            name,
+            f"{item['rows']:,}",
+            f"{item['files']:,}",
+            f"{item['bytes'] / 1e6:,.1f} MB",
+            _each(item),
+            f"{item['bytes'] / cdrs:,.1f}",
+        )
+        for name, item in found["tables"].items()
+    ]
+    yield Section("Tables", ("", "rows", "files", "size", "bytes a row", "bytes a CDR"), tables)
+
+
+def _each(table: Mapping[str, Any]) -> str:
+    return f"{table['bytes'] / table['rows']:,.1f}" if table["rows"] else ""
 
 
 def _compared(title: str, found: Mapping[str, Any]) -> Section:

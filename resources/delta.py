@@ -33,6 +33,7 @@ from pyspark.sql import functions as F
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from resources.engine import SparkEngine, readable_path
+from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Error, S3Storage
 
 
 class Contract(Protocol):
@@ -157,24 +158,29 @@ class Warehouse:
         root: str,
         engine: SparkEngine,
         contracts: Mapping[str, Contract],
-        storage_options: dict[str, str] | None = None,
+        s3: S3Storage | None = None,
         retention_days: int = 35,
     ) -> None:
-        self.root = root.rstrip("/")
+        self.root = root.rstrip("/").replace("s3a://", "s3://", 1)
         self.engine = engine
         self.contracts = dict(contracts)
-        self.storage_options = storage_options or None
+        self.s3 = s3
+        #: What delta-rs is told.
+        self.storage_options = s3.delta_options() if s3 else None
         #: How long a version stays readable after another has taken its place.
         self.retention_days = retention_days
         self._opened: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
         #: Of each table, the version that was the newest when it was last looked for, and its entry in the log.
         self._newest: dict[str, tuple[int, tuple[int, int]]] = {}
         self._opening = threading.Lock()
+        #: Who has reached the bucket: delta-rs, the engine.
+        self._reached: set[str] = set()
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
     def _engine_path(self, name: str) -> str:
+        self._reach_by_engine(name)
         return f"{readable_path(self.engine, self.root)}/{name}"
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -184,6 +190,7 @@ class Warehouse:
         return self._table(self.contracts[name]).version()
 
     def exists(self, name: str) -> bool:
+        self._reach()
         return DeltaTable.is_deltatable(self.path(name), storage_options=self.storage_options)
 
     def table_id(self, name: str) -> str:
@@ -370,6 +377,7 @@ class Warehouse:
         A version never changes, so those that were opened last are kept: an old table takes a while to open, and a month
         asks some two hundred times which version is the newest.
         """
+        self._reach()
         with self._opening:
             wanted = self._still_newest(contract) if version is None else version
             known = None if wanted is None else self._opened.pop((contract.name, wanted), None)
@@ -432,6 +440,37 @@ class Warehouse:
             )
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
+
+    def _reach(self) -> None:
+        """See once that the bucket of the warehouse can be used, where it lies in one."""
+        if self.s3 is None or "delta-rs" in self._reached:
+            return
+        try:
+            self.s3.check(self.root)
+        except S3Error as error:
+            raise WarehouseError(f"warehouse {self.root}: {error}") from error
+        self._reached.add("delta-rs")
+
+    def _reach_by_engine(self, name: str) -> None:
+        """See once that Apache Spark reaches the bucket too, and that its commits take no other's place."""
+        if self.s3 is None or self.engine.name != "spark" or "spark" in self._reached:
+            return
+        session = self.engine.spark_session
+        if session.conf.get(LOG_STORE_SETTING, "") != LOG_STORE:
+            raise WarehouseError(
+                f"warehouse {self.root}: this Apache Spark has not {LOG_STORE_SETTING}={LOG_STORE}, so a commit of its "
+                "could overwrite another; start the local one anew (`telecom down spark`, `telecom up`), or see "
+                "docs/scaling.md for what a cluster needs"
+            )
+        try:
+            # What is asked here is read in any case, and first of all.
+            session.read.format("delta").load(f"{readable_path(self.engine, self.root)}/{name}").schema  # noqa: B018
+        except PySparkException as error:
+            raise WarehouseError(
+                f"warehouse {self.root}: Apache Spark does not reach it ({str(error).splitlines()[0][:300]}); its "
+                "executors and its server need the S3A jars, the endpoint and credentials, see docs/scaling.md"
+            ) from error
+        self._reached.add("spark")
 
     def retention_properties(self) -> dict[str, str]:
         """Table properties that keep an engine's own cleaning, at its checkpoints, from taking a version too early."""

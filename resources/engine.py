@@ -21,6 +21,7 @@ from pydantic import PrivateAttr
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
 
 # Expressions are made before a session is: without this, pyspark would want a JVM for them.
@@ -128,10 +129,12 @@ class SparkEngine(PySparkResource):
 def readable_path(engine: SparkEngine, path: str) -> str:
     """The path as the engine can read it.
 
-    The embedded engine encodes a space or an accent in a path twice, and then looks in another folder than it should:
-    it gets a link without them, one per process and root.
+    Hadoop has its own name for S3. The embedded engine encodes a space or an accent in a path twice, and then looks in
+    another folder than it should: it gets a link without them, one per process and root.
     """
-    if engine.name != "sail" or "://" in path or quote(path) == path:
+    if engine.name == "spark":
+        return hadoop_path(path)
+    if "://" in path or quote(path) == path:
         return path
     with _lock:
         link = _links.get(path)

@@ -75,9 +75,13 @@ def resolve_jars(
     cache: Path | None = None,
     *,
     exclude: Collection[str] = (),
+    transitive: bool = True,
     report: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Jar files of Maven coordinates (`group:artifact:version`) and of all they need at run time, for a class path.
+
+    Without `transitive` these jars alone: the caller names all that are needed. (jgo cannot read every POM: not those of
+    the AWS SDK, whose imports name `${project.parent.version}`.)
 
     Downloads what is missing into `cache` (default: `telecom_assets/jars` in the user's cache folder); a set that is
     complete there costs no network. Each file appears under its name only when it is whole and its checksum agrees, so
@@ -85,14 +89,14 @@ def resolve_jars(
     class path has already. `report` receives a line per step. Raises JavaError.
     """
     cache = (cache or default_jar_cache()).expanduser().absolute()
-    wanted = json.dumps([sorted(coordinates), sorted(exclude)])
+    wanted = json.dumps([sorted(coordinates), sorted(exclude), *([] if transitive else ["alone"])])
     index = cache / f"{hashlib.sha256(wanted.encode()).hexdigest()[:16]}.json"
     known = _read_index(index, cache)
     if known is not None:
         return known
     say = report or (lambda _line: None)
     try:
-        jars = _download(coordinates, cache / "repository", frozenset(exclude), say)
+        jars = _download(coordinates, cache / "repository", frozenset(exclude), transitive, say)
         entries = [{"jar": str(jar.relative_to(cache)), "bytes": jar.stat().st_size} for jar in jars]
         _write_whole(index, json.dumps({"coordinates": list(coordinates), "jars": entries}, indent=1).encode())
     except OSError as error:  # not of requests: those have become JavaErrors
@@ -130,7 +134,7 @@ def _read_index(index: Path, cache: Path) -> list[Path] | None:
 
 
 def _download(
-    coordinates: Sequence[str], repository: Path, exclude: frozenset[str], say: Callable[[str], None]
+    coordinates: Sequence[str], repository: Path, exclude: frozenset[str], transitive: bool, say: Callable[[str], None]
 ) -> list[Path]:
     """Walk the POMs with jgo, then fetch the jars side by side.
 
@@ -157,12 +161,12 @@ def _download(
             context.create_dependency(dataclasses.replace(Coordinate.parse(coordinate), scope="compile", raw=True))
             for coordinate in coordinates
         ]
-        inputs, transitive = context.resolver.resolve(wanted)
+        inputs, others = context.resolver.resolve(wanted) if transitive else (wanted, [])
     except (RuntimeError, ValueError, AssertionError, AttributeError, SyntaxError) as error:
         # What jgo raises for coordinates or POMs that it cannot read.
         raise JavaError(f"{', '.join(coordinates)}: cannot be resolved ({error})") from error
     needed = [dependency.artifact for dependency in inputs]
-    needed += [dependency.artifact for dependency in transitive if dependency.scope in ("compile", "runtime")]
+    needed += [dependency.artifact for dependency in others if dependency.scope in ("compile", "runtime")]
     artifacts = [artifact for artifact in needed if artifact.artifactId not in exclude]
     missing = sum(not _place(artifact).exists() for artifact in artifacts)
     if missing:

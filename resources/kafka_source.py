@@ -1,10 +1,13 @@
 """A PySpark data source that reads exact offset ranges of one topic, on either engine, without a JVM connector.
 
 Belongs here: reading [from, to) of a partition into Arrow batches. Does not belong here: which ranges to read, and
-what a message means. On a remote cluster the executors' Python needs `confluent-kafka` and this package.
+what a message means. On a cluster the executors' Python needs `confluent-kafka`; this module is sent to them.
 """
 
 import json
+import platform
+import re
+import sys
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -12,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
+from pyspark import cloudpickle
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
@@ -32,6 +38,24 @@ _POLL_SECONDS = 0.5
 
 class KafkaRangeError(Exception):
     """A range could not be read whole."""
+
+
+def register(spark: SparkSession, *, by_value: bool) -> None:
+    """Make the source known to a session; by value, executors that lack this package read with what they were sent."""
+    module = sys.modules[__name__]
+    if by_value:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        spark.dataSource.register(KafkaOffsetRanges)
+    finally:
+        if by_value:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def range_error(error: PySparkException) -> KafkaRangeError | None:
+    """What the source said on an executor, out of an engine's long text about it."""
+    said = re.search(rf"{KafkaRangeError.__name__}: (.+)", str(error))
+    return KafkaRangeError(said[1].strip()) if said else None
 
 
 @dataclass(frozen=True)
@@ -93,8 +117,14 @@ def read_range(
     sees a message at or after it, or the end of the log. Raises KafkaRangeError when nothing arrives for `timeout`
     seconds, or when the broker no longer has the first offset.
     """
-    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition  # noqa: PLC0415  (executors import it here)
-
+    try:
+        from confluent_kafka import Consumer, KafkaError, Message, TopicPartition  # noqa: PLC0415  (on the executors)
+    except ImportError as missing:
+        raise KafkaRangeError(
+            f"{topic}[{offsets.partition}]: the Python that reads it, {sys.executable} on {platform.node()}, has no "
+            f"confluent-kafka ({missing}); `pip install confluent-kafka` there, or let spark.pyspark.python of the cluster "
+            "name a Python that has it (docs/scaling.md)"
+        ) from missing
     last_error: list[str] = []
     consumer = Consumer(
         {

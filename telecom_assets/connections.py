@@ -24,12 +24,16 @@ class Connections:
     @cached_property
     def engine(self) -> SparkEngine:
         settings = self.settings
+        if settings.s3 is not None:
+            settings.s3.export()
         return SparkEngine(kind=settings.engine, remote=settings.spark_remote, stack_file=str(settings.stack_file))
 
     @cached_property
     def warehouse(self) -> Warehouse:
         settings = self.settings
-        return Warehouse(settings.warehouse_uri, self.engine, TABLES, retention_days=settings.retention_days)
+        return Warehouse(
+            settings.warehouse_uri, self.engine, TABLES, s3=settings.s3, retention_days=settings.retention_days
+        )
 
     def kafka(self) -> KafkaConnection:
         """The configured broker, else the local stack's. Raises KafkaUnavailable when there is neither."""

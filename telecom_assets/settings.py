@@ -5,11 +5,13 @@ Does not belong here: how a setting is used (resources, transforms) and what the
 (`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
 
 Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE`, `SPARK_REMOTE`,
-which are short because people type them. `docs/configuration.md` is this file for readers.
+which are short because people type them, and `AWS_…`, which are everybody's names. `docs/configuration.md` is this file
+for readers.
 """
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +20,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from resources.s3 import S3Storage, is_s3
+
 
 class SettingsError(Exception):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
+
+_SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)]
 
@@ -35,9 +41,37 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".telecom"), description="Folder of the local stack, the instance and all outputs.")
     warehouse: str | None = Field(
-        None, description="Root of the Delta tables: a path or URI. Default: <home>/warehouse."
+        None, description="Root of the Delta tables: a path, or s3://bucket/prefix. Default: <home>/warehouse."
     )
     output: Path | None = Field(None, description="Invoices, reports, dashboards. Default: <home>/output.")
+
+    aws_endpoint_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "aws_endpoint_url"),
+        pattern=r"\Ahttps?://[^/]+/?\z",
+        description="Server of an S3 warehouse, http(s)://host:port. Default: AWS.",
+    )
+    aws_region: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION", "aws_region"),
+        description="Region of the warehouse's bucket.",
+    )
+    aws_access_key_id: str | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "aws_access_key_id"),
+        description="Access key of an S3 warehouse. Default: the machine's own role.",
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key"),
+        validate_default=True,
+        description="What belongs to AWS_ACCESS_KEY_ID.",
+    )
+    aws_session_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("AWS_SESSION_TOKEN", "aws_session_token"),
+        description="Token of credentials that expire.",
+    )
 
     engine: Literal["sail", "spark"] = Field(
         "sail",
@@ -48,6 +82,18 @@ class Settings(BaseSettings):
         None,
         validation_alias=AliasChoices("SPARK_REMOTE", "TELECOM_SPARK_REMOTE", "spark_remote"),
         description="sc:// address of a running Spark Connect server; implies ENGINE=spark.",
+    )
+    spark_workers: int = Field(
+        0, ge=0, le=64, description="Worker processes of the local Apache Spark. 0: one process does everything."
+    )
+    spark_memory_mb: int | None = Field(
+        None,
+        ge=512,
+        description="Heap of the local Apache Spark, and of each executor. Default: 3072, or 2048 on a small machine.",
+    )
+    spark_properties: Annotated[dict[str, Any], NoDecode] = Field(
+        default_factory=dict,
+        description="JSON object of settings of the local Apache Spark, e.g. spark.eventLog.enabled.",
     )
 
     kafka_bootstrap_servers: str | None = Field(None, description="host:port,… Default: the local stack's broker.")
@@ -103,9 +149,21 @@ class Settings(BaseSettings):
         None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
     )
 
-    @field_validator("kafka_options", mode="before")
+    @field_validator("warehouse")
     @classmethod
-    def _options_are_a_json_object(cls, value: Any) -> Any:
+    def _is_a_path_that_every_engine_reads(cls, value: str | None) -> str | None:
+        """The embedded engine encodes other characters of a URI twice."""
+        if (
+            value is not None
+            and is_s3(value)
+            and not re.match(r"\As3a?://[a-z0-9][a-z0-9.-]{2,62}(/[\w.=-]+)*/?\Z", value, re.A)
+        ):
+            raise ValueError("expected s3://bucket/prefix of letters, digits and . _ = -")
+        return value
+
+    @field_validator("kafka_options", "spark_properties", mode="before")
+    @classmethod
+    def _options_are_a_json_object(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
         try:
@@ -113,7 +171,8 @@ class Settings(BaseSettings):
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from error
         if not isinstance(parsed, dict):
-            raise ValueError('expected a JSON object such as {"security.protocol": "SASL_SSL"}')
+            example = {"kafka_options": '{"security.protocol": "SASL_SSL"}'}
+            raise ValueError(f"expected a JSON object such as {example.get(str(info.field_name), _SPARK_EXAMPLE)}")
         return parsed
 
     @field_validator("retention_days")
@@ -137,6 +196,13 @@ class Settings(BaseSettings):
             raise ValueError(f"no file at {value}")
         return value
 
+    @field_validator("aws_secret_access_key")
+    @classmethod
+    def _has_its_access_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (value is None) != (info.data.get("aws_access_key_id") is None):
+            raise ValueError("expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or neither")
+        return value
+
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":
         """Read the environment. Raises SettingsError with one line that names every bad variable."""
@@ -158,6 +224,20 @@ class Settings(BaseSettings):
         return self.warehouse or str(self.home_path / "warehouse")
 
     @cached_property
+    def s3(self) -> S3Storage | None:
+        """Where the warehouse's bucket is and who asks; None when the warehouse is not on S3."""
+        if not is_s3(self.warehouse_uri):
+            return None
+        secret, token = self.aws_secret_access_key, self.aws_session_token
+        return S3Storage(
+            endpoint=self.aws_endpoint_url.rstrip("/") if self.aws_endpoint_url else None,
+            region=self.aws_region,
+            access_key_id=self.aws_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            session_token=token.get_secret_value() if token else None,
+        )
+
+    @cached_property
     def output_path(self) -> Path:
         return (self.output or self.home_path / "output").expanduser().absolute()
 
@@ -177,10 +257,15 @@ class Settings(BaseSettings):
 
 def variable_name(field: str) -> str:
     """The environment variable that sets a field."""
+    if field.startswith("aws_"):
+        return field.upper()
     return {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(field, f"TELECOM_{field.upper()}")
 
 
-_SECRET_FIELDS = {"postgres_dsn", "dagster_postgres_url", "kafka_options"}
+_SECRET_FIELDS = {
+    *("postgres_dsn", "dagster_postgres_url", "kafka_options", "spark_properties"),
+    *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+}
 
 
 def _one_line(item: Any) -> str:

@@ -31,14 +31,14 @@ ENGINES = ("sail", "spark")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Workers side by side (`-n`), each with servers of its own: a file stays with one worker, and so does all of graph/,
-    which looks at months that are run once.
+    which looks at months that are run once, and all of cluster/, which shares one.
     """
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  (only where workers are asked for)
 
     class ByServers(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::", 1)[0]
-            return "graph" if "/graph/" in file else file
+            return next((folder for folder in ("graph", "cluster") if f"/{folder}/" in file), file)
 
     return ByServers(config, log)
 
@@ -48,7 +48,7 @@ def _no_settings_from_outside() -> Iterator[None]:
     """A setting in the developer's environment must not change what a test sees."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
-            if name.startswith(("TELECOM_", "DAGSTER_")) or name in ("ENGINE", "SPARK_REMOTE"):
+            if name.startswith(("TELECOM_", "DAGSTER_", "AWS_")) or name in ("ENGINE", "SPARK_REMOTE"):
                 patch.delenv(name)
         yield
 

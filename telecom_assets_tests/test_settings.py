@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from resources.s3 import S3Storage
 from telecom_assets.settings import Settings, SettingsError, variable_name
 
 #: What the requirements say holds when nothing is set.
@@ -69,6 +70,19 @@ GIVEN = [
         "kafka_options",
         {"sasl.mechanism": "PLAIN", "retries": 5},
     ),
+    ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000", "aws_endpoint_url", "http://127.0.0.1:9000"),
+    ("AWS_ENDPOINT_URL_S3", "https://s3.example.org", "aws_endpoint_url", "https://s3.example.org"),
+    ("AWS_REGION", "eu-west-3", "aws_region", "eu-west-3"),
+    ("AWS_DEFAULT_REGION", "eu-west-3", "aws_region", "eu-west-3"),
+    ("AWS_SESSION_TOKEN", "token", "aws_session_token", SecretStr("token")),
+    ("TELECOM_SPARK_WORKERS", "2", "spark_workers", 2),
+    ("TELECOM_SPARK_MEMORY_MB", "768", "spark_memory_mb", 768),
+    (
+        "TELECOM_SPARK_PROPERTIES",
+        '{"spark.eventLog.enabled": "true"}',
+        "spark_properties",
+        {"spark.eventLog.enabled": "true"},
+    ),
     ("TELECOM_PARTITIONS_START", "2024-03-01", "partitions_start", date(2024, 3, 1)),
     ("TELECOM_MAX_AGE_DAYS", "0", "max_age_days", 0),
     ("TELECOM_DEDUPE_DAYS", "0", "dedupe_days", 0),
@@ -113,9 +127,8 @@ def test_an_empty_variable_is_as_none(monkeypatch, variable):
 def test_every_setting_has_its_variable_and_says_what_it_is(monkeypatch):
     for name, field in Settings.model_fields.items():
         assert field.description, name
-        assert variable_name(name) == {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(
-            name, f"TELECOM_{name.upper()}"
-        )
+        usual = name.upper() if name.startswith("aws_") else f"TELECOM_{name.upper()}"
+        assert variable_name(name) == {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(name, usual)
 
 
 def test_what_is_given_wins_over_the_environment(monkeypatch):
@@ -222,3 +235,50 @@ def test_partitions_begin_where_the_setting_says(tmp_path):
     environment = {**os.environ, "TELECOM_PARTITIONS_START": "2024-03-01"}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["2024-03-01", "2024-03"]
+
+
+def test_a_warehouse_in_a_bucket_is_reached_with_the_names_that_everybody_knows(monkeypatch):
+    assert Settings.load(warehouse="/data/warehouse").s3 is None
+    for name, value in {
+        "TELECOM_WAREHOUSE": "s3://bucket/telecom",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9000/",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "s3cret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.load()
+    assert settings.s3 == S3Storage("http://127.0.0.1:9000", None, "key", "s3cret")
+    assert "s3cret" not in f"{settings!r}{settings.s3!r}"
+    assert "s3cret" not in f"{settings.s3.hadoop_properties()}"
+    assert settings.s3.delta_options()["AWS_CONDITIONAL_PUT"] == "etag"
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://b/x", "s3://bucket/a b", "s3://bucket/é", "s3://Bucket/x", "s3://bucket//x", "s3:///x"]
+)
+def test_a_bucket_that_an_engine_would_misread_is_refused(monkeypatch, uri):
+    monkeypatch.setenv("TELECOM_WAREHOUSE", uri)
+    with pytest.raises(SettingsError, match=r"TELECOM_WAREHOUSE: .*expected s3://bucket/prefix of letters"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket", "s3a://bucket/x", "s3://my-bucket.1/a_b/c=d/v1.0/", "/a b/é", "file:///x"]
+)
+def test_a_warehouse_that_every_engine_reads(monkeypatch, uri):
+    monkeypatch.setenv("TELECOM_WAREHOUSE", uri)
+    assert Settings.load().warehouse_uri == uri
+
+
+@pytest.mark.parametrize("given", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_a_credential_is_refused(monkeypatch, given):
+    monkeypatch.setenv(given, "s3cret")
+    with pytest.raises(SettingsError, match=r"both or neither") as caught:
+        Settings.load()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_endpoint_is_an_address(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL"):
+        Settings.load()

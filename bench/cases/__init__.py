@@ -11,6 +11,7 @@ from bench.cases import (
     nothing_new,
     old_table,
     pipeline,
+    shuffle,
     skew,
     startup,
 )
@@ -27,6 +28,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "invoices": documents.measure_invoices,
     "skew": skew.measure,
     "old-table": old_table.measure,
+    "shuffle": shuffle.measure,
 }
 #: What `make bench` does when nothing is named.
 DEFAULT_CASES = ("pipeline", "duckdb", "limits", "changed-day", "nothing-new", "startup")

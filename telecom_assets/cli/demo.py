@@ -17,7 +17,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
 from telecom_assets.cli.month import run_month
-from telecom_assets.cli.stack import needed_services, terminate_like_interrupt
+from telecom_assets.cli.stack import local_stack, needed_services, terminate_like_interrupt
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
@@ -46,14 +46,13 @@ def demo(
 
     Works in <home>/demo, which it empties first and which nothing else uses; stops what it started.
     """
-    from telecom_assets.local_stack import LocalStack  # noqa: PLC0415
 
     console = Console(stderr=True)
     app = AppContext(_demo_settings(ctx.obj.settings))
     spec = GeneratorSpec(
         cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed
     )
-    stack = LocalStack(app.settings.home_path, needed_services(app.settings), kafka_topic=app.settings.kafka_topic)
+    stack = local_stack(app.settings, needed_services(app.settings))
     begun = time.monotonic()
     with terminate_like_interrupt():
         _empty_home(app.settings.home_path, stack.down)

@@ -1,4 +1,4 @@
-"""`telecom up`, `telecom down`, `telecom status`: the local stack from the command line.
+"""`telecom up`, `telecom down`, `telecom status`: the local stack from the command line; `telecom jars` for a cluster.
 
 Belongs here: arguments, tables, JSON, exit codes. Does not belong here: what the commands do
 (`telecom_assets.local_stack`). `ctx.obj.settings` are the settings of the call.
@@ -7,10 +7,12 @@ Belongs here: arguments, tables, JSON, exit codes. Does not belong here: what th
 import contextlib
 import datetime as dt
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,7 +54,7 @@ def up(ctx: typer.Context, services: Needed = None, as_json: AsJson = False) -> 
     """
     settings: Settings = ctx.obj.settings
     with _errors(as_json), terminate_like_interrupt():
-        stack = _stack(settings, services or needed_services(settings))
+        stack = local_stack(settings, services or needed_services(settings))
         started = stack.up(_progress)
         _show(stack, stack.status(), as_json, started=started)
 
@@ -62,7 +64,7 @@ def down(ctx: typer.Context, services: Services = None, as_json: AsJson = False)
     from telecom_assets.local_stack import SERVICES  # noqa: PLC0415
 
     with _errors(as_json):
-        stack = _stack(ctx.obj.settings, services or SERVICES)
+        stack = local_stack(ctx.obj.settings, services or SERVICES)
         stopped = stack.down(_progress)
         if as_json:
             _print_json({"home": str(stack.layout.home), "stopped": stopped})
@@ -76,7 +78,7 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
 
     settings: Settings = ctx.obj.settings
     with _errors(as_json):
-        stack = _stack(settings, services or SERVICES)
+        stack = local_stack(settings, services or SERVICES)
         found = stack.status()
         expected = services or needed_services(settings)
         _show(stack, found, as_json)
@@ -84,16 +86,44 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
         raise typer.Exit(1)
 
 
+def jars(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to put them.", file_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Put the jars that an Apache Spark cluster of yours needs into a folder, and print the settings it needs.
+
+    Delta, and for a warehouse in a bucket the S3 client and the class that keeps commits from overwriting each other.
+    """
+    from telecom_assets.local_stack.spark_jvm import cluster_settings, spark_jars  # noqa: PLC0415
+
+    s3 = ctx.obj.settings.s3
+    with _errors(as_json):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = spark_jars("jars", _progress, s3=s3 is not None)
+        for jar in found:
+            shutil.copy(jar, folder / jar.name)
+        names, settings = sorted(jar.name for jar in found), cluster_settings(s3)
+    if as_json:
+        _print_json({"folder": str(folder.absolute()), "jars": names, "settings": settings})
+        return
+    _progress(f"{len(names)} jars in {folder}; the cluster's spark-defaults.conf needs:")
+    for name, value in settings.items():
+        print(f"{name} {value}")
+
+
 def register(app: typer.Typer) -> None:
-    """Add the three commands to an application."""
-    for command in (up, down, status):
+    """Add the commands to an application."""
+    for command in (up, down, status, jars):
         app.command()(command)
 
 
-def _stack(settings: Settings, services: Any) -> "LocalStack":
-    from telecom_assets.local_stack import LocalStack  # noqa: PLC0415
+def local_stack(settings: Settings, services: Any) -> "LocalStack":
+    """The local stack as the settings want it."""
+    from telecom_assets.local_stack import LocalStack, SparkShape  # noqa: PLC0415
 
-    return LocalStack(settings.home_path, services, kafka_topic=settings.kafka_topic)
+    spark = SparkShape(settings.spark_workers, settings.spark_memory_mb, settings.s3, settings.spark_properties)
+    return LocalStack(settings.home_path, services, kafka_topic=settings.kafka_topic, spark=spark)
 
 
 def _progress(line: str) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 import pyarrow as pa
+from pyspark.errors import PySparkException
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from resources.delta import Commit, Partitions, Warehouse
 from resources.kafka import KafkaConnection, TopicState
-from resources.kafka_source import FORMAT, KafkaOffsetRanges, OffsetRange, read_range
+from resources.kafka_source import FORMAT, OffsetRange, range_error, read_range, register
 from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
 from telecom_assets.months import contiguous
 from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS, TO_BE_MEDIATED
@@ -166,7 +167,7 @@ def _land_chunk(
     calendar_start: dt.date,
 ) -> Commit:
     spark = warehouse.engine.spark_session
-    spark.dataSource.register(KafkaOffsetRanges)
+    register(spark, by_value=warehouse.engine.name == "spark")
     messages = (
         spark.read.format(FORMAT)
         .option("topic", kafka.topic)
@@ -184,7 +185,10 @@ def _land_chunk(
         calendar_start=calendar_start,
         now=dt.datetime.now(dt.UTC),
     )
-    return warehouse.append(RAW, rows)
+    try:
+        return warehouse.append(RAW, rows)
+    except PySparkException as error:
+        raise range_error(error) or error from error
 
 
 def _verify(

@@ -4,6 +4,7 @@
 """
 
 from telecom_assets.local_stack.errors import LocalStackError
+from telecom_assets.local_stack.spark import SparkShape
 from telecom_assets.local_stack.stack import SERVICES, LocalStack, ServiceStatus
 
-__all__ = ["SERVICES", "LocalStack", "LocalStackError", "ServiceStatus"]
+__all__ = ["SERVICES", "LocalStack", "LocalStackError", "ServiceStatus", "SparkShape"]

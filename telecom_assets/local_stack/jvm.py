@@ -23,10 +23,14 @@ def java_environment() -> dict[str, str]:
     return dict(os.environ) | {"LC_ALL": "C.UTF-8"}
 
 
-def fetch_jars(coordinates: Sequence[str], title: str, report: Report, exclude: Collection[str] = ()) -> list[Path]:
+def fetch_jars(
+    coordinates: Sequence[str], title: str, report: Report, exclude: Collection[str] = (), transitive: bool = True
+) -> list[Path]:
     """The jars of a server, downloaded at the first start. Raises LocalStackError."""
     try:
-        return resolve_jars(coordinates, exclude=exclude, report=lambda line: report(f"{title}: {line}"))
+        return resolve_jars(
+            coordinates, exclude=exclude, transitive=transitive, report=lambda line: report(f"{title}: {line}")
+        )
     except JavaError as error:
         raise LocalStackError(f"{title}: {error}") from error
 

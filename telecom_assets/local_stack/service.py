@@ -45,6 +45,15 @@ class Service(ABC):
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def helper_records(self) -> list[Path]:
+        """Where further processes of the server are written down, last started first; of an earlier start as well."""
+        return sorted(self.record.parent.glob(f"{self.name}-*.json"), reverse=True)
+
+    def processes(self) -> list[ServerProcess]:
+        """The server's processes that were written down and are alive: the one that answers, then its helpers."""
+        known = (ServerProcess.read(record) for record in (self.record, *self.helper_records()))
+        return [process for process in known if process is not None and process.alive()]
+
     def prepare_folder(self) -> None:
         """The part of `prepare` that is the same for all."""
         self.folder.mkdir(mode=0o700, exist_ok=True)

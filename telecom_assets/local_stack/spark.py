@@ -1,58 +1,60 @@
-"""Apache Spark of the local stack: one Connect server on loopback, with a token.
+"""Apache Spark of the local stack: a Connect server on loopback, with a token; with workers, a standalone cluster.
 
-The JVM is started directly: Spark's own launcher insists on a Java module that the runtime from pip lacks. One server,
-never one JVM per step: on a local file system two JVMs that write one Delta table can lose commits silently.
+Without workers the Connect server does everything itself. With workers it is the driver of a cluster: a master, and
+workers that start an executor each. On a local file system there is one Connect server in any case: two JVMs that commit
+to one Delta table there can lose commits silently. Executors write files of rows only.
 """
 
 import contextlib
 import os
-import re
 import shutil
+import socket
 import sys
 import threading
 import uuid
-from importlib.util import find_spec
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import psutil
 
+from resources.s3 import S3Storage
 from resources.stack_state import SparkState
 from telecom_assets.local_stack.errors import LocalStackError
-from telecom_assets.local_stack.jvm import fetch_jars, java_environment, java_program, write_arguments, write_properties
+from telecom_assets.local_stack.jvm import java_program, write_arguments, write_properties
 from telecom_assets.local_stack.layout import Kept, Layout
-from telecom_assets.local_stack.processes import Command, ServerProcess
+from telecom_assets.local_stack.processes import Cancelled, Command, ServerProcess, roll_log, tail
 from telecom_assets.local_stack.service import NotReady, Report, Service
+from telecom_assets.local_stack.spark_jvm import (
+    JAVA_VERSIONS,
+    cluster_settings,
+    forgiving_java_home,
+    jvm_arguments,
+    spark_environment,
+    spark_jars,
+)
 
-_JARS = ("io.delta:delta-spark_4.1_2.13:4.3.0",)
-_JAVA_VERSIONS = (17, 21)
-_OPENED = (
-    *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util"),
-    *("java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs"),
-    *("sun.security.action", "sun.util.calendar"),
-)
-_JAVA_OPTIONS = (  # org.apache.spark.launcher.JavaModuleOptions of Spark 4.1, without --add-modules
-    *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
-    "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-    "--enable-native-access=ALL-UNNAMED",
-    "-XX:+IgnoreUnrecognizedVMOptions",
-    "-Djdk.reflect.useDirectMethodHandle=false",
-    "-Dio.netty.tryReflectionSetAccessible=true",
-    "-Dio.netty.allocator.type=pooled",
-    "-Dio.netty.handler.ssl.defaultEndpointVerificationAlgorithm=NONE",
-)
-_LOG4J = """\
-status = WARN
-shutdownHook = disable
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{yyyy-MM-dd HH:mm:ss.SSS}{UTC} %-5p %c{1}: %m%n%ex
-rootLogger.level = WARN
-rootLogger.appenderRef.out.ref = out
-logger.connect.name = org.apache.spark.sql.connect.service.SparkConnectServer
-logger.connect.level = INFO
-"""
+#: Masters and workers only keep accounts.
+_DAEMON_MEMORY_MB = 256
+_MASTER_SECONDS = 60
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class SparkShape:
+    """How Apache Spark is run."""
+
+    #: 0: the Connect server does everything itself.
+    workers: int = 0
+    #: Heap of the Connect server, and of each executor.
+    memory_mb: int | None = None
+    #: The warehouse's bucket, when it lies in one.
+    s3: S3Storage | None = None
+    #: Spark's own settings that are to be otherwise.
+    properties: Mapping[str, str] = field(default_factory=dict)
+    #: Options of every JVM; none with a space in it.
+    java_options: tuple[str, ...] = ()
 
 
 class Spark(Service):
@@ -63,8 +65,9 @@ class Spark(Service):
     ready_seconds = 240
     stop_signals = ((SIGTERM, 20), (SIGKILL, 10))
 
-    def __init__(self, layout: Layout, kept: Kept) -> None:
+    def __init__(self, layout: Layout, kept: Kept, shape: SparkShape) -> None:
         super().__init__(layout, kept)
+        self.shape = shape
         self._java = Path()
         self._jars: list[Path] = []
 
@@ -73,43 +76,30 @@ class Spark(Service):
         return SparkState(remote=f"sc://localhost:{self.port}/;token={self.kept.value('spark_token')}")
 
     def prepare(self, report: Report) -> None:
-        self._java = java_program(_JAVA_VERSIONS)
-        own = {re.sub(r"-\d[^/]*\.jar$", "", jar.name) for jar in (_spark_home() / "jars").glob("*.jar")}
-        self._jars = fetch_jars(_JARS, self.title, report, exclude=own)
+        self._java = java_program(JAVA_VERSIONS)
+        self._jars = spark_jars(self.title, report, s3=self.shape.s3 is not None)
         self.prepare_folder()
         self.kept.make("spark_token")
+        if self.shape.workers:
+            self.kept.choose_port("spark_master_port")
+            self.kept.make("spark_secret")
 
     def launch(self, cancel: threading.Event) -> ServerProcess:
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700)
-        log4j = self.folder / "log4j2.properties"
-        log4j.write_text(_LOG4J, encoding="ascii")
-        properties = self.folder / "spark.properties"
-        write_properties(properties, self._configuration())
-        arguments = [
-            f"-Xmx{_memory_gb()}g",
-            *_JAVA_OPTIONS,
-            "-XX:-UsePerfData",
-            "-Djava.awt.headless=true",
-            "-Dfile.encoding=UTF-8",
-            "-Duser.timezone=UTC",
-            f"-Dlog4j2.configurationFile={log4j.as_uri()}",
-            f"-Djava.io.tmpdir={self._scratch}",
-            f"-Dderby.system.home={self.folder / 'derby'}",
-            "-cp",
-            os.pathsep.join([str(_spark_home() / "jars" / "*"), *(str(jar) for jar in self._jars)]),
-            "org.apache.spark.deploy.SparkSubmit",
-            "--properties-file",
-            str(properties),
-            "--class",
-            "org.apache.spark.sql.connect.service.SparkConnectServer",
-            "spark-internal",
-        ]
-        argv: list[str | Path] = [self._java, write_arguments(self.folder / "spark.args", arguments)]
-        return ServerProcess.start(Command(argv, self.folder, _environment()), self.log, self.record, cancel)
+        # Made by this service before the first of its processes reads it, since it holds the secrets of all.
+        write_properties(self._properties, self._configuration())
+        if self.shape.workers:
+            self._launch_cluster(cancel)
+        connect = ["org.apache.spark.deploy.SparkSubmit", "--properties-file", str(self._properties)]
+        connect += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+        return self._launch("spark", self._memory_mb, connect, self.record, cancel)
 
     def ask(self) -> None:
         """Open a session and ask for the version: that needs the token, the driver and the session's catalog."""
+        for record in self.helper_records():
+            if not ((process := ServerProcess.read(record)) and process.alive()):
+                raise NotReady(f"{record.stem} has ended; see {self.layout.log(record.stem)}")
         self.check_port_answers()
         import grpc  # noqa: PLC0415 (a quarter of a second, only when Spark is asked)
 
@@ -132,9 +122,67 @@ class Spark(Service):
     def furnish(self) -> None:
         """Nothing: its tables live in the warehouse folder."""
 
+    # -- the cluster -------------------------------------------------------------------------------------------------
+
+    def _launch_cluster(self, cancel: threading.Event) -> None:
+        """The master, and once it listens the workers: who finds no master waits long before asking again."""
+        port = self.kept.port("spark_master_port")
+        common = ["--host", "127.0.0.1", "--webui-port", "0", "--properties-file", str(self._properties)]
+        master = ["org.apache.spark.deploy.master.Master", "--port", str(port), *common]
+        process = self._launch_helper("spark-master", master, cancel)
+        self._await_master(port, process, cancel)
+        for number in range(1, self.shape.workers + 1):
+            name = f"spark-worker-{number}"
+            folder = self._scratch / name
+            worker = ["org.apache.spark.deploy.worker.Worker", "--work-dir", str(folder), *common]
+            worker += ["--cores", str(self._executor_cores), "--memory", f"{2 * self._memory_mb}m"]
+            self._launch_helper(name, [*worker, f"spark://127.0.0.1:{port}"], cancel)
+
+    def _await_master(self, port: int, process: ServerProcess, cancel: threading.Event) -> None:
+        for _ in range(round(_MASTER_SECONDS / _POLL_SECONDS)):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            if not process.alive():
+                break
+            if cancel.wait(_POLL_SECONDS):
+                raise Cancelled
+        log = self.layout.log("spark-master")
+        raise LocalStackError(f"Apache Spark's master does not listen at 127.0.0.1:{port}; see {log}", tail(log))
+
+    def _launch_helper(self, name: str, program: list[str], cancel: threading.Event) -> ServerProcess:
+        roll_log(self.layout.log(name))
+        return self._launch(name, _DAEMON_MEMORY_MB, program, self.layout.process_file(name), cancel)
+
+    def _launch(
+        self, name: str, memory_mb: int, program: list[str], record: Path, cancel: threading.Event
+    ) -> ServerProcess:
+        options = [*self.shape.java_options, *jvm_arguments(self.folder, self._scratch, memory_mb, self._jars)]
+        arguments = [*options, *program]
+        argv: list[str | Path] = [self._java, write_arguments(self.folder / f"{name}.args", arguments)]
+        more = self.shape.s3.environment() if self.shape.s3 else {}
+        if self.shape.workers:
+            more["JAVA_HOME"] = str(forgiving_java_home(self.folder, self._java))
+        command = Command(argv, self.folder, spark_environment(more))
+        return ServerProcess.start(command, self.layout.log(name), record, cancel)
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
     @property
     def _scratch(self) -> Path:
         return self.folder / "tmp"
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "spark.properties"
+
+    @property
+    def _memory_mb(self) -> int:
+        return self.shape.memory_mb or _usual_memory_mb()
+
+    @property
+    def _executor_cores(self) -> int:
+        return max((os.cpu_count() or 2) // max(self.shape.workers, 1), 1)
 
     def _configuration(self) -> dict[str, object]:
         cores = os.cpu_count() or 2
@@ -152,53 +200,39 @@ class Spark(Service):
             "spark.local.dir": self._scratch,
             "spark.sql.warehouse.dir": (self.folder / "warehouse").as_uri(),
             "spark.sql.catalogImplementation": "in-memory",
-            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-            # Delta's default of 50 makes small commits take 6-9 s.
-            "spark.databricks.delta.snapshotPartitions": 2,
-            "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+            **cluster_settings(self.shape.s3),
             "spark.sql.shuffle.partitions": cores,
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.ansi.enabled": "true",
             "spark.pyspark.python": sys.executable,
             "spark.pyspark.driver.python": sys.executable,
+            **(self._cluster_configuration() if self.shape.workers else {}),
+            **self.shape.properties,
+        }
+
+    def _cluster_configuration(self) -> dict[str, object]:
+        return {
+            "spark.master": f"spark://127.0.0.1:{self.kept.port('spark_master_port')}",
+            "spark.authenticate.secret": self.kept.value("spark_secret"),
+            # It knows no authentication, and the master does not start with both.
+            "spark.master.rest.enabled": "false",
+            "spark.ui.killEnabled": "false",
+            "spark.executor.cores": self._executor_cores,
+            "spark.executor.memory": f"{self._memory_mb}m",
+            "spark.executor.extraClassPath": os.pathsep.join(str(jar) for jar in self._jars),
+            "spark.executor.extraJavaOptions": " ".join(
+                ["-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC", *self.shape.java_options]
+            ),
+            "spark.cores.max": self._executor_cores * self.shape.workers,
+            # The first job waits for all executors, and does not run on the first of them.
+            "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         }
 
 
-def _spark_home() -> Path:
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise LocalStackError("no Apache Spark: the package pyspark is not installed")
-    home = Path(spec.origin).parent
-    if not (home / "jars").is_dir():
-        raise LocalStackError(f"{home}: has no jars/; install the full package (`pip install pyspark[connect]`)")
-    return home
-
-
-def _environment() -> dict[str, str]:
-    """The caller's environment without what would steer Spark, and with what its Python workers import."""
-    inherited = {key: value for key, value in java_environment().items() if not key.startswith(("SPARK_", "PYSPARK_"))}
-    packages = []
-    for package in ("resources", "telecom_assets"):
-        spec = find_spec(package)
-        for location in (spec.submodule_search_locations or []) if spec else []:
-            packages.append(str(Path(location).parent))
-    path = [*dict.fromkeys(packages), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return inherited | {
-        "SPARK_HOME": str(_spark_home()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_LOCAL_HOSTNAME": "localhost",
-        "SPARK_SCALA_VERSION": "2.13",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "PYTHONPATH": os.pathsep.join(path),
-    }
-
-
-def _memory_gb() -> int:
+def _usual_memory_mb() -> int:
     with contextlib.suppress(OSError):
-        return 3 if psutil.virtual_memory().total >= 8 * 2**30 else 2
-    return 2
+        return 3072 if psutil.virtual_memory().total >= 8 * 2**30 else 2048
+    return 2048
 
 
 # The health check's two requests in protobuf's wire format: importing pyspark's own classes for them takes a second.

@@ -21,7 +21,7 @@ from telecom_assets.local_stack.layout import Kept, Layout, write_private
 from telecom_assets.local_stack.postgres import Postgres
 from telecom_assets.local_stack.processes import Cancelled, ServerProcess, log_size, tail
 from telecom_assets.local_stack.service import NotReady, Report, Service
-from telecom_assets.local_stack.spark import Spark
+from telecom_assets.local_stack.spark import Spark, SparkShape
 
 SERVICES = ("postgres", "kafka", "spark")
 _POLL_SECONDS = 0.1
@@ -58,7 +58,13 @@ class LocalStack:
     >>> stack.down(print, services=started)                            # doctest: +SKIP
     """
 
-    def __init__(self, home: Path, services: Collection[str] = SERVICES, kafka_topic: str = "cdr_topic") -> None:
+    def __init__(
+        self,
+        home: Path,
+        services: Collection[str] = SERVICES,
+        kafka_topic: str = "cdr_topic",
+        spark: SparkShape | None = None,
+    ) -> None:
         unknown = sorted(set(services) - set(SERVICES))
         if unknown:
             raise LocalStackError(f"unknown service {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
@@ -67,7 +73,7 @@ class LocalStack:
         every: Sequence[Service] = (
             Postgres(self.layout, self._kept),
             Kafka(self.layout, self._kept, kafka_topic),
-            Spark(self.layout, self._kept),
+            Spark(self.layout, self._kept, spark or SparkShape()),
         )
         self._all = {service.name: service for service in every}
         self.services = [name for name in SERVICES if name in services]
@@ -136,13 +142,14 @@ class LocalStack:
 
         stack.json forgets them first, so that nobody is sent to a server that is going.
         """
-        running = [service for service in services if _running(service)]
+        running = [service for service in services if service.processes()]
         self._write_state(without={service.name for service in services})
         with ThreadPoolExecutor(max(len(running), 1)) as pool:
             for _ in pool.map(lambda service: _end(service, report, most), running):
                 pass
         for service in services:
-            service.record.unlink(missing_ok=True)
+            for record in (service.record, *service.helper_records()):
+                record.unlink(missing_ok=True)
         return [service.name for service in running]
 
     def _write_state(self, without: Collection[str] = ()) -> None:
@@ -173,6 +180,7 @@ def _start(service: Service, launch: bool, cancel: threading.Event, report: Repo
     mark = log_size(service.log)
     if launch:
         report(f"{service.title}: starting")
+        _stop_processes(service, math.inf)  # helpers of a server that ended by itself
         process: ServerProcess | None = service.launch(cancel)
     else:
         process = ServerProcess.read(service.record)
@@ -200,10 +208,13 @@ def _start(service: Service, launch: bool, cancel: threading.Event, report: Repo
 
 
 def _end(service: Service, report: Report, most: float) -> None:
-    process = ServerProcess.read(service.record)
-    if process is not None:
+    _stop_processes(service, most)
+    report(f"{service.title}: stopped")
+
+
+def _stop_processes(service: Service, most: float) -> None:
+    for process in service.processes():
         process.stop([(number, min(grace, most)) for number, grace in service.stop_signals])
-        report(f"{service.title}: stopped")
 
 
 def _status(service: Service) -> ServiceStatus:

@@ -167,7 +167,7 @@ class Project:
     # -- what the tests look at, without the engine --------------------------------------------------------------------
 
     def table(self, name: str) -> DeltaTable:
-        return DeltaTable(self.warehouse.path(name))
+        return DeltaTable(self.warehouse.path(name), storage_options=self.warehouse.storage_options)
 
     def rows(self, name: str) -> list[Row]:
         return self.table(name).to_pyarrow_table().to_pylist()

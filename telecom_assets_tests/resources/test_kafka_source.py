@@ -4,13 +4,19 @@ Belongs here: ranges, holes, ends, what is said when a range cannot be read. Doe
 messages (`landing/test_land`).
 """
 
+import base64
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
+from pyspark.errors import PySparkException
+from pyspark.serializers import CloudPickleSerializer
 
 from resources.kafka import KafkaConnection
-from resources.kafka_source import KafkaRangeError, OffsetRange, read_range
+from resources.kafka_source import KafkaRangeError, OffsetRange, range_error, read_range, register
 
 TIMEOUT = 20.0
 
@@ -135,3 +141,64 @@ def test_a_partition_that_is_not_there_is_an_error(kafka):
 
 def test_a_width():
     assert OffsetRange(0, 3, 10).width == 7
+
+
+# ----------------------------------------------------------------------------------------------- on somebody else's Python
+
+#: An executor: it has what pyspark needs and not this package; the first argument is a module that it lacks besides.
+_EXECUTOR = """
+import base64, json, sys
+sys.modules["resources"] = sys.modules[sys.argv[1]] = None
+from pyspark.serializers import CloudPickleSerializer
+source, options = CloudPickleSerializer().loads(base64.b64decode(sys.stdin.read()))
+reader = source(options).reader(None)
+# As Apache Spark does: planned in one process, read in another.
+again = CloudPickleSerializer().loads(CloudPickleSerializer().dumps((reader, reader.partitions())))
+print(json.dumps([row["kafka_offset"] for part in again[1] for batch in again[0].read(part) for row in batch.to_pylist()]))
+"""
+
+
+class Session:
+    """Stands for a session: keeps what would be sent."""
+
+    sent = b""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        self.options = options
+
+    @property
+    def dataSource(self) -> "Session":
+        return self
+
+    def register(self, source: type) -> None:
+        self.sent = CloudPickleSerializer().dumps((source, self.options))
+
+
+def on_an_executor(kafka: KafkaConnection, lacks: str) -> subprocess.CompletedProcess[str]:
+    options = {"topic": kafka.topic, "ranges": "[[0, 1, 3]]", "config": json.dumps(kafka.plain_config())}
+    session = Session({**options, "timeout": str(TIMEOUT), "broker_time": "true"})
+    register(session, by_value=True)
+    sent = base64.b64encode(session.sent).decode()
+    command = [sys.executable, "-c", _EXECUTOR, lacks]
+    return subprocess.run(command, input=sent, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_an_executor_needs_no_copy_of_this_package(kafka):
+    produced(kafka, b"0", b"1", b"2", b"3")
+    done = on_an_executor(kafka, "telecom_assets")
+    assert (done.stdout, done.stderr) == ("[1, 2]\n", "")
+
+
+def test_an_executor_without_confluent_kafka_says_what_to_install(kafka):
+    done = on_an_executor(kafka, "confluent_kafka")
+    said = done.stderr.strip().splitlines()[-1]
+    assert f"KafkaRangeError: {kafka.topic}[0]: the Python that reads it, {sys.executable} on " in said
+    assert "`pip install confluent-kafka` there" in said
+
+
+def test_what_was_said_on_an_executor_is_found_in_what_an_engine_makes_of_it():
+    told = PySparkException(
+        "Job aborted: PythonException: Traceback\n  File x\nKafkaRangeError: t[0]: nothing arrived\n at org"
+    )
+    assert str(range_error(told)) == "t[0]: nothing arrived"
+    assert range_error(PySparkException("something else")) is None

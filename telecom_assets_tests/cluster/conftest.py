@@ -1,0 +1,84 @@
+"""One cluster for this folder: a master, two workers and a Connect server, with the warehouse on an S3 server."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from resources.delta import Warehouse
+from resources.engine import SparkEngine
+from resources.stack_state import read_stack_state
+from telecom_assets.local_stack import LocalStack, SparkShape
+from telecom_assets.schemas import TABLES
+from telecom_assets_tests.graph.conftest import new_project
+from telecom_assets_tests.s3_server import S3Server, s3_server
+
+__all__ = ["new_project"]
+
+WORKERS = 2
+#: Compiling a query takes longer than running it on a few thousand rows does.
+_FOR_LITTLE_DATA = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server, up for the session. Its address is in the environment, where the embedded engine looks for it."""
+    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.storage.environment().items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The cluster, up for the session, in a path with a space."""
+    home = tmp_path_factory.mktemp("cluster stack") / "home"
+    shape = SparkShape(
+        WORKERS,
+        memory_mb=768,
+        s3=s3.storage,
+        properties=_FOR_LITTLE_DATA,
+        java_options=("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+    )
+    stack = LocalStack(home, ["spark"], spark=shape)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster_remote(cluster: LocalStack) -> str:
+    """Address (sc://…, token included) of the cluster's Connect server."""
+    state = read_stack_state(cluster.layout.state_file)
+    assert state.spark is not None
+    return state.spark.remote
+
+
+@pytest.fixture(scope="session")
+def cluster_engine(cluster_remote: str) -> SparkEngine:
+    return SparkEngine(kind="spark", remote=cluster_remote)
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    return s3.new_bucket()
+
+
+@pytest.fixture
+def sail_on_s3(s3: S3Server, bucket: str, sail: SparkEngine) -> Warehouse:
+    """An empty warehouse in a bucket of its own, on the embedded engine."""
+    return Warehouse(f"s3://{bucket}/telecom/warehouse", sail, TABLES, s3=s3.storage)
+
+
+@pytest.fixture
+def cluster_on_s3(s3: S3Server, bucket: str, cluster_engine: SparkEngine) -> Warehouse:
+    """The same warehouse on the cluster."""
+    return Warehouse(f"s3://{bucket}/telecom/warehouse", cluster_engine, TABLES, s3=s3.storage)
