@@ -349,11 +349,19 @@ class Warehouse:
             writer = rows.write.format("delta").mode("overwrite")
         return self._save(writer, contract)
 
-    def overwrite_arrow(self, name: str, rows: pa.Table) -> Commit:
-        """Replace a small unpartitioned table, unless it holds the same rows already: then the version stays."""
+    def overwrite_arrow(self, name: str, rows: pa.Table, partitions: Partitions | None = None) -> Commit:
+        """Replace exactly the given partitions of a table with few rows, without the engine.
+
+        An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays.
+        """
         contract = self.contracts[name]
-        table = self._table(contract)
         rows = rows.select(contract.column_names).cast(contract.arrow_schema())
+        if contract.partition_by is not None:
+            assert partitions is not None
+            if any(value not in partitions for value in pc.unique(rows[contract.partition_by]).to_pylist()):
+                raise WarehouseError(_outside(contract, partitions))
+            return self._save_arrow(contract, rows, "overwrite", partitions.predicate(contract.partition_by))
+        table = self._table(contract)
         current = self.read_arrow(contract, table.version(), None)
         order = [(column, "ascending") for column in contract.column_names]
         if table.version() > 0 and current.sort_by(order).equals(rows.sort_by(order)):
@@ -502,7 +510,9 @@ class Warehouse:
             writer = writer.option("write_batch_size", _WRITE_BATCH_ROWS)
         return self._committed(contract, lambda mark: writer.option(_MARK, mark).save(self._engine_path(contract.name)))
 
-    def _save_arrow(self, contract: Contract, rows: pa.Table, mode: Literal["append", "overwrite"]) -> Commit:
+    def _save_arrow(
+        self, contract: Contract, rows: pa.Table, mode: Literal["append", "overwrite"], predicate: str | None = None
+    ) -> Commit:
         """Write without the engine."""
 
         def write(mark: str) -> None:
@@ -513,11 +523,12 @@ class Warehouse:
                 self.path(contract.name),
                 rows,
                 mode=mode,
+                predicate=predicate,
                 storage_options=self.storage_options,
                 commit_properties=properties,
             )
 
-        return Commit(self._committed(contract, write).version, {None: rows.num_rows})
+        return self._committed(contract, write)
 
     def _committed(self, contract: Contract, write: Callable[[str], None]) -> Commit:
         """Write with a mark on the commit, again when a commit of maintenance came first; returns what it did.
@@ -613,8 +624,11 @@ def _partition_of(values: Mapping[str, str], contract: Contract) -> Any:
 def _inside(contract: Contract, partitions: Partitions) -> Column:
     assert contract.partition_by is not None
     column = F.col(contract.partition_by)
-    message = f"{contract.name}: a row lies outside the partitions that are being written ({partitions})"
-    return F.when(partitions.holds(column), column).otherwise(F.raise_error(F.lit(message)))
+    return F.when(partitions.holds(column), column).otherwise(F.raise_error(F.lit(_outside(contract, partitions))))
+
+
+def _outside(contract: Contract, partitions: Partitions) -> str:
+    return f"{contract.name}: a row lies outside the partitions that are being written ({partitions})"
 
 
 def _rows(files: pa.Table, partition_by: str | None) -> dict[Any, int]:

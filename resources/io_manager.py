@@ -18,8 +18,8 @@ from resources.delta import Contract, Partitions, PinnedTable, Warehouse
 class DeltaIOManager(dg.IOManager):
     """Stores each asset in the Delta table of its name.
 
-    Output: a DataFrame replaces exactly the partitions of the run (an unpartitioned asset replaces its table); a pyarrow
-    Table replaces an unpartitioned table unless nothing changed; None means the asset wrote its table itself.
+    Output: a DataFrame replaces exactly the partitions of the run (an unpartitioned asset replaces its table); so does a
+    pyarrow Table, without the engine: for few rows. None means the asset wrote its table itself.
     Input: annotated `PinnedTable` gives the handle of one pinned version, annotated `DataFrame` its rows.
 
     Example::
@@ -36,11 +36,10 @@ class DeltaIOManager(dg.IOManager):
         if obj is None:
             return
         name = context.asset_key.path[-1]
-        partitions = None
+        partitions = _partitions(self.warehouse.contracts[name], context)
         if isinstance(obj, pa.Table):
-            commit = self.warehouse.overwrite_arrow(name, obj)
+            commit = self.warehouse.overwrite_arrow(name, obj, partitions)
         else:
-            partitions = _partitions(self.warehouse.contracts[name], context)
             commit = self.warehouse.overwrite(name, obj, partitions)
         context.add_output_metadata(self.describe(self.warehouse.pin(name, partitions, commit.version)))
 

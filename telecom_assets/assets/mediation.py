@@ -53,7 +53,7 @@ def mediation(
         outcomes.rejected_beside(cleaned.df), REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)}
     )
     ledger = _ledger(raw_cdrs, product_catalog.version, dedupe_days)
-    yield dg.Output(connections.engine.spark_session.createDataFrame(ledger), MEDIATED_DAYS.name, metadata=read)
+    yield dg.Output(ledger, MEDIATED_DAYS.name, metadata=read)
 
 
 def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:

@@ -273,7 +273,7 @@ def _forget_mediation(warehouse: Warehouse, days: Partitions, raw_version: int) 
         return
     marked = [{**row, "raw_rows": TO_BE_MEDIATED, "raw_version": raw_version} for row in known]
     rows = pa.Table.from_pylist(marked, schema=MEDIATED_DAYS.arrow_schema())
-    warehouse.overwrite(MEDIATED_DAYS.name, warehouse.engine.spark_session.createDataFrame(rows), days)
+    warehouse.overwrite_arrow(MEDIATED_DAYS.name, rows, days)
 
 
 def _inside(ranges: Sequence[OffsetRange]) -> Column:

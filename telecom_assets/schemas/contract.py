@@ -1,7 +1,7 @@
 """What a table contract is: columns with types, units and meaning, the grain, the key and the partition column.
 
 Belongs here: the vocabulary in which the contracts of the sibling modules are written, and its translations
-(Arrow for the Delta log, Spark DDL for DataFrames). Does not belong here: any table.
+(Arrow for the Delta log). Does not belong here: any table.
 """
 
 import re
@@ -64,10 +64,6 @@ class TableContract:
     def arrow_schema(self) -> pa.Schema:
         """The schema of the Delta table. Every column is nullable there; `required` is held by a check."""
         return pa.schema([pa.field(column.name, column.arrow_type) for column in self.columns])
-
-    def spark_ddl(self) -> str:
-        """The schema of a DataFrame, for rows that may be none."""
-        return ", ".join(f"{column.name} {column.type}" for column in self.columns)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
