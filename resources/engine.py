@@ -109,7 +109,11 @@ class SparkEngine(PySparkResource):
         # The client takes what comes back for the thread's active session's, whichever asked for it.
         active: Any = type(rows.sparkSession)._active_session  # type: ignore[attr-defined]
         active.session = rows.sparkSession
-        return rows.checkpoint() if self.name == "sail" else rows.localCheckpoint()
+        kept: Any = rows.checkpoint() if self.name == "sail" else rows.localCheckpoint()
+        # Its finalizer would ask the server to forget the rows, from wherever the garbage collector happens to run: inside
+        # another request that waits for ever (PySpark 4.1, either engine). They go with the session, that is the process.
+        kept._plan._spark_session = None
+        return kept  # type: ignore[no-any-return]
 
     def _address(self) -> str:
         if self.name == "sail":

@@ -1,6 +1,12 @@
 """What the engine's session does beside queries: keeping rows that several queries need."""
 
+import gc
+from typing import Any
+
+import pytest
 from pyspark.sql import functions as F
+
+from resources.engine import SparkEngine
 
 
 def test_kept_rows_are_computed_once(engine):
@@ -23,3 +29,16 @@ def test_kept_rows_belong_to_their_own_session(sail, engine):
 def test_no_rows_are_kept_too(engine):
     kept = engine.keep(engine.spark_session.range(0).select(F.col("id"), F.lit("a").alias("text")))
     assert (kept.columns, kept.collect()) == (["id", "text"], [])
+
+
+def test_kept_rows_are_not_given_up_by_the_garbage_collector(engine: SparkEngine, monkeypatch: pytest.MonkeyPatch):
+    """A request from a finalizer may fall into another request of the same thread, and then neither ends."""
+    session = engine.spark_session
+    kept = engine.keep(session.range(3))
+    assert kept.count() == 3
+    asked: list[Any] = []
+    monkeypatch.setattr(session.client._channel, "unary_unary", lambda *call, **_: asked.append(call), raising=False)
+    kept._plan.__del__()
+    del kept
+    gc.collect()
+    assert asked == []
