@@ -519,13 +519,14 @@ class Warehouse:
             # No second try of its own: delta-rs would commit an overwrite behind a compaction as it was planned before it,
             # and the compacted rows would stay beside the new ones.
             properties = CommitProperties(custom_metadata={_MARK: mark}, max_commit_retries=0)
+            scope: dict[str, Any] = {"predicate": predicate} if predicate else {}
             write_deltalake(
                 self.path(contract.name),
                 rows,
                 mode=mode,
-                predicate=predicate,
                 storage_options=self.storage_options,
                 commit_properties=properties,
+                **scope,
             )
 
         return self._committed(contract, write)

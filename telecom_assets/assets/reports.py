@@ -10,7 +10,6 @@ from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import rated_equals_billed, require, side_by_side
-from telecom_assets.documents.dashboard import DashboardData, render_dashboard, write_dashboard
 from telecom_assets.documents.report_files import write_report_csv
 from telecom_assets.funnel import month_funnel
 from telecom_assets.outputs import dashboard_file, report_file
@@ -77,6 +76,13 @@ def dashboard(
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
     """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel."""
+    # The charts' library takes half a second: not at every load of the code.
+    from telecom_assets.documents.dashboard import (  # noqa: PLC0415
+        DashboardData,
+        render_dashboard,
+        write_dashboard,
+    )
+
     period, settings = context.partition_key, connections.settings
     page = render_dashboard(
         DashboardData(
