@@ -43,7 +43,7 @@ def test_a_commit_never_takes_the_place_of_another(on_s3: Warehouse, s3: S3Serve
             slow = pool.submit(on_s3.append, FLOORS, floors(on_s3, ("slow", "2", MAY)))
             request.wait()
             quick = on_s3.append_arrow(FLOORS, floors_table([("quick", "3", MAY)]))
-        assert quick == Commit(2, {None: 1})
+        assert quick == Commit(2, {MAY: 1})
         assert slow.result() == Commit(3, {MAY: 1})
     rows = {("first", "1.000000", MAY), ("slow", "2.000000", MAY), ("quick", "3.000000", MAY)}
     assert held(on_s3.pin(FLOORS).all()) == held(on_s3.pin(FLOORS).arrow()) == rows
