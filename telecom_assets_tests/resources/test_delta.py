@@ -233,7 +233,7 @@ def test_the_same_rows_again_make_no_version(plain):
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("B", "A")) == Commit(1, {None: 2})
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("A", "C")) == Commit(2, {None: 2})
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("A", "C", "C")).version == 3
-    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows()) == Commit(4, {None: 0})
+    assert plain.overwrite_arrow(CATALOGUE, catalogue_rows()) == Commit(4, {})
     assert plain.pin(CATALOGUE).arrow().num_rows == 0
     assert [plain.pin(CATALOGUE, version=number).arrow().num_rows for number in range(5)] == [0, 2, 2, 3, 0]
 
@@ -479,6 +479,22 @@ def test_a_table_that_is_gone_is_not_made_again_silently(plain, tmp_path):
         pinned.arrow()
     with pytest.raises((WarehouseError, PySparkException)):
         pinned.all().collect()
+
+
+def test_few_rows_replace_exactly_their_partitions(warehouse):
+    """Written without the engine, read by it: by days, by months, empty days included; a row outside is refused."""
+    may = [date(2026, 5, day) for day in (1, 2, 3, 4)]
+    warehouse.overwrite_arrow(DAYS, day_rows(*may), Partitions(may[0], may[-1]))
+    assert warehouse.overwrite_arrow(DAYS, day_rows(may[2]), Partitions(may[1], may[2])).rows == {may[2]: 1}
+    kept = [row["event_date"] for row in warehouse.pin(DAYS).df.orderBy("event_date").collect()]
+    assert kept == [may[0], may[2], may[3]]
+    warehouse.overwrite_arrow(FLOORS, floors_table([("a", "1", MAY), ("b", "2", JUNE)]), Partitions(MAY, JUNE))
+    warehouse.overwrite_arrow(FLOORS, floors_table([]), Partitions(MAY, MAY))
+    assert held(warehouse.pin(FLOORS).df) == {("b", "2.000000", JUNE)}
+    before = warehouse.version(FLOORS)
+    with pytest.raises(WarehouseError, match="outside the partitions"):
+        warehouse.overwrite_arrow(FLOORS, floors_table([("c", "3", JULY)]), Partitions(MAY, JUNE))
+    assert warehouse.version(FLOORS) == before
 
 
 def test_the_newest_version_is_known_whoever_made_it(plain):

@@ -62,7 +62,8 @@ def told(context: dg.OutputContext) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------------- writing
 
 
-def test_a_run_of_months_replaces_them_and_says_what_it_wrote(warehouse):
+@pytest.mark.parametrize("few", [False, True], ids=["a DataFrame", "an Arrow table"])
+def test_a_run_of_months_replaces_them_and_says_what_it_wrote(warehouse, *, few: bool):
     """Row count, total and version are of the partitions of the run; what stands beside them stays."""
     manager, spark = DeltaIOManager(warehouse), warehouse.engine.spark_session
     warehouse.append_arrow(
@@ -70,7 +71,7 @@ def test_a_run_of_months_replaces_them_and_says_what_it_wrote(warehouse):
     )
     context = output(DAILY_REVENUE.name, **months(JUNE, JULY))
     rows = revenue((date(2026, 6, 2), "0.1"), (date(2026, 6, 3), "0.2"))
-    manager.handle_output(context, spark.createDataFrame(rows))
+    manager.handle_output(context, rows if few else spark.createDataFrame(rows))
     assert told(context) == {
         "dagster/row_count": 2,
         "table_version": 2,
