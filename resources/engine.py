@@ -68,12 +68,15 @@ class SparkEngine(PySparkResource):
     """`dagster-pyspark`'s resource over Spark Connect: `engine.spark_session` is the process's one session.
 
     kind: `sail` starts the embedded engine inside this process on first use; `spark` talks to `remote`, or to the
-    local stack's Spark Connect server when `remote` is not set.
+    local stack's Spark Connect server when `remote` is not set. memory_mb: what the embedded engine's queries may hold
+    together, MiB; the first engine of a process decides. What sorts and groups goes to files beyond that; a query that
+    cannot fails and says so.
     """
 
     kind: Literal["sail", "spark"] = "sail"
     remote: str | None = None
     stack_file: str | None = None
+    memory_mb: int | None = None
     spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for every instance)
     _unused: None = PrivateAttr(default=None)
 
@@ -117,7 +120,7 @@ class SparkEngine(PySparkResource):
 
     def _address(self) -> str:
         if self.name == "sail":
-            return _sail_address()
+            return _sail_address(self.memory_mb)
         remote = self.remote
         if remote is None and self.stack_file is not None:
             state = read_stack_state(self.stack_file).spark
@@ -158,10 +161,11 @@ def _temporary_folder() -> str:
     return folder
 
 
-def _sail_address() -> str:
+def _sail_address(memory_mb: int | None) -> str:
     global _sail_server  # noqa: PLW0603  (one server a process)
     if _sail_server is None:
-        for name, value in _SAIL_ENVIRONMENT.items():
+        bounds = {} if memory_mb is None else _memory_bounds(memory_mb)
+        for name, value in {**_SAIL_ENVIRONMENT, **bounds}.items():
             os.environ.setdefault(name, value)
         # Always its own: an inherited folder goes with the process that made it.
         os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()
@@ -172,6 +176,14 @@ def _sail_address() -> str:
         _sail_server = server
     host, port = _sail_server.listening_address
     return f"sc://{host}:{port}"
+
+
+def _memory_bounds(memory_mb: int) -> dict[str, str]:
+    """The embedded engine's settings for a pool that no operator takes whole."""
+    return {
+        "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
+        "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(memory_mb * 2**20),
+    }
 
 
 def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:

@@ -26,7 +26,12 @@ class Connections:
         settings = self.settings
         if settings.s3 is not None:
             settings.s3.export()
-        return SparkEngine(kind=settings.engine, remote=settings.spark_remote, stack_file=str(settings.stack_file))
+        return SparkEngine(
+            kind=settings.engine,
+            remote=settings.spark_remote,
+            stack_file=str(settings.stack_file),
+            memory_mb=settings.engine_memory_mb,
+        )
 
     @cached_property
     def warehouse(self) -> Warehouse:

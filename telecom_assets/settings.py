@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SPARK_REMOTE", "TELECOM_SPARK_REMOTE", "spark_remote"),
         description="sc:// address of a running Spark Connect server; implies ENGINE=spark.",
     )
+    engine_memory_mb: int | None = Field(
+        None,
+        ge=64,
+        description="What queries of the embedded engine may hold together, MiB; beyond that they use files. Default: no limit.",
+    )
     spark_workers: int = Field(
         0, ge=0, le=64, description="Worker processes of the local Apache Spark. 0: one process does everything."
     )

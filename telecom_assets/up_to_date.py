@@ -52,6 +52,7 @@ _WITHOUT_EFFECT = {
     "warehouse",
     "output",
     "spark_remote",
+    "engine_memory_mb",
     "spark_workers",
     "spark_memory_mb",
     "spark_properties",

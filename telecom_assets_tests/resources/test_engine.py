@@ -1,6 +1,9 @@
 """What the engine's session does beside queries: keeping rows that several queries need."""
 
 import gc
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -42,3 +45,25 @@ def test_kept_rows_are_not_given_up_by_the_garbage_collector(engine: SparkEngine
     del kept
     gc.collect()
     assert asked == []
+
+
+_WITHIN_BOUNDS = """
+from pyspark.sql import functions as F
+from resources.engine import SparkEngine
+
+session = SparkEngine(kind="sail", memory_mb=128).spark_session
+rows = session.range(4_000_000).select(F.sha2(F.col("id").cast("string"), 256).alias("text"))
+largest = rows.orderBy("text").agg(F.count("*").alias("rows"), F.max("text").alias("last")).collect()[0]
+print(largest["rows"], len(largest["last"]))
+try:
+    rows.agg(F.size(F.collect_list("text"))).collect()
+except Exception as error:
+    print("exhausted" if "memory pool" in str(error) else error)
+"""
+
+
+def test_the_embedded_engine_keeps_within_its_memory():
+    """In a process of its own: sorting more than that uses files, and what cannot is refused with a reason."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SAIL_")}
+    done = subprocess.run([sys.executable, "-c", _WITHIN_BOUNDS], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["4000000 64", "exhausted"], done.stderr
