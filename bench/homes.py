@@ -24,6 +24,7 @@ from bench.dataset import TOPIC, Dataset
 from bench.errors import BenchError
 
 _ROOT = Path(__file__).parents[1]
+_BOUND = "TELECOM_ENGINE_MEMORY_MB"
 _MINE = ("TELECOM_", "DAGSTER_")
 
 
@@ -39,8 +40,10 @@ class Homes:
         return self.dataset.folder / self.engine / "home"
 
     def environment(self) -> dict[str, str]:
-        """Environment of a process that works in the home: the project's defaults, whatever the caller has set."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith(_MINE)}
+        """Environment of a process that works in the home: the project's defaults, whatever the caller has set, but for
+        the bound of the engine's memory.
+        """
+        own = {name: value for name, value in os.environ.items() if name == _BOUND or not name.startswith(_MINE)}
         own.pop("SPARK_REMOTE", None)
         return {
             **own,

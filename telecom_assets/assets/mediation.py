@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import dagster as dg
@@ -12,12 +14,13 @@ from pyspark.sql import functions as F
 from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.connections import Connections
+from telecom_assets.months import contiguous
 from telecom_assets.partitions import DAILY, ONE_RUN
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
-from telecom_assets.transforms.mediation import mediate
+from telecom_assets.transforms.mediation import days_with_copies, mediate
 
 GROUP = "mediation"
-#: When the days are less than this part of the rows around them, only copies of their records are looked for there.
+#: When the days are less than this part of the rows around them, it is first found out which of those matter.
 _SMALL_PART = 4
 
 
@@ -57,18 +60,22 @@ def mediation(
 
 
 def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
-    """Raw rows that may hold a copy of a row of the run's days."""
+    """Raw rows that may hold a copy of a row of the run's days.
+
+    A day beside a month of others: their ids alone are read first, and then only the days that hold one of its own.
+    """
     days = raw.partitions
     assert days is not None
     reach = dt.timedelta(days=dedupe_days)
     around = Partitions(days.first - reach, days.last + reach)
-    rows = raw.between(around)
     counts = raw.warehouse.rows_by_partition(raw.contract, raw.version)
     own = sum(count for day, count in counts.items() if day in days)
-    if own * _SMALL_PART < sum(count for day, count in counts.items() if day in around):
-        ids = raw.df.where(F.col("record_id").isNotNull()).select("record_id").distinct()
-        rows = rows.join(ids, on="record_id", how="left_semi")
-    return rows
+    if own * _SMALL_PART >= sum(count for day, count in counts.items() if day in around):
+        return raw.between(around)
+    ranges = contiguous(days_with_copies(raw.df, raw.between(around)))
+    if not ranges:
+        return raw.df
+    return raw.all().where(reduce(or_, (Partitions(*ends).holds(F.col("event_date")) for ends in ranges)))
 
 
 def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Table:

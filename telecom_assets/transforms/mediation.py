@@ -4,6 +4,7 @@ Belongs here: what makes a CDR acceptable, how its fields are normalised, and wh
 The rules are this project's input contract (README, "What goes in"); terms are those of 3GPP TS 32.298.
 """
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -252,6 +253,27 @@ def _fingerprint() -> Column:
     return chain
 
 
+def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> set[dt.date]:
+    """The days of the neighbourhood that hold a record id of `days` which comes more than once there.
+
+    Ids are compared by their hash: one that shares it with another brings a day too many.
+    """
+    own = _hashed(days).select("id_hash").distinct()
+    repeated = (
+        _hashed(neighbourhood)
+        .join(own, on="id_hash", how="left_semi")
+        .groupBy("id_hash")
+        .agg(F.count("*").alias("times"), F.collect_set("event_date").alias("on_days"))
+        .where("times > 1")
+    )
+    return {row["day"] for row in repeated.select(F.explode("on_days").alias("day")).distinct().collect()}
+
+
+def _hashed(rows: DataFrame) -> DataFrame:
+    """The rows that have a record id, with a hash of it: a quarter of its size."""
+    return rows.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
+
+
 def find_copies(
     neighbourhood: DataFrame,
     catalog: DataFrame,
@@ -264,7 +286,7 @@ def find_copies(
     a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The hashes that come
     more than once are kept (`share`), so that they, being few, are taken to the rows and not the rows to them.
     """
-    hashed = neighbourhood.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
+    hashed = _hashed(neighbourhood)
     repeated = hashed.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
     suspects = judge(hashed.join(share(repeated), on="id_hash", how="left_semi"), catalog).where(
         F.col("reason_number").isNull()
