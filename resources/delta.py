@@ -69,7 +69,7 @@ _MARK = "userMetadata"
 _LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
 #: What a run of the embedded engine has pinned is not older. Readers list the log from there on.
 _LONGEST_RUN = dt.timedelta(hours=6)
-#: Rows that the embedded engine encodes at a time: a batch of its own, where its default is an eighth of one.
+#: Rows that the embedded engine encodes at a time: eight times its default.
 _WRITE_BATCH_ROWS = 8192
 #: Where a table's log lies, and how its checkpoints are named.
 LOG = "_delta_log"

@@ -13,10 +13,10 @@ from telecom_assets.conservation import (
     one_tariff,
     raw_equals_outcomes,
     require,
-    side_by_side,
 )
 from telecom_assets.months import month_days
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
+from telecom_assets.side_by_side import side_by_side
 from telecom_assets.transforms.rating import MissingVolumePolicy
 
 

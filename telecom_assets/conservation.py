@@ -7,12 +7,11 @@ not change, so what a process has added up of one it does not add up again.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column
@@ -23,8 +22,6 @@ from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATE
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
-_AT_ONCE = 4
-_Answer = TypeVar("_Answer")
 
 
 class ConservationError(Exception):
@@ -50,12 +47,6 @@ class Verdict:
         more = len(self.findings) - _SHOWN
         shown = "; ".join(self.findings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         return f"{self.identity}: does not hold: {shown}"
-
-
-def side_by_side(questions: Iterable[Callable[[], _Answer]]) -> list[_Answer]:
-    """The answers in the order of the questions. Each is a query or two that cannot fill all cores by itself."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [asked.result() for asked in [pool.submit(question) for question in questions]]
 
 
 def require(*verdicts: Verdict, before: str) -> None:

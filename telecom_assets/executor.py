@@ -21,10 +21,9 @@ from telecom_assets.month_run import (
     RATING,
     REFERENCES,
     Step,
+    day_steps,
     existing_days,
-    mediation_steps,
     one_month,
-    rating_steps,
 )
 from telecom_assets.up_to_date import MonthRecords, Question
 
@@ -79,13 +78,9 @@ class MonthRunner:
         for job in (MEDIATION, FLOORS, RATING, BILLING):
             question = records.ask(job)
             days = question.days | set(existing_days(month)) if force else question.days
-            if job == MEDIATION:
-                steps = mediation_steps(sorted(days))
-            elif job == RATING:
-                steps = rating_steps(sorted(days))
-            else:
-                steps = [one_month(job, month)] if days else []
-            if steps:
+            if days:
+                by_day = job in (MEDIATION, RATING)
+                steps = day_steps(job, sorted(days)) if by_day else [one_month(job, month)]
                 self._work(records, question, steps)
             else:
                 self._skip(one_month(job, month))

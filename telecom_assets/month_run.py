@@ -53,23 +53,20 @@ def before_mediation() -> list[Step]:
     return [Step(REFERENCES), Step(LANDING)]
 
 
-def mediation_steps(days: Sequence[dt.date]) -> list[Step]:
-    return [day_range(MEDIATION, first, last) for first, last in contiguous(days)]
-
-
-def rating_steps(days: Sequence[dt.date]) -> list[Step]:
-    return [day_range(RATING, first, last) for first, last in contiguous(days)]
+def day_steps(job: str, days: Sequence[dt.date]) -> list[Step]:
+    """A daily job over some days: one run for each contiguous range."""
+    return [day_range(job, first, last) for first, last in contiguous(days)]
 
 
 def after_mediation(month: str) -> list[Step]:
     """Floors of the month, its days rated with them, then bills and reports."""
     days = existing_days(month)
-    return [one_month(FLOORS, month), *rating_steps(days), one_month(BILLING, month)]
+    return [one_month(FLOORS, month), *day_steps(RATING, days), one_month(BILLING, month)]
 
 
 def scheduled_steps(month: str) -> list[Step]:
     """The whole month for the month-end schedule: every day of it is mediated, whether it needs it or not."""
-    return [*before_mediation(), *mediation_steps(existing_days(month)), *after_mediation(month)]
+    return [*before_mediation(), *day_steps(MEDIATION, existing_days(month)), *after_mediation(month)]
 
 
 def existing_days(month: str) -> list[dt.date]:

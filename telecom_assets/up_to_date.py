@@ -208,7 +208,6 @@ class MonthRecords:
             or set(record["tables"]) != {*_OF_STEP[job].reads, *_OF_STEP[job].writes}
             or record["terms"] != terms(self.connections.settings)
             or record["read_beside"] != beside
-            or record["made_beside"] != self._made_beside(job)
             or self._a_check_failed(job)
         ):
             return days
@@ -220,7 +219,8 @@ class MonthRecords:
             if changed is None or self.month in changed or (changed and job == LANDING):
                 return days
             due |= {day for day in days if day.isoformat() in changed}
-        return due
+        # Last, since all documents are read for it: a step that has work anyway need not know.
+        return due or (set() if record["made_beside"] == self._made_beside(job) else days)
 
     def _a_check_failed(self, job: str) -> bool:
         """Whether the newest outcome of one of the step's checks, of any run, is not good."""

@@ -11,13 +11,14 @@ from resources.engine import SparkEngine
 from telecom_assets import month_run
 from telecom_assets.definitions import build_defs
 from telecom_assets.month_run import (
+    MEDIATION,
     Step,
     after_mediation,
     before_mediation,
     day_range,
+    day_steps,
     days_to_mediate,
     existing_days,
-    mediation_steps,
     one_month,
     scheduled_steps,
     stale_days,
@@ -77,13 +78,13 @@ def test_before_mediation_come_references_and_landing():
 
 def test_other_days_are_mediated_with_the_month_in_as_few_runs_as_can_be():
     may = [date(2026, 5, 1) + timedelta(days=number) for number in range(31)]
-    steps = mediation_steps([*may, date(2026, 6, 1), date(2025, 1, 7), date(2026, 4, 29)])
+    steps = day_steps(MEDIATION, [*may, date(2026, 6, 1), date(2025, 1, 7), date(2026, 4, 29)])
     assert [step.tags for step in steps] == [
         days("2025-01-07", "2025-01-07"),
         days("2026-04-29", "2026-04-29"),
         days("2026-05-01", "2026-06-01"),
     ]
-    assert mediation_steps([]) == []
+    assert day_steps(MEDIATION, []) == []
 
 
 def test_every_job_but_the_nights_is_a_step_of_a_month():

@@ -72,9 +72,10 @@ def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
     own = sum(count for day, count in counts.items() if day in days)
     if own * _SMALL_PART >= sum(count for day, count in counts.items() if day in around):
         return raw.between(around)
-    ranges = contiguous(days_with_copies(raw.df, raw.between(around)))
-    if not ranges:
+    found = days_with_copies(raw.df, raw.between(around)).collect()
+    if not found:
         return raw.df
+    ranges = contiguous(row["event_date"] for row in found)
     return raw.all().where(reduce(or_, (Partitions(*ends).holds(F.col("event_date")) for ends in ranges)))
 
 

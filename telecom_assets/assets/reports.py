@@ -9,13 +9,14 @@ import pyarrow as pa
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import rated_equals_billed, require, side_by_side
+from telecom_assets.conservation import rated_equals_billed, require
 from telecom_assets.documents.report_files import write_report_csv
 from telecom_assets.funnel import month_funnel
 from telecom_assets.outputs import dashboard_file, report_file
 from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
 from telecom_assets.schemas.usage import RATED_CDRS
+from telecom_assets.side_by_side import side_by_side
 from telecom_assets.transforms.reports import REPORTS as REPORT_TRANSFORMS
 
 GROUP = "reports"

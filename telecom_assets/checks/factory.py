@@ -13,10 +13,11 @@ import dagster as dg
 from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import Verdict, side_by_side
+from telecom_assets.conservation import Verdict
 from telecom_assets.months import month_days, months_between
 from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.schemas import TABLES
+from telecom_assets.side_by_side import side_by_side
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,9 @@ def _land_chunk(
     try:
         return warehouse.append(RAW, rows)
     except PySparkException as error:
-        raise range_error(error) or error from error
+        if said := range_error(error):
+            raise said from error
+        raise
 
 
 def _verify(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from resources.kafka import TopicState
 from telecom_assets.landing.plan import lag
-from telecom_assets.month_run import LANDING, Step, mediation_steps
+from telecom_assets.month_run import LANDING, MEDIATION, Step, day_steps
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def mediation_requests(
     days: a day that is marked to be mediated again has the same rows, and another version.
     """
     requests = []
-    for step in mediation_steps(sorted(days)):
+    for step in day_steps(MEDIATION, sorted(days)):
         first, last = (dt.date.fromisoformat(value) for value in step.tags.values())
         seen = sum(count for day, count in rows.items() if first <= day <= last)
         known = [version for day, version in (mediated_versions or {}).items() if first <= day <= last]

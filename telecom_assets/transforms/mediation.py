@@ -4,7 +4,6 @@ Belongs here: what makes a CDR acceptable, how its fields are normalised, and wh
 The rules are this project's input contract (README, "What goes in"); terms are those of 3GPP TS 32.298.
 """
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -253,8 +252,8 @@ def _fingerprint() -> Column:
     return chain
 
 
-def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> set[dt.date]:
-    """The days of the neighbourhood that hold a record id of `days` which comes more than once there.
+def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
+    """The days (event_date) of the neighbourhood that hold a record id of `days` which comes more than once there.
 
     Ids are compared by their hash: one that shares it with another brings a day too many.
     """
@@ -266,7 +265,7 @@ def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> set[dt.date]:
         .agg(F.count("*").alias("times"), F.collect_set("event_date").alias("on_days"))
         .where("times > 1")
     )
-    return {row["day"] for row in repeated.select(F.explode("on_days").alias("day")).distinct().collect()}
+    return repeated.select(F.explode("on_days").alias("event_date")).distinct()
 
 
 def _hashed(rows: DataFrame) -> DataFrame:
