@@ -12,7 +12,7 @@ import tempfile
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -141,6 +141,10 @@ class PinnedTable:
         counts = self.warehouse.rows_by_partition(self.contract, self.version)
         return {key: rows for key, rows in counts.items() if self.partitions is None or key in self.partitions}
 
+    def missing_values(self, columns: Collection[str]) -> dict[str, int]:
+        """Rows of the run's partitions without a value, by column: from file statistics where these tell."""
+        return self.warehouse.missing_values(self, columns)
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -247,6 +251,28 @@ class Warehouse:
     def rows_by_partition(self, contract: Contract, version: int) -> dict[Any, int]:
         """Rows per partition value (or under None), from file statistics."""
         return _rows(self._files(contract, version), contract.partition_by)
+
+    def missing_values(self, pinned: PinnedTable, columns: Collection[str]) -> dict[str, int]:
+        """Rows without a value, by column. Columns of which a file has no statistics are counted by the engine."""
+        files, partition_by = self._files(pinned.contract, pinned.version), pinned.contract.partition_by
+        missing: dict[str, int] = {}
+        if files.num_rows == 0:
+            return dict.fromkeys(columns, 0)
+        if partition_by is not None:
+            days = files[f"partition.{partition_by}"]
+            missing = {partition_by: pc.sum(files["num_records"].filter(pc.is_null(days))).as_py() or 0}
+            if pinned.partitions is not None:
+                files = files.filter(pa.array([day is None or day in pinned.partitions for day in days.to_pylist()]))
+        for name in columns:
+            if (known := f"null_count.{name}") in files.column_names and files[known].null_count == 0:
+                missing[name] = pc.sum(files[known]).as_py() or 0
+        unknown = [name for name in columns if name not in missing]
+        if unknown:
+            # Values are counted, not NULLs: that needs no expression.
+            counts = [F.count("*").alias("_rows"), *(F.count(name).alias(name) for name in unknown)]
+            row = pinned.df.select(counts).collect()[0]
+            missing |= {name: row["_rows"] - row[name] for name in unknown}
+        return {name: missing[name] for name in columns}
 
     def rows_changed(self, name: str, since: int, upto: int) -> bool:
         """Whether a version after `since`, up to `upto`, has other rows than the one before; compaction has the same.

@@ -116,6 +116,26 @@ def test_partitions_are_replaced_whole_and_alone(warehouse):
     assert before.rows_by_partition() == {MAY: 2, JUNE: 1, JULY: 1}
 
 
+def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
+    """Of the partitions that are asked for; columns without statistics are counted, and say the same."""
+    rows = floors(warehouse, ("a", "1", MAY), ("b", "2", MAY), ("c", "3", JUNE), ("d", "4", JULY))
+    holes = rows.withColumn("floor_mb", F.when(F.col("customer_id") == "a", F.col("floor_mb")))
+    warehouse.overwrite(FLOORS, holes, Partitions(MAY, JULY))
+    columns = ("customer_id", "floor_mb", "billing_period")
+    some, every = warehouse.pin(FLOORS, Partitions(MAY, JUNE)), warehouse.pin(FLOORS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Warehouse, "read", None)
+        assert some.missing_values(columns) == {"customer_id": 0, "floor_mb": 2, "billing_period": 0}
+        assert every.missing_values(columns) == {"customer_id": 0, "floor_mb": 3, "billing_period": 0}
+        assert warehouse.pin(DAYS).missing_values(["raw_rows", "event_date"]) == {"raw_rows": 0, "event_date": 0}
+
+    moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
+    warehouse.append_arrow(RAW_CDRS.name, received(*moments))
+    assert "null_count.kafka_topic" not in warehouse._files(RAW_CDRS, 1).column_names
+    counted = warehouse.pin(RAW_CDRS.name).missing_values(["kafka_offset", "kafka_topic", "value"])
+    assert counted == {"kafka_offset": 0, "kafka_topic": 0, "value": 2}
+
+
 def test_nothing_replaced_by_nothing_is_no_error(warehouse):
     warehouse.version(FLOORS)
     commit = warehouse.overwrite(FLOORS, floors(warehouse), Partitions(JUNE, JUNE))
