@@ -9,17 +9,20 @@ import platform
 import re
 import sys
 import time
-from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyspark import cloudpickle
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
+
+from resources.librdkafka import PARTITION_EOF, Consumer, LibrdkafkaError, Messages
 
 FORMAT = "kafka_offset_ranges"
 SCHEMA = "kafka_topic string, kafka_partition int, kafka_offset bigint, broker_ms bigint, value binary"
@@ -33,6 +36,7 @@ _ARROW = pa.schema(
     ]
 )
 _BATCH_MESSAGES = 20_000
+_BATCH_BYTES = 256 << 20
 _POLL_SECONDS = 0.5
 
 
@@ -42,14 +46,11 @@ class KafkaRangeError(Exception):
 
 def register(spark: SparkSession, *, by_value: bool) -> None:
     """Make the source known to a session; by value, executors that lack this package read with what they were sent."""
-    module = sys.modules[__name__]
-    if by_value:
-        cloudpickle.register_pickle_by_value(module)
-    try:
+    with ExitStack() as sent:
+        for name in (__name__, Consumer.__module__) if by_value else ():
+            cloudpickle.register_pickle_by_value(sys.modules[name])
+            sent.callback(cloudpickle.unregister_pickle_by_value, sys.modules[name])
         spark.dataSource.register(KafkaOffsetRanges)
-    finally:
-        if by_value:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 def range_error(error: PySparkException) -> KafkaRangeError | None:
@@ -115,79 +116,77 @@ def read_range(
 
     Offsets without a message (aborted transactions, compaction) are passed over: the end is reached when the consumer
     sees a message at or after it, or the end of the log. Raises KafkaRangeError when nothing arrives for `timeout`
-    seconds, or when the broker no longer has the first offset.
+    seconds, when the broker no longer has the first offset, or when librdkafka refuses the configuration.
     """
     try:
-        from confluent_kafka import Consumer, KafkaError, Message, TopicPartition  # noqa: PLC0415  (on the executors)
+        yield from _batches(config, topic, offsets, timeout=timeout, broker_time=broker_time)
+    except LibrdkafkaError as error:
+        raise KafkaRangeError(f"{topic}[{offsets.partition}]: {error}") from error
+
+
+def _batches(
+    config: dict[str, Any], topic: str, offsets: OffsetRange, *, timeout: float, broker_time: bool
+) -> Iterator[pa.RecordBatch]:
+    reached, heard = offsets.start, time.monotonic()
+    with closing(_consumer(config, topic, offsets)) as consumer:
+        while reached < offsets.end:
+            # No more than are left: at the end of a range there is nothing to wait for.
+            messages = consumer.consume(min(_BATCH_MESSAGES, offsets.end - reached), _POLL_SECONDS)
+            if len(messages):
+                heard = time.monotonic()
+            elif time.monotonic() - heard > timeout:
+                raise KafkaRangeError(
+                    f"{topic}[{offsets.partition}]: nothing arrived for {timeout:g} s at offset {reached}, "
+                    f"expected messages up to {offsets.end}" + (f" ({said})" if (said := consumer.last_error) else "")
+                )
+            if errors := messages.errors():
+                for error in errors:
+                    if error.code != PARTITION_EOF:
+                        raise KafkaRangeError(f"{topic}[{offsets.partition}] at offset {reached}: {error.text}")
+                    reached = max(reached, error.offset)
+                messages = messages.without_errors()
+            if not len(messages):
+                continue
+            numbers = messages.offsets()
+            reached = max(reached, int(numbers[-1]) + 1)
+            if reached > offsets.end:
+                messages = messages.chosen(slice(int(np.searchsorted(numbers, offsets.end))))
+            for part in messages.parts(_BATCH_BYTES):
+                yield _batch(topic, offsets.partition, part, broker_time=broker_time)
+
+
+def _consumer(config: dict[str, Any], topic: str, offsets: OffsetRange) -> Consumer:
+    settings = {
+        **config,
+        "group.id": "telecom_assets",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "fetch.message.max.bytes": 8_388_608,
+        "queued.max.messages.kbytes": 65_536,
+        # The default second of rest after every full queue is half the time of a backlog.
+        "fetch.queue.backoff.ms": 1,
+    }
+    try:
+        return Consumer(settings, topic, offsets.partition, offsets.start)
     except ImportError as missing:
         raise KafkaRangeError(
             f"{topic}[{offsets.partition}]: the Python that reads it, {sys.executable} on {platform.node()}, has no "
             f"confluent-kafka ({missing}); `pip install confluent-kafka` there, or let spark.pyspark.python of the cluster "
             "name a Python that has it (docs/scaling.md)"
         ) from missing
-    last_error: list[str] = []
-    consumer = Consumer(
-        {
-            **config,
-            "error_cb": lambda error: last_error.append(error.str()),
-            "group.id": "telecom_assets",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "fetch.message.max.bytes": 8_388_608,
-            "queued.max.messages.kbytes": 65_536,
-            # The default second of rest after every full queue is half the time of a backlog.
-            "fetch.queue.backoff.ms": 1,
-        }
-    )
-    consumer.assign([TopicPartition(topic, offsets.partition, offsets.start)])
-    reached, heard = offsets.start, time.monotonic()
-    try:
-        while reached < offsets.end:
-            # No more than are left: at the end of a range there is nothing to wait for.
-            messages = consumer.consume(min(_BATCH_MESSAGES, offsets.end - reached), _POLL_SECONDS)
-            if messages:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > timeout:
-                raise KafkaRangeError(
-                    f"{topic}[{offsets.partition}]: nothing arrived for {timeout:g} s at offset {reached}, "
-                    f"expected messages up to {offsets.end}" + (f" ({last_error[-1]})" if last_error else "")
-                )
-            # Whole columns at a time: what is done for each message alone is what reading costs.
-            if any(map(Message.error, messages)):
-                for message in messages:
-                    if (error := message.error()) is None:
-                        continue
-                    if error.code() != KafkaError._PARTITION_EOF:
-                        raise KafkaRangeError(f"{topic}[{offsets.partition}] at offset {reached}: {error.str()}")
-                    reached = max(reached, message.offset() or 0)
-                messages = [message for message in messages if message.error() is None]
-            numbers = cast(list[int], list(map(Message.offset, messages)))
-            if not numbers:
-                continue
-            reached = max(reached, numbers[-1] + 1)
-            if reached > offsets.end:
-                messages = messages[: bisect_left(numbers, offsets.end)]
-                numbers = numbers[: len(messages)]
-            if numbers:
-                times = [stamp for _, stamp in map(Message.timestamp, messages)] if broker_time else None
-                yield _batch(topic, offsets.partition, numbers, times, list(map(Message.value, messages)))
-    finally:
-        consumer.close()
 
 
-def _batch(
-    topic: str, partition: int, numbers: list[int], times: list[int] | None, values: list[bytes | None]
-) -> pa.RecordBatch:
-    count = len(numbers)
+def _batch(topic: str, partition: int, messages: Messages, *, broker_time: bool) -> pa.RecordBatch:
+    count = len(messages)
     return pa.RecordBatch.from_arrays(
         [
             pa.repeat(pa.scalar(topic), count),
             pa.repeat(pa.scalar(partition, pa.int32()), count),
-            pa.array(numbers, pa.int64()),
-            pa.array(times, pa.int64()) if times is not None else pa.nulls(count, pa.int64()),
-            pa.array(values, pa.binary()),
+            pa.array(messages.offsets()),
+            pa.array(messages.timestamps()) if broker_time else pa.nulls(count, pa.int64()),
+            messages.values(),
         ],
         schema=_ARROW,
     )

@@ -1,20 +1,27 @@
 """Reading exact offset ranges from a real broker, without an engine: every message of a range, and none besides.
 
-Belongs here: ranges, holes, ends, what is said when a range cannot be read. Does not belong here: what becomes of the
-messages (`landing/test_land`).
+Belongs here: ranges, holes, ends, what is said when a range cannot be read; that what is read is what confluent-kafka's
+own reader reads. Does not belong here: memory that becomes columns (`test_librdkafka`), what becomes of the messages
+(`landing/test_land`).
 """
 
 import base64
 import json
+import random
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psutil
+import pyarrow as pa
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from pyspark.errors import PySparkException
 from pyspark.serializers import CloudPickleSerializer
 
+from resources import kafka_source
 from resources.kafka import KafkaConnection
 from resources.kafka_source import KafkaRangeError, OffsetRange, range_error, read_range, register
 
@@ -141,6 +148,150 @@ def test_a_partition_that_is_not_there_is_an_error(kafka):
 
 def test_a_width():
     assert OffsetRange(0, 3, 10).width == 7
+
+
+# ------------------------------------------------------------------------------------------- beside confluent-kafka's reader
+
+
+def plain(kafka: KafkaConnection, end: int, partition: int = 0) -> pa.Table:
+    """The control: a plain Consumer's messages from 0 to `end`, all of which there are."""
+    consumer = Consumer({**kafka.client_config(), "group.id": "control", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(kafka.topic, partition, 0)])
+    messages: list[Message] = []
+    while len(messages) < end:
+        messages += consumer.consume(end - len(messages), TIMEOUT)
+    consumer.close()
+    assert not any(map(Message.error, messages))
+    columns = {
+        "kafka_topic": pa.array([message.topic() for message in messages]),
+        "kafka_partition": pa.array([message.partition() for message in messages], pa.int32()),
+        "kafka_offset": pa.array([message.offset() for message in messages]),
+        "broker_ms": pa.array([message.timestamp()[1] for message in messages]),
+        "value": pa.array([message.value() for message in messages], pa.binary()),
+    }
+    return pa.table(columns)
+
+
+def batches(kafka: KafkaConnection, start: int, end: int, partition: int = 0) -> Iterator[pa.RecordBatch]:
+    offsets = OffsetRange(partition, start, end)
+    return read_range(kafka.plain_config(), kafka.topic, offsets, timeout=TIMEOUT, broker_time=True)
+
+
+def drawn(seed: int, count: int) -> list[bytes | None]:
+    """Values that are NULL, empty, short, long or very long, in no order."""
+    draw = random.Random(seed)
+    values = [draw.choice([None, b"", draw.randbytes(draw.randrange(41)), b"{}" * 150]) for _ in range(count - 4)]
+    values += [draw.randbytes(1_000_000), b"0" * 1_000_000, bytes(13), bytes(12)]
+    draw.shuffle(values)
+    return values
+
+
+def sent(kafka: KafkaConnection, values: list[bytes | None], partition: int = 0, **config: object) -> None:
+    """With keys and headers, which the table has not."""
+    producer = kafka.producer(**{"linger.ms": 50, "message.max.bytes": 1_040_000, **config})
+    for number, value in enumerate(values):
+        key = [None, b"", b"a key"][number % 3]
+        producer.produce(kafka.topic, value, key, partition, headers={"number": str(number)} if number % 2 else None)
+    assert producer.flush(60) == 0
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "snappy", "zstd"])
+@pytest.mark.parametrize("stamped", ["LogAppendTime", "CreateTime"])
+def test_the_same_as_a_plain_consumer_reads(new_kafka_topic, codec, stamped):
+    """Values, coordinates and times; more messages than a batch holds, however the producer packed them."""
+    kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": stamped})
+    values = drawn(len(codec), 21_000)
+    sent(kafka, values, **{"compression.type": codec})
+    found = pa.Table.from_batches(batches(kafka, 0, len(values)))
+    found.validate(full=True)
+    assert found["value"].to_pylist() == values
+    assert found.equals(plain(kafka, len(values)))
+
+
+def test_partitions_are_read_at_the_same_time(new_kafka_topic):
+    kafka = new_kafka_topic(partitions=4)
+    values = {partition: drawn(partition, 6_000) for partition in range(4)}
+    for partition, some in values.items():
+        sent(kafka, some, partition)
+    with ThreadPoolExecutor(8) as threads:
+        tables = threads.map(lambda number: pa.Table.from_batches(batches(kafka, 0, 6_000, number % 4)), range(16))
+    for number, table in enumerate(tables):
+        assert table["value"].to_pylist() == values[number % 4]
+        assert table["kafka_partition"].unique().to_pylist() == [number % 4]
+
+
+def test_a_batch_is_cut_where_its_values_are_too_many_bytes(kafka, monkeypatch):
+    values = [b"x" * 100 for _ in range(1_000)]
+    sent(kafka, values)
+    monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 1_000)
+    found = list(batches(kafka, 0, 995))
+    assert max(batch.num_rows for batch in found) == 10
+    assert [offset for batch in found for offset in batch["kafka_offset"].to_pylist()] == list(range(995))
+
+
+def test_a_reader_that_stops_early_gives_everything_back(kafka, monkeypatch):
+    """librdkafka waits at its end for every message that is held: this returns, and what was read stays."""
+    values = drawn(1, 3_000)
+    sent(kafka, values)
+    monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 1_000)
+    threads = psutil.Process().num_threads()
+    for _ in range(5):
+        reading = batches(kafka, 0, 3_000)
+        first, second = next(reading), next(reading)
+        reading.close()
+        assert [*first["value"].to_pylist(), *second["value"].to_pylist()] == values[: len(first) + len(second)]
+    assert psutil.Process().num_threads() <= threads
+
+
+class Interrupted(BaseException):
+    """What a signal raises, as Ctrl-C does."""
+
+
+def test_a_signal_at_any_moment_leaves_nothing_behind(kafka):
+    """Wherever it comes between a call of librdkafka and the next: else the end of the client would wait for ever."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    values = drawn(2, 20_000)
+    sent(kafka, values)
+    draw, interrupted = random.Random(3), 0
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(40):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(0.001, 0.1))
+                found = pa.Table.from_batches(batches(kafka, 0, 20_000))
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                assert found.num_rows == 20_000
+            except Interrupted:
+                interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 0
+    assert pa.Table.from_batches(batches(kafka, 0, 20_000))["value"].to_pylist() == values
+
+
+def test_options_that_librdkafka_refuses_are_an_error(kafka):
+    refused = KafkaConnection(kafka.bootstrap_servers, kafka.topic, {**kafka.options, "nonsense": True})
+    with pytest.raises(KafkaRangeError, match=rf'{kafka.topic}\[0\]: No such configuration property: "nonsense"'):
+        read(refused, 0, 1)
+
+
+def test_a_wrong_password_is_told(kafka):
+    stranger = KafkaConnection(kafka.bootstrap_servers, kafka.topic, {**kafka.options, "sasl.password": "wrong"})
+    with pytest.raises(KafkaRangeError, match=r"nothing arrived for 1 s at offset 0.*Invalid username or password"):
+        read(stranger, 0, 1, timeout=1.0)
+
+
+def test_nothing_is_written_to_the_terminal(kafka, capfd):
+    produced(kafka, b"0")
+    assert read(kafka, 0, 1) == [(0, b"0")]
+    gone = KafkaConnection("127.0.0.1:1", kafka.topic, kafka.options)
+    with pytest.raises(KafkaRangeError):
+        read(gone, 0, 1, timeout=0.2)
+    assert capfd.readouterr() == ("", "")
 
 
 # ----------------------------------------------------------------------------------------------- on somebody else's Python
