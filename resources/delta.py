@@ -141,6 +141,12 @@ class PinnedTable:
         counts = self.warehouse.rows_by_partition(self.contract, self.version)
         return {key: rows for key, rows in counts.items() if self.partitions is None or key in self.partitions}
 
+    def share_of(self, around: Partitions) -> float:
+        """Rows of the run's partitions over those of a wider range, from file statistics."""
+        counts = self.warehouse.rows_by_partition(self.contract, self.version)
+        whole = sum(rows for key, rows in counts.items() if key in around)
+        return sum(self.rows_by_partition().values()) / max(whole, 1)
+
     def missing_values(self, columns: Collection[str]) -> dict[str, int]:
         """Rows of the run's partitions without a value, by column: from file statistics where these tell."""
         return self.warehouse.missing_values(self, columns)

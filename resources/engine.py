@@ -85,6 +85,11 @@ class SparkEngine(PySparkResource):
         """The engine in force: an address implies Apache Spark."""
         return "spark" if self.remote else self.kind
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether rows are sent between processes to join them: then it may be cheaper to work something out again."""
+        return self.name == "spark"
+
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Nothing: the session starts when it is first asked for, so that runs without Spark work pay nothing."""
 

@@ -17,8 +17,9 @@ import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable, Warehouse
+from resources.delta import Partitions, PinnedTable, Warehouse
 from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATED
+from telecom_assets.transforms.mediation import SMALL_PART
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
@@ -124,19 +125,21 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
 
 
 def records_are_unique(cleaned: PinnedTable, dedupe_days: int, overtaken: Collection[dt.date] = ()) -> Verdict:
-    """No record_id is cleaned twice within `dedupe_days`, the days around the run's included.
+    """No record_id of the run's days is cleaned twice within `dedupe_days`, the days around them included.
 
     Days that are to be mediated again (`overtaken`) are left aside: their rows are about to be replaced.
     """
-    rows = cleaned.all()
+    # A hash is a quarter of a record's id: those whose hash comes once need no second look.
+    id_hash = F.xxhash64("record_id").alias("id_hash")
+    rows = cleaned.all().select("record_id", "event_date", id_hash)
     if cleaned.partitions is not None:
         reach = dt.timedelta(days=dedupe_days)
-        around = type(cleaned.partitions)(cleaned.partitions.first - reach, cleaned.partitions.last + reach)
-        rows = cleaned.between(around)
+        around = Partitions(cleaned.partitions.first - reach, cleaned.partitions.last + reach)
+        rows = rows.where(around.holds(F.col("event_date")))
+        if cleaned.share_of(around) < SMALL_PART:
+            rows = rows.join(cleaned.df.select(id_hash).distinct(), on="id_hash", how="left_semi")
     if overtaken:
         rows = rows.where(~F.col("event_date").isin(sorted(overtaken)))
-    # A hash is a quarter of a record's id: those whose hash comes once need no second look.
-    rows = rows.select("record_id", "event_date", F.xxhash64("record_id").alias("id_hash"))
     repeated = rows.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
     days = (
         rows.join(repeated, on="id_hash", how="left_semi")

@@ -17,11 +17,9 @@ from telecom_assets.connections import Connections
 from telecom_assets.months import contiguous
 from telecom_assets.partitions import DAILY, ONE_RUN
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
-from telecom_assets.transforms.mediation import days_with_copies, mediate
+from telecom_assets.transforms.mediation import SMALL_PART, days_with_copies, mediate
 
 GROUP = "mediation"
-#: When the days are less than this part of the rows around them, it is first found out which of those matter.
-_SMALL_PART = 4
 
 
 @dg.multi_asset(
@@ -52,9 +50,9 @@ def mediation(
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
     # Dagster has stored the table when the generator goes on.
     cleaned = connections.warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions)
-    yield dg.Output(
-        outcomes.rejected_beside(cleaned.df), REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)}
-    )
+    # Beside the cleaned rows only the others are judged again; where rows are sent to be joined, that takes longer.
+    rejected = outcomes.rejected if connections.engine.shuffles else outcomes.rejected_beside(cleaned.df)
+    yield dg.Output(rejected, REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)})
     ledger = _ledger(raw_cdrs, product_catalog.version, dedupe_days)
     yield dg.Output(ledger, MEDIATED_DAYS.name, metadata=read)
 
@@ -68,15 +66,19 @@ def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
     assert days is not None
     reach = dt.timedelta(days=dedupe_days)
     around = Partitions(days.first - reach, days.last + reach)
-    counts = raw.warehouse.rows_by_partition(raw.contract, raw.version)
-    own = sum(count for day, count in counts.items() if day in days)
-    if own * _SMALL_PART >= sum(count for day, count in counts.items() if day in around):
+    if raw.share_of(around) >= SMALL_PART:
         return raw.between(around)
-    found = days_with_copies(raw.df, raw.between(around)).collect()
-    if not found:
+    needed: set[dt.date] = set()
+    for first, last, between in days_with_copies(raw.df, raw.between(around)).collect():
+        needed |= set(_days(Partitions(first, last))) if between else {first, last}
+    if not needed:
         return raw.df
-    ranges = contiguous(row["event_date"] for row in found)
-    return raw.all().where(reduce(or_, (Partitions(*ends).holds(F.col("event_date")) for ends in ranges)))
+    ranges = (Partitions(*ends).holds(F.col("event_date")) for ends in contiguous(needed))
+    return raw.all().where(reduce(or_, ranges))
+
+
+def _days(days: Partitions) -> list[dt.date]:
+    return [days.first + dt.timedelta(days=number) for number in range((days.last - days.first).days + 1)]
 
 
 def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Table:
@@ -86,10 +88,8 @@ def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Tabl
         F.count("*").alias("rows"), F.sum(F.col("kafka_offset").cast("decimal(20,0)")).alias("offsets")
     )
     totals = {row["event_date"]: row for row in found.collect()}
-    first, last = raw.partitions.first, raw.partitions.last
     rows = []
-    for number in range((last - first).days + 1):
-        day = first + dt.timedelta(days=number)
+    for day in _days(raw.partitions):
         row = totals.get(day)
         rows.append(
             {

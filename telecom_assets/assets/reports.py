@@ -1,6 +1,7 @@
 """Reports of a month, as tables and CSV files, and the dashboard page made from them."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -12,12 +13,12 @@ from telecom_assets.connections import Connections
 from telecom_assets.conservation import rated_equals_billed, require
 from telecom_assets.documents.report_files import write_report_csv
 from telecom_assets.funnel import month_funnel
+from telecom_assets.month_reports import month_report
 from telecom_assets.outputs import dashboard_file, report_file
 from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
 from telecom_assets.schemas.usage import RATED_CDRS
 from telecom_assets.side_by_side import side_by_side
-from telecom_assets.transforms.reports import REPORTS as REPORT_TRANSFORMS
 
 GROUP = "reports"
 #: How the rows of a file are ordered, where not by the report's key.
@@ -42,9 +43,8 @@ def reports(
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
     require(rated_equals_billed(rated_cdrs, facturation_complete), before=f"reports of {period}")
-    usage, bills = rated_cdrs.df, facturation_complete.df
     # Six small results, none of which can fill all cores while it is made.
-    made = side_by_side(REPORT_TRANSFORMS[contract.name](usage, bills).toArrow for contract in REPORTS)
+    made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
     for contract, rows in zip(REPORTS, made, strict=True):
         path = report_file(connections.settings, period, contract.name)
         read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}

@@ -56,6 +56,9 @@ VALID_NUMBER = (
 #: What tells one landed message from another.
 COORDINATES = ("kafka_partition", "kafka_offset")
 
+#: When days are less than this share of the rows around them, it is first found out which of those have their ids.
+SMALL_PART = 0.25
+
 _DETAIL_LENGTH = 200
 
 
@@ -253,19 +256,21 @@ def _fingerprint() -> Column:
 
 
 def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
-    """The days (event_date) of the neighbourhood that hold a record id of `days` which comes more than once there.
+    """Days of the neighbourhood that may hold a record id of `days` which comes more than once there.
 
-    Ids are compared by their hash: one that shares it with another brings a day too many.
+    Each row is `first` and `last`, and `between`: whether days between them may hold it as well. (To tell all days of
+    each id takes longer than all the rest.) Ids are compared by their hash: one that shares it with another brings days
+    too many.
     """
     own = _hashed(days).select("id_hash").distinct()
     repeated = (
         _hashed(neighbourhood)
         .join(own, on="id_hash", how="left_semi")
         .groupBy("id_hash")
-        .agg(F.count("*").alias("times"), F.collect_set("event_date").alias("on_days"))
+        .agg(F.count("*").alias("times"), F.min("event_date").alias("first"), F.max("event_date").alias("last"))
         .where("times > 1")
     )
-    return repeated.select(F.explode("on_days").alias("event_date")).distinct()
+    return repeated.select("first", "last", (F.col("times") > 2).alias("between")).distinct()
 
 
 def _hashed(rows: DataFrame) -> DataFrame:

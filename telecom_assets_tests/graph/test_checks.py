@@ -373,6 +373,15 @@ def test_the_same_record_32_days_later_is_another_event(damaged: Project):
     assert damaged.check("cleaned_cdrs", JUNE)[UNIQUE].passed
 
 
+def test_a_copy_is_found_by_a_check_of_either_day_alone(damaged: Project):
+    """A day beside a month of others looks for its own records there, and for no others."""
+    copy_after(3)(damaged)
+    for day, passes in ((f"{MONTH}-02", False), (f"{MONTH}-05", False), (f"{MONTH}-20", True)):
+        check = damaged.check("cleaned_cdrs", day_tags(day))[UNIQUE]
+        assert check.passed is passes
+        assert passes or f"{MONTH}-02, {MONTH}-05" in (check.description or "")
+
+
 def test_a_damaged_day_is_found_in_the_range_that_holds_it(damaged: Project):
     """The check of a range looks at its own days only."""
     row = june(damaged, "cleaned_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))

@@ -114,6 +114,7 @@ def test_partitions_are_replaced_whole_and_alone(warehouse):
     assert held(before.df) == held(before.arrow()) == old
     assert held(now.between(Partitions(MAY, MAY))) == {("e", "6.000000", MAY)}
     assert before.rows_by_partition() == {MAY: 2, JUNE: 1, JULY: 1}
+    assert [warehouse.pin(FLOORS, Partitions(JUNE, end), 2).share_of(everything) for end in (JUNE, JULY)] == [0.25, 0.5]
 
 
 def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):

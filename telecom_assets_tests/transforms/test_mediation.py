@@ -18,7 +18,7 @@ from resources.delta import Partitions, PinnedTable, Warehouse
 from telecom_assets.assets.mediation import _neighbourhood
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import CLEANED_CDRS, RAW_CDRS, REJECTED_CDRS
-from telecom_assets.transforms.mediation import REJECTION_REASONS, Outcomes, mediate
+from telecom_assets.transforms.mediation import REJECTION_REASONS, Outcomes, days_with_copies, mediate
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Outcome, Parameters, Row, home_day
@@ -29,6 +29,7 @@ from telecom_assets_tests.transforms.chain import (
     assert_schema,
     catalogue_frame,
     collected,
+    contract_frame,
     contract_table,
     drawn,
     mediated,
@@ -372,6 +373,16 @@ def test_single_days_are_as_all_at_once(landed, engine):
     for day, _ in copies.most_common(5 if engine.name == "sail" else 2):
         outcomes = mediate_days(warehouse.pin(RAW_CDRS.name, Partitions(day, day)), 31)
         assert_outcomes(outcomes, [item for item in expected if item.home_day == day])
+
+
+def test_days_that_may_hold_a_copy(engine):
+    """Of the second of March: an id that is there twice, one on two days, one on three; not what only others share."""
+    on_days = {"a": (2, 2), "b": (2, 9), "c": (1, 2, 20), "d": (2,), "e": (5, 6), "": (2, 3)}
+    rows = [{"record_id": each, "event_date": date(2026, 3, day)} for each, days in on_days.items() for day in days]
+    raw = contract_frame(engine, RAW_CDRS, rows)
+    found = days_with_copies(raw.where(F.col("event_date") == F.lit(date(2026, 3, 2))), raw).collect()
+    told = {(first.day, last.day, between) for first, last, between in found}
+    assert told == {(2, 2, False), (2, 9, False), (1, 20, True)}
 
 
 def test_a_wider_neighbourhood_does_no_harm(sail):
