@@ -147,7 +147,7 @@ def _batches(
                 messages = messages.without_errors()
             if not len(messages):
                 continue
-            numbers = messages.offsets()
+            numbers = messages.fields["offset"]
             reached = max(reached, int(numbers[-1]) + 1)
             if reached > offsets.end:
                 messages = messages.chosen(slice(int(np.searchsorted(numbers, offsets.end))))
@@ -184,8 +184,8 @@ def _batch(topic: str, partition: int, messages: Messages, *, broker_time: bool)
         [
             pa.repeat(pa.scalar(topic), count),
             pa.repeat(pa.scalar(partition, pa.int32()), count),
-            pa.array(messages.offsets()),
-            pa.array(messages.timestamps()) if broker_time else pa.nulls(count, pa.int64()),
+            messages.offsets(),
+            messages.timestamps() if broker_time else pa.nulls(count, pa.int64()),
             messages.values(),
         ],
         schema=_ARROW,

@@ -59,7 +59,10 @@ class MessageError:
 
 @dataclass(frozen=True)
 class Messages:
-    """Messages in the order they came, as columns. They are librdkafka's memory: gone with the next call of their consumer."""
+    """Messages in the order they came. They are librdkafka's memory: gone with the next call of their consumer.
+
+    The columns that are made of them are Arrow's memory alone.
+    """
 
     functions: SimpleNamespace
     pointers: npt.NDArray[np.uintp]
@@ -92,13 +95,13 @@ class Messages:
             yield self.chosen(slice(start, stop))
             start, before = stop, int(ends[stop - 1])
 
-    def offsets(self) -> npt.NDArray[np.int64]:
-        return np.ascontiguousarray(self.fields["offset"])
+    def offsets(self) -> pa.Int64Array:
+        return _owned(pa.array(np.ascontiguousarray(self.fields["offset"])))
 
-    def timestamps(self) -> npt.NDArray[np.int64]:
+    def timestamps(self) -> pa.Int64Array:
         """Milliseconds since 1970, of the kind that the topic carries; -1 where there is none."""
         stamps = map(self.functions.message_timestamp, self.pointers.tolist(), repeat(None))
-        return np.fromiter(stamps, np.int64, len(self))
+        return _owned(pa.array(np.fromiter(stamps, np.int64, len(self))))
 
     def values(self) -> pa.BinaryArray:
         """A copy of the values, which must be less than 2 GB together; NULL and empty are told apart."""
@@ -106,7 +109,9 @@ class Messages:
         views, windows = _views(self.fields["payload"], self._lengths())
         known = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
         where_they_are = pa.Array.from_buffers(pa.binary_view(), len(self), [known, pa.py_buffer(views), *windows])
-        return where_they_are.cast(pa.binary())
+        values = where_they_are.cast(pa.binary())
+        # The cast copies values, and keeps what says which are there.
+        return values if known is None else _owned(values)
 
     def _lengths(self) -> npt.NDArray[np.uintp]:
         return np.where(self.fields["payload"] != 0, self.fields["len"], np.uintp(0))
@@ -179,6 +184,15 @@ class Consumer:
         functions.topic_partition_list_destroy(partitions)
         if refused:
             raise LibrdkafkaError(_error_text(functions, refused))
+
+
+def _owned(column: Any) -> Any:
+    """A copy in Arrow's own memory, which anybody may let go of.
+
+    Memory of NumPy's or Python's is let go of under Python's lock. The embedded engine lets go of batches on threads of
+    its own, and holds that lock while it waits for them to make room for the next batch: neither would ever go on.
+    """
+    return column.copy_to(pa.default_cpu_memory_manager())
 
 
 def _client(functions: SimpleNamespace, config: Mapping[str, Any], error_cb: Any) -> int:

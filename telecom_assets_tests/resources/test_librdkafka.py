@@ -8,7 +8,10 @@ import _ctypes
 import ctypes
 import mmap
 import random
+import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,9 +122,46 @@ def test_offsets_timestamps_and_errors():
     assert messages.errors() == [MessageError(-191, "said \ufffd", 1)]
     good = messages.without_errors()
     assert good.errors() == []
-    assert good.offsets().tolist() == [0, 2]
-    assert good.timestamps().tolist() == [1000, 1002]
+    assert good.offsets().to_pylist() == [0, 2]
+    assert good.timestamps().to_pylist() == [1000, 1002]
     assert good.values().to_pylist() == [b"0", b"2"]
+
+
+class ArrowArray(ctypes.Structure):
+    """The structure of Arrow's C data interface."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("length", "null_count", "offset", "n_buffers", "n_children")),
+        *((name, ctypes.c_void_p) for name in ("buffers", "children", "dictionary", "release", "private_data")),
+    ]
+
+
+def is_let_go_without_pythons_lock(make: Callable[[], pa.Array]) -> bool:
+    """Whether a thread that is none of Python's can let go of a column while this one holds Python's lock."""
+    exported = ArrowArray()
+    make()._export_to_c(ctypes.addressof(exported))
+    system, thread = ctypes.PyDLL(None), ctypes.c_void_p()
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # who waits for the lock does not ask for it meanwhile
+    started = system.pthread_create(
+        ctypes.byref(thread), None, ctypes.c_void_p(exported.release), ctypes.byref(exported)
+    )
+    assert started == 0
+    system.usleep(300_000)  # with the lock
+    released = not exported.release
+    sys.setswitchinterval(often)
+    ctypes.CDLL(None).pthread_join(thread, None)  # without it
+    assert not exported.release
+    return released
+
+
+def test_columns_are_let_go_without_pythons_lock():
+    """Otherwise landing stands still: the embedded engine does so on threads of its own, and holds the lock meanwhile."""
+    assert not is_let_go_without_pythons_lock(lambda: pa.array(np.arange(1000)))
+    memory = Memory([b"longer than a view of twelve", b"short", None] * 10)
+    messages = memory.messages(message_timestamp=lambda pointer, kind: pointer)
+    for column in (Messages.offsets, Messages.timestamps, Messages.values):
+        assert is_let_go_without_pythons_lock(partial(column, messages)), column.__name__
 
 
 def test_a_confluent_kafka_that_hides_librdkafka_is_an_error(monkeypatch):
