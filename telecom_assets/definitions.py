@@ -45,11 +45,13 @@ ASSETS: list[Any] = [
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions for some settings (default: the environment's). Tests override resources by name."""
     settings = settings or Settings.load()
-    connections = Connections(settings)
+    overrides = resource_overrides or {}
+    connections = overrides.get("connections") or Connections(settings)
     resources: dict[str, Any] = {
         "connections": connections,
+        # One warehouse a process: what is known of a version is known to stages and checks alike.
         "io_manager": DeltaIOManager(connections.warehouse),
-        **(resource_overrides or {}),
+        **overrides,
     }
     return dg.Definitions(
         assets=ASSETS,

@@ -11,6 +11,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 import telecom_assets
+from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
 from telecom_assets.schemas import TABLES
 from telecom_assets.settings import Settings
@@ -141,3 +142,12 @@ def test_definitions_load_without_any_server_or_setting(tmp_path: Path):
     assert finished.returncode == 0, finished.stderr
     assert "Validation successful for code location telecom_assets" in finished.stdout + finished.stderr
     assert not (tmp_path / "home").exists(), "loading writes nothing"
+
+
+def test_stages_and_checks_share_a_warehouse(tmp_path):
+    """Whichever connections are given: what a stage has worked out of a version, its check need not work out again."""
+    connections = Connections(Settings.load(home=tmp_path))
+    for defs in (build_defs(connections.settings), build_defs(connections.settings, {"connections": connections})):
+        resources = defs.get_repository_def().get_top_level_resources()
+        used = resources["connections"].resource_fn(None)
+        assert resources["io_manager"].resource_fn(None).warehouse is used.warehouse
