@@ -85,7 +85,8 @@ def test_a_server_that_works_for_a_process_is_counted_with_it():
     with subprocess.Popen([sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         server.stdout.readline()
-        watched = run_watched([sys.executable, "-c", "pass"], servers=[server.pid])
+        # Longer than it takes to look once, on a busy machine too.
+        watched = run_watched([sys.executable, "-c", "import time; time.sleep(1)"], servers=[server.pid])
         server.communicate(b"\n")
     assert watched.peak_rss > 80_000_000
 
