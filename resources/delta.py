@@ -95,6 +95,11 @@ class Partitions:
             return f"{name} = '{self.first}'"
         return f"{name} >= '{self.first}' AND {name} <= '{self.last}'"
 
+    def widened(self, days: int) -> "Partitions":
+        """A range of days with so many more before and after it."""
+        reach = dt.timedelta(days=days)
+        return Partitions(self.first - reach, self.last + reach)
+
     def __contains__(self, value: Any) -> bool:
         return self.first <= value <= self.last
 
@@ -261,14 +266,14 @@ class Warehouse:
     def missing_values(self, pinned: PinnedTable, columns: Collection[str]) -> dict[str, int]:
         """Rows without a value, by column. Columns of which a file has no statistics are counted by the engine."""
         files, partition_by = self._files(pinned.contract, pinned.version), pinned.contract.partition_by
-        missing: dict[str, int] = {}
         if files.num_rows == 0:
             return dict.fromkeys(columns, 0)
+        missing: dict[str, int] = {}
         if partition_by is not None:
-            days = files[f"partition.{partition_by}"]
-            missing = {partition_by: pc.sum(files["num_records"].filter(pc.is_null(days))).as_py() or 0}
-            if pinned.partitions is not None:
-                files = files.filter(pa.array([day is None or day in pinned.partitions for day in days.to_pylist()]))
+            keys, held = files[f"partition.{partition_by}"], pinned.partitions
+            missing[partition_by] = pc.sum(files["num_records"].filter(pc.is_null(keys))).as_py() or 0
+            if held is not None:
+                files = files.filter(pa.array([key is None or key in held for key in keys.to_pylist()]))
         for name in columns:
             if (known := f"null_count.{name}") in files.column_names and files[known].null_count == 0:
                 missing[name] = pc.sum(files[known]).as_py() or 0

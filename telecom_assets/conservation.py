@@ -17,9 +17,9 @@ import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.delta import PinnedTable, Warehouse
 from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATED
-from telecom_assets.transforms.mediation import SMALL_PART
+from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
@@ -129,20 +129,17 @@ def records_are_unique(cleaned: PinnedTable, dedupe_days: int, overtaken: Collec
 
     Days that are to be mediated again (`overtaken`) are left aside: their rows are about to be replaced.
     """
-    # A hash is a quarter of a record's id: those whose hash comes once need no second look.
-    id_hash = F.xxhash64("record_id").alias("id_hash")
-    rows = cleaned.all().select("record_id", "event_date", id_hash)
+    rows = hashed(cleaned.all().select("record_id", "event_date"))
     if cleaned.partitions is not None:
-        reach = dt.timedelta(days=dedupe_days)
-        around = Partitions(cleaned.partitions.first - reach, cleaned.partitions.last + reach)
+        around = cleaned.partitions.widened(dedupe_days)
         rows = rows.where(around.holds(F.col("event_date")))
         if cleaned.share_of(around) < SMALL_PART:
-            rows = rows.join(cleaned.df.select(id_hash).distinct(), on="id_hash", how="left_semi")
+            rows = with_ids_of(cleaned.df, rows)
     if overtaken:
         rows = rows.where(~F.col("event_date").isin(sorted(overtaken)))
-    repeated = rows.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
+    # Those whose hash comes once need no second look.
     days = (
-        rows.join(repeated, on="id_hash", how="left_semi")
+        rows.join(repeated_hashes(rows), on="id_hash", how="left_semi")
         .groupBy("record_id")
         .agg(F.sort_array(F.collect_list("event_date")).alias("days"))
         .where(F.size("days") > 1)

@@ -64,8 +64,7 @@ def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
     """
     days = raw.partitions
     assert days is not None
-    reach = dt.timedelta(days=dedupe_days)
-    around = Partitions(days.first - reach, days.last + reach)
+    around = days.widened(dedupe_days)
     if raw.share_of(around) >= SMALL_PART:
         return raw.between(around)
     needed: set[dt.date] = set()

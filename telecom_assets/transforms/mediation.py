@@ -262,10 +262,8 @@ def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
     each id takes longer than all the rest.) Ids are compared by their hash: one that shares it with another brings days
     too many.
     """
-    own = _hashed(days).select("id_hash").distinct()
     repeated = (
-        _hashed(neighbourhood)
-        .join(own, on="id_hash", how="left_semi")
+        with_ids_of(days, hashed(neighbourhood))
         .groupBy("id_hash")
         .agg(F.count("*").alias("times"), F.min("event_date").alias("first"), F.max("event_date").alias("last"))
         .where("times > 1")
@@ -273,9 +271,19 @@ def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
     return repeated.select("first", "last", (F.col("times") > 2).alias("between")).distinct()
 
 
-def _hashed(rows: DataFrame) -> DataFrame:
-    """The rows that have a record id, with a hash of it: a quarter of its size."""
+def hashed(rows: DataFrame) -> DataFrame:
+    """The rows that have a record id, with a hash of it (`id_hash`): a quarter of its size."""
     return rows.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
+
+
+def with_ids_of(days: DataFrame, hashed_rows: DataFrame) -> DataFrame:
+    """Those of the rows whose id_hash is that of a row of `days`."""
+    return hashed_rows.join(hashed(days).select("id_hash").distinct(), on="id_hash", how="left_semi")
+
+
+def repeated_hashes(hashed_rows: DataFrame) -> DataFrame:
+    """Each id_hash that comes more than once."""
+    return hashed_rows.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
 
 
 def find_copies(
@@ -290,9 +298,8 @@ def find_copies(
     a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The hashes that come
     more than once are kept (`share`), so that they, being few, are taken to the rows and not the rows to them.
     """
-    hashed = _hashed(neighbourhood)
-    repeated = hashed.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
-    suspects = judge(hashed.join(share(repeated), on="id_hash", how="left_semi"), catalog).where(
+    rows = hashed(neighbourhood)
+    suspects = judge(rows.join(share(repeated_hashes(rows)), on="id_hash", how="left_semi"), catalog).where(
         F.col("reason_number").isNull()
     )
     order_key = F.concat(
