@@ -10,3 +10,5 @@ class LocalStackError(Exception):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+        if details:
+            self.add_note(details)  # a traceback shows notes

@@ -252,10 +252,8 @@ def _servers_in(cluster: Path) -> list[psutil.Process]:
 def _usable(folder: Path, user: int) -> bool:
     """Whether a user can walk to the programs and run them: tried, since access rights have many sources."""
     for program in ("postgres", "initdb"):  # initdb needs the package's libraries, too
-        child = None
-        with contextlib.suppress(PermissionError):
-            child = Command([folder / program, "--version"], Path("/"), {}, user=user).popen(Path(os.devnull))
-        if child is None or child.wait(timeout=60) != 0:
+        child = Command([folder / program, "--version"], Path("/"), {}, user=user).popen(Path(os.devnull))
+        if child.wait(timeout=60) != 0:
             return False
     return True
 

@@ -10,6 +10,7 @@ import os
 import pwd
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,22 @@ _SAME_START_SECONDS = 2.0
 _LOG_LIMIT_BYTES = 20_000_000
 _POLL_SECONDS = 0.05
 _TAIL_LINES = 15
+
+# Becomes a program as another user, from a process of its own. Popen's own `user=` makes it fork this one, and a
+# library's fork handlers then run in the child: gRPC's, while another thread is in a call to Spark, abort it now and
+# then. Without `user=` Popen uses vfork, which runs none.
+_AS_USER = (
+    *("-I", "-S", "-c"),
+    "import os, sys\n"
+    "user, group, *argv = sys.argv[1:]\n"
+    "os.setgroups([])\n"
+    "os.setgid(int(group))\n"
+    "os.setuid(int(user))\n"
+    "try:\n"
+    "    os.execv(argv[0], argv)\n"
+    "except OSError as error:\n"
+    "    sys.exit(f'{argv[0]}: {error.strerror}')",
+)
 
 # Children of this very process would stay zombies until somebody asks for their exit status.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -48,12 +65,12 @@ class Command:
 
     def popen(self, log: Path) -> "subprocess.Popen[bytes]":
         """Start in a session of its own: a Ctrl-C or a closed terminal of the caller does not reach it."""
-        identity: dict[str, Any] = {}
+        argv = self.argv
         if self.user is not None:
-            identity = {"user": self.user, "group": _group_of(self.user), "extra_groups": []}
+            argv = [sys.executable, *_AS_USER, str(self.user), str(_group_of(self.user)), *argv]
         with _open_log(log) as output:
             return subprocess.Popen(
-                self.argv,
+                argv,
                 cwd=self.cwd,
                 env=dict(self.env),
                 stdin=subprocess.DEVNULL,
@@ -62,7 +79,6 @@ class Command:
                 start_new_session=True,
                 umask=0o077,
                 pass_fds=self.fds,
-                **identity,
             )
 
 

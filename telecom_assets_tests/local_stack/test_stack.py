@@ -19,7 +19,7 @@ import pytest
 
 from resources.stack_state import StackState, read_stack_state
 from telecom_assets.local_stack import LocalStack, LocalStackError, postgres
-from telecom_assets.local_stack.processes import ServerProcess
+from telecom_assets.local_stack.processes import Command, ServerProcess
 from telecom_assets_tests.local_stack.test_servers import postgres_of, process_of
 
 NewStack = Callable[..., LocalStack]
@@ -28,8 +28,8 @@ NewStack = Callable[..., LocalStack]
 @pytest.fixture
 def bystander() -> Iterator[psutil.Process]:
     """A process that has nothing to do with the stack, of the user as whom PostgreSQL runs."""
-    identity = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-    with subprocess.Popen(["sleep", "600"], **identity) as process:  # type: ignore[call-overload]
+    command = Command(["/bin/sleep", "600"], Path("/"), {}, user=65534 if os.geteuid() == 0 else None)
+    with command.popen(Path(os.devnull)) as process:
         yield psutil.Process(process.pid)
         process.kill()
 
