@@ -10,6 +10,7 @@ from resources.delta import PinnedTable
 from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import raw_equals_outcomes, require
+from telecom_assets.months import months_between
 from telecom_assets.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.schemas.usage import (
     CLEANED_CDRS,
@@ -82,8 +83,13 @@ def rating(
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
+    periods = months_between(str(days.first), str(days.last)) if days else []
     ratings = rate(
-        cleaned_cdrs.df, data_volume_floor.df, tariff, missing_volume=connections.settings.missing_volume_policy
+        cleaned_cdrs.df,
+        data_volume_floor.df,
+        tariff,
+        missing_volume=connections.settings.missing_volume_policy,
+        one_period=periods[0] if len(periods) == 1 else None,
     )
     read = versions_read(cleaned_cdrs, rejected, data_volume_floor, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)

@@ -81,7 +81,9 @@ class Outcomes:
     @property
     def cleaned(self) -> DataFrame:
         """Rows of cleaned_cdrs."""
-        acceptable = judge(self.days, self.catalog).where(F.col("reason_number").isNull())
+        # Rows that lie on the day of their receipt are refused whatever they are: not worth judging first.
+        at_home = self.days.where(local_day(F.col("event_ts")) == F.col("event_date"))
+        acceptable = judge(at_home, self.catalog).where(F.col("reason_number").isNull())
         return acceptable.join(self.copies, on=list(COORDINATES), how="left_anti").select(CLEANED_CDRS.column_names)
 
     @property

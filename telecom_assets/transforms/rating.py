@@ -74,8 +74,18 @@ def volume_floors(cleaned: DataFrame) -> DataFrame:
     )
 
 
-def rate(cleaned: DataFrame, floors: DataFrame, tariff: Tariff, *, missing_volume: MissingVolumePolicy) -> Ratings:
-    """Rate cleaned events. floors: data_volume_floor of the events' months."""
+def rate(
+    cleaned: DataFrame,
+    floors: DataFrame,
+    tariff: Tariff,
+    *,
+    missing_volume: MissingVolumePolicy,
+    one_period: str | None = None,
+) -> Ratings:
+    """Rate cleaned events.
+
+    floors: data_volume_floor of the events' months. one_period: the billing period, when all events are of the same one.
+    """
     plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
     # Small tables are joined to each other first: every join of the events copies all their columns.
     subscribers = tariff.customers.select(
@@ -93,6 +103,9 @@ def rate(cleaned: DataFrame, floors: DataFrame, tariff: Tariff, *, missing_volum
     floor = floors.select(
         F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
     )
+    if one_period is not None:
+        of_period = floor.where(F.col("floor_period") == one_period)
+        subscribers = subscribers.join(of_period, on=F.col("customer_id") == F.col("floor_customer"), how="left")
 
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
     joined = (
@@ -102,12 +115,12 @@ def rate(cleaned: DataFrame, floors: DataFrame, tariff: Tariff, *, missing_volum
             on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
             how="left",
         )
-        .join(
-            floor,
-            on=(F.col("subscriber_id") == F.col("floor_customer")) & (F.col("billing_period") == F.col("floor_period")),
-            how="left",
-        )
     )
+    if one_period is None:
+        of_event = (F.col("subscriber_id") == F.col("floor_customer")) & (
+            F.col("billing_period") == F.col("floor_period")
+        )
+        joined = joined.join(floor, on=of_event, how="left")
     priced = (
         joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
         .withColumn("reason", _first_reason(missing_volume))

@@ -117,6 +117,10 @@ def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
     ]
     instants = {change + timedelta(minutes=minute) for change in around for minute in range(-180, 181, 15)}
     instants |= {EPOCH + timedelta(seconds=dice.randrange(60 * 365 * 86_400)) for _ in range(1_000)}
+    # About midnight in Greenwich and here, in every year.
+    midnights = [datetime(year, dice.randrange(1, 13), dice.randrange(1, 29), tzinfo=UTC) for year in range(1914, 2087)]
+    close = (-3_600_000_001, -3_600_000_000, -1, 0, 3_599_999_999, 3_600_000_000)
+    instants |= {midnight + timedelta(microseconds=micros) for midnight in midnights for micros in close}
     instants |= {
         datetime(1899, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
         datetime(1900, 1, 1, tzinfo=UTC),
@@ -138,10 +142,10 @@ def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
 
 
 def test_local_day_hour_and_period(local):
-    known = {instant: found[:3] for instant, found in local.items() if 1970 <= instant.year < 2030}
+    known = {instant: found[:3] for instant, found in local.items() if 1913 <= instant.year < 2087}
     here = {instant: instant.astimezone(CASABLANCA) for instant in known}
     assert known == {instant: (wall.date(), wall.hour, f"{wall:%Y-%m}") for instant, wall in here.items()}
-    assert len(known) > 1_000
+    assert len(known) > 2_000
 
 
 def test_a_month_ends_an_hour_before_midnight_in_greenwich(local):

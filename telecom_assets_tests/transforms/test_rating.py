@@ -205,10 +205,14 @@ def outcomes(engine) -> dict[str, dict[int, Row]]:
     cleaned, floors = contract_frame(engine, CLEANED_CDRS, fates()), contract_frame(engine, DATA_VOLUME_FLOOR, FLOORS)
     found: dict[str, dict[int, Row]] = {}
     for policy in POLICIES:
-        ratings = rate(cleaned, floors, tariff(engine), missing_volume=policy)
-        rows = [*rows_of(ratings.rated), *rows_of(ratings.suspended)]
-        found[policy] = {row["kafka_offset"]: row for row in rows}
-        assert len(rows) == len(found[policy]) == 2 * len(FATES)
+        ways = []
+        for period in (None, "2026-06"):
+            ratings = rate(cleaned, floors, tariff(engine), missing_volume=policy, one_period=period)
+            rows = [*rows_of(ratings.rated), *rows_of(ratings.suspended)]
+            ways.append({row["kafka_offset"]: row for row in rows})
+            assert len(rows) == len(ways[-1]) == 2 * len(FATES)
+        found[policy], of_one_period = ways
+        assert of_one_period == found[policy]
     return found
 
 
