@@ -108,13 +108,10 @@ def rate(
         subscribers = subscribers.join(of_period, on=F.col("customer_id") == F.col("floor_customer"), how="left")
 
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
-    joined = (
-        events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left")
-        .join(
-            prices,
-            on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
-            how="left",
-        )
+    joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
+        prices,
+        on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
+        how="left",
     )
     if one_period is None:
         of_event = (F.col("subscriber_id") == F.col("floor_customer")) & (
