@@ -77,13 +77,14 @@ def rating(
 ) -> Iterator[dg.Output[DataFrame]]:
     """Every cleaned event of the days becomes one rated event or one suspended event with its reason."""
     warehouse, days = connections.warehouse, cleaned_cdrs.partitions
+    assert days is not None
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
     require(raw_equals_outcomes(mediated, cleaned_cdrs, rejected), before=f"rating of {days}")
     references = (customers, rate_plans, product_catalog)
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    periods = months_between(str(days.first), str(days.last)) if days else []
+    periods = months_between(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}")
     ratings = rate(
         cleaned_cdrs.df,
         data_volume_floor.df,
