@@ -28,6 +28,7 @@ from telecom_assets_tests.graph.project import (
     day_tags,
     month_tag,
     open_project,
+    ordered,
 )
 
 JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
@@ -641,6 +642,16 @@ def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Proje
     assert f"{MONTH}-04: 1 imputed volumes are out of date; rate the day again" in message
     assert f"{MONTH}-28: 1 imputed volumes are out of date; rate the day again" in message
     assert "cleaned = rated + suspended" not in message
+
+
+@pytest.mark.parametrize(("first", "last"), [(f"{MONTH}-04", f"{MONTH}-04"), (f"{MONTH}-28", "2025-07-02")])
+def test_days_that_are_rated_by_themselves_count_the_same_volumes(damaged: Project, first: str, last: str):
+    """A day of the month, and days of two months: the floor is that of the event's whole month."""
+    before = ordered(damaged.rows("rated_cdrs"), "kafka_partition", "kafka_offset")
+    assert damaged.materialise("rated_cdrs", day_tags(first, last)).success
+    assert ordered(damaged.rows("rated_cdrs"), "kafka_partition", "kafka_offset") == before
+    imputed = {row["record_id"]: row["billable_units"] for row in before if row["imputed"]}
+    assert imputed.items() >= {"imputed-1": Decimal(9), "imputed-2": Decimal(9)}.items()
 
 
 @pytest.mark.parametrize("policy", ["zero", "suspend"])
