@@ -20,6 +20,7 @@ from dagster_pyspark import PySparkResource
 from pydantic import PrivateAttr
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
@@ -62,6 +63,9 @@ _SAIL_ENVIRONMENT = {
     # day's file, and costs a tenth of mediation.
     "SAIL_EXECUTION__BATCH_SIZE": "32768",
 }
+
+#: Kept rows up to this many are sent to whoever joins with them: some hundred megabytes at most.
+_SENT_TO_ALL_ROWS = 1_000_000
 
 
 class SparkEngine(PySparkResource):
@@ -121,7 +125,9 @@ class SparkEngine(PySparkResource):
         # Its finalizer would ask the server to forget the rows, from wherever the garbage collector happens to run: inside
         # another request that waits for ever (PySpark 4.1, either engine). They go with the session, that is the process.
         kept._plan._spark_session = None
-        return kept  # type: ignore[no-any-return]
+        # Apache Spark takes kept rows for as many as those they were made from, and would send those to be joined.
+        few = self.shuffles and kept.count() <= _SENT_TO_ALL_ROWS
+        return F.broadcast(kept) if few else kept
 
     def _address(self) -> str:
         if self.name == "sail":

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
@@ -137,17 +138,13 @@ def records_are_unique(cleaned: PinnedTable, dedupe_days: int, overtaken: Collec
             rows = with_ids_of(cleaned.df, rows)
     if overtaken:
         rows = rows.where(~F.col("event_date").isin(sorted(overtaken)))
-    # Those whose hash comes once need no second look.
-    days = (
-        rows.join(repeated_hashes(rows), on="id_hash", how="left_semi")
-        .groupBy("record_id")
-        .agg(F.sort_array(F.collect_list("event_date")).alias("days"))
-        .where(F.size("days") > 1)
-    )
+    # Those whose hash comes once need no second look, and mostly all do.
+    repeated = repeated_hashes(rows)
+    found = [] if repeated.isEmpty() else _days_of_repeated(rows, repeated)
     findings = [
-        f"record {row['record_id']} is cleaned on {', '.join(str(day) for day in row['days'])}"
-        for row in days.limit(1000).collect()
-        if any((later - day).days <= dedupe_days for day, later in zip(row["days"], row["days"][1:], strict=False))
+        f"record {record_id} is cleaned on {', '.join(map(str, days))}"
+        for record_id, days in found
+        if any((later - day).days <= dedupe_days for day, later in pairwise(days))
     ]
     return Verdict(f"a record is cleaned once within {dedupe_days} days", findings)
 
@@ -272,6 +269,17 @@ def overtaken_days(mediated: PinnedTable) -> set[dt.date]:
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, list[dt.date]]]:
+    """Each record id that comes more than once, with its days. repeated: the hashes that do."""
+    days = (
+        rows.join(repeated, on="id_hash", how="left_semi")
+        .groupBy("record_id")
+        .agg(F.sort_array(F.collect_list("event_date")).alias("days"))
+        .where(F.size("days") > 1)
+    )
+    return [(row["record_id"], row["days"]) for row in days.limit(1000).collect()]
 
 
 def _rows_of(table: pa.Table, columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:

@@ -84,13 +84,16 @@ def rating(
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
+    # Floors beside the customers spare a join of all events; where rows are sent to be joined, what they make is too large
+    # to be sent to all, and each of the two is not.
     periods = months_between(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}")
+    one_period = periods[0] if len(periods) == 1 and not connections.engine.shuffles else None
     ratings = rate(
         cleaned_cdrs.df,
         data_volume_floor.df,
         tariff,
         missing_volume=connections.settings.missing_volume_policy,
-        one_period=periods[0] if len(periods) == 1 else None,
+        one_period=one_period,
     )
     read = versions_read(cleaned_cdrs, rejected, data_volume_floor, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)

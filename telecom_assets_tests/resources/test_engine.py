@@ -29,6 +29,20 @@ def test_kept_rows_belong_to_their_own_session(sail, engine):
     assert rows.join(engine.keep(engine.spark_session.range(3)), on="id").count() == 3
 
 
+def test_apache_spark_sends_few_kept_rows_to_those_it_joins(spark_remote: str, monkeypatch: pytest.MonkeyPatch):
+    """What is kept counts for as much as it was made from, so without a word the larger side would be sent as well."""
+    engine = SparkEngine(kind="spark", remote=spark_remote)
+    many = engine.spark_session.range(40_000_000)
+    few = many.where(F.col("id") % 10_000_000 == 3)
+
+    def joined() -> Any:
+        return many.join(engine.keep(few), on="id", how="left_semi")
+
+    assert "BroadcastHashJoin" in joined()._explain_string()
+    monkeypatch.setattr("resources.engine._SENT_TO_ALL_ROWS", 3)
+    assert "SortMergeJoin" in joined()._explain_string()
+
+
 def test_no_rows_are_kept_too(engine):
     kept = engine.keep(engine.spark_session.range(0).select(F.col("id"), F.lit("a").alias("text")))
     assert (kept.columns, kept.collect()) == (["id", "text"], [])
@@ -41,8 +55,9 @@ def test_kept_rows_are_not_given_up_by_the_garbage_collector(engine: SparkEngine
     assert kept.count() == 3
     asked: list[Any] = []
     monkeypatch.setattr(session.client._channel, "unary_unary", lambda *call, **_: asked.append(call), raising=False)
-    kept._plan.__del__()
-    del kept
+    rows: Any = getattr(kept._plan, "_child", None) or kept._plan  # below the word that they are few
+    rows.__del__()
+    del rows, kept
     gc.collect()
     assert asked == []
 
