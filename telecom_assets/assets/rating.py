@@ -84,8 +84,8 @@ def rating(
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    # Floors beside the customers spare a join of all events; where rows are sent to be joined, what they make is too large
-    # to be sent to all, and each of the two is not.
+    # Floors of one billing period can join the customers, which spares a join of all events. Apache Spark would reckon the
+    # result too large to be broadcast, and send all events instead.
     periods = months_between(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}")
     one_period = periods[0] if len(periods) == 1 and not connections.engine.shuffles else None
     ratings = rate(
