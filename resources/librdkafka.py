@@ -139,6 +139,8 @@ class Consumer:
             self._queue = functions.queue_get_consumer(self._client)
             undo.callback(functions.queue_destroy, self._queue)
             undo.callback(functions.consumer_close, self._client)
+            # Twice: what a signal breaks off in the one is done by the other, before `destroy` would wait for it for ever.
+            undo.callback(self._release)
             undo.callback(self._release)
             self._assign(topic.encode(), partition, offset)
             self._undo = undo.pop_all()

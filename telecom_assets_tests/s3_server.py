@@ -83,7 +83,7 @@ def s3_server() -> Iterator[S3Server]:
             port = int(process.stdout.readline())
             yield S3Server(S3Storage(f"http://127.0.0.1:{port}", "us-east-1", "key", "secret"))
         finally:
-            process.terminate()
+            process.kill()  # not terminate: who runs the tests may ignore that signal, and then so does this process
 
 
 class Interposed:

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -271,6 +272,36 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(kafka):
         signal.signal(signal.SIGALRM, before)
     assert interrupted > 0
     assert pa.Table.from_batches(batches(kafka, 0, 20_000))["value"].to_pylist() == values
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_signal_while_messages_are_given_back_at_the_end_leaves_none(kafka, first):
+    """As if one came after the first or the last of them: the client still ends, and it is told."""
+    sent(kafka, drawn(4, 100))
+    consumer = kafka_source._consumer(kafka.plain_config(), kafka.topic, OffsetRange(0, 0, 100))
+    while (held := len(consumer.consume(100, 0.5))) < 2:
+        pass
+    destroy, destroyed, told = consumer._functions.message_destroy, 0, []
+
+    def interrupted(message: int) -> None:
+        nonlocal destroyed
+        destroy(message)
+        destroyed += 1
+        if destroyed == (1 if first else held):
+            raise Interrupted
+
+    def close() -> None:
+        try:
+            consumer.close()
+        except Interrupted as error:
+            told.append(error)
+
+    consumer._functions.message_destroy = interrupted
+    closing = threading.Thread(target=close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert (destroyed, len(told)) == (held, 1)
 
 
 def test_options_that_librdkafka_refuses_are_an_error(kafka):
