@@ -10,7 +10,6 @@ from resources.delta import PinnedTable
 from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import raw_equals_outcomes, require
-from telecom_assets.months import months_between
 from telecom_assets.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.schemas.usage import (
     CLEANED_CDRS,
@@ -86,8 +85,8 @@ def rating(
     )
     # Floors of one billing period can join the customers, which spares a join of all events. Apache Spark would reckon the
     # result too large to be broadcast, and send all events instead.
-    periods = months_between(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}")
-    one_period = periods[0] if len(periods) == 1 and not connections.engine.shuffles else None
+    first, last = f"{days.first:%Y-%m}", f"{days.last:%Y-%m}"
+    one_period = first if first == last and not connections.engine.shuffles else None
     ratings = rate(
         cleaned_cdrs.df,
         data_volume_floor.df,

@@ -17,7 +17,8 @@ libc.__register_atfork(None, None, ctypes.cast(libc.abort, ctypes.c_void_p), Non
 if sys.argv[1] == "forked":
     child = subprocess.Popen(["/bin/true"], user=65534)
 else:
-    child = Command(sys.argv[2:], Path("/"), {}, user=65534 if sys.argv[1] == "nobody" else None).popen(Path(sys.argv[1]))
+    command = Command(sys.argv[3:], Path("/"), {}, user=65534 if sys.argv[1] == "nobody" else None)
+    child = command.popen(Path(sys.argv[2]))
 print(child.wait())
 """
 
@@ -25,8 +26,7 @@ print(child.wait())
 def started(tmp_path: Path, user: str, *argv: str) -> tuple[str, str]:
     """Exit code and output of a program that a process with a deadly fork handler starts."""
     log = tmp_path / "log"
-    script = _START.replace("Path(sys.argv[1])", f"Path({str(log)!r})")
-    done = subprocess.run([sys.executable, "-c", script, user, *argv], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", _START, user, log, *argv], capture_output=True, text=True, check=True)
     return done.stdout.strip(), log.read_text() if log.exists() else ""
 
 
