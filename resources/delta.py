@@ -12,7 +12,7 @@ import tempfile
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -33,6 +33,7 @@ from pyspark.sql import functions as F
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from resources.engine import SparkEngine, readable_path
+from resources.footers import ColumnFacts, column_facts
 from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Error, S3Storage
 
 
@@ -156,6 +157,13 @@ class PinnedTable:
         """Rows of the run's partitions without a value, by column: from file statistics where these tell."""
         return self.warehouse.missing_values(self, columns)
 
+    def constants(self, columns: Sequence[str]) -> list[tuple[Any, tuple[int, ...]]] | None:
+        """For each file of the run's partitions its partition value and those of columns that have one value in it.
+
+        From file statistics; None where these do not tell.
+        """
+        return self.warehouse.constants(self, columns)
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -264,19 +272,26 @@ class Warehouse:
         return _rows(self._files(contract, version), contract.partition_by)
 
     def missing_values(self, pinned: PinnedTable, columns: Collection[str]) -> dict[str, int]:
-        """Rows without a value, by column. Columns of which a file has no statistics are counted by the engine."""
+        """Rows without a value, by column.
+
+        The log counts them in the columns that it has statistics of, the footers of the files in the others; the engine
+        where a footer does not tell.
+        """
         files, partition_by = self._files(pinned.contract, pinned.version), pinned.contract.partition_by
         if files.num_rows == 0:
             return dict.fromkeys(columns, 0)
         missing: dict[str, int] = {}
         if partition_by is not None:
-            keys, held = files[f"partition.{partition_by}"], pinned.partitions
+            keys = files[f"partition.{partition_by}"]
             missing[partition_by] = pc.sum(files["num_records"].filter(pc.is_null(keys))).as_py() or 0
-            if held is not None:
-                files = files.filter(pa.array([key is None or key in held for key in keys.to_pylist()]))
+            files = _of_partitions(files, pinned)
         for name in columns:
             if (known := f"null_count.{name}") in files.column_names and files[known].null_count == 0:
                 missing[name] = pc.sum(files[known]).as_py() or 0
+        for name, facts in self._facts(pinned, files, [name for name in columns if name not in missing]).items():
+            nulls = [fact.nulls for fact in facts if fact.nulls is not None]
+            if len(nulls) == len(facts):
+                missing[name] = sum(nulls)
         unknown = [name for name in columns if name not in missing]
         if unknown:
             # Values are counted, not NULLs: that needs no expression.
@@ -284,6 +299,30 @@ class Warehouse:
             row = pinned.df.select(counts).collect()[0]
             missing |= {name: row["_rows"] - row[name] for name in unknown}
         return {name: missing[name] for name in columns}
+
+    def constants(self, pinned: PinnedTable, columns: Sequence[str]) -> list[tuple[Any, tuple[int, ...]]] | None:
+        """Values of integer columns that are the same in all rows of a file, with its partition value, file by file.
+
+        None when a file has several values in one of them, or does not tell.
+        """
+        files = _of_partitions(self._files(pinned.contract, pinned.version), pinned)
+        files = files.filter(pc.greater(files["num_records"], 0)) if files.num_rows else files
+        facts = self._facts(pinned, files, columns)
+        found = []
+        partition_by = pinned.contract.partition_by
+        keys = files[f"partition.{partition_by}"].to_pylist() if partition_by and files.num_rows else []
+        for number, key in enumerate(keys or [None] * files.num_rows):
+            values = [facts[name][number].constant if name in facts else None for name in columns]
+            if any(value is None for value in values):
+                return None
+            found.append((key, tuple(value for value in values if value is not None)))
+        return found
+
+    def _facts(self, pinned: PinnedTable, files: pa.Table, columns: Sequence[str]) -> dict[str, list[ColumnFacts]]:
+        """What the footers of some of a table's files say; nothing when one of them is gone."""
+        if not columns or not files.num_rows:
+            return {}
+        return column_facts(self.files(pinned.name), files["path"].to_pylist(), columns) or {}
 
     def rows_changed(self, name: str, since: int, upto: int) -> bool:
         """Whether a version after `since`, up to `upto`, has other rows than the one before; compaction has the same.
@@ -667,6 +706,15 @@ def _inside(contract: Contract, partitions: Partitions) -> Column:
 
 def _outside(contract: Contract, partitions: Partitions) -> str:
     return f"{contract.name}: a row lies outside the partitions that are being written ({partitions})"
+
+
+def _of_partitions(files: pa.Table, pinned: PinnedTable) -> pa.Table:
+    """Of the files of a table those that may hold rows of the pinned partitions, or rows of none."""
+    partition_by, held = pinned.contract.partition_by, pinned.partitions
+    if partition_by is None or held is None or not files.num_rows:
+        return files
+    keys = files[f"partition.{partition_by}"].to_pylist()
+    return files.filter(pa.array([key is None or key in held for key in keys]))
 
 
 def _rows(files: pa.Table, partition_by: str | None) -> dict[Any, int]:

@@ -56,9 +56,9 @@ _SAIL_ENVIRONMENT = {
     # The server logs every session at INFO to stderr.
     "RUST_LOG": "error",
     # Its allocator (mimalloc): huge pages are cleared whole for a little use, and pages that were given back are cleared
-    # again when they are next used; half of a write's time in the kernel was that.
+    # again when they are next used; half of a write's time in the kernel was that. A run's process keeps what it had.
     "MIMALLOC_ALLOW_THP": "0",
-    "MIMALLOC_PURGE_DELAY": "1000",
+    "MIMALLOC_PURGE_DELAY": "-1",
     # Rows that go from one operator to the next together. The engine's default of 8,192 leaves a few hundred for each
     # day's file, and costs a tenth of mediation.
     "SAIL_EXECUTION__BATCH_SIZE": "32768",

@@ -190,18 +190,19 @@ def floors_are_current(cleaned: PinnedTable, rated: PinnedTable, policy: Missing
 def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """A month is rated against one version of each reference table; its figures are those (none for an empty month)."""
     names = ("customers", "rate_plans", "product_catalog")
-    columns = [f"{name}_version" for name in names]
-    used = rated.df.select(*columns, "event_date").unionByName(suspended.df.select(*columns, "event_date"))
-    found = used.groupBy(columns).agg(F.min("event_date").alias("first"), F.max("event_date").alias("last")).collect()
+    days: dict[tuple[int, ...], list[dt.date]] = {}
+    for table in (rated, suspended):
+        for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
+            days.setdefault(versions, []).append(day)
     findings = []
-    if len(found) > 1:
+    if len(days) > 1:
         findings = [
-            f"{row['first']} to {row['last']} rated against "
-            + ", ".join(f"{name} {row[f'{name}_version']}" for name in names)
-            for row in sorted(found, key=lambda row: row["first"])
+            f"{min(used)} to {max(used)} rated against "
+            + ", ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True))
+            for versions, used in sorted(days.items(), key=lambda item: min(item[1]))
         ] + ["rate the month again"]
-    versions = {name: found[0][f"{name}_version"] for name in names} if len(found) == 1 else {}
-    return Verdict("the month is rated against one version of each reference table", findings, versions)
+    single = dict(zip(names, next(iter(days)), strict=True)) if len(days) == 1 else {}
+    return Verdict("the month is rated against one version of each reference table", findings, single)
 
 
 # -- money -----------------------------------------------------------------------------------------------------------
@@ -280,6 +281,14 @@ def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, l
         .where(F.size("days") > 1)
     )
     return [(row["record_id"], row["days"]) for row in days.limit(1000).collect()]
+
+
+def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+    """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
+    if (known := table.constants(columns)) is not None:
+        return known
+    rows = table.df.select("event_date", *columns).distinct().collect()
+    return [(row["event_date"], tuple(row[name] for name in columns)) for row in rows]
 
 
 def _rows_of(table: pa.Table, columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:

@@ -69,6 +69,15 @@ def local_hour(instant: Column) -> Column:
     return F.hour(F.from_utc_timestamp(instant, LOCAL_ZONE)).cast("int")
 
 
+def utc_hour(instant: Column) -> Column:
+    """When the instant's hour of UTC began, in microseconds since 1970: cheap to group by.
+
+    All of it lies in one local hour, since the zone is whole hours from UTC (after 1913).
+    """
+    micros = F.unix_micros(instant)
+    return micros - F.pmod(micros, F.lit(_HOUR_MICROS))
+
+
 def billing_period(day: Column) -> Column:
     """Billing period (yyyy-MM) of a local day."""
     return F.date_format(day, "yyyy-MM")

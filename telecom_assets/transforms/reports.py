@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from telecom_assets.schemas import billing as tables
-from telecom_assets.transforms.civil_time import local_hour
+from telecom_assets.transforms.civil_time import local_hour, utc_hour
 from telecom_assets.transforms.numbers import round_half_up
 
 #: A report of a month from rated_cdrs and facturation_complete of that month.
@@ -68,12 +68,17 @@ def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
 
 
 def traffic_hourly(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    per_hour = (
+    # The tz database is asked for hours, not for events. An hour that came twice is one row in the end.
+    per_utc_hour = (
         rated.where(F.col("record_type") == "data")
         .groupBy(
-            F.col("event_date").alias("billing_date"), local_hour(F.col("event_ts")).alias("hour"), "billing_period"
+            F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"), "billing_period"
         )
-        .agg(F.sum("billable_units").cast("decimal(18,6)").alias("total_mb"))
+        .agg(F.sum("billable_units").cast("decimal(18,6)").alias("mb"))
+    )
+    hour = local_hour(F.timestamp_micros("began"))
+    per_hour = per_utc_hour.groupBy("billing_date", hour.alias("hour"), "billing_period").agg(
+        F.sum("mb").cast("decimal(18,6)").alias("total_mb")
     )
     gigabytes = round_half_up(F.col("total_mb") * F.lit(_GB_PER_MB).cast("decimal(10,10)"), 6)
     return per_hour.withColumn("total_gb", gigabytes).select(tables.TRAFFIC_HOURLY.column_names)

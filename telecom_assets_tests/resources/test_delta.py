@@ -133,8 +133,49 @@ def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
     moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
     warehouse.append_arrow(RAW_CDRS.name, received(*moments))
     assert "null_count.kafka_topic" not in warehouse._files(RAW_CDRS, 1).column_names
-    counted = warehouse.pin(RAW_CDRS.name).missing_values(["kafka_offset", "kafka_topic", "value"])
-    assert counted == {"kafka_offset": 0, "kafka_topic": 0, "value": 2}
+    columns, expected = ["kafka_offset", "kafka_topic", "value"], {"kafka_offset": 0, "kafka_topic": 0, "value": 2}
+    raw = warehouse.pin(RAW_CDRS.name)
+    with monkeypatch.context() as patch:
+        patch.setattr(Warehouse, "read", None)
+        assert raw.missing_values(columns) == expected  # from the footers of the files
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.delta.column_facts", lambda *_: None)  # footers that do not tell
+        assert raw.missing_values(columns) == expected
+
+
+def test_values_that_a_file_has_one_of_are_known_without_reading_it(warehouse, monkeypatch):
+    days = [date(2026, 6, number) for number in range(1, 5)]
+    versions = dict(zip(days, (7, 7, 8, 7), strict=True))
+    rows = pa.Table.from_pylist(
+        [{**row, "raw_version": versions[row["event_date"]]} for row in day_rows(*days).to_pylist()],
+        schema=MEDIATED_DAYS.arrow_schema(),
+    )
+    warehouse.overwrite(DAYS, warehouse.engine.spark_session.createDataFrame(rows), Partitions(days[0], days[-1]))
+    columns = ["raw_version", "raw_rows"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Warehouse, "read", None)
+        found = warehouse.pin(DAYS, Partitions(days[1], days[3])).constants(columns)
+        assert sorted(found) == [(days[1], (7, 1)), (days[2], (8, 1)), (days[3], (7, 1))]
+        assert warehouse.pin(DAYS, Partitions(date(2026, 7, 1), date(2026, 7, 2))).constants(columns) == []
+        assert warehouse.pin(DAYS, None, 0).constants(columns) == []
+
+    # One value after another in a file, and a value that is missing somewhere, are no constants.
+    two = pa.Table.from_pylist(
+        [{**day_rows(days[0]).to_pylist()[0], "raw_version": version} for version in (1, 2)],
+        schema=MEDIATED_DAYS.arrow_schema(),
+    )
+    warehouse.overwrite_arrow(DAYS, two, Partitions(days[0], days[0]))
+    assert warehouse.pin(DAYS).constants(["raw_version"]) is None
+    assert warehouse.pin(DAYS, Partitions(days[1], days[3])).constants(["raw_version"]) is not None
+    hole = pa.Table.from_pylist(
+        [{**day_rows(days[0]).to_pylist()[0], "raw_version": version} for version in (1, None)],
+        schema=MEDIATED_DAYS.arrow_schema(),
+    )
+    warehouse.overwrite_arrow(DAYS, hole, Partitions(days[0], days[0]))
+    assert warehouse.pin(DAYS).constants(["raw_version"]) is None
+    # Texts are not told of: their statistics may be shortened.
+    warehouse.overwrite(FLOORS, floors(warehouse, ("a", "1", MAY)), Partitions(MAY, MAY))
+    assert warehouse.pin(FLOORS).constants(["customer_id"]) is None
 
 
 def test_nothing_replaced_by_nothing_is_no_error(warehouse):

@@ -149,6 +149,20 @@ def test_a_report(reports, name):
     assert {row["billing_period"] for row in reports[name]} == {PERIOD}
 
 
+def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine):
+    """On 15 February 2026 Ramadan's clock begins at 03:00, which is 02:00 again: half past two is 01:30Z and 02:30Z."""
+    day = {"event_date": date(2026, 2, 15), "billing_period": "2026-02"}
+    twice = [
+        {**usage("c01", "data", mb, "0", at=f"2026-02-15T{at}:00"), **day}
+        for mb, at in (("512", "01:30"), ("256", "02:30"), ("1024", "03:00"))
+    ]
+    bills = contract_frame(engine, FACTURATION_COMPLETE, [])
+    found = rows_of(REPORTS["traffic_hourly"](contract_frame(engine, RATED_CDRS, twice), bills))
+    # (512 + 256) / 1024 = 0.75 in the hour of two; 1024 MB in the hour of three
+    assert {row["hour"]: row["total_gb"] for row in found} == {2: Decimal("0.75"), 3: Decimal(1)}
+    assert len(found) == 2
+
+
 def test_there_are_six():
     assert set(REPORTS) == set(EXPECTED)
 
