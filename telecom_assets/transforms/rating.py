@@ -26,6 +26,9 @@ SUSPENSION_REASONS = (
 #: Not ours to bill; the others are to be worked.
 EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
 
+#: What a customer is whose usage is charged.
+_CHARGEABLE = "chargeable"
+
 MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
 
 
@@ -86,20 +89,7 @@ def rate(
 
     floors: data_volume_floor of the events' months. one_period: the billing period, when all events are of the same one.
     """
-    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
-    # Small tables are joined to each other first: every join of the events copies all their columns.
-    subscribers = tariff.customers.select(
-        "customer_id", "subscription_type", "status", "region", F.col("rate_plan_id").alias("plan_id")
-    ).join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left")
-    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
-    prices = tariff.rate_plans.select(
-        F.col("rate_plan_id").alias("price_plan"),
-        F.col("product_code").alias("price_product"),
-        "unit_price",
-        "free_units",
-        "tier_threshold",
-        "tier_price",
-    ).join(rate_types, on=F.col("price_product") == F.col("catalog_product"), how="left")
+    subscribers, prices = _subscribers(tariff), _prices(tariff)
     floor = floors.select(
         F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
     )
@@ -170,12 +160,43 @@ def charge() -> Column:
     return round_half_up(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
 
 
-def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
-    chain = (
+def _subscribers(tariff: Tariff) -> DataFrame:
+    """Customers as rating needs them; `standing` is CHARGEABLE, or why nothing of theirs is charged.
+
+    Small tables are joined and judged by themselves first: every column that events are joined with is copied for each.
+    """
+    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
+    standing = (
         F.when(F.col("subscription_type").isNull(), "unknown_customer")
         .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
         .when(F.col("status") != "active", "inactive_customer")
         .when(F.col("known_plan").isNull(), "unknown_plan")
+        .otherwise(_CHARGEABLE)
+    )
+    customers = tariff.customers.withColumnRenamed("rate_plan_id", "plan_id")
+    return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
+        "customer_id", "region", "plan_id", standing.alias("standing")
+    )
+
+
+def _prices(tariff: Tariff) -> DataFrame:
+    """The price of each plan for each product."""
+    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
+    return tariff.rate_plans.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+        F.col("rate_plan_id").alias("price_plan"),
+        F.col("product_code").alias("price_product"),
+        "unit_price",
+        "free_units",
+        "tier_threshold",
+        "tier_price",
+        "rate_type",
+    )
+
+
+def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
+    chain = (
+        F.when(F.col("standing").isNull(), "unknown_customer")
+        .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
         .when(F.col("unit_price").isNull(), "no_price")
     )
     return chain.when(F.col("missing"), "missing_volume") if missing_volume == "suspend" else chain
