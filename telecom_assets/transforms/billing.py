@@ -31,12 +31,7 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
     rated: rows of rated_cdrs of the month. customers: the version they were rated against. One row for every customer
     that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
     """
-    usage = rated.groupBy("customer_id").agg(
-        *(_exact_sum(service).alias(f"{service}_exact") for service in SERVICES),
-        *(_count(service).alias(f"{service}_count") for service in SERVICES),
-        F.max("region").alias("usage_region"),
-        F.max("rate_plan_id").alias("usage_plan"),
-    )
+    usage = _usage(rated)
     billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
         "customer_id", "region", "rate_plan_id"
     )
@@ -67,6 +62,25 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
         .withColumn("currency", F.lit(terms.currency))
         .withColumn("billing_period", F.lit(period))
         .select(FACTURATION_COMPLETE.column_names)
+    )
+
+
+def _usage(rated: DataFrame) -> DataFrame:
+    """Exact sum and count of each service by customer, with the region and plan of the usage.
+
+    Added up by region and plan first, although a customer has one of each: the largest of some texts cannot be kept in
+    a table of hashes (Apache Spark would sort all events), and two more keys can.
+    """
+    sums = [f"{service}_exact" for service in SERVICES]
+    counts = [f"{service}_count" for service in SERVICES]
+    by_home = rated.groupBy("customer_id", "region", "rate_plan_id").agg(
+        *(_exact_sum(service).alias(name) for service, name in zip(SERVICES, sums, strict=True)),
+        *(_count(service).alias(name) for service, name in zip(SERVICES, counts, strict=True)),
+    )
+    return by_home.groupBy("customer_id").agg(
+        *(F.sum(name).alias(name) for name in (*sums, *counts)),
+        F.max("region").alias("usage_region"),
+        F.max("rate_plan_id").alias("usage_plan"),
     )
 
 

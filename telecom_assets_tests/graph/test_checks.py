@@ -669,6 +669,16 @@ def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(d
     assert f"{MONTH}-01 to {MONTH}-08 rated against customers " in message or "rate the month again" in message
 
 
+def test_two_versions_within_one_day_are_found_as_well(damaged: Project):
+    """Where a file of the day holds both, its statistics tell neither."""
+    changed = {"rate_plans_version": 90}
+    damaged.change("rated_cdrs", lambda row: {**row, **(changed if row["kafka_offset"] % 2 else {})})
+    message = billing_refusal(damaged)
+    assert "one version of each reference table: does not hold" in message
+    assert ", rate_plans 90, " in message
+    assert "rate the month again" in message
+
+
 def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(damaged_with_database: Project):
     """A customer moves after rating: the month's bill and its usage say the same region."""
     project = damaged_with_database
