@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -27,7 +28,7 @@ class ColumnFacts(NamedTuple):
 def column_facts(
     files: pafs.FileSystem, paths: Sequence[str], columns: Iterable[str]
 ) -> dict[str, list[ColumnFacts]] | None:
-    """Facts of the columns (of top level), in the order of the files; None when a file is not there.
+    """Facts of the columns (of top level), in the order of the files; None when a file is not there or cannot be read.
 
     A column that a file lacks has no value in any of its rows.
     """
@@ -35,7 +36,7 @@ def column_facts(
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = list(pool.map(partial(_facts_of_file, files, names), paths))
-    except FileNotFoundError:
+    except (FileNotFoundError, pa.ArrowInvalid):
         return None
     return {name: [facts[name] for facts in found] for name in names}
 

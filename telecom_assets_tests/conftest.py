@@ -30,15 +30,8 @@ ENGINES = ("sail", "spark")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Workers side by side (`-n`), each with servers of its own: a file stays with one worker, and so does all of graph/,
-    which looks at months that are run once, and all of cluster/, which shares one.
-    """
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  (only where workers are asked for)
-
-    class ByServers(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::", 1)[0]
-            return next((folder for folder in ("graph", "cluster") if f"/{folder}/" in file), file)
+    """Workers side by side (`-n`), each with servers of its own."""
+    from telecom_assets_tests.scheduling import ByServers  # noqa: PLC0415  (only where workers are asked for)
 
     return ByServers(config, log)
 

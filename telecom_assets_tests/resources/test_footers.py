@@ -66,9 +66,12 @@ def test_a_file_without_rows(folder):
     assert column_facts(folder, [name], ["n"]) == {"n": [ColumnFacts(0, 0, None)]}
 
 
-def test_a_file_that_is_gone_tells_nothing(folder):
+def test_a_file_that_is_gone_or_damaged_tells_nothing(folder):
     name = write(folder, "there.parquet", {"n": [1]})
     assert column_facts(folder, [name, "gone.parquet"], ["n"]) is None
+    with folder.open_output_stream("damaged.parquet") as file:
+        file.write(b"PAR1 is how it should end as well")
+    assert column_facts(folder, [name, "damaged.parquet"], ["n"]) is None
 
 
 def test_a_path_as_the_log_writes_it(folder):

@@ -1,0 +1,44 @@
+"""Which worker runs which tests (`pytest -n`). Not a conftest, so that tests can look at it.
+
+Belongs here: how tests are kept together, and what becomes of a group whose worker has died.
+"""
+
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling
+
+#: Folders whose tests look at the same servers and months.
+TOGETHER = ("graph", "cluster")
+
+
+class ByServers(LoadScopeScheduling):
+    """A file stays with one worker, and so do all files of a folder of TOGETHER.
+
+    A test during which its worker died has failed. It is not run again, as pytest-xdist (3.8) would until a dozen workers
+    have died of it; the rest of its group is run by the worker that takes the dead one's place.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return next((folder for folder in TOGETHER if f"/{folder}/" in f"/{file}"), file)
+
+    def remove_node(self, node: Any) -> str | None:
+        workload = self.assigned_work.get(node, {})
+        running = next((test for unit in workload.values() for test, done in unit.items() if not done), None)
+        if running is None:
+            return super().remove_node(node)
+        workload[self._split_scope(running)][running] = True
+        left = {scope: unit for scope, unit in workload.items() if not all(unit.values())}
+        self.assigned_work[node] = {}
+        super().remove_node(node)
+        self.workqueue.update(left)
+        for other in self.nodes:
+            if other in self.registered_collections:
+                self._reschedule(other)
+        return running
+
+    def _assign_work_unit(self, node: Any) -> None:
+        super()._assign_work_unit(node)
+        if not self.workqueue:
+            # It keeps its last test until it hears of another one, or that none will come.
+            node.shutdown()

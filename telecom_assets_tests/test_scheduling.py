@@ -1,0 +1,71 @@
+"""Workers side by side: what stays together, and what becomes of the tests of a worker that dies.
+
+Belongs here: `telecom_assets_tests.scheduling` in a suite of its own, with real workers.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+_CONFTEST = """
+import pytest
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from telecom_assets_tests.scheduling import ByServers
+    return ByServers(config, log)
+"""
+_TESTS = """
+import os, signal, time
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test_it(number):
+    with open({log!r}, "a") as file:
+        file.write(f"{{os.environ['PYTEST_XDIST_WORKER']}} {name} {{number}}\\n")
+    time.sleep(0.02)
+    if number in {deadly}:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def run_suite(folder: Path, **deadly: tuple[int, ...]) -> tuple[list[tuple[str, str, int]], str]:
+    """A suite of graph/test_a.py, graph/test_b.py and other/test_c.py on two workers: (worker, file, number) and output."""
+    log = folder / "log"
+    (folder / "conftest.py").write_text(_CONFTEST, encoding="utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    for name, where in (("a", "graph"), ("b", "graph"), ("c", "other")):
+        (folder / where).mkdir(exist_ok=True)
+        text = _TESTS.format(log=str(log), name=name, deadly=deadly.get(name, ()))
+        (folder / where / f"test_{name}.py").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(folder)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    return [(worker, name, int(number)) for worker, name, number in lines], done.stdout
+
+
+def test_a_folder_stays_with_one_worker(tmp_path: Path):
+    ran, output = run_suite(tmp_path)
+    assert "18 passed" in output
+    assert len({worker for worker, name, _ in ran if name in "ab"}) == 1
+    assert len({worker for worker, name, _ in ran if name == "c"}) == 1
+
+
+@pytest.mark.parametrize("deadly", [{"b": (5,)}, {"c": (4,)}, {"a": (2, 3), "c": (0,)}], ids=str)
+def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(tmp_path: Path, deadly: dict):
+    """Wherever in its group it is: the last, the last but one, the first."""
+    ran, output = run_suite(tmp_path, **deadly)
+    killed = sum(map(len, deadly.values()))
+    assert f"{killed} failed, {18 - killed} passed" in output
+    assert sorted((name, number) for _, name, number in ran) == [(name, n) for name in "abc" for n in range(6)]
