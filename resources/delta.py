@@ -305,17 +305,21 @@ class Warehouse:
 
         None when a file has several values in one of them, or does not tell.
         """
-        files = _of_partitions(self._files(pinned.contract, pinned.version), pinned)
-        files = files.filter(pc.greater(files["num_records"], 0)) if files.num_rows else files
-        facts = self._facts(pinned, files, columns)
-        found = []
         partition_by = pinned.contract.partition_by
-        keys = files[f"partition.{partition_by}"].to_pylist() if partition_by and files.num_rows else []
-        for number, key in enumerate(keys or [None] * files.num_rows):
-            values = [facts[name][number].constant if name in facts else None for name in columns]
-            if any(value is None for value in values):
+        files = _of_partitions(self._files(pinned.contract, pinned.version), pinned)
+        if not files.num_rows:
+            return []
+        facts = self._facts(pinned, files, columns)
+        if not facts:
+            return None
+        keys = files[f"partition.{partition_by}"].to_pylist() if partition_by else [None] * files.num_rows
+        found: list[tuple[Any, tuple[int, ...]]] = []
+        for key, *told in zip(keys, *(facts[name] for name in columns), strict=True):
+            values = tuple(fact.constant for fact in told if fact.constant is not None)
+            if len(values) == len(columns):
+                found.append((key, values))
+            elif told[0].rows:
                 return None
-            found.append((key, tuple(value for value in values if value is not None)))
         return found
 
     def _facts(self, pinned: PinnedTable, files: pa.Table, columns: Sequence[str]) -> dict[str, list[ColumnFacts]]:
