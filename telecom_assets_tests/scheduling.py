@@ -15,7 +15,8 @@ class ByServers(LoadScopeScheduling):
     """A file stays with one worker, and so do all files of a folder of TOGETHER.
 
     A test during which its worker died has failed. It is not run again, as pytest-xdist (3.8) would until a dozen workers
-    have died of it; the rest of its group is run by the worker that takes the dead one's place.
+    have died of it; the rest of its group is run by another worker. What the dead one had finished is not given to anybody:
+    who gets nothing but finished tests reports none, and is never asked again.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -29,8 +30,7 @@ class ByServers(LoadScopeScheduling):
             return super().remove_node(node)
         workload[self._split_scope(running)][running] = True
         left = {scope: unit for scope, unit in workload.items() if not all(unit.values())}
-        self.assigned_work[node] = {}
-        super().remove_node(node)
+        del self.assigned_work[node]
         self.workqueue.update(left)
         for other in self.nodes:
             if other in self.registered_collections:

@@ -34,11 +34,11 @@ def test_it(number):
 
 
 def run_suite(folder: Path, **deadly: tuple[int, ...]) -> tuple[list[tuple[str, str, int]], str]:
-    """A suite of graph/test_a.py, graph/test_b.py and other/test_c.py on two workers: (worker, file, number) and output."""
+    """A suite of graph/test_a.py and test_b.py, other/test_c.py to test_e.py on two workers: (worker, file, number), output."""
     log = folder / "log"
     (folder / "conftest.py").write_text(_CONFTEST, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    for name, where in (("a", "graph"), ("b", "graph"), ("c", "other")):
+    for name, where in (("a", "graph"), ("b", "graph"), ("c", "other"), ("d", "other"), ("e", "other")):
         (folder / where).mkdir(exist_ok=True)
         text = _TESTS.format(log=str(log), name=name, deadly=deadly.get(name, ()))
         (folder / where / f"test_{name}.py").write_text(text, encoding="utf-8")
@@ -57,15 +57,15 @@ def run_suite(folder: Path, **deadly: tuple[int, ...]) -> tuple[list[tuple[str, 
 
 def test_a_folder_stays_with_one_worker(tmp_path: Path):
     ran, output = run_suite(tmp_path)
-    assert "18 passed" in output
+    assert "30 passed" in output
     assert len({worker for worker, name, _ in ran if name in "ab"}) == 1
-    assert len({worker for worker, name, _ in ran if name == "c"}) == 1
+    assert all(len({worker for worker, name, _ in ran if name == file}) == 1 for file in "cde")
 
 
-@pytest.mark.parametrize("deadly", [{"b": (5,)}, {"c": (4,)}, {"a": (2, 3), "c": (0,)}], ids=str)
+@pytest.mark.parametrize("deadly", [{"b": (5,)}, {"c": (4,)}, {"a": (2, 3), "c": (0,)}, {"e": (0,)}], ids=str)
 def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(tmp_path: Path, deadly: dict):
-    """Wherever in its group it is: the last, the last but one, the first."""
+    """Wherever it is: last in its group, last but one, first, and in the third group of its worker."""
     ran, output = run_suite(tmp_path, **deadly)
     killed = sum(map(len, deadly.values()))
-    assert f"{killed} failed, {18 - killed} passed" in output
-    assert sorted((name, number) for _, name, number in ran) == [(name, n) for name in "abc" for n in range(6)]
+    assert f"{killed} failed, {30 - killed} passed" in output
+    assert sorted((name, number) for _, name, number in ran) == [(name, n) for name in "abcde" for n in range(6)]
