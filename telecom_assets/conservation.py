@@ -6,6 +6,7 @@ not change, so what a process has added up of one it does not add up again.
 """
 
 import datetime as dt
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_has
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
+_reading_ledger = threading.Lock()
 
 
 class ConservationError(Exception):
@@ -295,9 +297,14 @@ def _rows_of(table: pa.Table, columns: Sequence[str]) -> Iterable[tuple[Any, ...
     return zip(*(table[name].to_pylist() for name in columns), strict=True)
 
 
-@lru_cache(maxsize=8)
 def _mediated_rows(mediated: PinnedTable) -> list[dict[str, Any]]:
-    """The ledger of mediation: a row a day, each in a file of its own."""
+    """The ledger of mediation: a row a day, each in a file of its own. Who asks while it is read waits for that."""
+    with _reading_ledger:
+        return _read_ledger(mediated)
+
+
+@lru_cache(maxsize=8)
+def _read_ledger(mediated: PinnedTable) -> list[dict[str, Any]]:
     return mediated.arrow().to_pylist()
 
 

@@ -6,10 +6,11 @@ work that the events report. PostgreSQL storage does not need this.
 """
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import groupby
+from typing import Any
 
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
@@ -20,6 +21,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 
 #: Dagster hands over the events of one output together up to this many (environment DAGSTER_EVENT_BATCH_SIZE).
 BATCH_EVENTS = 2_000
+#: How long an event waits for others that are written with it.
+DELAY_SECONDS = 0.2
 
 
 def enable_batches() -> None:
@@ -41,7 +44,21 @@ def kept_engine(address: str) -> Engine:
 
 
 class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
-    """`ConsolidatedSqliteEventLogStorage`, one transaction a batch of events, over connections that are kept."""
+    """`ConsolidatedSqliteEventLogStorage`, one transaction for all events of a moment, over connections that are kept.
+
+    An event waits DELAY_SECONDS at most for others. What is about a run as a whole, such as its end, is written at once
+    with all before it, and so is all that waits when anything is asked of the storage, or anything else changed in it, and
+    when the process ends. Events that could not be written are tried again with the next ones, which says what is wrong.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._waiting: list[EventLogEntry] = []
+        self._timer: threading.Timer | None = None
+        #: Guards the two above.
+        self._lock = threading.RLock()
+        #: The connection of a thread that is in a transaction.
+        self._own = threading.local()
+        super().__init__(*arguments, **named)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -49,6 +66,10 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
+        if (inside := getattr(self._own, "connection", None)) is not None:
+            yield inside
+            return
+        self._flush()
         with self._engine.begin() as connection:
             yield connection
 
@@ -64,36 +85,67 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
     def supports_asset_checks(self) -> bool:  # type: ignore[override]
         return bool(super().supports_asset_checks)
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in their order: those of assets together, the others one by one."""
-        for together, group in groupby(events, key=_is_of_asset):
-            if together:
-                self._store_asset_events(list(group))
-            else:
-                for one in group:
-                    self.store_event(one)
+    def store_event(self, event: EventLogEntry) -> None:
+        self.store_event_batch([event])
 
-    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        with self._lock:
+            self._waiting += events
+            if any(one.is_dagster_event and one.get_dagster_event().is_job_event for one in events):
+                self._flush()
+            elif self._timer is None:
+                # Not a daemon: the interpreter waits for it when it ends.
+                self._timer = threading.Timer(DELAY_SECONDS, self._flush)
+                self._timer.start()
+
+    def dispose(self) -> None:
+        self._flush()
+        super().dispose()
+
+    def _flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if events := list(self._waiting):
+                self._write(events)
+                del self._waiting[: len(events)]
+
+    def _write(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in their order, as one transaction."""
         table = SqlEventLogStorageTable
         rows = [self._event_to_row(one) for one in events]
-        newest = {
-            (one.get_dagster_event().asset_key, one.dagster_event_type): number for number, one in enumerate(events)
-        }
-        assert self._has_index_columns
-        with self._connect() as connection:
-            returned = table.insert().returning(table.c.id, sort_by_parameter_order=True)
-            ids = list(connection.execute(returned, rows).scalars())
+        with self._engine.begin() as connection:
+            self._own.connection = connection
+            try:
+                returned = table.insert().returning(table.c.id, sort_by_parameter_order=True)
+                ids = connection.execute(returned, rows).scalars()
+                self._store_beside(connection, list(zip(ids, events, strict=True)))
+            finally:
+                self._own.connection = None
+
+    def _store_beside(self, connection: Connection, numbered: Sequence[tuple[int, EventLogEntry]]) -> None:
+        """What other tables hold of events that have their ids."""
+        of_assets = [(number, one) for number, one in numbered if _is_of_asset(one)]
+        if of_assets:
+            ids, events = zip(*of_assets, strict=True)
             self._store_asset_event_tags(connection, events, ids)
-            # An asset's own row keeps the newest event of a kind only.
-            for number in sorted(newest.values()):
-                self._store_asset_event(connection, events[number], ids[number])
+        # An asset's own row keeps the newest event of a kind only.
+        newest = {
+            (one.get_dagster_event().asset_key, one.dagster_event_type): (number, one) for number, one in of_assets
+        }
+        for number, one in sorted(newest.values(), key=lambda item: item[0]):
+            self._store_asset_event(connection, one, number)
+        for number, one in numbered:
+            if one.is_dagster_event and one.dagster_event_type in ASSET_CHECK_EVENTS:
+                self.store_asset_check_event(one, number)
 
 
 def _is_of_asset(one: EventLogEntry) -> bool:
-    """Whether an event is about an asset and not about a check, so that a batch of them needs one transaction."""
+    """Whether an event is about an asset and not about a check of one."""
     return (
         one.is_dagster_event
         and one.dagster_event_type in ASSET_EVENTS
-        and one.dagster_event_type not in ASSET_CHECK_EVENTS
         and one.get_dagster_event().asset_key is not None
     )

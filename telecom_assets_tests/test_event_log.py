@@ -1,12 +1,18 @@
 """The batched event log and the kept run storage against Dagster's own SQLite storage: the same runs leave the same records."""
 
-from collections.abc import Iterator
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events.log import EventLogEntry
 
+from telecom_assets import event_log
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.run_storage import KeptSqliteRunStorage
 
@@ -48,12 +54,21 @@ def batched_instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterI
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "to be forgotten")
     monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
     enable_batches()
+    return instance_in(str(home))
+
+
+def instance_in(home: str) -> dg.DagsterInstance:
     storages = {"event_log_storage": BatchedSqliteEventLog, "run_storage": KeptSqliteRunStorage}
     overrides = {
-        kind: {"module": each.__module__, "class": each.__name__, "config": {"base_dir": str(home / "history")}}
+        kind: {"module": each.__module__, "class": each.__name__, "config": {"base_dir": f"{home}/history"}}
         for kind, each in storages.items()
     }
-    return dg.DagsterInstance.local_temp(str(home), overrides=overrides)
+    return dg.DagsterInstance.local_temp(home, overrides=overrides)
+
+
+def log_of(instance: dg.DagsterInstance) -> BatchedSqliteEventLog:
+    assert isinstance(instance.event_log_storage, BatchedSqliteEventLog)
+    return instance.event_log_storage
 
 
 def run(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -123,31 +138,105 @@ def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_p
     assert (len(partitions), partitions[0], partitions[-1]) == (4, FIRST, LAST)
 
 
+def counted_writes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Kinds of the events of each transaction, as they are written from now on."""
+    written: list[list[str]] = []
+    write = BatchedSqliteEventLog._write
+
+    def counting(self: BatchedSqliteEventLog, events: Sequence[EventLogEntry]) -> None:
+        write(self, events)
+        written.append([str(each.dagster_event_type) for each in events])
+
+    monkeypatch.setattr(BatchedSqliteEventLog, "_write", counting)
+    return written
+
+
 def test_events_of_one_output_are_one_transaction(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
-    sizes: list[int] = []
-    store = BatchedSqliteEventLog._store_asset_events
-    monkeypatch.setattr(
-        BatchedSqliteEventLog,
-        "_store_asset_events",
-        lambda self, events: (sizes.append(len(events)), store(self, events))[1],
-    )
+    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    written = counted_writes(monkeypatch)
     run(batched)
-    assert sizes == [8, 4, 4]  # planned of both tables, then each table's days
+    days = [kinds.count("DagsterEventType.ASSET_MATERIALIZATION") for kinds in written]
+    assert sum(days) == 8 and set(days) <= {0, 4, 8}
+    planned = [kinds.count("DagsterEventType.ASSET_MATERIALIZATION_PLANNED") for kinds in written]
+    assert [count for count in planned if count] == [8]
+
+
+def materialized(instance: dg.DagsterInstance, day: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization("calls", partition=day))
+
+
+def stored(log: BatchedSqliteEventLog) -> int:
+    """Events that are in the file, for whoever looks."""
+    with closing(sqlite3.connect(log.get_db_path())) as connection:
+        return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
+
+
+def test_an_event_waits_for_others_but_not_for_long(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(event_log, "DELAY_SECONDS", 2)
+    written, log = counted_writes(monkeypatch), log_of(batched)
+    materialized(batched, "2025-01-01")
+    materialized(batched, "2025-01-02")
+    waiting = log._timer
+    assert waiting is not None
+    waiting.join()
+    assert stored(log) == 2
+    assert written == [["DagsterEventType.ASSET_MATERIALIZATION"] * 2]
+
+
+def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    materialized(batched, "2025-01-01")
+    assert stored(log_of(batched)) == 0
+    assert batched.get_materialized_partitions(dg.AssetKey("calls")) == {"2025-01-01"}
+    assert stored(log_of(batched)) == 1
+
+
+def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    run(batched)
+    with closing(sqlite3.connect(log_of(batched).get_db_path())) as connection:
+        kinds = [kind for (kind,) in connection.execute("SELECT dagster_event_type FROM event_logs ORDER BY id")]
+    assert kinds.index("PIPELINE_SUCCESS") > max(
+        number for number, kind in enumerate(kinds) if kind in ("STEP_SUCCESS", "ASSET_CHECK_EVALUATION")
+    )
+
+
+def test_what_could_not_be_written_is_written_with_the_next(
+    batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    materialized(batched, "2025-01-01")
+    with monkeypatch.context() as broken:
+        broken.setattr(BatchedSqliteEventLog, "_store_beside", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            batched.get_materialized_partitions(dg.AssetKey("calls"))
+    assert stored(log_of(batched)) == 0
+    materialized(batched, "2025-01-02")
+    assert batched.get_materialized_partitions(dg.AssetKey("calls")) == {"2025-01-01", "2025-01-02"}
+    assert stored(log_of(batched)) == 2
+
+
+_LAST_WORD = """
+import sys
+import dagster as dg
+from telecom_assets.event_log import BatchedSqliteEventLog
+from telecom_assets_tests.test_event_log import instance_in, materialized
+materialized(instance_in(sys.argv[1]), "2025-01-01")
+"""
+
+
+def test_a_process_that_ends_writes_what_waits(batched: dg.DagsterInstance, tmp_path: Path):
+    subprocess.run([sys.executable, "-c", _LAST_WORD, str(tmp_path / "batched")], check=True, timeout=120)
+    assert stored(log_of(batched)) == 1
 
 
 def test_another_process_sees_what_was_stored(batched: dg.DagsterInstance):
     done = run(batched)
-    log = batched.event_log_storage
-    assert isinstance(log, BatchedSqliteEventLog)
-    again = BatchedSqliteEventLog(log._base_dir)
+    again = BatchedSqliteEventLog(log_of(batched)._base_dir)
     assert len(again.get_logs_for_run(done.run_id)) == len(batched.all_logs(done.run_id))
 
 
 def test_writers_at_once_lose_nothing(batched: dg.DagsterInstance):
-    def report(number: int) -> None:
-        materialization = dg.AssetMaterialization("calls", partition=f"2025-01-{number + 1:02}")
-        batched.report_runless_asset_event(materialization)
-
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(report, range(31)))
+        list(pool.map(lambda number: materialized(batched, f"2025-01-{number + 1:02}"), range(31)))
     assert len(batched.fetch_materializations(dg.AssetKey("calls"), limit=100).records) == 31

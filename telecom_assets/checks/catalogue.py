@@ -99,14 +99,19 @@ _MEDIATED = Check(
     ),
     reads=["rejected_cdrs", "mediated_days"],
 )
+
+
+def _unique(scope: Scope) -> Verdict:
+    cleaned, dedupe_days = scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days
+    around = scope.days.widened(dedupe_days) if scope.days else None
+    mediated = scope.connections.warehouse.pin("mediated_days", around)
+    return records_are_unique(cleaned, dedupe_days, overtaken_days(mediated))
+
+
 _UNIQUE = Check(
     "records_are_unique",
     "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
-    lambda scope: records_are_unique(
-        scope.pin("cleaned_cdrs"),
-        scope.connections.settings.dedupe_days,
-        overtaken_days(scope.connections.warehouse.pin("mediated_days")),
-    ),
+    _unique,
 )
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",
