@@ -115,10 +115,10 @@ def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
     """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
+    # What the engine adds up comes first: beside it, other checks read files.
+    outcomes = {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
     raw = {row["event_date"]: (row["raw_rows"], int(row["raw_offsets"])) for row in _mediated_rows(mediated)}
-    return _days_add_up(
-        "raw = cleaned + rejected", "raw", raw, {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
-    )
+    return _days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:

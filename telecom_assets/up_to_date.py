@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 import resources
@@ -234,7 +235,8 @@ class MonthRecords:
             return ""
         floors = self._warehouse.pin_period(DATA_VOLUME_FLOOR.name, self.month).arrow()
         rows = floors.sort_by([(name, "ascending") for name in floors.column_names])
-        return hashlib.sha256(json.dumps(rows.to_pylist(), default=str).encode()).hexdigest()
+        texts = [column.cast(pa.string()).to_pylist() for column in rows.columns]
+        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
     def _made_beside(self, job: str) -> str:
         """What a step makes besides tables: the published bills and the documents of billing."""

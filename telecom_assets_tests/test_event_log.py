@@ -240,3 +240,20 @@ def test_writers_at_once_lose_nothing(batched: dg.DagsterInstance):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: materialized(batched, f"2025-01-{number + 1:02}"), range(31)))
     assert len(batched.fetch_materializations(dg.AssetKey("calls"), limit=100).records) == 31
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "instance_info", "runs"])
+def test_a_file_of_runs_that_was_half_made_is_made_whole(table: str, tmp_path: Path):
+    config = {"base_dir": str(tmp_path)}
+    KeptSqliteRunStorage.from_config_value(None, config)
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection:
+        connection.execute(f"DROP TABLE {table}")
+    if table == "runs":
+        # Dagster itself does not make it again where it has noted that it did.
+        with closing(sqlite3.connect(tmp_path / "runs.db")) as connection, connection:
+            connection.execute("DELETE FROM alembic_version")
+    storage = KeptSqliteRunStorage.from_config_value(None, config)
+    assert storage.get_runs() == []
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert table in names

@@ -3,8 +3,6 @@
 Belongs here: what follows from `telecom_assets.schemas` alone.
 """
 
-from pyspark.sql import functions as F
-
 from resources.delta import PinnedTable
 from telecom_assets.conservation import Verdict
 from telecom_assets.schemas import TABLES
@@ -32,11 +30,8 @@ def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
     missing = pinned.missing_values(contract.required_names)
     findings = [f"column {name}: {rows} rows without a value" for name, rows in missing.items() if rows]
     if unique:
-        repeated = (
-            pinned.df.groupBy(*contract.key).agg(F.count("*").alias("times")).where("times > 1").limit(100).collect()
-        )
         findings += [
-            f"key {', '.join(str(item[name]) for name in contract.key)} stands {item['times']} times"
-            for item in repeated
+            f"key {', '.join(map(str, values))} stands {times} times"
+            for values, times in pinned.repeated_keys(limit=100)
         ]
     return Verdict("the table keeps its contract", findings, {"rows": sum(pinned.rows_by_partition().values())})

@@ -22,6 +22,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from resources import delta
 from resources.delta import Commit, Partitions, Warehouse, WarehouseError, stream_batches
 from resources.engine import SparkEngine
 from telecom_assets.schemas import TABLES
@@ -229,7 +230,11 @@ def test_append_adds_and_says_what(warehouse):
     assert warehouse.pin(FLOORS, Partitions(MAY, MAY)).df.agg(F.sum("floor_mb")).collect()[0][0] == 12
 
 
-def test_totals_are_of_the_pinned_partitions(warehouse):
+@pytest.mark.parametrize("few_rows", [0, 1000], ids=["asked", "read"])
+def test_totals_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
+    """Whether the engine adds up or a small table is read without it."""
+    monkeypatch.setattr(delta, "_FEW_ROWS", few_rows)
+    delta._totals.cache_clear()
     """The money columns of a contract, exactly; no rows are zero."""
     contract = TABLES["daily_revenue"]
     amounts = [(date(2026, 5, 1), "0.1", MAY), (date(2026, 5, 2), "0.2", MAY), (date(2026, 6, 1), "5", JUNE)]
@@ -241,6 +246,19 @@ def test_totals_are_of_the_pinned_partitions(warehouse):
     assert warehouse.totals(pinned) == {"revenue": Decimal("0.3")}
     assert warehouse.totals(warehouse.pin(contract.name, Partitions(JULY, JULY))) == {"revenue": Decimal(0)}
     assert warehouse.totals(warehouse.pin(DAYS)) == {}
+
+
+@pytest.mark.parametrize("few_rows", [0, 1000], ids=["asked", "read"])
+def test_repeated_keys_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
+    monkeypatch.setattr(delta, "_FEW_ROWS", few_rows)
+    rows = [("a", "1", MAY), ("a", "2", MAY), ("b", "1", MAY), ("a", "1", JUNE), ("c", "1", JULY), ("c", "1", JULY)]
+    warehouse.append_arrow(FLOORS, floors_table([*rows, ("c", "3", JULY)]))
+    may, every = warehouse.pin(FLOORS, Partitions(MAY, MAY)), warehouse.pin(FLOORS)
+    assert may.repeated_keys(limit=10) == [((MAY, "a"), 2)]
+    assert sorted(every.repeated_keys(limit=10)) == [((MAY, "a"), 2), ((JULY, "c"), 3)]
+    assert len(every.repeated_keys(limit=1)) == 1
+    assert warehouse.pin(FLOORS, Partitions(JUNE, JUNE)).repeated_keys(limit=10) == []
+    assert warehouse.pin(FLOORS, Partitions("2020-01", "2020-01")).repeated_keys(limit=10) == []
 
 
 # ------------------------------------------------------------------------------------------ a commit that comes between
