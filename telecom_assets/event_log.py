@@ -14,9 +14,11 @@ from typing import Any
 
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster_shared.serdes import serialize_value
 from sqlalchemy import Connection, Engine, create_engine, event
 
 #: Dagster hands over the events of one output together up to this many (environment DAGSTER_EVENT_BATCH_SIZE).
@@ -56,6 +58,8 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         self._timer: threading.Timer | None = None
         #: Guards the two above.
         self._lock = threading.RLock()
+        #: Whether the table of assets has a column; asked for at every event, and always the same.
+        self._asset_columns: dict[str, bool] = {}
         #: The connection of a thread that is in a transaction.
         self._own = threading.local()
         super().__init__(*arguments, **named)
@@ -73,13 +77,11 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         with self._engine.begin() as connection:
             yield connection
 
-    @cached_property
-    def _has_index_columns(self) -> bool:
-        with self._connect() as connection:
-            return super()._has_asset_key_index_cols_on_connection(connection)
-
-    def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:  # noqa: ARG002  (they do not change)
-        return self._has_index_columns
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        known = self._asset_columns.get(column_name)
+        if known is None:
+            known = self._asset_columns[column_name] = super()._has_asset_key_col_on_connection(conn, column_name)
+        return known
 
     @cached_property
     def supports_asset_checks(self) -> bool:  # type: ignore[override]
@@ -140,6 +142,25 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         for number, one in numbered:
             if one.is_dagster_event and one.dagster_event_type in ASSET_CHECK_EVENTS:
                 self.store_asset_check_event(one, number)
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """One statement for all partitions, which is compiled once; Dagster's is as long as there are partitions."""
+        planned = event.get_dagster_event().asset_check_planned_data
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),
+            "evaluation_event_storage_id": event_id,
+        }
+        subset = planned.partitions_subset
+        partitions = subset.get_partition_keys() if subset else [None]
+        with self._connect() as connection:
+            connection.execute(
+                AssetCheckExecutionsTable.insert(), [{**row, "partition": partition} for partition in partitions]
+            )
 
 
 def _is_of_asset(one: EventLogEntry) -> bool:
