@@ -80,21 +80,24 @@ class Watched:
         return before.cpu + share * (later.cpu - before.cpu)
 
 
-class _Family:
+class Family:
     """A process, its descendants, and servers that work for it with theirs."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._roots = [psutil.Process(pid) for pid in pids]
         self._known: dict[int, psutil.Process] = {}
         self._servers_cpu = sum(_cpu(process) for process in self._with_children(self._roots[1:]))
-        self._looked = 0.0
+        #: When descendants were last looked for.
+        self.looked = 0.0
 
     def sample(self) -> Sample | None:
         """None when the process has ended."""
         now = time.time()
-        if now - self._looked >= _FAMILY_INTERVAL_SEC:
+        if now - self.looked >= _FAMILY_INTERVAL_SEC:
             self._known = {process.pid: process for process in self._with_children(self._roots)}
-            self._looked = now
+            self.looked = now
+        if self._roots[0].pid not in self._known:
+            return None
         cpu, rss = 0.0, 0
         for process in [*self._known.values()]:
             try:
@@ -103,7 +106,7 @@ class _Family:
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 if process == self._roots[0]:
                     return None
-                self._looked = 0.0
+                self.looked = 0.0
         return Sample(now, cpu - self._servers_cpu, rss)
 
     @staticmethod
@@ -143,7 +146,7 @@ def run_watched(
         given.seek(0)
         begin = time.time()
         process = subprocess.Popen(argv, env=dict(env or os.environ), stdin=given, stdout=stdout, stderr=stderr)
-        family = _Family([process.pid, *servers])
+        family = Family([process.pid, *servers])
         ended = threading.Event()
 
         def watch() -> None:

@@ -13,7 +13,7 @@ from bench.dataset import DataSpec, floor_cdrs, give_to_one, quiet_cdrs
 from bench.duckdb_pipeline import offset_changes
 from bench.errors import BenchError
 from bench.figures import Figures, medians, spans_to_stages, total
-from bench.processes import Sample, Watched, run_watched
+from bench.processes import Family, Sample, Watched, run_watched
 from bench.project_runs import written_files
 from bench.ratios import ratios, targets
 from bench.stage_names import COMPARED, STAGES, stage_of_asset, stage_of_file
@@ -41,6 +41,15 @@ def test_the_peak_of_a_span_sees_its_nearest_samples():
     assert WATCHED.peak_between(12.5, 13.0) == 250
     assert WATCHED.peak_between(10.2, 10.4) == 300
     assert WATCHED.peak_rss == 300
+
+
+def test_a_process_that_has_ended_is_no_sample_without_cpu():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    family = Family([process.pid])
+    assert family.sample() is not None
+    process.communicate(b"\n")
+    family.looked = 0.0
+    assert family.sample() is None
 
 
 def test_spans_of_one_stage_add_up():
