@@ -54,9 +54,10 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self._waiting: list[EventLogEntry] = []
+        #: Events with their rows, in their order.
+        self._waiting: list[tuple[dict[str, Any], EventLogEntry]] = []
         self._timer: threading.Timer | None = None
-        #: Guards the two above.
+        #: Guards what waits and the timer.
         self._lock = threading.RLock()
         #: Whether the table of assets has a column; asked for at every event, and always the same.
         self._asset_columns: dict[str, bool] = {}
@@ -91,8 +92,10 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         self.store_event_batch([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        # Before they wait: an event that cannot be a row is refused to who reports it, and keeps no other waiting.
+        rows = [self._event_to_row(one) for one in events]
         with self._lock:
-            self._waiting += events
+            self._waiting += zip(rows, events, strict=True)
             if any(one.is_dagster_event and one.get_dagster_event().is_job_event for one in events):
                 self._flush()
             elif self._timer is None:
@@ -110,14 +113,14 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            if events := list(self._waiting):
-                self._write(events)
-                del self._waiting[: len(events)]
+            if waiting := list(self._waiting):
+                rows, events = zip(*waiting, strict=True)
+                self._write(rows, events)
+                del self._waiting[: len(waiting)]
 
-    def _write(self, events: Sequence[EventLogEntry]) -> None:
+    def _write(self, rows: Sequence[dict[str, Any]], events: Sequence[EventLogEntry]) -> None:
         """Store events in their order, as one transaction."""
         table = SqlEventLogStorageTable
-        rows = [self._event_to_row(one) for one in events]
         with self._engine.begin() as connection:
             self._own.connection = connection
             try:

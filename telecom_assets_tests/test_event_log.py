@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -143,8 +144,8 @@ def counted_writes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     written: list[list[str]] = []
     write = BatchedSqliteEventLog._write
 
-    def counting(self: BatchedSqliteEventLog, events: Sequence[EventLogEntry]) -> None:
-        write(self, events)
+    def counting(self: BatchedSqliteEventLog, rows: Sequence[dict[str, Any]], events: Sequence[EventLogEntry]) -> None:
+        write(self, rows, events)
         written.append([str(each.dagster_event_type) for each in events])
 
     monkeypatch.setattr(BatchedSqliteEventLog, "_write", counting)
@@ -216,10 +217,20 @@ def test_what_could_not_be_written_is_written_with_the_next(
     assert stored(log_of(batched)) == 2
 
 
+def test_an_event_that_cannot_be_stored_keeps_no_other_waiting(
+    batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    with monkeypatch.context() as broken:
+        broken.setattr(BatchedSqliteEventLog, "_event_to_row", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            materialized(batched, "2025-01-01")
+    materialized(batched, "2025-01-02")
+    assert batched.get_materialized_partitions(dg.AssetKey("calls")) == {"2025-01-02"}
+
+
 _LAST_WORD = """
 import sys
-import dagster as dg
-from telecom_assets.event_log import BatchedSqliteEventLog
 from telecom_assets_tests.test_event_log import instance_in, materialized
 materialized(instance_in(sys.argv[1]), "2025-01-01")
 """
