@@ -20,6 +20,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
+from telecom_assets.months import only_month
 from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATED
 from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
@@ -170,19 +171,18 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
 
 def floors_are_current(cleaned: PinnedTable, rated: PinnedTable, policy: MissingVolumePolicy) -> Verdict:
     """Every imputed volume is what the policy says now that the month's events are known."""
-    imputed = (
-        rated.df.where("imputed").groupBy("customer_id", "event_date", "billable_units").agg(F.count("*").alias("rows"))
-    )
+    imputed = rated.df.where("imputed").select("customer_id", "event_date", "billable_units")
     if policy == "customer_min":
-        floors = volume_floors(cleaned.df).select("customer_id", "floor_mb")
+        assert cleaned.partitions is not None
+        period = only_month(cleaned.partitions.first, cleaned.partitions.last)
+        floors = volume_floors(cleaned.df, one_period=period).select("customer_id", "floor_mb")
         expected: Column = F.coalesce("floor_mb", F.lit(Decimal(0)))
         joined = imputed.join(floors, on="customer_id", how="left")
     else:
         expected, joined = F.lit(Decimal(0)), imputed
     wrong = joined.where(F.lit(policy == "suspend") | (F.col("billable_units") != expected))
-    days = {
-        row["event_date"]: row["rows"] for row in wrong.groupBy("event_date").agg(F.sum("rows").alias("rows")).collect()
-    }
+    found = wrong.groupBy("event_date").agg(F.count("*").alias("rows")).collect()
+    days = {row["event_date"]: row["rows"] for row in found}
     findings = [
         f"{day}: {rows} imputed volumes are out of date; rate the day again" for day, rows in sorted(days.items())
     ]

@@ -28,6 +28,11 @@ def months_between(first: str, last: str) -> list[str]:
     return months
 
 
+def only_month(first: dt.date, last: dt.date) -> str | None:
+    """The month that all of some days lie in, if there is one."""
+    return f"{first:%Y-%m}" if (first.year, first.month) == (last.year, last.month) else None
+
+
 def contiguous(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
     """Days as the fewest ranges (first, last) without gaps, in order."""
     ranges: list[tuple[dt.date, dt.date]] = []

@@ -10,6 +10,7 @@ from resources.delta import PinnedTable
 from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import raw_equals_outcomes, require
+from telecom_assets.months import only_month
 from telecom_assets.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.schemas.usage import (
     CLEANED_CDRS,
@@ -44,7 +45,10 @@ RATE_AFTER_MEDIATION = (
 )
 def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
     """What a data session of unknown volume counts as. One row per customer and month: its smallest known volume."""
-    return dg.Output(volume_floors(cleaned_cdrs.df), metadata=versions_read(cleaned_cdrs))
+    days = cleaned_cdrs.partitions
+    assert days is not None
+    floors = volume_floors(cleaned_cdrs.df, one_period=only_month(days.first, days.last))
+    return dg.Output(floors, metadata=versions_read(cleaned_cdrs))
 
 
 @dg.multi_asset(
@@ -85,8 +89,7 @@ def rating(
     )
     # Floors of one billing period can join the customers, which spares a join of all events. Apache Spark would reckon the
     # result too large to be broadcast, and send all events instead.
-    first, last = f"{days.first:%Y-%m}", f"{days.last:%Y-%m}"
-    one_period = first if first == last and not connections.engine.shuffles else None
+    one_period = None if connections.engine.shuffles else only_month(days.first, days.last)
     ratings = rate(
         cleaned_cdrs.df,
         data_volume_floor.df,

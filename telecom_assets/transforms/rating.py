@@ -62,17 +62,22 @@ class Ratings:
         return self.rows.where(F.col("reason").isNotNull()).select(SUSPENDED_CDRS.column_names)
 
 
-def volume_floors(cleaned: DataFrame) -> DataFrame:
-    """data_volume_floor of a month: each customer's smallest known data volume, compared as numbers.
+def volume_floors(cleaned: DataFrame, *, one_period: str | None = None) -> DataFrame:
+    """data_volume_floor of whole months: each customer's smallest known data volume of a month, compared as numbers.
 
-    cleaned: rows of cleaned_cdrs of whole months.
+    cleaned: rows of cleaned_cdrs of the months. one_period: the billing period, when all are of the same one.
     """
     known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
-    # Grouped by a date: a text for each event takes half as long again.
-    months = known.groupBy(F.col("subscriber_id").alias("customer_id"), F.trunc("event_date", "MM").alias("month"))
+    customer = F.col("subscriber_id").alias("customer_id")
+    if one_period is None:
+        # Grouped by a date: a text for each event takes half as long again.
+        months = known.groupBy(customer, F.trunc("event_date", "MM").alias("month"))
+        period = billing_period(F.col("month"))
+    else:
+        months, period = known.groupBy(customer), F.lit(one_period)
     return (
         months.agg(F.min("data_volume_mb").alias("floor_mb"))
-        .withColumn("billing_period", billing_period(F.col("month")))
+        .withColumn("billing_period", period)
         .select(DATA_VOLUME_FLOOR.column_names)
     )
 

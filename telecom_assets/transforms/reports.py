@@ -7,15 +7,15 @@ Belongs here: the six aggregates. `daily_revenue` and `mix_by_region` add up rat
 from collections.abc import Callable
 from decimal import Decimal
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from telecom_assets.schemas import billing as tables
+from telecom_assets.schemas import TableContract
 from telecom_assets.transforms.civil_time import local_hour, utc_hour
 from telecom_assets.transforms.numbers import round_half_up
 
-#: A report of a month from rated_cdrs and facturation_complete of that month.
-Report = Callable[[DataFrame, DataFrame], DataFrame]
+#: The rows of a report from rated_cdrs and facturation_complete of its month, without the month.
+Rule = Callable[[DataFrame, DataFrame], DataFrame]
 
 TOP = 10
 #: Exactly 1 / 1024: nothing divides a figure.
@@ -23,69 +23,72 @@ _GB_PER_MB = Decimal("0.0009765625")
 
 
 def daily_revenue(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    return (
-        rated.groupBy(F.col("event_date").alias("billing_date"), "billing_period")
-        .agg(F.sum("amount").cast("decimal(18,6)").alias("revenue"))
-        .select(tables.DAILY_REVENUE.column_names)
-    )
+    return rated.groupBy(F.col("event_date").alias("billing_date")).agg(_revenue())
 
 
 def mix_by_region(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    return (
-        rated.groupBy("region", "record_type", "billing_period")
-        .agg(F.sum("amount").cast("decimal(18,6)").alias("revenue"))
-        .select(tables.MIX_BY_REGION.column_names)
-    )
+    return rated.groupBy("region", "record_type").agg(_revenue())
 
 
 def revenue_by_plan(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    return (
-        bills.groupBy("rate_plan_id", "billing_period")
-        .agg(F.sum("amount_due").cast("decimal(18,2)").alias("revenue_incl_tax"))
-        .select(tables.REVENUE_BY_PLAN.column_names)
-    )
+    return bills.groupBy("rate_plan_id").agg(_revenue_incl_tax())
 
 
 def plan_by_region(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    return (
-        bills.groupBy("region", "rate_plan_id", "billing_period")
-        .agg(F.sum("amount_due").cast("decimal(18,2)").alias("revenue_incl_tax"))
-        .select(tables.PLAN_BY_REGION.column_names)
-    )
+    return bills.groupBy("region", "rate_plan_id").agg(_revenue_incl_tax())
 
 
 def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
     """Customers without data usage are none of the ten."""
     volumes = (
         rated.where(F.col("record_type") == "data")
-        .groupBy("customer_id", "billing_period")
+        .groupBy("customer_id")
         .agg(F.sum("billable_units").cast("decimal(18,6)").alias("total_mb"))
         .orderBy(F.col("total_mb").desc(), F.col("customer_id").asc())
         .limit(TOP)
     )
     due = bills.select("customer_id", "amount_due")
-    return volumes.join(due, on="customer_id", how="inner").select(tables.TOP10_CONSUMERS.column_names)
+    return volumes.join(due, on="customer_id", how="inner")
 
 
 def traffic_hourly(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
     # The tz database is asked for hours, not for events. An hour that came twice is one row in the end.
     per_utc_hour = (
         rated.where(F.col("record_type") == "data")
-        .groupBy(
-            F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"), "billing_period"
-        )
+        .groupBy(F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"))
         .agg(F.sum("billable_units").cast("decimal(18,6)").alias("mb"))
     )
     hour = local_hour(F.timestamp_micros("began"))
-    per_hour = per_utc_hour.groupBy("billing_date", hour.alias("hour"), "billing_period").agg(
+    per_hour = per_utc_hour.groupBy("billing_date", hour.alias("hour")).agg(
         F.sum("mb").cast("decimal(18,6)").alias("total_mb")
     )
     gigabytes = round_half_up(F.col("total_mb") * F.lit(_GB_PER_MB).cast("decimal(10,10)"), 6)
-    return per_hour.withColumn("total_gb", gigabytes).select(tables.TRAFFIC_HOURLY.column_names)
+    return per_hour.withColumn("total_gb", gigabytes)
 
 
-#: Every report by the name of its table.
-REPORTS: dict[str, Report] = {
-    report.__name__: report
-    for report in (daily_revenue, mix_by_region, revenue_by_plan, plan_by_region, top10_consumers, traffic_hourly)
-}
+_RULES: tuple[Rule, ...] = (
+    daily_revenue,
+    mix_by_region,
+    revenue_by_plan,
+    plan_by_region,
+    top10_consumers,
+    traffic_hourly,
+)
+_BY_NAME: dict[str, Rule] = {rule.__name__: rule for rule in _RULES}
+
+
+def report(contract: TableContract, rated: DataFrame, bills: DataFrame, period: str) -> DataFrame:
+    """Rows of a report table. rated, bills: rows of rated_cdrs and facturation_complete of that billing period.
+
+    The period is not among what rows are grouped by: a text for each event takes nearly as long as all the rest.
+    """
+    rows = _BY_NAME[contract.name](rated, bills)
+    return rows.withColumn("billing_period", F.lit(period)).select(contract.column_names)
+
+
+def _revenue() -> Column:
+    return F.sum("amount").cast("decimal(18,6)").alias("revenue")
+
+
+def _revenue_incl_tax() -> Column:
+    return F.sum("amount_due").cast("decimal(18,2)").alias("revenue_incl_tax")

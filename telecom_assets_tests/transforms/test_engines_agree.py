@@ -30,7 +30,7 @@ from telecom_assets.schemas.usage import (
 from telecom_assets.transforms.billing import bill
 from telecom_assets.transforms.mediation import mediate
 from telecom_assets.transforms.rating import rate, volume_floors
-from telecom_assets.transforms.reports import REPORTS as REPORT_TRANSFORMS
+from telecom_assets.transforms.reports import report
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters, Result, Row
@@ -118,7 +118,7 @@ def month(engine, messages, expected, tmp_path_factory) -> Month:
     customers = tariff(engine).customers
     warehouse.overwrite(FACTURATION_COMPLETE.name, bill(rated.df, customers, MONTH, TERMS), Partitions(MONTH, MONTH))
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
-    daily = REPORT_TRANSFORMS[DAILY_REVENUE.name](rated.df, bills.df)
+    daily = report(DAILY_REVENUE, rated.df, bills.df, MONTH)
     warehouse.overwrite(DAILY_REVENUE.name, daily, Partitions(MONTH, MONTH))
     return Month(messages, expected, warehouse)
 
@@ -174,7 +174,7 @@ def test_reports_are_the_oracles(month):
         month.warehouse.pin(FACTURATION_COMPLETE.name).df,
     )
     for contract in REPORTS:
-        found = rows_of(REPORT_TRANSFORMS[contract.name](rated, bills))
+        found = rows_of(report(contract, rated, bills, MONTH))
         assert_rows(contract, found, month.expected.reports(MONTH)[contract.name])
 
 
@@ -280,7 +280,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
         assert_rows(FACTURATION_COMPLETE, rows_of(bills), expected.bills(period))
         reports = expected.reports(period)
         for contract in REPORTS:
-            assert_rows(contract, rows_of(REPORT_TRANSFORMS[contract.name](usage, bills)), reports[contract.name])
+            assert_rows(contract, rows_of(report(contract, usage, bills, period)), reports[contract.name])
 
 
 @pytest.fixture(scope="module")

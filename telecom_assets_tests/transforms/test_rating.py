@@ -324,6 +324,16 @@ def test_floors_are_smallest_as_numbers_by_month(engine):
     assert len(found) == 5
 
 
+def test_floors_of_one_month(engine):
+    """When all events are of one month, only customers are told apart."""
+    volumes = [(A, "10"), (A, "9"), (A, None), (B, "5")]
+    events = [event("data", volume, subscriber_id=who, kafka_offset=n) for n, (who, volume) in enumerate(volumes)]
+    floors = volume_floors(contract_frame(engine, CLEANED_CDRS, events), one_period=f"{DAY:%Y-%m}")
+    assert_schema(DATA_VOLUME_FLOOR, floors)
+    found = {(row["customer_id"], row["billing_period"]): row["floor_mb"] for row in rows_of(floors)}
+    assert found == {(A, "2026-06"): Decimal(9), (B, "2026-06"): Decimal(5)}
+
+
 def test_every_row_of_the_cleaned_events_comes_out_once(sail):
     """The product's rows of plans and floors do not multiply an event."""
     events = [event("data", "10", kafka_offset=n, record_id=f"r{n}") for n in range(50)]

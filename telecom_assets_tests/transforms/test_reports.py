@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from resources.engine import SparkEngine
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.billing import FACTURATION_COMPLETE
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS, TRAFFIC_HOURLY
 from telecom_assets.schemas.usage import RATED_CDRS
-from telecom_assets.transforms.reports import REPORTS
+from telecom_assets.transforms.reports import report
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.transforms.chain import assert_schema, contract_frame, rows_of
 
@@ -136,10 +135,10 @@ def exact(rows: list[Row]) -> list[tuple[Any, ...]]:
 def reports(engine: SparkEngine) -> dict[str, list[Row]]:
     rated, bills = contract_frame(engine, RATED_CDRS, RATED), contract_frame(engine, FACTURATION_COMPLETE, DUE)
     found = {}
-    for name, report in REPORTS.items():
-        frame = report(rated, bills)
-        assert_schema(TABLES[name], frame)
-        found[name] = rows_of(frame)
+    for contract in REPORTS:
+        frame = report(contract, rated, bills, PERIOD)
+        assert_schema(contract, frame)
+        found[contract.name] = rows_of(frame)
     return found
 
 
@@ -157,16 +156,16 @@ def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine):
         for mb, at in (("512", "01:30"), ("256", "02:30"), ("1024", "03:00"))
     ]
     bills = contract_frame(engine, FACTURATION_COMPLETE, [])
-    found = rows_of(REPORTS["traffic_hourly"](contract_frame(engine, RATED_CDRS, twice), bills))
+    found = rows_of(report(TRAFFIC_HOURLY, contract_frame(engine, RATED_CDRS, twice), bills, "2026-02"))
     # (512 + 256) / 1024 = 0.75 in the hour of two; 1024 MB in the hour of three
     assert {row["hour"]: row["total_gb"] for row in found} == {2: Decimal("0.75"), 3: Decimal(1)}
     assert len(found) == 2
 
 
 def test_there_are_six():
-    assert set(REPORTS) == set(EXPECTED)
+    assert {contract.name for contract in REPORTS} == set(EXPECTED)
 
 
 def test_an_empty_month_has_empty_reports(sail):
     rated, bills = contract_frame(sail, RATED_CDRS, []), contract_frame(sail, FACTURATION_COMPLETE, [])
-    assert {name: rows_of(report(rated, bills)) for name, report in REPORTS.items()} == {name: [] for name in REPORTS}
+    assert [rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS] == [[]] * len(REPORTS)
