@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from resources.kafka import KafkaUnavailable
+from telecom_assets.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message, was_interrupted
 from telecom_assets.landing import LandingError
@@ -25,6 +26,7 @@ from telecom_assets.month_run import (
     existing_days,
     one_month,
 )
+from telecom_assets.process_locks import SignOfLife
 from telecom_assets.up_to_date import MonthRecords, Question
 
 
@@ -65,6 +67,7 @@ class MonthRunner:
         self.connections = connections
         self.listen = listen
         self.results: list[StepResult] = []
+        self._alive: SignOfLife | None = None
 
     def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:
         """Land, mediate what needs it, rate, bill and report; `force` does so whether anything changed or not.
@@ -119,10 +122,14 @@ class MonthRunner:
     def execute(self, step: Step) -> StepResult:
         """Run one step. Raises RunFailed when it fails or a blocking check does."""
         self.listen("start", step, None)
+        if self._alive is None:
+            home = self.connections.settings.dagster_home
+            end_abandoned_runs(self.instance, home)
+            self._alive = sign_of_life(home)
         started = time.monotonic()
         outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
             instance=self.instance,
-            tags=dict(step.tags),
+            tags={**step.tags, PROCESS_TAG: self._alive.name},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

@@ -39,7 +39,8 @@ def instance_config(settings: Settings) -> dict[str, Any]:
         },
         # Runs ask for retries by tag; none is retried otherwise.
         "run_retries": {"enabled": True, "max_retries": 0},
-        "run_monitoring": {"enabled": True, "start_timeout_seconds": 180},
+        # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "free_slots_after_run_end_seconds": 60},
         "retention": {
             "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 7}},
             "schedule": {"purge_after_days": 365},

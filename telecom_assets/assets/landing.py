@@ -9,6 +9,7 @@ from telecom_assets.connections import Connections
 from telecom_assets.instance_state import accepted_months
 from telecom_assets.landing import land
 from telecom_assets.partitions import DAILY
+from telecom_assets.process_locks import held
 from telecom_assets.schemas.usage import RAW_CDRS
 
 GROUP = "landing"
@@ -48,17 +49,20 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
     Reports a materialisation of raw_cdrs for every day it touched.
     """
     settings = connections.settings
-    landed = land(
-        connections.warehouse,
-        connections.kafka(),
-        run_id=context.run_id,
-        max_age_days=settings.max_age_days,
-        dedupe_days=settings.dedupe_days,
-        accept_months=accepted_months(context.instance),
-        calendar_start=settings.partitions_start,
-        chunk_rows=settings.landing_chunk_rows,
-        report=context.log.info,
-    )
+    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same, and two
+    # that land the same offsets would both stand.
+    with held(settings.dagster_home, "landing"):
+        landed = land(
+            connections.warehouse,
+            connections.kafka(),
+            run_id=context.run_id,
+            max_age_days=settings.max_age_days,
+            dedupe_days=settings.dedupe_days,
+            accept_months=accepted_months(context.instance),
+            calendar_start=settings.partitions_start,
+            chunk_rows=settings.landing_chunk_rows,
+            report=context.log.info,
+        )
     context.log_event(lag_observation(landed.lag))
     for day, rows in sorted(landed.days.items()):
         context.log_event(

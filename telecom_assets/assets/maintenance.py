@@ -10,6 +10,7 @@ import dagster as dg
 from resources.maintenance import Maintained, maintain
 from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL
 from telecom_assets.connections import Connections
+from telecom_assets.process_locks import held
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 
@@ -35,13 +36,16 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
     def told(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
-    done = maintain(
-        connections.warehouse,
-        target_file_bytes=connections.settings.target_file_bytes,
-        now=dt.datetime.now(dt.UTC),
-        busy=partial(writer_at_work, context.instance),
-        report=told,
-    )
+    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same, and two
+    # compactions of the same files would both stand.
+    with held(connections.settings.dagster_home, "maintenance"):
+        done = maintain(
+            connections.warehouse,
+            target_file_bytes=connections.settings.target_file_bytes,
+            now=dt.datetime.now(dt.UTC),
+            busy=partial(writer_at_work, context.instance),
+            report=told,
+        )
     return dg.MaterializeResult(
         metadata={
             "tables": as_table(done),

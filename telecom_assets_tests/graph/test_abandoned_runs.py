@@ -1,0 +1,143 @@
+"""Runs whose process was killed: nobody waits for them, and none that lives is taken for one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from telecom_assets.abandoned_runs import end_abandoned_runs
+from telecom_assets.executor import MonthRunner
+from telecom_assets.instance import open_instance
+from telecom_assets.month_run import Step
+from telecom_assets.process_locks import Busy, held
+from telecom_assets.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+JOB = "hold_job"
+
+
+@dg.asset(pool="landing")
+def hold() -> None:
+    """Says that it has begun, and stays until somebody takes its file away."""
+    begun = Path(os.environ["BEGUN"])
+    begun.touch()
+    while begun.exists() and "STAY" in os.environ:
+        time.sleep(0.05)
+
+
+def runner(settings: Settings, instance: dg.DagsterInstance) -> MonthRunner:
+    definitions = dg.Definitions(assets=[hold], jobs=[dg.define_asset_job(JOB, [hold])])
+    connections: Any = SimpleNamespace(settings=settings)
+    return MonthRunner(definitions, instance, connections, lambda *_: None)
+
+
+def hold_in(home: str) -> None:
+    """What the other process does."""
+    settings = Settings.load(home=Path(home))
+    with open_instance(settings) as instance:
+        runner(settings, instance).execute(Step(JOB))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load(home=tmp_path / "home")
+
+
+@pytest.fixture
+def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    with open_instance(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def holder(settings: Settings, tmp_path: Path, instance: dg.DagsterInstance) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, inside its step."""
+    begun = tmp_path / "begun"
+    program = (
+        f"from telecom_assets_tests.graph.test_abandoned_runs import hold_in; hold_in({str(settings.home_path)!r})"
+    )
+    environment = {**os.environ, "BEGUN": str(begun), "STAY": "1", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while not begun.exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_killed_process_holds_nobody_up(
+    settings: Settings,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    holder: subprocess.Popen[bytes],
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    [run] = instance.get_runs()
+    holder.send_signal(number)
+    holder.wait(30)
+    assert instance.event_log_storage.get_concurrency_info("landing").claimed_slots
+    monkeypatch.setenv("BEGUN", str(tmp_path / "again"))
+    assert runner(settings, instance).execute(Step(JOB)).error is None
+    killed = instance.get_run_by_id(run.run_id)
+    assert killed is not None and killed.status is dg.DagsterRunStatus.FAILURE
+    assert not instance.event_log_storage.get_concurrency_info("landing").claimed_slots
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance):
+    assert end_abandoned_runs(instance, settings.dagster_home) == []
+    [run] = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.STARTED
+    assert [slot.run_id for slot in instance.event_log_storage.get_concurrency_info("landing").claimed_slots] == [
+        run.run_id
+    ]
+
+
+def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance):
+    """The code server reports the run of a killed worker as failed, and leaves its place taken."""
+    run = instance.create_run_for_job(dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph()))
+    instance.event_log_storage.initialize_concurrency_limit_to_default("landing")
+    assert instance.event_log_storage.claim_concurrency_slot("landing", run.run_id, "hold").is_claimed
+    assert end_abandoned_runs(instance, settings.dagster_home) == []
+    assert instance.event_log_storage.get_concurrency_info("landing").claimed_slots
+    instance.report_run_failed(run)
+    end_abandoned_runs(instance, settings.dagster_home)
+    assert not instance.event_log_storage.get_concurrency_info("landing").claimed_slots
+
+
+def _graph() -> Any:
+    return dg.Definitions(assets=[hold]).resolve_asset_graph()
+
+
+def test_signs_of_life_do_not_pile_up(settings: Settings, instance: dg.DagsterInstance, tmp_path, monkeypatch):
+    monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
+    for _ in range(3):
+        runner(settings, instance).execute(Step(JOB))
+    assert len(list((settings.dagster_home / "processes").iterdir())) == 1
+
+
+def test_one_process_at_a_time(tmp_path: Path):
+    says = "landing is under way in another process of this machine, which holds .*landing"
+    with (
+        held(tmp_path, "landing"),
+        held(tmp_path, "maintenance"),
+        pytest.raises(Busy, match=says),
+        held(tmp_path, "landing"),
+    ):
+        pass
+    with held(tmp_path, "landing"):
+        pass
