@@ -6,20 +6,28 @@ work that the events report. PostgreSQL storage does not need this.
 """
 
 import os
+import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    ConcurrencySlotsTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._utils.concurrency import ConcurrencySlotStatus
 from dagster_shared.serdes import serialize_value
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, select
 
 #: Dagster hands over the events of one output together up to this many (environment DAGSTER_EVENT_BATCH_SIZE).
 BATCH_EVENTS = 2_000
@@ -45,6 +53,17 @@ def kept_engine(address: str) -> Engine:
     return engine
 
 
+def is_made(file: Path, *tables: str) -> bool:
+    """Whether Dagster has made its tables in a SQLite file: some of them, and the revision, which it notes after them."""
+    if not file.exists():
+        return False
+    with closing(sqlite3.connect(file)) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not {"alembic_version", *tables} <= names:
+            return False
+        return bool(connection.execute("SELECT count(*) FROM alembic_version").fetchone()[0])
+
+
 class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
     """`ConsolidatedSqliteEventLogStorage`, one transaction for all events of a moment, over connections that are kept.
 
@@ -64,6 +83,9 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         #: The connection of a thread that is in a transaction.
         self._own = threading.local()
         super().__init__(*arguments, **named)
+        if not is_made(Path(self.get_db_path()), SqlEventLogStorageTable.name):
+            # Whoever began to make the tables was killed over it.
+            self._init_db()
 
     @cached_property
     def _engine(self) -> Engine:
@@ -103,9 +125,36 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
                 self._timer = threading.Timer(DELAY_SECONDS, self._flush)
                 self._timer.start()
 
+    @cached_property
+    def _watcher(self) -> SqlPollingEventWatcher:
+        return SqlPollingEventWatcher(self)
+
+    def watch(self, run_id: str, cursor: str | None, callback: Callable[[EventLogEntry, str], None]) -> None:
+        """Tell of new events of a run by asking for them.
+
+        Dagster's own way waits until the file changes; with connections that are kept, only its write-ahead log does.
+        """
+        self._watcher.watch_run(run_id, cursor, callback)
+
+    def end_watch(self, run_id: str, handler: Callable[[EventLogEntry, str], None]) -> None:
+        self._watcher.unwatch_run(run_id, handler)
+
     def dispose(self) -> None:
         self._flush()
+        if "_watcher" in vars(self):
+            self._watcher.close()
         super().dispose()
+
+    def _claim_concurrency_slot(self, concurrency_key: str, run_id: str, step_key: str) -> ConcurrencySlotStatus:
+        """One statement: Dagster's looks for a free place and then takes it, whoever took it in between."""
+        slots = ConcurrencySlotsTable
+        is_free = slots.c.step_key.is_(None)
+        of_pool = (slots.c.concurrency_key == concurrency_key) & is_free & slots.c.deleted.is_(False)
+        free = select(slots.c.id).where(of_pool).limit(1).scalar_subquery()
+        with self.index_connection() as connection:
+            claim = slots.update().where((slots.c.id == free) & is_free).values(run_id=run_id, step_key=step_key)
+            taken = connection.execute(claim).rowcount
+        return ConcurrencySlotStatus.CLAIMED if taken else ConcurrencySlotStatus.BLOCKED
 
     def _flush(self) -> None:
         """Write what waits."""

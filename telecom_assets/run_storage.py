@@ -5,9 +5,8 @@ question, and asks for the columns of a table before every write: a tenth of a s
 PostgreSQL storage does not need this.
 """
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,7 @@ from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine
 
-from telecom_assets.event_log import kept_engine
-
-
-def _is_made(file: Path) -> bool:
-    """Whether Dagster has made its tables in the file: their revision is what it notes last but one table."""
-    if not file.exists():
-        return False
-    with closing(sqlite3.connect(file)) as connection:
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        wanted = {"alembic_version", "instance_info", "runs"}
-        return wanted <= names and bool(connection.execute("SELECT count(*) FROM alembic_version").fetchone()[0])
+from telecom_assets.event_log import is_made, kept_engine
 
 
 class KeptSqliteRunStorage(SqliteRunStorage):
@@ -39,7 +28,7 @@ class KeptSqliteRunStorage(SqliteRunStorage):
     ) -> "KeptSqliteRunStorage":
         base_dir = config_value["base_dir"]
         # Dagster loads the history of its tables first, whatever it finds: a tenth of the start of a command.
-        if _is_made(Path(base_dir, "runs.db")):
+        if is_made(Path(base_dir, "runs.db"), "runs", "instance_info"):
             return cls(create_db_conn_string(base_dir, "runs"), inst_data)
         return cls.from_local(base_dir, inst_data)
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier, Event
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.events.log import EventLogEntry
+from dagster._utils.concurrency import ConcurrencySlotStatus
 
 from telecom_assets import event_log
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
@@ -268,3 +270,52 @@ def test_a_file_of_runs_that_was_half_made_is_made_whole(table: str, tmp_path: P
     with closing(sqlite3.connect(tmp_path / "runs.db")) as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     assert table in names
+
+
+def test_a_log_that_was_half_made_is_made_whole(tmp_path: Path):
+    """The first command of a home was killed while it made the file."""
+    (tmp_path / "event_log.db").touch()
+    assert BatchedSqliteEventLog(str(tmp_path)).get_logs_for_run("nobody") == []
+
+
+def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance):
+    """Two processes that ask at the same moment: the second finds it taken, whatever it saw before."""
+    first = log_of(batched)
+    second = BatchedSqliteEventLog(first._base_dir)
+    first.initialize_concurrency_limit_to_default("landing")
+    first.set_concurrency_slots("landing", 1)
+    for number in range(20):
+        start = Barrier(2)
+
+        def claim(log: BatchedSqliteEventLog, run_id: str, start: Barrier = start) -> bool:
+            start.wait()
+            return log._claim_concurrency_slot("landing", run_id, "step") is ConcurrencySlotStatus.CLAIMED
+
+        runs = [f"{number}-first", f"{number}-second"]
+        with ThreadPoolExecutor(2) as pool:
+            claimed = list(pool.map(claim, (first, second), runs))
+        assert sorted(claimed) == [False, True]
+        [slot] = first.get_concurrency_info("landing").claimed_slots
+        assert slot.run_id == runs[claimed.index(True)]
+        first.free_concurrency_slots_for_run(slot.run_id)
+
+
+def test_who_watches_a_run_is_told(batched: dg.DagsterInstance):
+    """The page of a run that is under way in another process."""
+    run_id = run(batched).run_id
+    told: list[str] = []
+    all_told = Event()
+
+    def hear(entry: EventLogEntry, _cursor: str) -> None:
+        told.append(str(entry.dagster_event_type))
+        if entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
+            all_told.set()
+
+    watching = BatchedSqliteEventLog(log_of(batched)._base_dir)
+    watching.watch(run_id, None, hear)
+    try:
+        assert all_told.wait(30)
+    finally:
+        watching.end_watch(run_id, hear)
+        watching.dispose()
+    assert len(told) == len(batched.all_logs(run_id))
