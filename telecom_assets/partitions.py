@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from telecom_assets.months import MonthError
+from telecom_assets.months import MonthError, months_between
 from telecom_assets.settings import Settings
 from telecom_assets.transforms.civil_time import LOCAL_ZONE
 
@@ -43,6 +43,11 @@ def check_month(month: str, today: dt.date | None = None) -> str:
             f"month {month}: expected a month from {first} (TELECOM_PARTITIONS_START) to {last} (this month)"
         )
     return month
+
+
+def all_months() -> list[str]:
+    """The months that the partitions hold."""
+    return months_between(f"{_START:%Y-%m}", f"{local_today():%Y-%m}")
 
 
 def local_today() -> dt.date:

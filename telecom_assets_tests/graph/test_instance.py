@@ -3,6 +3,8 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -151,6 +153,20 @@ def test_opened_months_are_kept_in_order_and_once(instance: dg.DagsterInstance):
     for month in ("2025-06", "2020-01", "2025-06", "2024-12"):
         accept_month(instance, month)
     assert accepted_months(instance) == ["2020-01", "2024-12", "2025-06"]
+
+
+def test_months_that_are_opened_at_once_are_all_open(instance: dg.DagsterInstance):
+    """Nobody writes what he read before another wrote."""
+    months = [f"2024-{number:02}" for number in range(1, 13)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(partial(accept_month, instance), months))
+    assert accepted_months(instance) == months
+
+
+def test_months_that_were_opened_as_a_list_stay_open(instance: dg.DagsterInstance):
+    instance.daemon_cursor_storage.set_cursor_values({"telecom_assets/accept_months": '["2024-02", "2023-11"]'})
+    accept_month(instance, "2024-01")
+    assert accepted_months(instance) == ["2023-11", "2024-01", "2024-02"]
 
 
 def test_every_process_of_the_home_sees_them_and_no_other(instance: dg.DagsterInstance, tmp_path: Path):
