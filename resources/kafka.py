@@ -16,12 +16,15 @@ from confluent_kafka import (
     Producer,
     TopicCollection,
     TopicPartition,
+    Uuid,
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
 
 log = logging.getLogger(__name__)
 
+#: What librdkafka says of every topic where the broker gives none.
+_NO_ID = str(Uuid(0, 0))
 _PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
@@ -83,7 +86,10 @@ class KafkaConnection:
         return self._client(AdminClient)
 
     def topic_state(self) -> TopicState:
-        """Identity and watermarks of the topic. Raises KafkaUnavailable when broker or topic cannot be reached."""
+        """Identity and watermarks of the topic.
+
+        Raises KafkaUnavailable when broker or topic cannot be reached, or the broker gives topics no identity.
+        """
         try:
             return self._topic_state_once()
         except (KafkaException, TimeoutError) as error:
@@ -100,6 +106,12 @@ class KafkaConnection:
         described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
             self.topic
         ].result(timeout=self.timeout_seconds + 5)
+        topic_id = str(described.topic_id)
+        if topic_id == _NO_ID:
+            raise KafkaUnavailable(
+                f"Kafka at {self.bootstrap_servers} gives topics no identity (it is older than Kafka 2.8): a topic that is "
+                "made again could not be told from this one; use a newer broker"
+            )
         partitions = [TopicPartition(self.topic, item.id) for item in described.partitions]
         earliest = self._offsets(admin, partitions, OffsetSpec.earliest())
         latest = self._offsets(admin, partitions, OffsetSpec.latest())
@@ -108,7 +120,7 @@ class KafkaConnection:
         )
         settings = next(iter(config.values())).result(timeout=self.timeout_seconds + 5)
         return TopicState(
-            topic_id=str(described.topic_id),
+            topic_id=topic_id,
             partitions={number: Watermarks(earliest[number], latest[number]) for number in sorted(earliest)},
             log_append_time=settings["message.timestamp.type"].value == "LogAppendTime",
         )

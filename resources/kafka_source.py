@@ -112,7 +112,7 @@ def read_range(
     config: dict[str, Any], topic: str, offsets: OffsetRange, *, timeout: float, broker_time: bool
 ) -> Iterator[pa.RecordBatch]:
     """The messages of [start, end), in order, as Arrow batches; `broker_ms` (append time, ms since 1970)
-    is NULL unless `broker_time` says that the topic carries it.
+    is NULL unless `broker_time` says that the topic carries it, and for messages that came before it did.
 
     Offsets without a message (aborted transactions, compaction) are passed over: the end is reached when the consumer
     sees a message at or after it, or the end of the log. Raises KafkaRangeError when nothing arrives for `timeout`

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import repeat, starmap
+from itertools import starmap
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 
 PARTITION_EOF = -191  # RD_KAFKA_RESP_ERR__PARTITION_EOF
 _CONSUMER = 1  # RD_KAFKA_CONSUMER
+_LOG_APPEND_TIME = 2  # RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
 _PYARROW = 18  # the first that casts views of binary values
 
 #: rd_kafka_message_t. Aligned as C compilers align: sizes and places follow from the types on every platform.
@@ -99,9 +100,17 @@ class Messages:
         return _owned(pa.array(np.ascontiguousarray(self.fields["offset"])))
 
     def timestamps(self) -> pa.Int64Array:
-        """Milliseconds since 1970, of the kind that the topic carries; -1 where there is none."""
-        stamps = map(self.functions.message_timestamp, self.pointers.tolist(), repeat(None))
-        return _owned(pa.array(np.fromiter(stamps, np.int64, len(self))))
+        """When the broker appended each message, in milliseconds since 1970; NULL where it did not say so.
+
+        The kind of time is a batch's own: what came before a topic was switched to the broker's time keeps the producer's.
+        """
+        count = len(self)
+        kinds = np.zeros(count, np.intc)
+        first = kinds.ctypes.data
+        # librdkafka writes each kind to its place.
+        places = range(first, first + kinds.nbytes, kinds.itemsize)
+        stamps = np.fromiter(map(self.functions.message_timestamp, self.pointers.tolist(), places), np.int64, count)
+        return _owned(pa.array(stamps, mask=kinds != _LOG_APPEND_TIME))
 
     def values(self) -> pa.BinaryArray:
         """A copy of the values, which must be less than 2 GB together; NULL and empty are told apart."""

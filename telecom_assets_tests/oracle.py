@@ -238,12 +238,17 @@ def _home_day(timestamp: Timestamp | None, received_at: datetime, parameters: Pa
     event_day = timestamp.local_day if timestamp else None
     if event_day is None:
         return receipt_day
-    in_window = -parameters.max_age_days <= (event_day - receipt_day).days <= 1
-    return event_day if in_window or _month(event_day) in parameters.accept_months else receipt_day
+    if event_day > receipt_day + timedelta(days=1):
+        return receipt_day
+    is_young = (receipt_day - event_day).days <= parameters.max_age_days
+    return event_day if is_young or _month(event_day) in parameters.accept_months else receipt_day
 
 
 def home_day(message: Message, parameters: Parameters | None = None) -> date:
-    """The day a message is at home: its own local day when that is accepted, else the local day of receipt."""
+    """The day a message is at home: its own local day when that is accepted, else the local day of receipt.
+
+    Accepted is a day at most `max_age_days` before receipt or in an opened month, and never later than the day after.
+    """
     fields, _ = admit(message.value)
     timestamp = read_timestamp(fields["timestamp"]) if "timestamp" in fields else None
     return _home_day(timestamp, message.received_at, parameters or Parameters())

@@ -73,8 +73,8 @@ WITH clocks AS (
                 .replace(':', ''), ''), '0')::INT)) END))::DATE END AS told_day
     FROM clocks
 ), homes AS (
-    SELECT *, told_day BETWEEN receipt_day - $max_age_days AND receipt_day + 1
-              OR list_contains($accept_months, strftime(told_day, '%Y-%m')) AS is_home,
+    SELECT *, told_day <= receipt_day + 1 AND (told_day >= receipt_day - $max_age_days
+              OR list_contains($accept_months, strftime(told_day, '%Y-%m'))) AS is_home,
         CASE WHEN is_home THEN told_day ELSE receipt_day END AS home_day,
         CASE WHEN is_number(quantity) THEN quantity::DOUBLE END AS q,
         CASE WHEN record_type = 'data' THEN product_code

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.connections import Connections
+from telecom_assets.mediation_ledger import keep_marks
 from telecom_assets.months import contiguous
 from telecom_assets.partitions import DAILY, ONE_RUN
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -39,6 +40,7 @@ def mediation(
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     dedupe_days = connections.settings.dedupe_days
+    ledger_version = connections.warehouse.version(MEDIATED_DAYS.name)
     outcomes = mediate(
         raw_cdrs.df,
         _neighbourhood(raw_cdrs, dedupe_days),
@@ -55,6 +57,7 @@ def mediation(
     yield dg.Output(rejected, REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)})
     ledger = _ledger(raw_cdrs, product_catalog.version, dedupe_days)
     yield dg.Output(ledger, MEDIATED_DAYS.name, metadata=read)
+    keep_marks(connections.warehouse, raw_cdrs, ledger_version, dedupe_days)
 
 
 def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:

@@ -16,12 +16,12 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.delta import Commit, Partitions, Warehouse
+from resources.delta import Commit, Warehouse
 from resources.kafka import KafkaConnection, TopicState
 from resources.kafka_source import FORMAT, OffsetRange, range_error, read_range, register
 from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
-from telecom_assets.months import contiguous
-from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS, TO_BE_MEDIATED
+from telecom_assets.mediation_ledger import mark_to_be_mediated
+from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS
 from telecom_assets.transforms.admission import admit
 
 RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
@@ -116,8 +116,7 @@ def land(
         records = _verify(warehouse, kafka, state, ranges, commit)
         # Days that get rows of their own are marked as well: until they are mediated, their cleaned rows do not count.
         displaced = _displaced_days(warehouse, ranges, commit.version, since, dedupe_days)
-        for first, last in contiguous(displaced):
-            _forget_mediation(warehouse, Partitions(first, last), commit.version)
+        mark_to_be_mediated(warehouse, displaced, commit.version, dedupe_days)
         _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)
         landed.displaced |= displaced
         landed.add(commit.rows)
@@ -147,7 +146,9 @@ def land(
             accept_months=accept_months,
             calendar_start=calendar_start,
         )
-        settle(ranges, commit, warehouse.went_back(RAW_CDRS, commit.version, "received_at"))
+        # Without a row there may be no commit either: the version is an older one's, or none's.
+        since = warehouse.went_back(RAW_CDRS, commit.version, "received_at") if commit.rows else None
+        settle(ranges, commit, since)
         landed.records += sum(commit.rows.values())
         landed.ranges += ranges
         landed.raw_version = commit.version
@@ -196,26 +197,38 @@ def _land_chunk(
 def _verify(
     warehouse: Warehouse, kafka: KafkaConnection, state: TopicState, ranges: Sequence[OffsetRange], commit: Commit
 ) -> dict[OffsetRange, int]:
-    """Records per range as landed. Where offsets hold no message the topic is counted again, by a bare consumer."""
+    """Records per range as landed. Where offsets hold no message the topic is counted again, by a bare consumer.
+
+    What retention has taken since it landed cannot be counted again: there the table is believed.
+    """
     if sum(commit.rows.values()) == sum(offsets.width for offsets in ranges):
         return {offsets: offsets.width for offsets in ranges}
-    counted = _counts(warehouse, commit.version, ranges)
-    for offsets, rows in counted.items():
+    left = [_left_of(offsets, state) for offsets in ranges]
+    counted = _counts(warehouse, commit.version, [*ranges, *left])
+    for offsets in left:
         batches = read_range(
             kafka.plain_config(), kafka.topic, offsets, timeout=kafka.timeout_seconds, broker_time=state.log_append_time
         )
         expected = sum(batch.num_rows for batch in batches)
-        if rows != expected:
+        if counted[offsets] != expected:
             raise LandingError(
                 f"topic {kafka.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
-                f"{rows} rows landed, {expected} messages on the topic; run the landing asset checks before anything else"
+                f"{counted[offsets]} rows landed, {expected} messages on the topic; "
+                "run the landing asset checks before anything else"
             )
-    return counted
+    return {offsets: counted[offsets] for offsets in ranges}
+
+
+def _left_of(offsets: OffsetRange, state: TopicState) -> OffsetRange:
+    """The part of a range that the topic still has."""
+    earliest = state.partitions[offsets.partition].earliest
+    return OffsetRange(offsets.partition, min(max(offsets.start, earliest), offsets.end), offsets.end)
 
 
 def _counts(warehouse: Warehouse, version: int, ranges: Sequence[OffsetRange]) -> dict[OffsetRange, int]:
     """Distinct landed offsets per range."""
     raw = warehouse.pin(RAW, version=version).all()
+    ranges = list(dict.fromkeys(ranges))
     counts = [
         F.count_distinct(F.when(_within(offsets), F.col("kafka_offset"))).alias(f"r{index}")
         for index, offsets in enumerate(ranges)
@@ -266,16 +279,6 @@ def _displaced_days(
         (F.col("received_at") >= F.col("new_received_at")) & (distance > 0) & (distance <= dedupe_days)
     )
     return {row["event_date"] for row in displaced.select("event_date").distinct().collect()}
-
-
-def _forget_mediation(warehouse: Warehouse, days: Partitions, raw_version: int) -> None:
-    """Mark mediated days as to be mediated again, in the ledger of mediation: rating and billing wait for it."""
-    known = warehouse.pin(MEDIATED_DAYS.name, days).arrow().to_pylist()
-    if not known:
-        return
-    marked = [{**row, "raw_rows": TO_BE_MEDIATED, "raw_version": raw_version} for row in known]
-    rows = pa.Table.from_pylist(marked, schema=MEDIATED_DAYS.arrow_schema())
-    warehouse.overwrite_arrow(MEDIATED_DAYS.name, rows, days)
 
 
 def _inside(ranges: Sequence[OffsetRange]) -> Column:

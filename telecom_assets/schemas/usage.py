@@ -157,7 +157,7 @@ TO_BE_MEDIATED = -1
 
 MEDIATED_DAYS = TableContract(
     name="mediated_days",
-    grain="One row per mediated day, days without records included: what mediation read.",
+    grain="One row per mediated day, days without records included: what mediation read; and days that wait for it.",
     key=("event_date",),
     partition_by="event_date",
     columns=(

@@ -89,13 +89,17 @@ def admit(
 
 
 def _home_day(max_age_days: int, accept_months: Collection[str], calendar_start: dt.date) -> Column:
-    """The day a record is at home on: its event day when acceptable, else the day it was received (both local)."""
+    """The day a record is at home on: its event day when acceptable, else the day it was received (both local).
+
+    No day is acceptable before the calendar or after the day that follows receipt, in an opened month either: the daily
+    partitions end there.
+    """
     event_day = local_day(F.col("event_ts"))
     received_day = local_day(F.col("received_at"))
-    acceptable = (event_day >= F.date_sub(received_day, max_age_days)) & (event_day <= F.date_add(received_day, 1))
+    acceptable = event_day >= F.date_sub(received_day, max_age_days)
     for first, last in contiguous([day for month in accept_months for day in month_days(month)]):
         acceptable |= (event_day >= F.lit(first)) & (event_day <= F.lit(last))
-    acceptable &= event_day >= F.lit(calendar_start)
+    acceptable &= (event_day >= F.lit(calendar_start)) & (event_day <= F.date_add(received_day, 1))
     return F.when(acceptable, event_day).otherwise(received_day)
 
 

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import dagster as dg
 import pytest
+from confluent_kafka import TopicPartition
 from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_KEY_TAG
 
 from resources.kafka import KafkaConnection, TopicState, Watermarks
+from telecom_assets.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.connections import Connections
+from telecom_assets.failures import innermost_message
 from telecom_assets.month_run import days_to_mediate
 from telecom_assets.partitions import local_today
 from telecom_assets.sensors.plan import landing_request, mediation_requests
@@ -253,10 +257,82 @@ def test_another_topic_is_never_landed_into_the_same_tables(project: Project, st
     other = make_topic(stack)
     moved = open_project(project.settings.replaced(kafka_topic=other.topic), project.instance)
     moved.produce([sms(local_today(), "b")])
-    assert asked(moved) == [mediation(local_today())]
-    failed = moved.run("landing_job")
-    assert not failed.success
+    assert asked(moved) == [LANDING, mediation(local_today())]
+    assert not moved.run("landing_job").success
     assert len(project.rows("raw_cdrs")) == 1
+
+
+# -- when landing must stop ------------------------------------------------------------------------------------------------
+
+
+def retention_takes(project: Project, before: int) -> None:
+    """What retention does to partition 0, at once."""
+    kafka = project.connections.kafka()
+    admin = kafka.admin()
+    [deleted] = admin.delete_records([TopicPartition(kafka.topic, 0, before)]).values()
+    assert deleted.result(30).low_watermark == before
+
+
+@pytest.fixture
+def losing(project: Project) -> Project:
+    """A project that has landed one message a partition and mediated them; retention took the next one of partition 0."""
+    assert project.run("reference_job").success
+    project.produce([sms(local_today(), "0-0"), sms(local_today(), "1-0")])
+    carry_out(project)
+    carry_out(project)
+    project.produce([sms(local_today(), f"{partition}-{offset}") for offset in (1, 2, 3) for partition in (0, 1)])
+    retention_takes(project, 2)
+    return project
+
+
+LOST = "partition 0: offsets 1 to {} were deleted before they were landed"
+
+
+def test_what_landing_must_not_pass_over_is_a_run_that_fails(losing: Project):
+    """Once: the run says it, and its failure is reported; the sensor goes on to say why it waits."""
+    [request] = tick(losing).run_requests
+    assert request.job_name == "landing_job"
+    assert MAX_RETRIES_TAG not in request.tags, "nothing becomes better by itself"
+    assert [again.run_key for again in tick(losing).run_requests] == [request.run_key]
+    failed = losing.run(request.job_name, {**request.tags, RUN_KEY_TAG: request.run_key})
+    assert LOST.format(1) in innermost_message(*failed.get_step_failure_events())
+
+    waiting = tick(losing)
+    assert waiting.run_requests == []
+    assert LOST.format(1) in waiting.skip_message
+
+    retention_takes(losing, 3)
+    [other] = tick(losing).run_requests
+    assert other.run_key != request.run_key, "more is lost: that is news"
+
+
+def test_a_refusal_waits_for_a_landing_run(losing: Project):
+    run = losing.instance.create_run_for_job(
+        losing.defs.resolve_job_def("landing_job"), status=dg.DagsterRunStatus.STARTED
+    )
+    waiting = tick(losing)
+    assert waiting.run_requests == []
+    assert LOST.format(1) in waiting.skip_message
+    losing.instance.report_run_canceled(run)
+    assert asked(losing) == [LANDING]
+
+
+def test_a_landing_that_was_killed_is_not_waited_for(losing: Project):
+    life = sign_of_life(losing.settings.dagster_home)
+    job = losing.defs.resolve_job_def("landing_job")
+    run = losing.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: life.name})
+    assert asked(losing) == []
+    life.end()
+    assert asked(losing) == [LANDING]
+    killed = losing.instance.get_run_by_id(run.run_id)
+    assert killed is not None and killed.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_why_nothing_is_landed_is_logged_beside_what_is_mediated(losing: Project, capfd):
+    losing.delete("mediated_days", "true")
+    capfd.readouterr()
+    assert asked(losing) == [LANDING, mediation(local_today())]
+    assert LOST.format(1) in capfd.readouterr().err
 
 
 # -- planning: pure ----------------------------------------------------------------------------------------------------------

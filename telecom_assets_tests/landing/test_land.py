@@ -7,18 +7,27 @@ are (`transforms/test_admission`), reading a range (`resources/test_kafka_source
 import importlib
 import json
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import NewPartitions, NewTopic
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition, Uuid
+from confluent_kafka.admin import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
@@ -355,6 +364,18 @@ def test_a_topic_made_again_is_refused(plain, kafka):
     assert values_of(plain) == {0: [(0, b"old")]}
 
 
+def test_a_topic_without_an_identity_is_refused():
+    """librdkafka says zeros where the broker says nothing: of every topic, also of one that was made again."""
+    described: Future[SimpleNamespace] = Future()
+    described.set_result(SimpleNamespace(topic_id=Uuid(0, 0), partitions=[]))
+    old = KafkaConnection("old:9092", "cdrs")
+    old.admin = lambda: SimpleNamespace(describe_topics=lambda *_, **__: {"cdrs": described})  # type: ignore[method-assign]
+    with pytest.raises(
+        KafkaUnavailable, match=r"^Kafka at old:9092 gives topics no identity \(.* older than Kafka 2\.8\)"
+    ):
+        old.topic_state()
+
+
 def test_another_topic_is_refused(plain, kafka, new_kafka_topic):
     produced(kafka, b"0")
     landing(plain, kafka)
@@ -382,6 +403,46 @@ def test_what_retention_took_after_it_landed_is_not_missed(plain, kafka):
     produced(kafka, b"3")
     assert landing(plain, kafka).records == 1
     assert_sound(plain)
+
+
+def transactions(kafka: KafkaConnection, count: int) -> None:
+    """Each of two messages and the mark of its end, on partition 0: offsets 0 1 [2] 3 4 [5] and so on."""
+    producer = kafka.producer(**{"transactional.id": kafka.topic})
+    producer.init_transactions(30)
+    for number in range(count):
+        producer.begin_transaction()
+        for half in (0, 1):
+            producer.produce(kafka.topic, b"%d" % (2 * number + half), partition=0)
+        producer.flush(30)
+        producer.commit_transaction(30)
+
+
+@pytest.mark.parametrize("deleted", [1, 2, 4, 5])
+def test_what_retention_took_between_rows_and_ledger_is_not_compared(plain, kafka, monkeypatch, deleted):
+    """Rows that are in the table are recorded, whatever the topic has left of them."""
+    transactions(kafka, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(landing_module, "_record", dying_record(1))
+        with pytest.raises(Crash):
+            landing(plain, kafka)
+    delete_records(kafka, deleted)
+    landing(plain, kafka)
+    assert [offset for offset, _ in values_of(plain)[0]] == [0, 1, 3, 4]
+    assert ledger_of(plain) == [(0, 0, 5, 4), (0, 5, 6, 0)]
+    assert_sound(plain)
+
+
+def test_what_retention_left_is_compared(plain, kafka, monkeypatch):
+    """A message that did not land is still seen, where the topic has it."""
+    transactions(kafka, 3)
+    with monkeypatch.context() as patch:
+        lose_an_offset(patch, 4)
+        with pytest.raises(LandingError):
+            landing(plain, kafka)
+    delete_records(kafka, 1)
+    with pytest.raises(LandingError, match="offsets 1 to 7: 4 rows landed, 5 messages on the topic"):
+        landing(plain, kafka)
+    assert ledger_of(plain) == []
 
 
 def test_the_first_landing_begins_with_what_is_left(plain, kafka):
@@ -487,6 +548,26 @@ def test_aborted_records_do_not_land(plain, kafka):
     assert_sound(plain)
 
 
+def test_a_topic_of_aborted_records_alone_lands_nothing(warehouse, kafka):
+    """On both engines: a new table has no commit then, and the ledger has passed the offsets all the same."""
+    producer = kafka.producer(**{"transactional.id": kafka.topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(kafka.topic, cdr("aborted", today()), partition=0)
+    producer.flush(30)
+    producer.abort_transaction(30)
+    # offsets: 0 [abort 1]
+    landed = landing(warehouse, kafka)
+    assert (landed.records, landed.days, ledger_of(warehouse)) == (0, {}, [(0, 0, 2, 0)])
+    assert_sound(warehouse)
+    assert landing(warehouse, kafka).ranges == []
+
+    produced(kafka, cdr("a", today()))
+    assert landing(warehouse, kafka).records == 1
+    assert [offset for offset, _ in values_of(warehouse)[0]] == [2]
+    assert_sound(warehouse)
+
+
 def test_chunks_may_end_among_aborted_records(plain, kafka):
     producer = kafka.producer(**{"transactional.id": kafka.topic})
     producer.init_transactions(30)
@@ -513,6 +594,41 @@ def test_where_the_topic_carries_producer_time_landing_time_counts(plain, new_ka
     assert {row["received_at"] for row in rows} == {rows[0]["received_at"]}
     assert before <= rows[0]["received_at"] <= datetime.now(UTC)
     assert rows[0]["event_date"].year == rows[1]["event_date"].year != 2020
+
+
+PRODUCER_MS = int(datetime(2020, 2, 2, tzinfo=UTC).timestamp() * 1000)
+
+
+def test_what_came_before_the_topic_carried_broker_time_counts_by_its_landing(plain, new_kafka_topic):
+    """A topic's setting holds for what comes after it: older batches keep the producer's time, and say so."""
+    kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": "CreateTime"})
+    produced(kafka, b"before", timestamp=PRODUCER_MS)
+    carry_broker_time(kafka)
+    begun = datetime.now(UTC)
+    landing(plain, kafka)
+    before, *_, after = rows_of(plain)
+    assert (before["value"], after["value"]) == (b"before", b"after")
+    assert begun <= before["received_at"] <= datetime.now(UTC)
+    assert begun - timedelta(minutes=1) < after["received_at"] < begun
+    assert before["event_date"].year != 2020
+
+
+def carry_broker_time(kafka: KafkaConnection) -> None:
+    """Switch a topic of producer time to the broker's, and send messages until its leader stamps one so."""
+    entry = ConfigEntry("message.timestamp.type", "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, kafka.topic, incremental_configs=[entry])
+    admin = kafka.admin()
+    admin.incremental_alter_configs([resource])[resource].result(30)
+    kinds: list[int] = []
+    producer = kafka.producer(on_delivery=lambda _, message: kinds.append(message.timestamp()[0]))
+
+    def kind_of_next() -> int:
+        producer.produce(kafka.topic, b"after", partition=0, timestamp=PRODUCER_MS)
+        assert producer.flush(30) == 0
+        return kinds[-1]
+
+    switched = retry_if_result(lambda kind: kind != TIMESTAMP_LOG_APPEND_TIME)
+    Retrying(retry=switched, stop=stop_after_delay(30), wait=wait_fixed(0.05))(kind_of_next)
 
 
 def test_home_days_and_opened_months(plain, kafka):
@@ -607,15 +723,17 @@ def test_within_the_day_no_other_day_is_displaced(plain, displacing):
 
 
 def test_a_displaced_day_that_nobody_mediated_yet(plain, displacing):
-    """Nothing is to be done again; and it is no reason to fail."""
+    """Its first mediation may be under way, from what was there before: it is marked all the same."""
     landed = landing(plain, displacing.kafka)
+    [mark] = plain.pin(MEDIATED_DAYS.name).arrow().to_pylist()
+    assert (mark["event_date"], mark["raw_rows"], mark["raw_version"]) == (displacing.near, -1, landed.raw_version)
     assert landed.days_to_mediate == {displacing.new, displacing.near}
     assert stale_days(plain) >= landed.days_to_mediate
     assert_sound(plain)
 
 
 @pytest.mark.usefixtures("all_mediated")
-@pytest.mark.parametrize("step", ["_record", "_displaced_days", "_forget_mediation"])
+@pytest.mark.parametrize("step", ["_record", "_displaced_days", "mark_to_be_mediated"])
 def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch, step):
     """Wherever the run dies after its rows were written, the day is to be mediated after the next one."""
     with monkeypatch.context() as patch:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pyarrow as pa
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
 from pyspark.errors import PySparkException
 from pyspark.serializers import CloudPickleSerializer
 
@@ -154,6 +154,11 @@ def test_a_width():
 # ------------------------------------------------------------------------------------------- beside confluent-kafka's reader
 
 
+def broker_ms(message: Message) -> int | None:
+    kind, time = message.timestamp()
+    return time if kind == TIMESTAMP_LOG_APPEND_TIME else None
+
+
 def plain(kafka: KafkaConnection, end: int, partition: int = 0) -> pa.Table:
     """The control: a plain Consumer's messages from 0 to `end`, all of which there are."""
     consumer = Consumer({**kafka.client_config(), "group.id": "control", "enable.auto.commit": False})
@@ -167,7 +172,7 @@ def plain(kafka: KafkaConnection, end: int, partition: int = 0) -> pa.Table:
         "kafka_topic": pa.array([message.topic() for message in messages]),
         "kafka_partition": pa.array([message.partition() for message in messages], pa.int32()),
         "kafka_offset": pa.array([message.offset() for message in messages]),
-        "broker_ms": pa.array([message.timestamp()[1] for message in messages]),
+        "broker_ms": pa.array([broker_ms(message) for message in messages], pa.int64()),
         "value": pa.array([message.value() for message in messages], pa.binary()),
     }
     return pa.table(columns)

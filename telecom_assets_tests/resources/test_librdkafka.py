@@ -112,12 +112,36 @@ def test_parts_are_bound_by_their_bytes():
     assert list(Memory([]).messages().parts(20)) == []
 
 
+def stamped(of: Callable[[int], tuple[int, int]]) -> Callable[[int, int], int]:
+    """rd_kafka_message_timestamp, by the time and its kind (rd_kafka_timestamp_type_t) of a message."""
+
+    def message_timestamp(pointer: int, kind: int) -> int:
+        time, ctypes.c_int.from_address(kind).value = of(pointer)
+        return time
+
+    return message_timestamp
+
+
+@pytest.mark.parametrize("kinds", [[2, 2, 2, 2], [1, 2, 0, 2], [0, 1, 1, 0], []], ids=str)
+def test_only_the_brokers_time_is_told(kinds):
+    """0: there is none. 1: the producer's. 2: when the broker appended the message."""
+    memory = Memory([None] * len(kinds))
+
+    def of(pointer: int) -> tuple[int, int]:
+        number = MessageOfC.from_address(pointer).offset
+        return (1000 + number if kinds[number] else -1, kinds[number])
+
+    found = memory.messages(message_timestamp=stamped(of)).timestamps()
+    found.validate(full=True)
+    assert found.to_pylist() == [1000 + number if kind == 2 else None for number, kind in enumerate(kinds)]
+
+
 def test_offsets_timestamps_and_errors():
     memory = Memory([b"0", b"1", b"2"])
     memory.structs[1].err = -191
     messages = memory.messages(
         message_errstr=lambda pointer: b"said \xff",
-        message_timestamp=lambda pointer, kind: MessageOfC.from_address(pointer).offset + 1000,
+        message_timestamp=stamped(lambda pointer: (MessageOfC.from_address(pointer).offset + 1000, 2)),
     )
     assert messages.errors() == [MessageError(-191, "said \ufffd", 1)]
     good = messages.without_errors()
@@ -159,7 +183,7 @@ def test_columns_are_let_go_without_pythons_lock():
     """Otherwise landing stands still: the embedded engine does so on threads of its own, and holds the lock meanwhile."""
     assert not is_let_go_without_pythons_lock(lambda: pa.array(np.arange(1000)))
     memory = Memory([b"longer than a view of twelve", b"short", None] * 10)
-    messages = memory.messages(message_timestamp=lambda pointer, kind: pointer)
+    messages = memory.messages(message_timestamp=stamped(lambda pointer: (pointer, 1 + pointer // 8 % 2)))
     for column in (Messages.offsets, Messages.timestamps, Messages.values):
         assert is_let_go_without_pythons_lock(partial(column, messages)), column.__name__
 

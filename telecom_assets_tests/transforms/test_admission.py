@@ -207,6 +207,23 @@ def test_home_days(sail, max_age_days, accept_months):
     assert {timestamp: str(row["event_date"]) for timestamp, row in zip(days, found, strict=True)} == days
 
 
+def test_an_opened_month_is_open_up_to_the_day_after_receipt(engine):
+    """The calendar has no later day; a record that says one is at home where any other outside the window is."""
+    days = {
+        "2026-06-01T00:00:00": date(2026, 6, 1),
+        "2026-06-16T23:59:59": date(2026, 6, 16),
+        "2026-06-17T00:00:00": date(2026, 6, 15),
+        "2026-06-16T23:00:00Z": date(2026, 6, 15),  # the 17th in Casablanca
+        "2026-06-30T12:00:00": date(2026, 6, 15),
+        "2026-07-01T12:00:00": date(2026, 6, 15),
+    }
+    messages = at_topic([told(timestamp) for timestamp in days])
+    parameters = Parameters(max_age_days=5, accept_months={"2026-06", "2026-07"})
+    found = sorted(rows_of(admitted(engine, messages, parameters)), key=lambda row: row["kafka_offset"])
+    assert {timestamp: row["event_date"] for timestamp, row in zip(days, found, strict=True)} == days
+    assert_admitted(engine, messages, parameters)
+
+
 def test_home_days_on_both_engines(engine):
     """Every day from long before the window to after it, at both ends of the local day, in an opened month and outside."""
     first = datetime(2026, 3, 20)
