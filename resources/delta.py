@@ -121,6 +121,8 @@ class PinnedTable:
     contract: Contract = field(repr=False)
     version: int
     partitions: Partitions | None = None
+    #: Of the table: one that was dropped and made again counts its versions anew.
+    table_id: str = ""
 
     @property
     def name(self) -> str:
@@ -246,7 +248,8 @@ class Warehouse:
         """Pin the newest (or the given) version of a table."""
         if version is not None and self.engine.name == "sail":
             self.keep_readable(name, version)
-        return PinnedTable(self, self.contracts[name], self.version(name) if version is None else version, partitions)
+        table = self._table(self.contracts[name], version)
+        return PinnedTable(self, self.contracts[name], table.version(), partitions, str(table.metadata().id))
 
     def pin_period(self, name: str, period: str) -> PinnedTable:
         """Pin the newest version of a table, narrowed to one month (yyyy-MM): its own partition, or the month's days."""

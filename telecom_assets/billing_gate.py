@@ -3,21 +3,31 @@
 Belongs here: which identities a month needs. The identities themselves are in `telecom_assets.conservation`.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 
 from resources.delta import PinnedTable, Warehouse
 from telecom_assets.conservation import (
+    Verdict,
     cleaned_equals_ratings,
-    floors_are_current,
+    missing_volumes_follow,
     month_is_mediated,
     one_tariff,
     raw_equals_outcomes,
     require,
 )
 from telecom_assets.months import month_days
+from telecom_assets.partitions import local_today
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
 from telecom_assets.side_by_side import side_by_side
 from telecom_assets.transforms.rating import MissingVolumePolicy
+
+
+def month_is_over(period: str, today: dt.date) -> Verdict:
+    """No usage of the month is still to come."""
+    last = month_days(period)[-1]
+    findings = [] if last < today else [f"it ends on {last}; until then its days can be mediated and rated"]
+    return Verdict(f"the month {period} is over", findings)
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,13 @@ class BillingInputs:
 
     def assert_complete(self, policy: MissingVolumePolicy) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
+        require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
         verdicts = side_by_side(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 lambda: raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
                 lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
-                lambda: floors_are_current(self.cleaned, self.rated, policy),
+                lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended),
                 lambda: one_tariff(self.rated, self.suspended),
             ]
         )

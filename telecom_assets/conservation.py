@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
 from telecom_assets.months import only_month
+from telecom_assets.reference_files import customer_findings, product_catalog_findings, rate_plan_findings
 from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATED
 from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
@@ -115,11 +116,28 @@ def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
 
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
-    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
+    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it.
+
+    Days that are to be mediated again are left aside: what mediation read of them is not known any more.
+    """
     # What the engine adds up comes first: beside it, other checks read files.
     outcomes = {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
     raw = {row["event_date"]: (row["raw_rows"], int(row["raw_offsets"])) for row in _mediated_rows(mediated)}
+    if overtaken := overtaken_days(mediated):
+        raw, *parts = (
+            {day: totals for day, totals in each.items() if day not in overtaken} for each in (raw, *outcomes.values())
+        )
+        outcomes = dict(zip(outcomes, parts, strict=True))
     return _days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
+
+
+def nothing_is_overtaken(mediated: PinnedTable) -> Verdict:
+    """No day of the run waits to be mediated again."""
+    findings = [
+        f"{day}: a copy has landed that came before one that the day keeps; mediate the day again"
+        for day in sorted(overtaken_days(mediated))
+    ]
+    return Verdict("no day is to be mediated again", findings)
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -169,8 +187,13 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
     return Verdict("every day of the month is mediated", findings, {"days": len(days)})
 
 
-def floors_are_current(cleaned: PinnedTable, rated: PinnedTable, policy: MissingVolumePolicy) -> Verdict:
-    """Every imputed volume is what the policy says now that the month's events are known."""
+def missing_volumes_follow(
+    policy: MissingVolumePolicy, cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable
+) -> Verdict:
+    """Every imputed volume is what the policy says now that the month's events are known.
+
+    None is waiting (suspended as missing_volume) unless the policy says so.
+    """
     imputed = rated.df.where("imputed").select("customer_id", "event_date", "billable_units")
     if policy == "customer_min":
         assert cleaned.partitions is not None
@@ -186,7 +209,28 @@ def floors_are_current(cleaned: PinnedTable, rated: PinnedTable, policy: Missing
     findings = [
         f"{day}: {rows} imputed volumes are out of date; rate the day again" for day, rows in sorted(days.items())
     ]
+    if policy != "suspend":
+        waiting = suspended.df.where(F.col("reason") == "missing_volume").groupBy("event_date").count().collect()
+        findings += [
+            f"{day}: {rows} volumes are missing, and the policy is {policy}; rate the day again"
+            for day, rows in sorted(map(tuple, waiting))
+        ]
     return Verdict("imputed volumes follow the policy", findings)
+
+
+@lru_cache(maxsize=8)
+def references_are_valid(customers: PinnedTable, rate_plans: PinnedTable, product_catalog: PinnedTable) -> Verdict:
+    """Customers, tariffs and catalogue keep the rules that make a price right.
+
+    Their own checks come after they were stored: a version that those refused is the newest all the same.
+    """
+    people, plans, products = (table.arrow() for table in (customers, rate_plans, product_catalog))
+    findings = [
+        *product_catalog_findings(products),
+        *rate_plan_findings(plans, products),
+        *customer_findings(people, plans),
+    ]
+    return Verdict("customers, tariffs and catalogue are valid", findings)
 
 
 def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from telecom_assets.csv_files import read_csv_rows
+from telecom_assets.csv_files import InputFileError, read_csv_rows
 from telecom_assets.schemas.reference import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
 
 #: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
@@ -47,7 +47,7 @@ def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile
     """Read and judge a customers file. `known_plans` are the rate plans that exist.
 
     Of several rows with one customer_id the first counts, the others are bad. Raises InputFileError when the file as a
-    whole cannot be read (encoding, header, quotes).
+    whole cannot be read (encoding, header, quotes) or has no rows.
     """
     columns = CUSTOMERS.column_names
     good: list[tuple[str, ...]] = []
@@ -66,6 +66,8 @@ def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile
             bad.append(BadRow(row.line, "; ".join(reasons)))
         else:
             good.append(row.values)
+    if not good and not bad:
+        raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMERS.name}")
     return CustomerFile(_table(good), tuple(bad))
 
 

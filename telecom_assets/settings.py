@@ -226,7 +226,10 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse_uri(self) -> str:
-        return self.warehouse or str(self.home_path / "warehouse")
+        """Where the tables lie: a URL, or a folder's absolute path (an Apache Spark server stands somewhere else)."""
+        if self.warehouse is None:
+            return str(self.home_path / "warehouse")
+        return self.warehouse if "://" in self.warehouse else str(Path(self.warehouse).expanduser().absolute())
 
     @cached_property
     def s3(self) -> S3Storage | None:

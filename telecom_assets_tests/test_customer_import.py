@@ -126,7 +126,11 @@ def test_byte_order_mark_line_ends_and_blank_lines(file, end):
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.text(st.sampled_from('aé",;\n'), min_size=1).filter(str.strip)), max_size=12)
+    st.lists(
+        st.tuples(st.booleans(), st.text(st.sampled_from('aé",;\n'), min_size=1).filter(str.strip)),
+        min_size=1,
+        max_size=12,
+    )
 )
 def test_the_line_is_that_of_the_file_whatever_the_names_hold(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("names") / "customers.csv"
@@ -146,6 +150,7 @@ def test_the_line_is_that_of_the_file_whatever_the_names_hold(tmp_path_factory, 
     ("content", "told"),
     [
         (b"", "is empty; expected a header line: customer_id,"),
+        (f"{HEADER}\n\n".encode(), "has no rows; expected at least one of customers"),
         (HEADER.replace("status,", "").encode(), "no column 'status'"),
         (f"{HEADER},email\n".encode(), "unknown column 'email'"),
         (HEADER.replace(",", ";").encode(), "separated by commas"),
@@ -159,11 +164,6 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(file, content, told):
         read_customer_file(path, PLANS)
     assert str(raised.value).startswith(f"{path}: ")
     assert told in str(raised.value)
-
-
-def test_a_header_alone_is_no_customers(file):
-    found = read_customer_file(file(HEADER), PLANS)
-    assert (found.rows.num_rows, found.rows.schema, found.bad_rows) == (0, CUSTOMERS.arrow_schema(), ())
 
 
 def test_what_the_generator_writes_is_good(tmp_path):
@@ -283,6 +283,9 @@ def test_what_stops_the_import_is_one_line(run, file, tmp_path):
     none = run(tmp_path / "none.csv")
     assert (none.exit_code, none.stderr.count("\n")) == (1, 1)
     assert "none.csv: cannot be read (No such file or directory)" in none.stderr
+    empty = run(file(HEADER))
+    assert (empty.exit_code, empty.stdout, empty.stderr.count("\n")) == (1, "", 1)
+    assert "has no rows; expected at least one of customers" in empty.stderr
     down = run(file(HEADER, line()), dsn="postgresql://me:hidden@127.0.0.1:1/bills")
     assert (down.exit_code, down.stderr.count("\n")) == (1, 1)
     assert "127.0.0.1:1/bills" in down.stderr

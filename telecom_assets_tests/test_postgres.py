@@ -413,14 +413,14 @@ def test_updated_at_is_kept_for_a_change_by_hand(connection, execute):
     assert after > before
 
 
-def test_an_upsert_is_all_or_nothing(connection):
+def test_an_upsert_is_all_or_nothing(connection, execute):
     create(connection)
     rows = pa.concat_tables([customers(1), customers(2, status="gone")])
     with pytest.raises(PostgresError, match='violates check constraint "status_is_known"'):
         upsert_customers(connection, CUSTOMERS, rows)
     with pytest.raises(PostgresError, match="two of the rows have the same customer_id"):
         upsert_customers(connection, CUSTOMERS, customers(3, 3))
-    assert read_customers(connection, CUSTOMERS).num_rows == 0
+    assert execute("SELECT count(*) FROM customers") == [(0,)]
 
 
 def test_customers_are_read_in_order_and_in_their_schema(connection):
@@ -435,6 +435,13 @@ def test_without_a_table_the_remedy_is_told(connection):
         read_customers(connection, CUSTOMERS)
     with pytest.raises(TableMissing, match=told):
         upsert_customers(connection, CUSTOMERS, customers(1))
+
+
+def test_an_empty_table_is_no_list_of_customers(connection):
+    """Whoever reads it while it is being filled, or reads another table than was meant, is told so."""
+    create(connection)
+    with pytest.raises(PostgresError, match=r"table customers at .* is empty, expected at least one .*import"):
+        read_customers(connection, CUSTOMERS)
 
 
 def test_a_customers_table_of_ones_own_is_used_as_it_is(connection, execute):

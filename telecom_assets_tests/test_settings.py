@@ -270,6 +270,14 @@ def test_a_warehouse_that_every_engine_reads(monkeypatch, uri):
     assert Settings.load().warehouse_uri == uri
 
 
+def test_a_folder_is_the_same_for_whoever_reads_it(monkeypatch, tmp_path):
+    """An Apache Spark server has another working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert Settings.load(warehouse="data/wh").warehouse_uri == str(tmp_path / "data" / "wh")
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    assert Settings.load(warehouse="~/wh").warehouse_uri == str(tmp_path / "me" / "wh")
+
+
 @pytest.mark.parametrize("given", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_half_a_credential_is_refused(monkeypatch, given):
     monkeypatch.setenv(given, "s3cret")

@@ -88,11 +88,20 @@ def upsert_customers(connection: PostgresConnection, contract: TableContract, ro
 
 
 def read_customers(connection: PostgresConnection, contract: TableContract) -> pa.Table:
-    """Every customer, in the contract's Arrow schema, ordered by key. Raises TableMissing with what to do."""
+    """Every customer, in the contract's Arrow schema, ordered by key.
+
+    Raises TableMissing with what to do. A table without rows is a PostgresError: it is being filled, or it is another
+    one than was meant, and with it nobody would be billed.
+    """
     try:
-        return read_table(connection, contract.name, arrow_schema(contract), order_by=contract.key)
+        rows = read_table(connection, contract.name, arrow_schema(contract), order_by=contract.key)
     except TableMissing:
         raise TableMissing(_missing(connection, contract.name)) from None
+    if not rows.num_rows:
+        raise PostgresError(
+            f"table {contract.name} at {connection.address} is empty, expected at least one customer: {HOW_TO_FILL}"
+        )
+    return rows
 
 
 def _missing(connection: PostgresConnection, table: str) -> str:

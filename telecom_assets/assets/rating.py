@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import raw_equals_outcomes, require
+from telecom_assets.conservation import nothing_is_overtaken, raw_equals_outcomes, references_are_valid, require
 from telecom_assets.months import only_month
 from telecom_assets.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.schemas.usage import (
@@ -82,8 +82,13 @@ def rating(
     warehouse, days = connections.warehouse, cleaned_cdrs.partitions
     assert days is not None
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
-    require(raw_equals_outcomes(mediated, cleaned_cdrs, rejected), before=f"rating of {days}")
     references = (customers, rate_plans, product_catalog)
+    require(
+        nothing_is_overtaken(mediated),
+        raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
+        references_are_valid(*references),
+        before=f"rating of {days}",
+    )
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )

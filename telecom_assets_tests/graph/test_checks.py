@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+import telecom_assets.assets.mediation as mediation_module
+from telecom_assets import billing_gate
 from telecom_assets.checks import build_checks
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.conservation import ConservationError
+from telecom_assets.mediation_ledger import mark_to_be_mediated
+from telecom_assets.month_run import stale_days
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas.billing import REPORTS
 from telecom_assets_tests import oracle
@@ -584,6 +589,75 @@ def test_a_stage_refuses_inputs_that_do_not_balance(
     assert everything_written(damaged) == before
 
 
+@pytest.mark.parametrize(
+    ("says", "setting", "file"), [item[2:] for item in REFERENCE_FAULTS if item[1] != "keeps_contract"]
+)
+def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
+    damaged: Project, tmp_path: Path, says: str, setting: str, file: Callable[[Path], Path]
+):
+    """They are stored, then checked: whoever rates a day by itself finds them as the newest version."""
+    project = open_project(damaged.settings.replaced(**{setting: file(tmp_path)}), damaged.instance)
+    assert not project.run("reference_job").success
+    before = everything_written(project)
+    message = refusal(project.materialise("rated_cdrs", day_tags(f"{MONTH}-05")))
+    assert "customers, tariffs and catalogue are valid: does not hold" in message
+    assert says in message
+    assert everything_written(project) == before
+
+
+def marked(project: Project, day: dt.date) -> None:
+    """What landing does when a copy comes that is earlier than one the day keeps."""
+    warehouse = project.warehouse
+    mark_to_be_mediated(warehouse, {day}, warehouse.version("raw_cdrs"), project.settings.dedupe_days)
+
+
+def test_a_day_that_was_overtaken_waits_for_its_mediation(damaged: Project):
+    day = dt.date.fromisoformat(f"{MONTH}-05")
+    marked(damaged, day)
+    says = f"{day}: a copy has landed that came before one that the day keeps; mediate the day again"
+    assert says in refusal(damaged.materialise("rated_cdrs", day_tags(f"{day}")))
+    assert f"{day}: " in billing_refusal(damaged)
+    # The books of the day are not known to be wrong; those of the others are looked at all the same.
+    assert damaged.check("cleaned_cdrs", JUNE)["raw_equals_cleaned_plus_rejected"].passed
+    assert damaged.run("mediation_job", day_tags(f"{day}")).success
+    assert damaged.materialise("rated_cdrs", day_tags(f"{day}")).success
+
+
+@pytest.mark.parametrize("moment", ["before the ledger is written", "after"])
+@pytest.mark.parametrize("known", [True, False], ids=["mediated before", "never mediated"])
+def test_a_mark_outlives_a_mediation_that_did_not_see_its_cause(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch, moment: str, known: bool
+):
+    """A copy lands and marks the day while the day is being mediated, from what was there before the copy."""
+    day = dt.date.fromisoformat(f"{MONTH}-05")
+    if not known:
+        damaged.delete("mediated_days", f"event_date = '{day}'")
+    make_ledger, keep_marks = mediation_module._ledger, mediation_module.keep_marks
+
+    def land_one() -> None:
+        elsewhere = next(row for row in damaged.rows("raw_cdrs") if row["event_date"] != day)
+        damaged.add("raw_cdrs", [{**elsewhere, "kafka_offset": 1_000_000}])
+        marked(damaged, day)
+
+    def landing_before(*arguments: Any) -> pa.Table:
+        land_one()
+        return make_ledger(*arguments)
+
+    def landing_after(*arguments: Any) -> None:
+        land_one()
+        keep_marks(*arguments)
+
+    if moment == "after":
+        monkeypatch.setattr(mediation_module, "keep_marks", landing_after)
+    else:
+        monkeypatch.setattr(mediation_module, "_ledger", landing_before)
+    assert damaged.materialise("cleaned_cdrs", day_tags(f"{day}")).success
+    monkeypatch.undo()
+    assert day in stale_days(damaged.warehouse)
+    assert damaged.materialise("cleaned_cdrs", day_tags(f"{day}")).success
+    assert day not in stale_days(damaged.warehouse)
+
+
 # -- the gate before a bill --------------------------------------------------------------------------------------------
 
 
@@ -658,6 +732,29 @@ def test_days_that_are_rated_by_themselves_count_the_same_volumes(damaged: Proje
 def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str):
     project = open_project(damaged.settings.replaced(missing_volume_policy=policy), damaged.instance)
     assert "imputed volumes are out of date" in billing_refusal(project)
+
+
+def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_charged(damaged: Project):
+    """Rated while the policy was to suspend them, they are no imputed volumes: they are not there at all."""
+    days = day_tags(f"{MONTH}-01", f"{MONTH}-30")
+    suspending = open_project(damaged.settings.replaced(missing_volume_policy="suspend"), damaged.instance)
+    assert suspending.materialise("rated_cdrs", days).success
+    waiting = [row["event_date"] for row in damaged.rows("suspended_cdrs") if row["reason"] == "missing_volume"]
+    message = billing_refusal(damaged)
+    day = min(waiting)
+    assert (
+        f"{day}: {waiting.count(day)} volumes are missing, and the policy is customer_min; rate the day again"
+        in message
+    )
+    assert suspending.materialise("facturation_complete", month_tag()).success
+
+
+def test_a_month_that_is_not_over_is_not_billed(damaged: Project, monkeypatch: pytest.MonkeyPatch):
+    last = dt.date.fromisoformat(f"{MONTH}-30")
+    monkeypatch.setattr(billing_gate, "local_today", lambda: last)
+    assert f"the month {MONTH} is over: does not hold: it ends on {last}; until then" in billing_refusal(damaged)
+    monkeypatch.setattr(billing_gate, "local_today", lambda: last + dt.timedelta(days=1))
+    assert damaged.materialise("facturation_complete", month_tag()).success
 
 
 @pytest.mark.parametrize("reference", ["customers", "rate_plans", "product_catalog"])

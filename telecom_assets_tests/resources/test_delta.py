@@ -428,6 +428,23 @@ def test_a_table_that_was_made_again_is_another(plain, tmp_path):
     assert plain.pin(CATALOGUE, version=1).arrow()["product_code"].to_pylist() == ["B"]
 
 
+def test_sums_of_a_table_that_is_gone_are_not_those_of_another(plain, tmp_path):
+    contract = TABLES["daily_revenue"]
+
+    def revenue(amount: int) -> pa.Table:
+        row = {"billing_date": date(2026, 5, 1), "revenue": Decimal(amount), "billing_period": MAY}
+        return pa.Table.from_pylist([row], schema=contract.arrow_schema())
+
+    plain.append_arrow(contract.name, revenue(1))
+    before = plain.pin(contract.name)
+    assert plain.totals(before) == {"revenue": Decimal(1)}
+    Path(plain.path(contract.name)).rename(tmp_path / "gone")
+    plain.append_arrow(contract.name, revenue(7))
+    after = plain.pin(contract.name)
+    assert after.version == before.version
+    assert plain.totals(after) == {"revenue": Decimal(7)}
+
+
 def test_what_was_pinned_is_read_beside_newer_checkpoints(plain, monkeypatch):
     """By the embedded engine, which looks for the checkpoint before a version only from `_last_checkpoint` on.
 
