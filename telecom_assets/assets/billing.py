@@ -1,16 +1,19 @@
 """From rated_cdrs to the bills of a month, in the warehouse, in PostgreSQL and as documents."""
 
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable, stream_batches
+from resources.changes import partitions_changed
+from resources.delta import PinnedTable, Warehouse, stream_batches
 from resources.postgres import publish_period
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, as_metadata, table_metadata, versions_read
 from telecom_assets.billing_gate import BillingInputs
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import rated_equals_billed, require
-from telecom_assets.documents.invoices import write_invoices
+from telecom_assets.documents.atomic import Superseded
+from telecom_assets.documents.invoices import InvoiceTotals, write_invoices
 from telecom_assets.outputs import invoice_directory
 from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
@@ -118,13 +121,25 @@ def invoices(
     facturation_complete: PinnedTable,
     customers: PinnedTable,
 ) -> dg.MaterializeResult:
-    """The month's invoices, one XML document per customer, with an index. All of them are there, or the last good set is."""
+    """The month's invoices, one XML document per customer, with an index. All of them are there, or the last good set is.
+
+    A run that comes late with older bills fails and changes nothing.
+    """
     period, bills = context.partition_key, facturation_complete
+    table_id = connections.warehouse.table_id(bills.name)
     require(rated_equals_billed(rated_cdrs, bills), before=f"invoices of {period}")
     directory = invoice_directory(connections.settings, period)
     names = customers.all().select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
-    summary = write_invoices(stream_batches(named), period, directory, bills.version)
+    sums = connections.warehouse.totals(bills)
+    summary = write_invoices(
+        stream_batches(named),
+        period,
+        directory,
+        bills.version,
+        expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
+        before_swap=partial(_assert_newest, connections.warehouse, bills, table_id, period),
+    )
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": summary.count,
@@ -132,4 +147,16 @@ def invoices(
             "directory": dg.MetadataValue.path(str(directory)),
             **versions_read(bills, customers),
         }
+    )
+
+
+def _assert_newest(warehouse: Warehouse, bills: PinnedTable, table_id: str, period: str) -> None:
+    """Raise Superseded when the bills of the period may have been made again since these were pinned."""
+    changed = partitions_changed(warehouse, bills.name, table_id, bills.version)
+    if changed is not None and period not in changed:
+        return
+    what = "the bills were made again" if changed else f"table {bills.name} was made again or altered"
+    raise Superseded(
+        f"invoices of {period}: {what} (version {warehouse.version(bills.name)}) while these were written from version "
+        f"{bills.version}; nothing was changed; make the invoices again"
     )

@@ -48,15 +48,25 @@ class Superseded(PublishError):
 def _no_phase(_: str) -> None: ...
 
 
+def _no_objection() -> None: ...
+
+
 @contextmanager
 def replaced_directory(
-    directory: Path, version: int | str, at_phase: Callable[[str], None] = _no_phase
+    directory: Path,
+    version: int | str,
+    at_phase: Callable[[str], None] = _no_phase,
+    *,
+    before_swap: Callable[[], None] = _no_objection,
 ) -> Iterator[Path]:
     """Yield an empty directory to fill; when the block ends well, readers of `directory` see it instead of the old one.
 
     When the block raises, the old set stays and the new one is removed. `version` is a number or a short name for what
     the set was made from. A writer that finds, at the end, that a set with a higher number was put in place since it
     began (it was suspended, say) raises Superseded and leaves that one there.
+
+    `before_swap` may still object, by raising: it is called when the set is synced, directly before the swap, and no
+    other writer of `directory` can swap or begin until it returns. So it must not write there itself.
 
     Raises PublishError where `directory` is something else than a set written here.
     """
@@ -88,9 +98,11 @@ def replaced_directory(
                         f"{directory}: {current} was put in place while {stage.name} was being written; "
                         "the newer one stays. Nothing to do."
                     )
+                before_swap()
                 _swap(directory, stage)
         except BaseException:
-            _remove([stage])
+            if not _is_shown(directory, stage):  # an interrupt may come when the link has just been replaced
+                _remove([stage])
             claim_path.unlink(missing_ok=True)
             raise
         _fsync_file(directory.parent)
@@ -197,6 +209,16 @@ def _published_name(directory: Path) -> str | None:
             f"{directory}: expected nothing or a set published here, found something else; move it away and run again"
         )
     return None
+
+
+def _is_shown(directory: Path, stage: Path) -> bool:
+    """Whether readers of `directory` see `stage`. Taken as true when the disk does not tell: the next writer clears up."""
+    try:
+        return _published_name(directory) == stage.name
+    except PublishError:  # another thing lies there
+        return False
+    except OSError:
+        return True
 
 
 def _unclaimed(store: Path, keep: str | None) -> list[Path]:

@@ -70,11 +70,14 @@ class InvoiceSummary:
 
 
 class InvoiceTotals(NamedTuple):
-    """What the documents of a set say when they are read."""
+    """How many documents a set has and what they add up to: as read from them, or as the bills say."""
 
     invoices: int
     amount_due: Decimal
     amount_before_tax: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.invoices} invoices, {plain(self.amount_due)} due, {plain(self.amount_before_tax)} before tax"
 
 
 def write_invoices(
@@ -84,26 +87,36 @@ def write_invoices(
     version: int | str,
     issuer: Issuer | None = None,
     *,
+    expected: InvoiceTotals | None = None,
+    before_swap: Callable[[], None] = lambda: None,
     at_phase: Callable[[str], None] = lambda _: None,
 ) -> InvoiceSummary:
     """Write the invoices of `period` and let `directory` show them, in place of the set it showed before.
 
     `bills` are rows of FACTURATION_COMPLETE, one a customer, in any order, with an optional column `customer_name`;
     other columns are ignored. `version` is the version of the bills they were read from. The same bills give the same
-    bytes. No bills give an empty set.
+    bytes. No bills give an empty set. `expected` is what the bills add up to, known from elsewhere: a stream that ends
+    early looks like a whole one. `before_swap` is asked last and may raise, see `atomic.replaced_directory`.
 
-    Raises InvoiceError (two bills for a customer, another period, sums that do not hold, mixed currencies, an invalid
-    document), `atomic.PublishError` (another thing is in the place), `atomic.Superseded` (a set of a newer version
-    was put there meanwhile). Whatever is raised, the old set stays. `at_phase` hears the names in `atomic.PHASES`.
+    Raises InvoiceError (two bills for a customer, another period, sums that do not hold or are not the expected ones,
+    mixed currencies, an invalid document), `atomic.PublishError` (another thing is in the place), `atomic.Superseded`
+    (a set of a newer version was put there meanwhile). Whatever is raised, the old set stays. `at_phase` hears the
+    names in `atomic.PHASES`.
     """
     writer = InvoiceWriter(period, issuer or Issuer())
-    with replaced_directory(directory, version, at_phase) as stage, closing(_Index()) as index:
+    with (
+        replaced_directory(directory, version, at_phase, before_swap=before_swap) as stage,
+        closing(_Index()) as index,
+    ):
         with _BehindWriter(stage) as files:
             for bill in _rows(bills):
                 name = invoice_file_name(bill["customer_id"])
                 content = writer.document(bill)
                 index.add(bill, name, content)
                 files.write(name, content)
+        written = InvoiceTotals(index.count, index.sums["amount_due"], index.sums["amount_before_tax"])
+        if expected is not None and written != expected:
+            raise InvoiceError(f"{period}: the bills say {expected}; written were {written}; run again")
         summary = InvoiceSummary(
             period=period,
             version=str(version),

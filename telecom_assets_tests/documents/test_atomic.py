@@ -1,5 +1,6 @@
 """Files and sets of files appear whole or not at all: at every phase, after exceptions and after kills."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -126,6 +127,73 @@ def test_a_failure_after_the_swap_leaves_the_new_set(tmp_path: Path, phase: str)
     assert shown(directory) == of_version(2)
     publish(directory, 3)
     assert len(sets_on_disk(directory)) == 1
+
+
+def interrupt_after_the_rename(patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the moment when a name has been replaced and nothing else has been done."""
+    replace = Path.replace
+
+    def interrupted(path: Path, target: Path) -> None:
+        replace(path, target)
+        raise KeyboardInterrupt
+
+    patch.setattr(Path, "replace", interrupted)
+
+
+@pytest.mark.parametrize("before", [[], [1]], ids=["first", "second"])
+def test_an_interrupt_right_after_the_swap_leaves_the_new_set_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: list[int]
+) -> None:
+    directory = tmp_path / "set"
+    for version in before:
+        publish(directory, version)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after_the_rename(patch)
+        publish(directory, 2)
+    assert shown(directory) == of_version(2)
+    publish(directory, 3)
+    assert shown(directory) == of_version(3)
+    assert len(sets_on_disk(directory)) == 1
+
+
+def test_a_failed_writer_takes_its_set_away_when_another_thing_is_in_the_place(tmp_path: Path) -> None:
+    directory = tmp_path / "set"
+    publish(directory, 1)
+    with pytest.raises(Boom), replaced_directory(directory, 2) as stage:
+        directory.unlink()
+        make_file(directory)
+        raise Boom
+    assert directory.read_text() == "precious"
+    assert not stage.exists()
+
+
+def test_before_the_swap_the_set_is_synced_and_no_other_writer_can_swap(tmp_path: Path) -> None:
+    directory, heard = tmp_path / "set", list[str]()
+
+    def before_swap() -> None:
+        heard.append("asked")
+        assert not os.path.lexists(directory)
+        with (tmp_path / ".set.versions" / ".lock").open("rb") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with replaced_directory(directory, 1, heard.append, before_swap=before_swap):
+        pass
+    assert heard == [*BEFORE_THE_SWAP, "asked", "swapped", "removed"]
+
+
+def test_an_objection_before_the_swap_leaves_the_old_set_and_nothing_else(tmp_path: Path) -> None:
+    def object_to_it() -> None:
+        raise Superseded("made again")
+
+    directory = tmp_path / "set"
+    publish(directory, 1)
+    before = sets_on_disk(directory)
+    with pytest.raises(Superseded), replaced_directory(directory, 2, before_swap=object_to_it) as stage:
+        (stage / "a").write_text("2")
+    assert shown(directory) == of_version(1)
+    assert sets_on_disk(directory) == before
+    publish(directory, 3)
+    assert shown(directory) == of_version(3)
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -259,6 +327,16 @@ def test_a_file_is_old_or_new_after_a_failure(tmp_path: Path, phase: str) -> Non
     with pytest.raises(Boom), replaced_file(path, fail_at(phase)) as file:
         file.write(b"new")
     assert path.read_text() == ("new" if phase == "swapped" else "old")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_right_after_the_swap_leaves_the_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.csv"
+    path.write_text("old")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), replaced_file(path) as file:
+        interrupt_after_the_rename(patch)
+        file.write(b"new")
+    assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 

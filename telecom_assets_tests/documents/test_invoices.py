@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from lxml import etree
 
-from telecom_assets.documents.atomic import PHASES
+from telecom_assets.documents.atomic import PHASES, Superseded
 from telecom_assets.documents.invoice_document import InvoiceError, Issuer, invoice_schema
 from telecom_assets.documents.invoices import (
     INDEX_COLUMNS,
@@ -139,6 +139,53 @@ def test_bills_that_stop_in_the_middle_leave_the_old_set(directory: Path) -> Non
     old = contents(directory)
     with pytest.raises(ConnectionError):
         write_invoices(broken(), PERIOD, directory, 2)
+    assert contents(directory) == old
+
+
+def expected_of(rows: list[dict]) -> InvoiceTotals:
+    return InvoiceTotals(len(rows), total(rows, "amount_due"), total(rows, "amount_before_tax"))
+
+
+def test_bills_that_add_up_to_what_is_expected_are_written(directory: Path) -> None:
+    rows = bills(20)
+    write_invoices(batches(rows), PERIOD, directory, 1, expected=expected_of(rows))
+    assert read_invoice_totals(directory) == expected_of(rows)
+    write_invoices([], PERIOD, directory, 2, expected=expected_of([]))
+    assert read_invoice_totals(directory).invoices == 0
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        bills(20)[:-1],
+        bills(21),
+        [*bills(20)[:-1], bill("212600000019", ["12.34"] * 3)],
+        [],
+    ],
+    ids=["one lacks", "one more", "other amounts", "none"],
+)
+def test_bills_that_do_not_add_up_to_what_is_expected_leave_the_old_set(directory: Path, stream: list[dict]) -> None:
+    write_invoices(batches(bills(4)), PERIOD, directory, 1)
+    old = contents(directory)
+    rows = bills(20)
+    with pytest.raises(InvoiceError) as error:
+        write_invoices(batches(stream), PERIOD, directory, 2, expected=expected_of(rows))
+    assert str(error.value) == (
+        f"2025-05: the bills say 20 invoices, {total(rows, 'amount_due')} due, {total(rows, 'amount_before_tax')} "
+        f"before tax; written were {len(stream)} invoices, {total(stream, 'amount_due')} due, "
+        f"{total(stream, 'amount_before_tax')} before tax; run again"
+    )
+    assert contents(directory) == old
+
+
+def test_an_objection_before_the_swap_leaves_the_old_set(directory: Path) -> None:
+    def object_to_it() -> None:
+        raise Superseded("newer bills")
+
+    write_invoices(batches(bills(4)), PERIOD, directory, 1)
+    old = contents(directory)
+    with pytest.raises(Superseded, match="newer bills"):
+        write_invoices(batches(bills(6)), PERIOD, directory, 2, before_swap=object_to_it)
     assert contents(directory) == old
 
 

@@ -1,13 +1,18 @@
 """What the last stages write for people, how they say it, and that a late or repeated publisher does no harm."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
+from pyspark.sql.connect.dataframe import DataFrame
 
+from resources.delta import stream_batches
+from telecom_assets.assets import billing
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import REPORTS
@@ -58,6 +63,16 @@ def newest_run(project: Project, name: str) -> str:
     event = project.instance.get_latest_materialization_event(dg.AssetKey(name))
     assert event is not None
     return event.run_id
+
+
+def failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the step that failed said, and the causes of that."""
+    error = next(event.step_failure_data.error for event in result.all_events if event.is_step_failure)
+    chain = []
+    while error is not None:
+        chain.append(error.message.strip())
+        error = error.cause
+    return chain
 
 
 # -- what the UI shows -----------------------------------------------------------------------------------------------------
@@ -197,11 +212,7 @@ def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project):
     project = open_project(nowhere, damaged.instance)
     result = project.materialise("published_bills", month_tag())
     assert not result.success
-    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-    chain = []
-    while errors[-1] is not None:
-        chain.append(errors[-1].message.strip())
-        errors.append(errors[-1].cause)
+    chain = failures(result)
     assert any("PostgreSQL at 127.0.0.1:1/none cannot be reached" in text for text in chain)
     assert "hunter2" not in json.dumps(chain)
 
@@ -216,6 +227,103 @@ def test_invoices_are_replaced_as_a_set(damaged: Project):
     assert directory.readlink() != before
     assert not stray.exists()
     assert len(list(directory.glob("*.xml"))) == len(damaged.expected().bills(MONTH))
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Let something happen when `invoices` has read its bills and not yet shown what it wrote."""
+
+    def read_then_change(rows: DataFrame) -> Iterator[pa.RecordBatch]:
+        yield from stream_batches(rows)
+        change()
+
+    monkeypatch.setattr(billing, "stream_batches", read_then_change)
+
+
+def set_of(directory: Path) -> tuple[Path, dict[str, bytes]]:
+    """Which set of invoices is shown, and what is in it."""
+    return directory.readlink(), {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def bill_again(project: Project) -> None:
+    project.change("facturation_complete", lambda row: row)
+
+
+def make_the_table_again(project: Project) -> None:
+    """Same bills in a table that counts its versions from 0 again, up to the version there was before."""
+    rows, version = project.rows("facturation_complete"), project.version("facturation_complete")
+    shutil.rmtree(project.warehouse.path("facturation_complete"))
+    assert project.warehouse.version("facturation_complete") == 0
+    project.add("facturation_complete", rows)
+    while project.version("facturation_complete") < version:
+        bill_again(project)
+
+
+@pytest.mark.parametrize(
+    "change, said_of_it",
+    [
+        (bill_again, "the bills were made again"),
+        (make_the_table_again, "table facturation_complete was made again or altered"),
+    ],
+)
+def test_invoices_of_bills_that_were_made_again_are_not_shown(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch, change: Callable[[Project], None], said_of_it: str
+):
+    """The run was suspended, say, and another one has made newer bills; their invoices must not be replaced."""
+    directory, read = invoice_directory(damaged.settings, MONTH), damaged.version("facturation_complete")
+    before = set_of(directory)
+    meanwhile(monkeypatch, lambda: change(damaged))
+    result = damaged.materialise("invoices", month_tag())
+    assert not result.success
+    assert (
+        f"invoices of {MONTH}: {said_of_it} (version {damaged.version('facturation_complete')}) while these were "
+        f"written from version {read}; nothing was changed; make the invoices again"
+    ) in "\n".join(failures(result))
+    assert set_of(directory) == before
+    monkeypatch.undo()
+    assert damaged.materialise("invoices", month_tag()).success
+
+
+def add_another_month(project: Project) -> None:
+    project.add(
+        "facturation_complete",
+        [{**row, "billing_period": "2025-05"} for row in project.rows("facturation_complete")],
+    )
+
+
+def compact(project: Project) -> None:
+    assert project.table("facturation_complete").optimize.compact()["numFilesRemoved"] > 1
+
+
+@pytest.mark.parametrize("change", [add_another_month, compact])
+def test_invoices_are_shown_when_their_bills_are_the_same_in_a_newer_version(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch, change: Callable[[Project], None]
+):
+    rows = damaged.rows("facturation_complete")
+    damaged.delete("facturation_complete", "true")
+    for half in (rows[::2], rows[1::2]):
+        damaged.add("facturation_complete", half)
+    directory, read = invoice_directory(damaged.settings, MONTH), damaged.version("facturation_complete")
+    before = directory.readlink()
+    meanwhile(monkeypatch, lambda: change(damaged))
+    assert damaged.materialise("invoices", month_tag()).success
+    assert damaged.version("facturation_complete") > read
+    assert directory.readlink() != before
+
+
+def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project, monkeypatch: pytest.MonkeyPatch):
+    directory = invoice_directory(damaged.settings, MONTH)
+    before, bills = set_of(directory), damaged.expected().bills(MONTH)
+
+    def without_the_last(rows: DataFrame) -> Iterable[pa.RecordBatch]:
+        return pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
+
+    monkeypatch.setattr(billing, "stream_batches", without_the_last)
+    result = damaged.materialise("invoices", month_tag())
+    assert not result.success
+    said_so = "\n".join(failures(result))
+    assert f"{MONTH}: the bills say {len(bills)} invoices, {sum(row['amount_due'] for row in bills):f} due" in said_so
+    assert f"written were {len(bills) - 1} invoices" in said_so
+    assert set_of(directory) == before
 
 
 @pytest.mark.parametrize("asset", ["invoices", "daily_revenue", "dashboard"])
