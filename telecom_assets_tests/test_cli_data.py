@@ -4,19 +4,18 @@ import datetime as dt
 import gzip
 import json
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
-import typer
 from confluent_kafka import Consumer, TopicPartition
-from typer.testing import CliRunner
 
 from resources.kafka import KafkaConnection
+from telecom_assets import cli
 from telecom_assets.cli import archives
 from telecom_assets.cli.archives import ArchiveError, check_archives, read_lines
-from telecom_assets.cli.data import register
 from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.months import previous_month
+from telecom_assets.months import MonthError, previous_month
 from telecom_assets.settings import Settings
 from telecom_assets_tests.test_kafka_producer import FakeConnection
 
@@ -37,19 +36,36 @@ class Context:
 
     def open_month(self, month):
         if month < "2020-01":
-            raise ValueError(f"month {month}: expected a month from 2020-01")
+            raise MonthError(f"month {month}: expected a month from 2020-01")
         sent = self.connection.made.delivered if isinstance(self.connection, FakeConnection) else []
         self.opened.append((month, len(sent)))
 
 
+@dataclass
+class Finished:
+    """What a command printed and how it ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self):
+        return self.stdout + self.stderr
+
+
 @pytest.fixture
-def telecom(tmp_path):
-    app = typer.Typer()
-    register(app)
+def telecom(tmp_path, monkeypatch, capfd):
+    """Types a command in this process, through the entry point, with a context of the test's."""
 
     def run(*arguments, connection=None, context=None):
         context = context or Context(tmp_path / "home", connection)
-        return CliRunner().invoke(app, [str(argument) for argument in arguments], obj=context)
+        monkeypatch.setattr(cli, "AppContext", lambda _settings: context)
+        monkeypatch.setattr("sys.argv", ["telecom", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Finished(int(ended.value.code or 0), *capfd.readouterr())
 
     return run
 
@@ -222,6 +238,18 @@ def test_replay_of_several_files_in_their_order(telecom, tmp_path):
     assert connection.made.delivered == [b"b1", b"b2", b"a1", b"a2", b"b1", b"b2"]
     assert result.exit_code == 0
     assert "6" in result.stdout
+
+
+def test_replay_shows_a_name_as_it_is(telecom, tmp_path, monkeypatch):
+    """What rich would take for markup or an emoji."""
+    monkeypatch.setenv("COLUMNS", "300")
+    path = tmp_path / "x[" / "may].jsonl"
+    path.parent.mkdir()
+    for file in (path, tmp_path / "[gold]:100:"):
+        file.write_text("1\n")
+        result = telecom("replay", file, connection=FakeConnection())
+        assert result.exit_code == 0, result.output
+        assert f" {file} " in result.stdout
 
 
 def test_replay_opens_the_month_before_anything_is_sent(telecom, tmp_path):

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli import data, demo, maintain, month, stack
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
+from telecom_assets.cli.show import terminal
 from telecom_assets.settings import Settings
 
 app = typer.Typer(
@@ -55,10 +56,15 @@ def main() -> None:
         _fail(error, 2)
     except EXPECTED_ERRORS as error:
         _fail(error, 1)
+    except OSError as error:
+        # Without a file the system's message says too little; and a closed pipe is Click's to handle.
+        if not isinstance(error.filename, str | bytes | os.PathLike):
+            raise
+        _fail(f"{os.fsdecode(error.filename)}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 
 
 def _fail(error: object, status: int) -> None:
-    Console(stderr=True).print(f"[bold red]telecom:[/] {str(error).replace('[', chr(92) + '[')}", soft_wrap=True)
+    terminal(stderr=True).print(f"[bold red]telecom:[/] {escape(str(error))}", soft_wrap=True)
     sys.exit(status)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from resources.postgres import (
@@ -21,6 +21,7 @@ from resources.postgres import (
     create_customers_table,
     upsert_customers,
 )
+from telecom_assets.cli.show import terminal
 from telecom_assets.csv_files import InputFileError
 from telecom_assets.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
 from telecom_assets.reference_files import known_plans, read_rate_plans
@@ -123,8 +124,8 @@ def _show_bad_rows(bad_rows: tuple[BadRow, ...]) -> None:
     table = Table("Line", "Reason")
     table.columns[0].justify = "right"
     for row in bad_rows[:_SHOWN_BAD_ROWS]:
-        table.add_row(str(row.line), row.reason.replace("[", "\\["))
-    console = Console(stderr=True)
+        table.add_row(str(row.line), escape(row.reason))
+    console = terminal(stderr=True)
     console.print(table)
     if len(bad_rows) > _SHOWN_BAD_ROWS:
         console.print(f"… and {len(bad_rows) - _SHOWN_BAD_ROWS:,} more; --json lists them all.")

@@ -3,8 +3,7 @@
 Belongs here: arguments, progress, what is printed. Does not belong here: how CDRs are made
 (`telecom_assets.generator`), read from archives (`telecom_assets.cli.archives`) or sent (`resources.kafka_producer`).
 
-Every command prints a table, or with `--json` one JSON object, on stdout; progress and errors go to stderr. Exit
-status 2: the arguments cannot be used; 1: the work failed.
+Every command prints a table, or with `--json` one JSON object, on stdout; progress goes to stderr.
 """
 
 import contextlib
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.kafka import KafkaConnection
 from resources.kafka_producer import MessageProducer
 from telecom_assets.cli.archives import ArchiveError, check_archives, read_lines
+from telecom_assets.cli.show import terminal
 from telecom_assets.generator import (
     DEFAULT_SEED,
     GeneratorSpec,
@@ -50,7 +50,7 @@ class DataContext(Protocol):
         """The broker and topic of the settings, or of the local stack."""
 
     def open_month(self, month: str) -> None:
-        """Accept CDRs of this month, however old they are. Raises ValueError for a month that cannot be billed."""
+        """Accept CDRs of this month, however old they are. Raises MonthError for a month that cannot be billed."""
 
 
 Cdrs = Annotated[int, typer.Option(help="CDRs: lines or messages, duplicates included.")]
@@ -82,17 +82,14 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Write a month of synthetic CDRs (cdr.jsonl) and their customers (customers.csv)."""
-    with _clear_errors():
-        spec = _spec(cdrs, customers, month, seed)
-        folder = out or _context(ctx).settings.home_path / "generated" / spec.month
-        begun = time.monotonic()
-        with _progress("Writing CDRs", spec.cdrs) as advance:
-            try:
-                written = write_files(spec, folder, advance)
-            except OSError as error:
-                raise WriteError(
-                    f"{error.filename or folder}: cannot be written ({error.strerror or error})"
-                ) from error
+    spec = _spec(cdrs, customers, month, seed)
+    folder = out or _context(ctx).settings.home_path / "generated" / spec.month
+    begun = time.monotonic()
+    with _progress("Writing CDRs", spec.cdrs) as advance:
+        try:
+            written = write_files(spec, folder, advance)
+        except OSError as error:
+            raise WriteError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
     _print_result(
         as_json,
         {
@@ -121,17 +118,16 @@ def produce(
     as_json: Json = False,
 ) -> None:
     """Send to the topic the CDRs that `generate` writes: the same bytes, in the same order."""
-    with _clear_errors():
-        spec = _spec(cdrs, customers, month, seed)
-        if rate is not None and rate < 1:
-            raise SpecError(f"rate {rate}: expected 1 or more CDRs a second")
-        connection = _context(ctx).kafka()
-        producer = MessageProducer(connection)
-        begun = time.monotonic()
-        # A chunk without its last line end, split at the others, is its lines: far faster than one by one.
-        batches = (bytes(json_lines(chunk)[:-1]).split(b"\n") for chunk in generate_cdr_chunks(spec))
-        with _progress("Sending CDRs", spec.cdrs) as advance:
-            acknowledged = producer.send(batches, rate, _differences(advance))
+    spec = _spec(cdrs, customers, month, seed)
+    if rate is not None and rate < 1:
+        raise SpecError(f"rate {rate}: expected 1 or more CDRs a second")
+    connection = _context(ctx).kafka()
+    producer = MessageProducer(connection)
+    begun = time.monotonic()
+    # A chunk without its last line end, split at the others, is its lines: far faster than one by one.
+    batches = (bytes(json_lines(chunk)[:-1]).split(b"\n") for chunk in generate_cdr_chunks(spec))
+    with _progress("Sending CDRs", spec.cdrs) as advance:
+        acknowledged = producer.send(batches, rate, _differences(advance))
     _print_result(
         as_json,
         {
@@ -157,22 +153,21 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Send archived CDR files to the topic, every line as it is, and wait for every acknowledgement."""
-    with _clear_errors():
-        if month is not None:
-            parse_month(month)
-        check_archives(files)
-        context = _context(ctx)
-        connection = context.kafka()
-        producer = MessageProducer(connection)
-        if month is not None:
-            _open(context, month)
-        begun = time.monotonic()
-        counts = dict.fromkeys(files, 0)
-        with _progress("Sending CDRs", None) as advance:
-            try:
-                producer.send(_counted(files, counts), progress=_differences(advance))
-            except ArchiveError as error:
-                raise ArchiveError(f"{error}. Messages acknowledged: {producer.acknowledged:,}") from error
+    if month is not None:
+        parse_month(month)
+    check_archives(files)
+    context = _context(ctx)
+    connection = context.kafka()
+    producer = MessageProducer(connection)
+    if month is not None:
+        context.open_month(month)
+    begun = time.monotonic()
+    counts = dict.fromkeys(files, 0)
+    with _progress("Sending CDRs", None) as advance:
+        try:
+            producer.send(_counted(files, counts), progress=_differences(advance))
+        except ArchiveError as error:
+            raise ArchiveError(f"{error}. Messages acknowledged: {producer.acknowledged:,}") from error
     _print_result(
         as_json,
         {
@@ -195,13 +190,6 @@ def _spec(cdrs: int, customers: int, month: str | None, seed: int) -> GeneratorS
     return GeneratorSpec(cdrs=cdrs, customers=customers, month=asked, seed=seed)
 
 
-def _open(context: DataContext, month: str) -> None:
-    try:
-        context.open_month(month)
-    except ValueError as error:
-        raise SpecError(str(error)) from error
-
-
 def _counted(files: list[Path], counts: dict[Path, int]) -> Iterator[list[bytes]]:
     for file in files:
         for lines in read_lines(file):
@@ -210,25 +198,9 @@ def _counted(files: list[Path], counts: dict[Path, int]) -> Iterator[list[bytes]
 
 
 @contextlib.contextmanager
-def _clear_errors() -> Iterator[None]:
-    """One line on stderr and the exit status, for everything that can be expected to go wrong."""
-    try:
-        yield
-    except SpecError as error:
-        raise _exit(str(error), 2) from error
-    except (ArchiveError, KafkaUnavailable, WriteError) as error:
-        raise _exit(str(error), 1) from error
-
-
-def _exit(message: str, code: int) -> typer.Exit:
-    typer.echo(f"telecom: {message}", err=True)
-    return typer.Exit(code)
-
-
-@contextlib.contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, when that is a terminal; yields what to call with each step."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
@@ -259,11 +231,11 @@ def _print_result(as_json: bool, result: dict[str, Any]) -> None:
     for name, value in result.items():
         if isinstance(value, dict):
             for part, shown in value.items():
-                table.add_row(part, _readable(shown))
+                table.add_row(escape(part), _readable(shown))
         elif value is not None:
             table.add_row(name.replace("_", " "), str(value) if name == "seed" else _readable(value))
-    Console().print(table)
+    terminal().print(table)
 
 
 def _readable(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -12,11 +12,13 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
-from telecom_assets.cli.month import run_month
+from telecom_assets.cli.month import run_month, went_well
+from telecom_assets.cli.show import terminal
 from telecom_assets.cli.stack import local_stack, needed_services, terminate_like_interrupt
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.files import json_lines
@@ -46,12 +48,14 @@ def demo(
 
     Works in <home>/demo, which it empties first and which nothing else uses; stops what it started.
     """
+    from telecom_assets.partitions import check_month  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     app = AppContext(_demo_settings(ctx.obj.settings))
     spec = GeneratorSpec(
         cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed
     )
+    check_month(spec.month)  # before anything is emptied, started or sent
     stack = local_stack(app.settings, needed_services(app.settings))
     begun = time.monotonic()
     with terminate_like_interrupt():
@@ -59,7 +63,7 @@ def demo(
         started: list[str] = []
         try:
             with console.status("starting PostgreSQL and Kafka") as status:
-                started = stack.up(status.update)
+                started = stack.up(lambda line: status.update(escape(line)))
                 _say(console, begun, f"{', '.join(started)} up")
             store_customers(app.postgres(), generate_customers(spec.customers, spec.seed))
             _say(console, begun, f"{spec.customers:,} customers in PostgreSQL")
@@ -73,9 +77,9 @@ def demo(
     report["outputs"] = _outputs(app.settings, spec.month)
     if as_json:
         typer.echo(json.dumps(report))
-    elif not report["error"]:
-        _print_outputs(Console(), report, app.settings)
-    if report["error"]:
+    elif went_well(report):
+        _print_outputs(terminal(), report, app.settings)
+    if not went_well(report):
         raise typer.Exit(1)
 
 
@@ -122,10 +126,9 @@ def _outputs(settings: Settings, month: str) -> dict[str, str]:
 def _print_outputs(console: Console, report: dict[str, Any], settings: Settings) -> None:
     console.print()
     for name, path in report["outputs"].items():
-        console.print(f"{name:<10} {_short(path)}", highlight=False, soft_wrap=True)
-    console.print(
-        f"{'UI':<10} TELECOM_HOME='{_short(str(settings.home_path))}' make dev", highlight=False, soft_wrap=True
-    )
+        console.print(f"{name:<10} {escape(_short(path))}", highlight=False, soft_wrap=True)
+    home = escape(_short(str(settings.home_path)))
+    console.print(f"{'UI':<10} TELECOM_HOME='{home}' make dev", highlight=False, soft_wrap=True)
     console.print(f"\nDone in {report['seconds']:.0f} s. Every check passed.", style="bold green")
 
 
@@ -136,4 +139,4 @@ def _short(path: str) -> str:
 
 
 def _say(console: Console, begun: float, text: str) -> None:
-    console.print(f"[green]✓[/] {text} [dim]({time.monotonic() - begun:.0f} s)[/]", highlight=False)
+    console.print(f"[green]✓[/] {escape(text)} [dim]({time.monotonic() - begun:.0f} s)[/]", highlight=False)

@@ -7,15 +7,19 @@ from resources.kafka import KafkaUnavailable
 from resources.kafka_source import KafkaRangeError
 from resources.postgres import PostgresError
 from resources.stack_state import StackStateError
+from telecom_assets.cli.archives import ArchiveError
+from telecom_assets.cli.data import WriteError
 from telecom_assets.conservation import ConservationError
 from telecom_assets.csv_files import InputFileError
+from telecom_assets.generator import SpecError
 from telecom_assets.landing import LandingError
 from telecom_assets.local_stack import LocalStackError
 from telecom_assets.months import MonthError
 from telecom_assets.settings import SettingsError
 
-USAGE_ERRORS = (SettingsError, MonthError)
+USAGE_ERRORS = (MonthError, SettingsError, SpecError)
 EXPECTED_ERRORS = (
+    ArchiveError,
     ConservationError,
     EngineUnavailable,
     InputFileError,
@@ -27,4 +31,5 @@ EXPECTED_ERRORS = (
     PostgresError,
     StackStateError,
     WarehouseError,
+    WriteError,
 )

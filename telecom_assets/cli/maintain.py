@@ -8,10 +8,11 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.show import RunProgress, print_maintenance
+from telecom_assets.cli.show import RunProgress, print_maintenance, terminal
+from telecom_assets.cli.stack import terminate_like_interrupt
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
@@ -29,9 +30,9 @@ def maintain(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fal
     if as_json:
         typer.echo(json.dumps({"dry_run": dry_run, "error": error, "tables": tables}))
     elif error is None:
-        print_maintenance(Console(), tables, dry_run=dry_run)
+        print_maintenance(terminal(), tables, dry_run=dry_run)
     else:
-        Console(stderr=True).print(f"[bold red]not all tables are maintained:[/] {error}", soft_wrap=True)
+        terminal(stderr=True).print(f"[bold red]not all tables are maintained:[/] {escape(error)}", soft_wrap=True)
     if error is not None:
         raise typer.Exit(1)
 
@@ -54,7 +55,7 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
     from telecom_assets.month_run import Step  # noqa: PLC0415
 
     definitions = build_defs(app.settings, {"connections": app.connections})
-    with RunProgress(Console(stderr=True), quiet=quiet) as progress:
+    with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
         runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
         try:
             runner.execute(Step(maintenance_job.name))

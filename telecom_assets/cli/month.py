@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.show import RunProgress, print_funnel, print_steps
+from telecom_assets.cli.show import RunProgress, print_funnel, print_steps, terminal
+from telecom_assets.cli.stack import terminate_like_interrupt
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
 Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
@@ -28,12 +29,20 @@ def register(app: typer.Typer) -> None:
 
 
 def run(ctx: typer.Context, *, month: Month, force: Force = False, as_json: Json = False) -> None:
-    """Land everything on the topic, mediate, rate, bill and report a month. Non-zero when a blocking check fails."""
+    """Land everything on the topic, mediate, rate, bill and report a month.
+
+    Non-zero when a step or a blocking check fails, or the funnel does not balance.
+    """
     report = run_month(ctx.obj, month, quiet=as_json, force=force)
     if as_json:
         typer.echo(json.dumps(report))
-    if report["error"]:
+    if not went_well(report):
         raise typer.Exit(1)
+
+
+def went_well(report: dict[str, Any]) -> bool:
+    """Whether the month of a `run_month` report is billed and its books balance."""
+    return report["error"] is None and not report["funnel"]["imbalances"]
 
 
 def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) -> dict[str, Any]:
@@ -45,7 +54,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     app.open_month(month)
     definitions = build_defs(app.settings, {"connections": app.connections})
     error = None
-    with RunProgress(Console(stderr=True), quiet=quiet) as progress:
+    with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
         runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
         try:
             runner.run_month(month, force=force)
@@ -72,11 +81,11 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         books, elsewhere = month_funnel(app.connections.warehouse, month), other_days(app.connections.warehouse, month)
         report["funnel"], report["other_days"] = books.to_dict(), elsewhere.to_dict()
         if not quiet:
-            print_funnel(Console(), month, app.settings.currency, books, elsewhere)
+            print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
     if not quiet:
-        print_steps(Console(), runner.results)
+        print_steps(terminal(), runner.results)
         if error is not None:
-            Console(stderr=True).print(f"[bold red]{month} is not billed:[/] {error}", soft_wrap=True, markup=True)
+            terminal(stderr=True).print(f"[bold red]{month} is not billed:[/] {escape(error)}", soft_wrap=True)
     return report
 
 
@@ -91,7 +100,7 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps({"month": month, "funnel": books.to_dict(), "other_days": elsewhere.to_dict()}))
     else:
-        print_funnel(Console(), month, app.settings.currency, books, elsewhere)
+        print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
     if books.imbalances():
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,11 @@ TITLES = {
     "billing_job": "billing and reports",
     "maintenance_job": "maintenance",
 }
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """The console of every command: `:100:` in a path stays what it is. Of text from data `escape` keeps the brackets."""
+    return Console(stderr=stderr, emoji=False)
 
 
 class RunProgress:
@@ -59,12 +65,12 @@ class RunProgress:
             return
         assert result is not None
         if result.up_to_date:
-            self.console.print(f"[green]✓[/] {name}: up to date", highlight=False)
+            self.console.print(f"[green]✓[/] {escape(name)}: up to date", highlight=False)
             return
         passed = sum(ok for _, ok, _ in result.checks)
         mark = "[green]✓[/]" if result.error is None else "[red]✗[/]"
         checks = f", {passed} of {len(result.checks)} checks passed" if result.checks else ""
-        self.console.print(f"{mark} {name}: {result.seconds:.1f} s{checks}", highlight=False)
+        self.console.print(f"{mark} {escape(name)}: {result.seconds:.1f} s{checks}", highlight=False)
 
 
 def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
@@ -76,13 +82,13 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     table.add_column("checks", justify="right")
     for result in results:
         if result.up_to_date:
-            table.add_row(TITLES[result.step.job], result.step.label, "up to date", "")
+            table.add_row(TITLES[result.step.job], escape(result.step.label), "up to date", "")
             continue
         passed = sum(ok for _, ok, _ in result.checks)
         checks = f"{passed}/{len(result.checks)} passed"
         table.add_row(
             TITLES[result.step.job],
-            result.step.label,
+            escape(result.step.label),
             f"{result.seconds:.1f} s",
             checks if passed == len(result.checks) else f"[red]{checks}[/]",
         )
@@ -91,7 +97,7 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     console.print(table)
     for result in results:
         for failed in result.failed_checks:
-            console.print(f"[red]✗[/] {failed}", highlight=False, soft_wrap=True)
+            console.print(f"[red]✗[/] {escape(failed)}", highlight=False, soft_wrap=True)
 
 
 def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *, dry_run: bool) -> None:
@@ -105,7 +111,8 @@ def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *
         megabytes = f"{each['bytes_removed'] / 1e6:,.1f}"
         seconds = f"{each['seconds']:.1f} s"
         merged, removed = (f"{count:,}" for count in counts)
-        table.add_row(each["table"], f"{each['versions']:,}", files, merged, removed, megabytes, seconds, each["note"])
+        name, note = escape(each["table"]), escape(each["note"])
+        table.add_row(name, f"{each['versions']:,}", files, merged, removed, megabytes, seconds, note)
     console.print(table)
 
 
@@ -117,7 +124,7 @@ def print_funnel(console: Console, month: str, currency: str, books: Funnel, els
     table.add_column(currency, justify="right")
 
     def row(name: str, count: int | None, money: str = "", style: str = "") -> None:
-        table.add_row(name, "" if count is None else f"{count:,}", money, style=style)
+        table.add_row(escape(name), "" if count is None else f"{count:,}", money, style=style)
 
     row("received", books.received, style="bold")
     for reason, count in books.rejected.items():
@@ -145,9 +152,9 @@ def print_funnel(console: Console, month: str, currency: str, books: Funnel, els
         waiting = elsewhere.received - elsewhere.cleaned - elsewhere.rejected_total
         console.print(
             f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
-            f"{elsewhere.rejected_total:,} rejected ({rejected})"
+            f"{elsewhere.rejected_total:,} rejected ({escape(rejected)})"
             + (f", {waiting:,} not mediated yet" if waiting else ""),
             highlight=False,
         )
     for broken in books.imbalances():
-        console.print(f"[bold red]does not balance:[/] {broken}")
+        console.print(f"[bold red]does not balance:[/] {escape(broken)}", soft_wrap=True)

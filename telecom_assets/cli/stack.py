@@ -10,16 +10,17 @@ import json
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from telecom_assets.cli.show import terminal
 from telecom_assets.settings import Settings
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the clients of the servers
@@ -127,7 +128,9 @@ def local_stack(settings: Settings, services: Any) -> "LocalStack":
 
 
 def _progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # A terminal that was closed must not keep `up` from stopping what it had started.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _print_json(value: Any) -> None:
@@ -147,7 +150,7 @@ def _show(stack: "LocalStack", found: "list[ServiceStatus]", as_json: bool, **mo
         since = str(dt.datetime.now(dt.UTC) - one.started_at).split(".", maxsplit=1)[0] if one.started_at else ""
         state = f"[{_STYLES[one.state]}]{one.state}[/]"
         table.add_row(one.name, state, one.address or "", str(one.pid or ""), since)
-    Console().print(table)
+    terminal().print(table)
     for one in found:
         if one.problem:
             _progress(f"{one.name}: {one.problem}")
@@ -177,13 +180,38 @@ def _errors(as_json: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminate_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM (`timeout`, a CI runner) clean up as Ctrl-C does, instead of leaving half a stack."""
+    """Let SIGTERM (`timeout`, a CI runner) and SIGHUP (a closed terminal) clean up as Ctrl-C does.
+
+    Without it half a stack or half a run is left. A SIGHUP that is ignored (nohup) stays so. Only the main thread can
+    have signal handlers: in another one nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hung_up = False
 
     def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def hang_up(number: int, frame: Any) -> None:
+        nonlocal hung_up
+        hung_up = True
+        # The shell and the kernel both send it: the second must not end the cleaning up after the first.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # During a run Dagster has its own handler for Ctrl-C and SIGTERM, which lets the step end in order.
+        handler = signal.getsignal(signal.SIGTERM)
+        if callable(handler):
+            handler(number, frame)
+        else:
+            raise KeyboardInterrupt
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hang_up)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if hung_up:
+            before.pop(signal.SIGHUP)
+        for number, handler in before.items():
+            signal.signal(number, handler)
