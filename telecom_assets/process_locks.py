@@ -1,13 +1,14 @@
-"""Locks that end with the process that holds them: what may be done by one process of a machine at a time, and who lives.
+"""Locks that end with the process that holds them (`flock`; they want a local file system).
 
-Belongs here: lock files (`flock`; they want a local file system). The places that Dagster gives in its pools are rows of a
-database: a process that is killed keeps its own for ever, and a run that was cancelled by force goes on without one.
+Belongs here: lock files, what may be done by one process of a machine at a time, which processes live. The places that
+Dagster gives in its pools are rows of a database: a process that is killed keeps its own for ever, and a run that was
+cancelled by force goes on without one.
 """
 
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +37,8 @@ class SignOfLife:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.name, self._file = _locked_file(folder)
+        path, self._file = new_locked_file(lambda: folder / f"{secrets.token_hex(8)}.alive")
+        self.name = path.name
 
     def end(self) -> None:
         """What the end of the process does."""
@@ -46,8 +48,7 @@ class SignOfLife:
 def has_ended(folder: Path, name: str) -> bool:
     """Whether the process of a sign of life is known to have ended. Not when there is no such file: it may be elsewhere."""
     try:
-        with (folder / name).open("rb") as file:
-            return _locked(file)
+        return not is_locked(folder / name)
     except FileNotFoundError:
         return False
 
@@ -59,15 +60,21 @@ def remove_ended(folder: Path, keep: set[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _locked_file(folder: Path) -> tuple[str, BinaryIO]:
+def is_locked(path: Path) -> bool:
+    """Whether a living process has a file locked. Raises FileNotFoundError."""
+    with path.open("rb") as file:
+        return not _locked(file)
+
+
+def new_locked_file(new_path: Callable[[], Path]) -> tuple[Path, BinaryIO]:
     """A new file with a lock. Until it has one, another process may take it for what an ended one left: then once more."""
     while True:
-        path = folder / f"{secrets.token_hex(8)}.alive"
+        path = new_path()
         file = path.open("xb")
         fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                return path.name, file
+                return path, file
         file.close()
 
 

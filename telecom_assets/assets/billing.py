@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from resources.changes import partitions_changed
-from resources.delta import PinnedTable, Warehouse, stream_batches
+from resources.delta import PinnedTable, stream_batches
 from resources.postgres import publish_period
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, as_metadata, table_metadata, versions_read
 from telecom_assets.billing_gate import BillingInputs
@@ -84,7 +84,7 @@ def published_bills(
         FACTURATION_COMPLETE,
         period,
         bills.batches(),
-        delta_table_id=connections.warehouse.table_id(bills.name),
+        delta_table_id=bills.table_id,
         delta_version=bills.version,
         expected_rows=sum(bills.rows_by_partition().values()),
         expected_sums=connections.warehouse.totals(bills),
@@ -126,7 +126,6 @@ def invoices(
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    table_id = connections.warehouse.table_id(bills.name)
     require(rated_equals_billed(rated_cdrs, bills), before=f"invoices of {period}")
     directory = invoice_directory(connections.settings, period)
     names = customers.all().select("customer_id", "customer_name")
@@ -138,7 +137,7 @@ def invoices(
         directory,
         bills.version,
         expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
-        before_swap=partial(_assert_newest, connections.warehouse, bills, table_id, period),
+        before_swap=partial(_assert_newest, bills, period),
     )
     return dg.MaterializeResult(
         metadata={
@@ -150,9 +149,10 @@ def invoices(
     )
 
 
-def _assert_newest(warehouse: Warehouse, bills: PinnedTable, table_id: str, period: str) -> None:
+def _assert_newest(bills: PinnedTable, period: str) -> None:
     """Raise Superseded when the bills of the period may have been made again since these were pinned."""
-    changed = partitions_changed(warehouse, bills.name, table_id, bills.version)
+    warehouse = bills.warehouse
+    changed = partitions_changed(warehouse, bills.name, bills.table_id, bills.version)
     if changed is not None and period not in changed:
         return
     what = "the bills were made again" if changed else f"table {bills.name} was made again or altered"

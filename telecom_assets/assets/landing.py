@@ -55,7 +55,7 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
         landed = land(
             connections.warehouse,
             connections.kafka(),
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             max_age_days=settings.max_age_days,
             dedupe_days=settings.dedupe_days,
             accept_months=accepted_months(context.instance),

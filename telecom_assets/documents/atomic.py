@@ -29,6 +29,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from telecom_assets.process_locks import is_locked, new_locked_file
+
 T = TypeVar("T")
 
 #: What `replaced_directory` goes through, in order; `at_phase` hears each name when that phase has been reached.
@@ -141,7 +143,7 @@ def replaced_file(path: Path, at_phase: Callable[[str], None] = _no_phase) -> It
     for leftover in path.parent.glob(f".{_glob_literal(path.name)}.*.tmp"):
         if _is_free(leftover):
             leftover.unlink(missing_ok=True)
-    temporary, file = _own_file(path)
+    temporary, file = new_locked_file(lambda: path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp"))
     with file:
         try:
             yield file
@@ -155,18 +157,6 @@ def replaced_file(path: Path, at_phase: Callable[[str], None] = _no_phase) -> It
             raise
         _fsync_file(path.parent)
         at_phase("swapped")
-
-
-def _own_file(path: Path) -> tuple[Path, BinaryIO]:
-    """A new locked file beside `path`. Until it is locked another writer may take it for a leftover: then once more."""
-    while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        file = temporary.open("xb")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if temporary.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                return temporary, file
-        file.close()
 
 
 def _glob_literal(name: str) -> str:
@@ -184,13 +174,9 @@ def _locked(path: Path) -> Iterator[None]:
 def _is_free(path: Path) -> bool:
     """True when no living process has `path` locked."""
     try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not is_locked(path)
     except FileNotFoundError:
         return True
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _published_name(directory: Path) -> str | None:
