@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from pyspark.sql.connect.dataframe import DataFrame
 
 from resources.delta import Contract, Partitions, PinnedTable, Warehouse
 
@@ -48,6 +47,8 @@ class DeltaIOManager(dg.IOManager):
         contract = self.warehouse.contracts[name]
         partitions = _partitions(contract, context) if context.has_asset_partitions else None
         pinned = self.warehouse.pin(name, partitions)
+        from pyspark.sql.connect.dataframe import DataFrame  # noqa: PLC0415  (imports pandas; not for loading the code)
+
         return pinned.df if context.dagster_type.typing_type is DataFrame else pinned
 
     def describe(self, pinned: PinnedTable) -> dict[str, Any]:
