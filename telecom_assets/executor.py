@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
+import pyspark.sql.connect.dataframe  # noqa: F401  (the steps need it: not while the engine starts beside it)
 
 from resources.kafka import KafkaUnavailable
 from telecom_assets.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
