@@ -20,7 +20,7 @@ from bench.ratios import ratios, targets, to_a_tenth
 from bench.workplace import ENGINES, Workplaces
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.stack import terminate_like_interrupt
-from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, SpecError
+from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -110,7 +110,7 @@ def main() -> None:
     """Entry point: expected errors are one message on stderr, never a traceback."""
     try:
         app()
-    except (SpecError, *USAGE_ERRORS) as error:
+    except USAGE_ERRORS as error:
         _fail(error, 2)
     except (BenchError, TablesDiffer, *EXPECTED_ERRORS) as error:
         _fail(error, 1)

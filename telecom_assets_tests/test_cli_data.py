@@ -4,7 +4,6 @@ import datetime as dt
 import gzip
 import json
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -18,6 +17,7 @@ from telecom_assets.generator.timeline import ZONE
 from telecom_assets.months import MonthError, previous_month
 from telecom_assets.settings import Settings
 from telecom_assets_tests.test_kafka_producer import FakeConnection
+from telecom_assets_tests.typed import type_command
 
 SIZES = ["--cdrs", "500", "--customers", "20", "--month", "2025-05"]
 
@@ -41,19 +41,6 @@ class Context:
         self.opened.append((month, len(sent)))
 
 
-@dataclass
-class Finished:
-    """What a command printed and how it ended."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def output(self):
-        return self.stdout + self.stderr
-
-
 @pytest.fixture
 def telecom(tmp_path, monkeypatch, capfd):
     """Types a command in this process, through the entry point, with a context of the test's."""
@@ -61,11 +48,7 @@ def telecom(tmp_path, monkeypatch, capfd):
     def run(*arguments, connection=None, context=None):
         context = context or Context(tmp_path / "home", connection)
         monkeypatch.setattr(cli, "AppContext", lambda _settings: context)
-        monkeypatch.setattr("sys.argv", ["telecom", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Finished(int(ended.value.code or 0), *capfd.readouterr())
+        return type_command(monkeypatch, capfd, arguments)
 
     return run
 

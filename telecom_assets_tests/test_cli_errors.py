@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,21 +23,13 @@ from telecom_assets.failures import was_interrupted
 from telecom_assets.generator import SpecError
 from telecom_assets.month_run import Step
 from telecom_assets.settings import Settings
+from telecom_assets_tests.typed import Finished, type_command
 
 MONTH = "2025-05"
 ZERO = Decimal(0)
 #: What rich takes for markup or an emoji: an end without a beginning, a colour, a picture.
 TRICKY = "product [/x] of [gold] at :100:"
 NOTHING = Funnel(0, 0, 0, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO)
-
-
-@dataclass
-class Finished:
-    """What a command printed and how it ended."""
-
-    status: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture
@@ -56,11 +47,7 @@ def typed(
     """Types a command in this process, through the entry point."""
 
     def run(*arguments: object) -> Finished:
-        monkeypatch.setattr("sys.argv", ["telecom", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Finished(int(ended.value.code or 0), *capfd.readouterr())
+        return type_command(monkeypatch, capfd, arguments)
 
     return run
 
@@ -105,7 +92,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def one_line(finished: Finished, status: int, line: str) -> None:
-    assert (finished.status, finished.stdout, finished.stderr) == (status, "", f"telecom: {line}\n")
+    assert (finished.exit_code, finished.stdout, finished.stderr) == (status, "", f"telecom: {line}\n")
 
 
 # -- text from data ---------------------------------------------------------------------------------------------------
@@ -141,7 +128,7 @@ def test_why_a_month_is_not_billed_is_shown_as_it_is(work: SimpleNamespace, type
 
     work.run = fail
     finished = typed("run", "--month", MONTH)
-    assert finished.status == 1
+    assert finished.exit_code == 1
     assert finished.stderr.endswith(f"{MONTH} is not billed: {TRICKY}\n")
 
 
@@ -151,7 +138,7 @@ def test_why_tables_are_not_maintained_is_shown_as_it_is(
 ) -> None:
     monkeypatch.setattr(maintain, "_run", lambda *_, **__: ([], TRICKY))
     finished = typed("maintain")
-    assert (finished.status, finished.stderr) == (1, f"not all tables are maintained: {TRICKY}\n")
+    assert (finished.exit_code, finished.stderr) == (1, f"not all tables are maintained: {TRICKY}\n")
 
 
 @pytest.mark.usefixtures("wide")
@@ -201,7 +188,7 @@ def test_a_demo_that_cannot_be_touches_nothing(
     (home / "demo" / "made-by-telecom-demo").touch()
     (home / "demo" / "earlier").touch()
     finished = typed("demo", *arguments)
-    assert (finished.status, finished.stdout, finished.stderr.count("\n")) == (2, "", 1)
+    assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (2, "", 1)
     assert says in finished.stderr
     assert (home / "demo" / "earlier").exists()
 
@@ -231,7 +218,7 @@ def test_a_reader_that_has_left_is_no_error(work: SimpleNamespace, typed: Callab
 
     work.run = fail
     finished = typed("run", "--month", MONTH)
-    assert (finished.status, finished.stdout, finished.stderr) == (1, "", "")
+    assert (finished.exit_code, finished.stdout, finished.stderr) == (1, "", "")
 
 
 # -- books ------------------------------------------------------------------------------------------------------------
@@ -241,10 +228,10 @@ def test_a_reader_that_has_left_is_no_error(work: SimpleNamespace, typed: Callab
 def test_run_ends_with_1_when_the_books_do_not_balance(
     work: SimpleNamespace, typed: Callable[..., Finished], options: list[str]
 ) -> None:
-    assert typed("run", "--month", MONTH, *options).status == 0
+    assert typed("run", "--month", MONTH, *options).exit_code == 0
     work.books = Funnel(2, 1, 1, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO)
     finished = typed("run", "--month", MONTH, *options)
-    assert finished.status == 1
+    assert finished.exit_code == 1
     if options:
         assert json.loads(finished.stdout)["funnel"]["imbalances"] == ["received = cleaned + rejected: 2 and 1"]
     else:

@@ -1,0 +1,34 @@
+"""A command as a user types it, in this process, through the entry point.
+
+Belongs here: the way in and what came out. Does not belong here: what a command is given, what is expected of it.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+
+from telecom_assets import cli
+
+
+@dataclass
+class Finished:
+    """What a command printed and how it ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def type_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: tuple[object, ...]
+) -> Finished:
+    """`telecom ARGUMENTS`, and nothing of what was printed before."""
+    monkeypatch.setattr("sys.argv", ["telecom", *map(str, arguments)])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return Finished(int(ended.value.code or 0), *capfd.readouterr())
