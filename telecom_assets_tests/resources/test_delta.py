@@ -59,7 +59,7 @@ def day_rows(*days: date) -> pa.Table:
     rows = [
         {
             "raw_rows": 1,
-            "raw_offsets": Decimal(0),
+            "raw_positions": Decimal(0),
             "raw_version": 1,
             "product_catalog_version": 1,
             "dedupe_days": 31,
@@ -134,7 +134,10 @@ def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
     moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
     warehouse.append_arrow(RAW_CDRS.name, received(*moments))
     assert "null_count.kafka_topic" not in warehouse._files(RAW_CDRS, 1).column_names
-    columns, expected = ["kafka_offset", "kafka_topic", "value"], {"kafka_offset": 0, "kafka_topic": 0, "value": 2}
+    columns, expected = (
+        ["source_position", "kafka_topic", "value"],
+        {"source_position": 0, "kafka_topic": 0, "value": 2},
+    )
     raw = warehouse.pin(RAW_CDRS.name)
     with monkeypatch.context() as patch:
         patch.setattr(Warehouse, "read", None)
@@ -355,8 +358,9 @@ def test_a_new_table_has_plain_features_only(plain):
 def received(*moments: datetime) -> pa.Table:
     rows = [
         {
-            "kafka_partition": 0,
-            "kafka_offset": 0,
+            "source_id": "topic-1",
+            "source_part": 0,
+            "source_position": 0,
             "received_at": moment,
             "kafka_topic": "t",
             "event_date": date(2026, 6, 1),
