@@ -43,6 +43,8 @@ _sail_server: Any = None
 _SESSION_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    # Spark's own default, INT96, has no statistics in a file.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Delta on Spark would count the retention from a version's own commit. Here it begins when another takes its place,
     # and maintenance removes what is past it from the log: what can be opened can be read.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
