@@ -34,7 +34,7 @@ from telecom_assets.connections import Connections  # noqa: E402
 from telecom_assets.definitions import build_defs  # noqa: E402
 from telecom_assets.executor import MonthRunner, StepResult  # noqa: E402
 from telecom_assets.instance import open_instance  # noqa: E402
-from telecom_assets.instance_state import accept_month  # noqa: E402
+from telecom_assets.landing.decisions import open_month  # noqa: E402
 from telecom_assets.month_run import BILLING, LANDING, REFERENCES, Step, before_mediation, one_month  # noqa: E402
 from telecom_assets.settings import Settings  # noqa: E402
 
@@ -166,7 +166,7 @@ def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int
     settings = Settings.load()
     connections = BenchConnections(settings, ends)
     instance = open_instance(settings)
-    accept_month(instance, month)
+    open_month(connections.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days)
     runner = runner_type(definitions_of(settings, connections), instance, connections, listen)
     runner.run_month(month)
     report.end = time.time()

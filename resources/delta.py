@@ -239,6 +239,10 @@ class Warehouse:
         self._opened: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
         #: Of each table, the version that was the newest when it was last looked for, and its entry in the log.
         self._newest: dict[str, tuple[int, tuple[int, int]]] = {}
+        #: Of each table, what versions changed (`_changed_by`).
+        self._changes: dict[tuple[str, str], dict[int, frozenset[Any]]] = {}
+        #: Of each table, the version that this process has last written.
+        self.written: dict[str, int] = {}
         self._opening = threading.Lock()
         #: Who has reached the bucket: delta-rs, the engine.
         self._reached: set[str] = set()
@@ -374,6 +378,12 @@ class Warehouse:
             return {}
         return column_facts(self.stored(pinned.name), files["path"].to_pylist(), columns) or {}
 
+    def paths_of(self, name: str, version: int, values: Collection[Any]) -> set[str]:
+        """Paths of the files of a version that hold some partition values."""
+        contract = self.contracts[name]
+        files = self._files(contract, version).to_pylist()
+        return {unquote(file["path"]) for file in files if file[f"partition.{contract.partition_by}"] in values}
+
     def rows_changed(self, name: str, since: int, upto: int) -> bool:
         """Whether a version after `since`, up to `upto`, has other rows than the one before; compaction has the same.
 
@@ -454,12 +464,64 @@ class Warehouse:
                 put(files, f"{LOG}/{made}", (log / made).read_bytes())
         self.keep_readable(name)
 
-    def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
-        """Smallest value of a column among the files that a version added, if any older file reaches as far; else None."""
-        added, older = self._added(contract, version)
-        lows, highs = added[f"min.{column}"], older[f"max.{column}"]
-        low, high = pc.min(lows).as_py(), pc.max(highs).as_py()
-        return low if low is not None and high is not None and high >= low else None
+    def rows_added(self, name: str, actions: Iterable[Mapping[str, Any]]) -> dict[Any, int]:
+        """Rows per partition value that the actions of one commit added, from the statistics they wrote."""
+        contract = self.contracts[name]
+        rows: dict[Any, int] = {}
+        for file in (action["add"] for action in actions if "add" in action):
+            key = _key((file["partitionValues"] or {}).get(contract.partition_by or ""), contract)
+            rows[key] = rows.get(key, 0) + json.loads(file["stats"])["numRecords"]
+        return dict(sorted(rows.items(), key=lambda item: str(item[0])))
+
+    def last_changed(self, name: str, since: int, upto: int | None = None) -> dict[Any, int]:
+        """Partition values whose rows changed after a version, each with the newest version that changed them.
+
+        Versions that have left the log are passed over: maintenance takes none that is younger than the retention.
+        """
+        contract, found = self.contracts[name], {}
+        for version in range(since + 1, (self.version(name) if upto is None else upto) + 1):
+            for value in self._changed_by(contract, version):
+                found[value] = version
+        return found
+
+    def _changed_by(self, contract: Contract, version: int) -> frozenset[Any]:
+        """Partition values whose rows a version changed. A version does not change: a process reads its entry once."""
+        known = self._changes.setdefault((contract.name, self.table_id(contract.name)), {})
+        if version not in known:
+            files = (each.get("add") or each.get("remove") for each in self.log_entry(contract.name, version) or ())
+            values = (
+                (file["partitionValues"] or {}).get(contract.partition_by)
+                for file in files
+                if file and file["dataChange"]
+            )
+            known[version] = frozenset(_key(value, contract) for value in values)
+        return known[version]
+
+    def went_back(self, name: str, files: Staged, version: int, column: str) -> dt.datetime | None:
+        """Smallest instant of a column in staged files, if any file of a version reaches as far; else None."""
+        lows = [json.loads(file.stats)["minValues"].get(column) for file in files.files]
+        older = self._files(self.contracts[name], version)
+        if not lows or not older.num_rows:
+            return None
+        low = min(dt.datetime.fromisoformat(text) for text in lows)
+        high = pc.max(older[f"max.{column}"]).as_py()
+        return low if high is not None and high.astimezone(dt.UTC) >= low else None
+
+    def staged_rows(self, name: str, files: Staged) -> DataFrame:
+        """Rows that are staged, through the engine."""
+        contract = self.contracts[name]
+        rows = self.engine.spark_session.read.parquet(f"{self._engine_path(name)}/{files.folder}")
+        return rows.select([F.col(column.name).cast(column.type) for column in contract.columns])
+
+    def staged_arrow(self, name: str, files: Staged, columns: Sequence[str]) -> pa.Table:
+        """Columns of staged rows (not the partition's), without the engine."""
+        stored = self.stored(name)
+        parts = [
+            pq.read_table(file.path, columns=list(columns), filesystem=stored, partitioning=None)
+            for file in files.files
+        ]
+        schema = pa.schema([self.contracts[name].arrow_schema().field(column) for column in columns])
+        return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -704,12 +766,6 @@ class Warehouse:
     def _files(self, contract: Contract, version: int | None) -> pa.Table:
         return pa.table(self._table(contract, version).get_add_actions(flatten=True))
 
-    def _added(self, contract: Contract, version: int) -> tuple[pa.Table, pa.Table]:
-        """Files that a version added, and files of the version before it."""
-        new, old = self._files(contract, version), self._files(contract, version - 1)
-        known = pa.array(old["path"].to_pylist() if old.num_rows else [], pa.string())
-        return new.filter(pc.invert(pc.is_in(new["path"].cast(pa.string()), value_set=known))), old
-
     def _appended(self, name: str, files: Staged) -> Commit:
         """Commit an append behind whatever came first."""
         on = self.version(name)
@@ -744,11 +800,15 @@ class Warehouse:
         info = {READS: dict(reads)} if reads else {}
         for pause in _pauses():
             if not files.files and isinstance(replace, Partitions) and not self._holds(contract, on, replace):
+                self.written[name] = on
                 return Commit(on, {})  # nothing in the place of nothing
             try:
-                return self.commit(name, files, on, replace=replace, info=info)
+                commit = self.commit(name, files, on, replace=replace, info=info)
             except Refused:
                 time.sleep(pause)
+            else:
+                self.written[name] = commit.version
+                return commit
             on = self.version(name)
             if self._touched(name, began, on, replace) and (stale := self._stale(reads)):
                 self.drop(name, files.folder)

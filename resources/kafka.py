@@ -5,7 +5,7 @@ which offsets to land (`resources.kafka_ranges`, the landing asset), or the loca
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,14 @@ def _is_passing(error: BaseException) -> bool:
     """An answer that a broker gives while a leader changes or a topic is being made; a later try may succeed."""
     kafka_error = error.args[0] if isinstance(error, KafkaException) and error.args else None
     return isinstance(kafka_error, KafkaError) and kafka_error.code() in _PASSING
+
+
+_while_passing = retry(
+    retry=retry_if_exception(_is_passing),
+    stop=stop_after_delay(10),
+    wait=wait_random_exponential(multiplier=0.1, max=1),
+    reraise=True,
+)
 
 
 @dataclass(frozen=True)
@@ -95,24 +103,11 @@ class KafkaConnection:
         except (KafkaException, TimeoutError) as error:
             raise self.unavailable(error) from None
 
-    @retry(
-        retry=retry_if_exception(_is_passing),
-        stop=stop_after_delay(10),
-        wait=wait_random_exponential(multiplier=0.1, max=1),
-        reraise=True,
-    )
+    @_while_passing
     def _topic_state_once(self) -> TopicState:
         admin = self.admin()
-        described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
-            self.topic
-        ].result(timeout=self.timeout_seconds + 5)
-        topic_id = str(described.topic_id)
-        if topic_id == _NO_ID:
-            raise KafkaUnavailable(
-                f"Kafka at {self.bootstrap_servers} gives topics no identity (it is older than Kafka 2.8): a topic that is "
-                "made again could not be told from this one; use a newer broker"
-            )
-        partitions = [TopicPartition(self.topic, item.id) for item in described.partitions]
+        topic_id, described = self._described(admin)
+        partitions = [TopicPartition(self.topic, item.id) for item in described]
         earliest = self._offsets(admin, partitions, OffsetSpec.earliest())
         latest = self._offsets(admin, partitions, OffsetSpec.latest())
         config = admin.describe_configs(
@@ -124,6 +119,30 @@ class KafkaConnection:
             partitions={number: Watermarks(earliest[number], latest[number]) for number in sorted(earliest)},
             log_append_time=settings["message.timestamp.type"].value == "LogAppendTime",
         )
+
+    def topic_id(self) -> str:
+        """Identity of the topic as it is now. Raises KafkaUnavailable."""
+        try:
+            return self._topic_id_once()
+        except (KafkaException, TimeoutError) as error:
+            raise self.unavailable(error) from None
+
+    @_while_passing
+    def _topic_id_once(self) -> str:
+        return self._described(self.admin())[0]
+
+    def _described(self, admin: AdminClient) -> tuple[str, Sequence[Any]]:
+        """Identity and partitions of the topic."""
+        described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
+            self.topic
+        ].result(timeout=self.timeout_seconds + 5)
+        topic_id = str(described.topic_id)
+        if topic_id == _NO_ID:
+            raise KafkaUnavailable(
+                f"Kafka at {self.bootstrap_servers} gives topics no identity (it is older than Kafka 2.8): a topic that is "
+                "made again could not be told from this one; use a newer broker"
+            )
+        return topic_id, described.partitions
 
     def unavailable(self, error: BaseException) -> KafkaUnavailable:
         """The one clear message for a failure of librdkafka. Never shows an option's value: those can be secrets."""

@@ -4,16 +4,20 @@ Belongs here: which identities a month needs. The identities themselves are in `
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from resources.delta import PinnedTable, Warehouse
 from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,
+    landed_rows_are_consumed,
     missing_volumes_follow,
     month_is_mediated,
     one_tariff,
+    rated_equals_billed,
     raw_equals_outcomes,
+    records_are_unique,
     require,
 )
 from telecom_assets.months import month_days
@@ -50,17 +54,34 @@ class BillingInputs:
         )
         return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
 
-    def assert_complete(self, policy: MissingVolumePolicy) -> dict[str, int]:
+    def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
         verdicts = side_by_side(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
-                lambda: raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
-                lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
+                *self._conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended),
                 lambda: one_tariff(self.rated, self.suspended),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")
         return dict(verdicts[-1].figures)
+
+    def assert_billed(self, bills: PinnedTable, dedupe_days: int, before: str) -> None:
+        """Raise ConservationError unless bills stand on usage that adds up from the topic to them.
+
+        For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
+        """
+        questions = [*self._conserved(dedupe_days), lambda: rated_equals_billed(self.rated, bills)]
+        require(*side_by_side(questions), before=f"{before} of {self.period}")
+
+    def _conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
+        """The identities from the topic to the rated events, as questions."""
+        warehouse = self.raw.warehouse
+        return [
+            lambda: landed_rows_are_consumed(warehouse),
+            lambda: raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
+            lambda: records_are_unique(self.cleaned, dedupe_days),
+            lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
+        ]

@@ -8,7 +8,7 @@ not change, so what a process has added up of one it does not add up again.
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -16,17 +16,23 @@ from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
+from telecom_assets.landing.journal import read_state
+from telecom_assets.mediation_state import overtaken_days
 from telecom_assets.months import only_month
 from telecom_assets.reference_files import customer_findings, product_catalog_findings, rate_plan_findings
-from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS, TO_BE_MEDIATED
+from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
 
 _SHOWN = 5
+LANDED_IDENTITY = "offsets landed = offsets consumed"
+#: A part of a source: its identity and number.
+_Part = tuple[str, int]
 _reading_ledger = threading.Lock()
 
 
@@ -66,50 +72,72 @@ def require(*verdicts: Verdict, before: str) -> None:
 
 
 def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
-    """Offsets landed = offsets consumed: every ledger range is in raw_cdrs once and whole, and nothing else is."""
+    """Positions landed = positions consumed: every range of the ledger is in raw_cdrs once and whole, nothing else is."""
     ledger = warehouse.pin(LANDING_RANGES.name).arrow().to_pylist()
     raw = warehouse.pin(RAW_CDRS.name)
     findings: list[str] = []
-    consumed: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    for row in sorted(ledger, key=lambda item: (item["source_part"], item["from_position"], item["to_position"])):
-        partition = row["source_part"]
-        if partition in ends and row["from_position"] != ends[partition]:
-            findings.append(
-                f"partition {partition}: ranges do not meet at offset {row['from_position']} ({ends[partition]})"
-            )
-        ends[partition] = row["to_position"]
-        consumed[partition] = consumed.get(partition, 0) + row["records"]
-    # Distinct offsets as bits, 64 to a group: exact, and a table of any size is counted in a little memory.
+    consumed: dict[_Part, int] = {}
+    ends: dict[_Part, int] = {}
+    for row in sorted(ledger, key=lambda row: (*_part(row), row["from_position"], row["to_position"])):
+        part = _part(row)
+        if part in ends and row["from_position"] != ends[part]:
+            findings.append(f"{_named(part)}: ranges do not meet at offset {row['from_position']} ({ends[part]})")
+        ends[part] = row["to_position"]
+        consumed[part] = consumed.get(part, 0) + row["records"]
+    # Distinct positions as bits, 64 to a group: exact, and a table of any size is counted in a little memory.
     sets = (
         raw.all()
-        .groupBy("source_part", F.expr("source_position div 64").alias("word"))
+        .groupBy("source_id", "source_part", F.expr("source_position div 64").alias("word"))
         .agg(
             F.count("*").alias("rows"),
             F.expr("bit_or(shiftleft(1L, cast(source_position % 64 as int)))").alias("bits"),
             F.max("source_position").alias("last"),
         )
     )
-    counted = sets.groupBy("source_part").agg(
-        F.sum("rows").alias("rows"), F.sum(F.bit_count("bits")).alias("offsets"), F.max("last").alias("last")
+    counted = sets.groupBy("source_id", "source_part").agg(
+        F.sum("rows").alias("rows"), F.sum(F.bit_count("bits")).alias("positions"), F.max("last").alias("last")
     )
-    landed = {row["source_part"]: row for row in counted.collect()}
-    for partition in sorted(set(landed) | set(consumed)):
-        row = landed.get(partition)
-        rows, offsets, last = (row["rows"], row["offsets"], row["last"]) if row else (0, 0, -1)
-        expected = consumed.get(partition, 0)
-        if rows != offsets:
-            findings.append(f"partition {partition}: {rows - offsets} rows stand twice")
-        if offsets != expected:
-            findings.append(f"partition {partition}: {expected} messages consumed, {offsets} landed")
-        if last >= ends.get(partition, 0):
-            findings.append(f"partition {partition}: offset {last} landed, the ledger ends at {ends.get(partition, 0)}")
+    landed = {_part(row): row for row in counted.collect()}
+    for part in sorted(set(landed) | set(consumed)):
+        row = landed.get(part)
+        rows, positions, last = (row["rows"], row["positions"], row["last"]) if row else (0, 0, -1)
+        expected = consumed.get(part, 0)
+        if rows != positions:
+            findings.append(f"{_named(part)}: {rows - positions} rows stand twice")
+        if positions != expected:
+            findings.append(f"{_named(part)}: {expected} messages consumed, {positions} landed")
+        if last >= ends.get(part, 0):
+            findings.append(f"{_named(part)}: offset {last} landed, the ledger ends at {ends.get(part, 0)}")
     figures = {
         "consumed": sum(consumed.values()),
         "landed": sum(row["rows"] for row in landed.values()),
         "raw_version": raw.version,
     }
-    return Verdict("offsets landed = offsets consumed", findings, figures)
+    return Verdict(LANDED_IDENTITY, findings, figures)
+
+
+def landed_rows_are_consumed(warehouse: Warehouse) -> Verdict:
+    """The same identity by its totals, which takes no look at the rows: what each stage that writes money asks first.
+
+    raw_cdrs has as many rows, by its files' statistics, as messages were consumed, by the ledger and by the commits that
+    it does not know yet.
+    """
+    state = read_state(warehouse)
+    ledger = warehouse.pin(LANDING_RANGES.name, version=state.ledger_version).arrow()
+    consumed = (pc.sum(ledger["records"]).as_py() or 0) + sum(
+        count for entry in state.unsettled for *_, count in entry.ranges
+    )
+    landed = sum(warehouse.pin(RAW_CDRS.name, version=state.raw_version).rows_by_partition().values())
+    findings = [] if landed == consumed else [f"{consumed} messages consumed, {landed} rows in raw_cdrs"]
+    return Verdict(LANDED_IDENTITY, findings, {"consumed": consumed, "landed": landed})
+
+
+def _part(row: Any) -> _Part:
+    return (row["source_id"], row["source_part"])
+
+
+def _named(part: _Part) -> str:
+    return f"source {part[0]} partition {part[1]}"
 
 
 # -- mediation and rating --------------------------------------------------------------------------------------------
@@ -133,10 +161,7 @@ def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: P
 
 def nothing_is_overtaken(mediated: PinnedTable) -> Verdict:
     """No day of the run waits to be mediated again."""
-    findings = [
-        f"{day}: a copy has landed that came before one that the day keeps; mediate the day again"
-        for day in sorted(overtaken_days(mediated))
-    ]
+    findings = [f"{day}: {reason}; mediate the day again" for day, reason in sorted(overtaken_days(mediated).items())]
     return Verdict("no day is to be mediated again", findings)
 
 
@@ -146,11 +171,18 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
     return _days_add_up("cleaned = rated + suspended", "cleaned", _per_day(cleaned), parts)
 
 
-def records_are_unique(cleaned: PinnedTable, dedupe_days: int, overtaken: Collection[dt.date] = ()) -> Verdict:
+def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
     """No record_id of the run's days is cleaned twice within `dedupe_days`, the days around them included.
 
-    Days that are to be mediated again (`overtaken`) are left aside: their rows are about to be replaced.
+    Days that are to be mediated again are left aside: their rows are about to be replaced.
     """
+    around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
+    mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
+    return _unique(cleaned, dedupe_days, frozenset(overtaken_days(mediated)))
+
+
+@lru_cache(maxsize=32)
+def _unique(cleaned: PinnedTable, dedupe_days: int, overtaken: frozenset[dt.date]) -> Verdict:
     rows = hashed(cleaned.all().select("record_id", "event_date"))
     if cleaned.partitions is not None:
         around = cleaned.partitions.widened(dedupe_days)
@@ -180,10 +212,11 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
         shown = ", ".join(str(day) for day in missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
         findings.append(f"{len(missing)} days were never mediated ({shown}); run `telecom run --month {period}`")
     findings += [
-        f"{day}: {landed.get(day, 0)} records landed, {max(rows, 0)} were mediated; mediate the day again"
+        f"{day}: {landed.get(day, 0)} records landed, {rows} were mediated; mediate the day again"
         for day, rows in sorted(seen.items())
         if landed.get(day, 0) != rows
     ]
+    findings += nothing_is_overtaken(mediated).findings
     return Verdict("every day of the month is mediated", findings, {"days": len(days)})
 
 
@@ -308,11 +341,6 @@ def rows_agree(identity: str, left: pa.Table, right: pa.Table, names: tuple[str,
         if times
     ]
     return Verdict(identity, findings[:100])
-
-
-def overtaken_days(mediated: PinnedTable) -> set[dt.date]:
-    """Days that are to be mediated again, because a copy landed that is earlier than one they keep."""
-    return {row["event_date"] for row in _mediated_rows(mediated) if row["raw_rows"] == TO_BE_MEDIATED}
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

@@ -16,10 +16,8 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from resources.delta import Warehouse
 from telecom_assets.months import contiguous, month_days
 from telecom_assets.partitions import last_day
-from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
 
 REFERENCES = "reference_job"
 LANDING = "landing_job"
@@ -72,15 +70,3 @@ def scheduled_steps(month: str) -> list[Step]:
 def existing_days(month: str) -> list[dt.date]:
     """The days of a month that DAILY holds already."""
     return [day for day in month_days(month) if day <= last_day()]
-
-
-def days_to_mediate(landed: Mapping[dt.date, int], mediated: Mapping[dt.date, int]) -> set[dt.date]:
-    """Days whose landed rows are not the rows that were mediated: new days, and days with late records."""
-    return {day for day, rows in landed.items() if mediated.get(day) != rows}
-
-
-def stale_days(warehouse: Warehouse) -> set[dt.date]:
-    """days_to_mediate of the warehouse as it is."""
-    raw = warehouse.pin(RAW_CDRS.name)
-    mediated = {row["event_date"]: row["raw_rows"] for row in warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()}
-    return days_to_mediate(raw.rows_by_partition(), mediated)

@@ -11,7 +11,6 @@ from resources.postgres import publish_period
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, as_metadata, table_metadata, versions_read
 from telecom_assets.billing_gate import BillingInputs
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import rated_equals_billed, require
 from telecom_assets.documents.atomic import Superseded
 from telecom_assets.documents.invoices import InvoiceTotals, write_invoices
 from telecom_assets.outputs import invoice_directory
@@ -50,7 +49,7 @@ def facturation_complete(
     """
     period, settings = context.partition_key, connections.settings
     inputs = BillingInputs.pin(connections.warehouse, period, rated_cdrs, suspended_cdrs)
-    versions = inputs.assert_complete(settings.missing_volume_policy)
+    versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
     customers = connections.warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
@@ -78,7 +77,7 @@ def published_bills(
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    require(rated_equals_billed(rated_cdrs, bills), before=f"publishing of {period}")
+    _assert_billed(connections, rated_cdrs, bills, "publishing")
     result = publish_period(
         connections.postgres(),
         FACTURATION_COMPLETE,
@@ -126,7 +125,7 @@ def invoices(
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    require(rated_equals_billed(rated_cdrs, bills), before=f"invoices of {period}")
+    _assert_billed(connections, rated_cdrs, bills, "invoices")
     directory = invoice_directory(connections.settings, period)
     names = customers.all().select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
@@ -147,6 +146,14 @@ def invoices(
             **versions_read(bills, customers),
         }
     )
+
+
+def _assert_billed(connections: Connections, rated: PinnedTable, bills: PinnedTable, before: str) -> None:
+    """Raise ConservationError unless the bills stand on usage that adds up."""
+    assert bills.partitions is not None
+    period, warehouse = bills.partitions.first, connections.warehouse
+    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    inputs.assert_billed(bills, connections.settings.dedupe_days, before)
 
 
 def _assert_newest(bills: PinnedTable, period: str) -> None:

@@ -6,8 +6,7 @@ import dagster as dg
 
 from telecom_assets.assets.common import LANDING_POOL, MEDIATION_TEAM, table_metadata
 from telecom_assets.connections import Connections
-from telecom_assets.instance_state import accepted_months
-from telecom_assets.landing import land
+from telecom_assets.landing import Terms, land
 from telecom_assets.partitions import DAILY
 from telecom_assets.process_locks import held
 from telecom_assets.schemas.usage import RAW_CDRS
@@ -49,19 +48,20 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
     Reports a materialisation of raw_cdrs for every day it touched.
     """
     settings = connections.settings
-    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same, and two
-    # that land the same offsets would both stand.
+    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Two would
+    # do no harm, the commits see to that; but one of them would work for nothing.
     with held(settings.dagster_home, "landing"):
         landed = land(
             connections.warehouse,
             connections.kafka(),
-            run_id=context.run.run_id,
-            max_age_days=settings.max_age_days,
-            dedupe_days=settings.dedupe_days,
-            accept_months=accepted_months(context.instance),
-            calendar_start=settings.partitions_start,
-            chunk_rows=settings.landing_chunk_rows,
-            report=context.log.info,
+            Terms(
+                run_id=context.run.run_id,
+                max_age_days=settings.max_age_days,
+                dedupe_days=settings.dedupe_days,
+                calendar_start=settings.partitions_start,
+                chunk_rows=settings.landing_chunk_rows,
+            ),
+            context.log.info,
         )
     context.log_event(lag_observation(landed.lag))
     for day, rows in sorted(landed.days.items()):

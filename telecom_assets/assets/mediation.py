@@ -1,7 +1,7 @@
 """From raw_cdrs to cleaned_cdrs and rejected_cdrs."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -14,7 +14,6 @@ from pyspark.sql import functions as F
 from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.connections import Connections
-from telecom_assets.mediation_ledger import keep_marks
 from telecom_assets.months import contiguous
 from telecom_assets.partitions import DAILY, ONE_RUN
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -40,7 +39,6 @@ def mediation(
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     dedupe_days = connections.settings.dedupe_days
-    ledger_version = connections.warehouse.version(MEDIATED_DAYS.name)
     outcomes = mediate(
         raw_cdrs.df,
         _neighbourhood(raw_cdrs, dedupe_days),
@@ -50,14 +48,19 @@ def mediation(
     )
     read = versions_read(raw_cdrs, product_catalog)
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
-    # Dagster has stored the table when the generator goes on.
-    cleaned = connections.warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions)
+    # Dagster has stored the table when the generator goes on; its own version, since another may have come behind it.
+    written = connections.warehouse.written
+    cleaned = connections.warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions, written[CLEANED_CDRS.name])
     # Beside the cleaned rows only the others are judged again; where rows are sent to be joined, that takes longer.
     rejected = outcomes.rejected if connections.engine.shuffles else outcomes.rejected_beside(cleaned.df)
     yield dg.Output(rejected, REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)})
-    ledger = _ledger(raw_cdrs, product_catalog.version, dedupe_days)
-    yield dg.Output(ledger, MEDIATED_DAYS.name, metadata=read)
-    keep_marks(connections.warehouse, raw_cdrs, ledger_version, dedupe_days)
+    named = {
+        "cleaned_version": cleaned.version,
+        "rejected_version": written[REJECTED_CDRS.name],
+        "product_catalog_version": product_catalog.version,
+        "dedupe_days": dedupe_days,
+    }
+    yield dg.Output(_ledger(raw_cdrs, named), MEDIATED_DAYS.name, metadata=read)
 
 
 def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
@@ -83,11 +86,14 @@ def _days(days: Partitions) -> list[dt.date]:
     return [days.first + dt.timedelta(days=number) for number in range((days.last - days.first).days + 1)]
 
 
-def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Table:
-    """mediated_days of the run: what was read of each day, days without records included."""
+def _ledger(raw: PinnedTable, named: Mapping[str, int]) -> pa.Table:
+    """mediated_days of the run: what was read of each day, days without records included.
+
+    named: what is the same for all days: the versions that were written, the catalogue, the setting.
+    """
     assert raw.partitions is not None
     found = raw.df.groupBy("event_date").agg(
-        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")
+        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")
     )
     totals = {row["event_date"]: row for row in found.collect()}
     rows = []
@@ -96,10 +102,9 @@ def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Tabl
         rows.append(
             {
                 "raw_rows": row["rows"] if row else 0,
-                "raw_positions": row["offsets"] if row else 0,
+                "raw_positions": row["positions"] if row else 0,
                 "raw_version": raw.version,
-                "product_catalog_version": catalog_version,
-                "dedupe_days": dedupe_days,
+                **named,
                 "event_date": day,
             }
         )

@@ -9,7 +9,14 @@ from pyspark.sql import DataFrame
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import nothing_is_overtaken, raw_equals_outcomes, references_are_valid, require
+from telecom_assets.conservation import (
+    landed_rows_are_consumed,
+    nothing_is_overtaken,
+    raw_equals_outcomes,
+    records_are_unique,
+    references_are_valid,
+    require,
+)
 from telecom_assets.months import only_month
 from telecom_assets.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.schemas.usage import (
@@ -84,8 +91,10 @@ def rating(
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
     references = (customers, rate_plans, product_catalog)
     require(
+        landed_rows_are_consumed(warehouse),
         nothing_is_overtaken(mediated),
         raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
+        records_are_unique(cleaned_cdrs, connections.settings.dedupe_days),
         references_are_valid(*references),
         before=f"rating of {days}",
     )

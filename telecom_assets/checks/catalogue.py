@@ -13,7 +13,6 @@ from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,
     landed_equals_consumed,
-    overtaken_days,
     rated_equals_billed,
     raw_equals_outcomes,
     records_are_unique,
@@ -101,17 +100,10 @@ _MEDIATED = Check(
 )
 
 
-def _unique(scope: Scope) -> Verdict:
-    cleaned, dedupe_days = scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days
-    around = scope.days.widened(dedupe_days) if scope.days else None
-    mediated = scope.connections.warehouse.pin("mediated_days", around)
-    return records_are_unique(cleaned, dedupe_days, overtaken_days(mediated))
-
-
 _UNIQUE = Check(
     "records_are_unique",
     "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
-    _unique,
+    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days),
 )
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",

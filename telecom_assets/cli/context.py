@@ -40,7 +40,13 @@ class AppContext:
 
     def open_month(self, month: str) -> None:
         """Accept CDRs of this month, however old. Raises MonthError for a month that cannot be billed."""
-        from telecom_assets.instance_state import accept_month  # noqa: PLC0415
+        from telecom_assets.landing.decisions import open_month  # noqa: PLC0415
         from telecom_assets.partitions import check_month  # noqa: PLC0415
 
-        accept_month(self.instance, check_month(month))
+        settings = self.settings
+        open_month(
+            self.connections.warehouse,
+            check_month(month),
+            calendar_start=settings.partitions_start,
+            dedupe_days=settings.dedupe_days,
+        )

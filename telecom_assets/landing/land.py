@@ -1,30 +1,45 @@
-"""The landing operation: read the next offset ranges, admit, append, write the ledger.
+"""The landing operation: read the next ranges of positions, admit, and commit rows and position together.
 
-Belongs here: the order of the steps that makes landing exactly-once. A crash at any point leaves either nothing or whole
-chunks; what the ledger does not know yet is found in the table by the next run.
+Belongs here: the order of the steps that makes landing exactly-once. Does not belong here: what the log of raw_cdrs says
+of earlier commits (`journal`), which ranges come next (`plan`).
+
+A chunk is files that no version names until one commit on the version of raw_cdrs that the position was read at names them
+and sets the new position. Whatever came first refuses that commit: another landing, a decision, a compaction. Then the
+newest version is read again. So a process that is dead, slow, stopped or on another machine can add nothing that is there
+already, whatever it has on disk.
 """
 
 import datetime as dt
 import json
-import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
-import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.delta import Commit, Warehouse
+from resources.delta import Commit, Refused, Warehouse
 from resources.kafka import KafkaConnection, TopicState
-from resources.kafka_source import FORMAT, OffsetRange, range_error, read_range, register
-from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
-from telecom_assets.mediation_ledger import mark_to_be_mediated
-from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS
+from resources.kafka_source import FORMAT, KafkaRangeError, OffsetRange, range_error, read_range, register
+from resources.staging import Staged, new_folder
+from telecom_assets.landing.displaced import displaced_by
+from telecom_assets.landing.journal import DISPLACED, LANDED, RAW, LandingState, key, read_state, settle
+from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks
 from telecom_assets.transforms.admission import admit
 
-RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
+#: Times that a range is read again while retention takes messages from under the reader.
+_RECOUNTS = 3
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The settings that landing goes by, and the run that lands."""
+
+    run_id: str
+    max_age_days: int
+    dedupe_days: int
+    calendar_start: dt.date
+    chunk_rows: int
 
 
 @dataclass
@@ -43,130 +58,102 @@ class Landed:
     def days_to_mediate(self) -> set[dt.date]:
         return set(self.days) | self.displaced
 
-    def add(self, days: Mapping[dt.date, int]) -> None:
-        for day, rows in days.items():
-            self.days[day] = self.days.get(day, 0) + rows
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where landing stands: the topic's identity and the next offset per partition, from the tables alone."""
-
-    topic_id: str | None
-    ends: dict[int, int]
-    #: Rows per day that the table holds and the ledger does not know: a run died between the two.
-    unrecorded: dict[dt.date, int]
-    #: Ledger rows that record them.
-    missing_ranges: list[OffsetRange]
-    #: When the first of them was received.
-    unrecorded_since: dt.datetime | None = None
-
-    def ends_on(self, state: TopicState) -> dict[int, int]:
-        """Next offset per partition; a partition that was added to a known topic begins at 0, whatever is left of it."""
-        added = {} if self.topic_id is None else dict.fromkeys(state.partitions, 0)
-        return {**added, **self.ends}
-
-
-def position(warehouse: Warehouse) -> Position:
-    """Read the position. Costs a scan of the offsets only when the table has rows that are newer than its ledger."""
-    ledger = warehouse.pin(LEDGER).arrow().to_pylist()
-    raw = warehouse.pin(RAW)
-    recorded = max((row["raw_version"] for row in ledger), default=0)
-    known = next_offsets(ledger, {})
-    topic_id = ledger[-1]["topic_id"] if ledger else None
-    if raw.version <= recorded or not warehouse.rows_changed(RAW, recorded, raw.version):
-        return Position(topic_id, known, {}, [])
-    offsets = F.min("kafka_offset").alias("lowest"), F.max("kafka_offset").alias("highest")
-    found = {row["kafka_partition"]: row for row in raw.all().groupBy("kafka_partition").agg(*offsets).collect()}
-    ends = next_offsets(ledger, {number: row["highest"] for number, row in found.items()})
-    missing = [
-        OffsetRange(number, known.get(number, row["lowest"]), ends[number])
-        for number, row in found.items()
-        if ends[number] > known.get(number, row["lowest"])
-    ]
-    if not missing:
-        return Position(topic_id, ends, {}, [])
-    fresh = raw.all().where(_inside(missing)).groupBy("event_date")
-    days = fresh.agg(F.count("*").alias("rows"), F.min("received_at").alias("since")).toArrow().to_pylist()
-    unrecorded = {row["event_date"]: row["rows"] for row in days}
-    return Position(topic_id, ends, unrecorded, missing, min(row["since"] for row in days))
+    def add(self, rows: Mapping[dt.date, int], displaced: Sequence[dt.date]) -> None:
+        for day, count in rows.items():
+            self.days[day] = self.days.get(day, 0) + count
+        self.displaced |= set(displaced)
 
 
 def land(
-    warehouse: Warehouse,
-    kafka: KafkaConnection,
-    *,
-    run_id: str,
-    max_age_days: int,
-    dedupe_days: int,
-    accept_months: Sequence[str],
-    calendar_start: dt.date,
-    chunk_rows: int,
-    report: Callable[[str], None],
+    warehouse: Warehouse, kafka: KafkaConnection, terms: Terms, report: Callable[[str], None] = lambda _: None
 ) -> Landed:
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
-    state = kafka.topic_state()
-    here = position(warehouse)
+    landed = Landed()
+    _settle(warehouse, landed, report)
+    while True:
+        state, here = kafka.topic_state(), read_state(warehouse)
+        ends = here.ends_on(state)
+        check_topic(kafka.topic, state, here.source_id, ends)
+        landed.lag = landed.lag or lag(state, ends)
+        if here.source_id is None:
+            # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes
+            # from a partition that is empty now is noticed, and what it took before is not asked for later.
+            _watch(warehouse, kafka.topic, state, here, terms)
+            continue
+        done = _land_chunks(warehouse, kafka, state, here, terms, landed, report)
+        _settle(warehouse, None, report)
+        if done:
+            landed.raw_version = warehouse.version(RAW)
+            landed.displaced -= set(landed.days)
+            return landed
+        report("another process has written raw_cdrs; what is left on the topic is looked at anew")
+
+
+def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str], None]) -> None:
+    """Write the ledger's rows of all commits that have none. Those of a run that died are told of (`landed`)."""
+    for entry in settle(warehouse):
+        if landed is not None and entry.landed is not None:
+            landed.add(entry.rows, entry.displaced)
+            if count := sum(entry.rows.values()):
+                report(f"recorded {count:,} records of a run that died after it had written them")
+
+
+def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, terms: Terms) -> None:
+    """Set the position of every partition to its earliest offset: the first commit of a source."""
+    ranges = {OffsetRange(number, marks.earliest, marks.earliest): 0 for number, marks in state.partitions.items()}
+    try:
+        _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], terms)
+    except Refused:
+        return
+    _settle(warehouse, None, lambda _: None)
+
+
+def _land_chunks(
+    warehouse: Warehouse,
+    kafka: KafkaConnection,
+    state: TopicState,
+    here: LandingState,
+    terms: Terms,
+    landed: Landed,
+    report: Callable[[str], None],
+) -> bool:
+    """Land the backlog chunk by chunk. False when another landing or a decision came between: plan anew."""
     ends = here.ends_on(state)
-    check_topic(kafka.topic, state, here.topic_id, ends)
-    landed = Landed(raw_version=warehouse.version(RAW), lag=lag(state, ends))
-
-    def settle(ranges: Sequence[OffsetRange], commit: Commit, since: dt.datetime | None) -> None:
-        """What follows an append; the ledger comes last, so that a crash before it repeats all of this."""
-        records = _verify(warehouse, kafka, state, ranges, commit)
-        # Days that get rows of their own are marked as well: until they are mediated, their cleaned rows do not count.
-        displaced = _displaced_days(warehouse, ranges, commit.version, since, dedupe_days)
-        mark_to_be_mediated(warehouse, displaced, commit.version, dedupe_days)
-        _record(warehouse, kafka.topic, state.topic_id, records, commit.version, run_id)
-        landed.displaced |= displaced
-        landed.add(commit.rows)
-
-    if here.missing_ranges:
-        # The newest version may be a compaction's, so its files do not tell how far back the rows go.
-        settle(here.missing_ranges, Commit(landed.raw_version, here.unrecorded), here.unrecorded_since)
-        report(f"recorded {sum(here.unrecorded.values()):,} records of a run that died after it had written them")
-    if here.topic_id is None:
-        # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes from
-        # a partition that is empty now is noticed, and what it took before the first landing is not asked for later.
-        empty = {
-            OffsetRange(number, marks.earliest, marks.earliest): 0
-            for number, marks in state.partitions.items()
-            if number not in ends
-        }
-        _record(warehouse, kafka.topic, state.topic_id, empty, landed.raw_version, run_id)
-    chunks = landing_chunks(state, ends, chunk_rows)
-    total = sum(landed.lag.values())
+    chunks = landing_chunks(state, ends, terms.chunk_rows)
+    total = landed.records + sum(lag(state, ends).values())
+    on = here.raw_version
     for number, ranges in enumerate(chunks, start=1):
-        commit = _land_chunk(
-            warehouse,
-            kafka,
-            state,
-            ranges,
-            max_age_days=max_age_days,
-            accept_months=accept_months,
-            calendar_start=calendar_start,
-        )
-        # Without a row there may be no commit either: the version is an older one's, or none's.
-        since = warehouse.went_back(RAW_CDRS, commit.version, "received_at") if commit.rows else None
-        settle(ranges, commit, since)
-        landed.records += sum(commit.rows.values())
+        files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+        try:
+            records = _verify(warehouse, kafka, ranges, files)
+            displaced = _displaced_days(warehouse, files, on, terms.dedupe_days)
+            _same_topic(kafka, state)
+        except BaseException:
+            warehouse.drop(RAW, files.folder)
+            raise
+        commit = _commit_behind(warehouse, kafka.topic, here, ends, on, files, records, displaced, terms)
+        if commit is None:
+            warehouse.drop(RAW, files.folder)
+            return False
+        on = commit.version
+        ends = {**ends, **{offsets.partition: offsets.end for offsets in ranges}}
+        landed.add(commit.rows, displaced)
+        landed.records += files.rows
         landed.ranges += ranges
-        landed.raw_version = commit.version
+        _settle(warehouse, None, report)
         report(f"landed chunk {number} of {len(chunks)}: {landed.records:,} of {total:,} offsets")
-    landed.displaced -= set(landed.days)
-    return landed
+    return True
 
 
-def _land_chunk(
+def _staged(
     warehouse: Warehouse,
     kafka: KafkaConnection,
     state: TopicState,
     ranges: Sequence[OffsetRange],
-    *,
-    max_age_days: int,
-    accept_months: Sequence[str],
-    calendar_start: dt.date,
-) -> Commit:
+    opened_months: Sequence[str],
+    terms: Terms,
+) -> Staged:
+    """Have the engine write the rows of some ranges as files."""
     spark = warehouse.engine.spark_session
     register(spark, by_value=warehouse.engine.name == "spark")
     messages = (
@@ -177,114 +164,171 @@ def _land_chunk(
         .option("timeout", str(kafka.timeout_seconds))
         .option("broker_time", str(state.log_append_time).lower())
         .load()
-        .withColumn("received_at", F.timestamp_millis("broker_ms"))
+        .select(
+            "kafka_topic",
+            F.lit(state.topic_id).alias("source_id"),
+            F.col("kafka_partition").alias("source_part"),
+            F.col("kafka_offset").alias("source_position"),
+            F.timestamp_millis("broker_ms").alias("received_at"),
+            "value",
+        )
     )
     rows = admit(
         messages,
-        max_age_days=max_age_days,
-        accept_months=accept_months,
-        calendar_start=calendar_start,
+        max_age_days=terms.max_age_days,
+        accept_months=opened_months,
+        calendar_start=terms.calendar_start,
         now=dt.datetime.now(dt.UTC),
     )
     try:
-        return warehouse.append(RAW, rows)
+        return warehouse.stage(RAW, rows)
     except PySparkException as error:
         if said := range_error(error):
             raise said from error
         raise
 
 
-def _verify(
-    warehouse: Warehouse, kafka: KafkaConnection, state: TopicState, ranges: Sequence[OffsetRange], commit: Commit
-) -> dict[OffsetRange, int]:
-    """Records per range as landed. Where offsets hold no message the topic is counted again, by a bare consumer.
+def _commit_behind(
+    warehouse: Warehouse,
+    topic: str,
+    here: LandingState,
+    ends: Mapping[int, int],
+    on: int,
+    files: Staged,
+    records: Mapping[OffsetRange, int],
+    displaced: Sequence[dt.date],
+    terms: Terms,
+) -> Commit | None:
+    """Commit behind compactions. None when another landing has moved the position, or a decision was made."""
+    assert here.source_id is not None
+    while True:
+        try:
+            return _commit(warehouse, topic, here.source_id, on, files, records, displaced, terms)
+        except Refused:
+            newest = read_state(warehouse)
+        same_source = newest.source_id == here.source_id
+        if not same_source or len(newest.decisions) != len(here.decisions) or not _known(newest.ends, ends):
+            return None
+        on = newest.raw_version
 
-    What retention has taken since it landed cannot be counted again: there the table is believed.
-    """
-    if sum(commit.rows.values()) == sum(offsets.width for offsets in ranges):
-        return {offsets: offsets.width for offsets in ranges}
-    left = [_left_of(offsets, state) for offsets in ranges]
-    counted = _counts(warehouse, commit.version, [*ranges, *left])
-    for offsets in left:
-        batches = read_range(
-            kafka.plain_config(), kafka.topic, offsets, timeout=kafka.timeout_seconds, broker_time=state.log_append_time
+
+def _known(found: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Whether the positions that the table has are those that were counted on; one that it lacks is 0 there."""
+    return all(found.get(part, 0) == end for part, end in ends.items()) and set(found) <= set(ends)
+
+
+def _commit(
+    warehouse: Warehouse,
+    topic: str,
+    source_id: str,
+    on: int,
+    files: Staged,
+    records: Mapping[OffsetRange, int],
+    displaced: Sequence[dt.date],
+    terms: Terms,
+) -> Commit:
+    """Rows, position and what the ledger is to say, in one commit on one version."""
+    info = {
+        LANDED: landed_info(
+            source_id,
+            topic,
+            [(offsets.partition, offsets.start, offsets.end, count) for offsets, count in records.items()],
+            terms.run_id,
+        ),
+        DISPLACED: [day.isoformat() for day in displaced],
+    }
+    positions = {key(source_id, offsets.partition): offsets.end for offsets in records}
+    return warehouse.commit(RAW, files, on, positions=positions, info=info)
+
+
+def landed_info(
+    source_id: str, topic: str, ranges: Sequence[tuple[int, int, int, int]], run_id: str
+) -> dict[str, object]:
+    """What a commit of raw_cdrs says of what it landed. ranges: (part, from, to, records)."""
+    now = dt.datetime.now(dt.UTC).isoformat()
+    return {
+        "source_id": source_id,
+        "topic": topic,
+        "ranges": list(map(list, ranges)),
+        "run_id": run_id,
+        "landed_at": now,
+    }
+
+
+def _same_topic(kafka: KafkaConnection, state: TopicState) -> None:
+    """Raise LandingError when the messages that were just read may be of another topic of the same name."""
+    if (now := kafka.topic_id()) != state.topic_id:
+        raise LandingError(
+            f"topic {kafka.topic!r} was deleted and made again while it was read (id {now}, it was {state.topic_id}); "
+            "nothing of it was landed. The next landing says what can be done"
         )
-        expected = sum(batch.num_rows for batch in batches)
-        if counted[offsets] != expected:
+
+
+def _verify(
+    warehouse: Warehouse, kafka: KafkaConnection, ranges: Sequence[OffsetRange], files: Staged
+) -> dict[OffsetRange, int]:
+    """Records per range. Where offsets hold no message, a bare consumer reads the range again, before the commit.
+
+    Every offset that the topic still gives must be among the rows. A row whose message has left the topic since (retention,
+    compaction of the topic) is right. Raises LandingError.
+    """
+    if files.rows == sum(offsets.width for offsets in ranges):
+        return {offsets: offsets.width for offsets in ranges}
+    landed = _offsets(warehouse, files)
+    twice = [place for place, count in landed.items() if count > 1]
+    if twice:
+        raise LandingError(
+            f"topic {kafka.topic!r} partition {twice[0][0]} offset {twice[0][1]}: the engine gave {landed[twice[0]]} rows "
+            "for one message; nothing was landed, run it again"
+        )
+    records = {}
+    for offsets in ranges:
+        found = {
+            offset for part, offset in landed if part == offsets.partition and offsets.start <= offset < offsets.end
+        }
+        missing = sorted(_still_on_topic(kafka, offsets) - found)
+        if missing:
             raise LandingError(
                 f"topic {kafka.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
-                f"{counted[offsets]} rows landed, {expected} messages on the topic; "
-                "run the landing asset checks before anything else"
+                f"{len(missing)} messages of the topic, the first at offset {missing[0]}, are not among the {len(found)} "
+                "rows that were read; nothing was landed, run it again"
             )
-    return {offsets: counted[offsets] for offsets in ranges}
+        records[offsets] = len(found)
+    return records
 
 
-def _left_of(offsets: OffsetRange, state: TopicState) -> OffsetRange:
-    """The part of a range that the topic still has."""
-    earliest = state.partitions[offsets.partition].earliest
-    return OffsetRange(offsets.partition, min(max(offsets.start, earliest), offsets.end), offsets.end)
+def _offsets(warehouse: Warehouse, files: Staged) -> Counter[tuple[int, int]]:
+    """Partition and offset of staged rows, with how many rows have them."""
+    rows = warehouse.staged_arrow(RAW, files, ["source_part", "source_position"])
+    return Counter(zip(rows["source_part"].to_pylist(), rows["source_position"].to_pylist(), strict=True))
 
 
-def _counts(warehouse: Warehouse, version: int, ranges: Sequence[OffsetRange]) -> dict[OffsetRange, int]:
-    """Distinct landed offsets per range."""
-    raw = warehouse.pin(RAW, version=version).all()
-    ranges = list(dict.fromkeys(ranges))
-    counts = [
-        F.count_distinct(F.when(_within(offsets), F.col("kafka_offset"))).alias(f"r{index}")
-        for index, offsets in enumerate(ranges)
-    ]
-    row = raw.select(counts).collect()[0]
-    return {offsets: row[f"r{index}"] for index, offsets in enumerate(ranges)}
+def _still_on_topic(kafka: KafkaConnection, offsets: OffsetRange) -> set[int]:
+    """Offsets of a range for which the topic gives a message now, read by a bare consumer."""
+    for attempt in range(_RECOUNTS):
+        state = kafka.topic_state()
+        earliest = state.partitions[offsets.partition].earliest
+        left = OffsetRange(offsets.partition, min(max(offsets.start, earliest), offsets.end), offsets.end)
+        batches = read_range(
+            kafka.plain_config(), kafka.topic, left, timeout=kafka.timeout_seconds, broker_time=state.log_append_time
+        )
+        try:
+            return {offset for batch in batches for offset in batch["kafka_offset"].to_pylist()}
+        except KafkaRangeError:
+            # Retention may have taken the first offsets between the two questions.
+            if attempt == _RECOUNTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
-def _record(
-    warehouse: Warehouse, topic: str, topic_id: str, records: Mapping[OffsetRange, int], raw_version: int, run_id: str
-) -> None:
-    if not records:
-        return
-    now = dt.datetime.now(dt.UTC)
-    rows = [
-        {
-            "topic_id": topic_id,
-            "kafka_topic": topic,
-            "kafka_partition": offsets.partition,
-            "from_offset": offsets.start,
-            "to_offset": offsets.end,
-            "records": count,
-            "raw_version": raw_version,
-            "run_id": run_id,
-            "landed_at": now,
-        }
-        for offsets, count in records.items()
-    ]
-    warehouse.append_arrow(LEDGER, pa.Table.from_pylist(rows, schema=LANDING_RANGES.arrow_schema()))
-
-
-def _displaced_days(
-    warehouse: Warehouse, ranges: Sequence[OffsetRange], version: int, since: dt.datetime | None, dedupe_days: int
-) -> set[dt.date]:
-    """Days that hold a copy which was received later than one that has just landed for another day.
+def _displaced_days(warehouse: Warehouse, files: Staged, on: int, dedupe_days: int) -> list[dt.date]:
+    """Days that hold a copy which was received later than one that lands now for another day.
 
     Almost always none: the broker's times only go back where partitions were read unevenly. File statistics tell
-    whether a look is needed at all, and how far back it must go (`since`).
+    whether a look is needed at all, and how far back it must go.
     """
+    since = warehouse.went_back(RAW, files, on, "received_at")
     if since is None:
-        return set()
-    rows = warehouse.pin(RAW, version=version).all().where(F.col("received_at") >= F.lit(since))
-    columns = ("record_id", "event_date", "received_at")
-    fresh = rows.where(_inside(ranges)).select("record_id", *(F.col(name).alias(f"new_{name}") for name in columns[1:]))
-    older = rows.where(~_inside(ranges)).select(*columns)
-    distance = F.abs(F.datediff("event_date", "new_event_date"))
-    displaced = older.join(fresh, on="record_id", how="inner").where(
-        (F.col("received_at") >= F.col("new_received_at")) & (distance > 0) & (distance <= dedupe_days)
-    )
-    return {row["event_date"] for row in displaced.select("event_date").distinct().collect()}
-
-
-def _inside(ranges: Sequence[OffsetRange]) -> Column:
-    return reduce(operator.or_, (_within(offsets) for offsets in ranges))
-
-
-def _within(offsets: OffsetRange) -> Column:
-    offset = F.col("kafka_offset")
-    return (F.col("kafka_partition") == offsets.partition) & (offset >= offsets.start) & (offset < offsets.end)
+        return []
+    older = warehouse.pin(RAW, version=on).all().where(F.col("received_at") >= F.lit(since))
+    return displaced_by(warehouse.staged_rows(RAW, files), older, dedupe_days)

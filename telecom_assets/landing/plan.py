@@ -3,8 +3,7 @@
 Belongs here: where reading starts, when it must stop loudly, how a backlog is cut. No Kafka client, no table.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from resources.kafka import TopicState
 from resources.kafka_source import OffsetRange
@@ -14,28 +13,14 @@ class LandingError(Exception):
     """Landing must not go on: a record would be lost or doubled. The message names the range and what to do."""
 
 
-def next_offsets(ledger: Sequence[Mapping[str, Any]], landed: Mapping[int, int]) -> dict[int, int]:
-    """Next offset to read per partition: after the ledger's end and after everything the table holds.
-
-    ledger: rows of landing_ranges. landed: highest landed offset per partition, of partitions whose end the ledger may
-    not know (a crash between the rows and the ledger row).
-    """
-    ends: dict[int, int] = {}
-    for row in ledger:
-        partition = row["kafka_partition"]
-        ends[partition] = max(ends.get(partition, 0), row["to_offset"])
-    for partition, offset in landed.items():
-        ends[partition] = max(ends.get(partition, 0), offset + 1)
-    return ends
-
-
-def check_topic(topic: str, state: TopicState, ledger_topic_id: str | None, ends: Mapping[int, int]) -> None:
+def check_topic(topic: str, state: TopicState, source_id: str | None, ends: Mapping[int, int]) -> None:
     """Raise LandingError unless the topic continues exactly where the warehouse stopped."""
-    if ledger_topic_id is not None and ledger_topic_id != state.topic_id:
+    if source_id is not None and source_id != state.topic_id:
         raise LandingError(
             f"topic {topic!r} is not the topic this warehouse was filled from (id {state.topic_id}, expected "
-            f"{ledger_topic_id}): it was deleted and made again, or TELECOM_KAFKA_TOPIC changed. Offsets would clash; "
-            "use another warehouse (TELECOM_WAREHOUSE) for this topic"
+            f"{source_id}): it was deleted and made again, or TELECOM_KAFKA_TOPIC changed. If it continues the old one, "
+            "`telecom sources accept --by NAME --why REASON` closes that and goes on; else use another warehouse "
+            "(TELECOM_WAREHOUSE) for this topic"
         )
     for partition, end in sorted(ends.items()):
         marks = state.partitions.get(partition)
@@ -44,7 +29,9 @@ def check_topic(topic: str, state: TopicState, ledger_topic_id: str | None, ends
         if end < marks.earliest:
             raise LandingError(
                 f"topic {topic!r} partition {partition}: offsets {end} to {marks.earliest - 1} were deleted before they were "
-                "landed (retention is too short). They are lost; raise retention.ms and replay the archive of that time"
+                "landed (retention is too short). They are lost; raise retention.ms, write the gap down with `telecom sources "
+                f"skip --partition {partition} --to {marks.earliest} --by NAME --why REASON`, and replay the archive of "
+                "that time"
             )
         if end > marks.latest:
             raise LandingError(

@@ -91,6 +91,35 @@ LANDING_RANGES = TableContract(
     ),
 )
 
+LANDING_DECISIONS = TableContract(
+    name="landing_decisions",
+    grain="One row per decision about landing: a month opened, a source accepted, positions given up. Never edited.",
+    key=("raw_version",),
+    columns=(
+        C("raw_version", "bigint", "Version of raw_cdrs from which on it holds."),
+        C("kind", "string", "month_opened, source_accepted or positions_skipped."),
+        C("month", "string", "Opened month, yyyy-MM.", required=False),
+        C("source_id", "string", "Source that was accepted, or whose positions were given up.", required=False),
+        C("source_part", "int", "Part whose positions were given up.", required=False),
+        C("from_position", "bigint", "First position that was given up.", required=False),
+        C("to_position", "bigint", "Position after the last that was given up.", required=False),
+        C("detail", "string", "What it means, in words: how far the source before was landed.", required=False),
+        C("decided_by", "string", "Name that was given with it.", required=False),
+        C("why", "string", "Reason that was given with it.", required=False),
+        C("decided_at", "timestamp", "When, UTC."),
+    ),
+)
+
+DISPLACED_DAYS = TableContract(
+    name="displaced_days",
+    grain="One row per day and landing that asks to mediate it again though no row of it is new. Never edited.",
+    key=("event_date", "raw_version"),
+    columns=(
+        C("event_date", "date", "Day whose outcome may have changed: a copy has landed that came before one it keeps."),
+        C("raw_version", "bigint", "Version of raw_cdrs that a mediation of the day must have read, or a later one."),
+    ),
+)
+
 CLEANED_CDRS = TableContract(
     name="cleaned_cdrs",
     grain="One row per valid usage event: normalised, typed, unique.",
@@ -157,18 +186,17 @@ REJECTED_CDRS = TableContract(
     ),
 )
 
-#: raw_rows of a day whose mediation was overtaken: a copy landed that is earlier than one it kept.
-TO_BE_MEDIATED = -1
-
 MEDIATED_DAYS = TableContract(
     name="mediated_days",
-    grain="One row per mediated day, days without records included: what mediation read; and days that wait for it.",
+    grain="One row per mediated day, days without records included: what mediation read and what it wrote.",
     key=("event_date",),
     partition_by="event_date",
     columns=(
-        C("raw_rows", "bigint", "Rows of raw_cdrs that were mediated; -1 when the day is to be mediated again."),
+        C("raw_rows", "bigint", "Rows of raw_cdrs that were mediated."),
         C("raw_positions", "decimal(38,0)", "Sum of their positions: tells one set of rows from another."),
         C("raw_version", "bigint", "Version of raw_cdrs that was read."),
+        C("cleaned_version", "bigint", "Version of cleaned_cdrs that holds its events."),
+        C("rejected_version", "bigint", "Version of rejected_cdrs that holds its rejections."),
         C("product_catalog_version", "bigint", "Version of product_catalog that was read."),
         C("dedupe_days", "int", "Setting in force."),
         _EVENT_DAY,

@@ -10,10 +10,11 @@ from telecom_assets.abandoned_runs import end_abandoned_runs
 from telecom_assets.assets.landing import lag_observation
 from telecom_assets.connections import Connections
 from telecom_assets.jobs import landing_job, mediation_job
-from telecom_assets.landing.land import position
+from telecom_assets.landing.journal import read_state
 from telecom_assets.landing.plan import LandingError, check_topic, lag
-from telecom_assets.month_run import LANDING, days_to_mediate
-from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.mediation_state import stale_days
+from telecom_assets.month_run import LANDING
+from telecom_assets.schemas.usage import RAW_CDRS
 from telecom_assets.sensors.plan import Request, landing_request, mediation_requests
 
 #: A run that failed is not asked for again by its key, so the daemon tries it again: the broker may have been restarting.
@@ -43,10 +44,10 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         idle = "nothing new on the topic, every landed day is mediated"
         try:
             state = connections.kafka().topic_state()
-            here = position(warehouse)
+            here = read_state(warehouse)
             ends = here.ends_on(state)
-            check_topic(connections.settings.kafka_topic, state, here.topic_id, ends)
-            landing = landing_request(state, ends, unrecorded=bool(here.missing_ranges))
+            check_topic(connections.settings.kafka_topic, state, here.source_id, ends)
+            landing = landing_request(state, ends, unrecorded=bool(here.unsettled))
             if landing is not None:
                 observations.append(lag_observation(lag(state, ends)))
                 if not _is_active(context.instance, LANDING):
@@ -60,10 +61,8 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
             if not _is_active(context.instance, LANDING) and not _has_run(context.instance, refusal):
                 runs.append(refusal)
         rows = warehouse.pin(RAW_CDRS.name).rows_by_partition()
-        ledger = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
-        stale = days_to_mediate(rows, {row["event_date"]: row["raw_rows"] for row in ledger})
-        versions = {row["event_date"]: row["raw_version"] for row in ledger}
-        runs += [_run_request(request) for request in mediation_requests(stale, rows, versions)]
+        stale = stale_days(warehouse)
+        runs += [_run_request(request) for request in mediation_requests(stale, rows, stale)]
         return dg.SensorResult(
             run_requests=runs, skip_reason=None if runs else dg.SkipReason(idle), asset_events=observations
         )

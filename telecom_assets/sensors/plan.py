@@ -32,17 +32,17 @@ def landing_request(state: TopicState, ends: Mapping[int, int], *, unrecorded: b
 
 
 def mediation_requests(
-    days: Collection[dt.date], rows: Mapping[dt.date, int], mediated_versions: Mapping[dt.date, int] | None = None
+    days: Collection[dt.date], rows: Mapping[dt.date, int], versions: Mapping[dt.date, int] | None = None
 ) -> list[Request]:
     """A mediation run for each contiguous range of days.
 
-    The key tells the rows that were seen, and the newest version of raw_cdrs that the ledger of mediation knows of these
-    days: a day that is marked to be mediated again has the same rows, and another version.
+    The key tells the rows that were seen, and the newest version that asks for it: a day that is to be mediated again has
+    the same rows, and another version.
     """
     requests = []
     for step in day_steps(MEDIATION, sorted(days)):
         first, last = (dt.date.fromisoformat(value) for value in step.tags.values())
         seen = sum(count for day, count in rows.items() if first <= day <= last)
-        known = [version for day, version in (mediated_versions or {}).items() if first <= day <= last]
+        known = [version for day, version in (versions or {}).items() if first <= day <= last]
         requests.append(Request(step, f"mediation/{first}/{last}/{seen}/{max(known, default=0)}"))
     return requests

@@ -97,11 +97,23 @@ def _home_day(max_age_days: int, accept_months: Collection[str], calendar_start:
     """
     event_day = local_day(F.col("event_ts"))
     received_day = local_day(F.col("received_at"))
-    acceptable = event_day >= F.date_sub(received_day, max_age_days)
-    for first, last in contiguous([day for month in accept_months for day in month_days(month)]):
-        acceptable |= (event_day >= F.lit(first)) & (event_day <= F.lit(last))
-    acceptable &= (event_day >= F.lit(calendar_start)) & (event_day <= F.date_add(received_day, 1))
-    return F.when(acceptable, event_day).otherwise(received_day)
+    recent = (event_day >= F.date_sub(received_day, max_age_days)) & _in_calendar(calendar_start)
+    return F.when(recent | at_home_in(accept_months, calendar_start), event_day).otherwise(received_day)
+
+
+def at_home_in(months: Collection[str], calendar_start: dt.date) -> Column:
+    """Whether a record is at home on its own day because that lies in one of these (opened) months."""
+    event_day = local_day(F.col("event_ts"))
+    opened = F.lit(False)
+    for first, last in contiguous([day for month in months for day in month_days(month)]):
+        opened |= (event_day >= F.lit(first)) & (event_day <= F.lit(last))
+    return opened & _in_calendar(calendar_start)
+
+
+def _in_calendar(calendar_start: dt.date) -> Column:
+    event_day = local_day(F.col("event_ts"))
+    received_day = local_day(F.col("received_at"))
+    return (event_day >= F.lit(calendar_start)) & (event_day <= F.date_add(received_day, 1))
 
 
 def _admission_error() -> Column:

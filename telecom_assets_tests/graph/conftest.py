@@ -21,7 +21,6 @@ import pytest
 from resources.stack_state import StackState
 from telecom_assets.executor import StepResult
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
-from telecom_assets.instance_state import accept_month
 from telecom_assets.schemas.reference import CUSTOMERS
 from telecom_assets.settings import Settings
 from telecom_assets_tests.graph.project import (
@@ -208,9 +207,8 @@ def untouched(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
 
 @pytest.fixture(scope="session")
 def forgetful() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance in memory, where the month is open."""
+    """A Dagster instance in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
-        accept_month(instance, MONTH)
         yield instance
 
 

@@ -34,7 +34,8 @@ from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
 from telecom_assets.executor import MonthRunner, StepResult
 from telecom_assets.instance import open_instance
-from telecom_assets.instance_state import accept_month, accepted_months
+from telecom_assets.landing.decisions import open_month
+from telecom_assets.landing.journal import read_state
 from telecom_assets.settings import Settings
 from telecom_assets_tests import oracle
 
@@ -139,7 +140,8 @@ class Project:
         store_customers(self.connections.postgres(), customers)
 
     def open_month(self, month: str = MONTH) -> None:
-        accept_month(self.instance, month)
+        settings = self.settings
+        open_month(self.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days)
 
     def run_month(self, month: str = MONTH, *, force: bool = False) -> list[StepResult]:
         """What `telecom run` does, once the month is open. Raises RunFailed."""
@@ -229,7 +231,7 @@ class Project:
         parameters = oracle.Parameters(
             max_age_days=settings.max_age_days,
             dedupe_days=settings.dedupe_days,
-            accept_months=set(accepted_months(self.instance)),
+            accept_months=set(read_state(self.warehouse).opened_months),
             missing_volume_policy=settings.missing_volume_policy,
             discount_pct=settings.discount_pct,
             tax_pct=settings.tax_pct,

@@ -13,7 +13,7 @@ import pytest
 from telecom_assets import cli
 from telecom_assets.checks import build_checks
 from telecom_assets.funnel import month_funnel, other_days
-from telecom_assets.instance_state import accepted_months
+from telecom_assets.landing.journal import read_state
 from telecom_assets.partitions import local_today
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, open_project
@@ -93,7 +93,7 @@ def test_run_tells_the_funnel_of_the_tables(late: CommandRun):
 def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
     instance = open_project(late.project.settings).instance
     assert all(instance.has_run(step["run_id"]) for step in late.json["steps"])
-    assert accepted_months(instance) == [MONTH]
+    assert read_state(late.project.warehouse).opened_months == [MONTH]
 
 
 def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]):
@@ -205,7 +205,7 @@ def test_no_kafka_is_one_clear_line_and_the_month_is_open(
     nowhere = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_KAFKA_TIMEOUT_SECONDS": "1"}
     finished = typed(project, "run", "--month", "2024-02", **nowhere)
     failed(finished, "2024-02 is not billed", "Kafka at 127.0.0.1:1 cannot be used", "telecom up")
-    assert accepted_months(open_project(project.settings).instance) == ["2024-02"]
+    assert read_state(project.warehouse).opened_months == ["2024-02"]
 
 
 def test_no_postgres_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):

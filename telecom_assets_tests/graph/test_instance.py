@@ -2,9 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +12,6 @@ import yaml
 
 from resources.stack_state import StackState
 from telecom_assets.instance import POSTGRES_URL_VARIABLE, instance_config, open_instance, prepare_instance
-from telecom_assets.instance_state import accept_month, accepted_months
 from telecom_assets.settings import Settings, SettingsError
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project
@@ -94,8 +91,6 @@ def test_postgres_keeps_the_runs(postgres_settings: Settings, stack: StackState,
         project.instance = instance
         result = project.run("reference_job")
         assert result.success
-        accept_month(instance, "2025-06")
-        assert "2025-06" in accepted_months(instance)
     with psycopg.connect(stack.postgres.url(stack.postgres.dagster_database)) as session:
         run = session.execute("SELECT status FROM runs WHERE run_id = %s", [result.run_id]).fetchall()
         events = session.execute(
@@ -106,7 +101,6 @@ def test_postgres_keeps_the_runs(postgres_settings: Settings, stack: StackState,
     assert not (postgres_settings.dagster_home / "history").exists(), "no SQLite file beside it"
     with open_instance(postgres_settings) as instance:
         assert instance.has_run(result.run_id)
-        assert "2025-06" in accepted_months(instance)
 
 
 def test_no_password_in_the_file(postgres_settings: Settings, stack: StackState):
@@ -134,44 +128,3 @@ def test_postgres_without_a_database_is_one_clear_line(tmp_path: Path):
         open_instance(settings)
     assert "telecom up" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-# -- months that were opened by name -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with open_instance(Settings.load(home=tmp_path / "home")) as made:
-        yield made
-
-
-def test_no_month_is_open_at_first(instance: dg.DagsterInstance):
-    assert accepted_months(instance) == []
-
-
-def test_opened_months_are_kept_in_order_and_once(instance: dg.DagsterInstance):
-    for month in ("2025-06", "2020-01", "2025-06", "2024-12"):
-        accept_month(instance, month)
-    assert accepted_months(instance) == ["2020-01", "2024-12", "2025-06"]
-
-
-def test_months_that_are_opened_at_once_are_all_open(instance: dg.DagsterInstance):
-    """Nobody writes what he read before another wrote."""
-    months = [f"2024-{number:02}" for number in range(1, 13)]
-    with ThreadPoolExecutor(12) as pool:
-        list(pool.map(partial(accept_month, instance), months))
-    assert accepted_months(instance) == months
-
-
-def test_months_that_were_opened_as_a_list_stay_open(instance: dg.DagsterInstance):
-    instance.daemon_cursor_storage.set_cursor_values({"telecom_assets/accept_months": '["2024-02", "2023-11"]'})
-    accept_month(instance, "2024-01")
-    assert accepted_months(instance) == ["2023-11", "2024-01", "2024-02"]
-
-
-def test_every_process_of_the_home_sees_them_and_no_other(instance: dg.DagsterInstance, tmp_path: Path):
-    accept_month(instance, "2025-06")
-    with open_instance(Settings.load(home=tmp_path / "home")) as same:
-        assert accepted_months(same) == ["2025-06"]
-    with open_instance(Settings.load(home=tmp_path / "another")) as other:
-        assert accepted_months(other) == []

@@ -32,12 +32,13 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_af
 from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
 from resources.kafka_producer import MessageProducer
-from resources.kafka_source import OffsetRange
 from telecom_assets.conservation import landed_equals_consumed
-from telecom_assets.landing import Landed, LandingError, land
-from telecom_assets.month_run import stale_days
+from telecom_assets.landing import Landed, LandingError, Terms, land
+from telecom_assets.landing.decisions import open_month
+from telecom_assets.landing.journal import Entry, read_state
+from telecom_assets.mediation_state import stale_days
 from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.schemas.usage import DISPLACED_DAYS, LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 from telecom_assets_tests.oracle import CASABLANCA, Message, Parameters, Row
 from telecom_assets_tests.transforms.chain import assert_rows, raw_row
 
@@ -71,17 +72,16 @@ def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
 
 def landing(warehouse: Warehouse, kafka: KafkaConnection, **changed: Any) -> Landed:
     """Land with the default settings, some changed."""
+    report = changed.pop("report", lambda line: None)
     given: dict[str, Any] = {
         "run_id": "run",
         "max_age_days": 62,
         "dedupe_days": 31,
-        "accept_months": [],
         "calendar_start": date(2010, 1, 1),
         "chunk_rows": 1_000_000,
-        "report": lambda line: None,
         **changed,
     }
-    return land(warehouse, kafka, **given)
+    return land(warehouse, kafka, Terms(**given), report)
 
 
 def produced(kafka: KafkaConnection, *values: bytes | None, partition: int = 0, **options: Any) -> None:
@@ -217,16 +217,16 @@ def test_a_backlog_lands_in_chunks(plain, kafka):
 # ------------------------------------------------------------------------------------------------------------- crashes
 
 
-def dying_record(step: int) -> Callable[..., None]:
-    """landing's `_record`, but the process dies where it would record the step-th range of messages."""
-    record, steps = landing_module._record, []
+def dying_settle(step: int) -> Callable[[Warehouse], list[Entry]]:
+    """landing's `settle`, but the process dies where it would record the step-th range of messages."""
+    settle, steps = landing_module.settle, []
 
-    def dying(warehouse: Warehouse, topic: str, topic_id: str, records: dict[OffsetRange, int], *rest: Any) -> None:
-        if any(offsets.width for offsets in records):
-            steps.append(records)
+    def dying(warehouse: Warehouse) -> list[Entry]:
+        if any(start < end for entry in read_state(warehouse).unsettled for _, start, end, _ in entry.ranges):
+            steps.append(None)
             if len(steps) == step:
                 raise Crash
-        record(warehouse, topic, topic_id, records, *rest)
+        return settle(warehouse)
 
     return dying
 
@@ -236,7 +236,7 @@ def test_a_crash_between_rows_and_ledger_is_repaired(plain, kafka, monkeypatch, 
     """The next run finds the rows by the table alone: it records them, reports their days, and lands the rest once."""
     produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "_record", dying_record(dies_at))
+        patch.setattr(landing_module, "settle", dying_settle(dies_at))
         with pytest.raises(Crash):
             landing(plain, kafka, chunk_rows=2)
     assert len(rows_of(plain)) == 2 * dies_at
@@ -266,13 +266,13 @@ def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
     for number in range(2):
         produced(kafka, cdr(f"id-{number}", today()))
         landing(plain, kafka)
-    assert stale_days(plain) == {today()}
+    assert set(stale_days(plain)) == {today()}
     mediated(plain, today())
     assert (compact(plain), compact(plain, LEDGER)) == (2, 3)
-    assert stale_days(plain) == set()
+    assert set(stale_days(plain)) == set()
     with monkeypatch.context() as patch:
         patch.setattr(plain, "read", crash)
-        assert landing_module.position(plain).missing_ranges == []
+        assert read_state(plain).unsettled == []
         again = landing(plain, kafka)
     assert (again.records, again.days, again.raw_version) == (0, {}, 3)
 
@@ -289,7 +289,7 @@ def test_a_crash_before_a_compaction_is_repaired(plain, kafka, monkeypatch, dies
     """The rows that the ledger does not know lie in other files now: they are the same rows."""
     produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "_record", dying_record(dies_at))
+        patch.setattr(landing_module, "settle", dying_settle(dies_at))
         with pytest.raises(Crash):
             landing(plain, kafka, chunk_rows=2)
     assert compact(plain) == dies_at
@@ -301,10 +301,22 @@ def test_a_crash_before_a_compaction_is_repaired(plain, kafka, monkeypatch, dies
     assert_sound(plain)
 
 
+def dying_commit(warehouse: Warehouse) -> Callable[..., Any]:
+    """The warehouse's `commit`, but the process dies where it would commit rows of raw_cdrs."""
+    commit = warehouse.commit
+
+    def dying(name: str, files: Any, *rest: Any, **options: Any) -> Any:
+        if name == RAW and files.rows:
+            raise Crash
+        return commit(name, files, *rest, **options)
+
+    return dying
+
+
 def test_a_crash_before_the_rows_leaves_nothing(plain, kafka, monkeypatch):
     produced(kafka, b"0", b"1")
     with monkeypatch.context() as patch:
-        patch.setattr(plain, "append", crash)
+        patch.setattr(plain, "commit", dying_commit(plain))
         with pytest.raises(Crash):
             landing(plain, kafka)
     assert (rows_of(plain), ledger_of(plain)) == ([], [])
@@ -328,21 +340,45 @@ def test_a_message_that_did_not_land_is_seen(plain, kafka, monkeypatch):
     produced(kafka, b"0", b"1", b"2")
     with monkeypatch.context() as patch:
         lose_an_offset(patch, 1)
-        with pytest.raises(LandingError, match="partition 0 offsets 0 to 2: 2 rows landed, 3 messages on the topic"):
+        with pytest.raises(
+            LandingError, match="partition 0 offsets 0 to 2: 1 messages of the topic, the first at offset 1"
+        ):
             landing(plain, kafka)
-    assert ledger_of(plain) == []
+    assert (ledger_of(plain), rows_of(plain)) == ([], [])
 
 
-def test_a_message_that_did_not_land_stays_seen(plain, kafka, monkeypatch):
-    """The next run must not take what is in the table for what was on the topic, and record the loss as landed."""
+def test_a_message_that_did_not_land_lands_the_next_time(plain, kafka, monkeypatch):
+    """Nothing of a chunk that lacks a row is in the table: the next run takes all of it."""
     produced(kafka, b"0", b"1", b"2")
     with monkeypatch.context() as patch:
         lose_an_offset(patch, 1)
         with pytest.raises(LandingError):
             landing(plain, kafka)
-    with pytest.raises(LandingError, match="2 rows landed, 3 messages on the topic"):
-        landing(plain, kafka)
-    assert ledger_of(plain) == []
+    assert landing(plain, kafka).records == 3
+    assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2")]}
+    assert_sound(plain)
+
+
+def double_an_offset(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    """An engine that gives one row twice and loses another: the counts agree."""
+    admit = landing_module.admit
+
+    def doubling(messages: Any, **rest: Any) -> Any:
+        place = F.col("source_position")
+        return admit(messages.where(place != offset + 1).union(messages.where(place == offset)), **rest)
+
+    monkeypatch.setattr(landing_module, "admit", doubling)
+
+
+def test_a_message_that_is_read_twice_does_not_land(plain, kafka, monkeypatch):
+    """As many rows as offsets, and yet not one of each."""
+    produced(kafka, b"0", b"1", b"2")
+    with monkeypatch.context() as patch:
+        double_an_offset(patch, 0)
+        with pytest.raises(LandingError, match="partition 0 offset 0: the engine gave 2 rows for one message"):
+            landing(plain, kafka)
+    assert rows_of(plain) == []
+    assert landing(plain, kafka).records == 3
 
 
 # ------------------------------------------------------------------------------------------------- topics that changed
@@ -427,13 +463,13 @@ def test_what_retention_took_between_rows_and_ledger_is_not_compared(plain, kafk
     """Rows that are in the table are recorded, whatever the topic has left of them."""
     transactions(kafka, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(landing_module, "_record", dying_record(1))
+        patch.setattr(landing_module, "settle", dying_settle(1))
         with pytest.raises(Crash):
             landing(plain, kafka)
     delete_records(kafka, deleted)
     landing(plain, kafka)
     assert [offset for offset, _ in values_of(plain)[0]] == [0, 1, 3, 4]
-    assert ledger_of(plain) == [(0, 0, 5, 4), (0, 5, 6, 0)]
+    assert ledger_of(plain) == [(0, 0, 6, 4)]
     assert_sound(plain)
 
 
@@ -445,9 +481,13 @@ def test_what_retention_left_is_compared(plain, kafka, monkeypatch):
         with pytest.raises(LandingError):
             landing(plain, kafka)
     delete_records(kafka, 1)
-    with pytest.raises(LandingError, match="offsets 1 to 7: 4 rows landed, 5 messages on the topic"):
-        landing(plain, kafka)
-    assert ledger_of(plain) == []
+    with monkeypatch.context() as patch:
+        lose_an_offset(patch, 4)
+        with pytest.raises(
+            LandingError, match="offsets 0 to 2 were deleted|offsets 0 to 0 were deleted before they were"
+        ):
+            landing(plain, kafka)
+    assert (ledger_of(plain), rows_of(plain)) == ([], [])
 
 
 def test_the_first_landing_begins_with_what_is_left(plain, kafka):
@@ -472,9 +512,9 @@ def test_a_first_landing_that_died_is_no_loss(plain, new_kafka_topic, monkeypatc
     # offsets left: 4 to 9 and 2; partition 2 is empty
     with monkeypatch.context() as patch:
         if chunks == 1:
-            patch.setattr(plain, "append", crash)
+            patch.setattr(plain, "commit", dying_commit(plain))
         else:
-            patch.setattr(landing_module, "_record", dying_record(2))
+            patch.setattr(landing_module, "settle", dying_settle(2))
         with pytest.raises(Crash):
             landing(plain, kafka, chunk_rows=7 if chunks == 1 else 3)
     landing(plain, kafka)
@@ -643,7 +683,8 @@ def test_home_days_and_opened_months(plain, kafka):
     """An old record is at home on the day it was received, unless its month was opened by name."""
     recent = today() - timedelta(days=10)
     produced(kafka, cdr("recent", recent), cdr("old", "2015-05-31"), cdr("opened", "2016-02-29"), b"junk")
-    landed = landing(plain, kafka, accept_months=["2016-02"])
+    open_month(plain, "2016-02", calendar_start=date(2010, 1, 1), dedupe_days=31)
+    landed = landing(plain, kafka)
     rows = rows_of(plain)
     receipt = [row["received_at"].astimezone(CASABLANCA).date() for row in rows]
     expected = [recent, receipt[1], date(2016, 2, 29), receipt[3]]
@@ -672,8 +713,9 @@ class Uneven(KafkaConnection):
 def mediated(warehouse: Warehouse, *days: date) -> None:
     """Rows of the ledger of mediation: these days were mediated as they are now."""
     landed_rows = warehouse.pin(RAW).rows_by_partition()
-    rest = {"raw_positions": Decimal(0), "raw_version": 1, "product_catalog_version": 1, "dedupe_days": 31}
-    rows = [{"raw_rows": landed_rows[day], **rest, "event_date": day} for day in days]
+    rest = {"raw_positions": Decimal(0), "product_catalog_version": 1, "dedupe_days": 31}
+    versions = {"raw_version": warehouse.version(RAW), "cleaned_version": 0, "rejected_version": 0}
+    rows = [{"raw_rows": landed_rows[day], **rest, **versions, "event_date": day} for day in days]
     warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema()))
 
 
@@ -705,7 +747,7 @@ def displacing(plain, kafka) -> Displacing:
 @pytest.fixture
 def all_mediated(plain, displacing) -> None:
     mediated(plain, *plain.pin(RAW).rows_by_partition())
-    assert stale_days(plain) == set()
+    assert set(stale_days(plain)) == set()
 
 
 @pytest.mark.usefixtures("all_mediated")
@@ -714,34 +756,35 @@ def test_a_day_whose_copy_is_displaced_is_mediated_again(plain, displacing):
     assert (landed.days, landed.displaced) == ({displacing.new: 4}, {displacing.near})
     assert landed.days_to_mediate == {displacing.new, displacing.near}
     # The ledger of mediation says so too, until somebody does it.
-    assert stale_days(plain) == {displacing.new, displacing.near}
+    assert set(stale_days(plain)) == {displacing.new, displacing.near}
     assert landing(plain, displacing.kafka).days_to_mediate == set()
 
 
 @pytest.mark.usefixtures("all_mediated")
 def test_how_far_a_copy_displaces_is_a_setting(plain, displacing):
     assert landing(plain, displacing.kafka, dedupe_days=32).displaced == {displacing.near, displacing.far}
-    assert stale_days(plain) == {displacing.new, displacing.near, displacing.far}
+    assert set(stale_days(plain)) == {displacing.new, displacing.near, displacing.far}
 
 
 @pytest.mark.usefixtures("all_mediated")
 def test_within_the_day_no_other_day_is_displaced(plain, displacing):
     assert landing(plain, displacing.kafka, dedupe_days=0).displaced == set()
-    assert stale_days(plain) == {displacing.new}
+    assert set(stale_days(plain)) == {displacing.new}
 
 
 def test_a_displaced_day_that_nobody_mediated_yet(plain, displacing):
     """Its first mediation may be under way, from what was there before: it is marked all the same."""
     landed = landing(plain, displacing.kafka)
-    [mark] = plain.pin(MEDIATED_DAYS.name).arrow().to_pylist()
-    assert (mark["event_date"], mark["raw_rows"], mark["raw_version"]) == (displacing.near, -1, landed.raw_version)
+    assert plain.pin(DISPLACED_DAYS.name).arrow().to_pylist() == [
+        {"event_date": displacing.near, "raw_version": landed.raw_version}
+    ]
     assert landed.days_to_mediate == {displacing.new, displacing.near}
-    assert stale_days(plain) >= landed.days_to_mediate
+    assert set(stale_days(plain)) >= landed.days_to_mediate
     assert_sound(plain)
 
 
 @pytest.mark.usefixtures("all_mediated")
-@pytest.mark.parametrize("step", ["_record", "_displaced_days", "mark_to_be_mediated"])
+@pytest.mark.parametrize("step", ["settle", "_displaced_days"])
 def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch, step):
     """Wherever the run dies after its rows were written, the day is to be mediated after the next one."""
     with monkeypatch.context() as patch:
@@ -749,7 +792,7 @@ def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch,
         with pytest.raises(Crash):
             landing(plain, displacing.kafka)
     landing(plain, displacing.kafka)
-    assert stale_days(plain) == {displacing.new, displacing.near}
+    assert set(stale_days(plain)) == {displacing.new, displacing.near}
     assert_sound(plain)
 
 
@@ -767,7 +810,7 @@ def test_a_compaction_does_not_hide_a_displaced_day(plain, displacing, monkeypat
             landing(plain, displacing.kafka)
     assert compact(plain, day=today()) == 2
     landing(plain, displacing.kafka)
-    assert stale_days(plain) == {displacing.new, displacing.near}
+    assert set(stale_days(plain)) == {displacing.new, displacing.near}
     assert_sound(plain)
 
 

@@ -4,36 +4,12 @@ import pytest
 
 from resources.kafka import TopicState, Watermarks
 from resources.kafka_source import OffsetRange
-from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks, next_offsets
+from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks
 
 
 def state(*marks: tuple[int, int], topic_id: str = "id-1") -> TopicState:
     """A topic whose partitions, from 0, hold these offsets [earliest, latest)."""
     return TopicState(topic_id, {number: Watermarks(*pair) for number, pair in enumerate(marks)}, log_append_time=True)
-
-
-def row(partition: int, start: int, end: int) -> dict[str, int]:
-    return {"source_part": partition, "from_position": start, "to_position": end}
-
-
-# ------------------------------------------------------------------------------------------------------ where to go on
-
-
-@pytest.mark.parametrize(
-    ("ledger", "landed", "expected"),
-    [
-        ([], {}, {}),
-        ([row(0, 0, 5)], {}, {0: 5}),
-        ([row(0, 5, 9), row(0, 0, 5), row(1, 0, 2)], {}, {0: 9, 1: 2}),  # rows come in any order
-        ([row(0, 0, 5)], {0: 4}, {0: 5}),
-        ([row(0, 0, 5)], {0: 7}, {0: 8}),  # rows without a ledger row: a run died between the two
-        ([row(0, 0, 9)], {0: 3}, {0: 9}),  # a ledger beyond the rows: the end of the range holds no message
-        ([row(0, 0, 5)], {1: 0}, {0: 5, 1: 1}),
-        ([], {3: 41}, {3: 42}),
-    ],
-)
-def test_next_is_after_the_ledger_and_after_the_table(ledger, landed, expected):
-    assert next_offsets(ledger, landed) == expected
 
 
 def test_lag():

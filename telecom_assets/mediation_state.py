@@ -1,0 +1,64 @@
+"""Which days are to be mediated, or mediated again, from the tables alone.
+
+Belongs here: when the outcome of a day is not what its raw rows say now. Does not belong here: who asks for the mediation
+(the sensor, `telecom run`) and who waits for it (rating, the gate before a bill).
+
+A day's line in `mediated_days` names the versions that its mediation read and wrote. The day is overtaken when
+`displaced_days` asks for a later version of raw_cdrs, or when its cleaned or rejected rows were written after those
+versions: by a mediation of another home that was slower, or from older rows.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resources.delta import PinnedTable, Warehouse
+from telecom_assets.landing.journal import displaced_days
+from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
+
+
+def days_to_mediate(landed: Mapping[dt.date, int], mediated: Mapping[dt.date, int]) -> set[dt.date]:
+    """Days whose landed rows are not the rows that were mediated: new days, and days with late records."""
+    return {day for day, rows in landed.items() if mediated.get(day) != rows}
+
+
+def overtaken_days(mediated: PinnedTable) -> dict[dt.date, str]:
+    """Mediated days of the run whose outcome was overtaken, with the reason in words."""
+    rows = mediated.arrow().to_pylist()
+    return {day: reason for day, (reason, _) in _overtaken(mediated.warehouse, rows).items()}
+
+
+def stale_days(warehouse: Warehouse) -> dict[dt.date, int]:
+    """Days that are to be mediated as the warehouse is, each with the newest version that was seen to ask for it.
+
+    The version tells one reason from the next; it is 0 for a day that was never mediated.
+    """
+    rows = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
+    known = {row["event_date"]: row["raw_version"] for row in rows}
+    landed = warehouse.pin(RAW_CDRS.name).rows_by_partition()
+    stale = {
+        day: known.get(day, 0) for day in days_to_mediate(landed, {row["event_date"]: row["raw_rows"] for row in rows})
+    }
+    for day, (_, version) in _overtaken(warehouse, rows).items():
+        stale[day] = max(version, stale.get(day, 0))
+    return stale
+
+
+def _overtaken(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> dict[dt.date, tuple[str, int]]:
+    """Reason and version for each of some rows of mediated_days that was overtaken."""
+    found: dict[dt.date, tuple[str, int]] = {}
+    if not rows:
+        return found
+    displaced = displaced_days(warehouse)
+    written = {}
+    for name in (CLEANED_CDRS.name, REJECTED_CDRS.name):
+        column = f"{name.removesuffix('_cdrs')}_version"
+        written[name, column] = warehouse.last_changed(name, min(int(row[column] or 0) for row in rows))
+    for row in rows:
+        day = row["event_date"]
+        if (asked := displaced.get(day, 0)) > row["raw_version"]:
+            found[day] = ("a copy has landed that came before one that the day keeps", asked)
+        for (name, column), versions in written.items():
+            if (version := versions.get(day, 0)) > (row[column] or 0):
+                found[day] = (f"{name} was written after the mediation that mediated_days tells of", version)
+    return found
