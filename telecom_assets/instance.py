@@ -14,6 +14,7 @@ import yaml
 from resources.stack_state import read_stack_state
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.run_storage import KeptSqliteRunStorage
+from telecom_assets.schedule_storage import WholeSqliteScheduleStorage
 from telecom_assets.settings import Settings, SettingsError
 
 #: Environment variable through which Dagster reads its PostgreSQL address.
@@ -51,17 +52,18 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     if settings.dagster_storage == "postgres":
         config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
     else:
-        config["run_storage"] = _sqlite(KeptSqliteRunStorage, settings)
-        config["event_log_storage"] = _sqlite(BatchedSqliteEventLog, settings)
+        config["run_storage"] = _sqlite(KeptSqliteRunStorage, settings.dagster_home / "history")
+        config["event_log_storage"] = _sqlite(BatchedSqliteEventLog, settings.dagster_home / "history")
+        config["schedule_storage"] = _sqlite(WholeSqliteScheduleStorage, settings.dagster_home / "schedules")
     return config
 
 
-def _sqlite(storage: type, settings: Settings) -> dict[str, Any]:
+def _sqlite(storage: type, folder: Path) -> dict[str, Any]:
     """A storage of ours, in the folder that Dagster would use itself."""
     return {
         "module": storage.__module__,
         "class": storage.__name__,
-        "config": {"base_dir": str(settings.dagster_home / "history")},
+        "config": {"base_dir": str(folder)},
     }
 
 

@@ -32,6 +32,14 @@ def held(dagster_home: Path, work: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """Be the only process of this machine that holds a lock file; wait while another one does. For short work."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class SignOfLife:
     """A file that stays locked for as long as this process lives. `name` tells it from those of all others."""
 

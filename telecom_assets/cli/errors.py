@@ -16,6 +16,7 @@ from telecom_assets.landing import LandingError
 from telecom_assets.local_stack import LocalStackError
 from telecom_assets.months import MonthError
 from telecom_assets.settings import SettingsError
+from telecom_assets.sqlite_databases import InstanceError
 
 USAGE_ERRORS = (MonthError, SettingsError, SpecError)
 EXPECTED_ERRORS = (
@@ -23,6 +24,7 @@ EXPECTED_ERRORS = (
     ConservationError,
     EngineUnavailable,
     InputFileError,
+    InstanceError,
     JavaError,
     KafkaRangeError,
     KafkaUnavailable,
