@@ -562,6 +562,9 @@ class Warehouse:
                 },
                 storage_options=self.storage_options,
             )
+        except CommitFailedError:
+            # Another process made it meanwhile.
+            return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
 

@@ -1,6 +1,6 @@
 """A home that several processes start at the same moment, and databases that an earlier start left half made.
 
-Belongs here: Dagster's databases of a home folder, as real processes find and leave them. Does not belong here: what is
+Belongs here: Dagster's databases and the tables of a home folder, as real processes find and leave them. Does not belong here: what is
 stored in them (`test_event_log`, `graph/test_instance`).
 """
 
@@ -10,8 +10,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import dagster as dg
 import pytest
@@ -19,9 +21,13 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
 
+from resources.delta import Warehouse
+from resources.engine import SparkEngine
 from telecom_assets.cli.errors import EXPECTED_ERRORS
 from telecom_assets.instance import open_instance
 from telecom_assets.instance_state import accept_month, accepted_months
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.usage import RAW_CDRS
 from telecom_assets.settings import Settings
 
 #: Where Dagster's storages lie below the instance's folder.
@@ -257,3 +263,18 @@ def test_a_start_that_is_killed_leaves_nothing_that_stays(settings: Settings) ->
     assert not (history / "runs.db").exists()
     assert kept(settings) == NOTHING
     assert list(history.glob(".new-*")) == []
+
+
+def test_a_table_may_be_made_by_several_at_once(tmp_path: Path, sail: SparkEngine) -> None:
+    """Who comes second has the first one's table."""
+
+    def opened(root: Path, start: Barrier) -> str:
+        warehouse = Warehouse(str(root), sail, TABLES)
+        start.wait()
+        return str(warehouse._open(RAW_CDRS, None).metadata().id)
+
+    for number in range(40):
+        start = Barrier(8)
+        with ThreadPoolExecutor(8) as pool:
+            root = tmp_path / str(number)
+            assert len({*pool.map(lambda _: opened(root, start), range(8))}) == 1  # noqa: B023
