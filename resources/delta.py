@@ -561,6 +561,8 @@ class Warehouse:
                     **self.retention_properties(),
                 },
                 storage_options=self.storage_options,
+                # With its usual retries it makes the table a second time, with another id, where one has just been made.
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:
             # Another process made it meanwhile.
