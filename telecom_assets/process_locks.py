@@ -19,9 +19,9 @@ class Busy(Exception):
 
 
 @contextmanager
-def held(dagster_home: Path, work: str) -> Iterator[None]:
-    """Be the only process of this machine and home at some work. Raises Busy at once when another one is."""
-    path = dagster_home / "locks" / f"{work}.lock"
+def held(home: Path, work: str) -> Iterator[None]:
+    """Be the only process of this machine and home folder at some work. Raises Busy at once when another one is."""
+    path = home / "locks" / f"{work}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         if not _locked(file):
