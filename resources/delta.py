@@ -8,7 +8,6 @@ import calendar
 import datetime as dt
 import json
 import re
-import tempfile
 import threading
 import uuid
 from collections import OrderedDict
@@ -35,6 +34,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from resources.engine import SparkEngine, readable_path
 from resources.footers import ColumnFacts, column_facts
 from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Error, S3Storage
+from resources.temporary import temporary_folder
 
 
 class Contract(Protocol):
@@ -423,7 +423,7 @@ class Warehouse:
             base = max((number for number in known if number < version), default=None)
             needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
             needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
-            with tempfile.TemporaryDirectory(prefix="telecom-") as folder:
+            with temporary_folder() as folder:
                 log = Path(folder, LOG)
                 log.mkdir()
                 for each in needed:

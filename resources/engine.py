@@ -5,9 +5,10 @@ Does not belong here: table reads and writes (`resources.delta`), rules.
 """
 
 import atexit
+import json
 import logging
 import os
-import shutil
+import re
 import tempfile
 import threading
 from contextlib import suppress
@@ -24,6 +25,7 @@ from pyspark.sql import functions as F
 
 from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
+from resources.temporary import is_ours, process_folder
 
 # Expressions are made before a session is: without this, pyspark would want a JVM for them.
 os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
@@ -63,6 +65,9 @@ _SAIL_ENVIRONMENT = {
     # day's file, and costs a tenth of mediation.
     "SAIL_EXECUTION__BATCH_SIZE": "32768",
 }
+
+#: Folders of the embedded engine for what its queries cannot hold, a JSON list. Set by the user, or to this process's own.
+_SPILLS = "SAIL_RUNTIME__TEMPORARY_FILES__PATHS"
 
 #: Kept rows up to this many are sent to whoever joins with them: some hundred megabytes at most.
 _SENT_TO_ALL_ROWS = 1_000_000
@@ -166,10 +171,7 @@ def readable_path(engine: SparkEngine, path: str) -> str:
 def _temporary_folder() -> str:
     """A new private folder, gone with the process, in a path that no engine needs to encode."""
     configured = tempfile.gettempdir()
-    parent = configured if quote(configured) == configured else "/tmp"  # noqa: S108  (mkdtemp makes it private)
-    folder = tempfile.mkdtemp(prefix="telecom-", dir=parent)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return process_folder(configured if quote(configured) == configured else "/tmp")  # noqa: S108  (it is private)
 
 
 def _sail_address(memory_mb: int | None) -> str:
@@ -180,6 +182,10 @@ def _sail_address(memory_mb: int | None) -> str:
             os.environ.setdefault(name, value)
         # Always its own: an inherited folder goes with the process that made it.
         os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()
+        # Where its queries put what they cannot hold: in the system's own folder, what a killed process leaves would stay.
+        spills = os.environ.get(_SPILLS, "[]")
+        if spills == "[]" or any(is_ours(path) for path in re.findall(r'[^"]+', spills)):
+            os.environ[_SPILLS] = json.dumps([process_folder()])
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  (only where it is used: 0.2 s)
 
         server = SparkConnectServer("127.0.0.1", 0)

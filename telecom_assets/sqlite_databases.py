@@ -28,7 +28,7 @@ from pathlib import Path
 
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
-from telecom_assets.process_locks import waited_for
+from resources.file_locks import waited_for
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from telecom_assets.process_locks import is_locked, new_locked_file, waited_for
+from resources.file_locks import is_locked, new_locked_file, waited_for
 
 T = TypeVar("T")
 
