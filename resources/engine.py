@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -83,7 +83,7 @@ class SparkEngine(PySparkResource):
     """
 
     kind: Literal["sail", "spark"] = "sail"
-    remote: str | None = None
+    remote: str | None = Field(default=None, repr=False)  # with its token
     stack_file: str | None = None
     memory_mb: int | None = None
     spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for every instance)
@@ -204,7 +204,8 @@ def _memory_bounds(memory_mb: int) -> dict[str, str]:
 
 
 def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
-    shown = address.split("/;", maxsplit=1)[0]
+    # A parameter may be a token.
+    shown, _, parameters = address.partition("/;")
     try:
         session = SparkSession.builder.remote(address).create()
         for key, value in {**_SESSION_SETTINGS, **(_SAIL_SETTINGS if name == "sail" else {}), **extra}.items():
@@ -213,9 +214,12 @@ def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
         # Nothing here uses Spark ML, and the embedded engine has none to clean up.
         atexit.unregister(session.client._cleanup_ml_cache)
     except PySparkException as error:
+        reason = str(error).splitlines()[0][:200]
+        for parameter in parameters.split(";"):
+            value = parameter.partition("=")[2] or parameter
+            reason = reason.replace(value, "…") if value else reason
         raise EngineUnavailable(
-            f"engine {name} at {shown} does not answer ({str(error).splitlines()[0][:200]}); "
-            "check SPARK_REMOTE, or run `telecom status`"
+            f"engine {name} at {shown} does not answer ({reason}); check SPARK_REMOTE, or run `telecom status`"
         ) from error
     log.debug("engine %s at %s", name, shown)
     return session

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from resources.postgres import PostgresConnection
 from resources.stack_state import read_stack_state
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.run_storage import KeptSqliteRunStorage
@@ -80,28 +81,34 @@ def prepare_instance(settings: Settings) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     enable_batches()
     if settings.dagster_storage == "postgres":
-        os.environ[POSTGRES_URL_VARIABLE] = _postgres_url(settings)
+        os.environ[POSTGRES_URL_VARIABLE] = _for_psycopg2(_postgres_url(settings))
     return home
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance that the UI of the same home folder shows."""
+    """The instance that the UI of the same home folder shows. Raises PostgresUnavailable, InstanceError, SettingsError."""
     prepare_instance(settings)
+    check_storage(settings)
     return dg.DagsterInstance.get()
+
+
+def check_storage(settings: Settings) -> None:
+    """See that a PostgreSQL storage can be reached. Raises PostgresUnavailable, where Dagster would log what it was given."""
+    if settings.dagster_storage == "postgres":
+        PostgresConnection(_postgres_url(settings), setting=POSTGRES_URL_VARIABLE).connect().close()
 
 
 def _postgres_url(settings: Settings) -> str:
     if settings.dagster_postgres_url is not None:
-        return _for_psycopg2(settings.dagster_postgres_url.get_secret_value())
+        return settings.dagster_postgres_url.get_secret_value()
     local = read_stack_state(settings.stack_file).postgres
     if local is None:
         raise SettingsError(
             f"TELECOM_DAGSTER_STORAGE=postgres: no database; set {POSTGRES_URL_VARIABLE}, or run `telecom up`"
         )
-    return _for_psycopg2(local.url(local.dagster_database))
+    return local.url(local.dagster_database)
 
 
 def _for_psycopg2(url: str) -> str:
     """The URL with its driver named: dagster-postgres is written for psycopg2, SQLAlchemy would take psycopg 3."""
-    scheme, separator, rest = url.partition("://")
-    return f"postgresql+psycopg2://{rest}" if separator and scheme in ("postgres", "postgresql") else url
+    return f"postgresql+psycopg2://{url.partition('://')[2]}"
