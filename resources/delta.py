@@ -9,7 +9,6 @@ import datetime as dt
 import json
 import random
 import re
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -38,6 +37,7 @@ from resources.engine import SparkEngine, readable_path
 from resources.footers import ColumnFacts, column_facts
 from resources.s3 import S3Error, S3Storage
 from resources.staging import Staged, new_folder, put, staged, write_staged
+from resources.temporary import temporary_folder
 
 
 class Contract(Protocol):
@@ -443,7 +443,7 @@ class Warehouse:
             base = max((number for number in known if number < version), default=None)
             needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
             needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
-            with tempfile.TemporaryDirectory(prefix="telecom-") as folder:
+            with temporary_folder() as folder:
                 log = Path(folder, LOG)
                 log.mkdir()
                 for each in needed:
@@ -657,7 +657,12 @@ class Warehouse:
                     **self.retention_properties(),
                 },
                 storage_options=self.storage_options,
+                # With its usual retries it makes the table a second time, with another id, where one has just been made.
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
+        except CommitFailedError:
+            # Another process made it meanwhile.
+            return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
 
