@@ -636,7 +636,9 @@ class Warehouse:
     def _open(self, contract: Contract, version: int | None) -> DeltaTable:
         path = self.path(contract.name)
         try:
-            return DeltaTable(path, version=version, storage_options=self.storage_options)
+            return self._of_this_version(
+                contract, DeltaTable(path, version=version, storage_options=self.storage_options)
+            )
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
                 raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
@@ -665,6 +667,17 @@ class Warehouse:
             return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
+
+    def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
+        """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
+        missing = sorted(set(contract.column_names) - {field.name for field in table.schema().fields})
+        if missing:
+            raise WarehouseError(
+                f"table {contract.name} at {self.path(contract.name)} was made by an earlier version and lacks "
+                f"{', '.join(missing)}; expected a warehouse of this version: set TELECOM_WAREHOUSE to a new folder and land "
+                "the topic or its archives again"
+            )
+        return table
 
     def _reach(self) -> None:
         """See once that the bucket of the warehouse can be used, where it lies in one."""
