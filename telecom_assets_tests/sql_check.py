@@ -67,14 +67,14 @@ CREATE MACRO moved(digits, point) AS CASE WHEN point > 0
 CREATE MACRO magnitude(t) AS CASE WHEN NOT regexp_matches(mantissa(t), '[1-9]') THEN 0
     ELSE coalesce(abs(try_cast(t AS DOUBLE)), 1e300) END;
 CREATE MACRO plain(t) AS CASE WHEN NOT regexp_matches(t, '[eE]') THEN t
-    WHEN magnitude(t) >= 1e12 THEN minus(t) || '1000000000000'
+    WHEN magnitude(t) >= 1e12 THEN minus(t) || '100000000000'
     WHEN magnitude(t) < 1e-12 THEN minus(t) || '0.' || repeat('0', 12) || replace(mantissa(t), '.', '')
     ELSE minus(t) || moved(replace(mantissa(t), '.', ''), point(t)) END;
 -- Half up in one step, away from zero; a text that does not fit is beyond any quantity.
-CREATE MACRO thousandths(t) AS CASE WHEN is_number(t) THEN
-    coalesce(try_cast(plain(t) AS DECIMAL(18,3)), (minus(t) || '100000000000')::DECIMAL(18,3)) END;
 CREATE MACRO millionths(t) AS CASE WHEN is_number(t) THEN
     coalesce(try_cast(plain(t) AS DECIMAL(18,6)), (minus(t) || '100000000000')::DECIMAL(18,6)) END;
+CREATE MACRO thousandths(t) AS CASE WHEN abs(millionths(t)) < 100000000000 THEN try_cast(plain(t) AS DECIMAL(18,3))
+    ELSE millionths(t)::DECIMAL(18,3) END;
 CREATE MACRO is_less_than_nothing(t) AS t LIKE '-%' AND regexp_matches(mantissa(t), '[1-9]');
 CREATE MACRO is_too_much(t) AS millionths(t) > 10000000
     OR millionths(t) = 10000000 AND regexp_full_match(plain(t), '0*10000000\.0*[1-9].*');
