@@ -37,3 +37,8 @@ def type_command(
     finally:
         os.umask(before)
     return Finished(int(ended.value.code or 0), *capfd.readouterr())
+
+
+def without_other_users(text: str) -> str:
+    """What was printed, but for the warning of other users, which depends on the machine of the test."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("other users can log in"))
