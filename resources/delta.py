@@ -9,7 +9,6 @@ import datetime as dt
 import json
 import random
 import re
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -38,6 +37,7 @@ from resources.engine import SparkEngine, readable_path
 from resources.footers import ColumnFacts, column_facts
 from resources.s3 import S3Error, S3Storage
 from resources.staging import Staged, new_folder, put, staged, write_staged
+from resources.temporary import temporary_folder
 
 
 class Contract(Protocol):
@@ -453,7 +453,7 @@ class Warehouse:
             base = max((number for number in known if number < version), default=None)
             needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
             needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
-            with tempfile.TemporaryDirectory(prefix="telecom-") as folder:
+            with temporary_folder() as folder:
                 log = Path(folder, LOG)
                 log.mkdir()
                 for each in needed:
@@ -528,6 +528,7 @@ class Warehouse:
     def stage(self, name: str, rows: DataFrame) -> Staged:
         """Have the engine write rows as files below the table; they belong to no version until they are committed."""
         contract = self.contracts[name]
+        self._table(contract)  # the engine is asked for it before it writes below it
         folder, path = new_folder(), self._engine_path(name)
         columns = [F.col(column.name).cast(column.type) for column in contract.columns]
         writer = rows.select(columns).write.format("parquet").mode("error")
@@ -698,7 +699,9 @@ class Warehouse:
     def _open(self, contract: Contract, version: int | None) -> DeltaTable:
         path = self.path(contract.name)
         try:
-            return DeltaTable(path, version=version, storage_options=self.storage_options)
+            return self._of_this_version(
+                contract, DeltaTable(path, version=version, storage_options=self.storage_options)
+            )
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
                 raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
@@ -719,9 +722,25 @@ class Warehouse:
                     **self.retention_properties(),
                 },
                 storage_options=self.storage_options,
+                # With its usual retries it makes the table a second time, with another id, where one has just been made.
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
+        except CommitFailedError:
+            # Another process made it meanwhile.
+            return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
+
+    def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
+        """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
+        missing = sorted(set(contract.column_names) - {field.name for field in table.schema().fields})
+        if missing:
+            raise WarehouseError(
+                f"table {contract.name} at {self.path(contract.name)} was made by an earlier version and lacks "
+                f"{', '.join(missing)}; expected a warehouse of this version: set TELECOM_WAREHOUSE to a new folder and land "
+                "the topic or its archives again"
+            )
+        return table
 
     def _reach(self) -> None:
         """See once that the bucket of the warehouse can be used, where it lies in one."""

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 from math import floor
@@ -82,7 +83,7 @@ _OTHER_PARTY_FIELD = {"voice": "callee_id", "sms": "receiver_id"}
 _GENERATIONS = {None: "4G", "LTE": "4G", "NR": "5G", "UMTS": "3G"}
 _DIGITS_AFTER_PREFIX = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10, "7": 10, "81": 10, "971": 9, "966": 9}
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)(?:[eE]([+-]?)([0-9]+))?")
 _MOROCCAN_MOBILE = re.compile(r"212[67][0-9]{8}")
 _TIMESTAMP = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})T(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]+))?"
@@ -270,14 +271,28 @@ def is_valid_number(text: str | None) -> bool:
     )
 
 
-def read_number(text: str | None) -> float | None:
-    """A field's number as a binary double (1e400 is infinite), None when the text is not entirely one."""
-    return float(text) if text and _NUMBER.fullmatch(text) else None
+def read_number(text: str | None) -> Fraction | None:
+    """The number that a text says, exactly; None when the text is not entirely one.
+
+    What lies beyond 10^±50 is 10^±50: 1e999999999 has no need of all its digits.
+    """
+    match = _NUMBER.fullmatch(text or "")
+    if not match:
+        return None
+    mantissa = Decimal(match[1])
+    if not mantissa:
+        return Fraction(0)
+    exponent = Decimal((match[2] or "") + (match[3] or "0"))
+    magnitude = mantissa.adjusted() + exponent
+    if abs(magnitude) >= 50:
+        return Fraction(10) ** (50 if magnitude > 0 else -50) * (-1 if mantissa < 0 else 1)
+    return Fraction(mantissa) * Fraction(10) ** int(exponent)
 
 
-def typed(number: float, places: int) -> Decimal:
-    """The double rounded half up to so many decimals, in double arithmetic: floor(number × 10^places + 0.5)."""
-    return Decimal(floor(number * 10**places + 0.5)).scaleb(-places)
+def typed(number: Fraction, places: int) -> Decimal:
+    """The number rounded half up to so many decimals, away from zero."""
+    units = floor(abs(number) * 10**places + Fraction(1, 2))
+    return Decimal(units if number >= 0 else -units).scaleb(-places)
 
 
 def read_duration(text: str | None) -> Decimal | str:
@@ -287,8 +302,6 @@ def read_duration(text: str | None) -> Decimal | str:
         return "missing_duration"
     if number is None:
         return "invalid_duration"
-    if abs(number) > 2 * MAX_QUANTITY:  # decided before typing, which has no place for infinity
-        return "quantity_out_of_range" if number > 0 else "non_positive_duration"
     seconds = typed(number, 3)
     if seconds <= 0:
         return "non_positive_duration"

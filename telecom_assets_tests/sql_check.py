@@ -57,6 +57,27 @@ FROM extracted
 # A clock that jumps does so within a day in Morocco, so a time without an offset keeps the date it is written with.
 _JUDGE = r"""
 CREATE MACRO is_number(t) AS regexp_full_match(t, '-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?');
+-- A number's text without its exponent, which moves the point; what is far beyond any quantity, or next to nothing, is
+-- told from a DOUBLE.
+CREATE MACRO minus(t) AS CASE WHEN t LIKE '-%' THEN '-' ELSE '' END;
+CREATE MACRO mantissa(t) AS ltrim(split_part(lower(t), 'e', 1), '-');
+CREATE MACRO point(t) AS (length(split_part(mantissa(t), '.', 1)) + split_part(lower(t), 'e', 2)::INT)::INT;
+CREATE MACRO moved(digits, point) AS CASE WHEN point > 0
+    THEN rpad(digits, point, '0') || '.' || digits[point + 1:] || '0' ELSE '0.' || repeat('0', -point) || digits END;
+CREATE MACRO magnitude(t) AS CASE WHEN NOT regexp_matches(mantissa(t), '[1-9]') THEN 0
+    ELSE coalesce(abs(try_cast(t AS DOUBLE)), 1e300) END;
+CREATE MACRO plain(t) AS CASE WHEN NOT regexp_matches(t, '[eE]') THEN t
+    WHEN magnitude(t) >= 1e12 THEN minus(t) || '100000000000'
+    WHEN magnitude(t) < 1e-12 THEN minus(t) || '0.' || repeat('0', 12) || replace(mantissa(t), '.', '')
+    ELSE minus(t) || moved(replace(mantissa(t), '.', ''), point(t)) END;
+-- Half up in one step, away from zero; a text that does not fit is beyond any quantity.
+CREATE MACRO millionths(t) AS CASE WHEN is_number(t) THEN
+    coalesce(try_cast(plain(t) AS DECIMAL(18,6)), (minus(t) || '100000000000')::DECIMAL(18,6)) END;
+CREATE MACRO thousandths(t) AS CASE WHEN abs(millionths(t)) < 100000000000 THEN try_cast(plain(t) AS DECIMAL(18,3))
+    ELSE millionths(t)::DECIMAL(18,3) END;
+CREATE MACRO is_less_than_nothing(t) AS t LIKE '-%' AND regexp_matches(mantissa(t), '[1-9]');
+CREATE MACRO is_too_much(t) AS millionths(t) > 10000000
+    OR millionths(t) = 10000000 AND regexp_full_match(plain(t), '0*10000000\.0*[1-9].*');
 CREATE MACRO is_msisdn(t) AS coalesce(regexp_full_match(t,
     '212[67][0-9]{8}|(1|44|39|7|81)[0-9]{10}|(33|34|971|966)[0-9]{9}|49[0-9]{11}'), false);
 CREATE TABLE judged AS
@@ -76,7 +97,7 @@ WITH clocks AS (
     SELECT *, told_day <= receipt_day + 1 AND (told_day >= receipt_day - $max_age_days
               OR list_contains($accept_months, strftime(told_day, '%Y-%m'))) AS is_home,
         CASE WHEN is_home THEN told_day ELSE receipt_day END AS home_day,
-        CASE WHEN is_number(quantity) THEN quantity::DOUBLE END AS q,
+        CASE record_type WHEN 'voice' THEN thousandths(quantity)::DECIMAL(18,6) ELSE millionths(quantity) END AS q,
         CASE WHEN record_type = 'data' THEN product_code
              ELSE upper(record_type) || CASE WHEN is_msisdn(other_party) AND other_party NOT LIKE '212%'
                                              THEN '_INT' ELSE '_NAT' END END AS product
@@ -94,10 +115,11 @@ SELECT *, CASE
     WHEN NOT is_msisdn(subscriber) THEN 'invalid_subscriber'
     WHEN record_type = 'voice' AND quantity IS NULL THEN 'missing_duration'
     WHEN record_type = 'voice' AND q IS NULL THEN 'invalid_duration'
-    WHEN record_type = 'voice' AND floor(q * 1000 + 0.5::DOUBLE) <= 0 THEN 'non_positive_duration'
-    WHEN record_type = 'data' AND quantity IS NOT NULL AND (q IS NULL OR q < 0) THEN 'invalid_volume'
-    WHEN record_type = 'voice' AND floor(q * 1000 + 0.5::DOUBLE) > 10000000000 THEN 'quantity_out_of_range'
-    WHEN record_type = 'data' AND q > 10000000 THEN 'quantity_out_of_range'
+    WHEN record_type = 'voice' AND q <= 0 THEN 'non_positive_duration'
+    WHEN record_type = 'data' AND quantity IS NOT NULL AND (q IS NULL OR is_less_than_nothing(quantity))
+        THEN 'invalid_volume'
+    WHEN record_type = 'voice' AND q > 10000000 THEN 'quantity_out_of_range'
+    WHEN record_type = 'data' AND is_too_much(quantity) THEN 'quantity_out_of_range'
     WHEN NOT EXISTS (FROM catalogue c WHERE c.product_code = product AND c.service_type = record_type)
         THEN 'unknown_product' END AS reason
 FROM homes
@@ -128,8 +150,8 @@ CREATE TABLE priced AS
 WITH usage AS (
     SELECT *, CASE record_type
         WHEN 'sms' THEN 1::DECIMAL(18,6)
-        WHEN 'voice' THEN ((floor(q * 1000 + 0.5::DOUBLE)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
-        ELSE (floor(q * 1000000 + 0.5::DOUBLE)::BIGINT::DECIMAL(18,0) * 0.000001::DECIMAL(7,6))::DECIMAL(18,6) END AS mb
+        WHEN 'voice' THEN (((q * 1000)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
+        ELSE q END AS mb
     FROM mediated WHERE reason = 'cleaned'
 ), imputed AS (
     SELECT *, CASE $policy WHEN 'suspend' THEN mb WHEN 'zero' THEN coalesce(mb, 0) ELSE coalesce(mb,

@@ -109,6 +109,24 @@ def has_lone_surrogate(value: bytes | None) -> bool:
     return re.search(rb"\\u[dD][89a-fA-F]", text) is not None
 
 
+# ------------------------------------------------------------------------------------------------------------ numbers
+
+_DIGITS = st.text("0123456789", min_size=1, max_size=90)
+_EXPONENTS = st.builds("{}{}".format, st.sampled_from(("e", "E", "e+", "e-", "E-")), st.integers(0, 120))
+
+
+def written_numbers() -> st.SearchStrategy[str]:
+    """Texts that are numbers: long ones, leading zeros, exponents, ties at the third decimal and what lies beside them."""
+    ties = st.builds(".{:03d}{}{}".format, st.integers(0, 999), st.sampled_from(("5", "49", "50", "000")), _DIGITS)
+    return st.builds(
+        "{}{}{}{}".format,
+        st.sampled_from(("", "-")),
+        st.one_of(st.integers(0, 10**8).map(str), _DIGITS),
+        st.one_of(st.just(""), _DIGITS.map(".{}".format), ties),
+        st.one_of(st.just(""), st.just(""), _EXPONENTS),
+    )
+
+
 # ------------------------------------------------------------------------------------------------------ plausible CDRs
 
 #: Receipts of plausible messages begin here. In Casablanca it is 2026-03-31 23:30, half an hour before a month ends.
@@ -154,9 +172,48 @@ _FOREIGN = ("33612345678", "14155550123", "4915112345678", "971501234567", "8190
 _TOO_LONG_OR_SHORT = ("21260000000", "2126000000011", "212500000001", "inconnu", "aB3dE6gH9jK2")
 _CELLS = ('"CASABLANCA_01"', '"RABAT_02"', '"Fès 03"', "null", '""')
 _TECHNOLOGIES = ('"2G"', '"3G"', '"4G"', '"5G"', '"LTE"', '"NR"', '"UMTS"', "null", '"6G"')
-_DURATIONS = ("1", "59", "60", "61", "119.9995", "180", "600", "59.9996", '"75"', "3.6e2", "null", "null", "-5", "0")
-_RARE_DURATIONS = ("0.0004", "0.0005", '"abc"', "true", "10000000", "10000001", '""', "1e400")
-_VOLUMES = ("0.1", "0.5", "0.75", "1.333333", "1.9999995", "2", "2.000001", "12.25", "814.13", '"3.5"', "null", "null")
+_DURATIONS = (
+    "1",
+    "59",
+    "60",
+    "61",
+    "119.9995",
+    "180",
+    "600",
+    '"60.0004999999999999"',
+    '"75"',
+    "3.6e2",
+    "null",
+    "null",
+    "-5",
+    "0",
+)
+_RARE_DURATIONS = (
+    "0.0004",
+    "0.0005",
+    "16440.0005",
+    "600005e-4",
+    '"abc"',
+    "true",
+    "10000000",
+    "10000001",
+    '""',
+    "1e400",
+)
+_VOLUMES = (
+    "0.1",
+    "4.1234565",
+    "0.75",
+    "1.333333",
+    "1.9999995",
+    "2",
+    "2.000001",
+    "12.25",
+    "814.13",
+    '"3.5"',
+    "null",
+    "null",
+)
 _RARE_VOLUMES = ("0", "-1", '"x"', "0.0000005", "10000000", "10000000.5", '""', "9", "10")
 _SESSIONS = ("1", "79", "579.5", "null", "-3", '"n/a"', "10000001")
 
@@ -669,9 +726,9 @@ def _hostile_numbers(corpus: _Corpus) -> None:
     wide = ("59.9994999999999999999", "1." + "0" * 60 + "1", "0." + "0" * 400 + "1e402", "1" + "0" * 400 + "e-400")
     corpus.each("cleaned", "voice", "duration_sec", *_words(sound), *wide)
     too_long = '10000000.001 10000000.0005 10000001 1e8 1e30 1e308 1e309 1e400 1e999999999 "1e400" 9223372036854775808'
-    huge = ("9" * 44, "123456789012345678901234567890.5", "1" + "0" * 4_999)
+    huge = ("9" * 44, "123456789012345678901234567890.5", "1" + "0" * 4_999, "1" * 40 + "e-20", "100000000000", "1e11")
     corpus.each("quantity_out_of_range", "voice", "duration_sec", *_words(too_long), *huge)
-    negative = '-1 -1e400 "-0.5" -1e-300 -0.000001 -10000001'
+    negative = '-1 -1e400 "-0.5" -1e-300 -0.000001 -10000001 -0.00000000000000001 -1e30 -1e-999999999'
     corpus.each("invalid_volume", "data", "data_volume_mb", *_words(negative))
     volumes = (
         'null "" 0 -0 0.0 -0.0 1e-400 0.0000004 0.0000005 1e-6 9 10 1.5E3 2.675 0.1 814.13 "12.5" "007" 1e7 10000000'
@@ -680,7 +737,8 @@ def _hostile_numbers(corpus: _Corpus) -> None:
         "cleaned", "data", "data_volume_mb", "", *_words(volumes), "1.0000005", "9999999.9999995", "123456.7890125"
     )
     too_much = '10000000.5 10000001 1e8 1e18 1e19 1e30 1e308 1e400 "1e400" 18446744073709551616'
-    corpus.each("quantity_out_of_range", "data", "data_volume_mb", *_words(too_much))
+    barely = ("10000000." + "0" * 90 + "1", "1." + "0" * 70 + "1E7", '"0010000000.00000000000000001"')
+    corpus.each("quantity_out_of_range", "data", "data_volume_mb", *_words(too_much), *barely, *huge)
     # only the quantities of the record's own type are judged
     corpus.each("cleaned", "sms", "duration_sec", '"abc"', "-1", "1e400", "true")
     corpus.each("cleaned", "sms", "data_volume_mb", '"abc"', "-1", "1e400")
@@ -743,6 +801,7 @@ _HOSTILE_TOKENS = st.one_of(
     st.floats().map(repr),
     st.integers().map(str),
     st.from_regex(r"\A-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?\Z").map(lambda text: f'"{text}"'),
+    st.from_regex(r"\A-?(0|[1-9][0-9]{0,90})\.[0-9]{1,90}[eE]-?[0-9]{1,2}\Z"),
     st.datetimes().map(lambda moment: f'"{moment.isoformat()}"'),
     st.datetimes(timezones=st.sampled_from((UTC, CASABLANCA))).map(lambda moment: f'"{moment.isoformat()}"'),
     st.sampled_from(

@@ -11,11 +11,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.duckdb_pipeline import SQL
 from telecom_assets.schemas import TABLES
+from telecom_assets_tests import sql_check
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import (
     REJECTION_REASONS,
@@ -30,11 +34,13 @@ from telecom_assets_tests.oracle import (
     home_day,
     mediate,
     read_jsonl,
+    read_number,
     read_timestamp,
     run,
     typed,
 )
 from telecom_assets_tests.sql_check import sql_totals
+from telecom_assets_tests.transforms.chain import drawn
 
 #: 13:00 of Monday 2026-06-15 in Casablanca (UTC+1 outside Ramadan).
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -98,7 +104,7 @@ def chain(batch: Iterable[Message], customers: Iterable[Row] = cdrs.CUSTOMERS, *
         ("invalid_duration", cdr(duration_sec="a minute")),
         ("invalid_duration", cdr(duration_sec=True)),
         ("non_positive_duration", cdr(duration_sec=0)),
-        ("non_positive_duration", cdr(duration_sec=0.0004)),  # 0.4 + 0.5 = 0.9 → 0 thousandths
+        ("non_positive_duration", cdr(duration_sec=0.0004)),  # 0.4 thousandths
         ("invalid_volume", cdr("data", data_volume_mb=-1)),
         ("invalid_volume", cdr("data", data_volume_mb="12 MB")),
         ("quantity_out_of_range", cdr(duration_sec=10_000_001)),
@@ -190,7 +196,7 @@ def test_a_call_becomes_this_row():
         "other_party": "33612345678",
         "cell_id": "RABAT_01",
         "technology": "5G",
-        "duration_sec": Decimal("60.000"),  # 59.9995 × 1000 = 59999.5; + 0.5 = 60000
+        "duration_sec": Decimal("60.000"),  # 59999.5 thousandths
         "data_volume_mb": None,
         "session_duration_sec": None,
         "product_code": "VOICE_INT",
@@ -255,21 +261,28 @@ def test_data_is_flagged_not_rejected(volume, session, kept_volume, kept_session
 
 
 @pytest.mark.parametrize(
-    ("number", "places", "expected"),
+    ("text", "places", "expected"),
     [
-        (0.0625, 3, "0.063"),  # exact in binary: 62.5 + 0.5 = 63
-        (0.0005, 3, "0.001"),  # 0.5 + 0.5 = 1
-        (0.0004999, 3, "0.000"),
-        (2.675, 6, "2.675000"),  # the double lies below 2.675 by 2e-16: not seen at six decimals
-        (1.0000005, 6, "1.000001"),  # 1000000.5000000001 + 0.5
-        (1.0000004, 6, "1.000000"),
-        (-0.0, 6, "0.000000"),
-        (9_999_999.9999995, 6, "10000000.000000"),  # 9999999999999.5 + 0.5
+        ("0.0005", 3, "0.001"),
+        ("0.0004999", 3, "0.000"),
+        ("16440.0005", 3, "16440.001"),  # the nearest double lies below
+        ("60.00049999999999999", 3, "60.000"),  # the nearest double is that of 60.0005
+        ("60.0004" + "9" * 80, 3, "60.000"),
+        ("4.1234565", 6, "4.123457"),
+        ("1.0000004", 6, "1.000000"),
+        ("-1.0000005", 6, "-1.000001"),  # away from zero
+        ("-0.0", 6, "0.000000"),
+        ("600005E-4", 3, "60.001"),
+        ("0." + "0" * 400 + "600005e402", 3, "60.001"),
+        ("1" + "0" * 400 + "e-400", 6, "1.000000"),
+        ("0e999999999999999999999", 6, "0.000000"),
+        ("1e-999999999999999999999", 6, "0.000000"),
     ],
 )
-def test_typed_rounds_half_up_from_the_double(number, places, expected):
-    assert typed(number, places) == Decimal(expected)
-    assert typed(number, places).as_tuple().exponent == -places
+def test_numbers_are_read_as_written_and_typed_half_up(text, places, expected):
+    number = typed(read_number(text), places)
+    assert number == Decimal(expected)
+    assert number.as_tuple().exponent == -places
 
 
 @pytest.mark.parametrize("table", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])
@@ -956,6 +969,33 @@ def test_sql_agrees_with_other_settings():
     rates: dict[str, Any] = {"discount_pct": Decimal("2.5"), "tax_pct": Decimal(10), "max_age_days": 20}
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
     assert_sql_agrees(batch, "2026-02", **rates, accept_months={"2015-05", "2026-02"})
+
+
+def assert_sql_reads(script: str, three: str, six: str, negative: str, excessive: str) -> None:
+    """Macros of a script read numbers as the oracle does. The expressions are of the column `t`."""
+    texts = drawn(cdrs.written_numbers(), 2_000)
+    with duckdb.connect() as connection:
+        connection.execute(script)
+        connection.register("texts", pa.table({"t": texts}))
+        found = connection.execute(f"SELECT t, {three}, {six}, {negative}, {excessive} FROM texts").fetchall()
+    far = 10**11
+    for text, *values in found:
+        number = read_number(text)
+        near = max(min(number, far), -far)
+        expected = [typed(near, 3), typed(near, 6), number < 0, number > 10_000_000]
+        assert [*(max(min(value, far), -far) for value in values[:2]), *values[2:]] == expected, text
+
+
+def test_sql_reads_numbers_as_they_are_written():
+    script = sql_check._JUDGE[: sql_check._JUDGE.index("CREATE MACRO is_msisdn")]
+    assert_sql_reads(script, "thousandths(t)", "millionths(t)", "is_less_than_nothing(t)", "is_too_much(t)")
+
+
+def test_the_benchs_script_reads_numbers_as_they_are_written():
+    script = (SQL / "mediation.sql").read_text(encoding="utf-8")
+    three, six = (f"try_cast(plain_number(t) AS DECIMAL(18,{scale}))" for scale in (3, 6))
+    negative, excessive = "is_negative(plain_number(t))", f"exceeds_ten_million(plain_number(t), {six})"
+    assert_sql_reads(script[: script.index("CREATE TABLE")], three, six, negative, excessive)
 
 
 @settings(SLOW, max_examples=15)

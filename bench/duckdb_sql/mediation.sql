@@ -4,15 +4,27 @@
 -- calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
 -- A line of the file is one JSON object; a file that holds anything else ends the script.
 
-CREATE MACRO as_number(text) AS
-    CASE WHEN regexp_full_match(text, '-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?')
-         THEN greatest(least(try_cast(text AS DOUBLE), 1e11), -1e11) END;
-
--- Half up. The number comes from as_number, so the product with a power of ten fits.
-CREATE MACRO thousandths(number) AS
-    (floor(number * 1e3::DOUBLE + 0.5::DOUBLE)::BIGINT::DECIMAL(18,0) * 0.001::DECIMAL(4,3))::DECIMAL(18,3);
-CREATE MACRO millionths(number) AS
-    (floor(number * 1e6::DOUBLE + 0.5::DOUBLE)::BIGINT::DECIMAL(18,0) * 0.000001::DECIMAL(7,6))::DECIMAL(18,6);
+-- A number goes to its final DECIMAL in one step, half up. An exponent moves the point in the text; only whether the number
+-- is far beyond any quantity, or next to nothing, is told from a DOUBLE. What does not fit is 10^11.
+CREATE MACRO minus(text) AS CASE WHEN starts_with(text, '-') THEN '-' ELSE '' END;
+CREATE MACRO digits(text) AS replace(ltrim(split_part(lower(text), 'e', 1), '-'), '.', '');
+CREATE MACRO point(text) AS
+    (length(split_part(ltrim(split_part(lower(text), 'e', 1), '-'), '.', 1)) + split_part(lower(text), 'e', 2)::INT)::INT;
+CREATE MACRO with_point(digits, point) AS CASE WHEN point > 0
+    THEN rpad(digits, point, '0') || '.' || digits[point + 1:] || '0' ELSE '0.' || repeat('0', -point) || digits END;
+CREATE MACRO without_exponent(text) AS CASE
+    WHEN NOT regexp_matches(digits(text), '[1-9]') THEN '0'
+    WHEN coalesce(abs(try_cast(text AS DOUBLE)), 1e300) >= 1e12 THEN minus(text) || '100000000000'
+    WHEN abs(text::DOUBLE) < 1e-12 THEN minus(text) || '0.' || repeat('0', 12) || digits(text)
+    ELSE minus(text) || with_point(digits(text), point(text)) END;
+CREATE MACRO plain_number(text) AS CASE
+    WHEN regexp_full_match(text, '-?[0-9]{1,11}(\.[0-9]+)?') THEN text
+    WHEN regexp_full_match(text, '-?[0-9]+(\.[0-9]+)?') THEN
+        CASE WHEN try_cast(text AS DECIMAL(18,6)) IS NULL THEN minus(text) || '100000000000' ELSE text END
+    WHEN regexp_full_match(text, '-?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]+') THEN without_exponent(text) END;
+CREATE MACRO is_negative(plain) AS starts_with(plain, '-') AND regexp_matches(plain, '[1-9]');
+CREATE MACRO exceeds_ten_million(plain, rounded) AS
+    rounded > 10000000 OR (rounded = 10000000 AND regexp_full_match(plain, '0*10000000\.0*[1-9][0-9]*'));
 
 -- Morocco mobile, then the countries with their count of digits. As ranges of integers: half the time of a regular
 -- expression. No valid number begins with a zero or a sign, so the integer written out again must be the text.
@@ -88,11 +100,13 @@ WITH fields AS (
             WHEN 'voice' THEN CASE WHEN has_other AND NOT starts_with(other, '212') THEN 'VOICE_INT' ELSE 'VOICE_NAT' END
             WHEN 'sms' THEN CASE WHEN has_other AND NOT starts_with(other, '212') THEN 'SMS_INT' ELSE 'SMS_NAT' END
             WHEN 'data' THEN data_product END AS product_code,
-        thousandths(as_number(duration_text)) AS duration_sec,
-        as_number(volume_text) AS volume,
-        as_number(session_text) AS session,
-        millionths(volume) AS data_volume_mb,
-        CASE WHEN session BETWEEN 0 AND 10000000 THEN thousandths(session) END AS session_duration_sec
+        try_cast(plain_number(duration_text) AS DECIMAL(18,3)) AS duration_sec,
+        plain_number(volume_text) AS volume,
+        plain_number(session_text) AS session,
+        try_cast(volume AS DECIMAL(18,6)) AS data_volume_mb,
+        try_cast(session AS DECIMAL(18,3)) AS session_sec,
+        CASE WHEN NOT is_negative(session) AND NOT exceeds_ten_million(session, session_sec)
+             THEN session_sec END AS session_duration_sec
     FROM days
 )
 SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
@@ -114,8 +128,8 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
          WHEN h.record_type = 'voice' AND duration_text IS NULL THEN 'missing_duration'
          WHEN h.record_type = 'voice' AND duration_sec IS NULL THEN 'invalid_duration'
          WHEN duration_sec <= 0 THEN 'non_positive_duration'
-         WHEN volume_text IS NOT NULL AND (volume IS NULL OR volume < 0) THEN 'invalid_volume'
-         WHEN duration_sec > 10000000 OR volume > 10000000 THEN 'quantity_out_of_range'
+         WHEN volume_text IS NOT NULL AND (volume IS NULL OR is_negative(volume)) THEN 'invalid_volume'
+         WHEN duration_sec > 10000000 OR exceeds_ten_million(volume, data_volume_mb) THEN 'quantity_out_of_range'
          WHEN p.product_code IS NULL THEN 'unknown_product' END AS reason,
     CASE WHEN reason IS NOT NULL THEN CASE reason
         WHEN 'unknown_record_type' THEN h.record_type

@@ -37,6 +37,8 @@ from telecom_assets.local_stack.spark_jvm import (
 
 #: Masters and workers only keep accounts.
 _DAEMON_MEMORY_MB = 256
+#: A shorter value (`true`, `4g`) is no secret, and part of other words.
+_SHORTEST_SECRET = 8
 _MASTER_SECONDS = 60
 _POLL_SECONDS = 0.1
 
@@ -55,6 +57,8 @@ class SparkShape:
     properties: Mapping[str, str] = field(default_factory=dict)
     #: Options of every JVM; none with a space in it.
     java_options: tuple[str, ...] = ()
+    #: Of the files that it writes.
+    umask: int = 0o077
 
 
 class Spark(Service):
@@ -119,6 +123,15 @@ class Spark(Service):
                     raise NotReady(reason) from error
                 raise LocalStackError(f"Apache Spark at {self.address} refuses a session ({reason})") from error
 
+    def last_words(self, since: int = 0) -> str:
+        return self._redacted(super().last_words(since))
+
+    def _redacted(self, words: str) -> str:
+        """Words of a server without the values that the user set: Spark says what it cannot use, and one may be a key."""
+        for value in map(str, self.shape.properties.values()):
+            words = words.replace(value, "…") if len(value) >= _SHORTEST_SECRET else words
+        return words
+
     def furnish(self) -> None:
         """Nothing: its tables live in the warehouse folder."""
 
@@ -148,7 +161,9 @@ class Spark(Service):
             if cancel.wait(_POLL_SECONDS):
                 raise Cancelled
         log = self.layout.log("spark-master")
-        raise LocalStackError(f"Apache Spark's master does not listen at 127.0.0.1:{port}; see {log}", tail(log))
+        raise LocalStackError(
+            f"Apache Spark's master does not listen at 127.0.0.1:{port}; see {log}", self._redacted(tail(log))
+        )
 
     def _launch_helper(self, name: str, program: list[str], cancel: threading.Event) -> ServerProcess:
         roll_log(self.layout.log(name))
@@ -163,7 +178,7 @@ class Spark(Service):
         more = self.shape.s3.environment() if self.shape.s3 else {}
         if self.shape.workers:
             more["JAVA_HOME"] = str(forgiving_java_home(self.folder, self._java))
-        command = Command(argv, self.folder, spark_environment(more))
+        command = Command(argv, self.folder, spark_environment(more), umask=self.shape.umask)
         return ServerProcess.start(command, self.layout.log(name), record, cancel)
 
     # -- settings ----------------------------------------------------------------------------------------------------
@@ -201,6 +216,8 @@ class Spark(Service):
             "spark.sql.warehouse.dir": (self.folder / "warehouse").as_uri(),
             "spark.sql.catalogImplementation": "in-memory",
             **cluster_settings(self.shape.s3),
+            # Hadoop sets the modes of files itself, whatever the process's umask.
+            "spark.hadoop.fs.permissions.umask-mode": f"{self.shape.umask:03o}",
             "spark.sql.shuffle.partitions": cores,
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.ansi.enabled": "true",

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from telecom_assets.schemas.usage import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.transforms.admission import MALFORMED_JSON, MALFORMED_UTF8, contract_fields
 from telecom_assets.transforms.civil_time import local_day, parse_timestamp
-from telecom_assets.transforms.numbers import number, to_decimal
+from telecom_assets.transforms.numbers import exceeds, is_negative, plain_number, to_decimal
 
 #: Reasons of rejection, in the order in which they are tried.
 REJECTION_REASONS = (
@@ -132,7 +132,19 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
     )
     voice, sms, data = (F.col("record_type") == kind for kind in RECORD_TYPES)
     other = F.when(voice, F.col("callee_id")).when(sms, F.col("receiver_id"))
-    typed = raw.select(
+    # As it is written a volume is judged, as it is rounded it is stored; so is a session.
+    volume_as_written = plain_number(F.col("volume_text"))
+    volume = to_decimal(volume_as_written, 6)
+    session_as_written = plain_number(F.col("session_text"))
+    session = to_decimal(session_as_written, 3)
+    usable_session = ~is_negative(session_as_written, session) & ~exceeds(session_as_written, session, MAX_QUANTITY)
+    texts = raw.select(
+        "*",
+        F.when(voice, F.col("duration_sec")).alias("duration_text"),
+        F.when(data, F.col("data_volume_mb")).alias("volume_text"),
+        F.when(data, F.col("session_duration_sec")).alias("session_text"),
+    )
+    typed = texts.select(
         "record_id",
         "record_type",
         "admission_error",
@@ -148,11 +160,13 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
         .when(data, F.col("user_id"))
         .alias("subscriber_id"),
         F.when(voice | sms, F.when(other.rlike(VALID_NUMBER), other).otherwise(UNKNOWN)).alias("other_party"),
-        F.when(voice, F.col("duration_sec")).alias("duration_text"),
-        number(F.when(voice, F.col("duration_sec"))).alias("duration"),
-        F.when(data, F.col("data_volume_mb")).alias("volume_text"),
-        number(F.when(data, F.col("data_volume_mb"))).alias("volume"),
-        number(F.when(data, F.col("session_duration_sec"))).alias("session"),
+        "duration_text",
+        to_decimal(plain_number(F.col("duration_text")), 3).alias("duration_sec"),
+        "volume_text",
+        volume.alias("data_volume_mb"),
+        is_negative(volume_as_written, volume).alias("volume_is_negative"),
+        exceeds(volume_as_written, volume, MAX_QUANTITY).alias("volume_is_excessive"),
+        F.when(usable_session, session).alias("session_duration_sec"),
         F.when(data, F.col("product_code")).alias("data_product"),
         _fingerprint().alias("fingerprint"),
     )
@@ -161,15 +175,9 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
         on=(F.col("product_code") == F.col("known_product")) & (F.col("record_type") == F.col("known_service")),
         how="left",
     )
-    usable_session = (F.col("session") >= 0) & (F.col("session") <= MAX_QUANTITY)
-    measured = (
-        named.withColumn("duration_sec", to_decimal(F.col("duration"), 3))
-        .withColumn("data_volume_mb", to_decimal(F.col("volume"), 6))
-        .withColumn("session_duration_sec", F.when(usable_session, to_decimal(F.col("session"), 3)))
-    )
     unsure = data & (F.col("data_volume_mb").isNull() | F.col("session_duration_sec").isNull())
     return (
-        measured.withColumn("rating_status", F.when(unsure, "needs_review").otherwise("ready"))
+        named.withColumn("rating_status", F.when(unsure, "needs_review").otherwise("ready"))
         .withColumn("reason_number", _first_reason())
         .withColumn("reason", _named_reason())
         .withColumn("detail", _detail())
@@ -198,7 +206,7 @@ def _first_reason() -> Column:
     """Number of the first reason of REJECTION_REASONS that applies."""
     known = F.col("event_ts").isNotNull()
     # A duration is judged as it is stored: 0.0004 s are 0.000 s, and no call.
-    duration, volume = F.col("duration_sec"), F.col("volume")
+    duration = F.col("duration_sec")
     voice = F.col("record_type") == "voice"
     conditions = {
         MALFORMED_UTF8: F.col("admission_error") == MALFORMED_UTF8,
@@ -215,8 +223,9 @@ def _first_reason() -> Column:
         "missing_duration": voice & F.col("duration_text").isNull(),
         "invalid_duration": voice & duration.isNull(),
         "non_positive_duration": voice & (duration <= 0),
-        "invalid_volume": F.col("volume_text").isNotNull() & (volume.isNull() | (volume < 0)),
-        "quantity_out_of_range": (duration > MAX_QUANTITY) | (volume > MAX_QUANTITY),
+        "invalid_volume": (F.col("volume_text").isNotNull() & F.col("data_volume_mb").isNull())
+        | F.col("volume_is_negative"),
+        "quantity_out_of_range": (duration > MAX_QUANTITY) | F.col("volume_is_excessive"),
         "unknown_product": F.col("known_product").isNull(),
     }
     # Not one long CASE: an engine that works on whole columns copies all of them at every branch of one. Here each

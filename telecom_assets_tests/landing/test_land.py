@@ -162,7 +162,7 @@ def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
     assert ledger_of(warehouse) == [(0, 0, 8, 8), (1, 0, 2, 2)]
     ledger = warehouse.pin(LEDGER).arrow().to_pylist()
     [about_p0] = [row for row in ledger if row["source_part"] == 0 and row["records"]]
-    assert about_p0["topic_id"] == kafka.topic_state().topic_id
+    assert about_p0["source_id"] == kafka.topic_state().topic_id
     assert (about_p0["kafka_topic"], about_p0["raw_version"], about_p0["run_id"]) == (kafka.topic, 1, "run-1")
     assert lines == ["landed chunk 1 of 1: 10 of 10 offsets"]
 

@@ -608,6 +608,17 @@ def test_a_damaged_table_is_named(plain, damage: Callable[[Path], None]):
             read()
 
 
+def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(plain):
+    """It lacks a column that is asked of it: nothing is read as missing, nothing is written beside it."""
+    schema = RAW_CDRS.arrow_schema().remove(0)
+    DeltaTable.create(plain.path(RAW_CDRS.name), schema=schema, partition_by=["event_date"])
+    for use in (lambda: plain.pin(RAW_CDRS.name), lambda: plain.append_arrow(RAW_CDRS.name, received())):
+        with pytest.raises(
+            WarehouseError, match="made by an earlier version and lacks source_id; .* TELECOM_WAREHOUSE"
+        ):
+            use()
+
+
 def test_a_version_that_is_not_there_is_named(plain):
     plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     with pytest.raises(WarehouseError, match=rf"table {FLOORS} at .* at version 7"):

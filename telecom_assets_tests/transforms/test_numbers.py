@@ -1,47 +1,112 @@
 """Numbers and money on both engines, to the last digit.
 
-Belongs here: text to number, number to DECIMAL, the one rounding. Expected values come from Python's `decimal`, or from
-the pencil.
+Belongs here: text to DECIMAL, the one rounding. Expected values come from Python's `fractions` and `decimal`, or from the
+pencil.
 """
 
 import random
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
-from telecom_assets.transforms.numbers import number, percent_of, round_half_up, to_decimal, zero_if_null
+from telecom_assets.transforms.numbers import (
+    exceeds,
+    is_negative,
+    percent_of,
+    plain_number,
+    round_half_up,
+    to_decimal,
+    zero_if_null,
+)
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import admit, read_number, typed
-from telecom_assets_tests.transforms.chain import schema_of
+from telecom_assets_tests.transforms.chain import drawn, schema_of
 
-HUGE = 1e11
+HUGE = 10**11
 
-#: Text beside its number; None where it is none.
-NUMBERS = {
-    "0": 0.0,
-    "-0": 0.0,
-    "60": 60.0,
-    "060": 60.0,
-    "-5": -5.0,
-    "1e2": 100.0,
-    "1E+2": 100.0,
-    "5e-1": 0.5,
-    "99999999999.5": 99_999_999_999.5,
-    "100000000001": HUGE,
-    "1e400": HUGE,
-    "-1e400": -HUGE,
-    "1e-400": 0.0,
+#: Text beside its number with three and with six decimals; None where it is none.
+NUMBERS: dict[str, tuple[str, str] | None] = {
+    "0": ("0", "0"),
+    "-0": ("0", "0"),
+    "60": ("60", "60"),
+    "060": ("60", "60"),
+    "-5": ("-5", "-5"),
+    "1e2": ("100", "100"),
+    "1E+2": ("100", "100"),
+    "5e-1": ("0.5", "0.5"),
+    "-2.5e-3": ("-0.003", "-0.0025"),
+    # the nearest double is another number
+    "16440.0005": ("16440.001", "16440.0005"),
+    "4.1234565": ("4.123", "4.123457"),
+    "60.00049999999999999": ("60.000", "60.000500"),
+    "-60.00049999999999999": ("-60.000", "-60.000500"),
+    "60.0004" + "9" * 69: ("60.000", "60.0005"),
+    "60.0004" + "9" * 70: ("60.000", "60.0005"),
+    "60.0004" + "9" * 200: ("60.000", "60.0005"),
+    "60.0005" + "0" * 200: ("60.001", "60.0005"),
+    "0" * 200 + "60.0005": ("60.001", "60.0005"),
+    # the point moves in the text
+    "60000499999999999e-15": ("60.000", "60.0005"),
+    "0.0600005E+3": ("60.001", "60.0005"),
+    "0." + "0" * 400 + "600005e402": ("60.001", "60.0005"),
+    "600005" + "0" * 400 + "e-404": ("60.001", "60.0005"),
+    "1e-3": ("0.001", "0.001"),
+    "4e-4": ("0", "0.0004"),
+    "5e-7": ("0", "0.000001"),
+    "499999999e-15": ("0", "0"),
+    "1e-400": ("0", "0"),
+    "1e-999999999999999999999": ("0", "0"),
+    "0e999999999999999999999": ("0", "0"),
+    "0.000e12": ("0", "0"),
+    "1e00000000000000000000002": ("100", "100"),
+    # as large as a quantity never is
+    "99999999999.5": ("99999999999.5", "99999999999.5"),
+    "99999999999.9999995": ("100000000000", "100000000000"),
+    "100000000000": (f"{HUGE}", f"{HUGE}"),
+    "100000000001": (f"{HUGE}", f"{HUGE}"),
+    "9999999999.95e1": ("99999999999.5", "99999999999.5"),
+    "1e11": (f"{HUGE}", f"{HUGE}"),
+    "1e30": (f"{HUGE}", f"{HUGE}"),
+    "1" * 40: (f"{HUGE}", f"{HUGE}"),
+    "-" + "1" * 40 + ".5": (f"-{HUGE}", f"-{HUGE}"),
+    "1e400": (f"{HUGE}", f"{HUGE}"),
+    "-1e400": (f"-{HUGE}", f"-{HUGE}"),
+    "1e999999999999999999999": (f"{HUGE}", f"{HUGE}"),
+    "9" * 5_000: (f"{HUGE}", f"{HUGE}"),
     **dict.fromkeys(("", " 60", "60 ", "60\n", "+60", "60.", ".5", "1e", "1e5.0", "0x10", "1_000", "1,5"), None),
     **dict.fromkeys(
         ("60d", "60f", "NaN", "nan", "Infinity", "inf", "-", "--1", "٦٠", "６０", "½", "true", "null"), None
     ),
 }
 
+#: Beside the limit of ten million: text, whether it is more, whether it is less than zero. As written, not as rounded.
+EDGES = {
+    "10000000": (False, False),
+    "10000000.000": (False, False),
+    "1e7": (False, False),
+    "9999999.9999999999": (False, False),
+    "10000000.0000001": (True, False),
+    "0010000000.0000000000000000000000000001": (True, False),
+    "10000000." + "0" * 300 + "1": (True, False),
+    "1." + "0" * 100 + "1e7": (True, False),
+    "1e30": (True, False),
+    "0": (False, False),
+    "-0": (False, False),
+    "-0.000": (False, False),
+    "-0e5": (False, False),
+    "-0.0000001": (False, True),
+    "-0." + "0" * 300 + "1": (False, True),
+    "-1e-300": (False, True),
+    "-10000001": (False, True),
+}
+
 
 def texts() -> list[str]:
-    """The written-out cases, all numbers of the corpus, and 4,000 more: ties at the third and sixth decimal among them."""
+    """The written-out cases, all numbers of the corpus, 4,000 with ties at the third and sixth decimal, 2,000 drawn."""
     named = ("duration_sec", "data_volume_mb", "session_duration_sec")
     from_corpus = [
         fields[name]
@@ -51,48 +116,59 @@ def texts() -> list[str]:
         if name in fields
     ]
     dice = random.Random(1024)
-    drawn = [f"{dice.uniform(0, 10 ** dice.randint(0, 7)):.{dice.randint(0, 9)}f}" for _ in range(2_500)]
-    drawn += [f"{dice.randrange(10**6)}.{dice.randrange(1_000):03d}5" for _ in range(750)]
-    drawn += [f"-{dice.randrange(10**4)}.{dice.randrange(10**6):06d}5" for _ in range(750)]
-    return [*NUMBERS, *from_corpus, *drawn]
+    tossed = [f"{dice.uniform(0, 10 ** dice.randint(0, 7)):.{dice.randint(0, 9)}f}" for _ in range(2_500)]
+    tossed += [f"{dice.randrange(10**6)}.{dice.randrange(1_000):03d}5" for _ in range(750)]
+    tossed += [f"-{dice.randrange(10**4)}.{dice.randrange(10**6):06d}5" for _ in range(750)]
+    return [*NUMBERS, *EDGES, *from_corpus, *tossed, *drawn(cdrs.written_numbers(), 2_000)]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an engine makes of a text."""
+
+    three: Decimal | None
+    six: Decimal | None
+    negative: bool
+    more: bool
 
 
 @pytest.fixture(scope="module")
-def numbers(engine) -> dict[str, tuple[float | None, Decimal | None, Decimal | None]]:
-    """Text to its number, and to DECIMAL of three and of six decimals."""
-    value = number(F.col("text"))
-    # Types of the contracts hold quantities; beyond ten million none is stored.
-    small = F.when(F.abs(value) <= 10_000_000, value)
-    frame = engine.spark_session.createDataFrame(pa.table({"text": texts()}))
-    frame = frame.select(
-        "text", value.alias("n"), to_decimal(small, 3).alias("three"), to_decimal(small, 6).alias("six")
+def numbers(engine) -> dict[str, Read]:
+    plain = plain_number(F.col("text"))
+    three, six = to_decimal(plain, 3), to_decimal(plain, 6)
+    frame = engine.spark_session.createDataFrame(pa.table({"text": texts()})).select(
+        "text",
+        three.alias("three"),
+        six.alias("six"),
+        is_negative(plain, six).alias("negative"),
+        exceeds(plain, six, 10_000_000).alias("more"),
     )
-    assert schema_of(frame)[2:] == [("three", "decimal(18,3)"), ("six", "decimal(18,6)")]
-    return {row["text"]: (row["n"], row["three"], row["six"]) for row in frame.toArrow().to_pylist()}
+    assert schema_of(frame)[1:3] == [("three", "decimal(18,3)"), ("six", "decimal(18,6)")]
+    rows = frame.toArrow().to_pylist()
+    return {row["text"]: Read(row["three"], row["six"], row["negative"], row["more"]) for row in rows}
 
 
-@pytest.mark.parametrize(("text", "expected"), NUMBERS.items())
+@pytest.mark.parametrize(("text", "expected"), NUMBERS.items(), ids=lambda item: str(item)[:40])
 def test_a_number_is_what_is_written_like_one(numbers, text, expected):
-    assert numbers[text][0] == expected
+    wanted = (None, None) if expected is None else tuple(map(Decimal, expected))
+    assert (numbers[text].three, numbers[text].six) == wanted
+
+
+@pytest.mark.parametrize(("text", "expected"), EDGES.items(), ids=lambda item: str(item)[:40])
+def test_limits_are_of_what_is_written(numbers, text, expected):
+    assert (numbers[text].more, numbers[text].negative) == expected
 
 
 def test_many_numbers(numbers):
-    def expected(text: str) -> float | None:
+    def expected(text: str) -> Read:
         value = read_number(text)
-        return None if value is None else max(min(value, HUGE), -HUGE)
+        if value is None:
+            return Read(None, None, False, False)
+        near = max(min(value, Fraction(HUGE)), Fraction(-HUGE))
+        return Read(typed(near, 3), typed(near, 6), value < 0, value > 10_000_000)
 
-    assert {text: found[0] for text, found in numbers.items()} == {text: expected(text) for text in numbers}
-
-
-def test_to_decimal_rounds_the_double_half_up(numbers):
-    small = {text: found for text, found in numbers.items() if found[0] is not None and abs(found[0]) <= 10_000_000}
-    assert len(small) > 3_500
-    assert {text: found[1] for text, found in small.items()} == {
-        text: typed(found[0], 3) for text, found in small.items()
-    }
-    assert {text: found[2] for text, found in small.items()} == {
-        text: typed(found[0], 6) for text, found in small.items()
-    }
+    assert len(numbers) > 5_000
+    assert {text: found for text, found in numbers.items() if found != expected(text)} == {}
 
 
 #: Amount and percentage beside the percentage's amount, rounded half away from zero.

@@ -66,6 +66,8 @@ COSTS: dict[str, tuple[Row, Row, str, str, str]] = {
     "120 s are two": (event("voice", "120"), price(CALL, "0.01"), "2", "0", "0.02"),
     # 10,000,000 / 60 = 166,666.67
     "the longest call": (event("voice", "10000000"), price(CALL, "0.01"), "166667", "0", "1666.67"),
+    # 16440.001 / 60 = 274.0000166…
+    "a thousandth more than 274 minutes": (event("voice", "16440.001"), price(CALL, "0.01"), "275", "0", "2.75"),
     # messages
     "a message is one unit": (event("sms", None), price(TEXT, "0.045"), "1", "0", "0.045"),
     "half a message is free": (event("sms", None), price(TEXT, "0.085", "0.5"), "1", "0.5", "0.0425"),  # 0.5 × 0.085
