@@ -11,10 +11,11 @@ already, whatever it has on disk.
 
 import datetime as dt
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
@@ -69,9 +70,10 @@ def land(
 ) -> Landed:
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     landed = Landed()
+    state = kafka.topic_state()  # first of all: a broker that is down leaves the warehouse as it is
     _settle(warehouse, landed, report)
     while True:
-        state, here = kafka.topic_state(), read_state(warehouse)
+        here = read_state(warehouse)
         ends = here.ends_on(state)
         check_topic(kafka.topic, state, here.source_id, ends)
         landed.lag = landed.lag or lag(state, ends)
@@ -87,6 +89,7 @@ def land(
             landed.displaced -= set(landed.days)
             return landed
         report("another process has written raw_cdrs; what is left on the topic is looked at anew")
+        state = kafka.topic_state()
 
 
 def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str], None]) -> None:
@@ -272,35 +275,37 @@ def _verify(
     Every offset that the topic still gives must be among the rows. A row whose message has left the topic since (retention,
     compaction of the topic) is right. Raises LandingError.
     """
-    if files.rows == sum(offsets.width for offsets in ranges):
-        return {offsets: offsets.width for offsets in ranges}
-    landed = _offsets(warehouse, files)
-    twice = [place for place, count in landed.items() if count > 1]
-    if twice:
-        raise LandingError(
-            f"topic {kafka.topic!r} partition {twice[0][0]} offset {twice[0][1]}: the engine gave {landed[twice[0]]} rows "
-            "for one message; nothing was landed, run it again"
-        )
+    rows = warehouse.staged_arrow(RAW, files, ["source_part", "source_position"])
     records = {}
     for offsets in ranges:
-        found = {
-            offset for part, offset in landed if part == offsets.partition and offsets.start <= offset < offsets.end
-        }
-        missing = sorted(_still_on_topic(kafka, offsets) - found)
-        if missing:
+        found, read = _positions(rows, offsets)
+        if len(found) < len(read):
+            [twice] = pc.mode(read).to_pylist()
+            raise LandingError(
+                f"topic {kafka.topic!r} partition {offsets.partition} offset {twice['mode']}: the engine gave "
+                f"{twice['count']} rows for one message; nothing was landed, run it again"
+            )
+        if len(found) < offsets.width and (missing := sorted(_still_on_topic(kafka, offsets) - set(found.to_pylist()))):
             raise LandingError(
                 f"topic {kafka.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
                 f"{len(missing)} messages of the topic, the first at offset {missing[0]}, are not among the {len(found)} "
                 "rows that were read; nothing was landed, run it again"
             )
         records[offsets] = len(found)
+    if (strangers := rows.num_rows - sum(records.values())) != 0:
+        raise LandingError(
+            f"topic {kafka.topic!r}: the engine gave {strangers} rows of offsets that it was not asked for; nothing was "
+            "landed, run it again"
+        )
     return records
 
 
-def _offsets(warehouse: Warehouse, files: Staged) -> Counter[tuple[int, int]]:
-    """Partition and offset of staged rows, with how many rows have them."""
-    rows = warehouse.staged_arrow(RAW, files, ["source_part", "source_position"])
-    return Counter(zip(rows["source_part"].to_pylist(), rows["source_position"].to_pylist(), strict=True))
+def _positions(rows: pa.Table, offsets: OffsetRange) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Offsets of a range that some rows have: each once, and as they are."""
+    place = pc.field("source_position")
+    inside = (pc.field("source_part") == offsets.partition) & (place >= offsets.start) & (place < offsets.end)
+    found = rows.filter(inside)["source_position"]
+    return found.unique(), found
 
 
 def _still_on_topic(kafka: KafkaConnection, offsets: OffsetRange) -> set[int]:

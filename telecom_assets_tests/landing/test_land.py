@@ -154,7 +154,7 @@ def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
     ]
     assert_rows(RAW_CDRS, rows, [raw_row(each, Parameters()) | {"kafka_topic": kafka.topic} for each in received])
 
-    assert (landed.records, landed.raw_version, landed.displaced) == (10, 1, set())
+    assert (landed.records, landed.raw_version, landed.displaced) == (10, 2, set())
     assert landed.days == {
         day: [row["event_date"] for row in rows].count(day) for day in {row["event_date"] for row in rows}
     }
@@ -163,16 +163,16 @@ def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
     ledger = warehouse.pin(LEDGER).arrow().to_pylist()
     [about_p0] = [row for row in ledger if row["source_part"] == 0 and row["records"]]
     assert about_p0["source_id"] == kafka.topic_state().topic_id
-    assert (about_p0["kafka_topic"], about_p0["raw_version"], about_p0["run_id"]) == (kafka.topic, 1, "run-1")
+    assert (about_p0["kafka_topic"], about_p0["raw_version"], about_p0["run_id"]) == (kafka.topic, 2, "run-1")
     assert lines == ["landed chunk 1 of 1: 10 of 10 offsets"]
 
     again = landing(warehouse, kafka)
-    assert (again.records, again.days, again.ranges, again.raw_version) == (0, {}, [], 1)
-    assert warehouse.version(RAW) == 1
+    assert (again.records, again.days, again.ranges, again.raw_version) == (0, {}, [], 2)
+    assert warehouse.version(RAW) == 2
 
     produced(kafka, b"new", partition=1)
     more = landing(warehouse, kafka)
-    assert (more.records, more.raw_version, len(rows_of(warehouse))) == (1, 2, 11)
+    assert (more.records, more.raw_version, len(rows_of(warehouse))) == (1, 3, 11)
     assert values_of(warehouse)[1] == [(0, b"other"), (1, None), (2, b"new")]
     assert ledger_of(warehouse) == [(0, 0, 8, 8), (1, 0, 2, 2), (1, 2, 3, 1)]
     assert_sound(warehouse)
@@ -194,18 +194,19 @@ def test_what_a_producer_was_told_is_acknowledged_has_landed(plain, new_kafka_to
 
 
 def test_an_empty_topic_lands_nothing(plain, kafka):
+    """Its partitions are watched from then on, by a commit without rows."""
     landed = landing(plain, kafka)
-    assert (landed.records, landed.days, plain.version(RAW), ledger_of(plain)) == (0, {}, 0, [])
+    assert (landed.records, landed.days, plain.version(RAW), ledger_of(plain)) == (0, {}, 1, [])
     assert_sound(plain)
 
 
 def test_a_backlog_lands_in_chunks(plain, kafka):
-    """Ten and five offsets in chunks of about five: three commits, each in the ledger before the next begins."""
+    """Ten and five offsets in chunks of about five: three commits behind the one that watches the partitions."""
     produced(kafka, *(b"%d" % number for number in range(10)))
     produced(kafka, *(b"%d" % number for number in range(5)), partition=1)
     lines: list[str] = []
     landed = landing(plain, kafka, chunk_rows=5, report=lines.append)
-    assert (landed.records, landed.raw_version, sum(landed.days.values())) == (15, 3, 15)
+    assert (landed.records, landed.raw_version, sum(landed.days.values())) == (15, 4, 15)
     assert ledger_of(plain) == [(0, 0, 3, 3), (0, 3, 6, 3), (0, 6, 10, 4), (1, 0, 1, 1), (1, 1, 3, 2), (1, 3, 5, 2)]
     assert values_of(plain) == {0: [(n, b"%d" % n) for n in range(10)], 1: [(n, b"%d" % n) for n in range(5)]}
     assert lines == [
@@ -274,11 +275,11 @@ def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
         patch.setattr(plain, "read", crash)
         assert read_state(plain).unsettled == []
         again = landing(plain, kafka)
-    assert (again.records, again.days, again.raw_version) == (0, {}, 3)
+    assert (again.records, again.days, again.raw_version) == (0, {}, 4)
 
     produced(kafka, cdr("id-2", today()))
     landed = landing(plain, kafka)
-    assert (landed.records, landed.days, landed.displaced, landed.raw_version) == (1, {today(): 1}, set(), 4)
+    assert (landed.records, landed.days, landed.displaced, landed.raw_version) == (1, {today(): 1}, set(), 5)
     assert ledger_of(plain) == [(0, 0, 1, 1), (0, 1, 2, 1), (0, 2, 3, 1)]
     assert [offset for offset, _ in values_of(plain)[0]] == [0, 1, 2]
     assert_sound(plain)
