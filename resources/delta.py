@@ -13,10 +13,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -92,6 +93,8 @@ _COMPRESSION = {"sail": "zstd(1)", "spark": "zstd"}
 #: Rows up to this many are read into memory rather than asked for: a question takes the embedded engine some 15 ms and
 #: Apache Spark half a second, whatever its size.
 _FEW_ROWS = 50_000
+#: Entries of a log that are looked for one by one before the log is listed, and readers of them side by side.
+_FEW_ENTRIES, _READERS = 20, 16
 #: Where a table's log lies, and how its checkpoints are named.
 LOG = "_delta_log"
 CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
@@ -476,26 +479,27 @@ class Warehouse:
     def last_changed(self, name: str, since: int, upto: int | None = None) -> dict[Any, int]:
         """Partition values whose rows changed after a version, each with the newest version that changed them.
 
-        Versions that have left the log are passed over: maintenance takes none that is younger than the retention.
+        Versions that have left the log are passed over: maintenance takes none that is younger than the retention. A
+        version does not change: a process reads its entry once.
         """
-        contract, found = self.contracts[name], {}
-        for version in range(since + 1, (self.version(name) if upto is None else upto) + 1):
-            for value in self._changed_by(contract, version):
-                found[value] = version
-        return found
+        contract = self.contracts[name]
+        versions = range(since + 1, (self.version(name) if upto is None else upto) + 1)
+        known = self._changes.setdefault((name, self.table_id(name)), {})
+        unknown = [version for version in versions if version not in known]
+        if len(unknown) > _FEW_ENTRIES:
+            logged = {info.base_name for info in self.stored(name).get_file_info(pafs.FileSelector(LOG))}
+            known |= {version: frozenset() for version in unknown if f"{version:020d}.json" not in logged}
+            unknown = [version for version in unknown if version not in known]
+        with ThreadPoolExecutor(_READERS) as readers:
+            known |= zip(unknown, readers.map(partial(self._changed_by, contract), unknown), strict=True)
+        return {value: version for version in versions for value in known[version]}
 
     def _changed_by(self, contract: Contract, version: int) -> frozenset[Any]:
-        """Partition values whose rows a version changed. A version does not change: a process reads its entry once."""
-        known = self._changes.setdefault((contract.name, self.table_id(contract.name)), {})
-        if version not in known:
-            files = (each.get("add") or each.get("remove") for each in self.log_entry(contract.name, version) or ())
-            values = (
-                (file["partitionValues"] or {}).get(contract.partition_by)
-                for file in files
-                if file and file["dataChange"]
-            )
-            known[version] = frozenset(_key(value, contract) for value in values)
-        return known[version]
+        """Partition values whose rows a version changed."""
+        files = (each.get("add") or each.get("remove") for each in self.log_entry(contract.name, version) or ())
+        by = contract.partition_by or ""
+        values = ((file["partitionValues"] or {}).get(by) for file in files if file and file["dataChange"])
+        return frozenset(_key(value, contract) for value in values)
 
     def went_back(self, name: str, files: Staged, version: int, column: str) -> dt.datetime | None:
         """Smallest instant of a column in staged files, if any file of a version reaches as far; else None."""

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable, Warehouse
 from telecom_assets.landing.journal import read_state
-from telecom_assets.mediation_state import overtaken_days
+from telecom_assets.mediation_state import days_of_displaced_copies, overtaken_days
 from telecom_assets.months import only_month
 from telecom_assets.reference_files import customer_findings, product_catalog_findings, rate_plan_findings
 from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
@@ -144,18 +144,10 @@ def _named(part: _Part) -> str:
 
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
-    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it.
-
-    Days that are to be mediated again are left aside: what mediation read of them is not known any more.
-    """
+    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
     # What the engine adds up comes first: beside it, other checks read files.
     outcomes = {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
     raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in _mediated_rows(mediated)}
-    if overtaken := overtaken_days(mediated):
-        raw, *parts = (
-            {day: totals for day, totals in each.items() if day not in overtaken} for each in (raw, *outcomes.values())
-        )
-        outcomes = dict(zip(outcomes, parts, strict=True))
     return _days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
 
 
@@ -174,23 +166,24 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
 def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
     """No record_id of the run's days is cleaned twice within `dedupe_days`, the days around them included.
 
-    Days that are to be mediated again are left aside: their rows are about to be replaced.
+    Days that keep a copy of a record that has come to another day since are left aside: their rows are about to be
+    replaced, and nothing is billed before.
     """
     around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
     mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
-    return _unique(cleaned, dedupe_days, frozenset(overtaken_days(mediated)))
+    return _unique(cleaned, dedupe_days, frozenset(days_of_displaced_copies(mediated)))
 
 
 @lru_cache(maxsize=32)
-def _unique(cleaned: PinnedTable, dedupe_days: int, overtaken: frozenset[dt.date]) -> Verdict:
+def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -> Verdict:
     rows = hashed(cleaned.all().select("record_id", "event_date"))
     if cleaned.partitions is not None:
         around = cleaned.partitions.widened(dedupe_days)
         rows = rows.where(around.holds(F.col("event_date")))
         if cleaned.share_of(around) < SMALL_PART:
             rows = with_ids_of(cleaned.df, rows)
-    if overtaken:
-        rows = rows.where(~F.col("event_date").isin(sorted(overtaken)))
+    if aside:
+        rows = rows.where(~F.col("event_date").isin(sorted(aside)))
     # Those whose hash comes once need no second look, and mostly all do.
     repeated = repeated_hashes(rows)
     found = [] if repeated.isEmpty() else _days_of_repeated(rows, repeated)

@@ -25,7 +25,13 @@ def days_to_mediate(landed: Mapping[dt.date, int], mediated: Mapping[dt.date, in
 def overtaken_days(mediated: PinnedTable) -> dict[dt.date, str]:
     """Mediated days of the run whose outcome was overtaken, with the reason in words."""
     rows = mediated.arrow().to_pylist()
-    return {day: reason for day, (reason, _) in _overtaken(mediated.warehouse, rows).items()}
+    found = {**_displaced(mediated.warehouse, rows), **_rewritten(mediated.warehouse, rows)}
+    return {day: reason for day, (reason, _) in found.items()}
+
+
+def days_of_displaced_copies(mediated: PinnedTable) -> set[dt.date]:
+    """Mediated days of the run that keep a copy which is none any more, until they are mediated again."""
+    return set(_displaced(mediated.warehouse, mediated.arrow().to_pylist()))
 
 
 def stale_days(warehouse: Warehouse) -> dict[dt.date, int]:
@@ -36,29 +42,36 @@ def stale_days(warehouse: Warehouse) -> dict[dt.date, int]:
     rows = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
     known = {row["event_date"]: row["raw_version"] for row in rows}
     landed = warehouse.pin(RAW_CDRS.name).rows_by_partition()
-    stale = {
-        day: known.get(day, 0) for day in days_to_mediate(landed, {row["event_date"]: row["raw_rows"] for row in rows})
-    }
-    for day, (_, version) in _overtaken(warehouse, rows).items():
-        stale[day] = max(version, stale.get(day, 0))
+    counted = {row["event_date"]: row["raw_rows"] for row in rows}
+    stale = {day: known.get(day, 0) for day in days_to_mediate(landed, counted)}
+    for overtaken in (_displaced(warehouse, rows), _rewritten(warehouse, rows)):
+        for day, (_, version) in overtaken.items():
+            stale[day] = max(version, stale.get(day, 0))
     return stale
 
 
-def _overtaken(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> dict[dt.date, tuple[str, int]]:
-    """Reason and version for each of some rows of mediated_days that was overtaken."""
-    found: dict[dt.date, tuple[str, int]] = {}
+_Row = Mapping[str, Any]
+#: Of a day that was overtaken: the reason, and the version that overtook it.
+_Overtaken = dict[dt.date, tuple[str, int]]
+
+
+def _displaced(warehouse: Warehouse, rows: Sequence[_Row]) -> _Overtaken:
+    """Of some rows of mediated_days those for which a later version of raw_cdrs asks."""
     if not rows:
-        return found
-    displaced = displaced_days(warehouse)
-    written = {}
-    for name in (CLEANED_CDRS.name, REJECTED_CDRS.name):
+        return {}
+    asked, reason = displaced_days(warehouse), "a copy has landed that came before one that the day keeps"
+    found = ((row["event_date"], asked.get(row["event_date"], 0), row["raw_version"]) for row in rows)
+    return {day: (reason, version) for day, version, read in found if version > read}
+
+
+def _rewritten(warehouse: Warehouse, rows: Sequence[_Row]) -> _Overtaken:
+    """Of some rows of mediated_days those whose cleaned or rejected rows were written since."""
+    found: _Overtaken = {}
+    for name in (CLEANED_CDRS.name, REJECTED_CDRS.name) if rows else ():
         column = f"{name.removesuffix('_cdrs')}_version"
-        written[name, column] = warehouse.last_changed(name, min(int(row[column] or 0) for row in rows))
-    for row in rows:
-        day = row["event_date"]
-        if (asked := displaced.get(day, 0)) > row["raw_version"]:
-            found[day] = ("a copy has landed that came before one that the day keeps", asked)
-        for (name, column), versions in written.items():
-            if (version := versions.get(day, 0)) > (row[column] or 0):
-                found[day] = (f"{name} was written after the mediation that mediated_days tells of", version)
+        written = warehouse.last_changed(name, min(int(row[column] or 0) for row in rows))
+        for row in rows:
+            if (version := written.get(row["event_date"], 0)) > (row[column] or 0):
+                reason = f"{name} was written after the mediation that mediated_days tells of"
+                found[row["event_date"]] = (reason, version)
     return found

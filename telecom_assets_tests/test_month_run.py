@@ -1,13 +1,9 @@
 """The order of a month: a pure sequence of steps."""
 
 from datetime import date, timedelta
-from decimal import Decimal
 
-import pyarrow as pa
 import pytest
 
-from resources.delta import Warehouse
-from resources.engine import SparkEngine
 from telecom_assets import month_run
 from telecom_assets.definitions import build_defs
 from telecom_assets.month_run import (
@@ -17,15 +13,10 @@ from telecom_assets.month_run import (
     before_mediation,
     day_range,
     day_steps,
-    days_to_mediate,
     existing_days,
     one_month,
     scheduled_steps,
-    stale_days,
 )
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.usage import MEDIATED_DAYS, RAW_CDRS
-from telecom_assets_tests.transforms.chain import contract_table
 
 START, END, KEY = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
 
@@ -90,40 +81,3 @@ def test_other_days_are_mediated_with_the_month_in_as_few_runs_as_can_be():
 def test_every_job_but_the_nights_is_a_step_of_a_month():
     jobs = {job.name for job in build_defs().jobs or []}
     assert {step.job for step in scheduled_steps("2026-05")} == jobs - {"maintenance_job"}
-
-
-A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
-
-
-@pytest.mark.parametrize(
-    ("landed", "mediated", "expected"),
-    [
-        ({}, {}, set()),
-        ({A: 5}, {}, {A}),
-        ({A: 5}, {A: 5}, set()),
-        ({A: 6}, {A: 5}, {A}),  # late records
-        ({A: 5}, {A: 5, B: 0}, set()),  # a day without records was mediated, and is empty
-        ({A: 5, C: 1}, {A: 5, B: 0}, {C}),
-        ({A: 5}, {A: -1}, {A}),
-    ],
-)
-def test_days_whose_rows_are_not_those_that_were_mediated(landed, mediated, expected):
-    assert days_to_mediate(landed, mediated) == expected
-
-
-def test_stale_days_of_a_warehouse(tmp_path):
-    """From the two tables alone, without an engine."""
-    warehouse = Warehouse(str(tmp_path), SparkEngine(kind="sail"), TABLES)
-    assert stale_days(warehouse) == set()
-    raw = [{"source_part": 0, "source_position": offset, "event_date": day} for offset, day in enumerate([A, A, B])]
-    warehouse.append_arrow(RAW_CDRS.name, contract_table(RAW_CDRS, raw))
-    assert stale_days(warehouse) == {A, B}
-    ledger = [
-        {"raw_rows": rows, "raw_positions": Decimal(0), "event_date": day} for day, rows in ((A, 2), (B, 1), (C, 0))
-    ]
-    warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(ledger, schema=MEDIATED_DAYS.arrow_schema()))
-    assert stale_days(warehouse) == set()
-    warehouse.append_arrow(
-        RAW_CDRS.name, contract_table(RAW_CDRS, [{"source_part": 0, "source_position": 3, "event_date": A}])
-    )
-    assert stale_days(warehouse) == {A}

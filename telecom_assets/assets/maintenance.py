@@ -10,9 +10,10 @@ import dagster as dg
 from resources.maintenance import Maintained, maintain
 from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL
 from telecom_assets.connections import Connections
+from telecom_assets.landing.journal import settle
 from telecom_assets.process_locks import held
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
-from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.schemas.usage import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
 GROUP = "maintenance"
 
@@ -21,7 +22,8 @@ GROUP = "maintenance"
 WRITERS: dict[str, Sequence[str]] = {
     RAW_CDRS.name: (LANDING_POOL,),
     LANDING_RANGES.name: (LANDING_POOL,),
-    MEDIATED_DAYS.name: (LANDING_POOL, SPARK_POOL),
+    LANDING_DECISIONS.name: (LANDING_POOL,),
+    DISPLACED_DAYS.name: (LANDING_POOL,),
     **dict.fromkeys((CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name), ()),
 }
 
@@ -36,9 +38,11 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
     def told(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
-    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same, and two
-    # compactions of the same files would both stand.
+    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
+    # compactions of the same files one is refused: it would have worked for nothing.
     with held(connections.settings.dagster_home, "maintenance"):
+        if connections.warehouse.exists(RAW_CDRS.name):
+            settle(connections.warehouse)  # before entries of the log go, the tables that follow it have what they say
         done = maintain(
             connections.warehouse,
             target_file_bytes=connections.settings.target_file_bytes,

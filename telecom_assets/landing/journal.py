@@ -125,7 +125,9 @@ def read_state(warehouse: Warehouse) -> LandingState:
                 f"and {LEDGER} knows it: one of the two was replaced; restore both from the same backup"
             )
         ends[part] = end
-    return LandingState(version, source_id, topic, ends, _decisions(warehouse, unsettled), unsettled, settled, ledger.version)
+    return LandingState(
+        version, source_id, topic, ends, _decisions(warehouse, unsettled), unsettled, settled, ledger.version
+    )
 
 
 def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:

@@ -4,6 +4,7 @@ Belongs here: driving the real graph, and reading tables without the engine that
 rule; what should come out is computed by `oracle`.
 """
 
+import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,8 +35,9 @@ from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
 from telecom_assets.executor import MonthRunner, StepResult
 from telecom_assets.instance import open_instance
+from telecom_assets.landing import journal
 from telecom_assets.landing.decisions import open_month
-from telecom_assets.landing.journal import read_state
+from telecom_assets.landing.land import landed_info
 from telecom_assets.settings import Settings
 from telecom_assets_tests import oracle
 
@@ -191,6 +193,22 @@ class Project:
         schema = self.warehouse.contracts[name].arrow_schema()
         write_deltalake(self.warehouse.path(name), pa.Table.from_pylist(list(rows), schema=schema), mode="append")
 
+    def land(self, row: Row | None = None, displaces: Iterable[dt.date] = ()) -> None:
+        """A landing of another process: one message as a row (its offset is the next), and what it says of other days."""
+        warehouse, here = self.warehouse, journal.read_state(self.warehouse)
+        assert here.source_id is not None
+        assert here.topic is not None
+        end = here.ends[0]
+        rows = [] if row is None else [{**row, "source_part": 0, "source_position": end}]
+        table = pa.Table.from_pylist(rows, schema=warehouse.contracts["raw_cdrs"].arrow_schema())
+        count = len(rows)
+        said = {
+            journal.LANDED: landed_info(here.source_id, here.topic, [(0, end, end + count, count)], "elsewhere"),
+            journal.DISPLACED: [day.isoformat() for day in displaces],
+        }
+        files, positions = warehouse.stage_arrow("raw_cdrs", table), {journal.key(here.source_id, 0): end + count}
+        warehouse.commit("raw_cdrs", files, here.raw_version, positions=positions, info=said)
+
     def change(self, name: str, change: Any) -> None:
         """Rewrite a whole table, row by row, behind everybody's back."""
         schema = self.warehouse.contracts[name].arrow_schema()
@@ -231,7 +249,7 @@ class Project:
         parameters = oracle.Parameters(
             max_age_days=settings.max_age_days,
             dedupe_days=settings.dedupe_days,
-            accept_months=set(read_state(self.warehouse).opened_months),
+            accept_months=set(journal.read_state(self.warehouse).opened_months),
             missing_volume_policy=settings.missing_volume_policy,
             discount_pct=settings.discount_pct,
             tax_pct=settings.tax_pct,

@@ -19,8 +19,7 @@ from telecom_assets import billing_gate
 from telecom_assets.checks import build_checks
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.conservation import ConservationError
-from telecom_assets.mediation_ledger import mark_to_be_mediated
-from telecom_assets.month_run import stale_days
+from telecom_assets.mediation_state import stale_days
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas.billing import REPORTS
 from telecom_assets_tests import oracle
@@ -559,31 +558,60 @@ def everything_written(project: Project) -> dict[str, object]:
     }
 
 
+#: Every step that writes money, or hands it on, run alone; with the partitions of the month.
+MONEY_STEPS = {
+    "rated_cdrs": JUNE,
+    **dict.fromkeys(("facturation_complete", "published_bills", "invoices", "daily_revenue"), month_tag()),
+}
+_LANDED, _MEDIATED = "offsets landed = offsets consumed: does not hold", "raw = cleaned + rejected: does not hold"
+_RATED, _BILLED = "cleaned = rated + suspended: does not hold", "rated = bills before tax"
+#: What is done to the inputs of which steps, and the identity that each of them must find broken.
 REFUSALS = [
-    ("rated_cdrs", JUNE, without_one("cleaned_cdrs"), "raw = cleaned + rejected"),
-    ("rated_cdrs", JUNE, without_one("rejected_cdrs"), "raw = cleaned + rejected"),
-    ("facturation_complete", month_tag(), without_one("cleaned_cdrs"), "raw = cleaned + rejected"),
-    ("facturation_complete", month_tag(), without_one("rated_cdrs"), "cleaned = rated + suspended"),
-    ("facturation_complete", month_tag(), without_one("suspended_cdrs"), "cleaned = rated + suspended"),
-    ("facturation_complete", month_tag(), exchanged("rated_cdrs"), "the records are not the same"),
-    ("published_bills", month_tag(), without_one("rated_cdrs"), "rated = bills before tax"),
-    ("published_bills", month_tag(), bill_gone, "rated = bills before tax"),
-    ("invoices", month_tag(), without_one("rated_cdrs"), "rated = bills before tax"),
-    ("invoices", month_tag(), bill_gone, "rated = bills before tax"),
-    ("daily_revenue", month_tag(), without_one("rated_cdrs"), "rated = bills before tax"),
-    ("daily_revenue", month_tag(), bill_gone, "rated = bills before tax"),
+    *(
+        (asset, damage, says)
+        for asset in MONEY_STEPS
+        for damage, says in (
+            (without_one("raw_cdrs"), _LANDED),
+            (doubled("raw_cdrs"), _LANDED),
+            (ledger_row_less, _LANDED),
+            (ledger_overlaps, _LANDED),
+            (without_one("cleaned_cdrs"), _MEDIATED),
+            (doubled("cleaned_cdrs"), _MEDIATED),
+            (exchanged("cleaned_cdrs"), "the records are not the same"),
+            (without_one("rejected_cdrs"), _MEDIATED),
+            (doubled("rejected_cdrs"), _MEDIATED),
+            (copy_after(0), "a record is cleaned once within 31 days: does not hold"),
+            (copy_after(31), "a record is cleaned once within 31 days: does not hold"),
+        )
+    ),
+    *(
+        (asset, damage, says)
+        for asset in sorted(set(MONEY_STEPS) - {"rated_cdrs"})
+        for damage, says in (
+            (without_one("rated_cdrs"), _RATED),
+            (doubled("rated_cdrs"), _RATED),
+            (exchanged("rated_cdrs"), "the records are not the same"),
+            (without_one("suspended_cdrs"), _RATED),
+            (doubled("suspended_cdrs"), _RATED),
+        )
+    ),
+    *(
+        (asset, damage, _BILLED)
+        for asset in ("published_bills", "invoices", "daily_revenue")
+        for damage in (bill_gone, repeated("facturation_complete"))
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("asset", "tags", "damage", "says"), REFUSALS, ids=[f"{item[0]}-{number}" for number, item in enumerate(REFUSALS)]
+    ("asset", "damage", "says"), REFUSALS, ids=[f"{item[0]}-{number}" for number, item in enumerate(REFUSALS)]
 )
 def test_a_stage_refuses_inputs_that_do_not_balance(
-    damaged: Project, asset: str, tags: dict[str, str], damage: Callable[[Project], None], says: str
+    damaged: Project, asset: str, damage: Callable[[Project], None], says: str
 ):
     damage(damaged)
     before = everything_written(damaged)
-    result = damaged.materialise(asset, tags)
+    result = damaged.materialise(asset, MONEY_STEPS[asset])
     assert not result.success
     assert says in refusal(result)
     assert everything_written(damaged) == before
@@ -605,15 +633,9 @@ def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
     assert everything_written(project) == before
 
 
-def marked(project: Project, day: dt.date) -> None:
-    """What landing does when a copy comes that is earlier than one the day keeps."""
-    warehouse = project.warehouse
-    mark_to_be_mediated(warehouse, {day}, warehouse.version("raw_cdrs"), project.settings.dedupe_days)
-
-
 def test_a_day_that_was_overtaken_waits_for_its_mediation(damaged: Project):
     day = dt.date.fromisoformat(f"{MONTH}-05")
-    marked(damaged, day)
+    damaged.land(displaces=[day])
     says = f"{day}: a copy has landed that came before one that the day keeps; mediate the day again"
     assert says in refusal(damaged.materialise("rated_cdrs", day_tags(f"{day}")))
     assert f"{day}: " in billing_refusal(damaged)
@@ -623,34 +645,22 @@ def test_a_day_that_was_overtaken_waits_for_its_mediation(damaged: Project):
     assert damaged.materialise("rated_cdrs", day_tags(f"{day}")).success
 
 
-@pytest.mark.parametrize("moment", ["before the ledger is written", "after"])
 @pytest.mark.parametrize("known", [True, False], ids=["mediated before", "never mediated"])
-def test_a_mark_outlives_a_mediation_that_did_not_see_its_cause(
-    damaged: Project, monkeypatch: pytest.MonkeyPatch, moment: str, known: bool
+def test_a_copy_that_lands_while_its_day_is_mediated_is_not_forgotten(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch, known: bool
 ):
-    """A copy lands and marks the day while the day is being mediated, from what was there before the copy."""
+    """It asks for a mediation of the day, which is under way from what was there before the copy."""
     day = dt.date.fromisoformat(f"{MONTH}-05")
     if not known:
         damaged.delete("mediated_days", f"event_date = '{day}'")
-    make_ledger, keep_marks = mediation_module._ledger, mediation_module.keep_marks
-
-    def land_one() -> None:
-        elsewhere = next(row for row in damaged.rows("raw_cdrs") if row["event_date"] != day)
-        damaged.add("raw_cdrs", [{**elsewhere, "source_position": 1_000_000}])
-        marked(damaged, day)
+    make_ledger = mediation_module._ledger
 
     def landing_before(*arguments: Any) -> pa.Table:
-        land_one()
+        elsewhere = next(row for row in damaged.rows("raw_cdrs") if row["event_date"] != day)
+        damaged.land(elsewhere, displaces=[day])
         return make_ledger(*arguments)
 
-    def landing_after(*arguments: Any) -> None:
-        land_one()
-        keep_marks(*arguments)
-
-    if moment == "after":
-        monkeypatch.setattr(mediation_module, "keep_marks", landing_after)
-    else:
-        monkeypatch.setattr(mediation_module, "_ledger", landing_before)
+    monkeypatch.setattr(mediation_module, "_ledger", landing_before)
     assert damaged.materialise("cleaned_cdrs", day_tags(f"{day}")).success
     monkeypatch.undo()
     assert day in stale_days(damaged.warehouse)
@@ -701,7 +711,7 @@ def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_wi
 def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: Project):
     row = june(damaged, "raw_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))
     landed = sum(each["event_date"] == row["event_date"] for each in damaged.rows("raw_cdrs"))
-    damaged.add("raw_cdrs", [{**row, "source_position": 1_000_000}])
+    damaged.land(row)
     message = billing_refusal(damaged)
     assert f"{MONTH}-05: {landed + 1} records landed, {landed} were mediated; mediate the day again" in message
 
@@ -793,8 +803,7 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
 def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project):
     """Late records are landed and mediated, and the bill is asked for too early; rated, they are on it."""
     row = first(damaged.rows("raw_cdrs"), record_id="floor-9")
-    again = {"record_id": "late", "source_position": 1_000_000, "received_at": row["received_at"] + dt.timedelta(1)}
-    damaged.add("raw_cdrs", [{**row, **again}])
+    damaged.land({**row, "record_id": "late", "received_at": row["received_at"] + dt.timedelta(1)})
     day = day_tags(f"{row['event_date']}")
     assert damaged.materialise("cleaned_cdrs", day).success
     cleaned = sum(each["event_date"] == row["event_date"] for each in damaged.rows("cleaned_cdrs"))

@@ -227,9 +227,13 @@ def test_the_dashboard_shows_the_tables(project: Project):
 # -- the second run ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(TABLES))
+#: What a table says of versions that a second run makes anew, by table.
+VERSIONS_MADE = {"mediated_days": {"cleaned_version", "rejected_version"}}
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"displaced_days"}))
 def test_a_second_run_changes_no_row(billed: MonthRun, again: MonthRun, name: str):
-    columns = TABLES[name].column_names
+    columns = [column for column in TABLES[name].column_names if column not in VERSIONS_MADE.get(name, ())]
     first, second = (ordered_as_text(run.project.rows(name), columns) for run in (billed, again))
     assert first
     assert second == first
@@ -324,7 +328,7 @@ def test_spark_makes_of_the_same_topic_what_sail_made(
     results = spark.run_month()
     assert [failed for result in results for failed in result.failed_checks] == []
     assert spark.connections.engine.name == "spark"
-    for name in sorted(set(TABLES) - {"landing_ranges", "mediated_days"}):
+    for name in sorted(set(TABLES) - {"landing_ranges", "landing_decisions", "mediated_days"}):
         columns = [column for column in TABLES[name].column_names if column not in VERSIONS]
         assert ordered_as_text(spark.rows(name), columns) == ordered_as_text(sail.rows(name), columns), name
     assert files_for_people(spark) == files_for_people(sail)

@@ -15,7 +15,7 @@ from resources.kafka import KafkaConnection, TopicState, Watermarks
 from telecom_assets.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message
-from telecom_assets.month_run import days_to_mediate
+from telecom_assets.mediation_state import days_to_mediate
 from telecom_assets.partitions import local_today
 from telecom_assets.sensors.plan import landing_request, mediation_requests
 from telecom_assets_tests.graph.conftest import customers

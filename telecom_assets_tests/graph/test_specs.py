@@ -16,8 +16,8 @@ from telecom_assets.definitions import build_defs
 from telecom_assets.schemas import TABLES
 from telecom_assets.settings import Settings
 
-#: Tables that are not assets: the ledger of landing is landing's own.
-NOT_ASSETS = {"landing_ranges"}
+#: Tables that are not assets: what follows the log of raw_cdrs is landing's own.
+NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days"}
 #: Assets that are no tables.
 NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "dashboard", "maintenance"}
 

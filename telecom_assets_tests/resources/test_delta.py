@@ -534,9 +534,10 @@ def test_whether_a_version_went_back_in_time(plain):
         (received(noon + 20 * second), noon + 20 * second),  # at the same moment
         (received(noon + 21 * second), None),
     ]
-    for number, (rows, expected) in enumerate(versions, start=1):
-        plain.append_arrow(RAW_CDRS.name, rows)
-        assert plain.went_back(RAW_CDRS, number, "received_at") == expected
+    for version, (rows, expected) in enumerate(versions):
+        files = plain.stage_arrow(RAW_CDRS.name, rows)
+        assert plain.went_back(RAW_CDRS.name, files, version, "received_at") == expected
+        plain.commit(RAW_CDRS.name, files, version)
 
 
 def test_partitions_hold_and_name_both_ends():
