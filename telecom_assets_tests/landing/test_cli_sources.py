@@ -150,8 +150,8 @@ def test_before_anything_landed_there_is_nothing_to_decide(typed, plain, kafka):
         (("accept", "--why", "x"), "Missing option '--by'"),
         (("accept", "--by", " ", "--why", "x"), "expected a text that is not empty"),
         (("skip", *WHO, "--to", "4"), "Missing option '--partition'"),
-        (("skip", *WHO, "--to", "four", "--partition", "0"), "'four' is not a valid"),
-        (("skip", *WHO, "--to=-1", "--partition", "0"), "-1 is not in the range"),
+        (("skip", *WHO, "--to", "four", "--partition", "0"), "Input should be a valid integer"),
+        (("skip", *WHO, "--to=-1", "--partition", "0"), "Input should be greater than or equal to 0"),
     ],
 )
 def test_arguments_that_cannot_be_used(typed, arguments, says):
