@@ -101,7 +101,7 @@ def jars(
 ) -> None:
     """Put the jars that an Apache Spark cluster of yours needs into a folder, and print the settings it needs.
 
-    Delta, and for a warehouse in a bucket the S3 client and the class that keeps commits from overwriting each other.
+    Delta, and for a warehouse in a bucket the S3 client.
     """
     from telecom_assets.local_stack.spark_jvm import cluster_settings, spark_jars  # noqa: PLC0415
 
