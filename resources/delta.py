@@ -529,10 +529,13 @@ class Warehouse:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def stage(self, name: str, rows: DataFrame) -> Staged:
-        """Have the engine write rows as files below the table; they belong to no version until they are committed."""
+    def stage(self, name: str, rows: DataFrame, *, was: Contract | None = None) -> Staged:
+        """Have the engine write rows as files below the table; they belong to no version until they are committed.
+
+        was: see `commit`.
+        """
         contract = self.contracts[name]
-        self._table(contract)  # the engine is asked for it before it writes below it
+        self._table(was or contract)  # the engine is asked for it before it writes below it
         folder, path = new_folder(), self._engine_path(name)
         columns = [F.col(column.name).cast(column.type) for column in contract.columns]
         writer = rows.select(columns).write.format("parquet").mode("error")
@@ -570,16 +573,18 @@ class Warehouse:
         moved: bool = False,
         positions: Mapping[str, int] | None = None,
         info: Mapping[str, Any] | None = None,
+        was: Contract | None = None,
     ) -> Commit:
         """Make staged files a part of the table, as the version after `on`, or raise Refused and change nothing.
 
         replace: partitions (or everything) whose present files go. remove: paths of single files that go. moved: the
         rows were there before, in those files. positions: transaction versions that the commit sets (`position`).
-        info: what else its entry in the log says. Nothing is rebased: another commit after `on` refuses this one,
-        whatever it did. Where the answer is lost, the log is asked for it.
+        info: what else its entry in the log says. was: the contract that the table has until now, where the commit, which
+        replaces everything, gives it its own. Nothing is rebased: another commit after `on` refuses this one, whatever it
+        did. Where the answer is lost, the log is asked for it.
         """
         contract = self.contracts[name]
-        table = self._table(contract, on)
+        table = self._table(was or contract, on)
         by = [contract.partition_by] if contract.partition_by else None
         actions: list[Any] = [file.action(moved=moved) for file in files.files]
         actions += [_removal(file, contract, moved=moved) for file in self._named(contract, on, set(remove))]
@@ -737,12 +742,18 @@ class Warehouse:
 
     def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
         """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
-        missing = sorted(set(contract.column_names) - {field.name for field in table.schema().fields})
-        if missing:
+        stored = pa.schema(table.schema().to_arrow())
+        told = []
+        for wanted in contract.arrow_schema():
+            if wanted.name not in stored.names:
+                told.append(f"lacks {wanted.name}")
+            elif (found := stored.field(wanted.name).type) != wanted.type:
+                told.append(f"has {wanted.name} as {found}, not {wanted.type}")
+        if told:
             raise WarehouseError(
-                f"table {contract.name} at {self.path(contract.name)} was made by an earlier version and lacks "
-                f"{', '.join(missing)}; expected a warehouse of this version: set TELECOM_WAREHOUSE to a new folder and land "
-                "the topic or its archives again"
+                f"table {contract.name} at {self.path(contract.name)} was made by an earlier version and "
+                f"{', '.join(told)}; expected a warehouse of this version: `telecom warehouse upgrade` makes it one "
+                "(--dry-run says what it would do)"
             )
         return table
 

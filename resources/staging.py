@@ -30,7 +30,8 @@ from deltalake.transaction import AddAction
 _AT_ONCE = 8
 #: Texts in a file's statistics are cut there, as the Delta protocol advises; a maximum that is longer is left out.
 _TEXT_LENGTH = 32
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+#: How a folder names the partition without a value.
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 def new_folder() -> str:
@@ -96,7 +97,7 @@ def write_staged(
     written = []
     for value, part in _by_partition(rows, partition_by):
         text = None if value is None else str(value)
-        below = f"{partition_by}={_NULL_PARTITION if text is None else text}/" if partition_by else ""
+        below = f"{partition_by}={NULL_PARTITION if text is None else text}/" if partition_by else ""
         path = f"{folder}/{below}{uuid.uuid4().hex}.parquet"
         content = pa.BufferOutputStream()
         pq.write_table(part, content, compression="zstd", compression_level=1)
@@ -144,7 +145,7 @@ def _partition(path: str, partition_by: str) -> str | None:
     """The partition value of a file, from the name of its folder."""
     [named] = [part for part in path.split("/") if part.startswith(f"{partition_by}=")]
     value = unquote(named.split("=", 1)[1])
-    return None if value == _NULL_PARTITION else value
+    return None if value == NULL_PARTITION else value
 
 
 def _statistics(footer: pq.FileMetaData, indexed: Sequence[str]) -> dict[str, Any]:

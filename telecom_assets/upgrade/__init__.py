@@ -1,0 +1,11 @@
+"""A warehouse of an earlier version becomes one of this version: `telecom warehouse upgrade`.
+
+Belongs here: what differs (`shapes`), the rows of a table in its new shape (`rewrite`), what landing and mediation have
+to be told (`raw_rows`, `ledgers`), the order of the commits (`plan`, `operation`). Does not belong here: PostgreSQL
+(`resources.postgres`), Dagster.
+"""
+
+from telecom_assets.upgrade.operation import upgrade
+from telecom_assets.upgrade.plan import Plan, plan_upgrade
+
+__all__ = ["Plan", "plan_upgrade", "upgrade"]

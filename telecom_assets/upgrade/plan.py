@@ -1,0 +1,145 @@
+"""What an upgrade would do to a warehouse, from its tables alone. Nothing is changed.
+
+Belongs here: what is looked at, and when a warehouse cannot be upgraded. Does not belong here: doing it (`operation`).
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from resources.delta import Warehouse, WarehouseError
+from telecom_assets.landing.journal import DISPLACED, read_state
+from telecom_assets.mediation_state import days_to_mediate
+from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.usage import LANDING_DECISIONS, LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, find_doubled, rows_of
+from telecom_assets.upgrade.shapes import SOURCE, Shape, shape_of
+
+RAW, LEDGER, MEDIATED = RAW_CDRS.name, LANDING_RANGES.name, MEDIATED_DAYS.name
+#: The transaction version by which a table says which of its versions the upgrade has made.
+UPGRADED = "telecom.upgraded"
+#: raw_cdrs first, since all others are told by it; mediated_days names versions of cleaned and rejected rows; the ledger
+#: last: without it nothing lands and nothing is billed, so a warehouse in between is refused as a whole.
+ORDER = (RAW, *(name for name in TABLES if name not in (RAW, MEDIATED, LEDGER)), MEDIATED, LEDGER)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what is known of it beforehand."""
+
+    #: Tables that are to be rewritten, in the order of their commits.
+    shapes: Sequence[Shape]
+    #: The source that all rows came from.
+    source_id: str | None
+    topic: str | None
+    #: Next position of each partition.
+    ends: Mapping[int, int] = field(default_factory=dict)
+    #: Positions that the ledger does not know.
+    missing: Sequence[Range] = ()
+    doubled: Doubled = field(default_factory=Doubled)
+    #: Months that are to be decisions of the warehouse, each with the rows that move to their own days.
+    months: Mapping[str, int] = field(default_factory=dict)
+    #: Days that are to be mediated again afterwards.
+    days: Collection[dt.date] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.shapes and not self.months
+
+
+def plan_upgrade(warehouse: Warehouse, months: Sequence[str], calendar_start: dt.date) -> Plan:
+    """Look at every table there is. months: those that the former version has opened by name, in this home.
+
+    Raises WarehouseError for a warehouse that is not there, or cannot be upgraded.
+    """
+    found = [shape for name in ORDER if (shape := shape_of(warehouse, name)) is not None]
+    if not found:
+        raise WarehouseError(
+            f"no warehouse at {warehouse.root}: none of its tables is there, so nothing is to be upgraded; `telecom run` "
+            "makes one, or set TELECOM_WAREHOUSE to yours"
+        )
+    shapes = {shape.name: shape for shape in found}
+    due = [shape for shape in found if not shape.is_new]
+    ledger = former_rows(warehouse, shapes[LEDGER]) if LEDGER in shapes else []
+    source_id, topic = _source(warehouse, due, ledger)
+    opened = _opened(warehouse, shapes)
+    raw = shapes.get(RAW)
+    if raw is None:
+        return Plan(due, source_id, topic, months=dict.fromkeys(sorted(set(months) - opened), 0))
+    ends: dict[int, int] = {}
+    for row in ledger:
+        ends[row["source_part"]] = max(row["to_position"], ends.get(row["source_part"], 0))
+    missing: list[Range] = []
+    doubled = Doubled()
+    if SOURCE in raw.added and raw.rows:
+        rows = rows_of(warehouse, raw, source_id)
+        missing, doubled = behind(rows, ends), find_doubled(rows)
+        ends |= {each.part: each.end for each in missing}
+    days, moves = set(doubled.days), dict[str, int]()
+    for month in sorted(set(months) - opened):
+        moves[month], touched = (
+            elsewhere(rows_of(warehouse, raw, source_id), month, calendar_start) if raw.rows else (0, set())
+        )
+        days |= touched
+    if MEDIATED in shapes and (due or moves):
+        days |= _stale(warehouse, raw, shapes[MEDIATED])
+    return Plan(due, source_id, topic, ends, missing, doubled, moves, days)
+
+
+def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
+    """All rows of a small table, under the names of its contract; what it does not have is left out."""
+    table = warehouse.read_arrow(shape.was, shape.version, None)
+    return table.rename_columns([name for name in shape.contract.column_names if name not in shape.added]).to_pylist()
+
+
+def upgraded_version(warehouse: Warehouse, name: str) -> int:
+    """The version of a table that the upgrade has made, whatever came after it; the newest where it has made none."""
+    return warehouse.position(name, UPGRADED) or warehouse.version(name)
+
+
+def _source(
+    warehouse: Warehouse, due: Sequence[Shape], ledger: Sequence[Mapping[str, Any]]
+) -> tuple[str | None, str | None]:
+    """The source that rows without one came from. Raises WarehouseError where that cannot be told."""
+    without = [shape for shape in due if SOURCE in shape.added or (shape.name == LEDGER and shape.renamed)]
+    if not without:
+        return None, None
+    topics = {row["source_id"]: row["kafka_topic"] for row in ledger}
+    if len(topics) > 1:
+        named = ", ".join(f"{topic} ({source_id})" for source_id, topic in sorted(topics.items()))
+        raise WarehouseError(
+            f"warehouse {warehouse.root} was filled from several topics, {named}; expected one, since rows do not say from "
+            "which of them they came: set TELECOM_WAREHOUSE to a new folder and land the topics or their archives again"
+        )
+    if not topics and (with_rows := [shape.name for shape in without if shape.rows]):
+        raise WarehouseError(
+            f"warehouse {warehouse.root}: {', '.join(with_rows)} have rows, and {LEDGER} does not say from which topic; "
+            f"restore {LEDGER} from a backup, or set TELECOM_WAREHOUSE to a new folder and land the topic or its archives "
+            "again"
+        )
+    return next(iter(topics.items()), (None, None))
+
+
+def _opened(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> set[str]:
+    """Months that the warehouse has decided to open."""
+    asked = {RAW, LEDGER}
+    if any(name not in shapes or not shapes[name].is_new for name in asked) or LANDING_DECISIONS.name not in shapes:
+        return set()
+    return set(read_state(warehouse).opened_months)
+
+
+def _stale(warehouse: Warehouse, raw: Shape, mediated: Shape) -> set[dt.date]:
+    """Days whose rows are not those that were mediated, or that are marked, before anything is changed."""
+    landed = warehouse.rows_by_partition(raw.was, raw.version)
+    counted = {row["event_date"]: row["raw_rows"] for row in former_rows(warehouse, mediated)}
+    return days_to_mediate(landed, counted) | _displaced(warehouse, raw)
+
+
+def _displaced(warehouse: Warehouse, raw: Shape) -> set[dt.date]:
+    """Days that an upgrade which died has asked for with its commit of raw_cdrs."""
+    version = warehouse.position(RAW, UPGRADED) if raw.is_new else None
+    for action in warehouse.log_entry(RAW, version) or () if version is not None else ():
+        if days := action.get("commitInfo", {}).get(DISPLACED):
+            return {dt.date.fromisoformat(day) for day in days}
+    return set()

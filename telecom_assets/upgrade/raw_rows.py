@@ -1,0 +1,171 @@
+"""What the rows of a former raw_cdrs are beside its ledger: which stand twice, how far each partition was landed.
+
+Belongs here: questions that the engine answers of a table of any size. Does not belong here: what is done about it.
+
+A position that landed twice (two homes; a server that finished what a dead client had begun) has several rows. Those of
+equal bytes are one message. Those of other bytes are two messages, of which one came from a topic that had been made again:
+nobody can tell here which is whose, so both stay.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from resources.delta import Warehouse
+from telecom_assets.transforms.admission import at_home_in
+from telecom_assets.transforms.civil_time import local_day
+from telecom_assets.upgrade.shapes import SOURCE, Shape
+
+#: Positions with other bytes that are named.
+SHOWN = 20
+
+_PLACE = ("source_part", "source_position")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A position whose rows have other bytes than each other."""
+
+    part: int
+    position: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """Positions that several rows of raw_cdrs have."""
+
+    #: Rows of equal position and bytes, all but one of each.
+    rows: int = 0
+    #: Days that hold such rows, as sets: those of one message may lie on several days.
+    groups: Sequence[frozenset[dt.date]] = field(default=())
+    #: Days that hold another copy of a message whose rows lie on several days.
+    copies: frozenset[dt.date] = frozenset()
+    #: Positions of several messages, and the first of them.
+    conflicts: int = 0
+    first_conflicts: Sequence[Conflict] = field(default=())
+
+    @property
+    def days(self) -> set[dt.date]:
+        """Days whose outcome may be another one without those rows."""
+        return {day for group in self.groups for day in group} | self.copies
+
+
+@dataclass(frozen=True)
+class Range:
+    """Positions of one partition that are in the table, from the first up to before the last; and how many messages."""
+
+    part: int
+    start: int
+    end: int
+    records: int
+
+
+def rows_of(warehouse: Warehouse, shape: Shape, source_id: str | None) -> DataFrame:
+    """The rows of a table in its new shape, whatever its shape is."""
+    rows = warehouse.read(shape.was, shape.version)
+    columns = []
+    for column in shape.contract.columns:
+        if column.name in shape.added:
+            columns.append(F.lit(source_id if column.name == SOURCE else None).cast(column.type).alias(column.name))
+        else:
+            columns.append(F.col(shape.former(column.name)).alias(column.name))
+    return rows.select(columns)
+
+
+def find_doubled(rows: DataFrame) -> Doubled:
+    """Rows of equal positions; rows: raw_cdrs in its new shape. Groups of 64 positions tell where to look at all."""
+    words = (
+        rows.groupBy("source_part", F.expr("source_position div 64").alias("word"))
+        .agg(
+            F.count("*").alias("rows"),
+            F.expr("bit_or(shiftleft(1L, cast(source_position % 64 as int)))").alias("bits"),
+        )
+        .where(F.col("rows") > F.bit_count("bits"))
+        .select("source_part", "word")
+    )
+    if words.isEmpty():
+        return Doubled()
+    near = rows.withColumn("word", F.expr("source_position div 64")).join(
+        words, on=["source_part", "word"], how="left_semi"
+    )
+    messages = near.groupBy(*_PLACE, "value").agg(
+        F.count("*").alias("rows"), F.sort_array(F.collect_set("event_date")).alias("days")
+    )
+    twice = messages.where("rows > 1")
+    found = twice.groupBy("days").agg(F.sum(F.col("rows") - 1).alias("rows")).collect()
+    several = (
+        messages.groupBy(*_PLACE)
+        .agg(F.sum("rows").alias("rows"), F.count("*").alias("messages"))
+        .where("messages > 1")
+    )
+    first = several.orderBy(*_PLACE).limit(SHOWN).collect()
+    groups = _joined([frozenset(row["days"]) for row in found])
+    return Doubled(
+        sum(row["rows"] for row in found),
+        groups,
+        _days_of_copies(rows, twice) if any(len(row["days"]) > 1 for row in found) else frozenset(),
+        several.count() if len(first) == SHOWN else len(first),
+        [Conflict(*(row[name] for name in _PLACE), row["rows"]) for row in first],
+    )
+
+
+def without_doubled(rows: DataFrame, days: Collection[dt.date]) -> DataFrame:
+    """All rows of some days, of equal position and bytes the one that was received first. rows: as for `find_doubled`."""
+    same = Window.partitionBy(*_PLACE, "value").orderBy("received_at", "event_date")
+    here = rows.where(F.col("event_date").isin(sorted(days)))
+    return here.withColumn("place", F.row_number().over(same)).where("place = 1").drop("place")
+
+
+def behind(rows: DataFrame, ends: Mapping[int, int]) -> list[Range]:
+    """Positions of the table behind the ends of its ledger: a run died between its rows and the ledger's."""
+    marks = rows.groupBy("source_part").agg(
+        F.min("source_position").alias("lowest"), F.max("source_position").alias("highest")
+    )
+    gaps = []
+    for row in sorted(marks.collect(), key=lambda row: row["source_part"]):
+        start = ends.get(row["source_part"], row["lowest"])
+        if row["highest"] >= start:
+            gaps.append((row["source_part"], start, row["highest"] + 1))
+    counts = count_positions(rows, gaps)
+    return [Range(*gap, count) for gap, count in zip(gaps, counts, strict=True)]
+
+
+def count_positions(rows: DataFrame, ranges: Sequence[tuple[int, int, int]]) -> list[int]:
+    """Distinct positions of raw_cdrs in some ranges (partition, from, to)."""
+    counts = []
+    for part, start, end in ranges:
+        inside = (F.col("source_part") == part) & (F.col("source_position") >= start) & (F.col("source_position") < end)
+        counts.append(rows.where(inside).select("source_position").distinct().count())
+    return counts
+
+
+def elsewhere(rows: DataFrame, month: str, calendar_start: dt.date) -> tuple[int, set[dt.date]]:
+    """Rows of a month that do not lie on their own days, and the days that they would leave or reach."""
+    own = local_day(F.col("event_ts"))
+    moves = rows.where(at_home_in([month], calendar_start) & (own != F.col("event_date")))
+    found = moves.groupBy("event_date", own.alias("own")).agg(F.count("*").alias("rows")).collect()
+    return sum(row["rows"] for row in found), {day for row in found for day in (row["event_date"], row["own"])}
+
+
+def _joined(groups: Sequence[frozenset[dt.date]]) -> list[frozenset[dt.date]]:
+    """Sets of days, those that share a day made one."""
+    joined: list[frozenset[dt.date]] = []
+    for group in groups:
+        touching = [other for other in joined if other & group]
+        joined = [other for other in joined if not other & group] + [group.union(*touching)]
+    return sorted(joined, key=min)
+
+
+def _days_of_copies(rows: DataFrame, twice: DataFrame) -> frozenset[dt.date]:
+    """Days with a row of the same record as a message whose rows lie on several days.
+
+    Mediation has judged those by the day of the row that goes, and may judge otherwise by that of the one that stays.
+    """
+    across = twice.where(F.size("days") > 1).select(*_PLACE)
+    ids = rows.join(across, on=list(_PLACE), how="left_semi").select("record_id").distinct()
+    found = rows.join(ids, on="record_id", how="left_semi").select("event_date").distinct().collect()
+    return frozenset(row["event_date"] for row in found)
