@@ -742,17 +742,18 @@ class Warehouse:
 
     def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
         """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
-        stored = pa.schema(table.schema().to_arrow())
-        told = []
-        for wanted in contract.arrow_schema():
-            if wanted.name not in stored.names:
-                told.append(f"lacks {wanted.name}")
-            elif (found := stored.field(wanted.name).type) != wanted.type:
-                told.append(f"has {wanted.name} as {found}, not {wanted.type}")
+        stored = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
+        missing = [name for name in contract.column_names if name not in stored]
+        told = [f"lacks {', '.join(missing)}"] if missing else []
+        told += [
+            f"has {field.name} as {stored[field.name]}, not {field.type}"
+            for field in contract.arrow_schema()
+            if field.name in stored and stored[field.name] != field.type
+        ]
         if told:
             raise WarehouseError(
                 f"table {contract.name} at {self.path(contract.name)} was made by an earlier version and "
-                f"{', '.join(told)}; expected a warehouse of this version: `telecom warehouse upgrade` makes it one "
+                f"{' and '.join(told)}; expected a warehouse of this version: `telecom warehouse upgrade` makes it one "
                 "(--dry-run says what it would do)"
             )
         return table

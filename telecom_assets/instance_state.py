@@ -1,11 +1,18 @@
-"""What is stored with the Dagster instance besides runs and events: records of steps that went well."""
+"""What is stored with the Dagster instance besides runs and events: records of steps that went well.
+
+An earlier version kept the months that were opened by name here too. The warehouse has them now, so that two homes agree;
+`telecom warehouse upgrade` brings them there, and reads them here alone.
+"""
 
 import json
 from typing import Any
 
 import dagster as dg
 
+from telecom_assets.partitions import all_months
+
 _STEPS = "telecom_assets/went_well"
+_MONTHS = "telecom_assets/accept_months"
 
 
 def step_record(instance: dg.DagsterInstance, step: str) -> Any | None:
@@ -18,3 +25,11 @@ def step_record(instance: dg.DagsterInstance, step: str) -> Any | None:
 def keep_step_record(instance: dg.DagsterInstance, step: str, record: Any | None) -> None:
     """Keep the record of a step in place of the one before; None forgets it."""
     instance.daemon_cursor_storage.set_cursor_values({f"{_STEPS}/{step}": json.dumps(record)})
+
+
+def formerly_opened_months(instance: dg.DagsterInstance) -> list[str]:
+    """The months, yyyy-MM, that an earlier version has opened by name in this home."""
+    keys = {f"{_MONTHS}/{month}": month for month in all_months()}
+    stored = instance.daemon_cursor_storage.get_cursor_values({_MONTHS, *keys})
+    # Before a month had a key of its own, all were one list.
+    return sorted({*json.loads(stored.get(_MONTHS) or "[]"), *(keys[each] for each in keys if stored.get(each))})

@@ -18,7 +18,7 @@ from resources.postgres.publishing import (
     published_totals,
     read_ledger_entry,
 )
-from resources.postgres.tables import TableDrift, TableMissing
+from resources.postgres.tables import TableDrift, TableMissing, follow_contract
 
 __all__ = [
     "LedgerEntry",
@@ -31,6 +31,7 @@ __all__ = [
     "TableMissing",
     "UpsertCounts",
     "create_customers_table",
+    "follow_contract",
     "publish_period",
     "published_digest",
     "published_totals",

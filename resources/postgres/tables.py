@@ -160,22 +160,49 @@ def find_drift(session: psycopg.Connection, contract: TableContract) -> list[Col
     ]
 
 
-def _require_no_drift(
-    connection: PostgresConnection, session: psycopg.Connection, contract: TableContract, exact: bool
-) -> None:
-    drifts = [drift for drift in find_drift(session, contract) if exact or drift.found is None]
-    told = [
+def follow_contract(connection: PostgresConnection, contract: TableContract, *, dry_run: bool = False) -> list[str]:
+    """Give an existing table the columns and types of its contract; its rows stay. Returns what differed, in words.
+
+    A table that is not there needs nothing: publishing makes it.
+    """
+    with connection.session(f"altering {contract.name}") as session:
+        if not table_exists(session, contract.name):
+            return []
+        drifts = find_drift(session, contract)
+        if drifts and not dry_run:
+            table = sql.Identifier(contract.name)
+            # The types are postgres_type's own spellings, never text from outside.
+            changes = [sql.SQL(change) for change in _changes(drifts)]  # type: ignore[arg-type]
+            with session.transaction():
+                session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
+        return _told(drifts)
+
+
+def _told(drifts: Sequence[ColumnDrift]) -> list[str]:
+    """What differs, in words."""
+    return [
         f"no column {drift.name} ({drift.expected})"
         if drift.found is None
         else f"column {drift.name} is {drift.found}, expected {drift.expected}"
         for drift in drifts
     ]
-    remedies = [
+
+
+def _changes(drifts: Sequence[ColumnDrift]) -> list[str]:
+    """The actions of an ALTER TABLE that does away with drifts."""
+    return [
         f"ADD COLUMN {drift.name} {drift.expected}"
         if drift.found is None
         else f"ALTER COLUMN {drift.name} TYPE {drift.expected}"
         for drift in drifts
     ]
+
+
+def _require_no_drift(
+    connection: PostgresConnection, session: psycopg.Connection, contract: TableContract, exact: bool
+) -> None:
+    drifts = [drift for drift in find_drift(session, contract) if exact or drift.found is None]
+    told, remedies = _told(drifts), _changes(drifts)
     if exact and _primary_key(session, contract.name) != set(contract.key):
         told.append(f"its primary key is not ({', '.join(contract.key)})")
         remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")

@@ -5,7 +5,7 @@ to be told (`raw_rows`, `ledgers`), the order of the commits (`plan`, `operation
 (`resources.postgres`), Dagster.
 """
 
-from telecom_assets.upgrade.operation import upgrade
+from telecom_assets.upgrade.operation import Done, upgrade
 from telecom_assets.upgrade.plan import Plan, plan_upgrade
 
-__all__ = ["Plan", "plan_upgrade", "upgrade"]
+__all__ = ["Done", "Plan", "plan_upgrade", "upgrade"]

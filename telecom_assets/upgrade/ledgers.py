@@ -63,7 +63,7 @@ class Outcomes:
     rows: Mapping[dt.date, int]
 
 
-def mediated_once(rows: Sequence[_Row], cleaned: Outcomes, rejected: Outcomes) -> list[_Row]:
+def mediated_once(rows: Sequence[_Row], cleaned: Outcomes, rejected: Outcomes) -> list[dict[str, Any]]:
     """mediated_days with the versions that its days have now.
 
     A marked day has lost how many rows were mediated: as many as came out of it. That it is to be mediated again stands in

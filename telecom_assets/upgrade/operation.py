@@ -6,7 +6,7 @@ each table the version that the upgrade has made of it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from resources.delta import EVERYTHING, Refused, Warehouse, WarehouseError
 from resources.staging import Staged
+from telecom_assets.conservation import landed_rows_are_consumed
 from telecom_assets.landing.decisions import open_month
 from telecom_assets.landing.journal import DISPLACED, LANDED, key, settle
 from telecom_assets.landing.land import landed_info
@@ -28,10 +29,14 @@ from telecom_assets.upgrade.shapes import SOURCE, Shape, set_indexed, shape_of
 
 @dataclass(frozen=True)
 class Done:
-    """What an upgrade has done besides what its plan says: rows that moved by month, days to mediate again."""
+    """What an upgrade has done besides what its plan says."""
 
+    #: Rows that moved to their own days, by opened month.
     moved: Mapping[str, int] = field(default_factory=dict)
-    days: Mapping[dt.date, int] = field(default_factory=dict)
+    #: Days that are to be mediated again.
+    days: Collection[dt.date] = ()
+    #: Why the books of landing do not balance, if they do not.
+    findings: Sequence[str] = ()
 
 
 def upgrade(
@@ -68,7 +73,7 @@ def upgrade(
             dedupe_days=dedupe_days,
             why="opened by a version that kept it in the home folder",
         )
-    return Done(moved, stale_days(warehouse))
+    return Done(moved, set(stale_days(warehouse)), landed_rows_are_consumed(warehouse).findings)
 
 
 def _with_statistics(warehouse: Warehouse, planned: Shape) -> Shape:

@@ -98,9 +98,7 @@ def find_doubled(rows: DataFrame) -> Doubled:
     twice = messages.where("rows > 1")
     found = twice.groupBy("days").agg(F.sum(F.col("rows") - 1).alias("rows")).collect()
     several = (
-        messages.groupBy(*_PLACE)
-        .agg(F.sum("rows").alias("rows"), F.count("*").alias("messages"))
-        .where("messages > 1")
+        messages.groupBy(*_PLACE).agg(F.sum("rows").alias("rows"), F.count("*").alias("messages")).where("messages > 1")
     )
     first = several.orderBy(*_PLACE).limit(SHOWN).collect()
     groups = _joined([frozenset(row["days"]) for row in found])
@@ -109,7 +107,7 @@ def find_doubled(rows: DataFrame) -> Doubled:
         groups,
         _days_of_copies(rows, twice) if any(len(row["days"]) > 1 for row in found) else frozenset(),
         several.count() if len(first) == SHOWN else len(first),
-        [Conflict(*(row[name] for name in _PLACE), row["rows"]) for row in first],
+        [Conflict(row["source_part"], row["source_position"], row["rows"]) for row in first],
     )
 
 

@@ -98,9 +98,7 @@ def shape_of(warehouse: Warehouse, name: str) -> Shape | None:
     table = DeltaTable(warehouse.path(name), storage_options=warehouse.storage_options)
     stored = pa.schema(table.schema().to_arrow())
     names = {
-        new: old
-        for new, old in _FORMER_NAMES.get(name, {}).items()
-        if new not in stored.names and old in stored.names
+        new: old for new, old in _FORMER_NAMES.get(name, {}).items() if new not in stored.names and old in stored.names
     }
     absent = [each for each in contract.column_names if each not in stored.names and each not in names]
     unknown = [each for each in absent if each not in _ADDED.get(name, ())]

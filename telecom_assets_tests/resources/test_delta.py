@@ -615,9 +615,23 @@ def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(plain):
     DeltaTable.create(plain.path(RAW_CDRS.name), schema=schema, partition_by=["event_date"])
     for use in (lambda: plain.pin(RAW_CDRS.name), lambda: plain.append_arrow(RAW_CDRS.name, received())):
         with pytest.raises(
-            WarehouseError, match="made by an earlier version and lacks source_id; .* TELECOM_WAREHOUSE"
+            WarehouseError, match="an earlier version and lacks source_id; .* `telecom warehouse upgrade`"
         ):
             use()
+
+
+def test_a_table_with_narrower_numbers_is_refused_in_a_sentence(plain):
+    """What is added to it would be cut, or fail in the middle of a month."""
+    schema = pa.schema(
+        [
+            pa.field(f.name, pa.decimal128(5, 2) if f.name == "floor_mb" else f.type)
+            for f in TABLES[FLOORS].arrow_schema()
+        ]
+    )
+    DeltaTable.create(plain.path(FLOORS), schema=schema, partition_by=["billing_period"])
+    said = r"has floor_mb as decimal128\(5, 2\), not decimal128\(18, 6\); .* `telecom warehouse upgrade`"
+    with pytest.raises(WarehouseError, match=said):
+        plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
 
 
 def test_a_version_that_is_not_there_is_named(plain):

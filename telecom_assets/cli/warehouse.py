@@ -1,0 +1,168 @@
+"""`telecom warehouse upgrade`: a warehouse of an earlier version becomes one of this version.
+
+Belongs here: arguments, what is printed. The work is in `telecom_assets.upgrade`.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.show import terminal
+from telecom_assets.cli.stack import terminate_like_interrupt
+
+if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
+    from telecom_assets.upgrade import Done, Plan
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `warehouse` with its command to the `telecom` command."""
+    warehouse = typer.Typer(help="The warehouse as a whole.", no_args_is_help=True)
+    app.add_typer(warehouse, name="warehouse")
+    warehouse.command()(upgrade)
+
+
+def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Bring a warehouse of the version before into the shape of this one, with its bills in PostgreSQL.
+
+    Nothing else may work on it meanwhile. Killed at any moment, it goes on when it is run again. Messages that landed twice
+    stay once.
+    """
+    from telecom_assets.upgrade import Done, plan_upgrade  # noqa: PLC0415
+    from telecom_assets.upgrade import upgrade as carry_out  # noqa: PLC0415
+
+    app: AppContext = ctx.obj
+    settings, warehouse = app.settings, app.connections.warehouse
+    plan, done = plan_upgrade(warehouse, _former_months(app), settings.partitions_start), Done()
+    if not dry_run and not plan.is_empty:
+        console = terminal(stderr=True)
+        with terminate_like_interrupt(), _alone(app):
+            done = carry_out(
+                warehouse,
+                plan,
+                calendar_start=settings.partitions_start,
+                dedupe_days=settings.dedupe_days,
+                report=lambda line: None if as_json else console.print(escape(line), highlight=False),
+            )
+    published, note = _published(app, dry_run=dry_run)
+    if as_json:
+        typer.echo(json.dumps(_as_json(plan, done, published, note, dry_run=dry_run)))
+    else:
+        _print(terminal(), plan, done, published, note, dry_run=dry_run)
+
+
+def _former_months(app: AppContext) -> list[str]:
+    """Months that were opened in this home, where it has an instance that may know some."""
+    from telecom_assets.instance_state import formerly_opened_months  # noqa: PLC0415
+
+    if not (app.settings.dagster_home / "dagster.yaml").exists():
+        return []
+    return formerly_opened_months(app.instance)
+
+
+@contextmanager
+def _alone(app: AppContext) -> Iterator[None]:
+    """Without the landing and the maintenance of this home."""
+    from telecom_assets.process_locks import held  # noqa: PLC0415
+
+    with held(app.settings.dagster_home, "landing"), held(app.settings.dagster_home, "maintenance"):
+        yield
+
+
+def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None]:
+    """What differed in the published tables, or why they were not looked at."""
+    from resources.postgres import PostgresUnavailable, follow_contract  # noqa: PLC0415
+    from telecom_assets.schemas.billing import FACTURATION_COMPLETE  # noqa: PLC0415
+
+    try:
+        return follow_contract(app.postgres(), FACTURATION_COMPLETE, dry_run=dry_run), None
+    except PostgresUnavailable as error:
+        return [], f"published tables were not looked at: {error}; then run `telecom warehouse upgrade` again"
+
+
+def _as_json(plan: "Plan", done: "Done", published: list[str], note: str | None, *, dry_run: bool) -> dict[str, Any]:
+    days = plan.days if dry_run else done.days
+    return {
+        "dry_run": dry_run,
+        "up_to_date": plan.is_empty and not published,
+        "tables": [
+            {"table": each.name, "rows": each.rows, "files": each.files, "changes": each.changes}
+            for each in plan.shapes
+        ],
+        "doubled_rows": plan.doubled.rows,
+        "conflicting_positions": plan.doubled.conflicts,
+        "first_conflicts": [
+            {"source_part": each.part, "source_position": each.position, "rows": each.rows}
+            for each in plan.doubled.first_conflicts
+        ],
+        "unrecorded": [
+            {"source_part": each.part, "from_position": each.start, "to_position": each.end, "records": each.records}
+            for each in plan.missing
+        ],
+        "opened_months": {**plan.months, **done.moved},
+        "days_to_mediate": [day.isoformat() for day in sorted(days)],
+        "imbalances": list(done.findings),
+        "postgres": published,
+        "postgres_note": note,
+    }
+
+
+def _print(
+    console: Console, plan: "Plan", done: "Done", published: list[str], note: str | None, *, dry_run: bool
+) -> None:
+    def say(line: str, style: str = "") -> None:
+        console.print(escape(line), style=style, highlight=False, soft_wrap=True)
+
+    if plan.is_empty and not published:
+        say("The warehouse is of this version; nothing to do.")
+    if plan.shapes:
+        table = Table(title="Would be done" if dry_run else "Upgraded", title_justify="left")
+        for name in ("table", "rows", "files", "what changes"):
+            table.add_column(name, justify="right" if name in ("rows", "files") else "left")
+        for each in plan.shapes:
+            table.add_row(each.name, f"{each.rows:,}", f"{each.files:,}", escape("\n".join(each.changes)))
+        console.print(table)
+    for gap in plan.missing:
+        say(
+            f"partition {gap.part}: {gap.records:,} records of offsets {gap.start} to {gap.end - 1} get their row in the "
+            "ledger: a run died after it had written them"
+        )
+    if plan.doubled.rows:
+        say(f"{plan.doubled.rows:,} rows of equal position and bytes go; the one that was received first stays")
+    if plan.doubled.conflicts:
+        shown = ", ".join(
+            f"partition {each.part} offset {each.position} ({each.rows} rows)" for each in plan.doubled.first_conflicts
+        )
+        more = plan.doubled.conflicts - len(plan.doubled.first_conflicts)
+        say(
+            f"{plan.doubled.conflicts:,} positions have rows of other bytes, which are left alone: {shown}"
+            + (f" and {more:,} more" if more else "")
+            + "; the books do not balance while they are there",
+            "yellow",
+        )
+    for month, rows in {**plan.months, **done.moved}.items():
+        say(f"month {month} is opened in the warehouse; {rows:,} rows move to their own days")
+    for difference in published:
+        say(f"PostgreSQL, facturation_complete: {difference}")
+    if note is not None:
+        say(note, "yellow")
+    if days := plan.days if dry_run else done.days:
+        say(f"`telecom run` will mediate again: {_ranges(days)}")
+    for finding in done.findings:
+        say(f"does not balance: {finding}", "bold red")
+
+
+def _ranges(days: Collection[dt.date]) -> str:
+    from telecom_assets.months import contiguous  # noqa: PLC0415
+
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in contiguous(days))
