@@ -1,0 +1,486 @@
+"""A warehouse of the version before becomes one of this version: every row, every position, every day that waits.
+
+Belongs here: what is there afterwards, whatever the runs of that version had left, and wherever an upgrade is killed.
+Does not belong here: what is printed (`test_cli_warehouse`), a bucket (`cluster/test_upgrade`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from resources.delta import Warehouse, WarehouseError
+from resources.engine import SparkEngine
+from telecom_assets.conservation import landed_equals_consumed, landed_rows_are_consumed, raw_equals_outcomes
+from telecom_assets.landing.journal import read_state
+from telecom_assets.mediation_state import stale_days
+from telecom_assets.schemas import TABLES
+from telecom_assets.upgrade import Done, Plan, plan_upgrade, upgrade
+from telecom_assets.upgrade.raw_rows import Conflict, Range
+from telecom_assets_tests import oracle
+from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.oracle import Message, Parameters, Row
+from telecom_assets_tests.transforms.chain import CALENDAR_START, assert_rows, raw_row, rejections
+from telecom_assets_tests.upgrade.former import SCHEMAS, TOPIC_ID, FormerWarehouse
+
+RAW, LEDGER, CLEANED, REJECTED, MEDIATED = (
+    "raw_cdrs",
+    "landing_ranges",
+    "cleaned_cdrs",
+    "rejected_cdrs",
+    "mediated_days",
+)
+A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
+
+
+class Crash(Exception):
+    """Stands for a process that is killed."""
+
+
+def message(
+    day: date, part: int, offset: int, record: str = "", *, hours: int = 1, caller: str = "212600000001"
+) -> Message:
+    """A call of noon on a day, received so many hours later."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    value = (
+        f'{{"record_ID": "{record or f"{part}-{offset}"}", "record_type": "voice", "timestamp": "{noon:%Y-%m-%dT%H:%M:%S}", '
+        f'"cell_id": "RABAT_01", "technology": "4G", "caller_id": "{caller}", "callee_id": "212600000002", '
+        '"duration_sec": 60}'
+    )
+    return Message(part, offset, noon + timedelta(hours=hours), value.encode(), TOPIC_ID)
+
+
+#: Two calls a day in each of two partitions; one of day A has no caller, and one of day B is a copy of one of day A.
+MESSAGES = [
+    *(message(A, part, offset) for part in (0, 1) for offset in (0, 1)),
+    message(A, 0, 2, caller="nobody"),
+    *(message(B, 0, offset) for offset in (3, 4)),
+    *(message(B, 1, offset) for offset in (2, 3)),
+    message(B, 1, 4, "0-0", hours=2),
+    *(message(C, 0, offset) for offset in (5, 6)),
+]
+
+
+def of_days(*days: date) -> list[Message]:
+    return [each for each in MESSAGES if oracle.home_day(each) in days]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    return str(tmp_path / "ware house")
+
+
+@pytest.fixture
+def former(root: str) -> FormerWarehouse:
+    """Days A and B landed and mediated, a rated and a suspended event; day C landed."""
+    return filled(FormerWarehouse(root))
+
+
+def filled(made: FormerWarehouse) -> FormerWarehouse:
+    made.watch([0, 1])
+    made.land(of_days(A))
+    made.land(of_days(B))
+    made.mediate(A, B)
+    made.rate(A)
+    made.land(of_days(C))
+    return made
+
+
+@pytest.fixture
+def opened(root: str, sail: SparkEngine) -> Callable[[], Warehouse]:
+    """The warehouse as another process sees it."""
+    return lambda: Warehouse(root, sail, TABLES)
+
+
+def planned(warehouse: Warehouse, *months: str) -> Plan:
+    return plan_upgrade(warehouse, months, CALENDAR_START)
+
+
+def upgraded(warehouse: Warehouse, *months: str) -> tuple[Plan, Done]:
+    plan = planned(warehouse, *months)
+    return plan, upgrade(warehouse, plan, calendar_start=CALENDAR_START, dedupe_days=31)
+
+
+def rows(warehouse: Warehouse, name: str) -> list[Row]:
+    return warehouse.pin(name).arrow().to_pylist()
+
+
+def raw_rows(messages: Sequence[Message], **changed: Any) -> list[Row]:
+    return [{**raw_row(each, Parameters()), **changed} for each in messages]
+
+
+def ranges(warehouse: Warehouse) -> list[tuple[int, int, int, int]]:
+    """(partition, from, to, records) of the ledger, in order."""
+    names = ("source_part", "from_position", "to_position", "records")
+    return sorted(tuple(row[name] for name in names) for row in rows(warehouse, LEDGER))
+
+
+def assert_sound(warehouse: Warehouse) -> None:
+    """The books of landing balance, by a look at every row and by the totals, and mediation's for its own days."""
+    for verdict in (landed_equals_consumed(warehouse), landed_rows_are_consumed(warehouse)):
+        assert verdict.passed, verdict.summary
+
+
+def logs(root: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(root).rglob("*") if path.is_file()}
+
+
+# ---------------------------------------------------------------------------------------------------------- every table
+
+
+def test_every_row_keeps_its_values_and_gets_its_source(former: FormerWarehouse, warehouse: Warehouse):
+    """On each engine, which reads the table as well as delta-rs does, behind a checkpoint of the old shape too."""
+    DeltaTable(former.path(RAW)).create_checkpoint()
+    plan, done = upgraded(warehouse)
+    assert [shape.name for shape in plan.shapes] == [
+        RAW,
+        CLEANED,
+        REJECTED,
+        "rated_cdrs",
+        "suspended_cdrs",
+        MEDIATED,
+        LEDGER,
+    ]
+    outcomes = [each for each in oracle.mediate(MESSAGES, cdrs.CATALOGUE, Parameters()) if each.home_day in (A, B)]
+    for read in (lambda name: rows(warehouse, name), lambda name: warehouse.pin(name).all().toArrow().to_pylist()):
+        assert_rows(TABLES[RAW], read(RAW), raw_rows(MESSAGES))
+        assert_rows(TABLES[CLEANED], read(CLEANED), [each.row for each in outcomes if each.reason is None])
+        assert_rows(TABLES[REJECTED], read(REJECTED), rejections(outcomes))
+    assert {each.reason for each in outcomes} == {None, "invalid_subscriber", "duplicate_conflict"}
+    [rated], [suspended] = rows(warehouse, "rated_cdrs"), rows(warehouse, "suspended_cdrs")
+    assert (rated["source_id"], rated["source_part"], rated["source_position"]) == (TOPIC_ID, 1, 7)
+    assert (rated["amount"], rated["event_date"], rated["imputed"]) == (Decimal("0.123456"), A, False)
+    assert (suspended["source_id"], suspended["source_position"], suspended["reason"]) == (TOPIC_ID, 8, "no_price")
+    assert done.findings == ()
+    assert_sound(warehouse)
+
+
+def test_landing_and_mediation_stand_where_they_stood(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    _, done = upgraded(opened())
+    warehouse = opened()
+    state = read_state(warehouse)
+    assert (state.source_id, state.topic, dict(state.ends)) == (TOPIC_ID, former.topic, {0: 7, 1: 5})
+    assert (state.unsettled, state.settled, state.decisions) == ([], state.raw_version, [])
+    assert ranges(warehouse) == [
+        (0, 0, 0, 0),
+        (0, 0, 3, 3),
+        (0, 3, 5, 2),
+        (0, 5, 7, 2),
+        (1, 0, 0, 0),
+        (1, 0, 2, 2),
+        (1, 2, 5, 3),
+    ]
+    assert set(stale_days(warehouse)) == done.days == {C}
+    mediated = {row["event_date"]: row for row in rows(warehouse, MEDIATED)}
+    assert {day: (row["raw_rows"], row["raw_positions"]) for day, row in mediated.items()} == {A: (5, 4), B: (5, 16)}
+    assert {(row["cleaned_version"], row["rejected_version"]) for row in mediated.values()} == {
+        (warehouse.version(CLEANED), warehouse.version(REJECTED))
+    }
+    verdict = raw_equals_outcomes(warehouse.pin(MEDIATED), warehouse.pin(CLEANED), warehouse.pin(REJECTED))
+    assert verdict.passed, verdict.summary
+
+
+def test_the_log_has_statistics_of_the_new_columns(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """Landing asks them how far back the times of receipt go."""
+    upgraded(opened())
+    warehouse = opened()
+    files = pa.table(DeltaTable(former.path(RAW)).get_add_actions(flatten=True)).to_pylist()
+    assert {(each["min.source_id"], each["null_count.source_part"]) for each in files} == {(TOPIC_ID, 0)}
+    assert max(each["max.received_at"] for each in files) == max(each.received_at for each in MESSAGES)
+    late = warehouse.stage_arrow(RAW, pa.Table.from_pylist(raw_rows(of_days(A)[:1]), TABLES[RAW].arrow_schema()))
+    assert warehouse.went_back(RAW, late, warehouse.version(RAW), "received_at") == of_days(A)[0].received_at
+
+
+def test_a_plan_changes_nothing_and_a_second_upgrade_has_nothing_to_do(
+    former: FormerWarehouse, root: str, opened: Callable[[], Warehouse]
+):
+    before = logs(root)
+    plan = planned(opened(), "2026-05")
+    assert logs(root) == before
+    assert (plan.days, plan.months, plan.ends, plan.is_empty) == ({C}, {"2026-05": 0}, {0: 7, 1: 5}, False)
+    upgraded(opened(), "2026-05")
+    after = logs(root)
+    assert planned(opened(), "2026-05").is_empty
+    assert logs(root) == after
+
+
+def test_an_empty_warehouse_gets_its_columns(root: str, opened: Callable[[], Warehouse]):
+    """Made, and never landed into; then watched."""
+    made = FormerWarehouse(root)
+    plan, done = upgraded(opened())
+    assert (len(plan.shapes), done.days, read_state(opened()).source_id) == (7, set(), None)
+    assert planned(opened()).is_empty
+    made = FormerWarehouse(root + "2")
+    made.watch([0, 1])
+    warehouse = Warehouse(root + "2", opened().engine, TABLES)
+    upgraded(warehouse)
+    assert dict(read_state(warehouse).ends) == {0: 0, 1: 0}
+    assert_sound(warehouse)
+
+
+def test_numbers_get_the_room_of_their_contract(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """A table whose columns are all there, one of them with fewer digits."""
+    name, schema = "data_volume_floor", TABLES["data_volume_floor"].arrow_schema()
+    narrow = pa.schema(
+        [pa.field(each.name, pa.decimal128(9, 2) if each.name == "floor_mb" else each.type) for each in schema]
+    )
+    rows_then = [{"customer_id": "c", "floor_mb": Decimal("12.34"), "billing_period": "2026-06"}]
+    write_deltalake(former.path(name), pa.Table.from_pylist(rows_then, narrow), partition_by=["billing_period"])
+    with pytest.raises(WarehouseError, match=r"has floor_mb as decimal128\(9, 2\).* `telecom warehouse upgrade`"):
+        opened().pin(name)
+    plan, _ = upgraded(opened())
+    [shape] = [shape for shape in plan.shapes if shape.name == name]
+    assert shape.changes == ["floor_mb: decimal(9,2) becomes decimal(18,6)"]
+    assert rows(opened(), name) == rows_then
+
+
+# -------------------------------------------------------------------------------------------- what runs had left behind
+
+
+def test_rows_of_a_run_that_died_before_its_ledger_get_a_row_there(
+    former: FormerWarehouse, opened: Callable[[], Warehouse]
+):
+    """Behind the end of one partition, and in one that nobody has landed from; offset 8 holds no message."""
+    former.land([message(C, 0, 7), message(C, 0, 9), message(C, 2, 0)], dies=True)
+    plan, _ = upgraded(opened())
+    assert list(plan.missing) == [Range(0, 7, 10, 2), Range(2, 0, 1, 1)]
+    warehouse = opened()
+    assert dict(read_state(warehouse).ends) == {0: 10, 1: 5, 2: 1}
+    assert {(0, 7, 10, 2), (2, 0, 1, 1)} <= set(ranges(warehouse))
+    assert set(stale_days(warehouse)) == {C}
+    assert_sound(warehouse)
+
+
+def test_what_two_homes_landed_twice_stays_once(former: FormerWarehouse, warehouse: Warehouse):
+    """Day A was mediated with all of its rows twice; day B before the second home came; the second home wrote a longer range."""
+    former.land(of_days(A))
+    former.mediate(A, rows_twice=True)
+    former.land([*of_days(B, C), message(C, 0, 7)])
+    plan, done = upgraded(warehouse)
+    assert plan.doubled.rows == len(MESSAGES)
+    assert (plan.doubled.conflicts, plan.doubled.days) == (0, {A, B, C})
+    assert_rows(TABLES[RAW], rows(warehouse, RAW), raw_rows([*MESSAGES, message(C, 0, 7)]))
+    # The second home's ranges: 0 to 3 and 0 to 2 again; of 3 to 8 what is new; 2 to 5 again.
+    assert ranges(warehouse) == [
+        *[(0, 0, 0, 0), (0, 0, 3, 3), (0, 3, 5, 2), (0, 5, 7, 2), (0, 7, 8, 1)],
+        *[(1, 0, 0, 0), (1, 0, 2, 2), (1, 2, 5, 3)],
+    ]
+    assert set(stale_days(warehouse)) == done.days == {A, B, C}
+    assert_sound(warehouse)
+
+
+def test_the_row_that_was_received_first_stays(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """A topic without broker time: each home wrote when it had read. The other home's row lies on another day as well."""
+    [first] = [each for each in MESSAGES if (each.partition, each.offset) == (0, 5)]
+    earlier = first.received_at - timedelta(minutes=5)
+    former.append([first], received_at=earlier, event_date=B)
+    plan, _ = upgraded(opened())
+    assert (plan.doubled.rows, plan.doubled.days) == (1, {B, C})
+    others = [each for each in MESSAGES if each != first]
+    expected = [*raw_rows(others), *raw_rows([first], received_at=earlier, event_date=B)]
+    assert_rows(TABLES[RAW], rows(opened(), RAW), expected)
+    assert set(stale_days(opened())) == {B, C}
+    assert_sound(opened())
+
+
+def test_a_day_that_loses_all_of_its_rows_is_mediated_again(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """Its rows are of messages that lie elsewhere; nothing of it is left in raw_cdrs, and its outcomes are still there."""
+    other = date(2026, 5, 20)
+    former.append(of_days(A), event_date=other)
+    former.parameters = Parameters()
+    former.write(
+        MEDIATED, [{"raw_rows": 5, "raw_offsets": Decimal(4), "raw_version": former.version(RAW), "event_date": other}]
+    )
+    # Of equal times the earlier day's row stays: those of day A go.
+    plan, _ = upgraded(opened())
+    assert (plan.doubled.rows, plan.doubled.days) == (5, {other, A, B}), "B holds a copy of one of them"
+    assert set(stale_days(opened())) == {other, A, B, C}
+
+
+def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """Of the topic that was made again in the middle of a landing. One of them landed twice besides."""
+    strangers = [message(B, 0, offset, f"new-{offset}") for offset in (3, 4)]
+    former.append(strangers)
+    former.append(strangers[:1])
+    plan, done = upgraded(opened())
+    assert plan.doubled.rows == 1
+    assert plan.doubled.conflicts == 2
+    assert list(plan.doubled.first_conflicts) == [Conflict(0, 3, 3), Conflict(0, 4, 2)]
+    found = sorted(rows(opened(), RAW), key=lambda row: (row["source_part"], row["source_position"], row["record_id"]))
+    expected = sorted(
+        raw_rows([*MESSAGES, *strangers]),
+        key=lambda row: (row["source_part"], row["source_position"], row["record_id"]),
+    )
+    assert [row["value"] for row in found] == [row["value"] for row in expected]
+    assert done.findings == (["12 messages consumed, 14 rows in raw_cdrs"])
+    assert "2 rows stand twice" in landed_equals_consumed(opened()).summary
+
+
+def test_marked_days_wait_for_their_mediation_as_before(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """A was mediated before; C, marked too, never was, and another day has no rows yet."""
+    former.mark(A)
+    former.mark(C)
+    plan, done = upgraded(opened())
+    warehouse = opened()
+    assert plan.days == done.days == set(stale_days(warehouse)) == {A, C}
+    mediated = {row["event_date"]: row["raw_rows"] for row in rows(warehouse, MEDIATED)}
+    assert mediated == {A: 5, B: 5}, "as many as came out of A"
+
+
+def test_opened_months_are_decisions_afterwards(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    """A call of March that landed before its month was opened moves to its own day; the second time nothing is to do."""
+    march = message(date(2026, 3, 5), 0, 7, hours=24 * 90)
+    former.land([march])
+    home = oracle.home_day(march)
+    assert home == date(2026, 6, 3)
+    plan = planned(opened(), "2026-03", "2026-06")
+    assert plan.months == {"2026-03": 1, "2026-06": 0}
+    assert plan.days == {C, date(2026, 3, 5)}
+    _, done = upgraded(opened(), "2026-03", "2026-06")
+    warehouse = opened()
+    assert done.moved == {"2026-03": 1, "2026-06": 0}
+    assert read_state(warehouse).opened_months == ["2026-03", "2026-06"]
+    assert_rows(
+        TABLES[RAW], rows(warehouse, RAW), [*raw_rows(MESSAGES), *raw_rows([march], event_date=date(2026, 3, 5))]
+    )
+    assert done.days == plan.days
+    assert planned(opened(), "2026-03").is_empty
+    assert planned(opened(), "2026-04").months == {"2026-04": 0}, "the other home's"
+    assert_sound(warehouse)
+
+
+# ------------------------------------------------------------------------------------------------- kills, other writers
+
+
+def after_many(former: FormerWarehouse) -> None:
+    """Everything at once: doubled, died, marked."""
+    former.land(of_days(A))
+    former.land([message(C, 0, 7)], dies=True)
+    former.mark(B)
+
+
+def whole(warehouse: Warehouse) -> dict[str, Any]:
+    """All that an upgrade is for, without versions, which tell how often it was tried."""
+    aside = {"raw_version", "cleaned_version", "rejected_version", "decided_at", "landed_at", "why"}
+    tables: dict[str, list[Any]] = {}
+    for name in (*SCHEMAS, "landing_decisions"):
+        found = [[(key, str(row[key])) for key in row if key not in aside] for row in rows(warehouse, name)]
+        # A decision that is written twice means nothing more than once.
+        tables[name] = [
+            each for n, each in enumerate(sorted(found)) if name in SCHEMAS or each not in sorted(found)[:n]
+        ]
+    state = read_state(warehouse)
+    return {**tables, "ends": state.ends, "stale": set(stale_days(warehouse)), "opened": state.opened_months}
+
+
+def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
+    tmp_path: Path, sail: SparkEngine, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed before the first, before the second, and so on, with the files of that commit written."""
+
+    def made(name: str) -> Callable[[], Warehouse]:
+        root = str(tmp_path / name)
+        after_many(filled(FormerWarehouse(root)))
+        return lambda: Warehouse(root, sail, TABLES)
+
+    straight = made("straight")
+    upgraded(straight(), "2026-05")
+    expected = whole(straight())
+    assert (expected["stale"], expected["ends"]) == ({A, B, C}, {0: 8, 1: 5})
+    commit, kills = Warehouse.commit, 0
+    while True:
+        left = kills
+
+        def killed(self: Warehouse, *arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Crash
+            return commit(self, *arguments, **named)
+
+        once = made(f"killed {kills}")
+        with monkeypatch.context() as patch:
+            patch.setattr(Warehouse, "commit", killed)
+            try:
+                upgraded(once(), "2026-05")
+            except Crash:
+                pass
+            else:
+                break
+        upgraded(once(), "2026-05")
+        assert whole(once()) == expected, f"killed at commit {kills}"
+        assert_sound(once())
+        kills += 1
+    assert kills >= 9, "seven tables, displaced days, the ledger's rows, the month"
+
+
+def test_a_half_upgraded_warehouse_is_refused(
+    former: FormerWarehouse, opened: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever table comes first: nothing lands into it and nothing is billed from it."""
+    commit = Warehouse.commit
+
+    def all_but_the_ledger(self: Warehouse, name: str, *arguments: Any, **named: Any) -> Any:
+        if name == LEDGER:
+            raise Crash
+        return commit(self, name, *arguments, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(Warehouse, "commit", all_but_the_ledger)
+        upgraded(opened())
+    for ask in (read_state, landed_rows_are_consumed, stale_days):
+        with pytest.raises(WarehouseError, match="landing_ranges .* `telecom warehouse upgrade`"):
+            ask(opened())
+    assert [shape.name for shape in planned(opened()).shapes] == [LEDGER]
+
+
+@pytest.mark.parametrize("name", [RAW, REJECTED, LEDGER])
+def test_another_writer_is_not_overwritten(former: FormerWarehouse, opened: Callable[[], Warehouse], name: str):
+    """A run of the version before that goes on in another home."""
+    warehouse = opened()
+    plan = planned(warehouse)
+    former.write(name, [{"event_date": A} if name != LEDGER else {"topic_id": TOPIC_ID, "kafka_partition": 0}])
+    with pytest.raises(
+        WarehouseError, match=f"table {name}: another process wrote it .* run `telecom warehouse upgrade` again"
+    ):
+        upgrade(warehouse, plan, calendar_start=CALENDAR_START, dedupe_days=31)
+    assert DeltaTable(former.path(name)).schema().to_arrow() is not None
+    assert "kafka_partition" in [each.name for each in DeltaTable(former.path(name)).schema().fields]
+    assert not list(Path(former.path(name)).glob("rows-*"))
+
+
+# ------------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_no_warehouse_is_said(opened: Callable[[], Warehouse], root: str):
+    with pytest.raises(WarehouseError, match=f"no warehouse at {root}.*`telecom run` makes one"):
+        planned(opened())
+    assert not Path(root).exists()
+
+
+def test_rows_of_several_topics_cannot_be_told_apart(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    former.topic_id, former.topic = "topic-2", "other"
+    former.watch([0])
+    with pytest.raises(WarehouseError, match=r"several topics, cdr_topic \(topic-1\), other \(topic-2\); expected one"):
+        planned(opened())
+
+
+def test_rows_without_a_ledger_are_refused(root: str, opened: Callable[[], Warehouse]):
+    made = FormerWarehouse(root)
+    made.append(of_days(A))
+    with pytest.raises(WarehouseError, match="raw_cdrs have rows, and landing_ranges does not say from which topic"):
+        planned(opened())
+
+
+def test_a_table_that_no_version_made_is_refused(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+    schema = pa.schema([("customer_id", pa.string()), ("billing_period", pa.string())])
+    DeltaTable.create(former.path("data_volume_floor"), schema=schema, partition_by=["billing_period"])
+    with pytest.raises(
+        WarehouseError, match="data_volume_floor at .* lacks floor_mb; expected the columns of this version"
+    ):
+        planned(opened())
