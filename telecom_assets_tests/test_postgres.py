@@ -28,6 +28,7 @@ from resources.postgres import (
     TableMissing,
     UpsertCounts,
     create_customers_table,
+    follow_contract,
     publish_period,
     published_totals,
     read_customers,
@@ -877,3 +878,32 @@ def test_only_a_table_with_a_period_can_be_published(connection):
             expected_rows=0,
             expected_sums={},
         )
+
+
+# -- a published table of an earlier version -------------------------------------------------------------------------
+
+
+def test_a_published_table_follows_its_contract_and_keeps_its_rows(connection, execute):
+    """It has fewer digits than the contract, and lacks a column that may be empty; bills are published into it again."""
+    assert follow_contract(connection, BILLS) == [], "publishing makes it"
+    publish(connection, bills(), 1)
+    execute("ALTER TABLE facturation_complete ALTER COLUMN amount_due TYPE numeric(9,2), DROP COLUMN currency")
+    told = ["column amount_due is numeric(9,2), expected numeric(18,2)", "no column currency (text)"]
+    with pytest.raises(TableDrift, match=re.escape(told[0])):
+        publish(connection, bills(), 2)
+    assert sorted(follow_contract(connection, BILLS, dry_run=True)) == sorted(told)
+    assert sorted(follow_contract(connection, BILLS)) == sorted(told)
+    assert published(connection) == (3, Decimal("30.00"))
+    assert follow_contract(connection, BILLS) == []
+    assert publish(connection, bills(), 2).published
+
+
+def test_a_table_that_cannot_follow_is_told(connection, execute):
+    """Somebody's view reads the column."""
+    publish(connection, bills(), 1)
+    execute("ALTER TABLE facturation_complete ALTER COLUMN amount_due TYPE numeric(9,2)")
+    execute("CREATE VIEW due AS SELECT amount_due FROM facturation_complete")
+    with pytest.raises(
+        PostgresError, match=r"failed while altering facturation_complete: cannot alter type of a column used by a view"
+    ):
+        follow_contract(connection, BILLS)

@@ -156,7 +156,7 @@ def test_every_row_keeps_its_values_and_gets_its_source(former: FormerWarehouse,
     assert (rated["source_id"], rated["source_part"], rated["source_position"]) == (TOPIC_ID, 1, 7)
     assert (rated["amount"], rated["event_date"], rated["imputed"]) == (Decimal("0.123456"), A, False)
     assert (suspended["source_id"], suspended["source_position"], suspended["reason"]) == (TOPIC_ID, 8, "no_price")
-    assert done.findings == ()
+    assert not done.findings
     assert_sound(warehouse)
 
 
@@ -322,7 +322,7 @@ def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, o
 
 
 def test_marked_days_wait_for_their_mediation_as_before(former: FormerWarehouse, opened: Callable[[], Warehouse]):
-    """A was mediated before; C, marked too, never was, and another day has no rows yet."""
+    """A was mediated before; C, marked too, never was."""
     former.mark(A)
     former.mark(C)
     plan, done = upgraded(opened())

@@ -1,0 +1,179 @@
+"""`telecom warehouse upgrade` as a user types it, with the topic that the warehouse was filled from."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from resources.delta import Warehouse
+from resources.engine import SparkEngine
+from resources.kafka import KafkaConnection
+from telecom_assets.instance import open_instance
+from telecom_assets.landing.journal import read_state
+from telecom_assets.process_locks import held
+from telecom_assets.schemas import TABLES
+from telecom_assets.settings import Settings
+from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
+    assert_sound,
+    cdr,
+    kafka,
+    landing,
+    produced,
+    today,
+    values_of,
+)
+from telecom_assets_tests.oracle import Message
+from telecom_assets_tests.typed import Finished, type_command, without_other_users
+from telecom_assets_tests.upgrade.former import FormerWarehouse
+
+NARROW = "ALTER TABLE facturation_complete ALTER COLUMN discount_pct TYPE numeric(3,1)"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DAGSTER_HOME", "")  # commands set it; it is as it was afterwards
+    for name, value in {"COLUMNS": "250", "TELECOM_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def typed(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Types a command in the home."""
+    return lambda *arguments: type_command(monkeypatch, capfd, ("warehouse", "upgrade", *arguments))
+
+
+def opened(home: Path, sail: SparkEngine) -> Warehouse:
+    return Warehouse(str(home / "warehouse"), sail, TABLES)
+
+
+@pytest.fixture
+def former(home: Path, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch) -> FormerWarehouse:  # noqa: F811
+    """Two of three messages of a real topic landed, the second twice."""
+    for name, value in {
+        "TELECOM_KAFKA_TOPIC": kafka.topic,
+        "TELECOM_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "TELECOM_KAFKA_OPTIONS": json.dumps(kafka.options),
+    }.items():
+        monkeypatch.setenv(name, value)
+    values = [cdr(record, today()) for record in ("a", "b", "c")]
+    produced(kafka, *values)
+    source_id = kafka.topic_state().topic_id
+    made = FormerWarehouse(str(home / "warehouse"), topic=kafka.topic, topic_id=source_id)
+    made.watch([0, 1])
+    messages = [Message(0, offset, datetime.now(UTC), value, source_id) for offset, value in enumerate(values[:2])]
+    made.land(messages)
+    made.append(messages[1:])
+    return made
+
+
+def open_formerly(home: Path, month: str) -> None:
+    """A month opened in the home's instance, as the version before kept it."""
+    instance = open_instance(Settings.load(home=home))
+    instance.daemon_cursor_storage.set_cursor_values({f"telecom_assets/accept_months/{month}": "true"})
+
+
+def test_a_dry_run_says_all_and_changes_nothing(former: FormerWarehouse, home: Path, typed: Callable[..., Finished]):
+    open_formerly(home, "2026-05")
+    before = {path: path.read_bytes() for path in Path(former.root).rglob("*") if path.is_file()}
+    finished = typed("--dry-run", "--json")
+    assert (finished.exit_code, without_other_users(finished.stderr)) == (0, "")
+    said = json.loads(finished.stdout)
+    assert {each["table"]: (each["rows"], each["files"]) for each in said.pop("tables")} == {
+        "raw_cdrs": (3, 2),
+        "landing_ranges": (3, 2),
+        **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"), (0, 0)),
+    }
+    assert said.pop("postgres_note").startswith("published tables were not looked at: no PostgreSQL")
+    assert said == {
+        "dry_run": True,
+        "up_to_date": False,
+        "doubled_rows": 1,
+        "conflicting_positions": 0,
+        "first_conflicts": [],
+        "unrecorded": [],
+        "opened_months": {"2026-05": 0},
+        "days_to_mediate": [str(today())],
+        "imbalances": [],
+        "postgres": [],
+    }
+    printed = typed("--dry-run").stdout
+    assert "Would be done" in printed
+    assert "kafka_offset becomes source_position" in printed
+    assert "1 rows of equal position and bytes go; the one that was received first stays" in printed
+    assert "month 2026-05 is opened in the warehouse; 0 rows move to their own days" in printed
+    assert f"`telecom run` will mediate again: {today()}" in printed
+    assert {path: path.read_bytes() for path in Path(former.root).rglob("*") if path.is_file()} == before
+
+
+def test_landing_goes_on_with_the_same_topic(
+    former: FormerWarehouse,
+    home: Path,
+    typed: Callable[..., Finished],
+    sail: SparkEngine,
+    kafka: KafkaConnection,  # noqa: F811
+):
+    open_formerly(home, "2026-05")
+    finished = typed()
+    assert (finished.exit_code, "Upgraded" in finished.stdout) == (0, True)
+    assert "landing_ranges: 3 rows in 2 files" in finished.stderr
+    warehouse = opened(home, sail)
+    assert read_state(warehouse).opened_months == ["2026-05"]
+    landed = landing(warehouse, kafka)
+    assert (landed.records, [(each.start, each.end) for each in landed.ranges]) == (1, [(2, 3)])
+    assert [offset for offset, _ in values_of(warehouse)[0]] == [0, 1, 2]
+    assert_sound(warehouse)
+    again = typed()
+    assert (again.exit_code, again.stdout.splitlines()[0]) == (0, "The warehouse is of this version; nothing to do.")
+    assert json.loads(typed("--json").stdout)["up_to_date"] is True
+
+
+def test_positions_with_other_bytes_are_named(former: FormerWarehouse, typed: Callable[..., Finished]):
+    former.append([Message(0, 0, datetime.now(UTC), b"another", former.topic_id)])
+    finished = typed()
+    assert finished.exit_code == 0
+    assert (
+        "1 positions have rows of other bytes, which are left alone: partition 0 offset 0 (2 rows); the books do not balance "
+        "while they are there"
+    ) in finished.stdout
+    assert "does not balance: 2 messages consumed, 3 rows in raw_cdrs" in finished.stdout
+
+
+def test_published_bills_get_the_types_of_their_contract(
+    former: FormerWarehouse, postgres_dsn: str, typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TELECOM_POSTGRES_DSN", postgres_dsn)
+    expected = next(each.type for each in TABLES["facturation_complete"].columns if each.name == "discount_pct")
+    with psycopg.connect(postgres_dsn, autocommit=True) as session:
+        columns = ", ".join(f"{each.name} {sql_type(each.type)}" for each in TABLES["facturation_complete"].columns)
+        session.execute(f"CREATE TABLE facturation_complete ({columns})")
+        session.execute(NARROW)
+    told = [f"column discount_pct is numeric(3,1), expected {sql_type(expected)}"]
+    for arguments, found in ((("--dry-run",), told), ((), told), ((), [])):
+        said = json.loads(typed("--json", *arguments).stdout)
+        assert (said["postgres"], said["postgres_note"]) == (found, None)
+
+
+def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]):
+    finished = typed()
+    assert (finished.exit_code, finished.stdout) == (1, "")
+    assert re.search("no warehouse at .*: none of its tables is there, .*`telecom run` makes one", finished.stderr)
+    assert not (home / "warehouse" / "raw_cdrs").exists()
+
+
+def test_a_landing_of_the_home_is_not_disturbed(former: FormerWarehouse, home: Path, typed: Callable[..., Finished]):
+    with held(Settings.load(home=home).dagster_home, "landing"):
+        finished = typed()
+    assert finished.exit_code == 1
+    assert "landing is under way in another process" in finished.stderr
+    assert former.version("raw_cdrs") == 2
+
+
+def sql_type(name: str) -> str:
+    """A contract's type as PostgreSQL spells it."""
+    names = {"string": "text", "int": "integer", "timestamp": "timestamp with time zone"}
+    return names.get(name, name.replace("decimal", "numeric"))
