@@ -29,12 +29,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from math import floor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
 CASABLANCA = ZoneInfo("Africa/Casablanca")
 MAX_QUANTITY = 10_000_000
@@ -258,15 +260,41 @@ def home_day(message: Message, parameters: Parameters | None = None) -> date:
 # ---------------------------------------------------------------------------------------------------------- mediation
 
 
-def is_valid_number(text: str | None) -> bool:
-    """Whether a text is a subscriber number: a Moroccan mobile, or a listed prefix and its count of digits."""
-    if not text:
-        return False
-    if _MOROCCAN_MOBILE.fullmatch(text):
+def in_one_form(text: str) -> str:
+    """A number as E.164 digits without +, however it is written; of a text that is none, something that is none either."""
+    bare = "".join(character for character in text if character not in " \t\u00a0\u202f-.()")
+    if len(bare) == 9 and bare[0] in "5678":
+        return "212" + bare
+    rest = bare[1:] if bare[:1] == "+" else bare[2:] if bare[:2] == "00" else bare
+    return "212" + rest[1:] if len(rest) == 10 and rest[0] == "0" else rest
+
+
+def is_subscriber(number: str) -> bool:
+    """Whether digits are a subscriber's number: a Moroccan mobile, or a listed prefix and its count of digits."""
+    if _MOROCCAN_MOBILE.fullmatch(number):
         return True
     return any(
-        re.fullmatch(f"{prefix}[0-9]{{{digits}}}", text) is not None for prefix, digits in _DIGITS_AFTER_PREFIX.items()
+        re.fullmatch(f"{prefix}[0-9]{{{digits}}}", number) is not None
+        for prefix, digits in _DIGITS_AFTER_PREFIX.items()
     )
+
+
+@cache
+def is_abroad(number: str) -> bool:
+    """Whether digits are a number of another country: its calling code and as many digits as libphonenumber allows."""
+    if not (number.isascii() and number.isdigit()):
+        return False
+    for length in (1, 2, 3):
+        region, *_ = COUNTRY_CODE_TO_REGION_CODE.get(int(number[:length] or 0), ("001",))
+        if region not in {"001", "MA"} and not number.startswith("0"):
+            return len(number) - length in PhoneMetadata.metadata_for_region(region).general_desc.possible_length
+    return False
+
+
+def other_party(text: str | None) -> str:
+    """The called or receiving number in its one form: Moroccan, or of another country; anything else is unknown."""
+    number = in_one_form(text or "")
+    return number if re.fullmatch("212[0-9]{9}", number) or is_abroad(number) else UNKNOWN
 
 
 def read_number(text: str | None) -> Fraction | None:
@@ -327,8 +355,7 @@ def product_of(fields: Mapping[str, str]) -> str | None:
     record_type = fields["record_type"]
     if record_type == "data":
         return fields.get("product_code")
-    other_party = fields.get(_OTHER_PARTY_FIELD[record_type])
-    abroad = is_valid_number(other_party) and not str(other_party).startswith("212")
+    abroad = is_abroad(other_party(fields.get(_OTHER_PARTY_FIELD[record_type])))
     return f"{record_type.upper()}_{'INT' if abroad else 'NAT'}"
 
 
@@ -351,7 +378,7 @@ def _objections(
     subscriber = fields.get(_SUBSCRIBER_FIELD[fields["record_type"]])
     if subscriber is None:
         yield "missing_subscriber"
-    if not is_valid_number(subscriber):
+    if not is_subscriber(in_one_form(subscriber or "")):
         yield "invalid_subscriber"
     yield from _quantity_objections(fields)
     if services.get(product_of(fields) or "") != fields["record_type"]:
@@ -373,16 +400,16 @@ def _cleaned_row(fields: Mapping[str, str], timestamp: Timestamp, day: date, mes
     """The cleaned row of a record that nothing speaks against: typed and normalised."""
     record_type = fields["record_type"]
     is_data = record_type == "data"
-    other_party = fields.get(_OTHER_PARTY_FIELD.get(record_type, ""))
+    other = fields.get(_OTHER_PARTY_FIELD.get(record_type, ""))
     volume = read_volume(fields.get("data_volume_mb")) if is_data else None
     session = read_session(fields.get("session_duration_sec")) if is_data else None
     technology = fields.get("technology")
     return {
         "record_id": fields["record_ID"],
-        "subscriber_id": fields[_SUBSCRIBER_FIELD[record_type]],
+        "subscriber_id": in_one_form(fields[_SUBSCRIBER_FIELD[record_type]]),
         "record_type": record_type,
         "event_ts": timestamp.utc,
-        "other_party": None if is_data else other_party if is_valid_number(other_party) else UNKNOWN,
+        "other_party": None if is_data else other_party(other),
         "cell_id": fields.get("cell_id", UNKNOWN),
         "technology": _GENERATIONS.get(technology, technology),
         "duration_sec": read_duration(fields.get("duration_sec")) if record_type == "voice" else None,

@@ -217,6 +217,24 @@ def test_a_call_becomes_this_row():
         ("", "inconnu", "SMS_NAT"),
         ("490", "inconnu", "SMS_NAT"),
         ("inconnu", "inconnu", "SMS_NAT"),
+        ("212500000001", "212500000001", "SMS_NAT"),  # a landline
+        ("05 22 00 00 01", "212522000001", "SMS_NAT"),
+        ("522000001", "212522000001", "SMS_NAT"),
+        ("422000001", "inconnu", "SMS_NAT"),  # nine digits that begin with 4; 42 is no country
+        ("+212 6-12.34(56)78", "212612345678", "SMS_NAT"),
+        ("2126123456789", "inconnu", "SMS_NAT"),
+        ("3212345678", "3212345678", "SMS_INT"),  # Belgium, 8 digits
+        ("0032470123456", "32470123456", "SMS_INT"),  # Belgium, 9 digits
+        ("+3247012345678", "inconnu", "SMS_NAT"),  # 11 digits are too many
+        ("+612345678", "612345678", "SMS_INT"),  # Australia, 7 digits
+        ("612345678", "212612345678", "SMS_NAT"),
+        ("14155550123", "14155550123", "SMS_INT"),
+        ("1415555012", "inconnu", "SMS_NAT"),
+        ("4155550123", "4155550123", "SMS_INT"),  # without its 1: Switzerland, 8 digits?
+        ("+80012345678", "inconnu", "SMS_NAT"),  # 800, 870, 882: of no country
+        ("+870773111632", "inconnu", "SMS_NAT"),
+        ("+882161234567", "inconnu", "SMS_NAT"),
+        ("+999123456789", "inconnu", "SMS_NAT"),  # not assigned
     ],
 )
 def test_other_party_and_product(other_party, kept, product):

@@ -36,7 +36,8 @@ def plain_number(text: Column) -> Column:
     Its value is the text's own, with two exceptions that no quantity sees: from ±10^11 on it is ±10^11, and what differs
     after the 60th decimal or is nearer to zero than 10^-13 is told from nothing, but not by how much.
     """
-    return F.when(text.rlike(_PLAIN), text).when(text.rlike(_NUMBER), _with_moved_point(text))
+    odd = F.when(text.rlike(_NUMBER), _with_moved_point(text))
+    return F.when(text.isNotNull(), F.when(text.rlike(_PLAIN), text).otherwise(odd))
 
 
 def to_decimal(plain: Column, scale: int) -> Column:
