@@ -132,6 +132,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     last = (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
     variables: dict[str, tuple[str, Any]] = {
         "cdrs": ("VARCHAR[]", [str(path) for path in job.cdrs]),
+        "calling_codes": ("VARCHAR", str(SQL / "calling_codes.csv")),
         "month": ("VARCHAR", job.month),
         "month_first": ("DATE", first),
         "month_last": ("DATE", last),
