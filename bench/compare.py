@@ -26,8 +26,9 @@ from bench.duckdb_pipeline import DAILY_TABLES, TABLES
 #: Columns that a file of CDRs cannot tell.
 LEFT_OUT = (
     "received_at",
-    "kafka_partition",
-    "kafka_offset",
+    "source_id",
+    "source_part",
+    "source_position",
     "customers_version",
     "rate_plans_version",
     "product_catalog_version",

@@ -77,8 +77,9 @@ def _row(day: dt.date, number: int) -> pa.Table:
         "product_code": "SMS_NAT",
         "rating_status": "ready",
         "received_at": noon,
-        "kafka_partition": 0,
-        "kafka_offset": number,
+        "source_id": "topic",
+        "source_part": 0,
+        "source_position": number,
         "event_date": day,
     }
     return pa.Table.from_pylist([row], schema=CLEANED_CDRS.arrow_schema())

@@ -7,34 +7,37 @@ tables. Does not belong here: Dagster (`resources.io_manager`), what a table mea
 import calendar
 import datetime as dt
 import json
+import random
 import re
-import tempfile
 import threading
-import uuid
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
+from deltalake.transaction import RemoveAction
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from resources.engine import SparkEngine, readable_path
 from resources.footers import ColumnFacts, column_facts
-from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Error, S3Storage
+from resources.s3 import S3Error, S3Storage
+from resources.staging import Staged, new_folder, put, staged, write_staged
+from resources.temporary import temporary_folder
 
 
 class Contract(Protocol):
@@ -51,12 +54,22 @@ class Contract(Protocol):
     @property
     def money(self) -> tuple[str, ...]: ...
     @property
+    def columns(self) -> Sequence[Any]: ...
+    @property
     def column_names(self) -> list[str]: ...
     def arrow_schema(self) -> pa.Schema: ...
 
 
 class WarehouseError(Exception):
     """A table cannot be read or written. The message names it, what was expected and what to do."""
+
+
+class Refused(WarehouseError):
+    """Another commit came after the version that this one was to follow. Nothing was changed."""
+
+
+class Overtaken(WarehouseError):
+    """The same partitions were written from newer inputs meanwhile. Nothing was changed."""
 
 
 #: Versions that are kept open: those that one run pins, and the next run's.
@@ -66,14 +79,16 @@ _KEPT_OPEN = 16
 _CHECKPOINT_INTERVAL = 50
 #: What the engines and delta-rs are told of it: checkpoints are made here (`Warehouse.checkpoint`).
 _NO_CHECKPOINTS = 1_000_000
-#: Where a commit says whose it is, for both engines and delta-rs.
-_MARK = "userMetadata"
-#: A writer whose commit came second says one of these: the embedded engine, then Delta on Spark.
-_LOST_RACES = ("Failed to commit transaction", "DELTA_CONCURRENT_", "DELTA_METADATA_CHANGED")
+#: Where a commit says which attempt it is of, and which versions of other tables its rows were made from.
+_ATTEMPT, READS = "telecom.attempt", "telecom.reads"
+#: Nothing is done by delta-rs after a commit: checkpoints and old versions are the warehouse's own care.
+_NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+#: Commits of others that one write lets pass before it gives up.
+_TRIES = 30
 #: What a run of the embedded engine has pinned is not older. Readers list the log from there on.
 _LONGEST_RUN = dt.timedelta(hours=6)
-#: Rows that the embedded engine encodes at a time: eight times its default.
-_WRITE_BATCH_ROWS = 8192
+#: How files are compressed, as each engine is told: level 1 takes the time of snappy and half of its bytes.
+_COMPRESSION = {"sail": "zstd(1)", "spark": "zstd"}
 #: Rows up to this many are read into memory rather than asked for: a question takes the embedded engine some 15 ms and
 #: Apache Spark half a second, whatever its size.
 _FEW_ROWS = 50_000
@@ -95,11 +110,9 @@ class Partitions:
             return column == F.lit(self.first)
         return (column >= F.lit(self.first)) & (column <= F.lit(self.last))
 
-    def predicate(self, name: str) -> str:
-        """SQL text for `replaceWhere`."""
-        if self.first == self.last:
-            return f"{name} = '{self.first}'"
-        return f"{name} >= '{self.first}' AND {name} <= '{self.last}'"
+    def filters(self, name: str) -> list[tuple[str, str, str]]:
+        """As delta-rs is told of them."""
+        return [(name, ">=", str(self.first)), (name, "<=", str(self.last))]
 
     def widened(self, days: int) -> "Partitions":
         """A range of days with so many more before and after it."""
@@ -111,6 +124,13 @@ class Partitions:
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}…{self.last}"
+
+
+class Everything:
+    """All rows of a table, whatever its partitions."""
+
+
+EVERYTHING = Everything()
 
 
 @dataclass(frozen=True)
@@ -284,7 +304,7 @@ class Warehouse:
             # The filter alone would make a fragment of every file of the table first.
             files = [(name, ">=", partitions.first), (name, "<=", partitions.last)]
         table = self._table(contract, version)
-        dataset = table.to_pyarrow_dataset(filesystem=self._stored(contract.name), file_pruning_predicate=files)
+        dataset = table.to_pyarrow_dataset(filesystem=self.stored(contract.name), file_pruning_predicate=files)
         try:
             for batch in dataset.to_batches(columns=contract.column_names, filter=within):
                 yield batch.cast(contract.arrow_schema())
@@ -352,7 +372,7 @@ class Warehouse:
         """What the footers of some of a table's files say; nothing when one of them is gone."""
         if not columns or not files.num_rows:
             return {}
-        return column_facts(self._stored(pinned.name), files["path"].to_pylist(), columns) or {}
+        return column_facts(self.stored(pinned.name), files["path"].to_pylist(), columns) or {}
 
     def rows_changed(self, name: str, since: int, upto: int) -> bool:
         """Whether a version after `since`, up to `upto`, has other rows than the one before; compaction has the same.
@@ -365,7 +385,7 @@ class Warehouse:
     def log_entry(self, name: str, version: int) -> list[dict[str, Any]] | None:
         """The actions of one commit (Delta protocol, "Actions"), or None where the log has no such entry."""
         try:
-            with self._stored(name).open_input_stream(f"{LOG}/{version:020d}.json") as stream:
+            with self.stored(name).open_input_stream(f"{LOG}/{version:020d}.json") as stream:
                 return [json.loads(line) for line in stream.read().splitlines() if line]
         except FileNotFoundError:
             return None
@@ -376,7 +396,7 @@ class Warehouse:
         """The folder of a table as a file system, wherever it lies."""
         return pafs.PyFileSystem(DeltaStorageHandler(self.path(name), options=self.storage_options))
 
-    def _stored(self, name: str) -> pafs.FileSystem:
+    def stored(self, name: str) -> pafs.FileSystem:
         """The same folder for reading alone.
 
         Of a local one Arrow's own file system: delta-rs's is called through Python, whose lock the threads that read
@@ -409,7 +429,7 @@ class Warehouse:
         elif max(usable) != named:
             with files.open_input_file(f"{LOG}/{max(usable):020d}.checkpoint.parquet") as stored:
                 size = pq.read_metadata(stored).num_rows
-            _write(files, _HINT, json.dumps({"version": max(usable), "size": size}).encode())
+            put(files, _HINT, json.dumps({"version": max(usable), "size": size}).encode())
 
     def checkpoint(self, name: str, version: int) -> None:
         """Write the checkpoint of a version, where there is none.
@@ -423,7 +443,7 @@ class Warehouse:
             base = max((number for number in known if number < version), default=None)
             needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
             needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
-            with tempfile.TemporaryDirectory(prefix="telecom-") as folder:
+            with temporary_folder() as folder:
                 log = Path(folder, LOG)
                 log.mkdir()
                 for each in needed:
@@ -431,7 +451,7 @@ class Warehouse:
                         (log / each).write_bytes(stored.read())
                 DeltaTable(folder, version=version).create_checkpoint()
                 made = f"{version:020d}.checkpoint.parquet"
-                _write(files, f"{LOG}/{made}", (log / made).read_bytes())
+                put(files, f"{LOG}/{made}", (log / made).read_bytes())
         self.keep_readable(name)
 
     def went_back(self, contract: Contract, version: int, column: str) -> Any | None:
@@ -443,51 +463,127 @@ class Warehouse:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def append(self, name: str, rows: DataFrame) -> Commit:
-        """Append rows in one commit. One writer of rows at a time: the caller holds that."""
+    def stage(self, name: str, rows: DataFrame) -> Staged:
+        """Have the engine write rows as files below the table; they belong to no version until they are committed."""
         contract = self.contracts[name]
-        return self._save(rows.select(contract.column_names).write.format("delta").mode("append"), contract)
+        folder, path = new_folder(), self._engine_path(name)
+        columns = [F.col(column.name).cast(column.type) for column in contract.columns]
+        writer = rows.select(columns).write.format("parquet").mode("error")
+        writer = writer.option("compression", _COMPRESSION[self.engine.name])
+        # Spark's own file that says that it is done; the commit says so here.
+        writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+        if contract.partition_by is not None:
+            writer = writer.partitionBy(contract.partition_by)
+        try:
+            writer.save(f"{path}/{folder}")
+        except BaseException:
+            self.drop(name, folder)
+            raise
+        return staged(self.stored(name), folder, contract.partition_by, _indexed(contract))
 
-    def overwrite(self, name: str, rows: DataFrame, partitions: Partitions | None) -> Commit:
-        """Replace exactly the given partitions (or everything) in one commit.
+    def stage_arrow(self, name: str, rows: pa.Table) -> Staged:
+        """Write a few rows as files below the table, without the engine."""
+        contract = self.contracts[name]
+        rows = rows.select(contract.column_names).cast(contract.arrow_schema())
+        return write_staged(self.stored(name), new_folder(), rows, contract.partition_by, _indexed(contract))
 
-        A row outside the partitions fails the write on either engine: Delta on Spark would say so itself, the embedded
-        engine would write it.
+    def drop(self, name: str, folder: str) -> None:
+        """Remove what an attempt has left. Best effort: what stays is removed by maintenance."""
+        with suppress(OSError):
+            self.stored(name).delete_dir(folder)
+
+    def commit(
+        self,
+        name: str,
+        files: Staged,
+        on: int,
+        *,
+        replace: "Partitions | Everything | None" = None,
+        remove: Iterable[str] = (),
+        moved: bool = False,
+        positions: Mapping[str, int] | None = None,
+        info: Mapping[str, Any] | None = None,
+    ) -> Commit:
+        """Make staged files a part of the table, as the version after `on`, or raise Refused and change nothing.
+
+        replace: partitions (or everything) whose present files go. remove: paths of single files that go. moved: the
+        rows were there before, in those files. positions: transaction versions that the commit sets (`position`).
+        info: what else its entry in the log says. Nothing is rebased: another commit after `on` refuses this one,
+        whatever it did. Where the answer is lost, the log is asked for it.
         """
         contract = self.contracts[name]
-        rows = rows.select(contract.column_names)
-        writer = None
-        if partitions is not None and contract.partition_by is not None:
-            rows = rows.withColumn(contract.partition_by, _inside(contract, partitions))
-            predicate = partitions.predicate(contract.partition_by)
-            writer = rows.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
-        else:
-            writer = rows.write.format("delta").mode("overwrite")
-        return self._save(writer, contract)
+        table = self._table(contract, on)
+        by = [contract.partition_by] if contract.partition_by else None
+        actions: list[Any] = [file.action(moved=moved) for file in files.files]
+        actions += [_removal(file, contract, moved=moved) for file in self._named(contract, on, set(remove))]
+        filters = replace.filters(by[0]) if isinstance(replace, Partitions) and by else None
+        properties = CommitProperties(
+            custom_metadata={**(info or {}), _ATTEMPT: files.folder},
+            max_commit_retries=0,
+            app_transactions=[Transaction(key, number) for key, number in (positions or {}).items()],
+        )
+        try:
+            table.create_write_transaction(
+                actions,
+                "append" if replace is None else "overwrite",
+                contract.arrow_schema(),
+                by,
+                partition_filters=filters,
+                commit_properties=properties,
+                post_commithook_properties=_NOTHING_AFTERWARDS,
+            )
+        except (DeltaError, OSError) as error:
+            # An answer can be lost after the commit was made.
+            if not self._is_of(name, on + 1, files.folder):
+                if isinstance(error, CommitFailedError) and self.log_entry(name, on + 1) is not None:
+                    raise Refused(f"table {name}: another commit came after version {on}") from error
+                raise WarehouseError(
+                    f"table {name} at {self.path(name)} cannot be written: {_first_line(error)}"
+                ) from error
+        if (on + 1) % _CHECKPOINT_INTERVAL == 0:
+            self.checkpoint(name, on + 1)
+        counts = {_key(text, contract): rows for text, rows in files.rows_by(contract.partition_by).items()}
+        return Commit(on + 1, dict(sorted(counts.items())) if None not in counts else counts)
 
-    def overwrite_arrow(self, name: str, rows: pa.Table, partitions: Partitions | None = None) -> Commit:
+    def position(self, name: str, key: str, version: int | None = None) -> int | None:
+        """What the table's commits have set of a key (Delta protocol, "Transaction Identifiers"), or None."""
+        found = self._table(self.contracts[name], version).transaction_version(key)
+        return None if found is None else int(found)
+
+    def append(self, name: str, rows: DataFrame) -> Commit:
+        """Append rows in one commit, behind whatever others commit."""
+        return self._appended(name, self.stage(name, rows))
+
+    def append_arrow(self, name: str, rows: pa.Table) -> Commit:
+        """Append a few rows, without the engine."""
+        return self._appended(name, self.stage_arrow(name, rows))
+
+    def overwrite(
+        self, name: str, rows: DataFrame, partitions: Partitions | None, reads: Mapping[str, int] | None = None
+    ) -> Commit:
+        """Replace exactly the given partitions (or everything) in one commit. See `_replace`."""
+        on = self.version(name)
+        return self._replace(name, self.stage(name, rows), partitions, on, reads or {})
+
+    def overwrite_arrow(
+        self,
+        name: str,
+        rows: pa.Table,
+        partitions: Partitions | None = None,
+        reads: Mapping[str, int] | None = None,
+    ) -> Commit:
         """Replace exactly the given partitions of a table with few rows, without the engine.
 
         An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays.
         """
         contract = self.contracts[name]
-        rows = rows.select(contract.column_names).cast(contract.arrow_schema())
-        if contract.partition_by is not None:
-            assert partitions is not None
-            if any(value not in partitions for value in pc.unique(rows[contract.partition_by]).to_pylist()):
-                raise WarehouseError(_outside(contract, partitions))
-            return self._save_arrow(contract, rows, "overwrite", partitions.predicate(contract.partition_by))
         table = self._table(contract)
-        current = self.read_arrow(contract, table.version(), None)
-        order = [(column, "ascending") for column in contract.column_names]
-        if table.version() > 0 and current.sort_by(order).equals(rows.sort_by(order)):
-            return Commit(table.version(), {None: rows.num_rows})
-        return self._save_arrow(contract, rows, "overwrite")
-
-    def append_arrow(self, name: str, rows: pa.Table) -> Commit:
-        """Append a few rows."""
-        contract = self.contracts[name]
-        return self._save_arrow(contract, rows.select(contract.column_names).cast(contract.arrow_schema()), "append")
+        if contract.partition_by is None and table.version() > 0:
+            rows = rows.select(contract.column_names).cast(contract.arrow_schema())
+            order = [(column, "ascending") for column in contract.column_names]
+            if self.read_arrow(contract, table.version(), None).sort_by(order).equals(rows.sort_by(order)):
+                return Commit(table.version(), {None: rows.num_rows})
+        return self._replace(name, self.stage_arrow(name, rows), partitions, table.version(), reads or {})
 
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
         """Sums of the money columns over the pinned partitions. A version does not change: a process adds it up once."""
@@ -527,7 +623,7 @@ class Warehouse:
         """Size and time of the log's entries of a version and of the next one; None where there is none."""
         paths = [f"{LOG}/{number:020d}.json" for number in (version, version + 1)]
         try:
-            found = self._stored(contract.name).get_file_info(paths)
+            found = self.stored(contract.name).get_file_info(paths)
         except TableNotFoundError:  # it was dropped since
             return None, None
         return tuple((info.size, info.mtime_ns) if info.type is pafs.FileType.File else None for info in found)
@@ -540,7 +636,9 @@ class Warehouse:
     def _open(self, contract: Contract, version: int | None) -> DeltaTable:
         path = self.path(contract.name)
         try:
-            return DeltaTable(path, version=version, storage_options=self.storage_options)
+            return self._of_this_version(
+                contract, DeltaTable(path, version=version, storage_options=self.storage_options)
+            )
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
                 raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
@@ -561,9 +659,25 @@ class Warehouse:
                     **self.retention_properties(),
                 },
                 storage_options=self.storage_options,
+                # With its usual retries it makes the table a second time, with another id, where one has just been made.
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
+        except CommitFailedError:
+            # Another process made it meanwhile.
+            return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
+
+    def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
+        """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
+        missing = sorted(set(contract.column_names) - {field.name for field in table.schema().fields})
+        if missing:
+            raise WarehouseError(
+                f"table {contract.name} at {self.path(contract.name)} was made by an earlier version and lacks "
+                f"{', '.join(missing)}; expected a warehouse of this version: set TELECOM_WAREHOUSE to a new folder and land "
+                "the topic or its archives again"
+            )
+        return table
 
     def _reach(self) -> None:
         """See once that the bucket of the warehouse can be used, where it lies in one."""
@@ -576,19 +690,13 @@ class Warehouse:
         self._reached.add("delta-rs")
 
     def _reach_by_engine(self, name: str) -> None:
-        """See once that Apache Spark reaches the bucket too, and that its commits take no other's place."""
+        """See once that Apache Spark reaches the bucket too."""
         if self.s3 is None or self.engine.name != "spark" or "spark" in self._reached:
             return
-        session = self.engine.spark_session
-        if session.conf.get(LOG_STORE_SETTING, "") != LOG_STORE:
-            raise WarehouseError(
-                f"warehouse {self.root}: this Apache Spark has not {LOG_STORE_SETTING}={LOG_STORE}, so a commit of its "
-                "could overwrite another; start the local one anew (`telecom down spark`, `telecom up`), or see "
-                "docs/scaling.md for what a cluster needs"
-            )
         try:
             # What is asked here is read in any case, and first of all.
-            session.read.format("delta").load(f"{readable_path(self.engine, self.root)}/{name}").schema  # noqa: B018
+            path = f"{readable_path(self.engine, self.root)}/{name}"
+            self.engine.spark_session.read.format("delta").load(path).schema  # noqa: B018
         except PySparkException as error:
             raise WarehouseError(
                 f"warehouse {self.root}: Apache Spark does not reach it ({str(error).splitlines()[0][:300]}); its "
@@ -620,63 +728,99 @@ class Warehouse:
         known = pa.array(old["path"].to_pylist() if old.num_rows else [], pa.string())
         return new.filter(pc.invert(pc.is_in(new["path"].cast(pa.string()), value_set=known))), old
 
-    def _save(self, writer: Any, contract: Contract) -> Commit:
-        """Write through the engine, and say what the commit did."""
-        if self.engine.name == "sail":
-            writer = writer.option("write_batch_size", _WRITE_BATCH_ROWS)
-        return self._committed(contract, lambda mark: writer.option(_MARK, mark).save(self._engine_path(contract.name)))
+    def _appended(self, name: str, files: Staged) -> Commit:
+        """Commit an append behind whatever came first."""
+        on = self.version(name)
+        if not files.files:
+            return Commit(on, {})
+        for pause in _pauses():
+            try:
+                return self.commit(name, files, on)
+            except Refused:
+                time.sleep(pause)
+                on = self.version(name)
+        raise self._no_peace(name)
 
-    def _save_arrow(
-        self, contract: Contract, rows: pa.Table, mode: Literal["append", "overwrite"], predicate: str | None = None
+    def _replace(
+        self, name: str, files: Staged, partitions: Partitions | None, on: int, reads: Mapping[str, int]
     ) -> Commit:
-        """Write without the engine."""
+        """Commit an overwrite of partitions on the version that was the newest before its rows were made.
 
-        def write(mark: str) -> None:
-            # No second try of its own: delta-rs would commit an overwrite behind a compaction as it was planned before it,
-            # and the compacted rows would stay beside the new ones.
-            properties = CommitProperties(custom_metadata={_MARK: mark}, max_commit_retries=0)
-            scope: dict[str, Any] = {"predicate": predicate} if predicate else {}
-            write_deltalake(
-                self.path(contract.name),
-                rows,
-                mode=mode,
-                storage_options=self.storage_options,
-                commit_properties=properties,
-                **scope,
-            )
-
-        return self._committed(contract, write)
-
-    def _committed(self, contract: Contract, write: Callable[[str], None]) -> Commit:
-        """Write with a mark on the commit, again when a commit of maintenance came first; returns what it did.
-
-        The commit is found by its mark, whatever was committed before and after it. Replacing nothing by nothing makes
-        no commit on the embedded engine: the version stays.
+        Commits of others are let pass where they left these partitions as they were (other partitions, compaction).
+        Where they did not, this write goes on only if it was made from the newest there is (`reads`: versions of tables):
+        old rows never take the place of newer ones. Raises Overtaken then, and for rows outside the partitions
+        WarehouseError; the files are dropped.
         """
-        before, mark = self.version(contract.name), uuid.uuid4().hex
-        for attempt in Retrying(
-            retry=retry_if_exception(_lost_the_race),
-            stop=stop_after_attempt(6),
-            wait=wait_random_exponential(multiplier=0.1, max=3),
-            reraise=True,
-        ):
-            with attempt:
-                # An answer can be lost after the commit was made.
-                if attempt.retry_state.attempt_number == 1 or self._marked(contract, before, mark) is None:
-                    write(mark)
-        commit = self._marked(contract, before, mark) or Commit(before, {})
-        if commit.version // _CHECKPOINT_INTERVAL > before // _CHECKPOINT_INTERVAL:
-            self.checkpoint(contract.name, commit.version)
-        return commit
+        contract, began = self.contracts[name], on
+        by = contract.partition_by
+        if by is not None and partitions is not None:
+            strangers = [key for key in files.rows_by(by) if _key(key, contract) not in partitions]
+            if strangers:
+                self.drop(name, files.folder)
+                raise WarehouseError(_outside(contract, partitions) + f": {strangers[0]}")
+        replace: Partitions | Everything = partitions if by is not None and partitions is not None else EVERYTHING
+        info = {READS: dict(reads)} if reads else {}
+        for pause in _pauses():
+            if not files.files and isinstance(replace, Partitions) and not self._holds(contract, on, replace):
+                return Commit(on, {})  # nothing in the place of nothing
+            try:
+                return self.commit(name, files, on, replace=replace, info=info)
+            except Refused:
+                time.sleep(pause)
+            on = self.version(name)
+            if self._touched(name, began, on, replace) and (stale := self._stale(reads)):
+                self.drop(name, files.folder)
+                raise Overtaken(
+                    f"table {name}: while these rows were made from {stale}, another run wrote the same "
+                    f"partitions ({partitions or 'all'}) from what is newer; nothing was changed, run it again"
+                )
+        raise self._no_peace(name)
 
-    def _marked(self, contract: Contract, before: int, mark: str) -> Commit | None:
-        """The commit after version `before` that carries a mark."""
-        version = before + 1
-        while (actions := self.log_entry(contract.name, version)) is not None:
-            if any(action.get("commitInfo", {}).get(_MARK) == mark for action in actions):
-                return Commit(version, _rows_added(actions, contract))
-            version += 1
-        return None
+    def _touched(self, name: str, since: int, upto: int, replace: "Partitions | Everything") -> bool:
+        """Whether commits after `since` changed rows of what is to be replaced. True where the log does not tell."""
+        contract = self.contracts[name]
+        for version in range(since + 1, upto + 1):
+            actions = self.log_entry(name, version)
+            if actions is None:
+                return True
+            for file in (action.get("add") or action.get("remove") for action in actions):
+                if not file or not file["dataChange"]:
+                    continue
+                values = file.get("partitionValues") or {}
+                if not isinstance(replace, Partitions) or contract.partition_by not in values:
+                    return True
+                if _key(values[contract.partition_by], contract) in replace:
+                    return True
+        return False
+
+    def _stale(self, reads: Mapping[str, int]) -> str:
+        """The tables that have other rows now than the versions that were read, in words; empty when there is none."""
+        behind = [
+            f"{name} {version}"
+            for name, version in reads.items()
+            if (newest := self.version(name)) != version and self.rows_changed(name, version, newest)
+        ]
+        return ", ".join(behind)
+
+    def _holds(self, contract: Contract, version: int, partitions: Partitions) -> bool:
+        return any(key is None or key in partitions for key in self.rows_by_partition(contract, version))
+
+    def _named(self, contract: Contract, version: int, paths: set[str]) -> list[dict[str, Any]]:
+        """The files of a version with these paths, as the log has them."""
+        if not paths:
+            return []
+        return [file for file in self._files(contract, version).to_pylist() if unquote(file["path"]) in paths]
+
+    def _is_of(self, name: str, version: int, folder: str) -> bool:
+        """Whether a version was made by the attempt of this folder."""
+        actions = self.log_entry(name, version) or []
+        return any(action.get("commitInfo", {}).get(_ATTEMPT) == folder for action in actions)
+
+    def _no_peace(self, name: str) -> WarehouseError:
+        return WarehouseError(
+            f"table {name} at {self.path(name)}: {_TRIES} other commits came first, one after the other; "
+            "nothing was changed, run it again when fewer write the table"
+        )
 
 
 @lru_cache(maxsize=256)
@@ -693,12 +837,6 @@ def _totals(pinned: PinnedTable) -> Mapping[str, Decimal]:
     return {name: row[name] for name in money}
 
 
-def _lost_the_race(error: BaseException) -> bool:
-    if isinstance(error, PySparkException):
-        return any(sign in str(error) for sign in _LOST_RACES)
-    return isinstance(error, CommitFailedError)
-
-
 def _hint(files: pafs.FileSystem) -> int | None:
     """The version of the checkpoint that `_last_checkpoint` names."""
     try:
@@ -706,12 +844,6 @@ def _hint(files: pafs.FileSystem) -> int | None:
             return int(json.loads(stream.read())["version"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
-
-
-def _write(files: pafs.FileSystem, path: str, content: bytes) -> None:
-    """Put a whole file in its place. Not through pyarrow, whose buffers the file that deltalake 1.6 opens does not take."""
-    with closing(files.handler._handler.open_output_stream(path, None)) as stream:
-        stream.write(content)
 
 
 def _checkpoints(files: pafs.FileSystem) -> dict[int, pafs.FileInfo]:
@@ -725,32 +857,37 @@ def changes_rows(actions: Iterable[Mapping[str, Any]]) -> bool:
     return any(file["dataChange"] for file in files if file)
 
 
-def _rows_added(actions: Iterable[Mapping[str, Any]], contract: Contract) -> dict[Any, int]:
-    """Rows per partition value that a commit added, from the statistics it wrote."""
-    rows: dict[Any, int] = {}
-    for file in (action["add"] for action in actions if "add" in action):
-        key = _partition_of(file["partitionValues"], contract)
-        rows[key] = rows.get(key, 0) + json.loads(file["stats"])["numRecords"]
-    return dict(sorted(rows.items()))
-
-
-def _partition_of(values: Mapping[str, str], contract: Contract) -> Any:
-    """A partition value of the log, where all are text."""
-    if contract.partition_by is None:
+def _key(text: str | None, contract: Contract) -> Any:
+    """A partition value as the contract types it; in the log all are text."""
+    if contract.partition_by is None or text is None:
         return None
-    value = values[contract.partition_by]
     is_day = pa.types.is_date(contract.arrow_schema().field(contract.partition_by).type)
-    return dt.date.fromisoformat(value) if is_day else value
+    return dt.date.fromisoformat(text) if is_day else text
 
 
-def _inside(contract: Contract, partitions: Partitions) -> Column:
-    assert contract.partition_by is not None
-    column = F.col(contract.partition_by)
-    return F.when(partitions.holds(column), column).otherwise(F.raise_error(F.lit(_outside(contract, partitions))))
+def _indexed(contract: Contract) -> list[str]:
+    return contract.column_names[: contract.indexed]
+
+
+def _removal(file: Mapping[str, Any], contract: Contract, *, moved: bool) -> RemoveAction:
+    """What a commit says of a file that goes; `file` as `get_add_actions` has it."""
+    by = contract.partition_by
+    values = {by: None if file[f"partition.{by}"] is None else str(file[f"partition.{by}"])} if by else {}
+    now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
+    return RemoveAction(file["path"], not moved, now, file["size_bytes"], values)
+
+
+def _pauses() -> Iterator[float]:
+    """How long a writer waits after each commit that came before its own: longer and longer, by chance."""
+    return (random.uniform(0, min(0.01 * 1.4**number, 1.0)) for number in range(_TRIES))  # noqa: S311  (no secret)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _outside(contract: Contract, partitions: Partitions) -> str:
-    return f"{contract.name}: a row lies outside the partitions that are being written ({partitions})"
+    return f"table {contract.name}: a row lies outside the partitions that are being written ({partitions})"
 
 
 def _of_partitions(files: pa.Table, pinned: PinnedTable) -> pa.Table:

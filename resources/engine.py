@@ -5,9 +5,10 @@ Does not belong here: table reads and writes (`resources.delta`), rules.
 """
 
 import atexit
+import json
 import logging
 import os
-import shutil
+import re
 import tempfile
 import threading
 from contextlib import suppress
@@ -17,13 +18,14 @@ from urllib.parse import quote
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
+from resources.temporary import is_ours, process_folder
 
 # Expressions are made before a session is: without this, pyspark would want a JVM for them.
 os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
@@ -43,6 +45,8 @@ _sail_server: Any = None
 _SESSION_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    # Spark's own default, INT96, has no statistics in a file.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # Delta on Spark would count the retention from a version's own commit. Here it begins when another takes its place,
     # and maintenance removes what is past it from the log: what can be opened can be read.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
@@ -64,6 +68,9 @@ _SAIL_ENVIRONMENT = {
     "SAIL_EXECUTION__BATCH_SIZE": "32768",
 }
 
+#: Folders of the embedded engine for what its queries cannot hold, a JSON list. Set by the user, or to this process's own.
+_SPILLS = "SAIL_RUNTIME__TEMPORARY_FILES__PATHS"
+
 #: Kept rows up to this many are sent to whoever joins with them: some hundred megabytes at most.
 _SENT_TO_ALL_ROWS = 1_000_000
 
@@ -78,7 +85,7 @@ class SparkEngine(PySparkResource):
     """
 
     kind: Literal["sail", "spark"] = "sail"
-    remote: str | None = None
+    remote: str | None = Field(default=None, repr=False)  # with its token
     stack_file: str | None = None
     memory_mb: int | None = None
     spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for every instance)
@@ -166,10 +173,7 @@ def readable_path(engine: SparkEngine, path: str) -> str:
 def _temporary_folder() -> str:
     """A new private folder, gone with the process, in a path that no engine needs to encode."""
     configured = tempfile.gettempdir()
-    parent = configured if quote(configured) == configured else "/tmp"  # noqa: S108  (mkdtemp makes it private)
-    folder = tempfile.mkdtemp(prefix="telecom-", dir=parent)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return process_folder(configured if quote(configured) == configured else "/tmp")  # noqa: S108  (it is private)
 
 
 def _sail_address(memory_mb: int | None) -> str:
@@ -180,6 +184,10 @@ def _sail_address(memory_mb: int | None) -> str:
             os.environ.setdefault(name, value)
         # Always its own: an inherited folder goes with the process that made it.
         os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()
+        # Where its queries put what they cannot hold: in the system's own folder, what a killed process leaves would stay.
+        spills = os.environ.get(_SPILLS, "[]")
+        if spills == "[]" or any(is_ours(path) for path in re.findall(r'[^"]+', spills)):
+            os.environ[_SPILLS] = json.dumps([process_folder()])
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  (only where it is used: 0.2 s)
 
         server = SparkConnectServer("127.0.0.1", 0)
@@ -198,7 +206,8 @@ def _memory_bounds(memory_mb: int) -> dict[str, str]:
 
 
 def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
-    shown = address.split("/;", maxsplit=1)[0]
+    # A parameter may be a token.
+    shown, _, parameters = address.partition("/;")
     try:
         session = SparkSession.builder.remote(address).create()
         for key, value in {**_SESSION_SETTINGS, **(_SAIL_SETTINGS if name == "sail" else {}), **extra}.items():
@@ -207,9 +216,12 @@ def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
         # Nothing here uses Spark ML, and the embedded engine has none to clean up.
         atexit.unregister(session.client._cleanup_ml_cache)
     except PySparkException as error:
+        reason = str(error).splitlines()[0][:200]
+        for parameter in parameters.split(";"):
+            value = parameter.partition("=")[2] or parameter
+            reason = reason.replace(value, "…") if value else reason
         raise EngineUnavailable(
-            f"engine {name} at {shown} does not answer ({str(error).splitlines()[0][:200]}); "
-            "check SPARK_REMOTE, or run `telecom status`"
+            f"engine {name} at {shown} does not answer ({reason}); check SPARK_REMOTE, or run `telecom status`"
         ) from error
     log.debug("engine %s at %s", name, shown)
     return session

@@ -5,6 +5,7 @@ Does not belong here: how a table is read or written (`resources.delta`).
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -36,10 +37,11 @@ class DeltaIOManager(dg.IOManager):
             return
         name = context.asset_key.path[-1]
         partitions = _partitions(self.warehouse.contracts[name], context)
+        reads = _reads(context.output_metadata)
         if isinstance(obj, pa.Table):
-            commit = self.warehouse.overwrite_arrow(name, obj, partitions)
+            commit = self.warehouse.overwrite_arrow(name, obj, partitions, reads)
         else:
-            commit = self.warehouse.overwrite(name, obj, partitions)
+            commit = self.warehouse.overwrite(name, obj, partitions, reads)
         context.add_output_metadata(self.describe(self.warehouse.pin(name, partitions, commit.version)))
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -62,6 +64,12 @@ class DeltaIOManager(dg.IOManager):
         for column, total in self.warehouse.totals(pinned).items():
             metadata[f"total_{column}"] = dg.MetadataValue.text(plain(total))
         return metadata
+
+
+def _reads(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """Versions of tables that an output says it was made from (`read/<table>` in its metadata)."""
+    values = {key: getattr(value, "value", value) for key, value in metadata.items() if key.startswith("read/")}
+    return {key.removeprefix("read/"): int(value) for key, value in values.items()}
 
 
 def plain(amount: Decimal) -> str:

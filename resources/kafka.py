@@ -140,7 +140,7 @@ class KafkaConnection:
             kafka_error.str() if isinstance(kafka_error, KafkaError) else str(error) or "timed out"
         )
         return KafkaUnavailable(
-            f"Kafka at {self.bootstrap_servers} cannot be used ({reason}); "
+            f"Kafka at {self.bootstrap_servers} cannot be used ({self._redacted(reason)}); "
             "start it (`telecom up` for the local one) or check TELECOM_KAFKA_BOOTSTRAP_SERVERS and TELECOM_KAFKA_OPTIONS"
         )
 
@@ -157,7 +157,15 @@ class KafkaConnection:
             return kind(self.client_config(**extra))
         except (KafkaException, TypeError, ValueError) as error:
             reason = error.args[0].str() if error.args and isinstance(error.args[0], KafkaError) else str(error)
-            raise KafkaUnavailable(f"Kafka options cannot be used ({reason}); check TELECOM_KAFKA_OPTIONS") from None
+            raise KafkaUnavailable(
+                f"Kafka options cannot be used ({self._redacted(reason)}); check TELECOM_KAFKA_OPTIONS"
+            ) from None
+
+    def _redacted(self, reason: str) -> str:
+        """A reason without the options' values: librdkafka quotes one that it cannot use."""
+        for value in self.options.values():
+            reason = reason.replace(f'"{value}"', '"…"')
+        return reason
 
     def _remember(self, error: KafkaError) -> None:
         """librdkafka says only here that a certificate or a password is wrong."""

@@ -4,26 +4,28 @@ Belongs here: what may be done to a table beside its writers and readers, and wh
 here: when it is done, and which table has a writer at work (both are asked for by the caller).
 
 Readers: a version is kept while it is the newest, and for the retention after another has taken its place. Removing
-what lies before that makes no commit. Writers: compaction commits the same rows in other files, one partition at a time.
-It stands beside an append; beside an overwrite one of the two is dropped, and an overwrite is tried again. Two compactions
-of the same files would both stand (delta-rs 1.6 does not see that): the caller runs one maintenance at a time.
+what lies before that makes no commit. Writers: compaction commits the same rows in other files, one partition at a time,
+on a version that holds all of the files that go (`Warehouse.commit`): beside an append both stand, an overwrite or another
+compaction of the same files refuses it, and its files are dropped.
 """
 
 import datetime as dt
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from resources.delta import CHECKPOINT, LOG, Contract, Warehouse, WarehouseError, changes_rows
+from resources.delta import CHECKPOINT, LOG, Contract, Refused, Warehouse, WarehouseError, changes_rows
+from resources.staging import Staged, new_folder, put, staged
 
 #: Says why a table is not to be committed to now, or None.
 Busy = Callable[[str], str | None]
@@ -32,6 +34,8 @@ _COMMIT = re.compile(r"\A(\d{20})\.json\Z")
 _OF_A_VERSION = re.compile(r"\A\.?(\d{20})\.(json|crc|checkpoint\..*)(\.crc)?\Z")
 _CHECKSUM = re.compile(r"\A\.(.+)\.crc\Z")
 _INTERVAL = re.compile(r"\Ainterval (\d+) (day|week)s?\Z")
+#: Appends of others that a compaction lets pass.
+_TRIES = 10
 _NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
@@ -143,33 +147,38 @@ class _Upkeep:
 
     def _compact(self, before: DeltaTable) -> None:
         """Merge the small files of each partition that has several."""
-        for partition, count in self._small_files(before).items():
+        for paths in self._small_files(before).values():
             if self.dry_run:
-                self.done.files_compacted += count
+                self.done.files_compacted += len(paths)
                 continue
             if self._leave():
                 return
-            by = self.contract.partition_by
-            table, filters = self._open(), [(by, "=", str(partition))] if by else None
-            metrics = self._commit(
-                lambda table=table, filters=filters: table.optimize.compact(  # type: ignore[misc]
-                    filters,
-                    target_size=self.target_file_bytes,
-                    max_concurrent_tasks=1,  # the cores are for the runs beside it
-                    post_commithook_properties=_NOTHING_AFTERWARDS,
-                )
-            )
-            self.done.files_compacted += metrics["numFilesRemoved"] if metrics else 0
+            merged = merge(self.warehouse, self.name, paths, self.target_file_bytes)
+            if self._moved(merged, set(paths)):
+                self.done.files_compacted += len(paths)
+            else:
+                self.warehouse.drop(self.name, merged.folder)
+                self.done.note = "not all compacted: somebody wrote the table at the same time"
 
-    def _small_files(self, table: DeltaTable) -> dict[Any, int]:
+    def _moved(self, merged: Staged, paths: set[str]) -> bool:
+        """Put merged files in the place of those they were made of. False when these were replaced meanwhile."""
+        for _ in range(_TRIES):
+            newest = self._open()
+            if not paths <= _paths(newest):
+                return False
+            with suppress(Refused):
+                self.warehouse.commit(self.name, merged, newest.version(), remove=paths, moved=True)
+                return True
+        return False
+
+    def _small_files(self, table: DeltaTable) -> dict[str, list[str]]:
         """Files below the target size per partition, where they are several."""
-        actions = pa.table(table.get_add_actions(flatten=True))
-        by, sizes = self.contract.partition_by, actions["size_bytes"].to_pylist()
-        partitions = actions[f"partition.{by}"].to_pylist() if by and sizes else [None] * len(sizes)
-        small = Counter(
-            partition for partition, size in zip(partitions, sizes, strict=True) if size < self.target_file_bytes
-        )
-        return {partition: count for partition, count in sorted(small.items(), key=str) if count > 1}
+        small: dict[str, list[str]] = {}
+        by = self.contract.partition_by
+        for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+            if file["size_bytes"] < self.target_file_bytes:
+                small.setdefault(str(file[f"partition.{by}"]) if by else "", []).append(unquote(file["path"]))
+        return {partition: paths for partition, paths in sorted(small.items()) if len(paths) > 1}
 
     def _leave(self) -> bool:
         """Whether somebody is writing the table: what is left is done the next time."""
@@ -219,19 +228,59 @@ class _Upkeep:
     # -- disk --------------------------------------------------------------------------------------------------------
 
     def _remove(self, infos: Iterable[pafs.FileInfo]) -> None:
+        folders = set()
         for info in infos:
             if not self.dry_run:
                 try:
                     self.files.delete_file(info.path)
                 except FileNotFoundError:
                     continue  # an engine cleaned its log at the same time
+                folders.add(info.path.split("/", 1)[0])
             self.done.files_removed += 1
             self.done.bytes_removed += info.size or 0
+        for folder in folders - {LOG}:
+            left = self.files.get_file_info(pafs.FileSelector(folder, allow_not_found=True, recursive=True))
+            if left and all(info.type is pafs.FileType.Directory for info in left):
+                self.warehouse.drop(self.name, folder)
 
     def _open(self, version: int | None = None) -> DeltaTable:
         """The table, opened anew: a compaction changes the table it is asked of."""
         path = self.warehouse.path(self.name)
         return DeltaTable(path, version=version, storage_options=self.warehouse.storage_options)
+
+
+def merge(warehouse: Warehouse, name: str, paths: Sequence[str], target_bytes: int) -> Staged:
+    """Write the rows of some files of one partition into as few of about the target size, and commit nothing."""
+    contract, files = warehouse.contracts[name], warehouse.stored(name)
+    by = contract.partition_by
+    schema = contract.arrow_schema()
+    if by is not None:
+        schema = schema.remove(schema.get_field_index(by))
+    below = [part for part in paths[0].split("/") if by and part.startswith(f"{by}=")]
+    folder = new_folder()
+    batches = (
+        batch.select(schema.names).cast(schema)
+        for path in paths
+        for batch in pq.ParquetFile(files.open_input_file(path)).iter_batches()
+    )
+    for number, content in enumerate(_in_files(batches, schema, target_bytes)):
+        put(files, "/".join([folder, *below, f"{number:05d}.parquet"]), content)
+    return staged(files, folder, by, contract.column_names[: contract.indexed])
+
+
+def _in_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target_bytes: int) -> Iterator[bytes]:
+    """The contents of Parquet files of about the target size, in the order of the rows."""
+    content, writer = pa.BufferOutputStream(), None
+    for batch in batches:
+        writer = writer or pq.ParquetWriter(content, schema, compression="zstd", compression_level=1)
+        writer.write_batch(batch)
+        if content.tell() >= target_bytes:
+            writer.close()
+            yield content.getvalue().to_pybytes()
+            content, writer = pa.BufferOutputStream(), None
+    if writer is not None:
+        writer.close()
+        yield content.getvalue().to_pybytes()
 
 
 class Log:
@@ -260,8 +309,8 @@ def _paths(table: DeltaTable) -> set[str]:
 
 
 def _holds_rows(info: pafs.FileInfo) -> bool:
-    """Whether a file is one of rows, or of its checksum: everything but the log and what is hidden."""
-    return info.type == pafs.FileType.File and not any(part.startswith(("_", ".")) for part in _file(info).split("/"))
+    """Whether a file is one of rows, of its checksum, or left by an attempt to write: all but the log and what is hidden."""
+    return info.type == pafs.FileType.File and not _file(info).startswith(("_", "."))
 
 
 def _file(info: pafs.FileInfo) -> str:

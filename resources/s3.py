@@ -42,7 +42,7 @@ class S3Storage:
 
     endpoint: str | None = None
     region: str | None = None
-    access_key_id: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
 

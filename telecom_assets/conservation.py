@@ -72,28 +72,28 @@ def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
     findings: list[str] = []
     consumed: dict[int, int] = {}
     ends: dict[int, int] = {}
-    for row in sorted(ledger, key=lambda item: (item["kafka_partition"], item["from_offset"], item["to_offset"])):
-        partition = row["kafka_partition"]
-        if partition in ends and row["from_offset"] != ends[partition]:
+    for row in sorted(ledger, key=lambda item: (item["source_part"], item["from_position"], item["to_position"])):
+        partition = row["source_part"]
+        if partition in ends and row["from_position"] != ends[partition]:
             findings.append(
-                f"partition {partition}: ranges do not meet at offset {row['from_offset']} ({ends[partition]})"
+                f"partition {partition}: ranges do not meet at offset {row['from_position']} ({ends[partition]})"
             )
-        ends[partition] = row["to_offset"]
+        ends[partition] = row["to_position"]
         consumed[partition] = consumed.get(partition, 0) + row["records"]
     # Distinct offsets as bits, 64 to a group: exact, and a table of any size is counted in a little memory.
     sets = (
         raw.all()
-        .groupBy("kafka_partition", F.expr("kafka_offset div 64").alias("word"))
+        .groupBy("source_part", F.expr("source_position div 64").alias("word"))
         .agg(
             F.count("*").alias("rows"),
-            F.expr("bit_or(shiftleft(1L, cast(kafka_offset % 64 as int)))").alias("bits"),
-            F.max("kafka_offset").alias("last"),
+            F.expr("bit_or(shiftleft(1L, cast(source_position % 64 as int)))").alias("bits"),
+            F.max("source_position").alias("last"),
         )
     )
-    counted = sets.groupBy("kafka_partition").agg(
+    counted = sets.groupBy("source_part").agg(
         F.sum("rows").alias("rows"), F.sum(F.bit_count("bits")).alias("offsets"), F.max("last").alias("last")
     )
-    landed = {row["kafka_partition"]: row for row in counted.collect()}
+    landed = {row["source_part"]: row for row in counted.collect()}
     for partition in sorted(set(landed) | set(consumed)):
         row = landed.get(partition)
         rows, offsets, last = (row["rows"], row["offsets"], row["last"]) if row else (0, 0, -1)
@@ -122,7 +122,7 @@ def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: P
     """
     # What the engine adds up comes first: beside it, other checks read files.
     outcomes = {"cleaned": _per_day(cleaned), "rejected": _per_day(rejected)}
-    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_offsets"])) for row in _mediated_rows(mediated)}
+    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in _mediated_rows(mediated)}
     if overtaken := overtaken_days(mediated):
         raw, *parts = (
             {day: totals for day, totals in each.items() if day not in overtaken} for each in (raw, *outcomes.values())
@@ -355,7 +355,7 @@ def _read_ledger(mediated: PinnedTable) -> list[dict[str, Any]]:
 @lru_cache(maxsize=256)
 def _per_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
     rows = pinned.df.groupBy("event_date").agg(
-        F.count("*").alias("rows"), F.sum(F.col("kafka_offset").cast("decimal(20,0)")).alias("offsets")
+        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")
     )
     return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in rows.collect()}
 

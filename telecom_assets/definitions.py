@@ -61,7 +61,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
             cdr_topic_sensor(settings.sensor_interval_seconds),
             rating_automation(settings.sensor_interval_seconds),
             month_run_sensor,
-            failure_sensor(settings.failure_webhook),
+            failure_sensor(webhook.get_secret_value() if (webhook := settings.failure_webhook) else None),
         ],
         schedules=[month_end_schedule(settings.billing_day), maintenance_schedule(settings.maintenance_hour)],
         resources=resources,

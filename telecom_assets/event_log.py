@@ -5,11 +5,11 @@ SQLite storage opens a database, compiles its statements and commits twice for e
 work that the events report. PostgreSQL storage does not need this.
 """
 
+import inspect
 import os
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,17 @@ from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEven
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     ConcurrencySlotsTable,
+    SqlEventLogStorageMetadata,
     SqlEventLogStorageTable,
 )
+from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import SQLITE_EVENT_LOG_FILENAME
+from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._utils.concurrency import ConcurrencySlotStatus
 from dagster_shared.serdes import serialize_value
 from sqlalchemy import Connection, Engine, create_engine, event, select
+
+from telecom_assets.sqlite_databases import Database
 
 #: Dagster hands over the events of one output together up to this many (environment DAGSTER_EVENT_BATCH_SIZE).
 BATCH_EVENTS = 2_000
@@ -53,15 +58,13 @@ def kept_engine(address: str) -> Engine:
     return engine
 
 
-def is_made(file: Path, *tables: str) -> bool:
-    """Whether Dagster has made its tables in a SQLite file: some of them, and the revision, which it notes after them."""
-    if not file.exists():
-        return False
-    with closing(sqlite3.connect(file)) as connection:
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not {"alembic_version", *tables} <= names:
-            return False
-        return bool(connection.execute("SELECT count(*) FROM alembic_version").fetchone()[0])
+def _make(folder: str) -> None:
+    log = ConsolidatedSqliteEventLogStorage(folder)
+    # Dagster (1.13) notes the revision and does not commit it.
+    with log.index_connection() as connection:
+        stamp_alembic_rev(get_alembic_config(inspect.getfile(ConsolidatedSqliteEventLogStorage)), connection)
+    log.reindex_events()
+    log.reindex_assets()
 
 
 class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
@@ -72,7 +75,7 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
     when the process ends. Events that could not be written are tried again with the next ones, which says what is wrong.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, base_dir: str, *arguments: Any, **named: Any) -> None:
         #: Events with their rows, in their order.
         self._waiting: list[tuple[dict[str, Any], EventLogEntry]] = []
         self._timer: threading.Timer | None = None
@@ -82,10 +85,13 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         self._asset_columns: dict[str, bool] = {}
         #: The connection of a thread that is in a transaction.
         self._own = threading.local()
-        super().__init__(*arguments, **named)
-        if not is_made(Path(self.get_db_path()), SqlEventLogStorageTable.name):
-            # Whoever began to make the tables was killed over it.
-            self._init_db()
+        Database(
+            Path(base_dir, f"{SQLITE_EVENT_LOG_FILENAME}.db"),
+            SqlEventLogStorageMetadata.tables,
+            _make,
+            "the events of all runs and the places in the pools",
+        ).ensure()
+        super().__init__(base_dir, *arguments, **named)
 
     @cached_property
     def _engine(self) -> Engine:

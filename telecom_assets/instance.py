@@ -11,9 +11,11 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from resources.postgres import PostgresConnection
 from resources.stack_state import read_stack_state
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.run_storage import KeptSqliteRunStorage
+from telecom_assets.schedule_storage import WholeSqliteScheduleStorage
 from telecom_assets.settings import Settings, SettingsError
 
 #: Environment variable through which Dagster reads its PostgreSQL address.
@@ -51,17 +53,18 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     if settings.dagster_storage == "postgres":
         config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
     else:
-        config["run_storage"] = _sqlite(KeptSqliteRunStorage, settings)
-        config["event_log_storage"] = _sqlite(BatchedSqliteEventLog, settings)
+        config["run_storage"] = _sqlite(KeptSqliteRunStorage, settings.dagster_home / "history")
+        config["event_log_storage"] = _sqlite(BatchedSqliteEventLog, settings.dagster_home / "history")
+        config["schedule_storage"] = _sqlite(WholeSqliteScheduleStorage, settings.dagster_home / "schedules")
     return config
 
 
-def _sqlite(storage: type, settings: Settings) -> dict[str, Any]:
+def _sqlite(storage: type, folder: Path) -> dict[str, Any]:
     """A storage of ours, in the folder that Dagster would use itself."""
     return {
         "module": storage.__module__,
         "class": storage.__name__,
-        "config": {"base_dir": str(settings.dagster_home / "history")},
+        "config": {"base_dir": str(folder)},
     }
 
 
@@ -78,28 +81,34 @@ def prepare_instance(settings: Settings) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     enable_batches()
     if settings.dagster_storage == "postgres":
-        os.environ[POSTGRES_URL_VARIABLE] = _postgres_url(settings)
+        os.environ[POSTGRES_URL_VARIABLE] = _for_psycopg2(_postgres_url(settings))
     return home
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance that the UI of the same home folder shows."""
+    """The instance that the UI of the same home folder shows. Raises PostgresUnavailable, InstanceError, SettingsError."""
     prepare_instance(settings)
+    check_storage(settings)
     return dg.DagsterInstance.get()
+
+
+def check_storage(settings: Settings) -> None:
+    """See that a PostgreSQL storage can be reached. Raises PostgresUnavailable, where Dagster would log what it was given."""
+    if settings.dagster_storage == "postgres":
+        PostgresConnection(_postgres_url(settings), setting=POSTGRES_URL_VARIABLE).connect().close()
 
 
 def _postgres_url(settings: Settings) -> str:
     if settings.dagster_postgres_url is not None:
-        return _for_psycopg2(settings.dagster_postgres_url.get_secret_value())
+        return settings.dagster_postgres_url.get_secret_value()
     local = read_stack_state(settings.stack_file).postgres
     if local is None:
         raise SettingsError(
             f"TELECOM_DAGSTER_STORAGE=postgres: no database; set {POSTGRES_URL_VARIABLE}, or run `telecom up`"
         )
-    return _for_psycopg2(local.url(local.dagster_database))
+    return local.url(local.dagster_database)
 
 
 def _for_psycopg2(url: str) -> str:
     """The URL with its driver named: dagster-postgres is written for psycopg2, SQLAlchemy would take psycopg 3."""
-    scheme, separator, rest = url.partition("://")
-    return f"postgresql+psycopg2://{rest}" if separator and scheme in ("postgres", "postgresql") else url
+    return f"postgresql+psycopg2://{url.partition('://')[2]}"

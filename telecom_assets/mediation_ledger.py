@@ -21,7 +21,7 @@ def mark_to_be_mediated(warehouse: Warehouse, days: set[dt.date], raw_version: i
     for first, last in contiguous(days):
         partitions = Partitions(first, last)
         known = {row["event_date"]: row for row in warehouse.pin(MEDIATED_DAYS.name, partitions).arrow().to_pylist()}
-        never = {"raw_offsets": 0, "product_catalog_version": 0, "dedupe_days": dedupe_days}
+        never = {"raw_positions": 0, "product_catalog_version": 0, "dedupe_days": dedupe_days}
         marked = [
             {**known.get(day, never), "event_date": day, "raw_rows": TO_BE_MEDIATED, "raw_version": raw_version}
             for day in sorted(days)

@@ -1,17 +1,18 @@
-"""Locks that end with the process that holds them (`flock`; they want a local file system).
+"""Locks that end with the process that holds them.
 
-Belongs here: lock files, what may be done by one process of a machine at a time, which processes live. The places that
-Dagster gives in its pools are rows of a database: a process that is killed keeps its own for ever, and a run that was
-cancelled by force goes on without one.
+Belongs here: what may be done by one process of a machine at a time, which processes live. Does not belong here: how a
+file is locked (`resources.file_locks`).
+
+The places that Dagster gives in its pools are rows of a database: a process that is killed keeps its own for ever, and a
+run that was cancelled by force goes on without one.
 """
 
-import fcntl
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+
+from resources.file_locks import is_locked, lock, new_locked_file
 
 
 class Busy(Exception):
@@ -19,12 +20,12 @@ class Busy(Exception):
 
 
 @contextmanager
-def held(dagster_home: Path, work: str) -> Iterator[None]:
-    """Be the only process of this machine and home at some work. Raises Busy at once when another one is."""
-    path = dagster_home / "locks" / f"{work}.lock"
+def held(home: Path, work: str) -> Iterator[None]:
+    """Be the only process of this machine and home folder at some work. Raises Busy at once when another one is."""
+    path = home / "locks" / f"{work}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        if not _locked(file):
+        if not lock(file):
             raise Busy(
                 f"{work} is under way in another process of this machine, which holds {path} (a run that was cancelled "
                 "by force goes on until its process ends); nothing was done, run it again after that"
@@ -58,30 +59,3 @@ def remove_ended(folder: Path, keep: set[str]) -> None:
     for path in folder.glob("*.alive"):
         if path.name not in keep and has_ended(folder, path.name):
             path.unlink(missing_ok=True)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process has a file locked. Raises FileNotFoundError."""
-    with path.open("rb") as file:
-        return not _locked(file)
-
-
-def new_locked_file(new_path: Callable[[], Path]) -> tuple[Path, BinaryIO]:
-    """A new file with a lock. Until it has one, another process may take it for what an ended one left: then once more."""
-    while True:
-        path = new_path()
-        file = path.open("xb")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                return path, file
-        file.close()
-
-
-def _locked(file: BinaryIO) -> bool:
-    """Lock a file until it is closed. False when another process has done so."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

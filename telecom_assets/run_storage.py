@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine
 
-from telecom_assets.event_log import is_made, kept_engine
+from telecom_assets.event_log import kept_engine
+from telecom_assets.sqlite_databases import Database
+
+
+def _make(folder: str) -> None:
+    runs = SqliteRunStorage.from_local(folder)
+    runs.migrate()
+    runs.optimize()
 
 
 class KeptSqliteRunStorage(SqliteRunStorage):
@@ -28,9 +36,10 @@ class KeptSqliteRunStorage(SqliteRunStorage):
     ) -> "KeptSqliteRunStorage":
         base_dir = config_value["base_dir"]
         # Dagster loads the history of its tables first, whatever it finds: a tenth of the start of a command.
-        if is_made(Path(base_dir, "runs.db"), "runs", "instance_info"):
-            return cls(create_db_conn_string(base_dir, "runs"), inst_data)
-        return cls.from_local(base_dir, inst_data)
+        Database(
+            Path(base_dir, "runs.db"), RunStorageSqlMetadata.tables, _make, "the runs and the months opened by name"
+        ).ensure()
+        return cls(create_db_conn_string(base_dir, "runs"), inst_data)
 
     @cached_property
     def _engine(self) -> Engine:

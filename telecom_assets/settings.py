@@ -27,6 +27,7 @@ class SettingsError(Exception):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
 
+_CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9]{1,5})?(/(;[^;=\s]+=[^;\s]+)*;?)?\Z")
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)]
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "aws_endpoint_url"),
-        pattern=r"\Ahttps?://[^/]+/?\z",
+        pattern=r"\Ahttps?://[^/@?#\s]+/?\z",
         description="Server of an S3 warehouse, http(s)://host:port. Default: AWS.",
     )
     aws_region: str | None = Field(
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     )
     aws_access_key_id: str | None = Field(
         None,
+        repr=False,
         validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "aws_access_key_id"),
         description="Access key of an S3 warehouse. Default: the machine's own role.",
     )
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     spark_remote: str | None = Field(
         None,
         validation_alias=AliasChoices("SPARK_REMOTE", "TELECOM_SPARK_REMOTE", "spark_remote"),
+        repr=False,
         description="sc:// address of a running Spark Connect server; implies ENGINE=spark.",
     )
     engine_memory_mb: int | None = Field(
@@ -98,6 +101,7 @@ class Settings(BaseSettings):
     )
     spark_properties: Annotated[dict[str, Any], NoDecode] = Field(
         default_factory=dict,
+        repr=False,
         description="JSON object of settings of the local Apache Spark, e.g. spark.eventLog.enabled.",
     )
 
@@ -106,7 +110,9 @@ class Settings(BaseSettings):
         "cdr_topic", min_length=1, max_length=249, pattern=r"\A[A-Za-z0-9._-]+\z", description="Topic of the CDRs."
     )
     kafka_options: Annotated[dict[str, Any], NoDecode] = Field(
-        default_factory=dict, description="JSON object of librdkafka options, e.g. security.protocol, sasl.*, ssl.*."
+        default_factory=dict,
+        repr=False,
+        description="JSON object of librdkafka options, e.g. security.protocol, sasl.*, ssl.*.",
     )
     kafka_timeout_seconds: float = Field(15.0, gt=0, description="How long a broker may take to answer.")
     landing_chunk_rows: int = Field(1_000_000, ge=1, description="Offsets landed per commit; bounds memory.")
@@ -146,9 +152,7 @@ class Settings(BaseSettings):
     )
 
     sensor_interval_seconds: int = Field(30, ge=5, description="How often the Kafka sensor looks at the topic.")
-    failure_webhook: str | None = Field(
-        None, pattern=r"\Ahttps?://", description="URL that receives a JSON POST for every failed run."
-    )
+    failure_webhook: SecretStr | None = Field(None, description="URL that receives a JSON POST for every failed run.")
     dagster_storage: Literal["sqlite", "postgres"] = Field("sqlite", description="Where Dagster keeps runs and events.")
     dagster_postgres_url: SecretStr | None = Field(
         None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
@@ -158,6 +162,8 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_path_that_every_engine_reads(cls, value: str | None) -> str | None:
         """The embedded engine encodes other characters of a URI twice."""
+        if value is not None and "://" in value and not is_s3(value) and not value.startswith("file://"):
+            raise ValueError("expected a folder, or s3://bucket/prefix")
         if (
             value is not None
             and is_s3(value)
@@ -179,6 +185,36 @@ class Settings(BaseSettings):
             example = {"kafka_options": '{"security.protocol": "SASL_SSL"}'}
             raise ValueError(f"expected a JSON object such as {example.get(str(info.field_name), _SPARK_EXAMPLE)}")
         return parsed
+
+    @field_validator("spark_remote")
+    @classmethod
+    def _is_a_connect_address(cls, value: str | None) -> str | None:
+        """pyspark says what it cannot read, token and all, or takes what it does not understand for nothing."""
+        if value is not None and not _CONNECT_ADDRESS.match(value):
+            raise ValueError("expected sc://host:port, with parameters as in sc://host:port/;use_ssl=true;token=…")
+        return value
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _holds_no_credentials(cls, value: str | None) -> str | None:
+        """Addresses are in messages and logs."""
+        if value is not None and "@" in value:
+            raise ValueError("expected host:port,…; user and password belong in TELECOM_KAFKA_OPTIONS")
+        return value
+
+    @field_validator("dagster_postgres_url")
+    @classmethod
+    def _is_a_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"postgres(ql)?://", value.get_secret_value()):
+            raise ValueError("expected postgresql://user:password@host:port/database")
+        return value
+
+    @field_validator("failure_webhook")
+    @classmethod
+    def _is_a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
+            raise ValueError("expected an address that begins with http:// or https://")
+        return value
 
     @field_validator("retention_days")
     @classmethod
@@ -214,7 +250,9 @@ class Settings(BaseSettings):
         try:
             return cls(**{key: value for key, value in overrides.items() if value is not None})
         except ValidationError as error:
-            raise SettingsError("; ".join(_one_line(item) for item in error.errors())) from None
+            reason = "; ".join(_one_line(item) for item in error.errors())
+        # Outside of the handler: pydantic's error shows what was given, and would be told as what came before.
+        raise SettingsError(reason)
 
     def replaced(self, **changes: Any) -> "Settings":
         """The same settings with some changed; the environment is not asked again for those."""
@@ -270,15 +308,25 @@ def variable_name(field: str) -> str:
     return {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(field, f"TELECOM_{field.upper()}")
 
 
+#: Settings that may hold a token or a password: what was given is not shown.
 _SECRET_FIELDS = {
-    *("postgres_dsn", "dagster_postgres_url", "kafka_options", "spark_properties"),
-    *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+    *("postgres_dsn", "dagster_postgres_url", "kafka_bootstrap_servers", "kafka_options", "spark_properties"),
+    *("warehouse", "aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+    *("spark_remote", "failure_webhook"),
 }
 
 
 def _one_line(item: Any) -> str:
-    field = str(item["loc"][0]) if item["loc"] else "settings"
-    name = field if field.isupper() else variable_name(field)
+    named = str(item["loc"][0]) if item["loc"] else "settings"
+    name = named if named.isupper() else variable_name(named)
     reason = item["msg"].removeprefix("Value error, ")
-    shown = "" if field.lower().removeprefix("telecom_") in _SECRET_FIELDS else f" {str(item['input'])!r}:"
+    shown = "" if _field_name(named) in _SECRET_FIELDS else f" {str(item['input'])!r}:"
     return f"{name}:{shown} {reason[0].lower()}{reason[1:]}"
+
+
+def _field_name(named: str) -> str:
+    """The field that is set by a name, which may be one of several variables."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.validation_alias, AliasChoices) and named in field.validation_alias.choices:
+            return name
+    return named.lower().removeprefix("telecom_")

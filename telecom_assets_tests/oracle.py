@@ -103,11 +103,13 @@ class Message:
     offset: int
     received_at: datetime
     value: bytes | None
+    #: Identity of the topic.
+    source_id: str = "topic-1"
 
     @property
-    def order(self) -> tuple[datetime, int, int]:
+    def order(self) -> tuple[datetime, int, int, str]:
         """What "the earliest" means among records that claim one record_ID."""
-        return (self.received_at, self.partition, self.offset)
+        return (self.received_at, self.partition, self.offset, self.source_id)
 
 
 @dataclass(frozen=True)
@@ -418,8 +420,9 @@ def _cleaned_row(fields: Mapping[str, str], timestamp: Timestamp, day: date, mes
         "product_code": product_of(fields),
         "rating_status": "needs_review" if is_data and (volume is None or session is None) else "ready",
         "received_at": message.received_at,
-        "kafka_partition": message.partition,
-        "kafka_offset": message.offset,
+        "source_id": message.source_id,
+        "source_part": message.partition,
+        "source_position": message.offset,
         "event_date": day,
     }
 
@@ -433,8 +436,9 @@ def _rejected_row(
         "record_type": fields.get("record_type"),
         "event_ts": timestamp.utc if timestamp else None,
         "received_at": message.received_at,
-        "kafka_partition": message.partition,
-        "kafka_offset": message.offset,
+        "source_id": message.source_id,
+        "source_part": message.partition,
+        "source_position": message.offset,
         "event_date": day,
     }
 
@@ -613,7 +617,7 @@ def rate(
 def _usage_columns(row: Row) -> Row:
     """What a rated and a suspended row both keep of the cleaned event."""
     kept = ("record_id", "record_type", "event_ts", "product_code", "rating_status")
-    coordinates = ("kafka_partition", "kafka_offset", "event_date")
+    coordinates = ("source_id", "source_part", "source_position", "event_date")
     period = {"billing_period": _month(row["event_date"])}
     return {name: row[name] for name in (*kept, *coordinates)} | period | {"customer_id": row["subscriber_id"]}
 

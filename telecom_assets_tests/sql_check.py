@@ -36,7 +36,7 @@ CREATE TABLE fields AS
 WITH texts AS (
     SELECT *, coalesce(json_valid(value) AND json_type(value) = 'OBJECT', false) AS is_object FROM raw
 ), extracted AS (
-    SELECT kafka_partition, kafka_offset, received_at, is_object,
+    SELECT source_part, source_position, received_at, is_object,
            timezone('Africa/Casablanca', received_at)::DATE AS receipt_day,
            CASE WHEN is_object THEN value END AS j
     FROM texts
@@ -136,12 +136,12 @@ FROM homes
 _DEDUPE = """
 CREATE TABLE mediated AS
 WITH valid AS (
-    SELECT *, row(received_at, kafka_partition, kafka_offset) AS place,
+    SELECT *, row(received_at, source_part, source_position) AS place,
         [record_type, ts, cell_id, technology, subscriber, other_party, quantity, session,
          CASE record_type WHEN 'data' THEN product_code END] AS words
     FROM judged WHERE reason IS NULL
 ), verdicts AS (
-    SELECT late.kafka_partition, late.kafka_offset,
+    SELECT late.source_part, late.source_position,
         CASE WHEN arg_min(early.words, early.place) = any_value(late.words)
              THEN 'duplicate' ELSE 'duplicate_conflict' END AS verdict
     FROM valid late JOIN valid early
@@ -150,7 +150,7 @@ WITH valid AS (
     GROUP BY ALL
 )
 SELECT j.* REPLACE (coalesce(j.reason, v.verdict, 'cleaned') AS reason), strftime(home_day, '%Y-%m') AS month
-FROM judged j LEFT JOIN verdicts v USING (kafka_partition, kafka_offset)
+FROM judged j LEFT JOIN verdicts v USING (source_part, source_position)
 """
 
 _RATE = """
@@ -281,8 +281,8 @@ def _raw_table(source: Path | Iterable[_Message], received_at: datetime | None) 
         values = [None if message.value is None else message.value.decode("utf-8") for message in messages]
     return pa.table(
         {
-            "kafka_partition": pa.array([place[0] for place in places], pa.int32()),
-            "kafka_offset": pa.array([place[1] for place in places], pa.int64()),
+            "source_part": pa.array([place[0] for place in places], pa.int32()),
+            "source_position": pa.array([place[1] for place in places], pa.int64()),
             "received_at": pa.array([place[2] for place in places], pa.timestamp("us", tz="UTC")),
             "value": pa.array(values, pa.string()),
         }

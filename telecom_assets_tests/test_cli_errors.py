@@ -22,6 +22,7 @@ from telecom_assets.executor import RunFailed, StepResult
 from telecom_assets.failures import was_interrupted
 from telecom_assets.generator import SpecError
 from telecom_assets.month_run import Step
+from telecom_assets.process_locks import held
 from telecom_assets.settings import Settings
 from telecom_assets_tests.typed import Finished, type_command
 
@@ -191,6 +192,19 @@ def test_a_demo_that_cannot_be_touches_nothing(
     assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (2, "", 1)
     assert says in finished.stderr
     assert (home / "demo" / "earlier").exists()
+
+
+def test_a_second_demo_leaves_the_first_ones_folder_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch, typed: Callable[..., Finished]
+) -> None:
+    monkeypatch.setattr(demo, "local_stack", lambda *_: SimpleNamespace(down=lambda *_, **__: []))
+    (home / "demo").mkdir(parents=True)
+    (home / "demo" / "made-by-telecom-demo").touch()
+    with held(home, "demo"):
+        finished = typed("demo", "--month", MONTH)
+    assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (1, "", 1)
+    assert "demo is under way in another process" in finished.stderr
+    assert (home / "demo" / "made-by-telecom-demo").exists()
 
 
 @pytest.mark.usefixtures("home")

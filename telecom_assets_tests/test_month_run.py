@@ -115,15 +115,15 @@ def test_stale_days_of_a_warehouse(tmp_path):
     """From the two tables alone, without an engine."""
     warehouse = Warehouse(str(tmp_path), SparkEngine(kind="sail"), TABLES)
     assert stale_days(warehouse) == set()
-    raw = [{"kafka_partition": 0, "kafka_offset": offset, "event_date": day} for offset, day in enumerate([A, A, B])]
+    raw = [{"source_part": 0, "source_position": offset, "event_date": day} for offset, day in enumerate([A, A, B])]
     warehouse.append_arrow(RAW_CDRS.name, contract_table(RAW_CDRS, raw))
     assert stale_days(warehouse) == {A, B}
     ledger = [
-        {"raw_rows": rows, "raw_offsets": Decimal(0), "event_date": day} for day, rows in ((A, 2), (B, 1), (C, 0))
+        {"raw_rows": rows, "raw_positions": Decimal(0), "event_date": day} for day, rows in ((A, 2), (B, 1), (C, 0))
     ]
     warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(ledger, schema=MEDIATED_DAYS.arrow_schema()))
     assert stale_days(warehouse) == set()
     warehouse.append_arrow(
-        RAW_CDRS.name, contract_table(RAW_CDRS, [{"kafka_partition": 0, "kafka_offset": 3, "event_date": A}])
+        RAW_CDRS.name, contract_table(RAW_CDRS, [{"source_part": 0, "source_position": 3, "event_date": A}])
     )
     assert stale_days(warehouse) == {A}

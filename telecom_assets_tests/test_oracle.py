@@ -202,8 +202,9 @@ def test_a_call_becomes_this_row():
         "product_code": "VOICE_INT",
         "rating_status": "ready",
         "received_at": NOW,
-        "kafka_partition": 0,
-        "kafka_offset": 0,
+        "source_id": "topic-1",
+        "source_part": 0,
+        "source_position": 0,
         "event_date": date(2026, 6, 15),
     }
 
@@ -582,8 +583,9 @@ def test_a_rated_row():
             "rating_status": "needs_review",
             "imputed": False,
             "billing_period": "2026-06",
-            "kafka_partition": 0,
-            "kafka_offset": 0,
+            "source_id": "topic-1",
+            "source_part": 0,
+            "source_position": 0,
             "event_date": date(2026, 6, 15),
         }
     ]

@@ -45,7 +45,7 @@ NAMED = {
             "technology",
         ),
         *("duration_sec", "data_volume_mb", "session_duration_sec", "product_code", "rating_status", "received_at"),
-        *("kafka_partition", "kafka_offset"),
+        *("source_id", "source_part", "source_position"),
     ),
     "rated_cdrs": (
         *(
@@ -83,8 +83,8 @@ NAMED = {
         ),
         *("rounding_difference", "currency", "billing_period"),
     ),
-    "raw_cdrs": ("value", "kafka_topic", "kafka_partition", "kafka_offset", "received_at", "event_date"),
-    "landing_ranges": ("topic_id", "kafka_partition", "from_offset", "to_offset", "run_id"),
+    "raw_cdrs": ("value", "kafka_topic", "source_id", "source_part", "source_position", "received_at", "event_date"),
+    "landing_ranges": ("source_id", "source_part", "from_position", "to_position", "run_id"),
     "customers": (
         *("customer_id", "customer_name", "subscription_type", "rate_plan_id", "activation_date", "status", "region"),
     ),
@@ -164,12 +164,14 @@ def test_the_fields_of_a_message():
 
 def test_required_columns():
     assert "value" not in RAW_CDRS.required_names
-    assert {"kafka_partition", "kafka_offset", "received_at", "event_date"} <= set(RAW_CDRS.required_names)
+    assert {"source_id", "source_part", "source_position", "received_at", "event_date"} <= set(RAW_CDRS.required_names)
     assert "data_volume_mb" not in TABLES["cleaned_cdrs"].required_names
     assert "tier_price" not in TABLES["rate_plans"].required_names
     assert set(TABLES["facturation_complete"].required_names) == set(TABLES["facturation_complete"].column_names)
 
 
 def test_what_statistics_are_kept_of_comes_first():
-    """Landing asks the files for partition, offset and time of receipt."""
-    assert RAW_CDRS.column_names[: RAW_CDRS.indexed] == ["kafka_partition", "kafka_offset", "received_at"]
+    """Landing asks the files for source, part, position and time of receipt."""
+    assert RAW_CDRS.column_names[: RAW_CDRS.indexed] == [
+        *("source_id", "source_part", "source_position", "received_at")
+    ]

@@ -95,7 +95,7 @@ GIVEN = [
     ("TELECOM_MAINTENANCE_HOUR", "0", "maintenance_hour", 0),
     ("TELECOM_LANDING_CHUNK_ROWS", "1000", "landing_chunk_rows", 1_000),
     ("TELECOM_POSTGRES_DSN", "host=h", "postgres_dsn", SecretStr("host=h")),
-    ("TELECOM_FAILURE_WEBHOOK", "https://example.org/hook", "failure_webhook", "https://example.org/hook"),
+    ("TELECOM_FAILURE_WEBHOOK", "https://example.org/hook", "failure_webhook", SecretStr("https://example.org/hook")),
 ]
 
 
@@ -177,7 +177,7 @@ WRONG = [
     ("TELECOM_CURRENCY", "DIRHAM", "TELECOM_CURRENCY: 'DIRHAM': "),
     ("TELECOM_BILLING_DAY", "29", "TELECOM_BILLING_DAY: '29': "),
     ("TELECOM_SENSOR_INTERVAL_SECONDS", "1", "TELECOM_SENSOR_INTERVAL_SECONDS: '1': "),
-    ("TELECOM_FAILURE_WEBHOOK", "ftp://x", "TELECOM_FAILURE_WEBHOOK: 'ftp://x': "),
+    ("TELECOM_FAILURE_WEBHOOK", "ftp://x", "TELECOM_FAILURE_WEBHOOK: expected an address that begins with"),
     ("TELECOM_RATE_PLANS", "/no/such.csv", "TELECOM_RATE_PLANS: '/no/such.csv': no file at /no/such.csv"),
     ("TELECOM_DAGSTER_STORAGE", "mysql", "TELECOM_DAGSTER_STORAGE: 'mysql': "),
     ("TELECOM_KAFKA_OPTIONS", "security.protocol=SSL", "TELECOM_KAFKA_OPTIONS: not JSON: "),

@@ -194,10 +194,11 @@ FROM compared WHERE kept <> line;
 CREATE VIEW cleaned_cdrs AS
 SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, technology, duration_sec, data_volume_mb,
        session_duration_sec, product_code, rating_status, getvariable('received_at') AS received_at,
-       0::INTEGER AS kafka_partition, judged.rowid AS kafka_offset, event_date
+       'file' AS source_id, 0::INTEGER AS source_part, judged.rowid AS source_position, event_date
 FROM judged ANTI JOIN copies ON line = judged.rowid WHERE reason IS NULL;
 
 CREATE VIEW rejected_cdrs AS
 SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(kept, detail) AS detail, record_type, event_ts,
-       getvariable('received_at') AS received_at, 0::INTEGER AS kafka_partition, judged.rowid AS kafka_offset, event_date
+       getvariable('received_at') AS received_at, 'file' AS source_id, 0::INTEGER AS source_part,
+       judged.rowid AS source_position, event_date
 FROM judged LEFT JOIN copies ON line = judged.rowid WHERE reason IS NOT NULL OR line IS NOT NULL;

@@ -42,13 +42,14 @@ SELECT record_id, subscriber_id AS customer_id, record_type, event_ts, rate_plan
             + greatest((units - tier_threshold)::DECIMAL(18,6), 0::DECIMAL(18,6)) * tier_price
         ELSE greatest((units - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6)) * unit_price
         END, 6)::DECIMAL(18,6) END AS amount,
-    rating_status, missing AS imputed, reason, kafka_partition, kafka_offset, event_date
+    rating_status, missing AS imputed, reason, source_id, source_part, source_position,
+    event_date
 FROM joined;
 
 CREATE VIEW rated_cdrs AS
 SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, product_code, billable_units,
        free_units_applied, unit_price, tier_threshold, tier_price, amount, rating_status, imputed,
-       getvariable('month') AS billing_period, kafka_partition, kafka_offset, 0::BIGINT AS customers_version,
+       getvariable('month') AS billing_period, source_id, source_part, source_position, 0::BIGINT AS customers_version,
        0::BIGINT AS rate_plans_version, 0::BIGINT AS product_catalog_version, event_date
 FROM priced WHERE reason IS NULL;
 
@@ -56,6 +57,6 @@ CREATE VIEW suspended_cdrs AS
 SELECT record_id, customer_id, record_type, event_ts, reason,
        CASE WHEN reason IN ('prepaid_customer', 'inactive_customer') THEN 'excluded' ELSE 'suspended' END AS disposition,
        product_code, rate_plan_id, region, billable_units, rating_status, getvariable('month') AS billing_period,
-       kafka_partition, kafka_offset, 0::BIGINT AS customers_version, 0::BIGINT AS rate_plans_version,
+       source_id, source_part, source_position, 0::BIGINT AS customers_version, 0::BIGINT AS rate_plans_version,
        0::BIGINT AS product_catalog_version, event_date
 FROM priced WHERE reason IS NOT NULL;

@@ -13,11 +13,12 @@ import psycopg
 from psycopg import IsolationLevel, conninfo
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
-_WHAT_TO_DO = "start it (`telecom up` for the local one) or set TELECOM_POSTGRES_DSN to your own"
 _EXPECTED_DSN = (
     "expected postgresql://user:password@host:port/database, special characters of the password percent-encoded "
     "(@ as %40, / as %2F), or a libpq string such as: host=… port=… dbname=… user=… password='…'"
 )
+#: Parts of a connection string that are told.
+_ADDRESS = ("host", "hostaddr", "port", "dbname", "user")
 
 
 class PostgresError(Exception):
@@ -33,12 +34,14 @@ class PostgresConnection:
     """One database, by its libpq connection string or URL. Opens sessions; holds none.
 
     `dsn` holds the password and is never shown: not by `repr`, not in an error.
-    `retry_seconds` is how long a server that refuses connections or is still starting up is waited for.
+    `retry_seconds` is how long a server that refuses connections or is still starting up is waited for. `setting` is
+    where its address comes from.
     """
 
     dsn: str = field(repr=False)
     retry_seconds: float = 4.0
     connect_timeout_seconds: int = 10
+    setting: str = "TELECOM_POSTGRES_DSN"
 
     def __repr__(self) -> str:
         try:
@@ -71,7 +74,7 @@ class PostgresConnection:
             return attempts(self._connect_once)
         except psycopg.Error as error:
             raise PostgresUnavailable(
-                f"PostgreSQL at {self.address} cannot be reached ({_reason(error)}); {_WHAT_TO_DO}"
+                f"PostgreSQL at {self.address} cannot be reached ({self._redacted(_reason(error))}); {self._what_to_do}"
             ) from None
 
     @contextmanager
@@ -91,7 +94,7 @@ class PostgresConnection:
         except psycopg.Error as error:
             if connection.broken or isinstance(error, psycopg.errors.AdminShutdown):
                 raise PostgresUnavailable(
-                    f"PostgreSQL at {self.address} went away while {doing} ({_reason(error)}); {_WHAT_TO_DO}"
+                    f"PostgreSQL at {self.address} went away while {doing} ({_reason(error)}); {self._what_to_do}"
                 ) from error
             raise PostgresError(f"PostgreSQL at {self.address} failed while {doing}: {_reason(error)}") from error
         finally:
@@ -116,16 +119,27 @@ class PostgresConnection:
             raise
         return connection
 
+    @property
+    def _what_to_do(self) -> str:
+        return f"start it (`telecom up` for the local one) or set {self.setting} to your own"
+
+    def _redacted(self, reason: str) -> str:
+        """A reason without what the connection string holds besides the address: libpq quotes what it cannot use."""
+        for name, value in self._parameters().items():
+            if name not in _ADDRESS:
+                reason = reason.replace(f'"{value}"', '"…"')
+        return reason
+
     def _parameters(self) -> dict[str, str | int | None]:
         """The connection string, taken apart. An unreadable one is never quoted: it may hold the password anywhere."""
         try:
             parameters = conninfo.conninfo_to_dict(self.dsn)
         except psycopg.ProgrammingError:
-            raise PostgresUnavailable(f"TELECOM_POSTGRES_DSN cannot be read; {_EXPECTED_DSN}") from None
+            raise PostgresUnavailable(f"{self.setting} cannot be read; {_EXPECTED_DSN}") from None
         # An unencoded @ or / in a password makes libpq take the rest of it for the host, port or database.
         host, port, database = (str(parameters.get(name) or "") for name in ("host", "port", "dbname"))
         if "@" in host + database or not (port or "5432").replace(",", "").isdigit():
-            raise PostgresUnavailable(f"TELECOM_POSTGRES_DSN cannot be read; {_EXPECTED_DSN}")
+            raise PostgresUnavailable(f"{self.setting} cannot be read; {_EXPECTED_DSN}")
         return parameters
 
 

@@ -87,7 +87,7 @@ def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Tabl
     """mediated_days of the run: what was read of each day, days without records included."""
     assert raw.partitions is not None
     found = raw.df.groupBy("event_date").agg(
-        F.count("*").alias("rows"), F.sum(F.col("kafka_offset").cast("decimal(20,0)")).alias("offsets")
+        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")
     )
     totals = {row["event_date"]: row for row in found.collect()}
     rows = []
@@ -96,7 +96,7 @@ def _ledger(raw: PinnedTable, catalog_version: int, dedupe_days: int) -> pa.Tabl
         rows.append(
             {
                 "raw_rows": row["rows"] if row else 0,
-                "raw_offsets": row["offsets"] if row else 0,
+                "raw_positions": row["offsets"] if row else 0,
                 "raw_version": raw.version,
                 "product_catalog_version": catalog_version,
                 "dedupe_days": dedupe_days,

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from resources.temporary import remove_abandoned
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli import data, demo, maintain, month, stack
 from telecom_assets.cli.context import AppContext
@@ -41,6 +42,7 @@ def telecom(
     """Settings come from the environment; docs/configuration.md lists them."""
     if home is not None:
         os.environ["TELECOM_HOME"] = str(home)
+    remove_abandoned()
     ctx.obj = AppContext(Settings.load())
 
 

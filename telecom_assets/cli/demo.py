@@ -25,6 +25,7 @@ from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
 from telecom_assets.months import previous_month
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.process_locks import held
 from telecom_assets.settings import Settings
 
 _MARKER = "made-by-telecom-demo"
@@ -58,7 +59,8 @@ def demo(
     check_month(spec.month)  # before anything is emptied, started or sent
     stack = local_stack(app.settings, needed_services(app.settings))
     begun = time.monotonic()
-    with terminate_like_interrupt():
+    # A second demo would empty the folder under the first.
+    with terminate_like_interrupt(), held(ctx.obj.settings.home_path, "demo"):
         _empty_home(app.settings.home_path, stack.down)
         started: list[str] = []
         try:

@@ -107,10 +107,11 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
 
 def dev(ctx: typer.Context, *, port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000) -> None:
     """Open the lineage UI (dagster dev) of this home folder on 127.0.0.1; Ctrl-C ends it."""
-    from telecom_assets.instance import prepare_instance  # noqa: PLC0415
+    from telecom_assets.instance import check_storage, prepare_instance  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     prepare_instance(app.settings)
+    check_storage(app.settings)
     os.environ["TELECOM_HOME"] = str(app.settings.home_path)
     dagster = str(Path(sys.executable).with_name("dagster"))
     arguments = ["-m", "telecom_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]

@@ -29,7 +29,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from telecom_assets.process_locks import is_locked, new_locked_file
+from resources.file_locks import is_locked, new_locked_file, waited_for
 
 T = TypeVar("T")
 
@@ -77,7 +77,8 @@ def replaced_directory(
     directory = directory.absolute()
     store = directory.with_name(f".{directory.name}.versions")
     store.mkdir(parents=True, exist_ok=True)
-    with _locked(store / ".lock"):
+    # Only for the few calls that must not interleave, never while files are written.
+    with waited_for(store / ".lock"):
         replaced = _published_name(directory)
         stale = _unclaimed(store, keep=replaced)
         stage = store / f"v{version}-{secrets.token_hex(4)}"
@@ -93,7 +94,7 @@ def replaced_directory(
             at_phase("written")
             _sync_tree(stage)
             at_phase("synced")
-            with _locked(store / ".lock"):
+            with waited_for(store / ".lock"):
                 current = _published_name(directory)
                 if current != replaced and _number(current) > _number(stage.name):
                     raise Superseded(
@@ -161,14 +162,6 @@ def replaced_file(path: Path, at_phase: Callable[[str], None] = _no_phase) -> It
 
 def _glob_literal(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a store. Only for the few calls that must not interleave, never while files are written."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _is_free(path: Path) -> bool:

@@ -73,11 +73,11 @@ def position(warehouse: Warehouse) -> Position:
     raw = warehouse.pin(RAW)
     recorded = max((row["raw_version"] for row in ledger), default=0)
     known = next_offsets(ledger, {})
-    topic_id = ledger[-1]["topic_id"] if ledger else None
+    topic_id = ledger[-1]["source_id"] if ledger else None
     if raw.version <= recorded or not warehouse.rows_changed(RAW, recorded, raw.version):
         return Position(topic_id, known, {}, [])
-    offsets = F.min("kafka_offset").alias("lowest"), F.max("kafka_offset").alias("highest")
-    found = {row["kafka_partition"]: row for row in raw.all().groupBy("kafka_partition").agg(*offsets).collect()}
+    offsets = F.min("source_position").alias("lowest"), F.max("source_position").alias("highest")
+    found = {row["source_part"]: row for row in raw.all().groupBy("source_part").agg(*offsets).collect()}
     ends = next_offsets(ledger, {number: row["highest"] for number, row in found.items()})
     missing = [
         OffsetRange(number, known.get(number, row["lowest"]), ends[number])
@@ -177,7 +177,14 @@ def _land_chunk(
         .option("timeout", str(kafka.timeout_seconds))
         .option("broker_time", str(state.log_append_time).lower())
         .load()
-        .withColumn("received_at", F.timestamp_millis("broker_ms"))
+        .select(
+            "kafka_topic",
+            F.lit(state.topic_id).alias("source_id"),
+            F.col("kafka_partition").alias("source_part"),
+            F.col("kafka_offset").alias("source_position"),
+            F.timestamp_millis("broker_ms").alias("received_at"),
+            "value",
+        )
     )
     rows = admit(
         messages,
@@ -230,7 +237,7 @@ def _counts(warehouse: Warehouse, version: int, ranges: Sequence[OffsetRange]) -
     raw = warehouse.pin(RAW, version=version).all()
     ranges = list(dict.fromkeys(ranges))
     counts = [
-        F.count_distinct(F.when(_within(offsets), F.col("kafka_offset"))).alias(f"r{index}")
+        F.count_distinct(F.when(_within(offsets), F.col("source_position"))).alias(f"r{index}")
         for index, offsets in enumerate(ranges)
     ]
     row = raw.select(counts).collect()[0]
@@ -245,11 +252,11 @@ def _record(
     now = dt.datetime.now(dt.UTC)
     rows = [
         {
-            "topic_id": topic_id,
+            "source_id": topic_id,
             "kafka_topic": topic,
-            "kafka_partition": offsets.partition,
-            "from_offset": offsets.start,
-            "to_offset": offsets.end,
+            "source_part": offsets.partition,
+            "from_position": offsets.start,
+            "to_position": offsets.end,
             "records": count,
             "raw_version": raw_version,
             "run_id": run_id,
@@ -286,5 +293,5 @@ def _inside(ranges: Sequence[OffsetRange]) -> Column:
 
 
 def _within(offsets: OffsetRange) -> Column:
-    offset = F.col("kafka_offset")
-    return (F.col("kafka_partition") == offsets.partition) & (offset >= offsets.start) & (offset < offsets.end)
+    offset = F.col("source_position")
+    return (F.col("source_part") == offsets.partition) & (offset >= offsets.start) & (offset < offsets.end)

@@ -22,8 +22,8 @@ def next_offsets(ledger: Sequence[Mapping[str, Any]], landed: Mapping[int, int])
     """
     ends: dict[int, int] = {}
     for row in ledger:
-        partition = row["kafka_partition"]
-        ends[partition] = max(ends.get(partition, 0), row["to_offset"])
+        partition = row["source_part"]
+        ends[partition] = max(ends.get(partition, 0), row["to_position"])
     for partition, offset in landed.items():
         ends[partition] = max(ends.get(partition, 0), offset + 1)
     return ends

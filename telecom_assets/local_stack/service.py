@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from telecom_assets.local_stack.layout import Kept, Layout
-from telecom_assets.local_stack.processes import Command, ServerProcess, roll_log, run_tool
+from telecom_assets.local_stack.processes import Command, ServerProcess, roll_log, run_tool, tail
 
 Report = Callable[[str], None]
 
@@ -79,6 +79,10 @@ class Service(ABC):
     @abstractmethod
     def entry(self) -> BaseModel:
         """Its part of stack.json."""
+
+    def last_words(self, since: int = 0) -> str:
+        """What the server said last, after a mark in its log, for an error message."""
+        return tail(self.log, since)
 
     def run_tool(self, command: Command, cancel: threading.Event) -> None:
         """Run one of the server's own tools; what it says goes to the server's log."""

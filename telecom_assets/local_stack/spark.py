@@ -37,6 +37,8 @@ from telecom_assets.local_stack.spark_jvm import (
 
 #: Masters and workers only keep accounts.
 _DAEMON_MEMORY_MB = 256
+#: A shorter value (`true`, `4g`) is no secret, and part of other words.
+_SHORTEST_SECRET = 8
 _MASTER_SECONDS = 60
 _POLL_SECONDS = 0.1
 
@@ -119,6 +121,15 @@ class Spark(Service):
                     raise NotReady(reason) from error
                 raise LocalStackError(f"Apache Spark at {self.address} refuses a session ({reason})") from error
 
+    def last_words(self, since: int = 0) -> str:
+        return self._redacted(super().last_words(since))
+
+    def _redacted(self, words: str) -> str:
+        """Words of a server without the values that the user set: Spark says what it cannot use, and one may be a key."""
+        for value in map(str, self.shape.properties.values()):
+            words = words.replace(value, "…") if len(value) >= _SHORTEST_SECRET else words
+        return words
+
     def furnish(self) -> None:
         """Nothing: its tables live in the warehouse folder."""
 
@@ -148,7 +159,9 @@ class Spark(Service):
             if cancel.wait(_POLL_SECONDS):
                 raise Cancelled
         log = self.layout.log("spark-master")
-        raise LocalStackError(f"Apache Spark's master does not listen at 127.0.0.1:{port}; see {log}", tail(log))
+        raise LocalStackError(
+            f"Apache Spark's master does not listen at 127.0.0.1:{port}; see {log}", self._redacted(tail(log))
+        )
 
     def _launch_helper(self, name: str, program: list[str], cancel: threading.Event) -> ServerProcess:
         roll_log(self.layout.log(name))

@@ -19,7 +19,7 @@ from telecom_assets.local_stack.errors import LocalStackError
 from telecom_assets.local_stack.kafka import Kafka
 from telecom_assets.local_stack.layout import Kept, Layout, write_private
 from telecom_assets.local_stack.postgres import Postgres
-from telecom_assets.local_stack.processes import Cancelled, ServerProcess, log_size, tail
+from telecom_assets.local_stack.processes import Cancelled, ServerProcess, log_size
 from telecom_assets.local_stack.service import NotReady, Report, Service
 from telecom_assets.local_stack.spark import Spark, SparkShape
 
@@ -194,12 +194,12 @@ def _start(service: Service, launch: bool, cancel: threading.Event, report: Repo
         except NotReady as error:
             reason = str(error)
         if process is None or not process.alive():
-            raise LocalStackError(f"{service.title} ended while starting; see {service.log}", tail(service.log, mark))
+            raise LocalStackError(f"{service.title} ended while starting; see {service.log}", service.last_words(mark))
         if time.monotonic() - begun > service.ready_seconds:
             raise LocalStackError(
                 f"{service.title} does not answer after {service.ready_seconds:.0f} s ({reason}); see {service.log}, "
                 "or run `telecom down` and `telecom up` again",
-                tail(service.log, mark),
+                service.last_words(mark),
             )
         cancel.wait(_POLL_SECONDS)
     service.furnish()

@@ -21,9 +21,14 @@ CDR_FIELDS = (
     "product_code",
 )
 
-_COORDINATES = (
-    C("kafka_partition", "int", "Partition of the topic the message lay in."),
-    C("kafka_offset", "bigint", "Offset of the message in its partition."),
+_IDENTITY = (
+    C("source_id", "string", "Identity of the source the message came from: the Kafka topic's id."),
+    C("source_part", "int", "Part of the source: the topic's partition."),
+    C(
+        "source_position",
+        "bigint",
+        "Position of the message in its part: its offset. With the two before: its identity.",
+    ),
 )
 _RECEIVED = C("received_at", "timestamp", "When the broker appended the message (or landing time), UTC.")
 _EVENT_DAY = C("event_date", "date", "Home day of the record, Africa/Casablanca.")
@@ -31,13 +36,13 @@ _EVENT_DAY = C("event_date", "date", "Home day of the record, Africa/Casablanca.
 RAW_CDRS = TableContract(
     name="raw_cdrs",
     grain="One row per Kafka message, exactly as it came, with its parsed text fields.",
-    key=("kafka_partition", "kafka_offset"),
+    key=("source_id", "source_part", "source_position"),
     partition_by="event_date",
-    indexed=3,
+    indexed=4,
     columns=(
-        *_COORDINATES,
+        *_IDENTITY,
         _RECEIVED,
-        C("kafka_topic", "string", "Topic the message lay in."),
+        C("kafka_topic", "string", "Topic the message lay in, by name."),
         C("value", "binary", "The message's bytes, untouched. NULL for a message without a value.", required=False),
         C(
             "admission_error",
@@ -71,15 +76,15 @@ RAW_CDRS = TableContract(
 
 LANDING_RANGES = TableContract(
     name="landing_ranges",
-    grain="One row per landed offset range of one partition: the ledger of what was consumed.",
-    key=("topic_id", "kafka_partition", "from_offset"),
+    grain="One row per landed range of one part of a source: the ledger of what was consumed.",
+    key=("source_id", "source_part", "from_position"),
     columns=(
-        C("topic_id", "string", "Identity of the topic: a topic that was deleted and made again has another."),
+        C("source_id", "string", "Identity of the source: a topic that was deleted and made again has another."),
         C("kafka_topic", "string", "Name of the topic."),
-        C("kafka_partition", "int", "Partition of the topic."),
-        C("from_offset", "bigint", "First offset of the range."),
-        C("to_offset", "bigint", "Offset after the last of the range."),
-        C("records", "bigint", "Messages in the range; fewer than its width where offsets hold no message."),
+        C("source_part", "int", "Part of the source: the topic's partition."),
+        C("from_position", "bigint", "First position (offset) of the range."),
+        C("to_position", "bigint", "Position after the last of the range."),
+        C("records", "bigint", "Messages in the range; fewer than its width where positions hold no message."),
         C("raw_version", "bigint", "Version of raw_cdrs that holds the range."),
         C("run_id", "string", "Dagster run that landed it."),
         C("landed_at", "timestamp", "When it was landed, UTC."),
@@ -120,7 +125,7 @@ CLEANED_CDRS = TableContract(
         C("product_code", "string", "Product of the catalogue that the event is."),
         C("rating_status", "string", "ready, or needs_review for data with a missing volume or an unusable session."),
         _RECEIVED,
-        *_COORDINATES,
+        *_IDENTITY,
         _EVENT_DAY,
     ),
 )
@@ -128,7 +133,7 @@ CLEANED_CDRS = TableContract(
 REJECTED_CDRS = TableContract(
     name="rejected_cdrs",
     grain="One row per landed message that is not a usage event, with the first reason that applies.",
-    key=("kafka_partition", "kafka_offset"),
+    key=("source_id", "source_part", "source_position"),
     partition_by="event_date",
     columns=(
         C("record_id", "string", "Identity the message claims, if any.", required=False),
@@ -147,7 +152,7 @@ REJECTED_CDRS = TableContract(
             required=False,
         ),
         _RECEIVED,
-        *_COORDINATES,
+        *_IDENTITY,
         _EVENT_DAY,
     ),
 )
@@ -162,7 +167,7 @@ MEDIATED_DAYS = TableContract(
     partition_by="event_date",
     columns=(
         C("raw_rows", "bigint", "Rows of raw_cdrs that were mediated; -1 when the day is to be mediated again."),
-        C("raw_offsets", "decimal(38,0)", "Sum of their Kafka offsets: tells one set of rows from another."),
+        C("raw_positions", "decimal(38,0)", "Sum of their positions: tells one set of rows from another."),
         C("raw_version", "bigint", "Version of raw_cdrs that was read."),
         C("product_catalog_version", "bigint", "Version of product_catalog that was read."),
         C("dedupe_days", "int", "Setting in force."),
@@ -209,7 +214,7 @@ RATED_CDRS = TableContract(
             "True when the volume was missing and set by policy; billable_units is the value used.",
         ),
         _PERIOD,
-        *_COORDINATES,
+        *_IDENTITY,
         *_VERSIONS,
         _EVENT_DAY,
     ),
@@ -242,7 +247,7 @@ SUSPENDED_CDRS = TableContract(
         ),
         C("rating_status", "string", "ready or needs_review, from mediation."),
         _PERIOD,
-        *_COORDINATES,
+        *_IDENTITY,
         *_VERSIONS,
         _EVENT_DAY,
     ),

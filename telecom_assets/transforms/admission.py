@@ -58,7 +58,7 @@ def admit(
 ) -> DataFrame:
     """One row of raw_cdrs per message.
 
-    `messages` has kafka_topic, kafka_partition, kafka_offset, received_at (timestamp or NULL) and value (binary).
+    `messages` has kafka_topic, source_id, source_part, source_position, received_at (timestamp or NULL) and value (binary).
     `received_at` is kept between `calendar_start` and `now`, so that a broker with a wrong clock cannot put a record
     outside the calendar; NULL becomes `now`, the landing time.
     """
@@ -73,8 +73,9 @@ def admit(
         .withColumn("fields", _parse(F.col("flat")))
     )
     typed = parsed.select(
-        "kafka_partition",
-        "kafka_offset",
+        "source_id",
+        "source_part",
+        "source_position",
         "received_at",
         "kafka_topic",
         "value",

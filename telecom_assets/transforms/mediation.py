@@ -50,12 +50,14 @@ TECHNOLOGY_ALIASES = {"LTE": "4G", "NR": "5G", "UMTS": "3G"}
 MAX_QUANTITY = 10_000_000
 
 #: What tells one landed message from another.
-COORDINATES = ("kafka_partition", "kafka_offset")
+IDENTITY = ("source_part", "source_position", "source_id")
 
 #: When days are less than this share of the rows around them, it is first found out which of those have their ids.
 SMALL_PART = 0.25
 
 _DETAIL_LENGTH = 200
+#: Comes before any character of an identity, so that of two the shorter is the smaller one.
+_BEHIND = "\x1f"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Outcomes:
         # Rows that lie on the day of their receipt are refused whatever they are: not worth judging first.
         at_home = self.days.where(local_day(F.col("event_ts")) == F.col("event_date"))
         acceptable = judge(at_home, self.catalog).where(F.col("reason_number").isNull())
-        return acceptable.join(self.copies, on=list(COORDINATES), how="left_anti").select(CLEANED_CDRS.column_names)
+        return acceptable.join(self.copies, on=list(IDENTITY), how="left_anti").select(CLEANED_CDRS.column_names)
 
     @property
     def rejected(self) -> DataFrame:
@@ -89,11 +91,11 @@ class Outcomes:
 
     def rejected_beside(self, cleaned: DataFrame) -> DataFrame:
         """The same rows, when those of cleaned_cdrs are at hand: only what is not there is judged again."""
-        others = self.days.join(cleaned.select(*COORDINATES), on=list(COORDINATES), how="left_anti")
+        others = self.days.join(cleaned.select(*IDENTITY), on=list(IDENTITY), how="left_anti")
         return _rejected(self._outcomes_of(others))
 
     def _outcomes_of(self, rows: DataFrame) -> DataFrame:
-        joined = judge(rows, self.catalog).join(self.copies, on=list(COORDINATES), how="left")
+        joined = judge(rows, self.catalog).join(self.copies, on=list(IDENTITY), how="left")
         detail = F.when(F.col("reason").isNull(), F.col("kept")).otherwise(F.col("detail"))
         return joined.withColumn("detail", detail).withColumn("reason", F.coalesce("reason", "copy_reason"))
 
@@ -149,8 +151,7 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
         "timestamp_text",
         "event_ts",
         "received_at",
-        "kafka_partition",
-        "kafka_offset",
+        *IDENTITY,
         "event_date",
         F.coalesce("cell_id", F.lit(UNKNOWN)).alias("cell_id"),
         _technology().alias("technology"),
@@ -313,24 +314,28 @@ def find_copies(
     )
     order_key = F.concat(
         F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
-        F.lpad(F.col("kafka_partition").cast("string"), 10, "0"),
-        F.lpad(F.col("kafka_offset").cast("string"), 20, "0"),
+        F.lpad(F.col("source_part").cast("string"), 10, "0"),
+        F.lpad(F.col("source_position").cast("string"), 20, "0"),
     )
     near = Window.partitionBy("record_id").orderBy("day_number").rangeBetween(-dedupe_days, dedupe_days)
     compared = (
         suspects.withColumn("day_number", F.unix_date("event_date"))
-        .withColumn("order_key", order_key)
-        .withColumn("earliest", F.min(F.concat("order_key", "fingerprint")).over(near))
+        .withColumn("order_key", F.concat(order_key, "source_id", F.lit(_BEHIND), "fingerprint"))
+        .withColumn("earliest", F.min("order_key").over(near))
     )
-    kept_key, kept_fingerprint = F.substring("earliest", 1, 50), F.substring("earliest", 51, 32)
-    return compared.where(kept_key != F.col("order_key")).select(
-        "kafka_partition",
-        "kafka_offset",
-        F.when(kept_fingerprint == F.col("fingerprint"), DUPLICATE_REASONS[0])
+    # 20 + 10 + 20 digits, the source, whose identity has any length, what ends it, 32 digits of the fingerprint.
+    kept_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
+    return compared.where(F.col("earliest") != F.col("order_key")).select(
+        *IDENTITY,
+        F.when(F.substring("earliest", -32, 32) == F.col("fingerprint"), DUPLICATE_REASONS[0])
         .otherwise(DUPLICATE_REASONS[1])
         .alias("copy_reason"),
         F.concat(
-            F.lit("kept: partition "),
+            F.lit("kept: "),
+            F.when(kept_source == F.col("source_id"), F.lit("")).otherwise(
+                F.concat(F.lit("source "), kept_source, F.lit(" "))
+            ),
+            F.lit("partition "),
             F.substring("earliest", 21, 10).cast("int").cast("string"),
             F.lit(" offset "),
             F.substring("earliest", 31, 20).cast("bigint").cast("string"),

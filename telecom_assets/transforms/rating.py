@@ -140,8 +140,9 @@ def rate(
             "reason",
             F.when(F.col("reason").isin(*EXCLUDED_REASONS), "excluded").otherwise("suspended").alias("disposition"),
             "billing_period",
-            "kafka_partition",
-            "kafka_offset",
+            "source_id",
+            "source_part",
+            "source_position",
             *tariff.version_columns(),
             "event_date",
         )

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from resources.delta import Commit, Partitions, Warehouse, WarehouseError
 from resources.engine import SparkEngine
 from resources.maintenance import Maintained, maintain
-from resources.s3 import LOG_STORE, S3Error
+from resources.s3 import S3Error
 from telecom_assets.schemas import TABLES
 from telecom_assets_tests.resources.test_delta import FLOORS, JUNE, MAY, floors, floors_table, held
 from telecom_assets_tests.s3_server import S3Server, s3_server
@@ -50,7 +50,7 @@ def test_a_commit_never_takes_the_place_of_another(on_s3: Warehouse, s3: S3Serve
 
 
 def test_an_overwrite_does_not_take_back_a_compaction(on_s3: Warehouse, s3: S3Server):
-    """The other one is maintenance: the overwrite is made again on the compacted files."""
+    """The other one is maintenance: the overwrite is committed behind it."""
     for number in range(2):
         on_s3.append_arrow(FLOORS, floors_table([(f"old{number}", "1", MAY), (f"kept{number}", "2", JUNE)]))
     with ThreadPoolExecutor(1) as pool:
@@ -79,15 +79,6 @@ def test_many_writers_at_once_lose_nothing(sail_on_s3: Warehouse, cluster_on_s3:
         versions = list(pool.map(write, range(9)))
     assert sorted(versions) == list(range(1, 10))
     assert len(held(sail_on_s3.pin(FLOORS).arrow())) == 9
-
-
-def test_apache_spark_without_conditional_commits_is_refused(s3: S3Server, bucket: str, spark_remote: str):
-    """A server that was started for a warehouse in a folder: Delta's own class for S3 looks first and then puts."""
-    engine = SparkEngine(kind="spark", remote=spark_remote)
-    warehouse = Warehouse(f"s3://{bucket}/warehouse", engine, TABLES, s3=s3.storage)
-    with pytest.raises(WarehouseError, match=rf"s3://{bucket}/warehouse.*{LOG_STORE}.*overwrite another.*telecom up"):
-        warehouse.append(FLOORS, floors(warehouse, ("a", "1", MAY)))
-    assert warehouse.version(FLOORS) == 0
 
 
 # ------------------------------------------------------------------------------------------------------- tables there

@@ -207,7 +207,9 @@ class Project:
     def messages(self) -> list[oracle.Message]:
         """Every landed message as the broker had it."""
         return [
-            oracle.Message(row["kafka_partition"], row["kafka_offset"], row["received_at"], row["value"])
+            oracle.Message(
+                row["source_part"], row["source_position"], row["received_at"], row["value"], row["source_id"]
+            )
             for row in self.rows("raw_cdrs")
         ]
 

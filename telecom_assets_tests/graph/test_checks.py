@@ -58,7 +58,7 @@ def first(rows: Iterable[Row], **values: object) -> Row:
 
 def at(row: Row) -> str:
     """The predicate of one row of a usage table."""
-    place = f"kafka_partition = {row['kafka_partition']} AND kafka_offset = {row['kafka_offset']}"
+    place = f"source_part = {row['source_part']} AND source_position = {row['source_position']}"
     return f"event_date = '{row['event_date']}' AND {place}"
 
 
@@ -235,13 +235,13 @@ def invoice_doubled(project: Project) -> None:
 
 def ledger_row_less(project: Project) -> None:
     """The ledger of landing has forgotten a range."""
-    assert project.delete("landing_ranges", "kafka_partition = 1 AND records > 0") == 1
+    assert project.delete("landing_ranges", "source_part = 1 AND records > 0") == 1
 
 
 def ledger_overlaps(project: Project) -> None:
     """The ledger says that a range was landed twice."""
     landed = (row for row in project.rows("landing_ranges") if row["records"])
-    project.add("landing_ranges", [first(landed, kafka_partition=0)])
+    project.add("landing_ranges", [first(landed, source_part=0)])
 
 
 @dataclass(frozen=True)
@@ -636,7 +636,7 @@ def test_a_mark_outlives_a_mediation_that_did_not_see_its_cause(
 
     def land_one() -> None:
         elsewhere = next(row for row in damaged.rows("raw_cdrs") if row["event_date"] != day)
-        damaged.add("raw_cdrs", [{**elsewhere, "kafka_offset": 1_000_000}])
+        damaged.add("raw_cdrs", [{**elsewhere, "source_position": 1_000_000}])
         marked(damaged, day)
 
     def landing_before(*arguments: Any) -> pa.Table:
@@ -701,7 +701,7 @@ def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_wi
 def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: Project):
     row = june(damaged, "raw_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))
     landed = sum(each["event_date"] == row["event_date"] for each in damaged.rows("raw_cdrs"))
-    damaged.add("raw_cdrs", [{**row, "kafka_offset": 1_000_000}])
+    damaged.add("raw_cdrs", [{**row, "source_position": 1_000_000}])
     message = billing_refusal(damaged)
     assert f"{MONTH}-05: {landed + 1} records landed, {landed} were mediated; mediate the day again" in message
 
@@ -721,9 +721,9 @@ def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Proje
 @pytest.mark.parametrize(("first", "last"), [(f"{MONTH}-04", f"{MONTH}-04"), (f"{MONTH}-28", "2025-07-02")])
 def test_days_that_are_rated_by_themselves_count_the_same_volumes(damaged: Project, first: str, last: str):
     """A day of the month, and days of two months: the floor is that of the event's whole month."""
-    before = ordered(damaged.rows("rated_cdrs"), "kafka_partition", "kafka_offset")
+    before = ordered(damaged.rows("rated_cdrs"), "source_part", "source_position")
     assert damaged.materialise("rated_cdrs", day_tags(first, last)).success
-    assert ordered(damaged.rows("rated_cdrs"), "kafka_partition", "kafka_offset") == before
+    assert ordered(damaged.rows("rated_cdrs"), "source_part", "source_position") == before
     imputed = {row["record_id"]: row["billable_units"] for row in before if row["imputed"]}
     assert imputed.items() >= {"imputed-1": Decimal(9), "imputed-2": Decimal(9)}.items()
 
@@ -769,7 +769,7 @@ def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(d
 def test_two_versions_within_one_day_are_found_as_well(damaged: Project):
     """Where a file of the day holds both, its statistics tell neither."""
     changed = {"rate_plans_version": 90}
-    damaged.change("rated_cdrs", lambda row: {**row, **(changed if row["kafka_offset"] % 2 else {})})
+    damaged.change("rated_cdrs", lambda row: {**row, **(changed if row["source_position"] % 2 else {})})
     message = billing_refusal(damaged)
     assert "one version of each reference table: does not hold" in message
     assert ", rate_plans 90, " in message
@@ -793,7 +793,7 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
 def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project):
     """Late records are landed and mediated, and the bill is asked for too early; rated, they are on it."""
     row = first(damaged.rows("raw_cdrs"), record_id="floor-9")
-    again = {"record_id": "late", "kafka_offset": 1_000_000, "received_at": row["received_at"] + dt.timedelta(1)}
+    again = {"record_id": "late", "source_position": 1_000_000, "received_at": row["received_at"] + dt.timedelta(1)}
     damaged.add("raw_cdrs", [{**row, **again}])
     day = day_tags(f"{row['event_date']}")
     assert damaged.materialise("cleaned_cdrs", day).success

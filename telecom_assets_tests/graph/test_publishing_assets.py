@@ -131,7 +131,7 @@ def test_landing_reports_every_day_that_it_touched(billed: MonthRun):
     assert metadata["table_version"] == project.version("raw_cdrs")
     assert metadata["days"] == sorted(days)
     assert metadata["records"] == len(project.rows("raw_cdrs"))
-    ends = {row["kafka_partition"]: row["to_offset"] for row in project.rows("landing_ranges") if row["records"]}
+    ends = {row["source_part"]: row["to_position"] for row in project.rows("landing_ranges") if row["records"]}
     assert {partition: (start, end) for partition, start, end in metadata["offset_ranges"]} == {
         partition: (0, end) for partition, end in ends.items()
     }

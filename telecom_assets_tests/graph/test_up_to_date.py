@@ -71,7 +71,7 @@ def test_a_late_record_that_moves_no_floor_is_the_work_of_its_day(settled: Proje
         of_day("rating_job", 3),
         BILLING,
     ]
-    columns = ("kafka_partition", "kafka_offset")
+    columns = ("source_part", "source_position")
     names = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
     rows = {name: ordered(settled.rows(name), *columns) for name in names}
     bills = ordered(settled.rows("facturation_complete"), "customer_id")

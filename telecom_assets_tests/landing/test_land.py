@@ -92,21 +92,21 @@ def produced(kafka: KafkaConnection, *values: bytes | None, partition: int = 0, 
 
 
 def rows_of(warehouse: Warehouse) -> list[Row]:
-    return sorted(warehouse.pin(RAW).arrow().to_pylist(), key=lambda row: (row["kafka_partition"], row["kafka_offset"]))
+    return sorted(warehouse.pin(RAW).arrow().to_pylist(), key=lambda row: (row["source_part"], row["source_position"]))
 
 
 def values_of(warehouse: Warehouse) -> dict[int, list[tuple[int, bytes | None]]]:
     """Offsets and bytes by partition, in order."""
     found: dict[int, list[tuple[int, bytes | None]]] = {}
     for row in rows_of(warehouse):
-        found.setdefault(row["kafka_partition"], []).append((row["kafka_offset"], row["value"]))
+        found.setdefault(row["source_part"], []).append((row["source_position"], row["value"]))
     return found
 
 
 def ledger_of(warehouse: Warehouse) -> list[tuple[int, int, int, int]]:
     """(partition, from, to, records) of every range, in order; what only says that a partition is watched is left out."""
     rows = warehouse.pin(LEDGER).arrow().to_pylist()
-    ranges = sorted((row["kafka_partition"], row["from_offset"], row["to_offset"], row["records"]) for row in rows)
+    ranges = sorted((row["source_part"], row["from_position"], row["to_position"], row["records"]) for row in rows)
     return [(partition, start, end, records) for partition, start, end, records in ranges if start < end]
 
 
@@ -148,7 +148,10 @@ def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
     rows = rows_of(warehouse)
     assert values_of(warehouse) == {0: list(enumerate(anything)), 1: [(0, b"other"), (1, None)]}
     assert all(earliest < row["received_at"] <= datetime.now(UTC) for row in rows)
-    received = [Message(row["kafka_partition"], row["kafka_offset"], row["received_at"], row["value"]) for row in rows]
+    received = [
+        Message(row["source_part"], row["source_position"], row["received_at"], row["value"], row["source_id"])
+        for row in rows
+    ]
     assert_rows(RAW_CDRS, rows, [raw_row(each, Parameters()) | {"kafka_topic": kafka.topic} for each in received])
 
     assert (landed.records, landed.raw_version, landed.displaced) == (10, 1, set())
@@ -158,8 +161,8 @@ def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
     assert sorted((item.partition, item.start, item.end) for item in landed.ranges) == [(0, 0, 8), (1, 0, 2)]
     assert ledger_of(warehouse) == [(0, 0, 8, 8), (1, 0, 2, 2)]
     ledger = warehouse.pin(LEDGER).arrow().to_pylist()
-    [about_p0] = [row for row in ledger if row["kafka_partition"] == 0 and row["records"]]
-    assert about_p0["topic_id"] == kafka.topic_state().topic_id
+    [about_p0] = [row for row in ledger if row["source_part"] == 0 and row["records"]]
+    assert about_p0["source_id"] == kafka.topic_state().topic_id
     assert (about_p0["kafka_topic"], about_p0["raw_version"], about_p0["run_id"]) == (kafka.topic, 1, "run-1")
     assert lines == ["landed chunk 1 of 1: 10 of 10 offsets"]
 
@@ -313,7 +316,9 @@ def lose_an_offset(monkeypatch: pytest.MonkeyPatch, offset: int) -> pytest.Monke
     """An engine that loses a row."""
     admit = landing_module.admit
     monkeypatch.setattr(
-        landing_module, "admit", lambda messages, **rest: admit(messages.where(F.col("kafka_offset") != offset), **rest)
+        landing_module,
+        "admit",
+        lambda messages, **rest: admit(messages.where(F.col("source_position") != offset), **rest),
     )
     return monkeypatch
 
@@ -667,7 +672,7 @@ class Uneven(KafkaConnection):
 def mediated(warehouse: Warehouse, *days: date) -> None:
     """Rows of the ledger of mediation: these days were mediated as they are now."""
     landed_rows = warehouse.pin(RAW).rows_by_partition()
-    rest = {"raw_offsets": Decimal(0), "raw_version": 1, "product_catalog_version": 1, "dedupe_days": 31}
+    rest = {"raw_positions": Decimal(0), "raw_version": 1, "product_catalog_version": 1, "dedupe_days": 31}
     rows = [{"raw_rows": landed_rows[day], **rest, "event_date": day} for day in days]
     warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema()))
 

@@ -13,7 +13,7 @@ def state(*marks: tuple[int, int], topic_id: str = "id-1") -> TopicState:
 
 
 def row(partition: int, start: int, end: int) -> dict[str, int]:
-    return {"kafka_partition": partition, "from_offset": start, "to_offset": end}
+    return {"source_part": partition, "from_position": start, "to_position": end}
 
 
 # ------------------------------------------------------------------------------------------------------ where to go on

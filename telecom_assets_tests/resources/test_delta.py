@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources import delta
-from resources.delta import Commit, Partitions, Warehouse, WarehouseError, stream_batches
+from resources.delta import Commit, Overtaken, Partitions, Refused, Warehouse, WarehouseError, stream_batches
 from resources.engine import SparkEngine
+from resources.staging import Staged
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.reference import PRODUCT_CATALOG
 from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, MEDIATED_DAYS, RAW_CDRS
@@ -59,7 +59,7 @@ def day_rows(*days: date) -> pa.Table:
     rows = [
         {
             "raw_rows": 1,
-            "raw_offsets": Decimal(0),
+            "raw_positions": Decimal(0),
             "raw_version": 1,
             "product_catalog_version": 1,
             "dedupe_days": 31,
@@ -134,7 +134,10 @@ def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
     moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
     warehouse.append_arrow(RAW_CDRS.name, received(*moments))
     assert "null_count.kafka_topic" not in warehouse._files(RAW_CDRS, 1).column_names
-    columns, expected = ["kafka_offset", "kafka_topic", "value"], {"kafka_offset": 0, "kafka_topic": 0, "value": 2}
+    columns, expected = (
+        ["source_position", "kafka_topic", "value"],
+        {"source_position": 0, "kafka_topic": 0, "value": 2},
+    )
     raw = warehouse.pin(RAW_CDRS.name)
     with monkeypatch.context() as patch:
         patch.setattr(Warehouse, "read", None)
@@ -191,7 +194,7 @@ def test_nothing_replaced_by_nothing_is_no_error(warehouse):
 def test_a_row_outside_the_partitions_fails_the_write(warehouse, partitions):
     """On either engine, and nothing of it is there afterwards."""
     warehouse.append_arrow(FLOORS, floors_table([("a", "1", JUNE)]))
-    with pytest.raises(PySparkException, match="a row lies outside the partitions that are being written"):
+    with pytest.raises(WarehouseError, match="a row lies outside the partitions that are being written"):
         warehouse.overwrite(FLOORS, floors(warehouse, ("b", "2", JUNE), ("c", "3", JULY)), partitions)
     assert warehouse.version(FLOORS) == 1
     assert held(warehouse.pin(FLOORS).all()) == {("a", "1.000000", JUNE)}
@@ -355,8 +358,9 @@ def test_a_new_table_has_plain_features_only(plain):
 def received(*moments: datetime) -> pa.Table:
     rows = [
         {
-            "kafka_partition": 0,
-            "kafka_offset": 0,
+            "source_id": "topic-1",
+            "source_part": 0,
+            "source_position": 0,
             "received_at": moment,
             "kafka_topic": "t",
             "event_date": date(2026, 6, 1),
@@ -367,41 +371,86 @@ def received(*moments: datetime) -> pa.Table:
 
 
 def test_a_small_table_that_a_compaction_overtakes(plain, monkeypatch):
-    """The rows are handed over as a stream, in the middle of which the table is compacted."""
+    """The table is compacted between the rows' files and their commit: nothing of the old rows stays beside the new."""
     for code in ("A", "B"):
         plain.append_arrow(CATALOGUE, catalogue_rows(code))
-    times: list[int] = []
+    stage = plain.stage_arrow
 
-    def compact() -> None:
-        DeltaTable(plain.path(CATALOGUE)).optimize.compact()
+    def overtaken(name: str, rows: pa.Table) -> Staged:
+        files = stage(name, rows)
+        assert DeltaTable(plain.path(CATALOGUE)).optimize.compact()["numFilesRemoved"] == 2
+        return files
 
-    def write(path: str, rows: pa.Table, **options: Any) -> None:
-        def stream() -> Iterable[pa.RecordBatch]:
-            times.append(len(times))
-            if len(times) == 1:
-                compaction = Thread(target=compact)
-                compaction.start()
-                compaction.join()
-            yield from rows.to_batches()
-
-        write_deltalake(path, pa.RecordBatchReader.from_batches(rows.schema, stream()), **options)
-
-    monkeypatch.setattr("resources.delta.write_deltalake", write)
+    monkeypatch.setattr(plain, "stage_arrow", overtaken)
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("C", "D")) == Commit(4, {None: 2})
-    assert len(times) == 2
     assert plain.pin(CATALOGUE).arrow()["product_code"].to_pylist() == ["C", "D"]
 
 
-def test_an_answer_that_was_lost_is_no_second_append(plain, monkeypatch):
+@pytest.mark.parametrize("error", [CommitFailedError("the connection was lost"), OSError("the connection was lost")])
+def test_an_answer_that_was_lost_is_no_second_append(plain, monkeypatch, error):
     """The commit was made, and the writer was told that it was not: it looks before it tries again."""
+    commit = DeltaTable.create_write_transaction
 
-    def write(*arguments: Any, **options: Any) -> None:
-        write_deltalake(*arguments, **options)
-        raise CommitFailedError("the connection was lost")
+    def told_otherwise(*arguments: Any, **options: Any) -> None:
+        commit(*arguments, **options)
+        raise error
 
-    monkeypatch.setattr("resources.delta.write_deltalake", write)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", told_otherwise)
     assert plain.append_arrow(CATALOGUE, catalogue_rows("A")) == Commit(1, {None: 1})
     assert plain.pin(CATALOGUE).arrow().num_rows == 1
+
+
+def test_a_commit_follows_the_version_that_was_read_or_is_refused(plain):
+    """Whatever the other commit did: a write to other partitions, a compaction. The refused one has changed nothing."""
+    plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
+    files = plain.stage_arrow(FLOORS, floors_table([("b", "2", JUNE)]))
+    plain.append_arrow(FLOORS, floors_table([("c", "3", JULY)]))
+    with pytest.raises(Refused, match=f"table {FLOORS}: another commit came after version 1"):
+        plain.commit(FLOORS, files, 1)
+    assert held(plain.pin(FLOORS).arrow()) == {("a", "1.000000", MAY), ("c", "3.000000", JULY)}
+    assert plain.commit(FLOORS, files, 2, positions={"topic/0": 7}) == Commit(3, {JUNE: 1})
+    assert [plain.position(FLOORS, "topic/0", version) for version in (2, 3)] == [None, 7]
+    # Asked again, since the answer was lost: it is there, once.
+    assert plain.commit(FLOORS, files, 2) == Commit(3, {JUNE: 1})
+    assert plain.version(FLOORS) == 3
+
+
+def test_older_rows_never_take_the_place_of_newer_ones(warehouse, monkeypatch):
+    """A slow run's rows were made from version 1 of another table; meanwhile a run has written the same month from 2."""
+    warehouse.append_arrow(CATALOGUE, catalogue_rows("A"))
+    stage = warehouse.stage
+
+    def slow(name: str, rows: DataFrame) -> Staged:
+        files = stage(name, rows)
+        monkeypatch.setattr(warehouse, "stage", stage)
+        warehouse.append_arrow(CATALOGUE, catalogue_rows("B"))
+        warehouse.overwrite(FLOORS, floors(warehouse, ("new", "2", MAY)), Partitions(MAY, MAY), {CATALOGUE: 2})
+        return files
+
+    monkeypatch.setattr(warehouse, "stage", slow)
+    with pytest.raises(Overtaken, match=f"{FLOORS}: while these rows were made from {CATALOGUE} 1"):
+        warehouse.overwrite(FLOORS, floors(warehouse, ("old", "1", MAY)), Partitions(MAY, MAY), {CATALOGUE: 1})
+    assert held(warehouse.pin(FLOORS).arrow()) == {("new", "2.000000", MAY)}
+    folder = Path(warehouse.path(FLOORS))
+    assert len([path for path in folder.iterdir() if path.name.startswith("rows-")]) == 1
+
+
+def test_a_write_beside_other_partitions_and_from_the_newest_goes_on(plain, monkeypatch):
+    """Another month's rows came first, then the same month's from the same inputs: neither is a reason to give up."""
+    plain.append_arrow(CATALOGUE, catalogue_rows("A"))
+    stage = plain.stage_arrow
+    others = [(JUNE, "june"), (MAY, "other")]
+
+    def slow(name: str, rows: pa.Table) -> Staged:
+        files = stage(name, rows)
+        monkeypatch.setattr(plain, "stage_arrow", stage)
+        for month, who in others:
+            plain.overwrite_arrow(FLOORS, floors_table([(who, "1", month)]), Partitions(month, month), {CATALOGUE: 1})
+        return files
+
+    monkeypatch.setattr(plain, "stage_arrow", slow)
+    plain.overwrite_arrow(FLOORS, floors_table([("mine", "1", MAY)]), Partitions(MAY, MAY), {CATALOGUE: 1})
+    assert held(plain.pin(FLOORS).arrow()) == {("mine", "1.000000", MAY), ("june", "1.000000", JUNE)}
 
 
 def test_compaction_changes_no_rows(plain):
@@ -495,9 +544,8 @@ def test_partitions_hold_and_name_both_ends():
     assert date(2026, 5, 30) in days
     assert date(2026, 6, 2) in days
     assert date(2026, 6, 3) not in days
-    assert days.predicate("event_date") == "event_date >= '2026-05-30' AND event_date <= '2026-06-02'"
+    assert days.filters("event_date") == [("event_date", ">=", "2026-05-30"), ("event_date", "<=", "2026-06-02")]
     assert str(days) == "2026-05-30…2026-06-02"
-    assert Partitions(JUNE, JUNE).predicate("billing_period") == "billing_period = '2026-06'"
 
 
 def test_a_stream_holds_every_row_once(engine):
@@ -558,6 +606,17 @@ def test_a_damaged_table_is_named(plain, damage: Callable[[Path], None]):
     for read in reads:
         with pytest.raises(WarehouseError, match=rf"table {FLOORS} at .*warehouse"):
             read()
+
+
+def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(plain):
+    """It lacks a column that is asked of it: nothing is read as missing, nothing is written beside it."""
+    schema = RAW_CDRS.arrow_schema().remove(0)
+    DeltaTable.create(plain.path(RAW_CDRS.name), schema=schema, partition_by=["event_date"])
+    for use in (lambda: plain.pin(RAW_CDRS.name), lambda: plain.append_arrow(RAW_CDRS.name, received())):
+        with pytest.raises(
+            WarehouseError, match="made by an earlier version and lacks source_id; .* TELECOM_WAREHOUSE"
+        ):
+            use()
 
 
 def test_a_version_that_is_not_there_is_named(plain):

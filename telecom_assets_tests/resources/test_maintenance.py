@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from resources import maintenance
-from resources.delta import Partitions, Warehouse, WarehouseError
+from resources.delta import EVERYTHING, Partitions, Warehouse, WarehouseError
 from resources.maintenance import Maintained, maintain
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import RAW_CDRS
@@ -52,7 +52,8 @@ def append(warehouse: Warehouse, *floors: Floor) -> None:
 
 def replace(warehouse: Warehouse, *floors: Floor) -> None:
     """Put these in place of everything, in one commit, without an engine."""
-    warehouse._save_arrow(warehouse.contracts[FLOORS], floors_table(floors), "overwrite")
+    files = warehouse.stage_arrow(FLOORS, floors_table(floors))
+    warehouse.commit(FLOORS, files, warehouse.version(FLOORS), replace=EVERYTHING)
 
 
 def in_log(warehouse: Warehouse, name: str = FLOORS) -> set[str]:
@@ -61,9 +62,7 @@ def in_log(warehouse: Warehouse, name: str = FLOORS) -> set[str]:
 
 def on_disk(warehouse: Warehouse, name: str = FLOORS) -> set[Path]:
     """Files of rows."""
-    return set(Path(warehouse.path(name)).glob("*/*.parquet")) - set(
-        Path(warehouse.path(name)).glob("_delta_log/*.parquet")
-    )
+    return {path for path in Path(warehouse.path(name)).rglob("*.parquet") if "_delta_log" not in path.parts}
 
 
 def files_of(warehouse: Warehouse, *versions: int) -> set[Path]:
@@ -202,8 +201,9 @@ def test_a_version_stays_for_the_retention_after_it_was_replaced(warehouse):
     for number in range(5):
         replace(warehouse, (f"v{number + 1}", "1", MAY), ("all", "1", JUNE))
     age(warehouse, [90, 60, 50, 40, 30, 1])  # version 3 was replaced 30 days ago, version 2 40 days ago
-    failed, running = (Path(warehouse.path(FLOORS), f"billing_period={MAY}", name) for name in ("old", "new"))
+    failed, running = (Path(warehouse.path(FLOORS), folder, f"billing_period={MAY}", "x") for folder in ("old", "new"))
     for path in (failed, running):
+        path.parent.mkdir(parents=True)
         path.write_bytes(b"a write that was not committed")
     os.utime(failed, ((NOW - timedelta(days=36)).timestamp(),) * 2)
     pinned = {version: warehouse.pin(FLOORS, version=version) for version in range(1, 6)}
@@ -215,7 +215,8 @@ def test_a_version_stays_for_the_retention_after_it_was_replaced(warehouse):
     done = keep(warehouse)[FLOORS]
     assert (done.version, done.versions) == (5, 3)
     assert on_disk(warehouse) == expected
-    assert (failed.exists(), running.exists()) == (False, True)
+    # A folder that nothing is left in goes with its files.
+    assert (failed.parent.parent.exists(), running.exists()) == (False, True)
     assert in_log(warehouse) == {
         f"{3:020d}.checkpoint.parquet",
         f"{5:020d}.checkpoint.parquet",

@@ -35,7 +35,7 @@ _DDL = {column.arrow_type: column.type for contract in TABLES.values() for colum
 #: Free text and table versions: the oracle knows neither.
 _NOT_COMPARED = {"detail", *(f"{name}_version" for name in VERSIONS)}
 #: Tables of events are compared by where the message lay: that is unique whatever the rules say.
-_COORDINATES = ("kafka_partition", "kafka_offset")
+_IDENTITY = ("source_part", "source_position", "source_id")
 
 
 # ------------------------------------------------------------------------------------------------------ into the engine
@@ -45,8 +45,9 @@ def messages_frame(engine: SparkEngine, messages: Sequence[Message]) -> DataFram
     """Messages as `admit` wants them. `received_at` None stands for a topic that carries producer time."""
     columns = {
         "kafka_topic": pa.array(["cdr_topic"] * len(messages), pa.string()),
-        "kafka_partition": pa.array([message.partition for message in messages], pa.int32()),
-        "kafka_offset": pa.array([message.offset for message in messages], pa.int64()),
+        "source_id": pa.array([message.source_id for message in messages], pa.string()),
+        "source_part": pa.array([message.partition for message in messages], pa.int32()),
+        "source_position": pa.array([message.offset for message in messages], pa.int64()),
         "received_at": pa.array([message.received_at for message in messages], pa.timestamp("us", tz="UTC")),
         "value": pa.array([message.value for message in messages], pa.binary()),
     }
@@ -146,7 +147,7 @@ def assert_schema(contract: TableContract, frame: DataFrame) -> None:
 
 def assert_rows(contract: TableContract, found: Iterable[Row], expected: Iterable[Row]) -> None:
     """Both hold the same rows, each once, alike in every column of the contract that the oracle knows."""
-    key = _COORDINATES if set(_COORDINATES) <= set(contract.column_names) else contract.key
+    key = _IDENTITY if set(_IDENTITY) <= set(contract.column_names) else contract.key
     compared = [name for name in contract.column_names if name not in _NOT_COMPARED]
 
     def by_key(rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
@@ -188,7 +189,7 @@ def assert_outcomes(found: Outcomes, expected: Sequence[oracle.Outcome]) -> None
         if item.original
     }
     details = {
-        (row["kafka_partition"], row["kafka_offset"]): row["detail"]
+        (row["source_part"], row["source_position"]): row["detail"]
         for row in rejected
         if row["reason"] in {"duplicate", "duplicate_conflict"}
     }
@@ -212,8 +213,9 @@ def raw_row(message: Message, parameters: Parameters) -> Row:
     names = {name for each in oracle.FIELDS_OF_TYPE.values() for name in each}
     return {renamed.get(name, name): fields.get(name) for name in names} | {
         "kafka_topic": "cdr_topic",
-        "kafka_partition": message.partition,
-        "kafka_offset": message.offset,
+        "source_id": message.source_id,
+        "source_part": message.partition,
+        "source_position": message.offset,
         "received_at": message.received_at,
         "value": message.value,
         "admission_error": error,

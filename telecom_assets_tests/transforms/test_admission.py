@@ -219,7 +219,7 @@ def test_an_opened_month_is_open_up_to_the_day_after_receipt(engine):
     }
     messages = at_topic([told(timestamp) for timestamp in days])
     parameters = Parameters(max_age_days=5, accept_months={"2026-06", "2026-07"})
-    found = sorted(rows_of(admitted(engine, messages, parameters)), key=lambda row: row["kafka_offset"])
+    found = sorted(rows_of(admitted(engine, messages, parameters)), key=lambda row: row["source_position"])
     assert {timestamp: row["event_date"] for timestamp, row in zip(days, found, strict=True)} == days
     assert_admitted(engine, messages, parameters)
 
@@ -258,6 +258,6 @@ def test_the_time_of_receipt_stays_within_the_calendar_and_the_past(engine):
             now=landing_time,
         )
     )
-    rows.sort(key=lambda row: row["kafka_offset"])
+    rows.sort(key=lambda row: row["source_position"])
     assert [row["received_at"] for row in rows] == list(received.values())
     assert [row["event_date"] for row in rows[:3]] == [date(2026, 6, 15), date(2020, 1, 1), date(2020, 1, 1)]

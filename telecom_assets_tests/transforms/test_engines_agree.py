@@ -202,17 +202,17 @@ def sql(month) -> Iterator[duckdb.DuckDBPyConnection]:
 #: A query beside the rows that stand only on one side of an identity: there are none.
 IDENTITIES = {
     "raw = cleaned + rejected, record by record": """
-        SELECT kafka_partition, kafka_offset, event_date FROM raw_cdrs
-        EXCEPT ALL (SELECT kafka_partition, kafka_offset, event_date FROM cleaned_cdrs
-                    UNION ALL SELECT kafka_partition, kafka_offset, event_date FROM rejected_cdrs)""",
+        SELECT source_id, source_part, source_position, event_date FROM raw_cdrs
+        EXCEPT ALL (SELECT source_id, source_part, source_position, event_date FROM cleaned_cdrs
+                    UNION ALL SELECT source_id, source_part, source_position, event_date FROM rejected_cdrs)""",
     "cleaned + rejected = raw, record by record": """
-        (SELECT kafka_partition, kafka_offset, event_date FROM cleaned_cdrs
-         UNION ALL SELECT kafka_partition, kafka_offset, event_date FROM rejected_cdrs)
-        EXCEPT ALL SELECT kafka_partition, kafka_offset, event_date FROM raw_cdrs""",
+        (SELECT source_id, source_part, source_position, event_date FROM cleaned_cdrs
+         UNION ALL SELECT source_id, source_part, source_position, event_date FROM rejected_cdrs)
+        EXCEPT ALL SELECT source_id, source_part, source_position, event_date FROM raw_cdrs""",
     "cleaned = rated + suspended, record by record": """
-        SELECT record_id, kafka_partition, kafka_offset, event_date FROM cleaned_cdrs
-        EXCEPT ALL (SELECT record_id, kafka_partition, kafka_offset, event_date FROM rated_cdrs
-                    UNION ALL SELECT record_id, kafka_partition, kafka_offset, event_date FROM suspended_cdrs)""",
+        SELECT record_id, source_id, source_part, source_position, event_date FROM cleaned_cdrs
+        EXCEPT ALL (SELECT record_id, source_id, source_part, source_position, event_date FROM rated_cdrs
+                    UNION ALL SELECT record_id, source_id, source_part, source_position, event_date FROM suspended_cdrs)""",
     "rated + suspended = cleaned, by day": """
         SELECT event_date, count(*) FROM (SELECT event_date FROM rated_cdrs UNION ALL SELECT event_date FROM suspended_cdrs)
         GROUP BY ALL EXCEPT ALL SELECT event_date, count(*) FROM cleaned_cdrs GROUP BY ALL""",
@@ -234,7 +234,7 @@ IDENTITIES = {
         FULL JOIN daily_revenue d ON d.billing_date = r.event_date WHERE rated IS DISTINCT FROM revenue""",
     "a record is cleaned once within 31 days": """
         SELECT record_id FROM cleaned_cdrs a JOIN cleaned_cdrs b USING (record_id)
-        WHERE (a.kafka_partition, a.kafka_offset) < (b.kafka_partition, b.kafka_offset)
+        WHERE (a.source_id, a.source_part, a.source_position) < (b.source_id, b.source_part, b.source_position)
           AND abs(date_diff('day', a.event_date, b.event_date)) <= 31""",
 }
 

@@ -77,7 +77,7 @@ def test_the_hostile_corpus(engine):
     rejected = rows_of(outcomes.rejected)
     assert_rows(CLEANED_CDRS, rows_of(outcomes.cleaned), cleaned_rows(expected))
     assert_rows(REJECTED_CDRS, rejected, rejections(expected))
-    reasons = {row["kafka_offset"]: row["reason"] for row in rejected}
+    reasons = {row["source_position"]: row["reason"] for row in rejected}
     found = [reasons.get(message.offset, "cleaned") for message in messages]
     assert found == [outcome for _, outcome in cdrs.HOSTILE_CASES]
     assert_schema(CLEANED_CDRS, outcomes.cleaned)
@@ -94,7 +94,7 @@ def test_the_engines_agree_to_the_last_column(sail, spark_remote):
 
     def rejected(engine: Any) -> list[Row]:
         rows = rows_of(mediated(engine, messages, Parameters()).rejected)
-        return sorted(rows, key=lambda row: (row["kafka_partition"], row["kafka_offset"]))
+        return sorted(rows, key=lambda row: (row["source_part"], row["source_position"]))
 
     assert rejected(sail) == rejected(spark)
 
@@ -116,7 +116,9 @@ def test_what_is_shown_of_a_refused_record(sail):
         b"junk": None,
     }
     messages = [Message(0, offset, NOW, value) for offset, value in enumerate(shown)]
-    details = {row["kafka_offset"]: row["detail"] for row in rows_of(mediated(sail, messages, Parameters()).rejected)}
+    details = {
+        row["source_position"]: row["detail"] for row in rows_of(mediated(sail, messages, Parameters()).rejected)
+    }
     assert [details[offset] for offset in range(len(shown))] == list(shown.values())
 
 
@@ -184,7 +186,7 @@ def normalised(engine) -> list[Row]:
         for number, (kind, changed, _) in enumerate(CLEANED)
     ]
     rows = rows_of(mediated(engine, messages, Parameters()).cleaned)
-    return sorted(rows, key=lambda row: row["kafka_offset"])
+    return sorted(rows, key=lambda row: row["source_position"])
 
 
 @pytest.mark.parametrize("number", range(len(CLEANED)))

@@ -36,8 +36,9 @@ def event(kind: str, quantity: object, **changed: Any) -> Row:
         "product_code": {"voice": "VOICE_NAT", "sms": "SMS_NAT", "data": "DATA_BASIC"}[kind],
         "rating_status": "ready",
         "received_at": datetime(2026, 6, 15, 12, tzinfo=UTC),
-        "kafka_partition": 0,
-        "kafka_offset": 0,
+        "source_id": "topic-1",
+        "source_part": 0,
+        "source_position": 0,
         "event_date": DAY,
         **changed,
     }
@@ -129,7 +130,7 @@ def priced(engine: SparkEngine, costs: dict[str, tuple[Row, Row, str, str, str]]
         customer, plan = f"2126000{number:05d}", f"PLAN_{number}"
         customers.append({**cdrs.CUSTOMERS[0], "customer_id": customer, "rate_plan_id": plan})
         plans.append({**line, "rate_plan_id": plan})
-        own = {"subscriber_id": customer, "kafka_offset": number, "product_code": line["product_code"]}
+        own = {"subscriber_id": customer, "source_position": number, "product_code": line["product_code"]}
         events.append({**usage, **own})
     floors = contract_frame(engine, DATA_VOLUME_FLOOR, [])
     ratings = rate(
@@ -139,7 +140,7 @@ def priced(engine: SparkEngine, costs: dict[str, tuple[Row, Row, str, str, str]]
         missing_volume="customer_min",
     )
     names = list(costs)
-    return {names[row["kafka_offset"]]: row for row in rows_of(ratings.rated)}
+    return {names[row["source_position"]]: row for row in rows_of(ratings.rated)}
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +186,11 @@ DISPOSITIONS = {"prepaid_customer": "excluded", "inactive_customer": "excluded"}
 
 def fates() -> list[Row]:
     """Each fate with a known volume and, at the offsets from 100, without one."""
-    known = [event("data", "10", record_id=f"k{n}", kafka_offset=n, **changed) for n, (changed, _) in enumerate(FATES)]
+    known = [
+        event("data", "10", record_id=f"k{n}", source_position=n, **changed) for n, (changed, _) in enumerate(FATES)
+    ]
     unknown = [
-        event("data", None, record_id=f"u{n}", kafka_offset=100 + n, rating_status="needs_review", **changed)
+        event("data", None, record_id=f"u{n}", source_position=100 + n, rating_status="needs_review", **changed)
         for n, (changed, _) in enumerate(FATES)
     ]
     return [*known, *unknown]
@@ -211,7 +214,7 @@ def outcomes(engine) -> dict[str, dict[int, Row]]:
         for period in (None, "2026-06"):
             ratings = rate(cleaned, floors, tariff(engine), missing_volume=policy, one_period=period)
             rows = [*rows_of(ratings.rated), *rows_of(ratings.suspended)]
-            ways.append({row["kafka_offset"]: row for row in rows})
+            ways.append({row["source_position"]: row for row in rows})
             assert len(rows) == len(ways[-1]) == 2 * len(FATES)
         found[policy], of_one_period = ways
         assert of_one_period == found[policy]
@@ -278,7 +281,7 @@ def test_without_a_known_volume_the_floor_is_zero(sail):
 
 
 def test_a_call_and_a_message_miss_no_volume(sail):
-    cleaned = contract_frame(sail, CLEANED_CDRS, [event("voice", "61"), event("sms", None, kafka_offset=1)])
+    cleaned = contract_frame(sail, CLEANED_CDRS, [event("voice", "61"), event("sms", None, source_position=1)])
     floors = contract_frame(sail, DATA_VOLUME_FLOOR, FLOORS)
     ratings = rate(cleaned, floors, tariff(sail), missing_volume="suspend")
     rows = sorted(rows_of(ratings.rated), key=lambda row: row["record_type"])
@@ -311,10 +314,10 @@ def test_floors_are_smallest_as_numbers_by_month(engine):
         ("33612345678", "3", DAY),  # not a customer: what a floor is for is rating's question
     ]
     events = [
-        event("data", volume, subscriber_id=who, kafka_offset=n, event_date=day)
+        event("data", volume, subscriber_id=who, source_position=n, event_date=day)
         for n, (who, volume, day) in enumerate(volumes)
     ]
-    events.append(event("voice", "1", subscriber_id="212700000008", kafka_offset=99))
+    events.append(event("voice", "1", subscriber_id="212700000008", source_position=99))
     found = rows_of(volume_floors(contract_frame(engine, CLEANED_CDRS, events)))
     assert {(row["customer_id"], row["billing_period"]): row["floor_mb"] for row in found} == {
         (A, "2026-05"): Decimal("0.000001"),
@@ -329,7 +332,7 @@ def test_floors_are_smallest_as_numbers_by_month(engine):
 def test_floors_of_one_month(engine):
     """When all events are of one month, only customers are told apart."""
     volumes = [(A, "10"), (A, "9"), (A, None), (B, "5")]
-    events = [event("data", volume, subscriber_id=who, kafka_offset=n) for n, (who, volume) in enumerate(volumes)]
+    events = [event("data", volume, subscriber_id=who, source_position=n) for n, (who, volume) in enumerate(volumes)]
     floors = volume_floors(contract_frame(engine, CLEANED_CDRS, events), one_period=f"{DAY:%Y-%m}")
     assert_schema(DATA_VOLUME_FLOOR, floors)
     found = {(row["customer_id"], row["billing_period"]): row["floor_mb"] for row in rows_of(floors)}
@@ -338,7 +341,7 @@ def test_floors_of_one_month(engine):
 
 def test_every_row_of_the_cleaned_events_comes_out_once(sail):
     """The product's rows of plans and floors do not multiply an event."""
-    events = [event("data", "10", kafka_offset=n, record_id=f"r{n}") for n in range(50)]
+    events = [event("data", "10", source_position=n, record_id=f"r{n}") for n in range(50)]
     ratings = rate(
         contract_frame(sail, CLEANED_CDRS, events),
         contract_frame(sail, DATA_VOLUME_FLOOR, FLOORS),
