@@ -101,7 +101,7 @@ def customer_findings(customers: pa.Table, rate_plans: pa.Table) -> list[str]:
     """
     return [
         *_missing_values(customers, CUSTOMERS),
-        *_repeated_keys(customers, CUSTOMERS),
+        *(f"{finding} (one number may be written in several ways)" for finding in _repeated_keys(customers, CUSTOMERS)),
         *_unknown_values(customers, CUSTOMERS, "subscription_type", SUBSCRIPTION_TYPES),
         *_unknown_values(customers, CUSTOMERS, "status", CUSTOMER_STATUSES),
         *_unknown_values(customers, CUSTOMERS, "rate_plan_id", known_plans(rate_plans)),

@@ -271,6 +271,12 @@ def in_one_form(text: str) -> str:
     return "212" + rest[1:] if len(rest) == 10 and rest[0] == "0" else rest
 
 
+def customer_number(text: str) -> str:
+    """A customer's number in its one form; an identity that is no number stays as it is."""
+    number = in_one_form(text)
+    return number if number.isascii() and number.isdigit() else text
+
+
 def is_subscriber(number: str) -> bool:
     """Whether digits are a subscriber's number: a Moroccan mobile, or a listed prefix and its count of digits."""
     if _MOROCCAN_MOBILE.fullmatch(number):
@@ -849,7 +855,8 @@ def run(
     """The whole chain over some messages. Reference rows are dicts; their figures may be Decimal, int or text."""
     parameters = parameters or Parameters()
     outcomes = mediate(messages, catalogue, parameters)
-    return Result(outcomes, list(customers), list(rate_plans), parameters)
+    customers = [customer | {"customer_id": customer_number(str(customer["customer_id"]))} for customer in customers]
+    return Result(outcomes, customers, list(rate_plans), parameters)
 
 
 def read_csv(path: Path) -> list[Row]:

@@ -154,6 +154,7 @@ FROM judged j LEFT JOIN verdicts v USING (source_part, source_position)
 """
 
 _RATE = """
+UPDATE customers SET customer_id = number(customer_id) WHERE regexp_full_match(number(customer_id), '[0-9]+');
 CREATE TABLE priced AS
 WITH usage AS (
     SELECT *, CASE record_type
@@ -313,7 +314,8 @@ def sql_totals(
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("raw", _raw_table(source, received_at))
         for name, reference in references.items():
-            connection.register(name, _reference_table(name, reference))
+            connection.register(f"given_{name}", _reference_table(name, reference))
+            connection.execute(f"CREATE TABLE {name} AS FROM given_{name}")
         connection.execute(_READ)
         connection.execute("SET VARIABLE abroad = CAST(? AS VARCHAR[])", [_abroad()])
         connection.execute(_JUDGE, {"max_age_days": max_age_days, "accept_months": list(accept_months)})

@@ -3,6 +3,11 @@
 -- Variables: month, month_first, month_last. Tables: customers, rate_plans, product_catalog, data_volume_floor, and the
 -- view cleaned_cdrs.
 
+-- Customers have their calls' numbers, however the file writes them.
+UPDATE customers SET customer_id = in_one_form(customer_id, try_cast(customer_id AS BIGINT))
+WHERE try_cast(customer_id AS BIGINT)::VARCHAR IS DISTINCT FROM customer_id
+  AND regexp_full_match(in_one_form(customer_id, try_cast(customer_id AS BIGINT)), '[0-9]+');
+
 -- All that is to be known of a subscriber in one row, so that an event is joined once.
 CREATE TABLE subscribers AS
 SELECT c.customer_id, subscription_type, status, region, c.rate_plan_id, floor_mb,

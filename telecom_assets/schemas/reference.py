@@ -13,7 +13,7 @@ CUSTOMERS = TableContract(
     grain="One row per customer, as PostgreSQL holds it.",
     key=("customer_id",),
     columns=(
-        C("customer_id", "string", "The customer's number, E.164 without +."),
+        C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
         C("customer_name", "string", "Name on the bill."),
         C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
         C("rate_plan_id", "string", "Rate plan, one of rate_plans."),

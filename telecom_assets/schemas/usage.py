@@ -104,7 +104,7 @@ CLEANED_CDRS = TableContract(
         C(
             "other_party",
             "string",
-            "Called or receiving number; 'inconnu' when missing or invalid; NULL for data.",
+            "Called or receiving number, E.164 without +; 'inconnu' when missing or no number; NULL for data.",
             required=False,
         ),
         C("cell_id", "string", "Radio cell; 'inconnu' when missing."),

@@ -515,16 +515,44 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], st
 def test_bad_customers_stop_the_run(damaged_with_database: Project, statement: str, check: str, says: str):
     """The operator's own table holds what our import would have refused."""
     project = damaged_with_database
+    without_constraints(project)
+    project.postgres(f"UPDATE customers {statement} WHERE customer_id = '212600009999'")
+    result = project.run("reference_job")
+    assert not result.success
+    assert says in failed_checks(result)["customers", check]
+
+
+def test_two_customers_with_one_number_stop_the_run(damaged_with_database: Project):
+    """Which of the two the calls are of, nobody could say."""
+    project = damaged_with_database
+    without_constraints(project)
+    project.postgres(
+        "INSERT INTO customers SELECT '+212 6 00 00-99-99', customer_name, subscription_type, rate_plan_id, "
+        "activation_date, status, region FROM customers WHERE customer_id = '212600009999'"
+    )
+    result = project.run("reference_job")
+    assert not result.success
+    assert "more than once: 212600009999 " in failed_checks(result)["customers", "customers_are_valid"]
+
+
+def test_a_customers_number_is_brought_to_its_one_form(damaged_with_database: Project):
+    """An operator's own table may write numbers in another way than the calls do."""
+    project = damaged_with_database
+    before = {row["customer_id"] for row in project.rows("customers")}
+    without_constraints(project)
+    project.postgres("UPDATE customers SET customer_id = '06 00 00 99 99' WHERE customer_id = '212600009999'")
+    assert project.run("reference_job").success
+    assert {row["customer_id"] for row in project.rows("customers")} == before >= {"212600009999"}
+
+
+def without_constraints(project: Project) -> None:
+    """The customers table as an operator may have made it."""
     constraints = project.postgres(
         "SELECT conname FROM pg_constraint WHERE conrelid = 'customers'::regclass AND contype IN ('c', 'n')"
     )
     for (name,) in constraints:
         if name != "customers_customer_id_not_null":
             project.postgres(f'ALTER TABLE customers DROP CONSTRAINT "{name}"')
-    project.postgres(f"UPDATE customers {statement} WHERE customer_id = '212600009999'")
-    result = project.run("reference_job")
-    assert not result.success
-    assert says in failed_checks(result)["customers", check]
 
 
 # -- stages assert their inputs themselves -------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_the_batch_is_worth_it(engine, expected):
     assert {item.reason for item in across_days} == {"duplicate_conflict"}
     assert across_days
     assert engine.name == "spark" or any(row["event_date"].year == 2019 for row in expected.rated)
-    assert sum(row["imputed"] for row in expected.rated) > 20
+    assert sum(row["imputed"] for row in expected.rated) >= 20
     assert any(row["rounding_difference"] > 0 for row in expected.bills(MONTH))
 
 
