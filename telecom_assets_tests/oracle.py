@@ -71,7 +71,10 @@ SUSPENSION_REASONS = {
     "unknown_plan": "suspended",
     "no_price": "suspended",
     "missing_volume": "suspended",
+    "amount_out_of_range": "suspended",
 }
+#: An amount has twelve digits before the point.
+MAX_AMOUNT = Decimal("999999999999.999999")
 
 _COMMON_FIELDS = ("record_ID", "record_type", "timestamp", "cell_id", "technology")
 #: The contract fields of each record type; the first of the type's own fields names the subscriber.
@@ -611,10 +614,13 @@ def rate(
     rated, suspended = [], []
     for row in cleaned:
         customer = by_id.get(str(row["subscriber_id"]))
-        reason = next(_suspension(row, customer, plans, parameters), None)
+        reason, charged = next(_suspension(row, customer, plans, parameters), None), None
         if reason is None and customer is not None:
             price = plans[str(customer["rate_plan_id"])][str(row["product_code"])]
-            rated.append(_rated_row(row, customer, price, floors, parameters))
+            charged = _rated_row(row, customer, price, floors, parameters)
+            reason = "amount_out_of_range" if charged["amount"] > MAX_AMOUNT else None
+        if charged and reason is None:
+            rated.append(charged)
         else:
             suspended.append(_suspended_row(row, customer, str(reason)))
     return rated, suspended

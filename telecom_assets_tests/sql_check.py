@@ -167,15 +167,16 @@ WITH usage AS (
         min(mb) FILTER (record_type = 'data') OVER (PARTITION BY month, payer), 0) END::DECIMAL(18,6) AS units
     FROM usage
 )
-SELECT u.record_id, u.month, u.record_type, u.home_day, c.customer_id, c.region, u.units, CASE
+SELECT u.record_id, u.month, u.record_type, u.home_day, c.customer_id, c.region, u.units,
+    round(greatest(least(u.units, coalesce(p.threshold, u.units)) - p.free, 0)::DECIMAL(28,6) * p.unit
+        + coalesce(greatest(u.units - p.threshold, 0)::DECIMAL(28,6) * p.tier, 0), 6)::DECIMAL(28,6) AS amount, CASE
     WHEN c.customer_id IS NULL THEN 'unknown_customer'
     WHEN c.subscription_type <> 'postpaid' THEN 'prepaid_customer'
     WHEN c.status <> 'active' THEN 'inactive_customer'
     WHEN c.rate_plan_id NOT IN (SELECT rate_plan_id FROM rate_plans) THEN 'unknown_plan'
     WHEN p.product_code IS NULL THEN 'no_price'
-    WHEN u.units IS NULL THEN 'missing_volume' ELSE 'rated' END AS reason,
-    round(greatest(least(u.units, coalesce(p.threshold, u.units)) - p.free, 0)::DECIMAL(18,6) * p.unit
-        + coalesce(greatest(u.units - p.threshold, 0)::DECIMAL(18,6) * p.tier, 0), 6)::DECIMAL(18,6) AS amount
+    WHEN u.units IS NULL THEN 'missing_volume'
+    WHEN amount >= 1000000000000 THEN 'amount_out_of_range' ELSE 'rated' END AS reason
 FROM imputed u
 LEFT JOIN customers c ON c.customer_id = u.payer
 LEFT JOIN (

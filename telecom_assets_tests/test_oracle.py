@@ -946,7 +946,7 @@ def test_batches_are_reproducible_and_reach_the_common_reasons():
         "duplicate",
         "duplicate_conflict",
     }
-    assert set(funnel.suspended) == set(SUSPENSION_REASONS) - {"missing_volume"}
+    assert set(funnel.suspended) == set(SUSPENSION_REASONS) - {"missing_volume", "amount_out_of_range"}
     assert any(row["imputed"] and row["billable_units"] for row in chain(batch).rated)
 
 
@@ -980,6 +980,23 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
 def test_sql_agrees_on_many_cdrs(policy, dedupe_days, month):
     batch = cdrs.cdr_batch(seed=dedupe_days, count=600)
     assert_sql_agrees(batch, month, missing_volume_policy=policy, dedupe_days=dedupe_days)
+
+
+def test_sql_agrees_on_amounts_that_no_amount_holds():
+    """9.5 MB at 999,999 a megabyte fit, 10,000,000 MB do not; a second customer's minute is billed."""
+    dear = [{**row, "unit_price": "999999"} if row["product_code"] == "DATA_BASIC" else row for row in cdrs.RATE_PLANS]
+    batch = messages(
+        cdr("data", record_ID="1", data_volume_mb=10_000_000),
+        cdr("data", record_ID="2", data_volume_mb=9.5),
+        cdr(record_ID="3", caller_id=B),
+    )
+    result = run(batch, cdrs.CUSTOMERS, dear, cdrs.CATALOGUE)
+    assert [row["reason"] for row in result.suspended] == ["amount_out_of_range"]
+    totals = sql_totals(batch, cdrs.CUSTOMERS, dear, cdrs.CATALOGUE, "2026-06")
+    assert totals.rating == {"amount_out_of_range": 1, "rated": 2}
+    # (9.5 − 0.1) × 999,999
+    assert totals.rated_by_customer[A] == Decimal("9399990.6") == result.rated[0]["amount"]
+    assert totals.amount_due == sum(row["amount_due"] for row in result.bills("2026-06"))
 
 
 def test_sql_agrees_with_other_settings():

@@ -233,7 +233,8 @@ SUSPENDED_CDRS = TableContract(
         C(
             "reason",
             "string",
-            "unknown_customer, prepaid_customer, inactive_customer, unknown_plan, no_price or missing_volume.",
+            "unknown_customer, prepaid_customer, inactive_customer, unknown_plan, no_price, missing_volume or "
+            "amount_out_of_range (10^12 or more).",
         ),
         C("disposition", "string", "excluded (not ours to bill) or suspended (to be worked)."),
         C("product_code", "string", "Product of the event."),

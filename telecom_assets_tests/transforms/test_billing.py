@@ -161,6 +161,15 @@ def test_other_terms(sail, discount_pct, tax_pct, expected):
     assert (row["currency"], row["discount_pct"], row["tax_pct"]) == ("EUR", Decimal(discount_pct), Decimal(tax_pct))
 
 
+def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine):
+    """Each amount is below 10^12; their sum is not, nor are its discount and tax."""
+    usage = [charge("lines", "data", "999999999999.999999") for _ in range(3)]
+    row = bills(engine, usage, [customer("lines")])["lines"]
+    # 2999999999999.999997 → 3,000,000,000,000.00; 5 % off: 2,850,000,000,000; 20 % on top: 3,420,000,000,000
+    assert (row["data_total"], row["amount_due"]) == (Decimal(3_000_000_000_000), Decimal(3_420_000_000_000))
+    assert row["rounding_difference"] == Decimal("0.000003")
+
+
 def test_a_month_without_usage_or_customers(sail):
     assert bills(sail, [], [customer("prepaid", "prepaid")]) == {}
     assert bills(sail, [], [customer("silent")])["silent"]["amount_due"] == 0
