@@ -466,6 +466,7 @@ class Warehouse:
     def stage(self, name: str, rows: DataFrame) -> Staged:
         """Have the engine write rows as files below the table; they belong to no version until they are committed."""
         contract = self.contracts[name]
+        self._table(contract)  # the engine is asked for it before it writes below it
         folder, path = new_folder(), self._engine_path(name)
         columns = [F.col(column.name).cast(column.type) for column in contract.columns]
         writer = rows.select(columns).write.format("parquet").mode("error")

@@ -23,6 +23,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from resources.other_users import other_users_warning
 from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
 from resources.temporary import is_ours, process_folder
@@ -190,6 +191,8 @@ def _sail_address(memory_mb: int | None) -> str:
             os.environ[_SPILLS] = json.dumps([process_folder()])
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  (only where it is used: 0.2 s)
 
+        if (others := other_users_warning()) is not None:
+            log.warning("%s", others)
         server = SparkConnectServer("127.0.0.1", 0)
         server.start(background=True)
         _sail_server = server

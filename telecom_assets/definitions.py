@@ -13,6 +13,7 @@ from telecom_assets.assets import billing, landing, maintenance, mediation, rati
 from telecom_assets.checks import build_checks
 from telecom_assets.connections import Connections
 from telecom_assets.jobs import JOBS, maintenance_job
+from telecom_assets.private_files import keep_private
 from telecom_assets.sensors import (
     cdr_topic_sensor,
     failure_sensor,
@@ -70,4 +71,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     )
 
 
-defs = build_defs()
+#: The environment's. Whatever process loads them runs steps, which write.
+_settings = Settings.load()
+keep_private(_settings)
+defs = build_defs(_settings)

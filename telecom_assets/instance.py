@@ -14,6 +14,7 @@ import yaml
 from resources.postgres import PostgresConnection
 from resources.stack_state import read_stack_state
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
+from telecom_assets.private_files import make_home, private_folder
 from telecom_assets.run_storage import KeptSqliteRunStorage
 from telecom_assets.schedule_storage import WholeSqliteScheduleStorage
 from telecom_assets.settings import Settings, SettingsError
@@ -71,7 +72,8 @@ def _sqlite(storage: type, folder: Path) -> dict[str, Any]:
 def prepare_instance(settings: Settings) -> Path:
     """Write the instance's configuration and set the environment for it; returns DAGSTER_HOME."""
     home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
+    private_folder(home)
     target = home / "dagster.yaml"
     text = _HEADER + yaml.safe_dump(instance_config(settings), sort_keys=False)
     if not target.exists() or target.read_text(encoding="utf-8") != text:

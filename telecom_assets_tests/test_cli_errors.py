@@ -211,7 +211,7 @@ def test_a_second_demo_leaves_the_first_ones_folder_alone(
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, typed: Callable[..., Finished]) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "[below]"
-    one_line(typed("--home", folder, "run", "--month", MONTH), 1, f"{folder}/dagster: Not a directory")
+    one_line(typed("--home", folder, "run", "--month", MONTH), 1, f"{tmp_path}/file: Not a directory")
     one_line(typed("jars", folder), 1, f"{folder}: Not a directory")
 
 

@@ -3,6 +3,7 @@
 Belongs here: the way in and what came out. Does not belong here: what a command is given, what is expected of it.
 """
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -29,6 +30,15 @@ def type_command(
     """`telecom ARGUMENTS`, and nothing of what was printed before."""
     monkeypatch.setattr("sys.argv", ["telecom", *map(str, arguments)])
     capfd.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
+    before = os.umask(0o022)  # as a login shell has it; a command changes it for its process
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        os.umask(before)
     return Finished(int(ended.value.code or 0), *capfd.readouterr())
+
+
+def without_other_users(text: str) -> str:
+    """What was printed, but for the warning of other users, which depends on the machine of the test."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("other users can log in"))

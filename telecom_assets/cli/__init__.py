@@ -18,6 +18,7 @@ from telecom_assets.cli import data, demo, maintain, month, stack
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
+from telecom_assets.private_files import keep_private
 from telecom_assets.settings import Settings
 
 app = typer.Typer(
@@ -42,8 +43,10 @@ def telecom(
     """Settings come from the environment; docs/configuration.md lists them."""
     if home is not None:
         os.environ["TELECOM_HOME"] = str(home)
+    settings = Settings.load()
+    keep_private(settings)
     remove_abandoned()
-    ctx.obj = AppContext(Settings.load())
+    ctx.obj = AppContext(settings)
 
 
 for module in (stack, data, customers_commands, month, maintain, demo):
@@ -52,6 +55,7 @@ for module in (stack, data, customers_commands, month, maintain, demo):
 
 def main() -> None:
     """Entry point: expected errors are one line on stderr, never a traceback."""
+    keep_private()
     try:
         app()
     except USAGE_ERRORS as error:

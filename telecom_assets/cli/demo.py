@@ -25,6 +25,7 @@ from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
 from telecom_assets.months import previous_month
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.private_files import private_folder
 from telecom_assets.process_locks import held
 from telecom_assets.settings import Settings
 
@@ -59,6 +60,7 @@ def demo(
     check_month(spec.month)  # before anything is emptied, started or sent
     stack = local_stack(app.settings, needed_services(app.settings))
     begun = time.monotonic()
+    private_folder(ctx.obj.settings.home_path)
     # A second demo would empty the folder under the first.
     with terminate_like_interrupt(), held(ctx.obj.settings.home_path, "demo"):
         _empty_home(app.settings.home_path, stack.down)
@@ -105,7 +107,7 @@ def _empty_home(home: Path, stop: Any) -> None:
             raise typer.BadParameter(f"{home} exists and was not made by a demo; move it away, or use another --home")
         stop(lambda _: None)
         shutil.rmtree(home)
-    home.mkdir(parents=True, mode=0o700)
+    private_folder(home)
     (home / _MARKER).touch()
 
 

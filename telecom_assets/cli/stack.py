@@ -7,6 +7,7 @@ Belongs here: arguments, tables, JSON, exit codes. Does not belong here: what th
 import contextlib
 import datetime as dt
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -82,7 +83,7 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
         stack = local_stack(settings, services or SERVICES)
         found = stack.status()
         expected = services or needed_services(settings)
-        _show(stack, found, as_json)
+        _show(stack, found, as_json, warnings=warnings_of(settings))
     if any(not one.up and (one.name in expected or one.state != "down") for one in found):
         raise typer.Exit(1)
 
@@ -100,10 +101,13 @@ def jars(
 
     s3 = ctx.obj.settings.s3
     with _errors(as_json):
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o755)  # public code, which the cluster's own user reads
         found = spark_jars("jars", _progress, s3=s3 is not None)
         for jar in found:
-            shutil.copy(jar, folder / jar.name)
+            shutil.copyfile(jar, folder / jar.name)
+            (folder / jar.name).chmod(0o644)
         names, settings = sorted(jar.name for jar in found), cluster_settings(s3)
     if as_json:
         _print_json({"folder": str(folder.absolute()), "jars": names, "settings": settings})
@@ -122,9 +126,31 @@ def register(app: typer.Typer) -> None:
 def local_stack(settings: Settings, services: Any) -> "LocalStack":
     """The local stack as the settings want it."""
     from telecom_assets.local_stack import LocalStack, SparkShape  # noqa: PLC0415
+    from telecom_assets.private_files import umask_of  # noqa: PLC0415
 
-    spark = SparkShape(settings.spark_workers, settings.spark_memory_mb, settings.s3, settings.spark_properties)
+    spark = SparkShape(
+        settings.spark_workers,
+        settings.spark_memory_mb,
+        settings.s3,
+        settings.spark_properties,
+        umask=umask_of(settings),
+    )
     return LocalStack(settings.home_path, services, kafka_topic=settings.kafka_topic, spark=spark)
+
+
+def warnings_of(settings: Settings) -> list[str]:
+    """What an operator should know of who else can reach the data."""
+    from resources.other_users import other_users_warning  # noqa: PLC0415
+    from telecom_assets.private_files import open_folders  # noqa: PLC0415
+
+    found = [
+        f"{folder} can be read by other users of this machine; `chmod o-rwx {shlex.quote(str(folder))}` closes it"
+        for folder in open_folders(settings)
+    ]
+    embedded = settings.engine == "sail" and settings.spark_remote is None
+    if embedded and (others := other_users_warning()):
+        found.append(others)
+    return found
 
 
 def _progress(line: str) -> None:
@@ -145,6 +171,8 @@ def _show(stack: "LocalStack", found: "list[ServiceStatus]", as_json: bool, **mo
     if as_json:
         _print_json({"home": str(stack.layout.home), **more, "services": [asdict(one) for one in found]})
         return
+    for warning in more.get("warnings", ()):
+        _progress(f"warning: {warning}")
     table = Table("service", "state", "address", "pid", "up for", title=escape(str(stack.layout.home)))
     for one in found:
         since = str(dt.datetime.now(dt.UTC) - one.started_at).split(".", maxsplit=1)[0] if one.started_at else ""

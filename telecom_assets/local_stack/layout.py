@@ -139,7 +139,9 @@ class Kept:
 
 
 def write_private(path: Path, text: str, owner: int | None = None) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
+    """Write a file that only its owner reads, whole or not at all. One writer of a file at a time: who has the home's lock."""
+    for left in path.parent.glob(f".{path.name}.????????"):  # of a process that was killed; it may hold a password
+        left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 600
     part = Path(name)
     try:

@@ -55,13 +55,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A program with all that it runs in. `user` is a uid for a caller that is root; `fds` are passed on."""
+    """A program with all that it runs in. `user` is a uid for a caller that is root; `fds` are passed on.
+
+    `umask`: what others may not do with its files; nothing at all, unless a group shares them.
+    """
 
     argv: Sequence[str | Path]
     cwd: Path
     env: Mapping[str, str]
     user: int | None = None
     fds: Sequence[int] = ()
+    umask: int = 0o077
 
     def popen(self, log: Path) -> "subprocess.Popen[bytes]":
         """Start in a session of its own: a Ctrl-C or a closed terminal of the caller does not reach it."""
@@ -77,7 +81,7 @@ class Command:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                umask=0o077,
+                umask=self.umask,
                 pass_fds=self.fds,
             )
 

@@ -57,6 +57,8 @@ class SparkShape:
     properties: Mapping[str, str] = field(default_factory=dict)
     #: Options of every JVM; none with a space in it.
     java_options: tuple[str, ...] = ()
+    #: Of the files that it writes.
+    umask: int = 0o077
 
 
 class Spark(Service):
@@ -176,7 +178,7 @@ class Spark(Service):
         more = self.shape.s3.environment() if self.shape.s3 else {}
         if self.shape.workers:
             more["JAVA_HOME"] = str(forgiving_java_home(self.folder, self._java))
-        command = Command(argv, self.folder, spark_environment(more))
+        command = Command(argv, self.folder, spark_environment(more), umask=self.shape.umask)
         return ServerProcess.start(command, self.layout.log(name), record, cancel)
 
     # -- settings ----------------------------------------------------------------------------------------------------
@@ -214,6 +216,8 @@ class Spark(Service):
             "spark.sql.warehouse.dir": (self.folder / "warehouse").as_uri(),
             "spark.sql.catalogImplementation": "in-memory",
             **cluster_settings(self.shape.s3),
+            # Hadoop sets the modes of files itself, whatever the process's umask.
+            "spark.hadoop.fs.permissions.umask-mode": f"{self.shape.umask:03o}",
             "spark.sql.shuffle.partitions": cores,
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.ansi.enabled": "true",

@@ -34,6 +34,7 @@ from telecom_assets_tests.graph.project import (
     open_project,
 )
 from telecom_assets_tests.strategies import HOSTILE_CORPUS
+from telecom_assets_tests.typed import without_other_users
 
 SPEC = GeneratorSpec(cdrs=6_000, customers=60, month=MONTH, seed=7)
 
@@ -241,7 +242,7 @@ def damaged_with_database(billed: MonthRun, copy_of: Callable[..., Project]) -> 
 
 def telecom(project: Project, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Type a `telecom` command for a project, in an environment of its own."""
-    return subprocess.run(
+    finished = subprocess.run(
         [Path(sys.executable).with_name("telecom"), *arguments],
         env=environment(project) | changes,
         capture_output=True,
@@ -249,6 +250,8 @@ def telecom(project: Project, *arguments: str, **changes: str) -> subprocess.Com
         timeout=600,
         check=False,
     )
+    finished.stderr = without_other_users(finished.stderr)
+    return finished
 
 
 def environment(project: Project) -> dict[str, str]:

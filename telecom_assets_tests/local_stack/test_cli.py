@@ -117,6 +117,9 @@ def test_jars_of_a_cluster_and_its_settings(home: Path) -> None:
     with zipfile.ZipFile(log_store) as jar:
         assert f"{LOG_STORE.replace('.', '/')}.class" in jar.namelist()
     assert sum(path.stat().st_size for path in (home / "jars").iterdir()) < 60_000_000
+    # Code that the cluster's own user reads.
+    assert {oct(path.stat().st_mode & 0o777) for path in (home / "jars").iterdir()} == {"0o644"}
+    assert oct((home / "jars").stat().st_mode & 0o777) == "0o755"
     assert answer["settings"][LOG_STORE_SETTING] == LOG_STORE
     assert answer["settings"]["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-3"
     assert "s3cret" not in done.output

@@ -74,3 +74,14 @@ def test_credentials_are_made_once_and_differ(tmp_path: Path) -> None:
     assert again.value("one_password") == first.value("one_password")
     assert first.value("one_password") != first.value("other_password")
     assert len(first.value("one_password")) >= 32
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """It may hold a password."""
+    left = tmp_path / ".kept.json.a1b2c3d4"
+    others = [tmp_path / name for name in (".kept.json.d", ".other.json.a1b2c3d4", "kept.json.a1b2c3d4")]
+    for file in (left, *others):
+        file.touch()
+    write_private(tmp_path / "kept.json", "{}")
+    assert not left.exists()
+    assert all(file.exists() for file in others)
