@@ -20,6 +20,8 @@ CDR_FIELDS = (
     "session_duration_sec",
     "product_code",
 )
+#: The most seconds of a call or a session, and megabytes of a session; more is out of range.
+MAX_QUANTITY = 10_000_000
 
 _IDENTITY = (
     C("source_id", "string", "Identity of the source the message came from: the Kafka topic's id."),

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from telecom_assets.party_numbers import MOROCCO
-from telecom_assets.schemas.usage import CLEANED_CDRS, REJECTED_CDRS
+from telecom_assets.schemas.reference import INTERNATIONAL, NATIONAL
+from telecom_assets.schemas.usage import CLEANED_CDRS, MAX_QUANTITY, REJECTED_CDRS
 from telecom_assets.transforms.admission import MALFORMED_JSON, MALFORMED_UTF8, contract_fields
 from telecom_assets.transforms.civil_time import local_day, parse_timestamp
 from telecom_assets.transforms.numbers import exceeds, is_negative, plain_number, to_decimal
@@ -47,7 +48,6 @@ RECORD_TYPES = ("voice", "sms", "data")
 UNKNOWN = "inconnu"
 DEFAULT_TECHNOLOGY = "4G"
 TECHNOLOGY_ALIASES = {"LTE": "4G", "NR": "5G", "UMTS": "3G"}
-MAX_QUANTITY = 10_000_000
 
 #: What tells one landed message from another.
 IDENTITY = ("source_part", "source_position", "source_id")
@@ -194,7 +194,7 @@ def _technology() -> Column:
 
 def _product() -> Column:
     other = F.col("other_party")
-    scope = F.when((other != UNKNOWN) & ~other.startswith(MOROCCO), "INT").otherwise("NAT")
+    scope = F.when((other != UNKNOWN) & ~other.startswith(MOROCCO), INTERNATIONAL).otherwise(NATIONAL)
     return F.when(F.col("record_type") == "data", F.col("data_product")).otherwise(
         F.concat(F.upper("record_type"), F.lit("_"), scope)
     )
