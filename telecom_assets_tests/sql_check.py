@@ -195,10 +195,10 @@ WITH lines AS (
     WHERE c.subscription_type = 'postpaid' AND c.status = 'active' GROUP BY ALL
 ), discounted AS (
     SELECT customer_id, before_tax::DECIMAL(18,2) AS before_tax,
-           (before_tax - round(before_tax::DECIMAL(18,2) * $discount_pct::DECIMAL(5,2) * 0.01::DECIMAL(3,2), 2)
+           (before_tax - round(before_tax::DECIMAL(28,2) * $discount_pct::DECIMAL(7,4) * 0.01::DECIMAL(3,2), 2)
            )::DECIMAL(18,2) AS net FROM lines
 )
-SELECT customer_id, before_tax, (net + round(net * $tax_pct::DECIMAL(5,2) * 0.01::DECIMAL(3,2), 2))::DECIMAL(18,2)
+SELECT customer_id, before_tax, (net + round(net::DECIMAL(28,2) * $tax_pct::DECIMAL(7,4) * 0.01::DECIMAL(3,2), 2))::DECIMAL(18,2)
 FROM discounted ORDER BY customer_id
 """
 

@@ -736,7 +736,8 @@ def test_a_bill():
 
 def test_discount_and_tax_round_half_up_each():
     """PLAN_B: 20 minutes × 0.005 = 0.10; discount 0.005 → 0.01; after 0.09; tax 0.018 → 0.02; due 0.11.
-    At 2.5 % and 10 %: discount 0.0025 → 0.00; after 0.10; tax 0.01; due 0.11. At 0 %: 0.10 and 0.12."""
+    At 2.5 % and 10 %: discount 0.0025 → 0.00; after 0.10; tax 0.01; due 0.11. At 0 %: 0.10 and 0.12.
+    At 4.9999 % and 14.9999 %: discount 0.0049999 → 0.00; after 0.10; tax 0.0149999 → 0.01; due 0.11."""
     batch = messages(cdr(caller_id=B, duration_sec=1200))
 
     def figures(**rates: Any) -> list[object]:
@@ -746,6 +747,7 @@ def test_discount_and_tax_round_half_up_each():
     assert figures() == ["0.01", "0.09", "0.02", "0.11"]
     assert figures(discount_pct=Decimal("2.5"), tax_pct=Decimal(10)) == ["0.00", "0.10", "0.01", "0.11"]
     assert figures(discount_pct=Decimal(0)) == ["0.00", "0.10", "0.02", "0.12"]
+    assert figures(discount_pct=Decimal("4.9999"), tax_pct=Decimal("14.9999")) == ["0.00", "0.10", "0.01", "0.11"]
 
 
 def test_the_discount_is_of_the_rounded_amount():
@@ -1004,6 +1006,8 @@ def test_sql_agrees_with_other_settings():
     rates: dict[str, Any] = {"discount_pct": Decimal("2.5"), "tax_pct": Decimal(10), "max_age_days": 20}
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
     assert_sql_agrees(batch, "2026-02", **rates, accept_months={"2015-05", "2026-02"})
+    rates |= {"discount_pct": Decimal("2.4375"), "tax_pct": Decimal("19.6255")}
+    assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
 
 
 def assert_sql_reads(script: str, three: str, six: str, negative: str, excessive: str) -> None:

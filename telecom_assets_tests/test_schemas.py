@@ -148,7 +148,7 @@ def test_types_in_arrow():
         "date": pa.date32(),
         "timestamp": pa.timestamp("us", tz="UTC"),
         "decimal(18,6)": pa.decimal128(18, 6),
-        "decimal(5,2)": pa.decimal128(5, 2),
+        "decimal(7,4)": pa.decimal128(7, 4),
     }
     assert {name: Column("c", name, "Doc.").arrow_type for name in expected} == expected
     with pytest.raises(KeyError):

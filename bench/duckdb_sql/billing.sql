@@ -29,9 +29,9 @@ WITH usage AS (
 ), totals AS (
     SELECT *, (voice_total + sms_total + data_total)::DECIMAL(18,2) AS amount_before_tax,
         getvariable('discount_pct') AS discount_pct, getvariable('tax_pct') AS tax_pct,
-        round(amount_before_tax * discount_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS discount,
+        round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS discount,
         (amount_before_tax - discount)::DECIMAL(18,2) AS after_discount,
-        round(after_discount * tax_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS tax
+        round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS tax
     FROM lines
 )
 SELECT customer_id, region, rate_plan_id, voice_total, sms_total, data_total, voice_count, sms_count, data_count,

@@ -7,6 +7,9 @@ digits for.
 from telecom_assets.schemas.contract import Column as C
 from telecom_assets.schemas.contract import TableContract
 
+#: A percentage of the terms, 0 to 100, exactly as it is set.
+PERCENT = "decimal(7,4)"
+
 _PERIOD = C("billing_period", "string", "Billing period, yyyy-MM, local.")
 
 FACTURATION_COMPLETE = TableContract(
@@ -26,10 +29,10 @@ FACTURATION_COMPLETE = TableContract(
         C("sms_count", "bigint", "Rated messages."),
         C("data_count", "bigint", "Rated data sessions."),
         C("amount_before_tax", "decimal(18,2)", "Sum of the three totals."),
-        C("discount_pct", "decimal(5,2)", "Discount, percent."),
+        C("discount_pct", PERCENT, "Discount, percent."),
         C("discount", "decimal(18,2)", "amount_before_tax × discount_pct / 100, rounded."),
         C("after_discount", "decimal(18,2)", "amount_before_tax − discount: the tax-excluded amount."),
-        C("tax_pct", "decimal(5,2)", "Tax, percent."),
+        C("tax_pct", PERCENT, "Tax, percent."),
         C("tax", "decimal(18,2)", "after_discount × tax_pct / 100, rounded."),
         C("amount_due", "decimal(18,2)", "after_discount + tax: the tax-included amount."),
         C("rounding_difference", "decimal(18,6)", "amount_before_tax − exact sum of the rated amounts."),

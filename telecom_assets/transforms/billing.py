@@ -10,7 +10,7 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from telecom_assets.schemas.billing import FACTURATION_COMPLETE
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, PERCENT
 from telecom_assets.transforms.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
 
 SERVICES = ("voice", "sms", "data")
@@ -46,10 +46,10 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
         lines = lines.withColumn(f"{service}_total", round_half_up(F.col(f"{service}_exact"), BILL_SCALE))
     return (
         lines.withColumn("amount_before_tax", _sum_of("total", "decimal(18,2)"))
-        .withColumn("discount_pct", F.lit(terms.discount_pct).cast("decimal(5,2)"))
+        .withColumn("discount_pct", F.lit(terms.discount_pct).cast(PERCENT))
         .withColumn("discount", percent_of(F.col("amount_before_tax"), F.col("discount_pct")))
         .withColumn("after_discount", (F.col("amount_before_tax") - F.col("discount")).cast("decimal(18,2)"))
-        .withColumn("tax_pct", F.lit(terms.tax_pct).cast("decimal(5,2)"))
+        .withColumn("tax_pct", F.lit(terms.tax_pct).cast(PERCENT))
         .withColumn("tax", percent_of(F.col("after_discount"), F.col("tax_pct")))
         .withColumn("amount_due", (F.col("after_discount") + F.col("tax")).cast("decimal(18,2)"))
         .withColumn(

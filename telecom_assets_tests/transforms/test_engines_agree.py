@@ -224,9 +224,9 @@ IDENTITIES = {
     "the figures of a bill": """
         SELECT * FROM facturation_complete
         WHERE amount_before_tax <> voice_total + sms_total + data_total
-           OR discount <> round(amount_before_tax * discount_pct * 0.01::DECIMAL(3,2), 2)
+           OR discount <> round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)
            OR after_discount <> amount_before_tax - discount
-           OR tax <> round(after_discount * tax_pct * 0.01::DECIMAL(3,2), 2)
+           OR tax <> round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)
            OR amount_due <> after_discount + tax""",
     "daily revenue = rated, by day": """
         SELECT * FROM (SELECT event_date, sum(amount) AS rated FROM rated_cdrs

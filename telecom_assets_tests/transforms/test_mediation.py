@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from resources.delta import Partitions, PinnedTable, Warehouse
 from telecom_assets.assets.mediation import _neighbourhood
 from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.reference import MADE_PRODUCTS
 from telecom_assets.schemas.usage import CLEANED_CDRS, RAW_CDRS, REJECTED_CDRS
 from telecom_assets.transforms.mediation import REJECTION_REASONS, Outcomes, days_with_copies, mediate
 from telecom_assets_tests import oracle
@@ -201,6 +202,12 @@ def normalised(engine) -> list[Row]:
     ]
     rows = rows_of(mediated(engine, messages, Parameters()).cleaned)
     return sorted(rows, key=lambda row: row["source_position"])
+
+
+def test_the_products_of_calls_and_messages_are_those_that_the_catalogue_must_have(normalised):
+    """Whatever the party is: at home, abroad, unknown."""
+    made = {(row["product_code"], row["record_type"]) for row in normalised if row["record_type"] != "data"}
+    assert made == set(MADE_PRODUCTS.items())
 
 
 @pytest.mark.parametrize("number", range(len(CLEANED)))
