@@ -38,6 +38,9 @@ UNITS = {"voice": "minute", "sms": "event", "data": "MB"}
 #: The most of those that one event can have: its started minutes, itself, its megabytes.
 _MOST_UNITS = {"voice": -(-MAX_QUANTITY // 60), "sms": 1, "data": MAX_QUANTITY}
 
+#: What is rounded to the smallest amount, 0.000001; less is rounded to nothing.
+_LEAST_AMOUNT = Decimal("0.0000005")
+
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _SHOWN = 5
 
@@ -109,8 +112,9 @@ def unreachable_prices(rate_plans: pa.Table, product_catalog: pa.Table) -> list[
     """Prices that no event can ever be charged, given the catalogue: advice, for they may be meant.
 
     Free units and tiers are of each event, which people take for the month's: an event of a product that is counted in
-    events is one unit, so with one free unit or more it costs nothing, and no tier above one is reached. A price of 0
-    says itself that nothing is charged. Prices that the tier begins with (free up to its threshold) are reached by it.
+    events is one unit, so with one free unit or more it costs nothing, and no tier above one is reached. What an event has
+    beyond them counts as nothing where it is rounded to nothing. A price of 0 says itself that nothing is charged; one
+    that is free up to its tier is how such a price is written.
     """
     services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
     return [
@@ -216,11 +220,12 @@ def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iter
 
 def _unreachable(row: dict[str, Any], most: int) -> Iterator[str]:
     """Which prices of a row an event of so many units does not reach, and why. What is missing is 0 here."""
-    price, free = row["unit_price"] or 0, row["free_units"] or 0
-    threshold, tier_price = row["tier_threshold"] or 0, row["tier_price"] or 0
-    if price > 0 and free >= most:
+    price, free, threshold, tier_price = (
+        Decimal(row[name] or 0) for name in ("unit_price", "free_units", "tier_threshold", "tier_price")
+    )
+    if price > 0 and (most - free) * price < _LEAST_AMOUNT:
         yield f"unit_price {_short(price)} is never charged: {_short(free)} units of each event are free"
-    if tier_price > 0 and threshold >= most:
+    if tier_price > 0 and (most - threshold) * tier_price < _LEAST_AMOUNT:
         yield f"tier_price {_short(tier_price)} is never charged: it holds above {_short(threshold)} units of an event"
 
 

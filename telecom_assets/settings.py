@@ -136,7 +136,9 @@ class Settings(BaseSettings):
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
         "customer_min", description="What a data CDR without a volume is rated as."
     )
-    discount_pct: Percent = Field(Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals.")
+    discount_pct: Percent = Field(
+        Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
+    )
     tax_pct: Percent = Field(Decimal("20"), description="Tax on the amount after discount, percent, up to 4 decimals.")
     currency: str = Field(
         "MAD", pattern=r"\A[A-Z]{3}\z", description="ISO 4217 code of every amount: a currency with two decimals."

@@ -250,7 +250,10 @@ PRICES = ("unit_price", "free_units", "tier_threshold", "tier_price")
 #: so 166,667 minutes) or 10,000,000 MB.
 REACHED: list[tuple[str, tuple[str | None, ...], list[str]]] = [
     ("SMS_NAT", ("0.04", "0", None, None), []),
-    ("SMS_NAT", ("0.04", "0.999999", None, None), []),
+    ("SMS_NAT", ("0.04", "0.999987", None, None), []),  # 0.00000052: 0.000001
+    ("SMS_NAT", ("0.04", "0.999988", None, None), ["unit_price"]),  # 0.00000048: 0.000000
+    ("SMS_NAT", ("0.000001", "0.5", None, None), []),  # 0.0000005: 0.000001
+    ("SMS_NAT", ("0.000001", "0.500001", None, None), ["unit_price"]),
     ("SMS_NAT", ("0.04", "1", None, None), ["unit_price"]),
     ("SMS_NAT", ("0.04", "5", None, None), ["unit_price"]),
     ("SMS_NAT", ("0", "1", None, None), []),  # says itself that it costs nothing
@@ -258,11 +261,11 @@ REACHED: list[tuple[str, tuple[str | None, ...], list[str]]] = [
     ("SMS_NAT", ("0.04", "1", "100", "0.02"), ["unit_price", "tier_price"]),
     ("SMS_NAT", ("0.04", "0", "0.5", "0.02"), []),
     ("SMS_NAT", ("0.04", "0", "1", "0"), []),
-    ("VOICE_NAT", ("0.01", "166666.999999", None, None), []),
+    ("VOICE_NAT", ("0.01", "166666.99", None, None), []),
     ("VOICE_NAT", ("0.01", "166667", None, None), ["unit_price"]),
-    ("DATA_BASIC", ("0.01", "9999999.999999", None, None), []),
+    ("DATA_BASIC", ("0.01", "9999999.99", None, None), []),
     ("DATA_BASIC", ("0.01", "10000000", None, None), ["unit_price"]),
-    ("DATA_BASIC", ("0.01", "50", "9999999.999999", "0.02"), []),
+    ("DATA_BASIC", ("0.01", "50", "9999999.99", "0.02"), []),
     ("DATA_BASIC", ("0.01", "50", "10000000", "0.02"), ["tier_price"]),
     ("DATA_BASIC", ("0.01", "1024", "1024", "0.02"), []),  # free up to the tier
     ("DATA_BASIC", ("0.01", None, None, None), []),  # what is missing is a finding of its own
@@ -285,11 +288,13 @@ def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached)
     code=st.sampled_from(("SMS_NAT", "VOICE_NAT", "DATA_BASIC")),
     figures=st.tuples(*[st.sampled_from(("0", "0.5", "1", "166666.5", "166667", "9999999.5", "10000000", "2e7"))] * 2),
     tiered=st.booleans(),
+    tiny=st.booleans(),
 )
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
-def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered):
+def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered, tiny):
     free, threshold = sorted(map(Decimal, figures))
-    price = oracle.Price(Decimal(1), free, threshold if tiered else None, Decimal(1) if tiered else None)
+    unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)
+    price = oracle.Price(unit_price, free, threshold if tiered else None, Decimal(1) if tiered else None)
     most = {"SMS_NAT": 1, "VOICE_NAT": 166_667, "DATA_BASIC": 10_000_000}[code]
     row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_")[0].lower()}
     row |= {"unit_price": price.unit_price, "free_units": free}
