@@ -106,6 +106,15 @@ def test_a_failed_check_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.usefixtures("wide")
+def test_advice_is_shown_and_is_no_failed_check(capsys: pytest.CaptureFixture[str]) -> None:
+    result = StepResult(Step("reference_job"), "", 1.0, [("rated.priced", True, "")], [f"plans.reached: {TRICKY}"])
+    print_steps(terminal(), [result])
+    shown = capsys.readouterr().out
+    assert f"! plans.reached: {TRICKY}\n" in shown
+    assert "1/1 passed" in shown
+
+
+@pytest.mark.usefixtures("wide")
 def test_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     books = Funnel(1, 0, 0, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO, rejected={TRICKY: 1})
     print_funnel(terminal(), MONTH, "MAD", books, books)

@@ -74,6 +74,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
                 "seconds": round(result.seconds, 3),
                 "checks_passed": sum(passed for _, passed, _ in result.checks),
                 "checks_failed": result.failed_checks,
+                "advice": list(result.advice),
             }
             for result in runner.results
         ],
