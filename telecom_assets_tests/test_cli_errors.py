@@ -76,7 +76,9 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             doing.run()
 
     class Context:
-        instance = connections = SimpleNamespace(engine=SimpleNamespace(name="none"), warehouse=None)
+        instance = connections = SimpleNamespace(
+            engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False)
+        )
 
         def __init__(self, settings: Settings) -> None:
             self.settings = settings

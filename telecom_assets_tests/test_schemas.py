@@ -14,6 +14,8 @@ from telecom_assets_tests.oracle import FIELDS_OF_TYPE
 PARTITIONS = {
     "raw_cdrs": "event_date",
     "landing_ranges": None,
+    "landing_decisions": None,
+    "displaced_days": None,
     "cleaned_cdrs": "event_date",
     "rejected_cdrs": "event_date",
     "mediated_days": "event_date",

@@ -108,6 +108,7 @@ def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished])
         "month": MONTH,
         "funnel": month_funnel(warehouse, MONTH).to_dict(),
         "other_days": other_days(warehouse, MONTH).to_dict(),
+        "source_decisions": [],
     }
 
 
