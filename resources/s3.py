@@ -3,19 +3,14 @@
 Belongs here: the options of delta-rs, of the embedded engine and of Hadoop's S3A, from one description; the check that
 endpoint, credentials and bucket are right. Does not belong here: tables (`resources.delta`), where the options come from.
 
-Three clients write one log: delta-rs, the embedded engine, and Delta on Spark through S3A. A commit must never take the
-place of another, so each puts it only where nothing is (`If-None-Match: *`). delta-rs and the embedded engine do so by
-themselves. Delta 4.3 does not: it looks first and then puts. `LOG_STORE` puts as the others do.
+One client alone writes the log, delta-rs, and puts a commit only where nothing is (`If-None-Match: *`): none takes the
+place of another. The engines write plain files.
 """
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-#: Delta's way to its log on Apache Spark, and the setting that names it.
-LOG_STORE = "telecom.storage.S3ConditionalLogStore"
-LOG_STORE_SETTING = "spark.delta.logStore.s3a.impl"
 
 #: A region must be named where the server does not care.
 _ANY_REGION = "us-east-1"

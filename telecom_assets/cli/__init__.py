@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from resources.temporary import remove_abandoned
 from telecom_assets.cli import customers as customers_commands
-from telecom_assets.cli import data, demo, maintain, month, stack
+from telecom_assets.cli import data, demo, maintain, month, sources, stack
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
@@ -49,7 +49,7 @@ def telecom(
     ctx.obj = AppContext(settings)
 
 
-for module in (stack, data, customers_commands, month, maintain, demo):
+for module in (stack, data, customers_commands, month, sources, maintain, demo):
     module.register(app)
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.show import RunProgress, print_funnel, print_steps, terminal
+from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
@@ -50,6 +50,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
     from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
 
     app.open_month(month)
     definitions = build_defs(app.settings, {"connections": app.connections})
@@ -78,10 +79,14 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         ],
     }
     if error is None:
-        books, elsewhere = month_funnel(app.connections.warehouse, month), other_days(app.connections.warehouse, month)
+        warehouse = app.connections.warehouse
+        books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)
+        decisions = source_decisions(warehouse)
         report["funnel"], report["other_days"] = books.to_dict(), elsewhere.to_dict()
+        report["source_decisions"] = [decision.said() for decision in decisions]
         if not quiet:
             print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
+            print_decisions(terminal(), decisions)
     if not quiet:
         print_steps(terminal(), runner.results)
         if error is not None:
@@ -92,15 +97,19 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
 def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
     """What became of every record of a month, and of the money: counted from the tables alone."""
     from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
     from telecom_assets.partitions import check_month  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     warehouse = app.connections.warehouse
     books, elsewhere = month_funnel(warehouse, check_month(month)), other_days(warehouse, month)
+    decisions = source_decisions(warehouse)
     if as_json:
-        typer.echo(json.dumps({"month": month, "funnel": books.to_dict(), "other_days": elsewhere.to_dict()}))
+        figures = {"month": month, "funnel": books.to_dict(), "other_days": elsewhere.to_dict()}
+        typer.echo(json.dumps({**figures, "source_decisions": [decision.said() for decision in decisions]}))
     else:
         print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
+        print_decisions(terminal(), decisions)
     if books.imbalances():
         raise typer.Exit(1)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from telecom_assets.executor import StepResult
+    from telecom_assets.landing.journal import Decision
     from telecom_assets.month_run import Step
 
 TITLES = {
@@ -113,6 +114,17 @@ def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *
         merged, removed = (f"{count:,}" for count in counts)
         name, note = escape(each["table"]), escape(each["note"])
         table.add_row(name, f"{each['versions']:,}", files, merged, removed, megabytes, seconds, note)
+    console.print(table)
+
+
+def print_decisions(console: Console, decisions: "Sequence[Decision]") -> None:
+    """Decisions about sources; nothing where there are none."""
+    if not decisions:
+        return
+    table = Table("when", "decision", "by", "why", title="Decisions about sources", title_justify="left")
+    for decision in decisions:
+        when = f"{decision.decided_at:%Y-%m-%d %H:%M}"
+        table.add_row(when, *(escape(text or "") for text in (decision.summary, decision.decided_by, decision.why)))
     console.print(table)
 
 

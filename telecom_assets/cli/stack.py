@@ -21,10 +21,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from telecom_assets.cli.show import terminal
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.show import print_decisions, terminal
 from telecom_assets.settings import Settings
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the clients of the servers
+    from telecom_assets.landing.journal import Decision
     from telecom_assets.local_stack import LocalStack, ServiceStatus
 
 _INTERRUPTED = 130
@@ -83,7 +85,11 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
         stack = local_stack(settings, services or SERVICES)
         found = stack.status()
         expected = services or needed_services(settings)
-        _show(stack, found, as_json, warnings=warnings_of(settings))
+        decisions, trouble = source_decisions_of(ctx.obj)
+        warnings = [*warnings_of(settings), *trouble]
+        _show(stack, found, as_json, warnings=warnings, source_decisions=[decision.said() for decision in decisions])
+        if not as_json:
+            print_decisions(terminal(), decisions)
     if any(not one.up and (one.name in expected or one.state != "down") for one in found):
         raise typer.Exit(1)
 
@@ -95,7 +101,7 @@ def jars(
 ) -> None:
     """Put the jars that an Apache Spark cluster of yours needs into a folder, and print the settings it needs.
 
-    Delta, and for a warehouse in a bucket the S3 client and the class that keeps commits from overwriting each other.
+    Delta, and for a warehouse in a bucket the S3 client.
     """
     from telecom_assets.local_stack.spark_jvm import cluster_settings, spark_jars  # noqa: PLC0415
 
@@ -151,6 +157,17 @@ def warnings_of(settings: Settings) -> list[str]:
     if embedded and (others := other_users_warning()):
         found.append(others)
     return found
+
+
+def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
+    """Decisions about sources of the warehouse, if there is one; else why it cannot be read."""
+    from resources.delta import WarehouseError  # noqa: PLC0415
+    from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
+
+    try:
+        return source_decisions(app.connections.warehouse), []
+    except WarehouseError as error:
+        return [], [str(error)]
 
 
 def _progress(line: str) -> None:

@@ -46,6 +46,18 @@ class Decision:
     decided_by: str | None = None
     why: str | None = None
 
+    @property
+    def summary(self) -> str:
+        """In words, without who and why."""
+        if self.kind == "month_opened":
+            return f"month {self.month} opened"
+        if self.kind == "source_accepted":
+            return f"source {self.source_id} accepted; {self.detail}"
+        return (
+            f"source {self.source_id} partition {self.source_part}: offsets {self.from_position} to "
+            f"{(self.to_position or 0) - 1} given up, {self.detail}"
+        )
+
     def said(self) -> dict[str, Any]:
         """As the log has it."""
         return {**vars(self), "decided_at": self.decided_at.isoformat()}
@@ -103,6 +115,18 @@ class LandingState:
         return {**added, **self.ends}
 
 
+@dataclass(frozen=True)
+class Source:
+    """A source that was landed: how far, and how many records, by part."""
+
+    source_id: str
+    topic: str
+    ends: Mapping[int, int]
+    records: Mapping[int, int]
+    #: Whether landing goes on with it.
+    current: bool
+
+
 def key(source_id: str, part: int) -> str:
     """The transaction identifier of a part's position."""
     return f"{source_id}/{part}"
@@ -114,7 +138,7 @@ def read_state(warehouse: Warehouse) -> LandingState:
     ledger = warehouse.pin(LEDGER)
     settled = _settled(warehouse, ledger.version, version)
     unsettled = read_entries(warehouse, settled, version)
-    sources = _sources(ledger.arrow(), unsettled)
+    sources = _sources(_all_ranges(ledger.arrow(), unsettled))
     source_id, topic, parts = sources[-1] if sources else (None, None, set())
     ends = {}
     for part in sorted(parts):
@@ -169,6 +193,30 @@ def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
     for day, asked in found:
         newest[day] = max(asked, newest.get(day, 0))
     return newest
+
+
+def source_decisions(warehouse: Warehouse) -> list[Decision]:
+    """Sources accepted and positions given up, in their order. Makes no table where there is none."""
+    if not warehouse.exists(RAW):
+        return []
+    return [decision for decision in read_state(warehouse).decisions if decision.kind != "month_opened"]
+
+
+def landed_sources(warehouse: Warehouse) -> list[Source]:
+    """All sources, in the order in which they were first landed. Makes no table where there is none."""
+    if not warehouse.exists(RAW):
+        return []
+    state = read_state(warehouse)
+    rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
+    found = []
+    for source_id, topic, parts in _sources(rows):
+        ends = {part: warehouse.position(RAW, key(source_id, part), state.raw_version) or 0 for part in sorted(parts)}
+        records = dict.fromkeys(ends, 0)
+        for row in rows:
+            if row["source_id"] == source_id:
+                records[row["source_part"]] += row["records"]
+        found.append(Source(source_id, topic, ends, records, source_id == state.source_id))
+    return found
 
 
 def settle(warehouse: Warehouse) -> list[Entry]:
@@ -236,11 +284,16 @@ def _ledger_rows(entry: Entry) -> list[dict[str, Any]]:
     ]
 
 
-def _sources(ledger: pa.Table, unsettled: Iterable[Entry]) -> list[tuple[str, str, set[int]]]:
-    """Sources in the order in which they were first landed: identity, topic, parts."""
+def _all_ranges(ledger: pa.Table, unsettled: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Rows of the ledger, those it lacks included, in the order of their landing."""
     rows = [*ledger.to_pylist(), *(row for entry in unsettled for row in _ledger_rows(entry))]
+    return sorted(rows, key=lambda row: row["raw_version"])
+
+
+def _sources(ranges: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, set[int]]]:
+    """Sources in the order in which they were first landed: identity, topic, parts."""
     sources: dict[str, tuple[str, set[int]]] = {}
-    for row in sorted(rows, key=lambda row: row["raw_version"]):
+    for row in ranges:
         _, parts = sources.setdefault(row["source_id"], (row["kafka_topic"], set()))
         parts.add(row["source_part"])
     return [(source_id, topic, parts) for source_id, (topic, parts) in sources.items()]

@@ -6,20 +6,16 @@ Belongs here: what a Connect server, a master and a worker have in common. Does 
 how they are configured (`spark`).
 """
 
-import hashlib
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from resources.java import default_jar_cache
-from resources.s3 import LOG_STORE, LOG_STORE_SETTING, S3Storage
+from resources.s3 import S3Storage
 from telecom_assets.local_stack.errors import LocalStackError
-from telecom_assets.local_stack.jvm import fetch_jars, java_environment, java_program
+from telecom_assets.local_stack.jvm import fetch_jars, java_environment
 from telecom_assets.local_stack.service import Report
 
 JAVA_VERSIONS = (17, 21)
@@ -42,8 +38,6 @@ _S3 = (
     "software.amazon.eventstream:eventstream:1.0.1",
     "org.reactivestreams:reactive-streams:1.0.4",
 )
-_LOG_STORE_SOURCE = Path(__file__).parent / "scala" / "S3ConditionalLogStore.scala"
-_COMPILE_SECONDS = 180
 _OPENED = (
     *("java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util"),
     *("java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs"),
@@ -84,12 +78,11 @@ def spark_home() -> Path:
 
 
 def spark_jars(title: str, report: Report, *, s3: bool) -> list[Path]:
-    """The jars that Spark needs besides its own: Delta, and for S3 its client and Delta's way to a log there."""
+    """The jars that Spark needs besides its own: Delta, and for S3 its client."""
     own = {re.sub(r"-\d[^/]*\.jar$", "", jar.name) for jar in (spark_home() / "jars").glob("*.jar")}
     jars = fetch_jars(_DELTA, title, report, exclude=own)
     if s3:
         jars += fetch_jars(_S3, title, report, exclude=own, transitive=False)
-        jars.append(_log_store(jars, title, report))
     return jars
 
 
@@ -103,37 +96,8 @@ def cluster_settings(s3: S3Storage | None) -> dict[str, str]:
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     }
     if s3 is not None:
-        settings[LOG_STORE_SETTING] = LOG_STORE
         settings |= {f"spark.hadoop.{name}": value for name, value in s3.hadoop_properties().items()}
     return settings
-
-
-def _log_store(jars: Sequence[Path], title: str, report: Report) -> Path:
-    """The jar of `S3ConditionalLogStore`, compiled at the first start by the Scala compiler that Spark brings."""
-    identity = hashlib.sha256(_LOG_STORE_SOURCE.read_bytes() + "".join(jar.name for jar in jars).encode())
-    jar = default_jar_cache() / "compiled" / f"s3-log-store-{identity.hexdigest()[:16]}.jar"
-    if jar.exists():
-        return jar
-    report(f"{title}: compiling {_LOG_STORE_SOURCE.name}")
-    jar.parent.mkdir(parents=True, exist_ok=True)
-    path = os.pathsep.join([str(spark_home() / "jars" / "*"), *map(str, jars)])
-    with tempfile.TemporaryDirectory(dir=jar.parent) as folder:
-        made = Path(folder, jar.name)
-        java = [str(java_program(JAVA_VERSIONS)), "-Xss8m", "-cp", path]
-        done = subprocess.run(
-            [*java, "scala.tools.nsc.Main", "-usejavacp", "-nowarn", "-d", str(made), str(_LOG_STORE_SOURCE)],
-            env=java_environment(),
-            capture_output=True,
-            text=True,
-            timeout=_COMPILE_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0 or not made.exists():
-            raise LocalStackError(
-                f"{title}: {_LOG_STORE_SOURCE.name} does not compile", (done.stdout + done.stderr)[-4000:]
-            )
-        made.replace(jar)
-    return jar
 
 
 def jvm_arguments(folder: Path, scratch: Path, memory_mb: int, jars: Sequence[Path]) -> list[str]:
