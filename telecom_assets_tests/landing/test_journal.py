@@ -5,6 +5,7 @@ Belongs here: reading the state. Does not belong here: who commits what (`test_l
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,22 @@ import pytest
 
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.kafka import KafkaConnection, TopicState
 from resources.staging import Staged, new_folder
 from telecom_assets.landing import journal
-from telecom_assets.landing.journal import Decision, displaced_days, read_state, settle
+from telecom_assets.landing.journal import Decision, LandingState, displaced_days, read_state, settle
 from telecom_assets.landing.land import landed_info
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import RAW_CDRS
+from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
+    delete_records,
+    kafka,
+    landing,
+    landing_module,
+    plain,
+    produced,
+    values_of,
+)
 from telecom_assets_tests.transforms.chain import contract_table
 
 DAY, OTHER = date(2026, 6, 1), date(2026, 6, 2)
@@ -57,7 +68,7 @@ class Home:
 
 
 @contextmanager
-def between(warehouse: Warehouse, place: int, meddle: Callable[[], None]) -> Iterator[None]:
+def between(warehouse: Warehouse, place: int, meddle: Callable[[], Any]) -> Iterator[None]:
     """Somebody does something just before a table is opened for the `place`-th time."""
     table, opened = warehouse._table, 0
 
@@ -97,5 +108,59 @@ def test_a_displaced_day_is_not_overlooked_while_it_is_written_down(tmp_path, pl
         patch.setitem(globals(), "settle", lambda _: None)  # the process dies before
         other.lands()
     version = mine.warehouse.version(RAW)
-    with between(mine.warehouse, place, lambda: None if settle(other.warehouse) else None):
+    with between(mine.warehouse, place, lambda: settle(other.warehouse)):
         assert displaced_days(mine.warehouse) == {OTHER: version}
+
+
+# ---------------------------------------------------------------------------------- the topic and the table, side by side
+
+
+@dataclass
+class Overtaken(KafkaConnection):
+    """A topic of which more is landed by another home just after its state was asked for."""
+
+    overtake: Callable[[], None] = lambda: None
+
+    def topic_state(self) -> TopicState:
+        state = super().topic_state()
+        self.overtake()
+        self.overtake = lambda: None
+        return state
+
+
+def test_what_another_home_landed_meanwhile_is_not_missed_on_the_topic(plain, kafka):  # noqa: F811
+    """The topic ended at offset 1 when it was asked; offset 1 came and was landed before the table was read."""
+    other = Warehouse(plain.root, plain.engine, TABLES)
+    produced(kafka, b"0")
+    landing(plain, kafka)
+
+    def overtake() -> None:
+        produced(kafka, b"1")
+        assert landing(other, kafka).records == 1
+
+    overtaken = Overtaken(kafka.bootstrap_servers, kafka.topic, kafka.options, overtake=overtake)
+    assert landing(plain, overtaken).records == 0
+    assert values_of(plain) == {0: [(0, b"0"), (1, b"1")]}
+
+
+def test_what_retention_took_behind_another_home_is_not_missed(plain, kafka):  # noqa: F811
+    """Offset 1 came, was landed by the other home and taken by retention, all while this one looks at both."""
+    other = Warehouse(plain.root, plain.engine, TABLES)
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    read = landing_module.read_state
+
+    def overtaken(warehouse: Warehouse) -> LandingState:
+        state = read(warehouse)
+        patch.setattr(landing_module, "read_state", read)
+        produced(kafka, b"1")
+        assert landing(other, kafka).records == 1
+        delete_records(kafka, 2)
+        return state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(landing_module, "read_state", overtaken)
+        assert landing(plain, kafka).records == 0
+    produced(kafka, b"2")
+    assert landing(plain, kafka).records == 1
+    assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2")]}
