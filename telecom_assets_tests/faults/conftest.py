@@ -76,9 +76,7 @@ def s3_of_faults() -> Iterator[S3Server]:
 
 
 @pytest.fixture(params=["disk", "s3"])
-def shared(
-    request: pytest.FixtureRequest, tmp_path: Path, new_kafka_topic: Callable[..., KafkaConnection]
-) -> Shared:
+def shared(request: pytest.FixtureRequest, tmp_path: Path, new_kafka_topic: Callable[..., KafkaConnection]) -> Shared:
     """An empty warehouse and a fresh topic of two partitions, on disk and on S3."""
     kafka = new_kafka_topic(partitions=2)
     if request.param == "disk":
