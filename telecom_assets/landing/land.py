@@ -141,7 +141,11 @@ def _land_chunks(
     total = landed.records + sum(lag(state, ends).values())
     on = here.raw_version
     for number, ranges in enumerate(chunks, start=1):
-        files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+        try:
+            files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+        except KafkaRangeError:
+            _same_topic(kafka, state)  # that is what is wrong, and not the range
+            raise
         try:
             records = _verify(warehouse, kafka, ranges, files)
             displaced = _displaced_days(warehouse, files, on, terms.dedupe_days)
