@@ -28,8 +28,8 @@ from resources.delta import Warehouse
 from resources.postgres import published_digest
 from telecom_assets.connections import Connections
 from telecom_assets.instance_state import keep_step_record, step_record
-from telecom_assets.landing.journal import read_state
-from telecom_assets.landing.plan import check_topic, lag
+from telecom_assets.landing import position
+from telecom_assets.landing.plan import lag
 from telecom_assets.mediation_state import stale_days
 from telecom_assets.month_run import BILLING, FLOORS, LANDING, MEDIATION, RATING, existing_days
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
@@ -155,10 +155,8 @@ class MonthRecords:
 
     def nothing_to_land(self) -> bool:
         """Whether the topic has nothing new, and the landed rows are as landing left them. Raises what landing would."""
-        state, here = self.connections.kafka().topic_state(), read_state(self._warehouse)
-        ends = here.ends_on(state)
-        check_topic(self.connections.settings.kafka_topic, state, here.source_id, ends)
-        behind = here.source_id is None or here.unsettled or any(lag(state, ends).values())
+        here, state = position(self._warehouse, self.connections.kafka())
+        behind = here.source_id is None or here.unsettled or any(lag(state, here.ends_on(state)).values())
         return not behind and not self.ask(LANDING).days
 
     def ask(self, job: str) -> Question:

@@ -67,7 +67,7 @@ def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why:
     LandingError when there is nothing to accept.
     """
     while True:
-        state, here = kafka.topic_state(), read_state(warehouse)
+        here, state = read_state(warehouse), kafka.topic_state()
         if here.source_id is None:
             raise LandingError(f"nothing was landed yet: topic {kafka.topic!r} needs no acceptance, run `telecom run`")
         if here.source_id == state.topic_id:
@@ -105,7 +105,7 @@ def skip_positions(
     Raises LandingError for offsets that the topic still has, or that are no gap.
     """
     while True:
-        state, here = kafka.topic_state(), read_state(warehouse)
+        here, state = read_state(warehouse), kafka.topic_state()
         if here.source_id != state.topic_id:
             raise LandingError(
                 f"topic {kafka.topic!r} (id {state.topic_id}) is not the source that is landed ({here.source_id}); "

@@ -133,9 +133,13 @@ def key(source_id: str, part: int) -> str:
 
 
 def read_state(warehouse: Warehouse) -> LandingState:
-    """The state at the newest version of raw_cdrs. Costs the ledgers and the entries of the log that they do not know."""
-    version = warehouse.version(RAW)
+    """The state at the newest version of raw_cdrs. Costs the ledgers and the entries of the log that they do not know.
+
+    Another process may land meanwhile. The ledger is read first, so that it has seen no version that is not looked at here;
+    decisions are written down before the ledger says so, so that they are read last, and later ones are left out.
+    """
     ledger = warehouse.pin(LEDGER)
+    version = warehouse.version(RAW)
     settled = _settled(warehouse, ledger.version, version)
     unsettled = read_entries(warehouse, settled, version)
     sources = _sources(_all_ranges(ledger.arrow(), unsettled))
@@ -150,7 +154,7 @@ def read_state(warehouse: Warehouse) -> LandingState:
             )
         ends[part] = end
     return LandingState(
-        version, source_id, topic, ends, _decisions(warehouse, unsettled), unsettled, settled, ledger.version
+        version, source_id, topic, ends, _decisions(warehouse, unsettled, version), unsettled, settled, ledger.version
     )
 
 
@@ -182,11 +186,13 @@ def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
 def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
     """Days that a version of raw_cdrs asks to mediate again, though its own rows lie elsewhere: the newest such version.
 
-    From `displaced_days` and from commits that it does not know yet.
+    From `displaced_days` and from commits that it does not know yet. The ledger, which says which it knows, is read before
+    it: another process may write them down meanwhile.
     """
-    table = warehouse.pin(DISPLACED_DAYS.name).arrow()
+    ledger_version = warehouse.version(LEDGER)
     version = warehouse.version(RAW)
-    settled = _settled(warehouse, warehouse.version(LEDGER), version)
+    settled = _settled(warehouse, ledger_version, version)
+    table = warehouse.pin(DISPLACED_DAYS.name).arrow()
     found = list(zip(table["event_date"].to_pylist(), table["raw_version"].to_pylist(), strict=True))
     found += [(day, entry.version) for entry in read_entries(warehouse, settled, version) for day in entry.displaced]
     newest: dict[dt.date, int] = {}
@@ -299,10 +305,10 @@ def _sources(ranges: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, set[in
     return [(source_id, topic, parts) for source_id, (topic, parts) in sources.items()]
 
 
-def _decisions(warehouse: Warehouse, unsettled: Iterable[Entry]) -> list[Decision]:
-    """All decisions in their order, each once."""
+def _decisions(warehouse: Warehouse, unsettled: Iterable[Entry], upto: int) -> list[Decision]:
+    """All decisions up to a version of raw_cdrs in their order, each once."""
     known = {
         row["raw_version"]: Decision.read(row) for row in warehouse.pin(LANDING_DECISIONS.name).arrow().to_pylist()
     }
     known |= {entry.version: entry.decision for entry in unsettled if entry.decision}
-    return [known[version] for version in sorted(known)]
+    return [known[version] for version in sorted(known) if version <= upto]

@@ -70,13 +70,11 @@ def land(
 ) -> Landed:
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     landed = Landed()
-    state = kafka.topic_state()  # first of all: a broker that is down leaves the warehouse as it is
+    kafka.topic_id()  # first of all: a broker that is down leaves the warehouse as it is
     _settle(warehouse, landed, report)
     while True:
-        here = read_state(warehouse)
-        ends = here.ends_on(state)
-        check_topic(kafka.topic, state, here.source_id, ends)
-        landed.lag = landed.lag or lag(state, ends)
+        here, state = position(warehouse, kafka)
+        landed.lag = landed.lag or lag(state, here.ends_on(state))
         if here.source_id is None:
             # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes
             # from a partition that is empty now is noticed, and what it took before is not asked for later.
@@ -89,7 +87,24 @@ def land(
             landed.displaced -= set(landed.days)
             return landed
         report("another process has written raw_cdrs; what is left on the topic is looked at anew")
+
+
+def position(warehouse: Warehouse, kafka: KafkaConnection) -> tuple[LandingState, TopicState]:
+    """Where landing stands, and the topic as it was after that. Raises LandingError where the one does not follow the other.
+
+    Another home may land meanwhile: the topic is asked last, so that it has all that was landed; and what it lacks is
+    missing only if nobody has landed it since.
+    """
+    while True:
+        here = read_state(warehouse)
         state = kafka.topic_state()
+        try:
+            check_topic(kafka.topic, state, here.source_id, here.ends_on(state))
+        except LandingError:
+            if read_state(warehouse).raw_version == here.raw_version:
+                raise
+        else:
+            return here, state
 
 
 def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str], None]) -> None:
@@ -126,7 +141,11 @@ def _land_chunks(
     total = landed.records + sum(lag(state, ends).values())
     on = here.raw_version
     for number, ranges in enumerate(chunks, start=1):
-        files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+        try:
+            files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+        except KafkaRangeError:
+            _same_topic(kafka, state)  # that is what is wrong, and not the range
+            raise
         try:
             records = _verify(warehouse, kafka, ranges, files)
             displaced = _displaced_days(warehouse, files, on, terms.dedupe_days)

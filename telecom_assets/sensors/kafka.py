@@ -10,8 +10,8 @@ from telecom_assets.abandoned_runs import end_abandoned_runs
 from telecom_assets.assets.landing import lag_observation
 from telecom_assets.connections import Connections
 from telecom_assets.jobs import landing_job, mediation_job
-from telecom_assets.landing.journal import read_state
-from telecom_assets.landing.plan import LandingError, check_topic, lag
+from telecom_assets.landing import LandingError, position
+from telecom_assets.landing.plan import lag
 from telecom_assets.mediation_state import stale_days
 from telecom_assets.month_run import LANDING
 from telecom_assets.schemas.usage import RAW_CDRS
@@ -43,10 +43,8 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         runs, observations = [], []
         idle = "nothing new on the topic, every landed day is mediated"
         try:
-            state = connections.kafka().topic_state()
-            here = read_state(warehouse)
+            here, state = position(warehouse, connections.kafka())
             ends = here.ends_on(state)
-            check_topic(connections.settings.kafka_topic, state, here.source_id, ends)
             landing = landing_request(state, ends, unrecorded=bool(here.unsettled))
             if landing is not None:
                 observations.append(lag_observation(lag(state, ends)))
@@ -57,7 +55,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         except LandingError as error:
             idle = str(error)
             context.log.warning(idle)
-            refusal = _refusal(state.topic_id, idle)
+            refusal = _refusal(connections.kafka().topic_id(), idle)
             if not _is_active(context.instance, LANDING) and not _has_run(context.instance, refusal):
                 runs.append(refusal)
         rows = warehouse.pin(RAW_CDRS.name).rows_by_partition()

@@ -1,0 +1,190 @@
+"""What the processes of these tests do to a warehouse: what a user's command does, each in a process of its own.
+
+Belongs here: functions `work(halt, settings, …)` whose arguments and answers can be sent to another process. They are
+imported before the processes are forked, so nothing here starts an engine, a client or a thread when it is imported.
+"""
+
+import datetime as dt
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import pyarrow as pa
+
+from resources.delta import Refused, Warehouse
+from resources.maintenance import maintain
+from resources.staging import Staged
+from telecom_assets.connections import Connections
+from telecom_assets.conservation import landed_equals_consumed
+from telecom_assets.definitions import build_defs
+from telecom_assets.executor import MonthRunner, RunFailed
+from telecom_assets.funnel import month_funnel
+from telecom_assets.instance import open_instance
+from telecom_assets.landing import Terms, land
+from telecom_assets.landing.decisions import open_month
+from telecom_assets.landing.journal import RAW
+from telecom_assets.mediation_state import stale_days
+from telecom_assets.month_run import MEDIATION, REFERENCES, Step, day_steps
+from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR
+from telecom_assets.settings import Settings
+from telecom_assets_tests.faults.processes import Halt
+
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trips:
+    """Where a process stumbles: at the so-many-th call of the warehouse, which it then has made or not."""
+
+    call: int
+    afterwards: bool
+    #: What happens there: it is killed, or it stands until it is told to go on.
+    killed: bool
+
+
+#: What a process asks of the warehouse on its way through a write, and may stumble at.
+_STEPS = ("stage", "stage_arrow", "commit", "drop", "checkpoint", "keep_readable", "log_entry", "position", "version")
+
+
+def stumble(halt: Halt, trips: Trips | None) -> None:
+    """Have this process stumble at a step of its own, whatever the clock says: so a round can be played again."""
+    if trips is None:
+        return
+    calls = 0
+
+    def stumbling(step: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(step)
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            here = calls == trips.call
+            if here and not trips.afterwards:
+                fall()
+            result = step(*arguments, **options)
+            if here and trips.afterwards:
+                fall()
+            return result
+
+        return call
+
+    def fall() -> None:
+        if trips.killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        halt("a step")
+
+    for name in _STEPS:
+        setattr(Warehouse, name, stumbling(getattr(Warehouse, name)))
+
+
+def opened(given: Given) -> Connections:
+    """The ways out of a home, from what its user has set."""
+    return Connections(Settings.load(**given))
+
+
+def landed(
+    halt: Halt, given: Given, *, chunk_rows: int = 1_000_000, halts: bool = False, trips: Trips | None = None
+) -> dict[str, Any]:
+    """Land what is on the topic. halts: before each commit of rows, at "commit"."""
+    connections = opened(given)
+    settings, lines = connections.settings, list[str]()
+    if halts:
+        _halt_before_commits(connections.warehouse, RAW, halt)
+    stumble(halt, trips)
+    terms = Terms("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
+    done = land(connections.warehouse, connections.kafka(), terms, lines.append)
+    return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines}
+
+
+def month_opened(halt: Halt, given: Given, month: str, *, trips: Trips | None = None) -> int:
+    """Open a month; how many rows moved."""
+    connections = opened(given)
+    settings = connections.settings
+    stumble(halt, trips)
+    return open_month(
+        connections.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days
+    )
+
+
+def maintained(
+    halt: Halt, given: Given, *, halts: str | None = None, trips: Trips | None = None
+) -> dict[str, tuple[int, str]]:
+    """Maintain all tables; files that were merged and the note, by table. halts: the table before whose commits it does."""
+    connections = opened(given)
+    stumble(halt, trips)
+    if halts is not None:
+        _halt_before_commits(connections.warehouse, halts, halt)
+    done = maintain(
+        connections.warehouse,
+        target_file_bytes=connections.settings.target_file_bytes,
+        now=dt.datetime.now(dt.UTC),
+    )
+    return {each.table: (each.files_compacted, each.note) for each in done}
+
+
+def mediated(halt: Halt, given: Given, *, trips: Trips | None = None) -> list[str]:
+    """Mediate the days that need it, through the graph of this home; why that did not go well."""
+    connections = opened(given)
+    with _runner(connections) as runner:
+        stumble(halt, trips)
+        try:
+            runner.execute(Step(REFERENCES))
+            for step in day_steps(MEDIATION, sorted(stale_days(connections.warehouse))):
+                runner.execute(step)
+        except RunFailed as failure:
+            return [str(failure)]
+    return []
+
+
+def month_run(halt: Halt, given: Given, month: str, *, trips: Trips | None = None) -> dict[str, Any]:
+    """What `telecom run` does, once the month is open: why it did not go well, failed checks, and the books."""
+    connections = opened(given)
+    with _runner(connections) as runner:
+        stumble(halt, trips)
+        try:
+            runner.run_month(month)
+        except RunFailed as failure:
+            return {"failures": [str(failure)]}
+    failed = [each for result in runner.results for each in result.failed_checks]
+    books = month_funnel(connections.warehouse, month)
+    whole = landed_equals_consumed(connections.warehouse)
+    return {"failures": [*failed, *books.imbalances(), *whole.findings], "books": books.to_dict()}
+
+
+@contextmanager
+def _runner(connections: Connections) -> Iterator[MonthRunner]:
+    definitions = build_defs(connections.settings, {"connections": connections})
+    with open_instance(connections.settings) as instance:
+        yield MonthRunner(definitions, instance, connections, lambda *_: None)
+
+
+def compared_and_set(halt: Halt, given: Given, meet: Any, who: str, rounds: int) -> list[bool]:
+    """In each round commit a row on the version that the round before has made; whether that was accepted."""
+    warehouse, name, won = opened(given).warehouse, DATA_VOLUME_FLOOR.name, list[bool]()
+    for number in range(rounds):
+        if not won or won[-1]:  # what was refused is no part of the table: it is tried again as it is
+            row = {"customer_id": f"{who} {sum(won)}", "floor_mb": 1, "billing_period": "2026-06"}
+            files = warehouse.stage_arrow(name, pa.Table.from_pylist([row], schema=DATA_VOLUME_FLOOR.arrow_schema()))
+        warehouse.pin(name, version=number)
+        meet.wait()
+        try:
+            warehouse.commit(name, files, number)
+        except Refused:
+            won.append(False)
+        else:
+            won.append(True)
+    return won
+
+
+def _halt_before_commits(warehouse: Warehouse, table: str, halt: Halt) -> None:
+    commit = warehouse.commit
+
+    def halting(name: str, files: Staged, *rest: Any, **options: Any) -> Any:
+        if name == table and files.rows:
+            halt("commit")
+        return commit(name, files, *rest, **options)
+
+    vars(warehouse)["commit"] = halting
