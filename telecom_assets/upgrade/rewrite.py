@@ -4,7 +4,7 @@ Belongs here: from a file of the table to one of the new shape, without an engin
 what ledgers say, the commit.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,11 +27,10 @@ def rewrite(
     constants: Constants,
     *,
     without: Collection[Any] = (),
-    report: Callable[[int], None] = lambda _rows: None,
 ) -> Staged:
     """Write each file of a table anew, with its columns in the new shape; memory is bounded by one file.
 
-    without: partition values, as the log writes them, whose files are left out. report: is told the rows of each file.
+    without: partition values, as the log writes them, whose files are left out.
     """
     stored, by = warehouse.stored(shape.name), shape.contract.partition_by
     table = DeltaTable(warehouse.path(shape.name), version=shape.version, storage_options=warehouse.storage_options)
@@ -44,7 +43,6 @@ def rewrite(
             below = [f"{by}={NULL_PARTITION if value is None else value}"] if by else []
             path = "/".join([folder, *below, f"{number:06d}.parquet"])
             put(stored, path, _file(stored, unquote(file["path"]), shape, constants))
-            report(file["num_records"])
         return staged(stored, folder, by, shape.contract.column_names[: shape.contract.indexed])
     except BaseException:
         warehouse.drop(shape.name, folder)
