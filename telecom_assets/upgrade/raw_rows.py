@@ -23,6 +23,8 @@ from telecom_assets.upgrade.shapes import SOURCE, Shape
 SHOWN = 20
 
 _PLACE = ("source_part", "source_position")
+#: Positions of which the bytes are compared at once.
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ def rows_of(warehouse: Warehouse, shape: Shape, source_id: str | None) -> DataFr
 
 
 def find_doubled(rows: DataFrame) -> Doubled:
-    """Rows of equal positions; rows: raw_cdrs in its new shape. Groups of 64 positions tell where to look at all."""
+    """Rows of equal positions; rows: raw_cdrs in its new shape.
+
+    Groups of 64 positions tell where there are any; there the bytes are compared, a block of positions at a time.
+    """
     words = (
         rows.groupBy("source_part", F.expr("source_position div 64").alias("word"))
         .agg(
@@ -85,30 +90,36 @@ def find_doubled(rows: DataFrame) -> Doubled:
             F.expr("bit_or(shiftleft(1L, cast(source_position % 64 as int)))").alias("bits"),
         )
         .where(F.col("rows") > F.bit_count("bits"))
-        .select("source_part", "word")
     )
-    if words.isEmpty():
-        return Doubled()
-    near = rows.withColumn("word", F.expr("source_position div 64")).join(
-        words, on=["source_part", "word"], how="left_semi"
-    )
-    messages = near.groupBy(*_PLACE, "value").agg(
-        F.count("*").alias("rows"), F.sort_array(F.collect_set("event_date")).alias("days")
-    )
-    twice = messages.where("rows > 1")
-    found = twice.groupBy("days").agg(F.sum(F.col("rows") - 1).alias("rows")).collect()
-    several = (
-        messages.groupBy(*_PLACE).agg(F.sum("rows").alias("rows"), F.count("*").alias("messages")).where("messages > 1")
-    )
-    first = several.orderBy(*_PLACE).limit(SHOWN).collect()
-    groups = _joined([frozenset(row["days"]) for row in found])
-    return Doubled(
-        sum(row["rows"] for row in found),
-        groups,
-        _days_of_copies(rows, twice) if any(len(row["days"]) > 1 for row in found) else frozenset(),
-        several.count() if len(first) == SHOWN else len(first),
-        [Conflict(row["source_part"], row["source_position"], row["rows"]) for row in first],
-    )
+    blocks = words.select("source_part", F.expr(f"word div {_BLOCK // 64}").alias("block")).distinct().collect()
+    count, several, days = 0, list[Conflict](), list[frozenset[dt.date]]()
+    copies: set[dt.date] = set()
+    conflicts = 0
+    for block in sorted(blocks):
+        start = block["block"] * _BLOCK
+        position = F.col("source_position")
+        inside = (F.col("source_part") == block["source_part"]) & (position >= start) & (position < start + _BLOCK)
+        messages = (
+            rows.where(inside)
+            .groupBy(*_PLACE, "value")
+            .agg(F.count("*").alias("rows"), F.sort_array(F.collect_set("event_date")).alias("days"))
+        )
+        twice = messages.where("rows > 1")
+        found = twice.groupBy("days").agg(F.sum(F.col("rows") - 1).alias("rows")).collect()
+        count += sum(row["rows"] for row in found)
+        days += [frozenset(row["days"]) for row in found]
+        if any(len(row["days"]) > 1 for row in found):
+            copies |= _days_of_copies(rows, twice)
+        others = (
+            messages.groupBy(*_PLACE)
+            .agg(F.sum("rows").alias("rows"), F.count("*").alias("messages"))
+            .where("messages > 1")
+        )
+        if here := others.count():
+            conflicts += here
+            first = others.orderBy(*_PLACE).limit(SHOWN - len(several)).collect() if len(several) < SHOWN else []
+            several += [Conflict(row["source_part"], row["source_position"], row["rows"]) for row in first]
+    return Doubled(count, _joined(days), frozenset(copies), conflicts, several)
 
 
 def without_doubled(rows: DataFrame, days: Collection[dt.date]) -> DataFrame:

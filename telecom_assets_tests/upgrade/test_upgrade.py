@@ -21,6 +21,7 @@ from telecom_assets.landing.journal import read_state
 from telecom_assets.mediation_state import stale_days
 from telecom_assets.schemas import TABLES
 from telecom_assets.upgrade import Done, Plan, plan_upgrade, upgrade
+from telecom_assets.upgrade import raw_rows as raw_rows_module
 from telecom_assets.upgrade.raw_rows import Conflict, Range
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
@@ -319,6 +320,23 @@ def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, o
     assert [row["value"] for row in found] == [row["value"] for row in expected]
     assert done.findings == (["12 messages consumed, 14 rows in raw_cdrs"])
     assert "2 rows stand twice" in landed_equals_consumed(opened()).summary
+
+
+def test_the_first_positions_with_other_bytes_are_named(
+    root: str, opened: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
+):
+    """Of 24, in three blocks of two partitions, and among them rows that stand twice."""
+    monkeypatch.setattr(raw_rows_module, "_BLOCK", 64)
+    made = FormerWarehouse(root)
+    made.watch([0, 1])
+    made.land([message(A, part, offset) for part in (0, 1) for offset in range(100)])
+    places = [(part, offset) for part in (0, 1) for offset in range(8, 100, 8)]
+    assert len(places) == 24
+    made.append([message(A, *place, "another") for place in places])
+    made.append([message(A, part, 63) for part in (0, 1)])
+    plan = planned(opened())
+    assert (plan.doubled.rows, plan.doubled.conflicts, plan.doubled.days) == (2, 24, {A})
+    assert list(plan.doubled.first_conflicts) == [Conflict(*place, 2) for place in places[:20]]
 
 
 def test_marked_days_wait_for_their_mediation_as_before(former: FormerWarehouse, opened: Callable[[], Warehouse]):
