@@ -54,11 +54,13 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
                 dedupe_days=settings.dedupe_days,
                 report=lambda line: None if as_json else console.print(escape(line), highlight=False),
             )
-    published, note = _published(app, dry_run=dry_run)
+    published, note, failed = _published(app, dry_run=dry_run)
     if as_json:
         typer.echo(json.dumps(_as_json(plan, done, published, note, dry_run=dry_run)))
     else:
         _print(terminal(), plan, done, published, note, dry_run=dry_run)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _former_months(app: AppContext) -> list[str]:
@@ -79,15 +81,21 @@ def _alone(app: AppContext) -> Iterator[None]:
         yield
 
 
-def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None]:
-    """What differed in the published tables, or why they were not looked at."""
-    from resources.postgres import PostgresUnavailable, follow_contract  # noqa: PLC0415
+def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None, bool]:
+    """What differed in the published tables; why that is not known or not mended; whether that is a failure.
+
+    A server that is down is none: the warehouse is upgraded, and publishing says itself what a table lacks.
+    """
+    from resources.postgres import PostgresError, PostgresUnavailable, follow_contract  # noqa: PLC0415
     from telecom_assets.schemas.billing import FACTURATION_COMPLETE  # noqa: PLC0415
 
+    again = "then run `telecom warehouse upgrade` again"
     try:
-        return follow_contract(app.postgres(), FACTURATION_COMPLETE, dry_run=dry_run), None
+        return follow_contract(app.postgres(), FACTURATION_COMPLETE, dry_run=dry_run), None, False
     except PostgresUnavailable as error:
-        return [], f"published tables were not looked at: {error}; then run `telecom warehouse upgrade` again"
+        return [], f"published tables were not looked at: {error}; {again}", False
+    except PostgresError as error:
+        return [], f"published tables are as they were: {error}; mend that, {again}", True
 
 
 def _as_json(plan: "Plan", done: "Done", published: list[str], note: str | None, *, dry_run: bool) -> dict[str, Any]:

@@ -10,21 +10,9 @@ from telecom_assets.mediation_state import stale_days
 from telecom_assets.schemas import TABLES
 from telecom_assets.upgrade import plan_upgrade
 from telecom_assets_tests.transforms.chain import CALENDAR_START, assert_rows
-from telecom_assets_tests.upgrade.former import FormerWarehouse
-from telecom_assets_tests.upgrade.test_upgrade import (
-    MESSAGES,
-    RAW,
-    A,
-    B,
-    C,
-    Crash,
-    assert_sound,
-    filled,
-    of_days,
-    raw_rows,
-    rows,
-    upgraded,
-)
+from telecom_assets_tests.upgrade.former import MESSAGES, A, B, C, FormerWarehouse, filled, of_days
+from telecom_assets_tests.upgrade.test_interrupted import Crash
+from telecom_assets_tests.upgrade.test_upgrade import RAW, assert_sound, raw_rows, rows, upgraded
 
 
 @pytest.mark.parametrize("fixture", ["sail_on_s3", "cluster_on_s3"])

@@ -6,7 +6,7 @@ Does not belong here: anything of the upgrade. Rows are the oracle's, under the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -268,3 +268,47 @@ def _whole(schema: pa.Schema, row: Row) -> Row:
     unknown = set(row) - set(schema.names)
     assert not unknown, f"the former table has no {unknown}"
     return {name: row.get(name) for name in schema.names}
+
+
+# ------------------------------------------------------------------------------------------ a small one, written in a few minutes
+
+A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
+
+
+def message(
+    day: date, part: int, offset: int, record: str = "", *, hours: int = 1, caller: str = "212600000001"
+) -> Message:
+    """A call of noon on a day, received so many hours later."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    value = (
+        f'{{"record_ID": "{record or f"{part}-{offset}"}", "record_type": "voice", "timestamp": "{noon:%Y-%m-%dT%H:%M:%S}", '
+        f'"cell_id": "RABAT_01", "technology": "4G", "caller_id": "{caller}", "callee_id": "212600000002", '
+        '"duration_sec": 60}'
+    )
+    return Message(part, offset, noon + timedelta(hours=hours), value.encode(), TOPIC_ID)
+
+
+#: Two calls a day in each of two partitions; one of day A has no caller, and one of day B is a copy of one of day A.
+MESSAGES = [
+    *(message(A, part, offset) for part in (0, 1) for offset in (0, 1)),
+    message(A, 0, 2, caller="nobody"),
+    *(message(B, 0, offset) for offset in (3, 4)),
+    *(message(B, 1, offset) for offset in (2, 3)),
+    message(B, 1, 4, "0-0", hours=2),
+    *(message(C, 0, offset) for offset in (5, 6)),
+]
+
+
+def of_days(*days: date) -> list[Message]:
+    return [each for each in MESSAGES if oracle.home_day(each) in days]
+
+
+def filled(made: FormerWarehouse) -> FormerWarehouse:
+    """Days A and B landed and mediated, a rated and a suspended event; day C landed."""
+    made.watch([0, 1])
+    made.land(of_days(A))
+    made.land(of_days(B))
+    made.mediate(A, B)
+    made.rate(A)
+    made.land(of_days(C))
+    return made

@@ -152,10 +152,18 @@ def test_published_bills_get_the_types_of_their_contract(
         columns = ", ".join(f"{each.name} {sql_type(each.type)}" for each in TABLES["facturation_complete"].columns)
         session.execute(f"CREATE TABLE facturation_complete ({columns})")
         session.execute(NARROW)
+        session.execute("CREATE VIEW discounts AS SELECT discount_pct FROM facturation_complete")
+        refused = typed()
+        assert refused.exit_code == 1
+        assert "Upgraded" in refused.stdout
+        assert "published tables are as they were: " in refused.stdout
+        assert "cannot alter type of a column used by a view" in refused.stdout
+        session.execute("DROP VIEW discounts")
     told = [f"column discount_pct is numeric(3,1), expected {sql_type(expected)}"]
     for arguments, found in ((("--dry-run",), told), ((), told), ((), [])):
-        said = json.loads(typed("--json", *arguments).stdout)
-        assert (said["postgres"], said["postgres_note"]) == (found, None)
+        finished = typed("--json", *arguments)
+        said = json.loads(finished.stdout)
+        assert (finished.exit_code, said["postgres"], said["postgres_note"]) == (0, found, None)
 
 
 def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]):

@@ -1,11 +1,11 @@
 """A warehouse of the version before becomes one of this version: every row, every position, every day that waits.
 
-Belongs here: what is there afterwards, whatever the runs of that version had left, and wherever an upgrade is killed.
+Belongs here: what is there afterwards, whatever the runs of that version had left, and whatever shape it was in.
 Does not belong here: what is printed (`test_cli_warehouse`), a bucket (`cluster/test_upgrade`).
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from resources.delta import Warehouse, WarehouseError
-from resources.engine import SparkEngine
 from telecom_assets.conservation import landed_equals_consumed, landed_rows_are_consumed, raw_equals_outcomes
 from telecom_assets.landing.journal import read_state
 from telecom_assets.mediation_state import stale_days
@@ -27,7 +26,7 @@ from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters, Row
 from telecom_assets_tests.transforms.chain import CALENDAR_START, assert_rows, raw_row, rejections
-from telecom_assets_tests.upgrade.former import SCHEMAS, TOPIC_ID, FormerWarehouse
+from telecom_assets_tests.upgrade.former import MESSAGES, TOPIC_ID, A, B, C, FormerWarehouse, message, of_days
 
 RAW, LEDGER, CLEANED, REJECTED, MEDIATED = (
     "raw_cdrs",
@@ -36,66 +35,6 @@ RAW, LEDGER, CLEANED, REJECTED, MEDIATED = (
     "rejected_cdrs",
     "mediated_days",
 )
-A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
-
-
-class Crash(Exception):
-    """Stands for a process that is killed."""
-
-
-def message(
-    day: date, part: int, offset: int, record: str = "", *, hours: int = 1, caller: str = "212600000001"
-) -> Message:
-    """A call of noon on a day, received so many hours later."""
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    value = (
-        f'{{"record_ID": "{record or f"{part}-{offset}"}", "record_type": "voice", "timestamp": "{noon:%Y-%m-%dT%H:%M:%S}", '
-        f'"cell_id": "RABAT_01", "technology": "4G", "caller_id": "{caller}", "callee_id": "212600000002", '
-        '"duration_sec": 60}'
-    )
-    return Message(part, offset, noon + timedelta(hours=hours), value.encode(), TOPIC_ID)
-
-
-#: Two calls a day in each of two partitions; one of day A has no caller, and one of day B is a copy of one of day A.
-MESSAGES = [
-    *(message(A, part, offset) for part in (0, 1) for offset in (0, 1)),
-    message(A, 0, 2, caller="nobody"),
-    *(message(B, 0, offset) for offset in (3, 4)),
-    *(message(B, 1, offset) for offset in (2, 3)),
-    message(B, 1, 4, "0-0", hours=2),
-    *(message(C, 0, offset) for offset in (5, 6)),
-]
-
-
-def of_days(*days: date) -> list[Message]:
-    return [each for each in MESSAGES if oracle.home_day(each) in days]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> str:
-    return str(tmp_path / "ware house")
-
-
-@pytest.fixture
-def former(root: str) -> FormerWarehouse:
-    """Days A and B landed and mediated, a rated and a suspended event; day C landed."""
-    return filled(FormerWarehouse(root))
-
-
-def filled(made: FormerWarehouse) -> FormerWarehouse:
-    made.watch([0, 1])
-    made.land(of_days(A))
-    made.land(of_days(B))
-    made.mediate(A, B)
-    made.rate(A)
-    made.land(of_days(C))
-    return made
-
-
-@pytest.fixture
-def opened(root: str, sail: SparkEngine) -> Callable[[], Warehouse]:
-    """The warehouse as another process sees it."""
-    return lambda: Warehouse(root, sail, TABLES)
 
 
 def planned(warehouse: Warehouse, *months: str) -> Plan:
@@ -370,135 +309,3 @@ def test_opened_months_are_decisions_afterwards(former: FormerWarehouse, opened:
     assert planned(opened(), "2026-03").is_empty
     assert planned(opened(), "2026-04").months == {"2026-04": 0}, "the other home's"
     assert_sound(warehouse)
-
-
-# ------------------------------------------------------------------------------------------------- kills, other writers
-
-
-def after_many(former: FormerWarehouse) -> None:
-    """Everything at once: doubled, died, marked."""
-    former.land(of_days(A))
-    former.land([message(C, 0, 7)], dies=True)
-    former.mark(B)
-
-
-def whole(warehouse: Warehouse) -> dict[str, Any]:
-    """All that an upgrade is for, without versions, which tell how often it was tried."""
-    aside = {"raw_version", "cleaned_version", "rejected_version", "decided_at", "landed_at", "why"}
-    tables: dict[str, list[Any]] = {}
-    for name in (*SCHEMAS, "landing_decisions"):
-        found = [[(key, str(row[key])) for key in row if key not in aside] for row in rows(warehouse, name)]
-        # A decision that is written twice means nothing more than once.
-        tables[name] = [
-            each for n, each in enumerate(sorted(found)) if name in SCHEMAS or each not in sorted(found)[:n]
-        ]
-    state = read_state(warehouse)
-    return {**tables, "ends": state.ends, "stale": set(stale_days(warehouse)), "opened": state.opened_months}
-
-
-def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
-    tmp_path: Path, sail: SparkEngine, monkeypatch: pytest.MonkeyPatch
-):
-    """Killed before the first, before the second, and so on, with the files of that commit written."""
-
-    def made(name: str) -> Callable[[], Warehouse]:
-        root = str(tmp_path / name)
-        after_many(filled(FormerWarehouse(root)))
-        return lambda: Warehouse(root, sail, TABLES)
-
-    straight = made("straight")
-    upgraded(straight(), "2026-05")
-    expected = whole(straight())
-    assert (expected["stale"], expected["ends"]) == ({A, B, C}, {0: 8, 1: 5})
-    commit, kills = Warehouse.commit, 0
-    while True:
-        left = kills
-
-        def killed(self: Warehouse, *arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Crash
-            return commit(self, *arguments, **named)
-
-        once = made(f"killed {kills}")
-        with monkeypatch.context() as patch:
-            patch.setattr(Warehouse, "commit", killed)
-            try:
-                upgraded(once(), "2026-05")
-            except Crash:
-                pass
-            else:
-                break
-        upgraded(once(), "2026-05")
-        assert whole(once()) == expected, f"killed at commit {kills}"
-        assert_sound(once())
-        kills += 1
-    assert kills >= 9, "seven tables, displaced days, the ledger's rows, the month"
-
-
-def test_a_half_upgraded_warehouse_is_refused(
-    former: FormerWarehouse, opened: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
-):
-    """Whatever table comes first: nothing lands into it and nothing is billed from it."""
-    commit = Warehouse.commit
-
-    def all_but_the_ledger(self: Warehouse, name: str, *arguments: Any, **named: Any) -> Any:
-        if name == LEDGER:
-            raise Crash
-        return commit(self, name, *arguments, **named)
-
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(Warehouse, "commit", all_but_the_ledger)
-        upgraded(opened())
-    for ask in (read_state, landed_rows_are_consumed, stale_days):
-        with pytest.raises(WarehouseError, match="landing_ranges .* `telecom warehouse upgrade`"):
-            ask(opened())
-    assert [shape.name for shape in planned(opened()).shapes] == [LEDGER]
-
-
-@pytest.mark.parametrize("name", [RAW, REJECTED, LEDGER])
-def test_another_writer_is_not_overwritten(former: FormerWarehouse, opened: Callable[[], Warehouse], name: str):
-    """A run of the version before that goes on in another home."""
-    warehouse = opened()
-    plan = planned(warehouse)
-    former.write(name, [{"event_date": A} if name != LEDGER else {"topic_id": TOPIC_ID, "kafka_partition": 0}])
-    with pytest.raises(
-        WarehouseError, match=f"table {name}: another process wrote it .* run `telecom warehouse upgrade` again"
-    ):
-        upgrade(warehouse, plan, calendar_start=CALENDAR_START, dedupe_days=31)
-    assert DeltaTable(former.path(name)).schema().to_arrow() is not None
-    assert "kafka_partition" in [each.name for each in DeltaTable(former.path(name)).schema().fields]
-    assert not list(Path(former.path(name)).glob("rows-*"))
-
-
-# ------------------------------------------------------------------------------------------------------------- refusals
-
-
-def test_no_warehouse_is_said(opened: Callable[[], Warehouse], root: str):
-    with pytest.raises(WarehouseError, match=f"no warehouse at {root}.*`telecom run` makes one"):
-        planned(opened())
-    assert not Path(root).exists()
-
-
-def test_rows_of_several_topics_cannot_be_told_apart(former: FormerWarehouse, opened: Callable[[], Warehouse]):
-    former.topic_id, former.topic = "topic-2", "other"
-    former.watch([0])
-    with pytest.raises(WarehouseError, match=r"several topics, cdr_topic \(topic-1\), other \(topic-2\); expected one"):
-        planned(opened())
-
-
-def test_rows_without_a_ledger_are_refused(root: str, opened: Callable[[], Warehouse]):
-    made = FormerWarehouse(root)
-    made.append(of_days(A))
-    with pytest.raises(WarehouseError, match="raw_cdrs have rows, and landing_ranges does not say from which topic"):
-        planned(opened())
-
-
-def test_a_table_that_no_version_made_is_refused(former: FormerWarehouse, opened: Callable[[], Warehouse]):
-    schema = pa.schema([("customer_id", pa.string()), ("billing_period", pa.string())])
-    DeltaTable.create(former.path("data_volume_floor"), schema=schema, partition_by=["billing_period"])
-    with pytest.raises(
-        WarehouseError, match="data_volume_floor at .* lacks floor_mb; expected the columns of this version"
-    ):
-        planned(opened())
