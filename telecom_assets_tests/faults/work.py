@@ -50,11 +50,14 @@ class Trips:
 _STEPS = ("stage", "stage_arrow", "commit", "drop", "checkpoint", "keep_readable", "log_entry", "position", "version")
 
 
-def stumble(halt: Halt, trips: Trips | None) -> None:
-    """Have this process stumble at a step of its own, whatever the clock says: so a round can be played again."""
-    if trips is None:
-        return
+def stumble(halt: Halt, trips: Trips | None) -> Callable[[], int]:
+    """Have this process stumble at a step of its own, whatever the clock says: so a round can be played again.
+
+    Returns what says how many calls were made.
+    """
     calls = 0
+    if trips is None:
+        return lambda: calls
 
     def stumbling(step: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(step)
@@ -78,6 +81,7 @@ def stumble(halt: Halt, trips: Trips | None) -> None:
 
     for name in _STEPS:
         setattr(Warehouse, name, stumbling(getattr(Warehouse, name)))
+    return lambda: calls
 
 
 def opened(given: Given) -> Connections:
@@ -93,10 +97,10 @@ def landed(
     settings, lines = connections.settings, list[str]()
     if halts:
         _halt_before_commits(connections.warehouse, RAW, halt)
-    stumble(halt, trips)
+    calls = stumble(halt, trips)
     terms = Terms("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
     done = land(connections.warehouse, connections.kafka(), terms, lines.append)
-    return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines}
+    return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines, "calls": calls()}
 
 
 def month_opened(halt: Halt, given: Given, month: str, *, trips: Trips | None = None) -> int:
