@@ -132,6 +132,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     last = (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
     variables: dict[str, tuple[str, Any]] = {
         "cdrs": ("VARCHAR[]", [str(path) for path in job.cdrs]),
+        "calling_codes": ("VARCHAR", str(SQL / "calling_codes.csv")),
         "month": ("VARCHAR", job.month),
         "month_first": ("DATE", first),
         "month_last": ("DATE", last),
@@ -142,8 +143,8 @@ def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         "calendar_start": ("DATE", job.calendar_start),
         "max_age_days": ("INTEGER", job.max_age_days),
         "dedupe_days": ("INTEGER", job.dedupe_days),
-        "discount_pct": ("DECIMAL(5,2)", job.discount_pct),
-        "tax_pct": ("DECIMAL(5,2)", job.tax_pct),
+        "discount_pct": ("DECIMAL(7,4)", job.discount_pct),
+        "tax_pct": ("DECIMAL(7,4)", job.tax_pct),
         "currency": ("VARCHAR", job.currency),
     }
     connection.execute("SET TimeZone = 'UTC'")

@@ -32,6 +32,8 @@ _STAGE_OF_ASSET = {
     "cdr_topic": "landing",
     "landing": "landing",
     "landing_ranges": "landing",
+    "landing_decisions": "landing",
+    "displaced_days": "landing",
     "raw_cdrs": "landing",
     "customers": "reference",
     "rate_plans": "reference",

@@ -733,7 +733,7 @@ class Warehouse:
             # Another process made it meanwhile.
             return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
-            raise WarehouseError(f"table {contract.name} cannot be created at {path}: {error}") from error
+            raise WarehouseError(f"table {contract.name} cannot be created at {path}: {_first_line(error)}") from error
 
     def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
         """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""

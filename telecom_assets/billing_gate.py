@@ -22,7 +22,7 @@ from telecom_assets.conservation import (
 )
 from telecom_assets.months import month_days
 from telecom_assets.partitions import local_today
-from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
+from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
 from telecom_assets.side_by_side import side_by_side
 from telecom_assets.transforms.rating import MissingVolumePolicy
 
@@ -60,7 +60,7 @@ class BillingInputs:
         verdicts = side_by_side(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
-                *self._conserved(dedupe_days),
+                *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended),
                 lambda: one_tariff(self.rated, self.suspended),
             ]
@@ -68,15 +68,7 @@ class BillingInputs:
         require(*verdicts, before=f"billing of {self.period}")
         return dict(verdicts[-1].figures)
 
-    def assert_billed(self, bills: PinnedTable, dedupe_days: int, before: str) -> None:
-        """Raise ConservationError unless bills stand on usage that adds up from the topic to them.
-
-        For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
-        """
-        questions = [*self._conserved(dedupe_days), lambda: rated_equals_billed(self.rated, bills)]
-        require(*side_by_side(questions), before=f"{before} of {self.period}")
-
-    def _conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
+    def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
         """The identities from the topic to the rated events, as questions."""
         warehouse = self.raw.warehouse
         return [
@@ -85,3 +77,15 @@ class BillingInputs:
             lambda: records_are_unique(self.cleaned, dedupe_days),
             lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
         ]
+
+
+def assert_billed(rated: PinnedTable, bills: PinnedTable, dedupe_days: int, before: str) -> None:
+    """Raise ConservationError unless the bills of a month stand on usage that adds up from the topic to them.
+
+    For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
+    """
+    assert bills.partitions is not None
+    period, warehouse = bills.partitions.first, bills.warehouse
+    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(rated, bills)]
+    require(*side_by_side(questions), before=f"{before} of {period}")

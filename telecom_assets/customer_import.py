@@ -14,10 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from telecom_assets.csv_files import InputFileError, read_csv_rows
+from telecom_assets.party_numbers import MOBILE, normalised
 from telecom_assets.schemas.reference import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
 
 #: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
-CUSTOMER_ID_PATTERN = "212[67][0-9]{8}"
+CUSTOMER_ID_PATTERN = MOBILE
 #: Columns with a closed list of values.
 ALLOWED_VALUES = {"subscription_type": SUBSCRIPTION_TYPES, "status": CUSTOMER_STATUSES}
 
@@ -46,7 +47,8 @@ class CustomerFile:
 def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile:
     """Read and judge a customers file. `known_plans` are the rate plans that exist.
 
-    Of several rows with one customer_id the first counts, the others are bad. Raises InputFileError when the file as a
+    A customer_id may be written as people do (+212 6 …, 06…); it is stored in its one form. Of several rows with one
+    customer_id the first counts, the others are bad. Raises InputFileError when the file as a
     whole cannot be read (encoding, header, quotes) or has no rows.
     """
     columns = CUSTOMERS.column_names
@@ -59,13 +61,14 @@ def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile
             bad.append(BadRow(row.line, f"has {row.found} values, expected {len(columns)}"))
             continue
         reasons = [reason for judge, value in zip(judges, row.values, strict=True) if (reason := judge(value))]
-        customer_id = row.values[0]
+        written, *others = row.values
+        customer_id = normalised(written)
         if (first := lines.setdefault(customer_id, row.line)) != row.line:
-            reasons.append(f"customer_id {customer_id!r} is already on line {first}")
+            reasons.append(f"customer_id {written!r} is already on line {first}")
         if reasons:
             bad.append(BadRow(row.line, "; ".join(reasons)))
         else:
-            good.append(row.values)
+            good.append((customer_id, *others))
     if not good and not bad:
         raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMERS.name}")
     return CustomerFile(_table(good), tuple(bad))
@@ -95,7 +98,9 @@ def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
 def _expected(name: str, known_plans: Collection[str], value: str) -> str | None:
     """What the column expects instead of this value; None when the value is good."""
     if name == "customer_id":
-        return None if _CUSTOMER_ID.fullmatch(value) else "a Morocco mobile number: 2126 or 2127 and 8 digits"
+        return (
+            None if _CUSTOMER_ID.fullmatch(normalised(value)) else "a Morocco mobile number: 2126 or 2127 and 8 digits"
+        )
     if name == "activation_date":
         return None if _is_date(value) else "a date, YYYY-MM-DD"
     known = known_plans if name == "rate_plan_id" else ALLOWED_VALUES.get(name)

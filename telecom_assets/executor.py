@@ -43,6 +43,8 @@ class StepResult:
     run_id: str
     seconds: float
     checks: Sequence[tuple[str, bool, str]] = field(default_factory=list)
+    #: What its advisory checks found; those are none of the `checks`.
+    advice: Sequence[str] = field(default_factory=list)
     error: str | None = None
     #: Newest version of each table that it wrote.
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -136,15 +138,15 @@ class MonthRunner:
         )
         if any(event.is_step_failure and was_interrupted(event) for event in outcome.all_events):
             raise KeyboardInterrupt
-        checks = [
-            (f"{item.asset_key.to_user_string()}.{item.check_name}", item.passed, item.description or "")
-            for item in outcome.get_asset_check_evaluations()
-        ]
+        made = outcome.get_asset_check_evaluations()
+        checks = [(_name(item), item.passed, item.description or "") for item in made if not _advises(item)]
+        advice = [f"{_name(item)}: {item.description}" for item in made if _advises(item) and not item.passed]
         result = StepResult(
             step,
             outcome.run_id,
             time.monotonic() - started,
             checks,
+            advice,
             None if outcome.success else _error(outcome),
             _versions(outcome),
         )
@@ -153,6 +155,14 @@ class MonthRunner:
         if result.error is not None:
             raise RunFailed("; ".join(result.failed_checks) or result.error)
         return result
+
+
+def _name(check: dg.AssetCheckEvaluation) -> str:
+    return f"{check.asset_key.to_user_string()}.{check.check_name}"
+
+
+def _advises(check: dg.AssetCheckEvaluation) -> bool:
+    return check.severity == dg.AssetCheckSeverity.WARN
 
 
 def _versions(outcome: dg.ExecuteInProcessResult) -> dict[str, int]:

@@ -4,11 +4,12 @@ Belongs here: the rules that reference data must keep before anything is rated w
 finding becomes an asset check (`telecom_assets.checks`), how an event is rated (`telecom_assets.transforms`).
 
 Reading refuses what cannot be a value of its column (`InputFileError`: file, line, column, value, expected). Judging
-takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule.
+takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule;
+advice is what may be meant, but hardly is.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -23,15 +24,22 @@ from telecom_assets.schemas.contract import Column, TableContract
 from telecom_assets.schemas.reference import (
     CUSTOMER_STATUSES,
     CUSTOMERS,
+    MADE_PRODUCTS,
     PRODUCT_CATALOG,
     RATE_PLANS,
     RATE_TYPES,
     SERVICE_TYPES,
     SUBSCRIPTION_TYPES,
 )
+from telecom_assets.schemas.usage import MAX_QUANTITY
 
 #: What rating counts for each service; a catalogue that says another unit would be charged wrongly.
 UNITS = {"voice": "minute", "sms": "event", "data": "MB"}
+#: The most of those that one event can have: its started minutes, itself, its megabytes.
+_MOST_UNITS = {"voice": -(-MAX_QUANTITY // 60), "sms": 1, "data": MAX_QUANTITY}
+
+#: What is rounded to the smallest amount, 0.000001; less is rounded to nothing.
+_LEAST_AMOUNT = Decimal("0.0000005")
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _SHOWN = 5
@@ -53,10 +61,16 @@ def known_plans(rate_plans: pa.Table) -> list[str]:
 
 
 def product_catalog_findings(product_catalog: pa.Table) -> list[str]:
-    """What is wrong with the catalogue: missing and repeated values, unknown service, rate type or unit."""
+    """What is wrong with the catalogue.
+
+    Missing and repeated values, unknown service, rate type or unit, a product of MADE_PRODUCTS that is missing or has
+    another service.
+    """
+    services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
     return [
         *_missing_values(product_catalog, PRODUCT_CATALOG),
         *_repeated_keys(product_catalog, PRODUCT_CATALOG),
+        *_missing_products(services),
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "service_type", SERVICE_TYPES),
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "rate_type", RATE_TYPES),
         *(
@@ -94,6 +108,24 @@ def rate_plan_findings(rate_plans: pa.Table, product_catalog: pa.Table) -> list[
     ]
 
 
+def unreachable_prices(rate_plans: pa.Table, product_catalog: pa.Table) -> list[str]:
+    """Prices that no event can ever be charged, given the catalogue: advice, for they may be meant.
+
+    Free units and tiers are of each event, which people take for the month's: an event of a product that is counted in
+    events is one unit, so with one free unit or more it costs nothing, and no tier above one is reached. What an event has
+    beyond them counts as nothing where it is rounded to nothing. A price of 0 says itself that nothing is charged; one
+    that is free up to its tier is how such a price is written.
+    """
+    services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
+    return [
+        f"rate_plans {row['rate_plan_id']}/{row['product_code']}: {problem}, and {_event(service)} has "
+        f"{_MOST_UNITS[service]} at most"
+        for row in rate_plans.to_pylist()
+        if (service := services.get(row["product_code"])) in _MOST_UNITS
+        for problem in _unreachable(row, _MOST_UNITS[service])
+    ]
+
+
 def customer_findings(customers: pa.Table, rate_plans: pa.Table) -> list[str]:
     """What is wrong with the customers, given the tariffs: missing and repeated values, unknown type, status or plan.
 
@@ -101,7 +133,7 @@ def customer_findings(customers: pa.Table, rate_plans: pa.Table) -> list[str]:
     """
     return [
         *_missing_values(customers, CUSTOMERS),
-        *_repeated_keys(customers, CUSTOMERS),
+        *(f"{finding} (one number may be written in several ways)" for finding in _repeated_keys(customers, CUSTOMERS)),
         *_unknown_values(customers, CUSTOMERS, "subscription_type", SUBSCRIPTION_TYPES),
         *_unknown_values(customers, CUSTOMERS, "status", CUSTOMER_STATUSES),
         *_unknown_values(customers, CUSTOMERS, "rate_plan_id", known_plans(rate_plans)),
@@ -184,6 +216,37 @@ def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iter
             yield f"{name} is {row[name]}; expected 0 or more"
     if threshold is not None and free_units is not None and free_units > threshold:
         yield f"free_units {free_units} exceed tier_threshold {threshold}"
+
+
+def _unreachable(row: dict[str, Any], most: int) -> Iterator[str]:
+    """Which prices of a row an event of so many units does not reach, and why. What is missing is 0 here."""
+    price, free, threshold, tier_price = (
+        Decimal(row[name] or 0) for name in ("unit_price", "free_units", "tier_threshold", "tier_price")
+    )
+    if price > 0 and (most - free) * price < _LEAST_AMOUNT:
+        yield f"unit_price {_short(price)} is never charged: {_short(free)} units of each event are free"
+    if tier_price > 0 and (most - threshold) * tier_price < _LEAST_AMOUNT:
+        yield f"tier_price {_short(tier_price)} is never charged: it holds above {_short(threshold)} units of an event"
+
+
+def _short(number: Decimal) -> str:
+    """The number without zeros at the end of its decimals."""
+    whole, _, decimals = f"{number:f}".partition(".")
+    return f"{whole}.{decimals}".rstrip("0").rstrip(".")
+
+
+def _event(service: str) -> str:
+    return f"{'an' if service == 'sms' else 'a'} {service} event"
+
+
+def _missing_products(services: Mapping[str, str]) -> Iterator[str]:
+    """Products that mediation makes and the catalogue does not know so. Services by product."""
+    for code, service in MADE_PRODUCTS.items():
+        refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
+        if code not in services:
+            yield f"product_catalog: no product {code}; {refused}"
+        elif services[code] != service:
+            yield f"product_catalog {code}: service_type is {services[code]!r}, expected {service!r}; {refused}"
 
 
 def _missing_values(table: pa.Table, contract: TableContract) -> Iterator[str]:

@@ -30,7 +30,10 @@ class SettingsError(Exception):
 _CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9]{1,5})?(/(;[^;=\s]+=[^;\s]+)*;?)?\Z")
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
-Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)]
+#: What `schemas.billing.PERCENT` holds.
+Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
+#: Decimals of every amount of a bill, `transforms.numbers.BILL_SCALE`.
+_BILL_SCALE = 2
 
 
 class Settings(BaseSettings):
@@ -133,9 +136,13 @@ class Settings(BaseSettings):
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
         "customer_min", description="What a data CDR without a volume is rated as."
     )
-    discount_pct: Percent = Field(Decimal("5"), description="Discount on the amount before tax, percent.")
-    tax_pct: Percent = Field(Decimal("20"), description="Tax on the amount after discount, percent.")
-    currency: str = Field("MAD", pattern=r"\A[A-Z]{3}\z", description="ISO 4217 code of every amount.")
+    discount_pct: Percent = Field(
+        Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
+    )
+    tax_pct: Percent = Field(Decimal("20"), description="Tax on the amount after discount, percent, up to 4 decimals.")
+    currency: str = Field(
+        "MAD", pattern=r"\A[A-Z]{3}\z", description="ISO 4217 code of every amount: a currency with two decimals."
+    )
     billing_day: int = Field(3, ge=1, le=28, description="Day of the following month on which a month is billed.")
 
     short_retention: bool = Field(
@@ -228,6 +235,23 @@ class Settings(BaseSettings):
     def _starts_with_a_month(cls, value: dt.date) -> dt.date:
         if value.day != 1:
             raise ValueError("expected the first day of a month, e.g. 2020-01-01")
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _has_the_decimals_of_a_bill(cls, value: str) -> str:
+        """Bills have one scale: in yen they would ask for what nobody can pay, in dinars of Tunisia they would round too early."""
+        from iso4217 import Currency  # noqa: PLC0415  (reads its table for 30 ms; few commands are given a currency)
+
+        try:
+            exponent = Currency(value).exponent
+        except ValueError:
+            raise ValueError("expected a code of ISO 4217, such as MAD") from None
+        if exponent != _BILL_SCALE:
+            found = "no ISO 4217 exponent" if exponent is None else f"an ISO 4217 exponent of {exponent}"
+            raise ValueError(
+                f"bills have two decimals, and {value} has {found}; expected a currency whose exponent is {_BILL_SCALE}"
+            )
         return value
 
     @field_validator("rate_plans", "product_catalog")

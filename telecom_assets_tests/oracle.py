@@ -29,12 +29,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from math import floor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
 CASABLANCA = ZoneInfo("Africa/Casablanca")
 MAX_QUANTITY = 10_000_000
@@ -69,7 +71,10 @@ SUSPENSION_REASONS = {
     "unknown_plan": "suspended",
     "no_price": "suspended",
     "missing_volume": "suspended",
+    "amount_out_of_range": "suspended",
 }
+#: An amount has twelve digits before the point.
+MAX_AMOUNT = Decimal("999999999999.999999")
 
 _COMMON_FIELDS = ("record_ID", "record_type", "timestamp", "cell_id", "technology")
 #: The contract fields of each record type; the first of the type's own fields names the subscriber.
@@ -260,15 +265,47 @@ def home_day(message: Message, parameters: Parameters | None = None) -> date:
 # ---------------------------------------------------------------------------------------------------------- mediation
 
 
-def is_valid_number(text: str | None) -> bool:
-    """Whether a text is a subscriber number: a Moroccan mobile, or a listed prefix and its count of digits."""
-    if not text:
-        return False
-    if _MOROCCAN_MOBILE.fullmatch(text):
+def in_one_form(text: str) -> str:
+    """A number as E.164 digits without +, however it is written; of a text that is none, something that is none either."""
+    bare = "".join(character for character in text if character not in " \t\u00a0\u202f-.()")
+    if len(bare) == 9 and bare[0] in "5678":
+        return "212" + bare
+    rest = bare[1:] if bare[:1] == "+" else bare[2:] if bare[:2] == "00" else bare
+    return "212" + rest[1:] if len(rest) == 10 and rest[0] == "0" else rest
+
+
+def customer_number(text: str) -> str:
+    """A customer's number in its one form; an identity that is no number stays as it is."""
+    number = in_one_form(text)
+    return number if number.isascii() and number.isdigit() else text
+
+
+def is_subscriber(number: str) -> bool:
+    """Whether digits are a subscriber's number: a Moroccan mobile, or a listed prefix and its count of digits."""
+    if _MOROCCAN_MOBILE.fullmatch(number):
         return True
     return any(
-        re.fullmatch(f"{prefix}[0-9]{{{digits}}}", text) is not None for prefix, digits in _DIGITS_AFTER_PREFIX.items()
+        re.fullmatch(f"{prefix}[0-9]{{{digits}}}", number) is not None
+        for prefix, digits in _DIGITS_AFTER_PREFIX.items()
     )
+
+
+@cache
+def is_abroad(number: str) -> bool:
+    """Whether digits are a number of another country: its calling code and as many digits as libphonenumber allows."""
+    if not (number.isascii() and number.isdigit()):
+        return False
+    for length in (1, 2, 3):
+        region, *_ = COUNTRY_CODE_TO_REGION_CODE.get(int(number[:length] or 0), ("001",))
+        if region not in {"001", "MA"} and not number.startswith("0"):
+            return len(number) - length in PhoneMetadata.metadata_for_region(region).general_desc.possible_length
+    return False
+
+
+def other_party(text: str | None) -> str:
+    """The called or receiving number in its one form: Moroccan, or of another country; anything else is unknown."""
+    number = in_one_form(text or "")
+    return number if re.fullmatch("212[0-9]{9}", number) or is_abroad(number) else UNKNOWN
 
 
 def read_number(text: str | None) -> Fraction | None:
@@ -329,8 +366,7 @@ def product_of(fields: Mapping[str, str]) -> str | None:
     record_type = fields["record_type"]
     if record_type == "data":
         return fields.get("product_code")
-    other_party = fields.get(_OTHER_PARTY_FIELD[record_type])
-    abroad = is_valid_number(other_party) and not str(other_party).startswith("212")
+    abroad = is_abroad(other_party(fields.get(_OTHER_PARTY_FIELD[record_type])))
     return f"{record_type.upper()}_{'INT' if abroad else 'NAT'}"
 
 
@@ -353,7 +389,7 @@ def _objections(
     subscriber = fields.get(_SUBSCRIBER_FIELD[fields["record_type"]])
     if subscriber is None:
         yield "missing_subscriber"
-    if not is_valid_number(subscriber):
+    if not is_subscriber(in_one_form(subscriber or "")):
         yield "invalid_subscriber"
     yield from _quantity_objections(fields)
     if services.get(product_of(fields) or "") != fields["record_type"]:
@@ -375,16 +411,16 @@ def _cleaned_row(fields: Mapping[str, str], timestamp: Timestamp, day: date, mes
     """The cleaned row of a record that nothing speaks against: typed and normalised."""
     record_type = fields["record_type"]
     is_data = record_type == "data"
-    other_party = fields.get(_OTHER_PARTY_FIELD.get(record_type, ""))
+    other = fields.get(_OTHER_PARTY_FIELD.get(record_type, ""))
     volume = read_volume(fields.get("data_volume_mb")) if is_data else None
     session = read_session(fields.get("session_duration_sec")) if is_data else None
     technology = fields.get("technology")
     return {
         "record_id": fields["record_ID"],
-        "subscriber_id": fields[_SUBSCRIBER_FIELD[record_type]],
+        "subscriber_id": in_one_form(fields[_SUBSCRIBER_FIELD[record_type]]),
         "record_type": record_type,
         "event_ts": timestamp.utc,
-        "other_party": None if is_data else other_party if is_valid_number(other_party) else UNKNOWN,
+        "other_party": None if is_data else other_party(other),
         "cell_id": fields.get("cell_id", UNKNOWN),
         "technology": _GENERATIONS.get(technology, technology),
         "duration_sec": read_duration(fields.get("duration_sec")) if record_type == "voice" else None,
@@ -578,10 +614,13 @@ def rate(
     rated, suspended = [], []
     for row in cleaned:
         customer = by_id.get(str(row["subscriber_id"]))
-        reason = next(_suspension(row, customer, plans, parameters), None)
+        reason, charged = next(_suspension(row, customer, plans, parameters), None), None
         if reason is None and customer is not None:
             price = plans[str(customer["rate_plan_id"])][str(row["product_code"])]
-            rated.append(_rated_row(row, customer, price, floors, parameters))
+            charged = _rated_row(row, customer, price, floors, parameters)
+            reason = "amount_out_of_range" if charged["amount"] > MAX_AMOUNT else None
+        if charged and reason is None:
+            rated.append(charged)
         else:
             suspended.append(_suspended_row(row, customer, str(reason)))
     return rated, suspended
@@ -653,10 +692,10 @@ def bill(customer: Row, rated: Sequence[Row], month: str, parameters: Parameters
         **{f"{kind}_total": total for kind, total in lines.items()},
         **{f"{kind}_count": len(rows) for kind, rows in of_type.items()},
         "amount_before_tax": before_tax,
-        "discount_pct": half_up(Decimal(parameters.discount_pct), 2),
+        "discount_pct": half_up(Decimal(parameters.discount_pct), 4),
         "discount": discount,
         "after_discount": after_discount,
-        "tax_pct": half_up(Decimal(parameters.tax_pct), 2),
+        "tax_pct": half_up(Decimal(parameters.tax_pct), 4),
         "tax": tax,
         "amount_due": after_discount + tax,
         "rounding_difference": half_up(before_tax - _total(rated, "amount"), 6),
@@ -822,7 +861,8 @@ def run(
     """The whole chain over some messages. Reference rows are dicts; their figures may be Decimal, int or text."""
     parameters = parameters or Parameters()
     outcomes = mediate(messages, catalogue, parameters)
-    return Result(outcomes, list(customers), list(rate_plans), parameters)
+    customers = [customer | {"customer_id": customer_number(str(customer["customer_id"]))} for customer in customers]
+    return Result(outcomes, customers, list(rate_plans), parameters)
 
 
 def read_csv(path: Path) -> list[Row]:

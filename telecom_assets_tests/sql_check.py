@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
 _REFERENCE_COLUMNS = {
     "customers": ("customer_id", "subscription_type", "rate_plan_id", "status", "region"),
@@ -78,8 +79,15 @@ CREATE MACRO thousandths(t) AS CASE WHEN abs(millionths(t)) < 100000000000 THEN 
 CREATE MACRO is_less_than_nothing(t) AS t LIKE '-%' AND regexp_matches(mantissa(t), '[1-9]');
 CREATE MACRO is_too_much(t) AS millionths(t) > 10000000
     OR millionths(t) = 10000000 AND regexp_full_match(plain(t), '0*10000000\.0*[1-9].*');
-CREATE MACRO is_msisdn(t) AS coalesce(regexp_full_match(t,
-    '212[67][0-9]{8}|(1|44|39|7|81)[0-9]{10}|(33|34|971|966)[0-9]{9}|49[0-9]{11}'), false);
+CREATE MACRO bare(t) AS regexp_replace(t, '[ \t\x{a0}\x{202f}().-]', '', 'g');
+CREATE MACRO number(t) AS CASE WHEN regexp_full_match(bare(t), '[5-8][0-9]{8}') THEN '212' || bare(t)
+    ELSE regexp_replace(regexp_replace(bare(t), '^([+]|00)', ''), '^0([0-9]{9})$', '212\1') END;
+CREATE MACRO is_subscriber(n) AS regexp_full_match(n,
+    '212[67][0-9]{8}|(1|44|39|7|81)[0-9]{10}|(33|34|971|966)[0-9]{9}|49[0-9]{11}');
+CREATE MACRO is_abroad(n) AS coalesce(regexp_full_match(n, '[1-9][0-9]*') AND list_contains(getvariable('abroad'), CASE
+    WHEN n[1] IN ('1', '7') THEN n[1] WHEN list_contains(getvariable('abroad'), n[:2]) THEN n[:2] ELSE n[:3] END || '+' || CASE
+    WHEN n[1] IN ('1', '7') THEN length(n) - 1 WHEN list_contains(getvariable('abroad'), n[:2]) THEN length(n) - 2
+    ELSE length(n) - 3 END), false);
 CREATE TABLE judged AS
 WITH clocks AS (
     SELECT *, CASE WHEN regexp_full_match(ts,
@@ -98,9 +106,9 @@ WITH clocks AS (
               OR list_contains($accept_months, strftime(told_day, '%Y-%m'))) AS is_home,
         CASE WHEN is_home THEN told_day ELSE receipt_day END AS home_day,
         CASE record_type WHEN 'voice' THEN thousandths(quantity)::DECIMAL(18,6) ELSE millionths(quantity) END AS q,
+        number(subscriber) AS payer,
         CASE WHEN record_type = 'data' THEN product_code
-             ELSE upper(record_type) || CASE WHEN is_msisdn(other_party) AND other_party NOT LIKE '212%'
-                                             THEN '_INT' ELSE '_NAT' END END AS product
+             ELSE upper(record_type) || CASE WHEN is_abroad(number(other_party)) THEN '_INT' ELSE '_NAT' END END AS product
     FROM days
 )
 SELECT *, CASE
@@ -112,7 +120,7 @@ SELECT *, CASE
     WHEN told_day IS NULL THEN 'invalid_timestamp'
     WHEN NOT is_home THEN 'outside_acceptance_window'
     WHEN subscriber IS NULL THEN 'missing_subscriber'
-    WHEN NOT is_msisdn(subscriber) THEN 'invalid_subscriber'
+    WHEN NOT is_subscriber(payer) THEN 'invalid_subscriber'
     WHEN record_type = 'voice' AND quantity IS NULL THEN 'missing_duration'
     WHEN record_type = 'voice' AND q IS NULL THEN 'invalid_duration'
     WHEN record_type = 'voice' AND q <= 0 THEN 'non_positive_duration'
@@ -146,6 +154,7 @@ FROM judged j LEFT JOIN verdicts v USING (source_part, source_position)
 """
 
 _RATE = """
+UPDATE customers SET customer_id = number(customer_id) WHERE regexp_full_match(number(customer_id), '[0-9]+');
 CREATE TABLE priced AS
 WITH usage AS (
     SELECT *, CASE record_type
@@ -155,20 +164,21 @@ WITH usage AS (
     FROM mediated WHERE reason = 'cleaned'
 ), imputed AS (
     SELECT *, CASE $policy WHEN 'suspend' THEN mb WHEN 'zero' THEN coalesce(mb, 0) ELSE coalesce(mb,
-        min(mb) FILTER (record_type = 'data') OVER (PARTITION BY month, subscriber), 0) END::DECIMAL(18,6) AS units
+        min(mb) FILTER (record_type = 'data') OVER (PARTITION BY month, payer), 0) END::DECIMAL(18,6) AS units
     FROM usage
 )
-SELECT u.record_id, u.month, u.record_type, u.home_day, c.customer_id, c.region, u.units, CASE
+SELECT u.record_id, u.month, u.record_type, u.home_day, c.customer_id, c.region, u.units,
+    round(greatest(least(u.units, coalesce(p.threshold, u.units)) - p.free, 0)::DECIMAL(28,6) * p.unit
+        + coalesce(greatest(u.units - p.threshold, 0)::DECIMAL(28,6) * p.tier, 0), 6)::DECIMAL(28,6) AS amount, CASE
     WHEN c.customer_id IS NULL THEN 'unknown_customer'
     WHEN c.subscription_type <> 'postpaid' THEN 'prepaid_customer'
     WHEN c.status <> 'active' THEN 'inactive_customer'
     WHEN c.rate_plan_id NOT IN (SELECT rate_plan_id FROM rate_plans) THEN 'unknown_plan'
     WHEN p.product_code IS NULL THEN 'no_price'
-    WHEN u.units IS NULL THEN 'missing_volume' ELSE 'rated' END AS reason,
-    round(greatest(least(u.units, coalesce(p.threshold, u.units)) - p.free, 0)::DECIMAL(18,6) * p.unit
-        + coalesce(greatest(u.units - p.threshold, 0)::DECIMAL(18,6) * p.tier, 0), 6)::DECIMAL(18,6) AS amount
+    WHEN u.units IS NULL THEN 'missing_volume'
+    WHEN amount >= 1000000000000 THEN 'amount_out_of_range' ELSE 'rated' END AS reason
 FROM imputed u
-LEFT JOIN customers c ON c.customer_id = u.subscriber
+LEFT JOIN customers c ON c.customer_id = u.payer
 LEFT JOIN (
     SELECT rate_plan_id, product_code, unit_price::DECIMAL(12,6) AS unit, free_units::DECIMAL(18,6) AS free,
            nullif(tier_threshold, '')::DECIMAL(18,6) AS threshold, nullif(tier_price, '')::DECIMAL(12,6) AS tier
@@ -185,10 +195,10 @@ WITH lines AS (
     WHERE c.subscription_type = 'postpaid' AND c.status = 'active' GROUP BY ALL
 ), discounted AS (
     SELECT customer_id, before_tax::DECIMAL(18,2) AS before_tax,
-           (before_tax - round(before_tax::DECIMAL(18,2) * $discount_pct::DECIMAL(5,2) * 0.01::DECIMAL(3,2), 2)
+           (before_tax - round(before_tax::DECIMAL(28,2) * $discount_pct::DECIMAL(7,4) * 0.01::DECIMAL(3,2), 2)
            )::DECIMAL(18,2) AS net FROM lines
 )
-SELECT customer_id, before_tax, (net + round(net * $tax_pct::DECIMAL(5,2) * 0.01::DECIMAL(3,2), 2))::DECIMAL(18,2)
+SELECT customer_id, before_tax, (net + round(net::DECIMAL(28,2) * $tax_pct::DECIMAL(7,4) * 0.01::DECIMAL(3,2), 2))::DECIMAL(18,2)
 FROM discounted ORDER BY customer_id
 """
 
@@ -234,6 +244,16 @@ class SqlTotals:
     @property
     def amount_due(self) -> Decimal:
         return sum(self.amount_due_by_customer.values(), Decimal(0))
+
+
+def _abroad() -> list[str]:
+    """Calling codes, and each with its possible counts of digits, 32+9; codes of no country and Morocco's left out."""
+    found = []
+    for code, (region, *_) in COUNTRY_CODE_TO_REGION_CODE.items():
+        if region not in {"001", "MA"}:
+            lengths = PhoneMetadata.metadata_for_region(region).general_desc.possible_length
+            found += [str(code), *(f"{code}+{length}" for length in lengths)]
+    return found
 
 
 def _reference_table(name: str, source: Path | Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -295,8 +315,10 @@ def sql_totals(
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("raw", _raw_table(source, received_at))
         for name, reference in references.items():
-            connection.register(name, _reference_table(name, reference))
+            connection.register(f"given_{name}", _reference_table(name, reference))
+            connection.execute(f"CREATE TABLE {name} AS FROM given_{name}")
         connection.execute(_READ)
+        connection.execute("SET VARIABLE abroad = CAST(? AS VARCHAR[])", [_abroad()])
         connection.execute(_JUDGE, {"max_age_days": max_age_days, "accept_months": list(accept_months)})
         connection.execute(_DEDUPE, {"dedupe_days": dedupe_days})
         connection.execute(_RATE, {"policy": missing_volume_policy})

@@ -109,7 +109,7 @@ def has_lone_surrogate(value: bytes | None) -> bool:
     return re.search(rb"\\u[dD][89a-fA-F]", text) is not None
 
 
-# ------------------------------------------------------------------------------------------------------------ numbers
+# -------------------------------------------------------------------------------------------------- numbers and parties
 
 _DIGITS = st.text("0123456789", min_size=1, max_size=90)
 _EXPONENTS = st.builds("{}{}".format, st.sampled_from(("e", "E", "e+", "e-", "E-")), st.integers(0, 120))
@@ -125,6 +125,16 @@ def written_numbers() -> st.SearchStrategy[str]:
         st.one_of(st.just(""), _DIGITS.map(".{}".format), ties),
         st.one_of(st.just(""), st.just(""), _EXPONENTS),
     )
+
+
+def written_parties() -> st.SearchStrategy[str]:
+    """Texts like telephone numbers: any calling code, any count of digits, prefixes, and what people put between."""
+    digits = st.text("0123456789", max_size=19)
+    codes = st.sampled_from(["", "0", "00", "212", "2126", *map(str, range(1, 1000))])
+    prefixes = st.sampled_from(("", "", "+", "00", "0", "(0)", "+00", " "))
+    between = st.sampled_from(("", "", "", " ", "-", ".", "\u00a0", "(", ")", "/", "\n"))
+    pieces = st.tuples(prefixes, codes, between, digits, between, st.sampled_from(("", "", "", "1", "x", "٣")))
+    return pieces.map("".join)
 
 
 # ------------------------------------------------------------------------------------------------------ plausible CDRs
@@ -168,8 +178,10 @@ EDGE_TIMESTAMPS = (
     "12:30:00",
 )
 
-_FOREIGN = ("33612345678", "14155550123", "4915112345678", "971501234567", "819012345678")
+_FOREIGN = ("33612345678", "14155550123", "4915112345678", "971501234567", "819012345678", "+32 470 12 34 56")
 _TOO_LONG_OR_SHORT = ("21260000000", "2126000000011", "212500000001", "inconnu", "aB3dE6gH9jK2")
+#: The first subscriber and some others as people write them.
+_WRITTEN_OTHERWISE = ("+212600000001", "00212 6 00 00 00 02", "07.00.00.00.03", "600000004", "212-600-000-005")
 _CELLS = ('"CASABLANCA_01"', '"RABAT_02"', '"Fès 03"', "null", '""')
 _TECHNOLOGIES = ('"2G"', '"3G"', '"4G"', '"5G"', '"LTE"', '"NR"', '"UMTS"', "null", '"6G"')
 _DURATIONS = (
@@ -246,14 +258,15 @@ timestamp_tokens: st.SearchStrategy[str] = _often(
     16,
 )
 _subscriber_tokens = _often(
-    _quoted(st.sampled_from(SUBSCRIBERS)),
+    _quoted(st.one_of(*[st.sampled_from(SUBSCRIBERS)] * 5, st.sampled_from(_WRITTEN_OTHERWISE))),
     st.one_of(
         st.just("null"), _quoted(st.sampled_from((*_TOO_LONG_OR_SHORT, *_FOREIGN))), st.sampled_from(SUBSCRIBERS)
     ),
 )
 _other_party_tokens = st.one_of(
     _quoted(st.sampled_from(SUBSCRIBERS)),
-    _quoted(st.sampled_from((*_FOREIGN, *_TOO_LONG_OR_SHORT))),
+    _quoted(st.sampled_from((*_FOREIGN, *_TOO_LONG_OR_SHORT, *_WRITTEN_OTHERWISE))),
+    _quoted(written_parties()),
     st.just("null"),
 )
 _FIELD_TOKENS: dict[str, st.SearchStrategy[str]] = {
@@ -748,17 +761,19 @@ def _hostile_numbers(corpus: _Corpus) -> None:
 
 
 _BAD_NUMBERS = (
-    *_words('"inconnu" "+212600000001" "00212600000001" "0600000001" "212500000001" "21260000000" "2126000000011"'),
-    *_words(r'"212600000001\n" "212600000001\u0000" "212-600-000-001" "٢١٢٦٠٠٠٠٠٠٠١"'),
-    *_words('"2126٠٠٠٠٠٠٠١" "２１２６０００００００１"'),
+    *_words('"inconnu" "212500000001" "0500000001" "21260000000" "2126000000011" "2120600000001" "21206000000"'),
+    *_words(r'"212600000001\n" "212600000001\u0000" "212_600_000_001" "212600000001/2" "٢١٢٦٠٠٠٠٠٠٠١" "00" "+" "-"'),
+    *_words('"2126٠٠٠٠٠٠٠١" "２１２６０００００００１" "++212600000001" "+00212600000001" "0000212600000001"'),
     *_words('"336123456789" "3361234567" "1415555012" "141555501234" "491511234567" "49151123456789" "35612345678"'),
-    *_words('"aB3dE6gH9jK2" 2.12600000001e11 212600000001.0 -212600000001 true 0'),
-    *('" 212600000001"', '"212600000001 "', '"212 600 000 001"', '" "'),
+    *_words('"aB3dE6gH9jK2" 2.12600000001e11 212600000001.0 true 0 "+612345678" "00612345678" "412345678" "912345678"'),
+    *('"+212 5 00 00 00 01"', '"tel:+212600000001"', '"212600000001;ext=5"', '" "', '"( ) "'),
 )
 _GOOD_NUMBERS = (
     *_words('"212600000001" "212799999999" "14155550123" "33612345678" "441234567890" "4915112345678" "34612345678"'),
-    *_words('"391234567890" "79161234567" "819012345678" "971501234567" "966501234567" 212600000001'),
-    '"\\u0032\\u0031\\u0032600000001"',
+    *_words('"391234567890" "79161234567" "819012345678" "971501234567" "966501234567" 212600000001 -212600000001'),
+    *_words('"+212600000001" "00212600000001" "0600000001" "600000001" "712345678" "212-600-000-001" "+33612345678"'),
+    *('" 212600000001"', '"212600000001 "', '"212 600 000 001"', '"+212 (6) 00.00-00.01"', '"06\\u00a000 00 00 01"'),
+    *('"00 33 6 12 34 56 78"', '"+1 (415) 555-0123"', '"\\u0032\\u0031\\u0032600000001"', '"6.0.0-0 00001"'),
 )
 
 

@@ -76,7 +76,9 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             doing.run()
 
     class Context:
-        instance = connections = SimpleNamespace(engine=SimpleNamespace(name="none"), warehouse=None)
+        instance = connections = SimpleNamespace(
+            engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False)
+        )
 
         def __init__(self, settings: Settings) -> None:
             self.settings = settings
@@ -103,6 +105,15 @@ def one_line(finished: Finished, status: int, line: str) -> None:
 def test_a_failed_check_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     print_steps(terminal(), [StepResult(Step("rating_job"), "", 1.0, [("rated.priced", False, TRICKY)])])
     assert f"✗ rated.priced: {TRICKY}\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("wide")
+def test_advice_is_shown_and_is_no_failed_check(capsys: pytest.CaptureFixture[str]) -> None:
+    result = StepResult(Step("reference_job"), "", 1.0, [("rated.priced", True, "")], [f"plans.reached: {TRICKY}"])
+    print_steps(terminal(), [result])
+    shown = capsys.readouterr().out
+    assert f"! plans.reached: {TRICKY}\n" in shown
+    assert "1/1 passed" in shown
 
 
 @pytest.mark.usefixtures("wide")

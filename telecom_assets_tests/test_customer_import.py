@@ -71,8 +71,9 @@ def test_good_rows_are_typed(file):
                 "212500000001",
                 "21260000000",
                 "2126000000011",
-                "+212600000001",
-                " 212600000001",
+                "+212500000001",
+                "0500000001",
+                "33612345678",
                 "212600000001\n",
                 "21260000000٣",
             )
@@ -115,6 +116,20 @@ def test_of_one_customer_twice_the_first_counts(file):
     assert found.rows["region"].to_pylist() == ["Fès-Meknès"]
     twice = "customer_id '212600000001' is already on line 2"
     assert [(row.line, row.reason.endswith(twice)) for row in found.bad_rows] == [(4, True), (5, True)]
+
+
+def test_a_number_is_read_as_people_write_it(file):
+    ways = ["+212600000001", "00212600000002", "0600000003", "700000004", " 212-600.000 (005)"]
+    found = read_customer_file(file(HEADER, *(line(customer_id=way) for way in ways)), PLANS)
+    assert found.bad_rows == ()
+    numbers = ["212600000001", "212600000002", "212600000003", "212700000004", "212600000005"]
+    assert found.rows["customer_id"].to_pylist() == numbers
+
+
+def test_two_ways_to_write_one_number_are_one_customer(file):
+    found = read_customer_file(file(HEADER, line(), line(customer_id="06 00 00 00 01", region="Oriental")), PLANS)
+    assert found.rows["region"].to_pylist() == ["Souss-Massa"]
+    assert found.bad_rows == (BadRow(3, "customer_id '06 00 00 00 01' is already on line 2"),)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -218,6 +218,24 @@ def test_a_call_becomes_this_row():
         ("", "inconnu", "SMS_NAT"),
         ("490", "inconnu", "SMS_NAT"),
         ("inconnu", "inconnu", "SMS_NAT"),
+        ("212500000001", "212500000001", "SMS_NAT"),  # a landline
+        ("05 22 00 00 01", "212522000001", "SMS_NAT"),
+        ("522000001", "212522000001", "SMS_NAT"),
+        ("422000001", "inconnu", "SMS_NAT"),  # nine digits that begin with 4; 42 is no country
+        ("+212 6-12.34(56)78", "212612345678", "SMS_NAT"),
+        ("2126123456789", "inconnu", "SMS_NAT"),
+        ("3212345678", "3212345678", "SMS_INT"),  # Belgium, 8 digits
+        ("0032470123456", "32470123456", "SMS_INT"),  # Belgium, 9 digits
+        ("+3247012345678", "inconnu", "SMS_NAT"),  # 11 digits are too many
+        ("+612345678", "612345678", "SMS_INT"),  # Australia, 7 digits
+        ("612345678", "212612345678", "SMS_NAT"),
+        ("14155550123", "14155550123", "SMS_INT"),
+        ("1415555012", "inconnu", "SMS_NAT"),
+        ("4155550123", "inconnu", "SMS_NAT"),  # 41 is Switzerland: 9 or 12 digits
+        ("+80012345678", "inconnu", "SMS_NAT"),  # 800, 870, 882: of no country
+        ("+870773111632", "inconnu", "SMS_NAT"),
+        ("+882161234567", "inconnu", "SMS_NAT"),
+        ("+999123456789", "inconnu", "SMS_NAT"),  # not assigned
     ],
 )
 def test_other_party_and_product(other_party, kept, product):
@@ -718,7 +736,8 @@ def test_a_bill():
 
 def test_discount_and_tax_round_half_up_each():
     """PLAN_B: 20 minutes × 0.005 = 0.10; discount 0.005 → 0.01; after 0.09; tax 0.018 → 0.02; due 0.11.
-    At 2.5 % and 10 %: discount 0.0025 → 0.00; after 0.10; tax 0.01; due 0.11. At 0 %: 0.10 and 0.12."""
+    At 2.5 % and 10 %: discount 0.0025 → 0.00; after 0.10; tax 0.01; due 0.11. At 0 %: 0.10 and 0.12.
+    At 4.9999 % and 14.9999 %: discount 0.0049999 → 0.00; after 0.10; tax 0.0149999 → 0.01; due 0.11."""
     batch = messages(cdr(caller_id=B, duration_sec=1200))
 
     def figures(**rates: Any) -> list[object]:
@@ -728,6 +747,7 @@ def test_discount_and_tax_round_half_up_each():
     assert figures() == ["0.01", "0.09", "0.02", "0.11"]
     assert figures(discount_pct=Decimal("2.5"), tax_pct=Decimal(10)) == ["0.00", "0.10", "0.01", "0.11"]
     assert figures(discount_pct=Decimal(0)) == ["0.00", "0.10", "0.02", "0.12"]
+    assert figures(discount_pct=Decimal("4.9999"), tax_pct=Decimal("14.9999")) == ["0.00", "0.10", "0.01", "0.11"]
 
 
 def test_the_discount_is_of_the_rounded_amount():
@@ -928,7 +948,7 @@ def test_batches_are_reproducible_and_reach_the_common_reasons():
         "duplicate",
         "duplicate_conflict",
     }
-    assert set(funnel.suspended) == set(SUSPENSION_REASONS) - {"missing_volume"}
+    assert set(funnel.suspended) == set(SUSPENSION_REASONS) - {"missing_volume", "amount_out_of_range"}
     assert any(row["imputed"] and row["billable_units"] for row in chain(batch).rated)
 
 
@@ -964,11 +984,30 @@ def test_sql_agrees_on_many_cdrs(policy, dedupe_days, month):
     assert_sql_agrees(batch, month, missing_volume_policy=policy, dedupe_days=dedupe_days)
 
 
+def test_sql_agrees_on_amounts_that_no_amount_holds():
+    """9.5 MB at 999,999 a megabyte fit, 10,000,000 MB do not; a second customer's minute is billed."""
+    dear = [{**row, "unit_price": "999999"} if row["product_code"] == "DATA_BASIC" else row for row in cdrs.RATE_PLANS]
+    batch = messages(
+        cdr("data", record_ID="1", data_volume_mb=10_000_000),
+        cdr("data", record_ID="2", data_volume_mb=9.5),
+        cdr(record_ID="3", caller_id=B),
+    )
+    result = run(batch, cdrs.CUSTOMERS, dear, cdrs.CATALOGUE)
+    assert [row["reason"] for row in result.suspended] == ["amount_out_of_range"]
+    totals = sql_totals(batch, cdrs.CUSTOMERS, dear, cdrs.CATALOGUE, "2026-06")
+    assert totals.rating == {"amount_out_of_range": 1, "rated": 2}
+    # (9.5 − 0.1) × 999,999
+    assert totals.rated_by_customer[A] == Decimal("9399990.6") == result.rated[0]["amount"]
+    assert totals.amount_due == sum(row["amount_due"] for row in result.bills("2026-06"))
+
+
 def test_sql_agrees_with_other_settings():
     batch = cdrs.cdr_batch(seed=99, count=600)
     rates: dict[str, Any] = {"discount_pct": Decimal("2.5"), "tax_pct": Decimal(10), "max_age_days": 20}
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
     assert_sql_agrees(batch, "2026-02", **rates, accept_months={"2015-05", "2026-02"})
+    rates |= {"discount_pct": Decimal("2.4375"), "tax_pct": Decimal("19.6255")}
+    assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
 
 
 def assert_sql_reads(script: str, three: str, six: str, negative: str, excessive: str) -> None:
@@ -987,7 +1026,7 @@ def assert_sql_reads(script: str, three: str, six: str, negative: str, excessive
 
 
 def test_sql_reads_numbers_as_they_are_written():
-    script = sql_check._JUDGE[: sql_check._JUDGE.index("CREATE MACRO is_msisdn")]
+    script = sql_check._JUDGE[: sql_check._JUDGE.index("CREATE MACRO bare")]
     assert_sql_reads(script, "thousandths(t)", "millionths(t)", "is_less_than_nothing(t)", "is_too_much(t)")
 
 
@@ -995,7 +1034,7 @@ def test_the_benchs_script_reads_numbers_as_they_are_written():
     script = (SQL / "mediation.sql").read_text(encoding="utf-8")
     three, six = (f"try_cast(plain_number(t) AS DECIMAL(18,{scale}))" for scale in (3, 6))
     negative, excessive = "is_negative(plain_number(t))", f"exceeds_ten_million(plain_number(t), {six})"
-    assert_sql_reads(script[: script.index("CREATE TABLE")], three, six, negative, excessive)
+    assert_sql_reads(script[: script.index("CREATE MACRO bare")], three, six, negative, excessive)
 
 
 @settings(SLOW, max_examples=15)

@@ -4,7 +4,10 @@ import datetime as dt
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from telecom_assets.csv_files import InputFileError
 from telecom_assets.reference_files import (
@@ -14,8 +17,10 @@ from telecom_assets.reference_files import (
     rate_plan_findings,
     read_product_catalog,
     read_rate_plans,
+    unreachable_prices,
 )
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets_tests import oracle
 
 HEADER = "rate_plan_id,product_code,service_type,unit_price,free_units,tier_threshold,tier_price"
 GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
@@ -219,6 +224,112 @@ def test_a_wrong_product_is_found(values, finding):
     assert findings[0].endswith(finding)
 
 
+@pytest.mark.parametrize(
+    ("code", "service"), [("VOICE_NAT", "voice"), ("VOICE_INT", "voice"), ("SMS_NAT", "sms"), ("SMS_INT", "sms")]
+)
+def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, service):
+    """Otherwise each such event is rejected as unknown_product, as if the record were at fault."""
+    catalog = read_product_catalog()
+    refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
+    assert product_catalog_findings(without(catalog, {"product_code": code})) == [
+        f"product_catalog: no product {code}; {refused}"
+    ]
+    other, unit = ("sms", "event") if service == "voice" else ("voice", "minute")
+    assert product_catalog_findings(changed(catalog, {"product_code": code}, service_type=other, unit=unit)) == [
+        f"product_catalog {code}: service_type is {other!r}, expected {service!r}; {refused}"
+    ]
+
+
+def test_a_product_that_records_name_may_have_any_code():
+    catalog = without(read_product_catalog(), {"product_code": "DATA_PREMIUM"})
+    assert product_catalog_findings(changed(catalog, {"product_code": "DATA_BASIC"}, product_code="NET")) == []
+
+
+PRICES = ("unit_price", "free_units", "tier_threshold", "tier_price")
+#: Product and its price, and what of it no event can reach. An event is one message, at most 10,000,000 s (166,666.67,
+#: so 166,667 minutes) or 10,000,000 MB.
+REACHED: list[tuple[str, tuple[str | None, ...], list[str]]] = [
+    ("SMS_NAT", ("0.04", "0", None, None), []),
+    ("SMS_NAT", ("0.04", "0.999987", None, None), []),  # 0.00000052: 0.000001
+    ("SMS_NAT", ("0.04", "0.999988", None, None), ["unit_price"]),  # 0.00000048: 0.000000
+    ("SMS_NAT", ("0.000001", "0.5", None, None), []),  # 0.0000005: 0.000001
+    ("SMS_NAT", ("0.000001", "0.500001", None, None), ["unit_price"]),
+    ("SMS_NAT", ("0.04", "1", None, None), ["unit_price"]),
+    ("SMS_NAT", ("0.04", "5", None, None), ["unit_price"]),
+    ("SMS_NAT", ("0", "1", None, None), []),  # says itself that it costs nothing
+    ("SMS_NAT", ("0.04", "0", "1", "0.02"), ["tier_price"]),
+    ("SMS_NAT", ("0.04", "1", "100", "0.02"), ["unit_price", "tier_price"]),
+    ("SMS_NAT", ("0.04", "0", "0.5", "0.02"), []),
+    ("SMS_NAT", ("0.04", "0", "1", "0"), []),
+    ("VOICE_NAT", ("0.01", "166666.99", None, None), []),
+    ("VOICE_NAT", ("0.01", "166667", None, None), ["unit_price"]),
+    ("DATA_BASIC", ("0.01", "9999999.99", None, None), []),
+    ("DATA_BASIC", ("0.01", "10000000", None, None), ["unit_price"]),
+    ("DATA_BASIC", ("0.01", "50", "9999999.99", "0.02"), []),
+    ("DATA_BASIC", ("0.01", "50", "10000000", "0.02"), ["tier_price"]),
+    ("DATA_BASIC", ("0.01", "1024", "1024", "0.02"), []),  # free up to the tier
+    ("DATA_BASIC", ("0.01", None, None, None), []),  # what is missing is a finding of its own
+]
+
+
+@pytest.mark.parametrize(("code", "figures", "unreached"), REACHED)
+def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached):
+    key = {"rate_plan_id": "PLAN_A", "product_code": code}
+    values = {name: figure and Decimal(figure) for name, figure in zip(PRICES, figures, strict=True)}
+    rate_type = "flat" if figures[2] is None else "tiered"
+    plans = read_rate_plans()
+    plans = changed(plans.filter(pc.equal(plans["product_code"], code)), {}, free_units=Decimal(0))
+    catalog = changed(read_product_catalog(), {"product_code": code}, rate_type=rate_type)
+    advice = unreachable_prices(changed(plans, key, **values), catalog)
+    assert [text.split()[:3] for text in advice] == [["rate_plans", f"PLAN_A/{code}:", name] for name in unreached]
+
+
+@given(
+    code=st.sampled_from(("SMS_NAT", "VOICE_NAT", "DATA_BASIC")),
+    figures=st.tuples(*[st.sampled_from(("0", "0.5", "1", "166666.5", "166667", "9999999.5", "10000000", "2e7"))] * 2),
+    tiered=st.booleans(),
+    tiny=st.booleans(),
+)
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered, tiny):
+    free, threshold = sorted(map(Decimal, figures))
+    unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)
+    price = oracle.Price(unit_price, free, threshold if tiered else None, Decimal(1) if tiered else None)
+    most = {"SMS_NAT": 1, "VOICE_NAT": 166_667, "DATA_BASIC": 10_000_000}[code]
+    row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_")[0].lower()}
+    row |= {"unit_price": price.unit_price, "free_units": free}
+    row |= {"tier_threshold": price.tier_threshold, "tier_price": price.tier_price}
+    plans = pa.Table.from_pylist([row], RATE_PLANS.arrow_schema())
+    rate_type = "tiered" if tiered else "flat"
+    advice = unreachable_prices(plans, changed(read_product_catalog(), {"product_code": code}, rate_type=rate_type))
+    assert (len(advice) == 1 + tiered) == (price.cost(Decimal(most)) == 0)
+
+
+def test_what_is_advised_of_the_packaged_tariffs():
+    """Their free messages are of each event, and an event is one message."""
+    assert unreachable_prices(read_rate_plans(), read_product_catalog()) == [
+        f"rate_plans {plan}/SMS_NAT: unit_price {price} is never charged: {free} units of each event are free, "
+        "and an sms event has 1 at most"
+        for plan, price, free in (("PLAN_A", "0.04", 5), ("PLAN_B", "0.035", 3), ("PLAN_C", "0.035", 2))
+    ]
+    tiered = changed(
+        read_rate_plans(),
+        {"rate_plan_id": "PLAN_B", "product_code": "DATA_PREMIUM"},
+        tier_threshold=Decimal(20_000_000),
+    )
+    assert unreachable_prices(tiered, read_product_catalog())[2] == (
+        "rate_plans PLAN_B/DATA_PREMIUM: tier_price 0.055 is never charged: it holds above 20000000 units of an event, "
+        "and a data event has 10000000 at most"
+    )
+
+
+def test_a_price_of_an_unknown_product_is_not_advised_of():
+    plans = read_rate_plans()
+    catalog = read_product_catalog()
+    assert unreachable_prices(plans, without(catalog, {"product_code": "SMS_NAT"})) == []
+    assert unreachable_prices(plans, changed(catalog, {"product_code": "SMS_NAT"}, service_type="mms")) == []
+
+
 def test_wrong_customers_are_counted_by_value():
     row = {
         "customer_id": "212600000001",
@@ -237,7 +348,9 @@ def test_wrong_customers_are_counted_by_value():
     dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
     assert findings(dated) == []
     assert findings(good) == ["customers: activation_date is missing in 3 rows"]
-    assert findings([*dated, dated[0]]) == ["customers: customer_id more than once: 212600000001"]
+    assert findings([*dated, dated[0]]) == [
+        "customers: customer_id more than once: 212600000001 (one number may be written in several ways)"
+    ]
     assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in dated]) == [
         "customers: rate_plan_id 'PLAN_X' in 3 rows is unknown; expected one of PLAN_A, PLAN_B, PLAN_C"
     ]

@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from iso4217 import Currency
 from pydantic import SecretStr
 
 from resources.s3 import S3Storage
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE
 from telecom_assets.settings import Settings, SettingsError, variable_name
 
 #: What the requirements say holds when nothing is set.
@@ -88,7 +92,10 @@ GIVEN = [
     ("TELECOM_DEDUPE_DAYS", "0", "dedupe_days", 0),
     ("TELECOM_MISSING_VOLUME_POLICY", "suspend", "missing_volume_policy", "suspend"),
     ("TELECOM_DISCOUNT_PCT", "2.50", "discount_pct", Decimal("2.5")),
+    ("TELECOM_DISCOUNT_PCT", "0.0001", "discount_pct", Decimal("0.0001")),
     ("TELECOM_TAX_PCT", "0", "tax_pct", Decimal(0)),
+    ("TELECOM_TAX_PCT", "19.6255", "tax_pct", Decimal("19.6255")),
+    ("TELECOM_TAX_PCT", "100.0000", "tax_pct", Decimal(100)),
     ("TELECOM_CURRENCY", "EUR", "currency", "EUR"),
     ("TELECOM_BILLING_DAY", "28", "billing_day", 28),
     ("TELECOM_RETENTION_DAYS", "7", "retention_days", 7),
@@ -168,13 +175,22 @@ WRONG = [
     ("TELECOM_DEDUPE_DAYS", "367", "TELECOM_DEDUPE_DAYS: '367': "),
     ("TELECOM_DEDUPE_DAYS", "1.5", "TELECOM_DEDUPE_DAYS: '1.5': "),
     ("TELECOM_MISSING_VOLUME_POLICY", "guess", "TELECOM_MISSING_VOLUME_POLICY: 'guess': "),
-    ("TELECOM_DISCOUNT_PCT", "100.01", "TELECOM_DISCOUNT_PCT: '100.01': "),
+    ("TELECOM_DISCOUNT_PCT", "100.0001", "TELECOM_DISCOUNT_PCT: '100.0001': "),
     ("TELECOM_DISCOUNT_PCT", "-1", "TELECOM_DISCOUNT_PCT: '-1': "),
     ("TELECOM_DISCOUNT_PCT", "NaN", "TELECOM_DISCOUNT_PCT: 'NaN': "),
-    ("TELECOM_TAX_PCT", "20.001", "TELECOM_TAX_PCT: '20.001': "),
+    ("TELECOM_TAX_PCT", "20.00001", "TELECOM_TAX_PCT: '20.00001': "),
     ("TELECOM_TAX_PCT", "20 %", "TELECOM_TAX_PCT: '20 %': "),
     ("TELECOM_CURRENCY", "mad", "TELECOM_CURRENCY: 'mad': "),
     ("TELECOM_CURRENCY", "DIRHAM", "TELECOM_CURRENCY: 'DIRHAM': "),
+    ("TELECOM_CURRENCY", "ZZZ", "TELECOM_CURRENCY: 'ZZZ': expected a code of ISO 4217, such as MAD"),
+    (
+        "TELECOM_CURRENCY",
+        "JPY",
+        "TELECOM_CURRENCY: 'JPY': bills have two decimals, and JPY has an ISO 4217 exponent of 0; expected a currency "
+        "whose exponent is 2",
+    ),
+    ("TELECOM_CURRENCY", "TND", "TND has an ISO 4217 exponent of 3; expected a currency whose exponent is 2"),
+    ("TELECOM_CURRENCY", "XAU", "XAU has no ISO 4217 exponent; expected a currency whose exponent is 2"),
     ("TELECOM_BILLING_DAY", "29", "TELECOM_BILLING_DAY: '29': "),
     ("TELECOM_SENSOR_INTERVAL_SECONDS", "1", "TELECOM_SENSOR_INTERVAL_SECONDS: '1': "),
     ("TELECOM_FAILURE_WEBHOOK", "ftp://x", "TELECOM_FAILURE_WEBHOOK: expected an address that begins with"),
@@ -194,6 +210,24 @@ def test_a_wrong_value_is_one_line_that_names_it(monkeypatch, variable, text, to
     assert told in message
     assert message.startswith((variable, "ENGINE"))
     assert "\n" not in message
+
+
+def test_a_currency_is_taken_when_bills_can_be_written_in_it():
+    """By ISO 4217's own table."""
+    taken = set()
+    for currency in Currency:
+        with suppress(SettingsError):
+            taken.add(Settings.load(currency=currency.code).currency)
+    assert taken == {currency.code for currency in Currency if currency.exponent == 2}
+    assert {"MAD", "EUR", "USD", "MRU", "DZD", "EGP"} <= taken
+    assert not {"JPY", "KRW", "XOF", "TND", "KWD", "BHD", "LYD", "CLF", "XAU", "XXX"} & taken
+
+
+def test_the_table_holds_every_percentage_that_may_be_set():
+    settings = Settings.load(discount_pct=Decimal("99.9999"), tax_pct=Decimal(100))
+    for name in ("discount_pct", "tax_pct"):
+        value = pa.scalar(getattr(settings, name), FACTURATION_COMPLETE.column(name).arrow_type)
+        assert value.as_py() == getattr(settings, name)
 
 
 def test_all_wrong_values_are_told_at_once(monkeypatch):

@@ -18,20 +18,20 @@ WITH usage AS (
     WHERE subscription_type = 'postpaid' AND status = 'active'
 ), lines AS (
     SELECT customer_id, coalesce(b.region, u.region) AS region, coalesce(b.rate_plan_id, u.rate_plan_id) AS rate_plan_id,
-        coalesce(voice_exact, 0)::DECIMAL(18,6) AS voice_exact, coalesce(sms_exact, 0)::DECIMAL(18,6) AS sms_exact,
-        coalesce(data_exact, 0)::DECIMAL(18,6) AS data_exact,
+        coalesce(voice_exact, 0)::DECIMAL(28,6) AS voice_exact, coalesce(sms_exact, 0)::DECIMAL(28,6) AS sms_exact,
+        coalesce(data_exact, 0)::DECIMAL(28,6) AS data_exact,
         coalesce(voice_count, 0)::BIGINT AS voice_count, coalesce(sms_count, 0)::BIGINT AS sms_count,
         coalesce(data_count, 0)::BIGINT AS data_count,
-        round(coalesce(voice_exact, 0)::DECIMAL(18,6), 2)::DECIMAL(18,2) AS voice_total,
-        round(coalesce(sms_exact, 0)::DECIMAL(18,6), 2)::DECIMAL(18,2) AS sms_total,
-        round(coalesce(data_exact, 0)::DECIMAL(18,6), 2)::DECIMAL(18,2) AS data_total
+        round(coalesce(voice_exact, 0)::DECIMAL(28,6), 2)::DECIMAL(18,2) AS voice_total,
+        round(coalesce(sms_exact, 0)::DECIMAL(28,6), 2)::DECIMAL(18,2) AS sms_total,
+        round(coalesce(data_exact, 0)::DECIMAL(28,6), 2)::DECIMAL(18,2) AS data_total
     FROM billable b FULL JOIN usage u USING (customer_id)
 ), totals AS (
     SELECT *, (voice_total + sms_total + data_total)::DECIMAL(18,2) AS amount_before_tax,
         getvariable('discount_pct') AS discount_pct, getvariable('tax_pct') AS tax_pct,
-        round(amount_before_tax * discount_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS discount,
+        round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS discount,
         (amount_before_tax - discount)::DECIMAL(18,2) AS after_discount,
-        round(after_discount * tax_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS tax
+        round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS tax
     FROM lines
 )
 SELECT customer_id, region, rate_plan_id, voice_total, sms_total, data_total, voice_count, sms_count, data_count,

@@ -1,7 +1,7 @@
 -- Mediation: every line of the file becomes one cleaned event or one rejection with the first reason that applies.
 --
--- Variables: cdrs (the files), received_day (local), accept_first and accept_last (days of the month that is open),
--- calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
+-- Variables: cdrs (the files), calling_codes (a file), received_day (local), accept_first and accept_last (days of the month
+-- that is open), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
 -- A line of the file is one JSON object; a file that holds anything else ends the script.
 
 -- A number goes to its final DECIMAL in one step, half up. An exponent moves the point in the text; only whether the number
@@ -26,9 +26,17 @@ CREATE MACRO is_negative(plain) AS starts_with(plain, '-') AND regexp_matches(pl
 CREATE MACRO exceeds_ten_million(plain, rounded) AS
     rounded > 10000000 OR (rounded = 10000000 AND regexp_full_match(plain, '0*10000000\.0*[1-9][0-9]*'));
 
--- Morocco mobile, then the countries with their count of digits. As ranges of integers: half the time of a regular
--- expression. No valid number begins with a zero or a sign, so the integer written out again must be the text.
-CREATE MACRO is_msisdn(text, number) AS
+-- A number as it is written, as digits of E.164. What has neither prefix nor anything between its digits is looked at no
+-- further: its integer, written out again, is the text.
+CREATE MACRO bare(text) AS regexp_replace(text, '[ \t\x{a0}\x{202f}().-]', '', 'g');
+CREATE MACRO in_one_form(text, number) AS CASE
+    WHEN number > 999999999 AND number::VARCHAR = text THEN text
+    WHEN regexp_full_match(bare(text), '[5-8][0-9]{8}') THEN '212' || bare(text)
+    ELSE regexp_replace(regexp_replace(bare(text), '^([+]|00)', ''), '^0([0-9]{9})$', '212\1') END;
+
+-- Subscribers: Morocco mobile, then countries with their count of digits. As ranges of integers: half the time of a
+-- regular expression. No valid number begins with a zero or a sign, so the integer written out again must be the text.
+CREATE MACRO is_subscriber(text, number) AS
     coalesce((number BETWEEN 212600000000 AND 212799999999
               OR number BETWEEN 33000000000 AND 34999999999
               OR number BETWEEN 10000000000 AND 19999999999
@@ -41,14 +49,29 @@ CREATE MACRO is_msisdn(text, number) AS
               OR number BETWEEN 966000000000 AND 966999999999)
              AND number::VARCHAR = text, false);
 
+-- Parties abroad: the calling code with a count of digits that it may have. Codes are of one to three digits, and none
+-- begins another; here each stands as the hundreds of three digits that begin with it: for each of the thousand, how long
+-- a number may be, as bits.
+SET VARIABLE whole_lengths = (
+    WITH codes AS (
+        FROM read_csv(getvariable('calling_codes'), columns = {code: 'VARCHAR', digits: 'INTEGER'}) WHERE code <> '212'
+    )
+    SELECT list(bits ORDER BY head) FROM (
+        SELECT head, coalesce(bit_or(1 << (length(code) + digits)), 0) AS bits
+        FROM range(1000) AS heads(head) LEFT JOIN codes ON starts_with(lpad(head::VARCHAR, 3, '0'), code)
+        GROUP BY head)
+);
+CREATE MACRO is_abroad(text, number) AS coalesce(number::VARCHAR = text AND number > 99999
+    AND getvariable('whole_lengths')[text[:3]::INTEGER + 1] & (1 << length(text)) > 0, false);
+
 CREATE TABLE judged AS
 WITH fields AS (
     SELECT nullif(record_ID, '') AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
            nullif(cell_id, '') AS cell_id, nullif(technology, '') AS technology,
            CASE record_type WHEN 'voice' THEN nullif(caller_id, '') WHEN 'sms' THEN nullif(sender_id, '')
-                            WHEN 'data' THEN nullif(user_id, '') END AS subscriber_id,
+                            WHEN 'data' THEN nullif(user_id, '') END AS subscriber_text,
            CASE record_type WHEN 'voice' THEN nullif(callee_id, '')
-                            WHEN 'sms' THEN nullif(receiver_id, '') END AS other,
+                            WHEN 'sms' THEN nullif(receiver_id, '') END AS other_text,
            CASE record_type WHEN 'voice' THEN nullif(duration_sec, '') END AS duration_text,
            CASE record_type WHEN 'data' THEN nullif(data_volume_mb, '') END AS volume_text,
            CASE record_type WHEN 'data' THEN nullif(session_duration_sec, '') END AS session_text,
@@ -68,6 +91,8 @@ WITH fields AS (
         END AS civil,
         -- Only a text longer than 19 characters can hold an offset: '+01:00', '-0530', '+01' or 'Z'.
         CASE WHEN length(ts) > 19 THEN nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), '') END AS shift,
+        in_one_form(subscriber_text, try_cast(subscriber_text AS BIGINT)) AS subscriber_id,
+        in_one_form(other_text, try_cast(other_text AS BIGINT)) AS other,
         try_cast(subscriber_id AS BIGINT) AS subscriber_number, try_cast(other AS BIGINT) AS other_number
     FROM fields
 ), instants AS (
@@ -94,11 +119,13 @@ WITH fields AS (
                   OR event_day BETWEEN getvariable('accept_first') AND getvariable('accept_last'))
                  AND event_day >= getvariable('calendar_start'), false) AS is_home,
         CASE WHEN is_home THEN event_day ELSE getvariable('received_day') END AS event_date,
-        is_msisdn(other, other_number) AS has_other,
-        CASE WHEN record_type IN ('voice', 'sms') THEN CASE WHEN has_other THEN other ELSE 'inconnu' END END AS other_party,
+        is_abroad(other, other_number) AS calls_abroad,
+        coalesce(other_number BETWEEN 212000000000 AND 212999999999 AND other_number::VARCHAR = other, false) AS calls_home,
+        CASE WHEN record_type IN ('voice', 'sms')
+             THEN CASE WHEN calls_abroad OR calls_home THEN other ELSE 'inconnu' END END AS other_party,
         CASE record_type
-            WHEN 'voice' THEN CASE WHEN has_other AND NOT starts_with(other, '212') THEN 'VOICE_INT' ELSE 'VOICE_NAT' END
-            WHEN 'sms' THEN CASE WHEN has_other AND NOT starts_with(other, '212') THEN 'SMS_INT' ELSE 'SMS_NAT' END
+            WHEN 'voice' THEN CASE WHEN calls_abroad THEN 'VOICE_INT' ELSE 'VOICE_NAT' END
+            WHEN 'sms' THEN CASE WHEN calls_abroad THEN 'SMS_INT' ELSE 'SMS_NAT' END
             WHEN 'data' THEN data_product END AS product_code,
         try_cast(plain_number(duration_text) AS DECIMAL(18,3)) AS duration_sec,
         plain_number(volume_text) AS volume,
@@ -123,8 +150,8 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
          WHEN ts IS NULL THEN 'missing_timestamp'
          WHEN NOT is_timestamp THEN 'invalid_timestamp'
          WHEN event_day IS NULL OR event_day <> event_date THEN 'outside_acceptance_window'
-         WHEN subscriber_id IS NULL THEN 'missing_subscriber'
-         WHEN NOT is_msisdn(subscriber_id, subscriber_number) THEN 'invalid_subscriber'
+         WHEN subscriber_text IS NULL THEN 'missing_subscriber'
+         WHEN NOT is_subscriber(subscriber_id, subscriber_number) THEN 'invalid_subscriber'
          WHEN h.record_type = 'voice' AND duration_text IS NULL THEN 'missing_duration'
          WHEN h.record_type = 'voice' AND duration_sec IS NULL THEN 'invalid_duration'
          WHEN duration_sec <= 0 THEN 'non_positive_duration'
@@ -135,14 +162,14 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
         WHEN 'unknown_record_type' THEN h.record_type
         WHEN 'invalid_timestamp' THEN ts
         WHEN 'outside_acceptance_window' THEN ts
-        WHEN 'invalid_subscriber' THEN subscriber_id
+        WHEN 'invalid_subscriber' THEN subscriber_text
         WHEN 'invalid_duration' THEN duration_text
         WHEN 'non_positive_duration' THEN duration_text
         WHEN 'invalid_volume' THEN volume_text
         WHEN 'quantity_out_of_range' THEN coalesce(duration_text, volume_text)
         WHEN 'unknown_product' THEN h.product_code END[:200] END AS detail,
     -- What two copies of one record must share: the texts of the fields of their type.
-    hash(h.record_type, ts, cell_id, technology, subscriber_id, other, duration_text, volume_text, session_text,
+    hash(h.record_type, ts, cell_id, technology, subscriber_text, other_text, duration_text, volume_text, session_text,
          data_product) AS fingerprint
 FROM homes h LEFT JOIN product_catalog p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 

@@ -3,6 +3,11 @@
 -- Variables: month, month_first, month_last. Tables: customers, rate_plans, product_catalog, data_volume_floor, and the
 -- view cleaned_cdrs.
 
+-- Customers have their calls' numbers, however the file writes them.
+UPDATE customers SET customer_id = in_one_form(customer_id, try_cast(customer_id AS BIGINT))
+WHERE try_cast(customer_id AS BIGINT)::VARCHAR IS DISTINCT FROM customer_id
+  AND regexp_full_match(in_one_form(customer_id, try_cast(customer_id AS BIGINT)), '[0-9]+');
+
 -- All that is to be known of a subscriber in one row, so that an event is joined once.
 CREATE TABLE subscribers AS
 SELECT c.customer_id, subscription_type, status, region, c.rate_plan_id, floor_mb,
@@ -14,7 +19,8 @@ SELECT rate_plan_id, product_code, unit_price, free_units, tier_price,
        tier_threshold, rate_type = 'tiered' AND tier_threshold IS NOT NULL AS is_tiered
 FROM rate_plans LEFT JOIN product_catalog USING (product_code);
 
--- Decimals keep their digits: what is subtracted fits DECIMAL(18,6), a product has twelve places until it is rounded.
+-- What is subtracted fits DECIMAL(18,6); a product has twelve places until it is rounded, and more digits than DuckDB gives one of
+-- two short factors.
 CREATE TABLE priced AS
 WITH joined AS (
     SELECT e.*, s.rate_plan_id, s.region, p.* EXCLUDE (rate_plan_id, product_code),
@@ -32,19 +38,23 @@ WITH joined AS (
     LEFT JOIN subscribers s ON s.customer_id = e.subscriber_id
     LEFT JOIN prices p ON p.rate_plan_id = s.rate_plan_id AND p.product_code = e.product_code
     WHERE e.event_date BETWEEN getvariable('month_first') AND getvariable('month_last')
+), charged AS (
+    SELECT * EXCLUDE (reason), round(CASE
+        WHEN is_tiered THEN
+            greatest((least(units, tier_threshold) - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * unit_price
+            + greatest((units - tier_threshold)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * tier_price
+        ELSE greatest((units - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * unit_price
+        END, 6)::DECIMAL(28,6) AS cost,
+        coalesce(joined.reason, CASE WHEN cost >= 1000000000000 THEN 'amount_out_of_range' END) AS reason
+    FROM joined
 )
 SELECT record_id, subscriber_id AS customer_id, record_type, event_ts, rate_plan_id, region, product_code,
     CASE WHEN reason IS NULL OR NOT missing THEN units END AS billable_units,
     least(units, free_units) AS free_units_applied, unit_price, tier_threshold, tier_price,
-    CASE WHEN reason IS NULL THEN round(CASE
-        WHEN is_tiered THEN
-            greatest((least(units, tier_threshold) - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6)) * unit_price
-            + greatest((units - tier_threshold)::DECIMAL(18,6), 0::DECIMAL(18,6)) * tier_price
-        ELSE greatest((units - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6)) * unit_price
-        END, 6)::DECIMAL(18,6) END AS amount,
+    CASE WHEN reason IS NULL THEN cost::DECIMAL(18,6) END AS amount,
     rating_status, missing AS imputed, reason, source_id, source_part, source_position,
     event_date
-FROM joined;
+FROM charged;
 
 CREATE VIEW rated_cdrs AS
 SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, product_code, billable_units,

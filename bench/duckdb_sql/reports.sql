@@ -3,24 +3,24 @@
 -- Variables: month. Tables: priced, facturation_complete.
 
 CREATE TABLE daily_revenue AS
-SELECT event_date AS billing_date, sum(amount)::DECIMAL(18,6) AS revenue, getvariable('month') AS billing_period
+SELECT event_date AS billing_date, sum(amount)::DECIMAL(28,6) AS revenue, getvariable('month') AS billing_period
 FROM priced WHERE reason IS NULL GROUP BY event_date;
 
 CREATE TABLE mix_by_region AS
-SELECT region, record_type, sum(amount)::DECIMAL(18,6) AS revenue, getvariable('month') AS billing_period
+SELECT region, record_type, sum(amount)::DECIMAL(28,6) AS revenue, getvariable('month') AS billing_period
 FROM priced WHERE reason IS NULL GROUP BY region, record_type;
 
 CREATE TABLE revenue_by_plan AS
-SELECT rate_plan_id, sum(amount_due)::DECIMAL(18,2) AS revenue_incl_tax, billing_period
+SELECT rate_plan_id, sum(amount_due)::DECIMAL(28,2) AS revenue_incl_tax, billing_period
 FROM facturation_complete GROUP BY rate_plan_id, billing_period;
 
 CREATE TABLE plan_by_region AS
-SELECT region, rate_plan_id, sum(amount_due)::DECIMAL(18,2) AS revenue_incl_tax, billing_period
+SELECT region, rate_plan_id, sum(amount_due)::DECIMAL(28,2) AS revenue_incl_tax, billing_period
 FROM facturation_complete GROUP BY region, rate_plan_id, billing_period;
 
 CREATE TABLE top10_consumers AS
 WITH volumes AS (
-    SELECT customer_id, sum(billable_units)::DECIMAL(18,6) AS total_mb
+    SELECT customer_id, sum(billable_units)::DECIMAL(24,6) AS total_mb
     FROM priced WHERE reason IS NULL AND record_type = 'data' GROUP BY customer_id
     ORDER BY total_mb DESC, customer_id LIMIT 10
 )
@@ -38,6 +38,6 @@ WITH hours AS (
     FROM hours GROUP BY ALL
 )
 SELECT billing_date, "hour",
-    round(mb::DECIMAL(28,6) * 0.0009765625::DECIMAL(10,10), 6)::DECIMAL(18,6) AS total_gb,  -- 18 digits hold no month of traffic
+    round(mb::DECIMAL(24,6) * 0.0009765625::DECIMAL(10,10), 6)::DECIMAL(24,6) AS total_gb,
     getvariable('month') AS billing_period
 FROM local_hours;

@@ -9,7 +9,7 @@ from resources.changes import partitions_changed
 from resources.delta import PinnedTable, stream_batches
 from resources.postgres import publish_period
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, as_metadata, table_metadata, versions_read
-from telecom_assets.billing_gate import BillingInputs
+from telecom_assets.billing_gate import BillingInputs, assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.atomic import Superseded
 from telecom_assets.documents.invoices import InvoiceTotals, write_invoices
@@ -77,7 +77,7 @@ def published_bills(
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    _assert_billed(connections, rated_cdrs, bills, "publishing")
+    assert_billed(rated_cdrs, bills, connections.settings.dedupe_days, "publishing")
     result = publish_period(
         connections.postgres(),
         FACTURATION_COMPLETE,
@@ -125,7 +125,7 @@ def invoices(
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    _assert_billed(connections, rated_cdrs, bills, "invoices")
+    assert_billed(rated_cdrs, bills, connections.settings.dedupe_days, "invoices")
     directory = invoice_directory(connections.settings, period)
     names = customers.all().select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
@@ -146,14 +146,6 @@ def invoices(
             **versions_read(bills, customers),
         }
     )
-
-
-def _assert_billed(connections: Connections, rated: PinnedTable, bills: PinnedTable, before: str) -> None:
-    """Raise ConservationError unless the bills stand on usage that adds up."""
-    assert bills.partitions is not None
-    period, warehouse = bills.partitions.first, connections.warehouse
-    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
-    inputs.assert_billed(bills, connections.settings.dedupe_days, before)
 
 
 def _assert_newest(bills: PinnedTable, period: str) -> None:

@@ -14,8 +14,10 @@ from pyspark.sql import functions as F
 from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.connections import Connections
+from telecom_assets.conservation import Verdict, require
 from telecom_assets.months import contiguous
 from telecom_assets.partitions import DAILY, ONE_RUN
+from telecom_assets.reference_files import product_catalog_findings
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.transforms.mediation import SMALL_PART, days_with_copies, mediate
 
@@ -38,6 +40,9 @@ def mediation(
     connections: dg.ResourceParam[Connections], raw_cdrs: PinnedTable, product_catalog: PinnedTable
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
+    # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
+    catalogue = Verdict("the catalogue is valid", product_catalog_findings(product_catalog.arrow()))
+    require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
     dedupe_days = connections.settings.dedupe_days
     outcomes = mediate(
         raw_cdrs.df,

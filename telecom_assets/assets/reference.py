@@ -5,6 +5,7 @@ import dagster as dg
 from resources.postgres import read_customers
 from telecom_assets.assets.common import RATING_TEAM, table_metadata
 from telecom_assets.connections import Connections
+from telecom_assets.party_numbers import with_normalised
 from telecom_assets.reference_files import read_product_catalog, read_rate_plans
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
@@ -13,8 +14,11 @@ GROUP = "reference"
 
 @dg.asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
 def customers(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
-    """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version."""
-    return dg.Output(read_customers(connections.postgres(), CUSTOMERS))
+    """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version.
+
+    Their numbers are brought to the form that their calls have.
+    """
+    return dg.Output(with_normalised(read_customers(connections.postgres(), CUSTOMERS), "customer_id"))
 
 
 @dg.asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
+from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import rated_equals_billed, require
 from telecom_assets.documents.report_files import write_report_csv
 from telecom_assets.funnel import month_funnel
 from telecom_assets.month_reports import month_report
@@ -42,7 +42,7 @@ def reports(
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
-    require(rated_equals_billed(rated_cdrs, facturation_complete), before=f"reports of {period}")
+    assert_billed(rated_cdrs, facturation_complete, connections.settings.dedupe_days, "reports")
     # Six small results, none of which can fill all cores while it is made.
     made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
     for contract, rows in zip(REPORTS, made, strict=True):

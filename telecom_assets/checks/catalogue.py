@@ -1,4 +1,7 @@
-"""Which check guards which asset. All are blocking: a run stops at the first stage whose books do not balance."""
+"""Which check guards which asset.
+
+All are blocking, so that a run stops at the first stage whose books do not balance, but those that only advise.
+"""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -24,7 +27,12 @@ from telecom_assets.documents.report_files import read_report_csv
 from telecom_assets.month_reports import month_report
 from telecom_assets.outputs import invoice_directory, report_file
 from telecom_assets.partitions import DAILY, MONTHLY
-from telecom_assets.reference_files import customer_findings, product_catalog_findings, rate_plan_findings
+from telecom_assets.reference_files import (
+    customer_findings,
+    product_catalog_findings,
+    rate_plan_findings,
+    unreachable_prices,
+)
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
 
@@ -36,7 +44,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
     return [
         guard("landing", None, {"landing": [_RAW_COLUMNS, _LANDED]}),
         guard("customers", None, {"customers": [_contract("customers", unique=True), _CUSTOMER_PLANS]}),
-        guard("rate_plans", None, {"rate_plans": [_contract("rate_plans", unique=True), _PRICES]}),
+        guard("rate_plans", None, {"rate_plans": [_contract("rate_plans", unique=True), _PRICES, _REACHED]}),
         guard("product_catalog", None, {"product_catalog": [_contract("product_catalog", unique=True), _CATALOG]}),
         guard(
             "mediation",
@@ -137,9 +145,17 @@ _BILLED = Check(
 
 
 def _reference_check(
-    name: str, description: str, findings: Callable[[Scope], Sequence[str]], reads: Sequence[str]
+    name: str,
+    description: str,
+    findings: Callable[[Scope], Sequence[str]],
+    reads: Sequence[str],
+    *,
+    advisory: bool = False,
 ) -> Check:
-    return Check(name, description, lambda scope: Verdict(description.rstrip("."), findings(scope)), reads)
+    def decide(scope: Scope) -> Verdict:
+        return Verdict(description.rstrip("."), findings(scope))
+
+    return Check(name, description, decide, reads, advisory)
 
 
 _CUSTOMER_PLANS = _reference_check(
@@ -154,9 +170,16 @@ _PRICES = _reference_check(
     lambda scope: rate_plan_findings(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
     reads=["product_catalog"],
 )
+_REACHED = _reference_check(
+    "prices_are_reached",
+    "Every price can be charged for some event.",
+    lambda scope: unreachable_prices(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
+    reads=["product_catalog"],
+    advisory=True,
+)
 _CATALOG = _reference_check(
     "products_are_valid",
-    "Every product has a known service, unit and rate type.",
+    "Every product has a known service, unit and rate type; what mediation makes of calls and messages is there.",
     lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow()),
     reads=[],
 )

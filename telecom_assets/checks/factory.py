@@ -1,4 +1,4 @@
-"""The factory: from a verdict function to a blocking Dagster check.
+"""The factory: from a verdict function to a Dagster check, which is blocking unless it only advises.
 
 Belongs here: how a check learns which partitions it is about, and how a verdict is shown in the UI.
 """
@@ -45,21 +45,23 @@ class Scope:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, what it says, how it is decided, and the other assets it reads."""
+    """One check: its name, what it says, how it is decided, and the other assets it reads.
+
+    One that is `advisory` warns of what may be meant, and stops nothing.
+    """
 
     name: str
     description: str
     decide: Callable[[Scope], Verdict]
     reads: Sequence[str] = ()
+    advisory: bool = False
 
 
 def guard(
     name: str, partitions_def: dg.PartitionsDefinition | None, checks: Mapping[str, Sequence[Check]]
 ) -> dg.AssetChecksDefinition:
-    """All checks of some assets, which are made together, as one blocking step."""
-    deciders = {
-        dg.AssetCheckKey(dg.AssetKey(asset), check.name): check.decide for asset in checks for check in checks[asset]
-    }
+    """All checks of some assets, which are made together, as one step."""
+    by_key = {dg.AssetCheckKey(dg.AssetKey(asset), check.name): check for asset in checks for check in checks[asset]}
 
     @dg.multi_asset_check(
         name=f"{name}_checks",
@@ -68,7 +70,7 @@ def guard(
                 check.name,
                 asset=asset,
                 description=check.description,
-                blocking=True,
+                blocking=not check.advisory,
                 additional_deps=list(check.reads),
                 partitions_def=partitions_def,
             )
@@ -81,13 +83,14 @@ def guard(
         context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
     ) -> Iterator[dg.AssetCheckResult]:
         scope = _scope(context, partitions_def, connections)
-        keys = sorted(context.selected_asset_check_keys, key=list(deciders).index)
-        verdicts = side_by_side(partial(deciders[key], scope) for key in keys)
+        keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
+        verdicts = side_by_side(partial(by_key[key].decide, scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=verdict.passed,
+                severity=dg.AssetCheckSeverity.WARN if by_key[key].advisory else dg.AssetCheckSeverity.ERROR,
                 description=verdict.summary,
                 metadata=as_metadata(verdict.figures),
             )

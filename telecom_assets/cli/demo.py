@@ -133,7 +133,7 @@ def _print_outputs(console: Console, report: dict[str, Any], settings: Settings)
         console.print(f"{name:<10} {escape(_short(path))}", highlight=False, soft_wrap=True)
     home = escape(_short(str(settings.home_path)))
     console.print(f"{'UI':<10} TELECOM_HOME='{home}' make dev", highlight=False, soft_wrap=True)
-    console.print(f"\nDone in {report['seconds']:.0f} s. Every check passed.", style="bold green")
+    console.print(f"\nDone in {report['seconds']:.0f} s. Every blocking check passed.", style="bold green")
 
 
 def _short(path: str) -> str:

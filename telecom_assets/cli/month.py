@@ -52,6 +52,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
     from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
 
+    app.instance  # noqa: B018  (a home that cannot be made is told of first)
     app.open_month(month)
     definitions = build_defs(app.settings, {"connections": app.connections})
     error = None
@@ -74,6 +75,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
                 "seconds": round(result.seconds, 3),
                 "checks_passed": sum(passed for _, passed, _ in result.checks),
                 "checks_failed": result.failed_checks,
+                "advice": list(result.advice),
             }
             for result in runner.results
         ],

@@ -99,6 +99,8 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     for result in results:
         for failed in result.failed_checks:
             console.print(f"[red]✗[/] {escape(failed)}", highlight=False, soft_wrap=True)
+        for advised in result.advice:
+            console.print(f"[yellow]![/] {escape(advised)}", highlight=False, soft_wrap=True)
 
 
 def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *, dry_run: bool) -> None:

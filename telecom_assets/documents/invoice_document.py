@@ -24,7 +24,7 @@ from typing import Any
 from lxml import etree
 
 from telecom_assets.documents.period import period_bounds
-from telecom_assets.documents.text import legible, plain
+from telecom_assets.documents.text import legible, percentage, plain
 
 NAMESPACE = "urn:telecom-assets:invoice:1"
 SERVICES = ("voice", "sms", "data")
@@ -90,7 +90,7 @@ class InvoiceWriter:
             count.text = str(bill[f"{service}_count"])
             amount.text = plain(bill[f"{service}_total"])
         for column, total in self._totals.items():
-            total.text = plain(bill[column])
+            total.text = percentage(bill[column]) if column in _PERCENTAGES else plain(bill[column])
         if not self._schema.validate(self._root):
             raise InvoiceError(f"customer {bill['customer_id']!r}: {self._schema.error_log[0].message}")
         return bytes(etree.tostring(self._root, encoding="UTF-8", xml_declaration=True, pretty_print=True))
@@ -148,6 +148,7 @@ _TOTALS = (
     ("AmountDue", "amount_due"),
     ("RoundingDifference", "rounding_difference"),
 )
+_PERCENTAGES = ("discount_pct", "tax_pct")
 
 
 def invoice_file_name(customer_id: str) -> str:

@@ -26,6 +26,12 @@ def plain(value: Decimal) -> str:
     return f"{value:f}"
 
 
+def percentage(value: Decimal) -> str:
+    """The percentage in full, with two decimals or as many more as it needs: `5.00`, `19.625`."""
+    whole, _, decimals = plain(value).partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
+
+
 def for_people(value: Decimal | int, digits: int = 0) -> str:
     """The number with thousands separators, half up to `digits` decimals, with a real minus sign. For display only."""
     exact = Decimal(value)

@@ -1,7 +1,14 @@
-"""Contracts of the bills and of the reports made from them. Terms: TM Forum TMF678, EN 16931."""
+"""Contracts of the bills and of the reports made from them. Terms: TM Forum TMF678, EN 16931.
+
+What adds up rows of a whole month has more digits than the rows: two events may cost 10^12 together, which each has no
+digits for.
+"""
 
 from telecom_assets.schemas.contract import Column as C
 from telecom_assets.schemas.contract import TableContract
+
+#: A percentage of the terms, 0 to 100, exactly as it is set.
+PERCENT = "decimal(7,4)"
 
 _PERIOD = C("billing_period", "string", "Billing period, yyyy-MM, local.")
 
@@ -22,10 +29,10 @@ FACTURATION_COMPLETE = TableContract(
         C("sms_count", "bigint", "Rated messages."),
         C("data_count", "bigint", "Rated data sessions."),
         C("amount_before_tax", "decimal(18,2)", "Sum of the three totals."),
-        C("discount_pct", "decimal(5,2)", "Discount, percent."),
+        C("discount_pct", PERCENT, "Discount, percent."),
         C("discount", "decimal(18,2)", "amount_before_tax × discount_pct / 100, rounded."),
         C("after_discount", "decimal(18,2)", "amount_before_tax − discount: the tax-excluded amount."),
-        C("tax_pct", "decimal(5,2)", "Tax, percent."),
+        C("tax_pct", PERCENT, "Tax, percent."),
         C("tax", "decimal(18,2)", "after_discount × tax_pct / 100, rounded."),
         C("amount_due", "decimal(18,2)", "after_discount + tax: the tax-included amount."),
         C("rounding_difference", "decimal(18,6)", "amount_before_tax − exact sum of the rated amounts."),
@@ -47,8 +54,8 @@ def _report(name: str, grain: str, key: tuple[str, ...], money: tuple[str, ...],
     )
 
 
-_REVENUE = C("revenue", "decimal(18,6)", "Sum of the rated amounts, before discount and tax.")
-_REVENUE_INCL_TAX = C("revenue_incl_tax", "decimal(18,2)", "Sum of the amounts due, after discount, tax included.")
+_REVENUE = C("revenue", "decimal(28,6)", "Sum of the rated amounts, before discount and tax.")
+_REVENUE_INCL_TAX = C("revenue_incl_tax", "decimal(28,2)", "Sum of the amounts due, after discount, tax included.")
 
 DAILY_REVENUE = _report(
     "daily_revenue",
@@ -90,7 +97,7 @@ TOP10_CONSUMERS = _report(
     ("customer_id",),
     ("amount_due",),
     C("customer_id", "string", "Customer."),
-    C("total_mb", "decimal(18,6)", "Billable megabytes of the month."),
+    C("total_mb", "decimal(24,6)", "Billable megabytes of the month."),
     C("amount_due", "decimal(18,2)", "Amount due of the month, tax included."),
 )
 TRAFFIC_HOURLY = _report(
@@ -100,7 +107,7 @@ TRAFFIC_HOURLY = _report(
     (),
     C("billing_date", "date", "Event day, local."),
     C("hour", "int", "Hour of the day, local, 0 to 23."),
-    C("total_gb", "decimal(18,6)", "Billable megabytes / 1024, rounded half up."),
+    C("total_gb", "decimal(24,6)", "Billable megabytes / 1024, rounded half up."),
 )
 
 REPORTS = (DAILY_REVENUE, MIX_BY_REGION, REVENUE_BY_PLAN, PLAN_BY_REGION, TOP10_CONSUMERS, TRAFFIC_HOURLY)

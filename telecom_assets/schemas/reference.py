@@ -8,12 +8,19 @@ CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
 SERVICE_TYPES = ("voice", "sms", "data")
 RATE_TYPES = ("flat", "tiered")
 
+#: Ends of the products that mediation makes of a call or a message, by where the other party is.
+NATIONAL, INTERNATIONAL = "NAT", "INT"
+#: What mediation makes, with its service: VOICE_NAT, VOICE_INT, SMS_NAT, SMS_INT. A data record names its product itself.
+MADE_PRODUCTS = {
+    f"{service.upper()}_{scope}": service for service in ("voice", "sms") for scope in (NATIONAL, INTERNATIONAL)
+}
+
 CUSTOMERS = TableContract(
     name="customers",
     grain="One row per customer, as PostgreSQL holds it.",
     key=("customer_id",),
     columns=(
-        C("customer_id", "string", "The customer's number, E.164 without +."),
+        C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
         C("customer_name", "string", "Name on the bill."),
         C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
         C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
@@ -48,7 +55,7 @@ PRODUCT_CATALOG = TableContract(
     grain="One row per product that can be charged.",
     key=("product_code",),
     columns=(
-        C("product_code", "string", "Product."),
+        C("product_code", "string", "Product; VOICE_NAT, VOICE_INT, SMS_NAT and SMS_INT are always needed."),
         C("service_type", "string", "voice, sms or data."),
         C("unit", "string", "What one unit is: minute, event or MB."),
         C("rate_type", "string", "flat or tiered."),

@@ -20,6 +20,8 @@ CDR_FIELDS = (
     "session_duration_sec",
     "product_code",
 )
+#: The most seconds of a call or a session, and megabytes of a session; more is out of range.
+MAX_QUANTITY = 10_000_000
 
 _IDENTITY = (
     C("source_id", "string", "Identity of the source the message came from: the Kafka topic's id."),
@@ -133,7 +135,7 @@ CLEANED_CDRS = TableContract(
         C(
             "other_party",
             "string",
-            "Called or receiving number; 'inconnu' when missing or invalid; NULL for data.",
+            "Called or receiving number, E.164 without +; 'inconnu' when missing or no number; NULL for data.",
             required=False,
         ),
         C("cell_id", "string", "Radio cell; 'inconnu' when missing."),
@@ -261,7 +263,8 @@ SUSPENDED_CDRS = TableContract(
         C(
             "reason",
             "string",
-            "unknown_customer, prepaid_customer, inactive_customer, unknown_plan, no_price or missing_volume.",
+            "unknown_customer, prepaid_customer, inactive_customer, unknown_plan, no_price, missing_volume or "
+            "amount_out_of_range (10^12 or more).",
         ),
         C("disposition", "string", "excluded (not ours to bill) or suspended (to be worked)."),
         C("product_code", "string", "Product of the event."),

@@ -10,8 +10,8 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from telecom_assets.schemas.billing import FACTURATION_COMPLETE
-from telecom_assets.transforms.numbers import BILL_SCALE, percent_of, round_half_up, zero_if_null
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, PERCENT
+from telecom_assets.transforms.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
 
 SERVICES = ("voice", "sms", "data")
 
@@ -39,25 +39,22 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
         "customer_id",
         F.coalesce("region", "usage_region").alias("region"),
         F.coalesce("rate_plan_id", "usage_plan").alias("rate_plan_id"),
-        *(
-            zero_if_null(F.col(f"{service}_exact")).cast("decimal(18,6)").alias(f"{service}_exact")
-            for service in SERVICES
-        ),
+        *(zero_if_null(F.col(f"{service}_exact")).cast(RATED_SUM).alias(f"{service}_exact") for service in SERVICES),
         *(F.coalesce(f"{service}_count", F.lit(0)).cast("bigint").alias(f"{service}_count") for service in SERVICES),
     )
     for service in SERVICES:
         lines = lines.withColumn(f"{service}_total", round_half_up(F.col(f"{service}_exact"), BILL_SCALE))
     return (
         lines.withColumn("amount_before_tax", _sum_of("total", "decimal(18,2)"))
-        .withColumn("discount_pct", F.lit(terms.discount_pct).cast("decimal(5,2)"))
+        .withColumn("discount_pct", F.lit(terms.discount_pct).cast(PERCENT))
         .withColumn("discount", percent_of(F.col("amount_before_tax"), F.col("discount_pct")))
         .withColumn("after_discount", (F.col("amount_before_tax") - F.col("discount")).cast("decimal(18,2)"))
-        .withColumn("tax_pct", F.lit(terms.tax_pct).cast("decimal(5,2)"))
+        .withColumn("tax_pct", F.lit(terms.tax_pct).cast(PERCENT))
         .withColumn("tax", percent_of(F.col("after_discount"), F.col("tax_pct")))
         .withColumn("amount_due", (F.col("after_discount") + F.col("tax")).cast("decimal(18,2)"))
         .withColumn(
             "rounding_difference",
-            (F.col("amount_before_tax") - _sum_of("exact", "decimal(18,6)")).cast("decimal(18,6)"),
+            (F.col("amount_before_tax") - _sum_of("exact", RATED_SUM)).cast("decimal(18,6)"),
         )
         .withColumn("currency", F.lit(terms.currency))
         .withColumn("billing_period", F.lit(period))

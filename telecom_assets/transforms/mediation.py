@@ -11,10 +11,13 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from telecom_assets.schemas.usage import CLEANED_CDRS, REJECTED_CDRS
+from telecom_assets.party_numbers import MOROCCO
+from telecom_assets.schemas.reference import INTERNATIONAL, NATIONAL
+from telecom_assets.schemas.usage import CLEANED_CDRS, MAX_QUANTITY, REJECTED_CDRS
 from telecom_assets.transforms.admission import MALFORMED_JSON, MALFORMED_UTF8, contract_fields
 from telecom_assets.transforms.civil_time import local_day, parse_timestamp
 from telecom_assets.transforms.numbers import exceeds, is_negative, plain_number, to_decimal
+from telecom_assets.transforms.parties import party, subscriber
 
 #: Reasons of rejection, in the order in which they are tried.
 REJECTION_REASONS = (
@@ -45,13 +48,6 @@ RECORD_TYPES = ("voice", "sms", "data")
 UNKNOWN = "inconnu"
 DEFAULT_TECHNOLOGY = "4G"
 TECHNOLOGY_ALIASES = {"LTE": "4G", "NR": "5G", "UMTS": "3G"}
-MAX_QUANTITY = 10_000_000
-
-#: Morocco mobile, then country prefix and the count of digits after it (E.164 without +).
-_FOREIGN = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10, "7": 10, "81": 10, "971": 9, "966": 9}
-VALID_NUMBER = (
-    r"\A(?:212[67][0-9]{8}|" + "|".join(rf"{prefix}[0-9]{{{digits}}}" for prefix, digits in _FOREIGN.items()) + r")\z"
-)
 
 #: What tells one landed message from another.
 IDENTITY = ("source_part", "source_position", "source_id")
@@ -131,7 +127,6 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
         F.col("product_code").alias("known_product"), F.col("service_type").alias("known_service")
     )
     voice, sms, data = (F.col("record_type") == kind for kind in RECORD_TYPES)
-    other = F.when(voice, F.col("callee_id")).when(sms, F.col("receiver_id"))
     # As it is written a volume is judged, as it is rounded it is stored; so is a session.
     volume_as_written = plain_number(F.col("volume_text"))
     volume = to_decimal(volume_as_written, 6)
@@ -140,6 +135,11 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
     usable_session = ~is_negative(session_as_written, session) & ~exceeds(session_as_written, session, MAX_QUANTITY)
     texts = raw.select(
         "*",
+        F.when(voice, F.col("caller_id"))
+        .when(sms, F.col("sender_id"))
+        .when(data, F.col("user_id"))
+        .alias("subscriber_text"),
+        F.when(voice, F.col("callee_id")).when(sms, F.col("receiver_id")).alias("other_text"),
         F.when(voice, F.col("duration_sec")).alias("duration_text"),
         F.when(data, F.col("data_volume_mb")).alias("volume_text"),
         F.when(data, F.col("session_duration_sec")).alias("session_text"),
@@ -155,11 +155,9 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
         "event_date",
         F.coalesce("cell_id", F.lit(UNKNOWN)).alias("cell_id"),
         _technology().alias("technology"),
-        F.when(voice, F.col("caller_id"))
-        .when(sms, F.col("sender_id"))
-        .when(data, F.col("user_id"))
-        .alias("subscriber_id"),
-        F.when(voice | sms, F.when(other.rlike(VALID_NUMBER), other).otherwise(UNKNOWN)).alias("other_party"),
+        "subscriber_text",
+        subscriber(F.col("subscriber_text")).alias("subscriber_id"),
+        F.when(voice | sms, F.coalesce(party(F.col("other_text")), F.lit(UNKNOWN))).alias("other_party"),
         "duration_text",
         to_decimal(plain_number(F.col("duration_text")), 3).alias("duration_sec"),
         "volume_text",
@@ -196,7 +194,7 @@ def _technology() -> Column:
 
 def _product() -> Column:
     other = F.col("other_party")
-    scope = F.when((other != UNKNOWN) & ~other.startswith("212"), "INT").otherwise("NAT")
+    scope = F.when((other != UNKNOWN) & ~other.startswith(MOROCCO), INTERNATIONAL).otherwise(NATIONAL)
     return F.when(F.col("record_type") == "data", F.col("data_product")).otherwise(
         F.concat(F.upper("record_type"), F.lit("_"), scope)
     )
@@ -218,8 +216,8 @@ def _first_reason() -> Column:
         # Instants that files cannot hold have no event_ts: whether the text is one is asked again, for those alone.
         "invalid_timestamp": F.when(~known, parse_timestamp(F.col("timestamp_text")).isNull()),
         "outside_acceptance_window": ~known | (local_day(F.col("event_ts")) != F.col("event_date")),
-        "missing_subscriber": F.col("subscriber_id").isNull(),
-        "invalid_subscriber": ~F.col("subscriber_id").rlike(VALID_NUMBER),
+        "missing_subscriber": F.col("subscriber_text").isNull(),
+        "invalid_subscriber": F.col("subscriber_id").isNull(),
         "missing_duration": voice & F.col("duration_text").isNull(),
         "invalid_duration": voice & duration.isNull(),
         "non_positive_duration": voice & (duration <= 0),
@@ -244,7 +242,7 @@ def _detail() -> Column:
     found = (
         F.when(reason == "unknown_record_type", F.col("record_type"))
         .when(reason.isin("invalid_timestamp", "outside_acceptance_window"), F.col("timestamp_text"))
-        .when(reason == "invalid_subscriber", F.col("subscriber_id"))
+        .when(reason == "invalid_subscriber", F.col("subscriber_text"))
         .when(reason.isin("invalid_duration", "non_positive_duration"), F.col("duration_text"))
         .when(reason == "invalid_volume", F.col("volume_text"))
         .when(reason == "quantity_out_of_range", F.coalesce("duration_text", "volume_text"))

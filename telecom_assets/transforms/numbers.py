@@ -28,6 +28,8 @@ _CUT = r"\A0*([0-9]*)\.([0-9]{0,60})0*([1-9]?)[0-9]*\z"
 #: Scale of a rated amount, and of a bill's amounts.
 RATED_SCALE = 6
 BILL_SCALE = 2
+#: Types with room for sums of as many rows as there may ever be: of rated amounts, of bills, of megabytes.
+RATED_SUM, BILL_SUM, VOLUME_SUM = "decimal(28,6)", "decimal(28,2)", "decimal(24,6)"
 
 
 def plain_number(text: Column) -> Column:
@@ -36,7 +38,8 @@ def plain_number(text: Column) -> Column:
     Its value is the text's own, with two exceptions that no quantity sees: from ±10^11 on it is ±10^11, and what differs
     after the 60th decimal or is nearer to zero than 10^-13 is told from nothing, but not by how much.
     """
-    return F.when(text.rlike(_PLAIN), text).when(text.rlike(_NUMBER), _with_moved_point(text))
+    odd = F.when(text.rlike(_NUMBER), _with_moved_point(text))
+    return F.when(text.isNotNull(), F.when(text.rlike(_PLAIN), text).otherwise(odd))
 
 
 def to_decimal(plain: Column, scale: int) -> Column:
@@ -77,6 +80,11 @@ def _with_moved_point(text: Column) -> Column:
 def round_half_up(amount: Column, scale: int) -> Column:
     """The one rounding of money: DECIMAL to `scale` places, half away from zero, as DECIMAL(18, scale)."""
     return F.round(amount, scale).cast(f"decimal(18,{scale})")
+
+
+def round_half_up_or_null(amount: Column, scale: int) -> Column:
+    """The same, NULL where DECIMAL(18, scale) has not the digits."""
+    return F.round(amount, scale).try_cast(f"decimal(18,{scale})")
 
 
 def percent_of(amount: Column, pct: Column) -> Column:

@@ -5,6 +5,8 @@ Belongs here: billable units, what a missing volume counts as, who is charged, a
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Literal
 
 from pyspark.sql import Column, DataFrame
@@ -12,7 +14,7 @@ from pyspark.sql import functions as F
 
 from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.transforms.civil_time import billing_period
-from telecom_assets.transforms.numbers import RATED_SCALE, round_half_up, zero_if_null
+from telecom_assets.transforms.numbers import RATED_SCALE, round_half_up_or_null, zero_if_null
 
 #: Reasons why an event is not rated, in the order in which they are tried.
 SUSPENSION_REASONS = (
@@ -22,12 +24,16 @@ SUSPENSION_REASONS = (
     "unknown_plan",
     "no_price",
     "missing_volume",
+    "amount_out_of_range",
 )
 #: Not ours to bill; the others are to be worked.
 EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
 
 #: What a customer is whose usage is charged.
 _CHARGEABLE = "chargeable"
+
+#: An amount has twelve digits before the point and a price six: so many units cannot be out of range.
+_SAFE_UNITS = 1_000_000
 
 MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
 
@@ -115,9 +121,10 @@ def rate(
         joined = joined.join(floor, on=of_event, how="left")
     priced = (
         joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
-        .withColumn("reason", _first_reason(missing_volume))
         .withColumn("billable_units", _billable_units(missing_volume))
         .withColumn("imputed", F.col("missing"))
+        .withColumn("amount", charge())
+        .withColumn("reason", _first_reason(missing_volume))
     )
     units, free = F.col("billable_units"), F.col("free_units")
     return Ratings(
@@ -134,7 +141,7 @@ def rate(
             "unit_price",
             "tier_threshold",
             "tier_price",
-            charge().alias("amount"),
+            "amount",
             "rating_status",
             "imputed",
             "reason",
@@ -150,7 +157,7 @@ def rate(
 
 
 def charge() -> Column:
-    """Price of an event before discount and tax, rounded once.
+    """Price of an event before discount and tax, rounded once; NULL where it is 10^12 or more, which no amount holds.
 
     Flat: units beyond the free ones at unit_price. Tiered: the same up to tier_threshold (counted from zero, free units
     included), tier_price above it. Columns: billable_units, free_units, unit_price, tier_threshold, tier_price,
@@ -163,7 +170,7 @@ def charge() -> Column:
     lower = F.greatest(nothing, (F.least(units, threshold) - free).cast("decimal(18,6)")) * unit_price
     upper = F.greatest(nothing, (units - threshold).cast("decimal(18,6)")) * tier_price
     tiered = (F.col("rate_type") == "tiered") & threshold.isNotNull()
-    return round_half_up(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
+    return round_half_up_or_null(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
 
 
 def _subscribers(tariff: Tariff) -> DataFrame:
@@ -205,7 +212,11 @@ def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
         .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
         .when(F.col("unit_price").isNull(), "no_price")
     )
-    return chain.when(F.col("missing"), "missing_volume") if missing_volume == "suspend" else chain
+    if missing_volume == "suspend":
+        chain = chain.when(F.col("missing"), "missing_volume")
+    # What units come from is asked first: it is at hand, where the amount would be worked out twice for every event.
+    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in ("data_volume_mb", "floor_mb", "duration_sec")))
+    return chain.when(F.when(large, F.col("amount").isNull()), "amount_out_of_range")
 
 
 def _billable_units(missing_volume: MissingVolumePolicy) -> Column:

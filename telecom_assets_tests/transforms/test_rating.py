@@ -3,11 +3,14 @@
 Belongs here: units, allowances, tiers, policies for a missing volume, floors. Prices are worked out by hand, in comments.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
@@ -44,7 +47,7 @@ def event(kind: str, quantity: object, **changed: Any) -> Row:
     }
 
 
-def price(product: str, unit_price: str, free: str = "0", threshold: str = "", tier_price: str = "") -> Row:
+def price(product: str, unit_price: object, free: object = "0", threshold: object = "", tier_price: object = "") -> Row:
     service = product.split("_", maxsplit=1)[0].lower()
     figures = {"unit_price": unit_price, "free_units": free, "tier_threshold": threshold, "tier_price": tier_price}
     return {"product_code": product, "service_type": service, **figures}
@@ -87,6 +90,21 @@ COSTS: dict[str, tuple[Row, Row, str, str, str]] = {
     "a tie": (event("data", "0.5"), price(FLAT, "0.000001"), "0.5", "0", "0.000001"),
     "below a tie": (event("data", "0.499999"), price(FLAT, "0.000001"), "0.499999", "0", "0"),
     "the most": (event("data", "10000000"), price(FLAT, "99999.999999"), "10000000", "0", "999999999990"),
+    # as much as an amount holds: 999,999,999,999 + 0.999999
+    "the most of all": (
+        event("data", "1000000.999999"),
+        price(TIERED, "999999.999999", "0", "1000000", "1"),
+        "1000000.999999",
+        "0",
+        "999999999999.999999",
+    ),
+    "what is left of the allowance": (
+        event("data", "10000000"),
+        price(FLAT, "999999.999999", "9999999"),
+        "10000000",
+        "9999999",
+        "999999.999999",
+    ),
     # tiered: free up to 50, 0.015 up to 1024 (counted from zero), 0.05 above
     "tier: free": (event("data", "50"), price(TIERED, "0.015", "50", "1024", "0.05"), "50", "50", "0"),
     "tier: first": (event("data", "51"), price(TIERED, "0.015", "50", "1024", "0.05"), "51", "50", "0.015"),
@@ -123,29 +141,41 @@ COSTS: dict[str, tuple[Row, Row, str, str, str]] = {
 }
 
 
-def priced(engine: SparkEngine, costs: dict[str, tuple[Row, Row, str, str, str]]) -> dict[str, Row]:
-    """All the events rated at once, each for its own customer with a plan of one price."""
+#: What costs 10^12 or more, which no amount holds: event and price.
+TOO_MUCH: dict[str, tuple[Row, Row]] = {
+    # 9,999,999,999,990
+    "the most at the highest price": (event("data", "10000000"), price(FLAT, "999999.999999")),
+    # 1000000.000001 × 999999.999999 = 999,999,999,999.999999999999: half up
+    "by its last rounding": (event("data", "1000000.000001"), price(FLAT, "999999.999999")),
+    # 999,999,999,999 + 1
+    "both tiers together": (event("data", "1000001"), price(TIERED, "999999.999999", "0", "1000000", "1")),
+    # 5,000,000 × 999,999.999999 above a free tier
+    "the upper tier alone": (event("data", "10000000"), price(TIERED, "0", "0", "5000000", "999999.999999")),
+}
+
+
+def priced(engine: SparkEngine, costs: Sequence[tuple[Row, Row]], floors: Sequence[Row] = ()) -> Ratings:
+    """All the events rated at once, each for its own customer with a plan of one price; positions count them."""
     customers, plans, events = [], [], []
-    for number, (usage, line, *_) in enumerate(costs.values()):
+    for number, (usage, line) in enumerate(costs):
         customer, plan = f"2126000{number:05d}", f"PLAN_{number}"
         customers.append({**cdrs.CUSTOMERS[0], "customer_id": customer, "rate_plan_id": plan})
         plans.append({**line, "rate_plan_id": plan})
         own = {"subscriber_id": customer, "source_position": number, "product_code": line["product_code"]}
         events.append({**usage, **own})
-    floors = contract_frame(engine, DATA_VOLUME_FLOOR, [])
-    ratings = rate(
+    return rate(
         contract_frame(engine, CLEANED_CDRS, events),
-        floors,
+        contract_frame(engine, DATA_VOLUME_FLOOR, floors),
         tariff(engine, customers, plans),
         missing_volume="customer_min",
     )
-    names = list(costs)
-    return {names[row["source_position"]]: row for row in rows_of(ratings.rated)}
 
 
 @pytest.fixture(scope="module")
 def costs(engine) -> dict[str, Row]:
-    return priced(engine, COSTS)
+    names = list(COSTS)
+    rated = rows_of(priced(engine, [(usage, line) for usage, line, *_ in COSTS.values()]).rated)
+    return {names[row["source_position"]]: row for row in rated}
 
 
 @pytest.mark.parametrize("title", COSTS)
@@ -161,6 +191,40 @@ def test_what_an_event_costs(costs, title):
     assert row["tier_threshold"] == (Decimal(line["tier_threshold"]) if line["tier_threshold"] else None)
     assert row["tier_price"] == (Decimal(line["tier_price"]) if line["tier_price"] else None)
     assert row["imputed"] is False
+
+
+def test_what_costs_more_than_an_amount_holds_is_suspended(engine):
+    """The events beside it are rated: one price that is wrong does not stop a month."""
+    sound = (event("data", "10000000"), price(FLAT, "99999.999999"))
+    # A missing volume counts as the customer's smallest, ten million here.
+    missing = (event("data", None), price(FLAT, "999999.999999"))
+    floor = {"customer_id": f"2126000{len(TOO_MUCH) + 1:05d}", "floor_mb": "10000000", "billing_period": "2026-06"}
+    ratings = priced(engine, [*TOO_MUCH.values(), sound, missing], [floor])
+    assert [row["amount"] for row in rows_of(ratings.rated)] == [Decimal(999_999_999_990)]
+    found = sorted(rows_of(ratings.suspended), key=lambda row: row["source_position"])
+    assert {(row["reason"], row["disposition"]) for row in found} == {("amount_out_of_range", "suspended")}
+    units = [Decimal(usage["data_volume_mb"]) for usage, _ in TOO_MUCH.values()]
+    assert [row["billable_units"] for row in found] == [*units, None]
+    assert_schema(RATED_CDRS, ratings.rated)
+    assert_schema(SUSPENDED_CDRS, ratings.suspended)
+
+
+@given(
+    units=st.decimals(min_value=0, max_value=10_000_000, places=6),
+    prices=st.tuples(*[st.one_of(st.just(Decimal("999999.999999")), st.decimals(0, 999_999, places=6))] * 2),
+    free=st.one_of(st.just(Decimal(0)), st.decimals(0, 10_000_000, places=6)),
+    threshold=st.one_of(st.none(), st.decimals(0, 10_000_000, places=6)),
+)
+@settings(max_examples=25, derandomize=True, database=None, deadline=None)
+def test_whatever_it_costs_it_is_rated_or_suspended(sail, units, prices, free, threshold):
+    unit_price, tier_price = prices if threshold is not None else (prices[0], None)
+    line = price(FLAT if threshold is None else TIERED, unit_price, min(free, threshold or free), threshold, tier_price)
+    with localcontext(prec=60):
+        cost = oracle.Price(unit_price, line["free_units"], threshold, tier_price).cost(units)
+    ratings = priced(sail, [(event("data", units), line)])
+    rated, suspended = rows_of(ratings.rated), rows_of(ratings.suspended)
+    assert [row["amount"] for row in rated] == ([cost] if cost < 10**12 else [])
+    assert [row["reason"] for row in suspended] == ([] if cost < 10**12 else ["amount_out_of_range"])
 
 
 # --------------------------------------------------------------------------------------------- who is charged, and why

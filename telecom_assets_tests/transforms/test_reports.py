@@ -162,6 +162,23 @@ def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine):
     assert len(found) == 2
 
 
+def test_a_report_holds_more_than_its_rows_do(engine: SparkEngine):
+    """Each row is as large as its column allows; a day, a region, a plan, a consumer and an hour have two of them."""
+    most, due, units = "999999999999.999999", "9999999999999999.99", "999999999999.999999"
+    rated = contract_frame(engine, RATED_CDRS, [usage("c01", "data", units, most) for _ in range(2)])
+    bills = contract_frame(engine, FACTURATION_COMPLETE, [owed("c01", due), owed("c02", due)])
+    found = {contract.name: rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS}
+    doubled = {"revenue": "1999999999999.999998", "revenue_incl_tax": "19999999999999999.98"}
+    doubled["total_mb"] = "1999999999999.999998"
+    # 1,999,999,999,999.999998 / 1024 = 1,953,124,999.999999998…
+    doubled["total_gb"] = "1953125000.000000"
+    for name, rows in found.items():
+        [row] = rows
+        assert {column: row[column] for column in doubled if column in row} == {
+            column: Decimal(value) for column, value in doubled.items() if column in row
+        }, name
+
+
 def test_there_are_six():
     assert {contract.name for contract in REPORTS} == set(EXPECTED)
 
