@@ -20,7 +20,7 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["telecom_assets_tests.faults.work"])
 
 #: Seconds that a process may take before the test fails. On a busy machine.
-PATIENCE = 240.0
+PATIENCE = 120.0
 
 #: Where a process halts until it is told to go on.
 Halt = Callable[[str], None]

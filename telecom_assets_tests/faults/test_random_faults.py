@@ -66,13 +66,13 @@ def test_no_fault_loses_or_doubles_anything(town: Town, capfd: pytest.CaptureFix
 
 
 def assert_all_is_well(town: Town) -> None:
-    """Months are opened in one home, all is landed in the other, and each bills the month to the end."""
+    """Months are opened in one home, all is landed in the other, and each (in the short story one) bills the month."""
     for month in MONTHS[:2]:
         Running(work.month_opened, town.home(1), month).answer()
         town.opened.add(month)
     Running(work.landed, town.home(2)).answer()
     town.assert_nothing_lost_or_doubled()
-    for home in HOMES:
+    for home in HOMES if ROUNDS else HOMES[:1]:
         said = Running(work.month_run, town.home(home), MONTH).answer()
         assert said["failures"] == []
         town.assert_books(said["books"])
