@@ -17,6 +17,8 @@ from telecom_assets_tests.faults.work import Trips
 
 #: What a home does, and how often it is that.
 TASKS = {"land": 84, "open": 6, "maintain": 5, "mediate": 4, "month": 1}
+#: Tasks that are no run of Dagster's.
+WITHOUT_RUNS = ("land", "open", "maintain")
 #: What one home may be told when another one works at the same: nothing was changed, or something must be done first.
 REFUSALS = ("run it again", "was never mediated", "landed since", "mediate", "rate the", "overtaken", "written after")
 #: How much longer than a landing a task takes, about, and how many more steps.
@@ -57,11 +59,12 @@ def killed_at_a_step(town: Town) -> None:
 
 def stopped(town: Town) -> None:
     """A home is stopped (SIGSTOP) at a random moment, another one works, and the first goes on or is killed."""
-    task, process = _begun(town)
+    home = town.rng.choice(HOMES)
+    task, process = _begun(town, home)
     if not process.ended(_moment(town, task)):
         process.signal(signal.SIGSTOP)
         town.happened("stopped")
-    _another_works(town)
+    _another_works(town, task, home)
     if town.rng.random() < 0.4:
         _killed_at(town, process, 0)
         return
@@ -72,13 +75,13 @@ def stopped(town: Town) -> None:
 
 def stopped_at_a_step(town: Town) -> None:
     """A home stands before or after one of its own steps while another one works; then it goes on or is killed."""
-    task = _task(town)
+    task, home = _task(town), town.rng.choice(HOMES)
     call = town.rng.randrange(1, town.steps * _LONGER[task])
     town.note(f"stands at step {call}")
-    process = town.begin(task, town.rng.choice(HOMES), trips=Trips(call, town.rng.random() < 0.5, killed=False))
+    process = town.begin(task, home, trips=Trips(call, town.rng.random() < 0.5, killed=False))
     if process.halted_or_done("a step"):
         town.happened("stopped")
-        _another_works(town)
+        _another_works(town, task, home)
         if town.rng.random() < 0.4:
             _killed_at(town, process, 0)
             return
@@ -153,10 +156,11 @@ def _begun(town: Town, home: int | None = None) -> tuple[str, Running]:
     return task, town.begin(task, home or town.rng.choice(HOMES))
 
 
-def _another_works(town: Town) -> None:
-    """What a home does while another one stands: it has nobody beside it that writes."""
+def _another_works(town: Town, task: str, home: int) -> None:
+    """What is done while a task of a home stands, to its end. Runs of one home would wait for the place in a pool."""
     town.send(town.rng.randrange(5))
-    _ends(town, *_begun(town))
+    homes = [each for each in HOMES if each != home or task in WITHOUT_RUNS]
+    _ends(town, *_begun(town, town.rng.choice(homes)))
 
 
 def _ends(town: Town, task: str, process: Running) -> None:

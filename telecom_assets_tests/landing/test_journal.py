@@ -31,6 +31,7 @@ from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
     landing_module,
     plain,
     produced,
+    rows_of,
     values_of,
 )
 from telecom_assets_tests.transforms.chain import contract_table
@@ -193,3 +194,15 @@ def test_a_ledger_that_was_put_back_is_made_whole_again(plain, kafka, what, tmp_
     assert landing(Warehouse(plain.root, plain.engine, TABLES), kafka).records == 0
     assert_sound(plain)
     assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2"), (3, b"3")]}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_the_books_are_not_out_of_balance_because_another_home_lands(plain, kafka, place):  # noqa: F811
+    """It lands, and writes the ledger, between two tables that the check looks at."""
+    other = Warehouse(plain.root, plain.engine, TABLES)
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    produced(kafka, b"1")
+    with between(plain, place, lambda: landing(other, kafka)):
+        assert_sound(plain)
+    assert len(rows_of(plain)) == 2
