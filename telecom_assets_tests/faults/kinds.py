@@ -19,8 +19,19 @@ from telecom_assets_tests.faults.work import Trips
 TASKS = {"land": 84, "open": 6, "maintain": 5, "mediate": 4, "month": 1}
 #: Tasks that are no run of Dagster's.
 WITHOUT_RUNS = ("land", "open", "maintain")
-#: What one home may be told when another one works at the same: nothing was changed, or something must be done first.
-REFUSALS = ("run it again", "was never mediated", "landed since", "mediate", "rate the", "overtaken", "written after")
+#: What one home may be told when another one works at the same: nothing was changed, something must be done first, or (in
+#: the end) that what has landed since is not mediated, or not in the ledger yet.
+REFUSALS = (
+    "run it again",
+    "was never mediated",
+    "landed since",
+    "mediate",
+    "rate the",
+    "overtaken",
+    "written after",
+    "received = cleaned",
+    "consumed",
+)
 #: How much longer than a landing a task takes, about, and how many more steps.
 _LONGER = {"land": 1, "open": 1, "maintain": 3, "mediate": 4, "month": 12}
 
@@ -34,8 +45,9 @@ class Kind:
 
 
 def nothing(town: Town) -> None:
-    """A home works undisturbed."""
-    _ends(town, *_begun(town))
+    """A home works undisturbed: nothing is refused."""
+    task, process = _begun(town)
+    _answered(town, task, process, alone=True)
 
 
 def killed(town: Town) -> None:

@@ -70,10 +70,10 @@ class Running:
     def answer(self) -> Any:
         """What it returns. Raises WentWrong, or Died."""
         said = self._said()
+        assert said[0] in ("done", "failed"), f"expected an answer: {said}"
         self._process.join(PATIENCE)
         if said[0] == "failed":
             raise WentWrong(*said[1:])
-        assert said[0] == "done", said
         return said[1]
 
     def kill(self) -> None:
