@@ -33,7 +33,7 @@ REFUSALS = (
     "consumed",
 )
 #: How much longer than a landing a task takes, about, and how many more steps.
-_LONGER = {"land": 1, "open": 1, "maintain": 3, "mediate": 4, "month": 12}
+_LONGER = {"land": 1, "open": 1, "maintain": 2, "mediate": 3, "month": 8}
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,7 @@ def test_no_fault_loses_or_doubles_anything(town: Town, capfd: pytest.CaptureFix
         raise
     befell = ", ".join(f"{count} times {what}" for what, count in town.befell.most_common())
     tell(f"{len(town.sent)} messages in {rounds} rounds ({befell}): lost 0, doubled 0, the money is the oracle's")
-    assert town.befell["killed"] > rounds / 5
-    assert town.befell["stopped"] > rounds / 20
-    assert town.befell["at once"] > rounds / 20
+    assert town.befell.total() > rounds / 3, "the faults came when the homes had ended"
 
 
 def assert_all_is_well(town: Town) -> None:
