@@ -101,6 +101,7 @@ def test_rows_that_move_stay_what_they_are(plain, kafka):  # noqa: F811
     before = rows_of(plain)
     assert opening(plain) == 4
     after = rows_of(plain)
+    assert days_of(after) == {offset: day for offset, (_, day) in enumerate(SENT)}
     assert [{**row, "event_date": None} for row in after] == [{**row, "event_date": None} for row in before]
     version = plain.version("raw_cdrs")
     assert opening(plain) == 0
