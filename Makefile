@@ -11,6 +11,8 @@ MONTH ?=
 ENGINE ?= sail
 PORT ?= 3000
 WORKERS ?= 2
+SEED ?= 1
+ROUNDS ?= 300
 export ENGINE
 
 # Relative on purpose: the path of the checkout may hold spaces.
@@ -18,7 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test bench dev lint format clean
+.PHONY: help demo test faults bench dev lint format clean
 
 help: ## What can be typed
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/'
@@ -28,6 +30,9 @@ demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
 	@exec $(BIN)/python -m pytest -n $(WORKERS)
+
+faults: $(READY) ## Random kills, stops and double runs over two homes on one warehouse; nothing lost or doubled: SEED=, ROUNDS=
+	@exec env FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -n 0 telecom_assets_tests/faults/test_random_faults.py
 
 # CDRS and CUSTOMERS have defaults for the demo; the bench has its own.
 bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUSTOMERS=, ENGINE=, CASES=, NAME=, REPEATS=

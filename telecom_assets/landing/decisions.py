@@ -22,6 +22,7 @@ from telecom_assets.landing.journal import (
     RAW,
     Decision,
     LandingState,
+    assert_new_source,
     key,
     read_state,
     settle,
@@ -81,6 +82,7 @@ def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why:
                 f"topic {kafka.topic!r} (id {state.topic_id}) is a source that this warehouse has closed; a closed source is not "
                 "opened again: what it holds behind its end would be taken for new"
             )
+        assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
         ends = ", ".join(f"partition {part} up to offset {end}" for part, end in sorted(here.ends.items()))
         decision = Decision(
             "source_accepted",

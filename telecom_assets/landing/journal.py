@@ -158,6 +158,16 @@ def read_state(warehouse: Warehouse) -> LandingState:
     )
 
 
+def assert_new_source(warehouse: Warehouse, source_id: str, parts: Iterable[int], version: int) -> None:
+    """Raise WarehouseError when a source that the ledger does not know has positions: it would be landed a second time."""
+    if any(warehouse.position(RAW, key(source_id, part), version) is not None for part in parts):
+        raise WarehouseError(
+            f"table {RAW} at {warehouse.path(RAW)} holds rows of source {source_id}, and {LEDGER} knows nothing of it: rows of "
+            f"{LEDGER} were deleted; nothing was landed, restore it from a backup, or remove its folder if the log of {RAW} is "
+            "whole: it is written anew from that"
+        )
+
+
 def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
     """What the commits of raw_cdrs after one version say, up to another; those of maintenance say nothing."""
     entries = []

@@ -24,7 +24,16 @@ from resources.kafka import KafkaConnection, TopicState
 from resources.kafka_source import FORMAT, KafkaRangeError, OffsetRange, range_error, read_range, register
 from resources.staging import Staged, new_folder
 from telecom_assets.landing.displaced import displaced_by
-from telecom_assets.landing.journal import DISPLACED, LANDED, RAW, LandingState, key, read_state, settle
+from telecom_assets.landing.journal import (
+    DISPLACED,
+    LANDED,
+    RAW,
+    LandingState,
+    assert_new_source,
+    key,
+    read_state,
+    settle,
+)
 from telecom_assets.landing.plan import LandingError, check_topic, lag, landing_chunks
 from telecom_assets.transforms.admission import admit
 
@@ -118,6 +127,7 @@ def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str],
 
 def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, terms: Terms) -> None:
     """Set the position of every partition to its earliest offset: the first commit of a source."""
+    assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
     ranges = {OffsetRange(number, marks.earliest, marks.earliest): 0 for number, marks in state.partitions.items()}
     try:
         _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], terms)

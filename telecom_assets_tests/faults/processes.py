@@ -20,7 +20,7 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["telecom_assets_tests.faults.work"])
 
 #: Seconds that a process may take before the test fails. On a busy machine.
-PATIENCE = 240.0
+PATIENCE = 120.0
 
 #: Where a process halts until it is told to go on.
 Halt = Callable[[str], None]
@@ -70,10 +70,10 @@ class Running:
     def answer(self) -> Any:
         """What it returns. Raises WentWrong, or Died."""
         said = self._said()
+        assert said[0] in ("done", "failed"), f"expected an answer: {said}"
         self._process.join(PATIENCE)
         if said[0] == "failed":
             raise WentWrong(*said[1:])
-        assert said[0] == "done", said
         return said[1]
 
     def kill(self) -> None:

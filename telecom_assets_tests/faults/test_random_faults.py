@@ -45,28 +45,32 @@ def test_no_fault_loses_or_doubles_anything(town: Town, capfd: pytest.CaptureFix
 
     tell(f"\n{again}")
     try:
-        town.send(30)
-        began = time.monotonic()
-        assert Running(work.landed, town.home(1)).answer()["records"] == 30
-        town.usual = time.monotonic() - began
+        for _ in range(2):  # the first waits for all that is imported
+            town.send(30)
+            began = time.monotonic()
+            landed = Running(work.landed, town.home(1), trips=work.Trips(0, False, False)).answer()
+            assert landed["records"] == 30
+            town.usual, town.steps = time.monotonic() - began, landed["calls"]
         for number in range(1, rounds + 1):
             befall(town, number)
-            tell(town.log[-1])
+            tell(", ".join(town.log[-1]))
         assert_all_is_well(town)
     except BaseException:
         tell(f"play it again: {again}")
         raise
-    tell(f"{len(town.sent)} messages in {rounds} rounds: lost 0, doubled 0, the money is the oracle's")
+    befell = ", ".join(f"{count} times {what}" for what, count in town.befell.most_common())
+    tell(f"{len(town.sent)} messages in {rounds} rounds ({befell}): lost 0, doubled 0, the money is the oracle's")
+    assert town.befell.total() > rounds / 3, "the faults came when the homes had ended"
 
 
 def assert_all_is_well(town: Town) -> None:
-    """Months are opened in one home, all is landed in the other, and each bills the month to the end."""
+    """Months are opened in one home, all is landed in the other, and each (in the short story one) bills the month."""
     for month in MONTHS[:2]:
         Running(work.month_opened, town.home(1), month).answer()
         town.opened.add(month)
     Running(work.landed, town.home(2)).answer()
     town.assert_nothing_lost_or_doubled()
-    for home in HOMES:
+    for home in HOMES if ROUNDS else HOMES[:1]:
         said = Running(work.month_run, town.home(home), MONTH).answer()
         assert said["failures"] == []
         town.assert_books(said["books"])

@@ -6,6 +6,7 @@ goes wrong meanwhile (`kinds`).
 
 import datetime as dt
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -52,10 +53,14 @@ class Town:
     sent: dict[tuple[int, int], tuple[bytes | None, dt.datetime]] = field(default_factory=dict)
     #: Seconds that a landing took which nobody disturbed: within this the moments of faults are drawn.
     usual: float = 1.0
+    #: Calls of the warehouse that it made.
+    steps: int = 30
+    #: What has befallen the homes, and how often.
+    befell: Counter[str] = field(default_factory=Counter)
     #: What the homes do, and how often it is that.
     tasks: Mapping[str, int] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
-    log: list[str] = field(default_factory=list)
+    log: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._pool = _pool()
@@ -93,8 +98,14 @@ class Town:
             return Running(work.month_run, given, MONTH, **options)
         return Running({"maintain": work.maintained, "mediate": work.mediated}[task], given, **options)
 
+    def happened(self, what: str) -> None:
+        """Something did befall a home: it was at work."""
+        self.befell[what] += 1
+        self.note(what)
+
     def note(self, text: str) -> None:
-        self.log[-1] += f", {text}" if self.log[-1] else text
+        """What is told of the round."""
+        self.log[-1].append(text)
 
     # -- what must be there in the end ---------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from resources import delta
 from resources.delta import Refused, Warehouse
 from resources.maintenance import maintain
 from resources.staging import Staged
@@ -50,11 +51,14 @@ class Trips:
 _STEPS = ("stage", "stage_arrow", "commit", "drop", "checkpoint", "keep_readable", "log_entry", "position", "version")
 
 
-def stumble(halt: Halt, trips: Trips | None) -> None:
-    """Have this process stumble at a step of its own, whatever the clock says: so a round can be played again."""
-    if trips is None:
-        return
+def stumble(halt: Halt, trips: Trips | None) -> Callable[[], int]:
+    """Have this process stumble at a step of its own, whatever the clock says: so a round can be played again.
+
+    Returns what says how many calls were made.
+    """
     calls = 0
+    if trips is None:
+        return lambda: calls
 
     def stumbling(step: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(step)
@@ -78,6 +82,7 @@ def stumble(halt: Halt, trips: Trips | None) -> None:
 
     for name in _STEPS:
         setattr(Warehouse, name, stumbling(getattr(Warehouse, name)))
+    return lambda: calls
 
 
 def opened(given: Given) -> Connections:
@@ -93,10 +98,10 @@ def landed(
     settings, lines = connections.settings, list[str]()
     if halts:
         _halt_before_commits(connections.warehouse, RAW, halt)
-    stumble(halt, trips)
+    calls = stumble(halt, trips)
     terms = Terms("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
     done = land(connections.warehouse, connections.kafka(), terms, lines.append)
-    return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines}
+    return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines, "calls": calls()}
 
 
 def month_opened(halt: Halt, given: Given, month: str, *, trips: Trips | None = None) -> int:
@@ -163,6 +168,7 @@ def _runner(connections: Connections) -> Iterator[MonthRunner]:
 
 def compared_and_set(halt: Halt, given: Given, meet: Any, who: str, rounds: int) -> list[bool]:
     """In each round commit a row on the version that the round before has made; whether that was accepted."""
+    delta._CHECKPOINT_INTERVAL = 10  # who opens a version reads so few entries of the log
     warehouse, name, won = opened(given).warehouse, DATA_VOLUME_FLOOR.name, list[bool]()
     for number in range(rounds):
         if not won or won[-1]:  # what was refused is no part of the table: it is tried again as it is

@@ -3,6 +3,7 @@
 Belongs here: reading the state. Does not belong here: who commits what (`test_land`, `test_decisions`).
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
-from resources.delta import Warehouse
+from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, TopicState
 from resources.staging import Staged, new_folder
@@ -22,12 +24,14 @@ from telecom_assets.landing.land import landed_info
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import RAW_CDRS
 from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
+    assert_sound,
     delete_records,
     kafka,
     landing,
     landing_module,
     plain,
     produced,
+    rows_of,
     values_of,
 )
 from telecom_assets_tests.transforms.chain import contract_table
@@ -164,3 +168,41 @@ def test_what_retention_took_behind_another_home_is_not_missed(plain, kafka):  #
     produced(kafka, b"2")
     assert landing(plain, kafka).records == 1
     assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2")]}
+
+
+def test_a_ledger_that_has_lost_its_rows_lands_nothing_twice(plain, kafka):  # noqa: F811
+    """Somebody has deleted them: the positions in raw_cdrs say that the source is no new one."""
+    produced(kafka, b"0", b"1", b"2")
+    landing(plain, kafka)
+    DeltaTable(plain.path("landing_ranges")).delete()
+    with pytest.raises(WarehouseError, match="landing_ranges"):
+        landing(plain, kafka)
+    assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2")]}
+
+
+@pytest.mark.parametrize("what", ["gone", "older"])
+def test_a_ledger_that_was_put_back_is_made_whole_again(plain, kafka, what, tmp_path):  # noqa: F811
+    """From the commits of raw_cdrs that it does not know."""
+    produced(kafka, b"0", b"1", b"2")
+    landing(plain, kafka)
+    shutil.copytree(plain.path("landing_ranges"), tmp_path / "older")
+    produced(kafka, b"3")
+    landing(plain, kafka)
+    shutil.rmtree(plain.path("landing_ranges"))
+    if what == "older":
+        shutil.copytree(tmp_path / "older", plain.path("landing_ranges"))
+    assert landing(Warehouse(plain.root, plain.engine, TABLES), kafka).records == 0
+    assert_sound(plain)
+    assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2"), (3, b"3")]}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_the_books_are_not_out_of_balance_because_another_home_lands(plain, kafka, place):  # noqa: F811
+    """It lands, and writes the ledger, between two tables that the check looks at."""
+    other = Warehouse(plain.root, plain.engine, TABLES)
+    produced(kafka, b"0")
+    landing(plain, kafka)
+    produced(kafka, b"1")
+    with between(plain, place, lambda: landing(other, kafka)):
+        assert_sound(plain)
+    assert len(rows_of(plain)) == 2
