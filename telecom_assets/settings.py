@@ -10,8 +10,11 @@ for readers.
 """
 
 import datetime as dt
+import difflib
 import json
+import os
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -270,7 +273,9 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":
-        """Read the environment. Raises SettingsError with one line that names every bad variable."""
+        """Read the environment. Raises SettingsError with one line that names every bad variable, misspelt ones too."""
+        if misspelt := _misspelt(os.environ):
+            raise SettingsError("; ".join(misspelt))
         try:
             return cls(**{key: value for key, value in overrides.items() if value is not None})
         except ValidationError as error:
@@ -346,6 +351,25 @@ def _one_line(item: Any) -> str:
     reason = item["msg"].removeprefix("Value error, ")
     shown = "" if _field_name(named) in _SECRET_FIELDS else f" {str(item['input'])!r}:"
     return f"{name}:{shown} {reason[0].lower()}{reason[1:]}"
+
+
+def _misspelt(variables: Iterable[str]) -> list[str]:
+    """Variables that are no setting and look like one. What only begins like ours may be another program's."""
+    known = {name for field in Settings.model_fields for name in _variables(field)}
+    found = []
+    for name in sorted(variables):
+        if name.startswith("TELECOM_") and name not in known:
+            near = difflib.get_close_matches(
+                name.removeprefix("TELECOM_"), [each.removeprefix("TELECOM_") for each in known], 1, 0.75
+            )
+            found += [f"{name} is no setting; did you mean TELECOM_{each}?" for each in near]
+    return found
+
+
+def _variables(field: str) -> list[str]:
+    """The variables that set a field."""
+    alias = Settings.model_fields[field].validation_alias
+    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [f"TELECOM_{field.upper()}"]
 
 
 def _field_name(named: str) -> str:

@@ -1,17 +1,23 @@
 """`telecom generate | produce | replay` as a user types them."""
 
+import bz2
 import datetime as dt
 import gzip
 import json
+import lzma
+import tarfile
+import zipfile
 from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from resources.kafka import KafkaConnection
 from telecom_assets import cli
-from telecom_assets.cli import archives
-from telecom_assets.cli.archives import ArchiveError, check_archives, read_lines
+from telecom_assets.cli import archives, data
+from telecom_assets.cli.archives import ArchiveError, check_archives, read_messages
 from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.generator.timeline import ZONE
 from telecom_assets.months import MonthError, previous_month
@@ -215,10 +221,12 @@ def test_replay_sends_bytes_as_they_are(telecom, tmp_path, kafka_connection, nam
 
 def test_replay_of_several_files_in_their_order(telecom, tmp_path):
     for name in ("b", "a"):
-        (tmp_path / name).write_text(f"{name}1\n{name}2\n")
+        (tmp_path / name).write_text(f'{{"{name}": 1}}\n{{"{name}": 2}}\n')
     connection = FakeConnection()
     result = telecom("replay", tmp_path / "b", tmp_path / "a", tmp_path / "b", connection=connection)
-    assert connection.made.delivered == [b"b1", b"b2", b"a1", b"a2", b"b1", b"b2"]
+    assert connection.made.delivered == [
+        b'{"%s": %d}' % (name, number) for name in (b"b", b"a", b"b") for number in (1, 2)
+    ]
     assert result.exit_code == 0
     assert "6" in result.stdout
 
@@ -229,24 +237,24 @@ def test_replay_shows_a_name_as_it_is(telecom, tmp_path, monkeypatch):
     path = tmp_path / "x[" / "may].jsonl"
     path.parent.mkdir()
     for file in (path, tmp_path / "[gold]:100:"):
-        file.write_text("1\n")
+        file.write_text("{}\n")
         result = telecom("replay", file, connection=FakeConnection())
         assert result.exit_code == 0, result.output
         assert f" {file} " in result.stdout
 
 
 def test_replay_opens_the_month_before_anything_is_sent(telecom, tmp_path):
-    (tmp_path / "cdr.jsonl").write_text("1\n2\n")
+    (tmp_path / "cdr.jsonl").write_text("{}\n2\n")
     context = Context(tmp_path, FakeConnection())
     result = telecom("replay", "--month", "2025-05", tmp_path / "cdr.jsonl", context=context)
     assert result.exit_code == 0, result.output
     assert context.opened == [("2025-05", 0)]
-    assert context.connection.made.delivered == [b"1", b"2"]
+    assert context.connection.made.delivered == [b"{}", b"2"]
 
 
 @pytest.mark.parametrize("month", ["2025-13", "2019-12"])
 def test_replay_refuses_a_month_that_cannot_be(telecom, tmp_path, month):
-    (tmp_path / "cdr.jsonl").write_text("1\n")
+    (tmp_path / "cdr.jsonl").write_text("{}\n")
     context = Context(tmp_path, FakeConnection())
     assert_one_line(telecom("replay", "--month", month, tmp_path / "cdr.jsonl", context=context), 2, month)
     assert context.opened == []
@@ -255,7 +263,7 @@ def test_replay_refuses_a_month_that_cannot_be(telecom, tmp_path, month):
 
 def test_replay_of_a_bad_file_sends_nothing_and_opens_nothing(telecom, tmp_path):
     good, truncated = tmp_path / "good.jsonl", tmp_path / "truncated.jsonl.gz"
-    good.write_text("1\n")
+    good.write_text("{}\n")
     truncated.write_bytes(gzip.compress(b"some line\n" * 1_000)[:-9])
     context = Context(tmp_path, FakeConnection())
     result = telecom("replay", "--month", "2025-05", good, truncated, context=context)
@@ -265,10 +273,12 @@ def test_replay_of_a_bad_file_sends_nothing_and_opens_nothing(telecom, tmp_path)
 
 
 def test_replay_says_how_many_were_acknowledged_before_a_file_failed(telecom, tmp_path, monkeypatch):
+    """As where it changes after it was looked at."""
+    monkeypatch.setattr(data, "check_archives", lambda files: None)
     monkeypatch.setattr(archives, "MAX_LINE_BYTES", 100)
     good, endless = tmp_path / "good.jsonl", tmp_path / "endless.jsonl"
-    good.write_text("1\n2\n3\n")
-    endless.write_text("x" * 101)
+    good.write_text("{}\n2\n3\n")
+    endless.write_text("{" + "x" * 100)
     result = telecom("replay", good, endless, connection=FakeConnection())
     assert_one_line(result, 1, f"{endless}, line 1: longer than 100 bytes", "Messages acknowledged: 3")
 
@@ -285,6 +295,41 @@ def test_replay_needs_a_file(telecom):
 def bad_archives(folder):
     """Path of each bad archive and what is said about it."""
     (folder / "empty.gz").write_bytes(b"")
+    content = b'{"a": 1}\n' * 100
+    arrow = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(arrow, "zstd") as stream:
+        stream.write(content)
+    zstd = arrow.getvalue().to_pybytes()
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.writestr("cdr.jsonl", content)
+    with tarfile.open(folder / "archive.tar", "w") as tar:
+        tar.add(folder / "archive.zip", "x")
+    pq.write_table(pa.table({"a": [1]}), folder / "cdr.parquet")
+    texts = {
+        "utf16.jsonl": '{"a": 1}\n'.encode("utf-16"),
+        "utf16le.jsonl": '{"a": 1}\n'.encode("utf-16-le"),
+        "utf32.jsonl": '{"a": 1}\n'.encode("utf-32"),
+        "cdr.csv": b"record_ID,record_type\n1,sms\n",
+        "cdr.xml": b"<?xml version='1.0'?><cdrs/>",
+        "spread.json": b'{\n  "a": 1\n}\n{\n  "a": 2\n}\n',
+        "number.json": b"[1]",
+        "cut.json": b'[{"a": 1}, {"a"',
+        "open.json": b'[{"a": 1}',
+        "two.json": b'[{"a": 1}][{"a": 2}]',
+        "comma.json": b'[{"a": 1},]',
+        "no comma.json": b'[{"a": 1} {"a": 2}]',
+        "latin.json": b'[{"a": "\xe9"}]',
+        "deep.json": b'[{"a": ' + b"[" * 200_000,
+        "cut.bz2": bz2.compress(content)[:-4],
+        "cut.xz": lzma.compress(content)[:-4],
+        "cut.zst": zstd[:-4],
+        "bad.zst": zstd[:12] + b"\xff" * 8 + zstd[20:],
+        "plain.bz2": content,
+        "utf16.gz": gzip.compress('{"a": 1}\n'.encode("utf-16")),
+        "7z.7z": b"7z\xbc\xaf\x27\x1c" + bytes(40),
+    }
+    for name, text in texts.items():
+        (folder / name).write_bytes(text)
     (folder / "plain.gz").write_bytes(b'{"a": 1}\n')
     (folder / "cut.gz").write_bytes(gzip.compress(b"line\n" * 100)[:-4])
     damaged = bytearray(gzip.compress(bytes(range(256)) * 50))
@@ -301,6 +346,31 @@ def bad_archives(folder):
         folder / "cut.gz": "damaged gzip file",
         folder / "damaged.gz": "damaged gzip file",
         folder / "sum.gz": "damaged gzip file",
+        folder / "archive.zip": "a zip archive; unpack it first; expected CDRs as JSON Lines",
+        folder / "archive.tar": "a tar archive",
+        folder / "cdr.parquet": "a Parquet file",
+        folder / "utf16.jsonl": "UTF-16; convert it with `iconv",
+        folder / "utf16le.jsonl": "UTF-16 or binary",
+        folder / "utf32.jsonl": "UTF-16",
+        folder / "cdr.csv": "neither JSON Lines nor a JSON array, it begins with 'record_ID,record_type'; expected",
+        folder / "cdr.xml": "XML; expected",
+        folder / "spread.json": "JSON objects that are spread over several lines; write one a line",
+        folder / "number.json": "not a JSON array of objects: behind 0 of them, element 1 is no object",
+        folder / "cut.json": "not a JSON array of objects: behind 1 of them, element 2 is no JSON, or the file was cut",
+        folder
+        / "open.json": "not a JSON array of objects: behind 1 of them, element 2 is no JSON, or the file was cut",
+        folder / "two.json": "not a JSON array of objects: behind 1 of them, something stands behind its end",
+        folder / "comma.json": "not a JSON array of objects: behind 1 of them, element 2 is no object",
+        folder / "no comma.json": "not a JSON array of objects: behind 1 of them, '{' stands where a comma or",
+        folder / "latin.json": "not UTF-8",
+        folder / "deep.json": "not a JSON array of objects",
+        folder / "cut.bz2": "damaged bzip2 file",
+        folder / "cut.xz": "damaged xz file",
+        folder / "cut.zst": "damaged zstd file",
+        folder / "bad.zst": "damaged zstd file",
+        folder / "plain.bz2": "not a bzip2 file though it is named .bz2",
+        folder / "utf16.gz": "UTF-16; convert it with `iconv",
+        folder / "7z.7z": "a 7z archive",
     }
 
 
@@ -308,6 +378,7 @@ def test_bad_archives_are_named(tmp_path):
     for path, reason in bad_archives(tmp_path).items():
         with pytest.raises(ArchiveError) as caught:
             check_archives([path])
+            pytest.fail(f"{path} is taken for good")
         assert str(caught.value).startswith(f"{path}: {reason}")
         assert "\n" not in str(caught.value)
 
@@ -317,31 +388,77 @@ def test_bad_archives_are_named(tmp_path):
     [
         (b"", []),
         (b"\n", [b""]),
-        (b"a", [b"a"]),
-        (b"a\n", [b"a"]),
-        (b"a\n\n", [b"a", b""]),
-        (b"\na\n", [b"", b"a"]),
-        (b"a\r\nb\r\n", [b"a", b"b"]),
-        (b"a\rb\n", [b"a\rb"]),
-        (b"a\r", [b"a\r"]),
+        (b"{}", [b"{}"]),
+        (b"{}\n", [b"{}"]),
+        (b"{}\n\n", [b"{}", b""]),
+        (b"\n{}\n", [b"", b"{}"]),
+        (b"{}\r\nb\r\n", [b"{}", b"b"]),
+        (b"{\rb\n", [b"{\rb"]),
+        (b"{}\r", [b"{}\r"]),
+        (b"\xef\xbb\xbf{}\n{}", [b"{}", b"{}"]),
+        (b"\n" * 2_000 + b"{}", [b""] * 2_000 + [b"{}"]),
+        (b"[]", []),
+        (b" [ ] \n", []),
+        (b"\xef\xbb\xbf[{}]", [b"{}"]),
+        (b'[{"a": 1.10}, {"b":\n  "]}, {"}\n,{"c":[{}]}]\n', [b'{"a": 1.10}', b'{"b":\n  "]}, {"}', b'{"c":[{}]}']),
+        (b'[{"n": 0001}]', None),
+        (b'[{"n": 1e5000, "m": ' + b"9" * 5_000 + b"}]", [b'{"n": 1e5000, "m": ' + b"9" * 5_000 + b"}"]),
+        ('[{"é": "\\u00e9"}]'.encode(), ['{"é": "\\u00e9"}'.encode()]),
     ],
 )
 def test_lines(tmp_path, content, lines):
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
-    assert [line for batch in read_lines(path) for line in batch] == lines
+    if lines is None:
+        with pytest.raises(ArchiveError):
+            check_archives([path])
+    else:
+        assert [line for batch in read_messages(path) for line in batch] == lines
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 1_000])
+def test_objects_do_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(archives, "_BLOCK_BYTES", block)
+    path = tmp_path / "file.json.xz"
+    objects = ['{"a": "é, {[", "b": 1.50}', '{\n  "c": {"d": []}\n}', "{}"] * 30
+    path.write_bytes(lzma.compress(f"[{', '.join(objects)} ]".encode()))
+    assert [each.decode() for batch in read_messages(path) for each in batch] == objects
+
+
+@pytest.mark.parametrize("form", ["gzip", "bzip2", "xz", "zstd"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_compressed_files_give_what_was_put_in(tmp_path, form, parts):
+    """Also where two were put one behind the other, as log rotation does."""
+    lines = [b'{"number": %d}' % number for number in range(50_000)]
+    half = len(lines) // parts
+    pieces = [b"".join(line + b"\n" for line in lines[first : first + half]) for first in range(0, len(lines), half)]
+    path = tmp_path / "archive"
+    path.write_bytes(b"".join(packed(form, piece) for piece in pieces))
+    check_archives([path])
+    assert [line for batch in read_messages(path) for line in batch] == lines
+
+
+def packed(form: str, content: bytes) -> bytes:
+    if form == "zstd":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(content)
+        return bytes(sink.getvalue().to_pybytes())
+    return {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}[form](content)
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 1_000])
 def test_lines_do_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch, block):
     monkeypatch.setattr(archives, "_BLOCK_BYTES", block)
     path = tmp_path / "file.jsonl.gz"
-    lines = [b"one", b"", b"two\r\r", b"\r", "thrée".encode(), b"four"]
+    lines = [b"{one", b"", b"two\r\r", b"\r", "thrée".encode(), b"four"]
     path.write_bytes(gzip.compress(b"\r\n".join(lines[:3])) + gzip.compress(b"\r\n" + b"\r\n".join(lines[3:])))
-    assert [line for batch in read_lines(path) for line in batch] == lines
+    assert [line for batch in read_messages(path) for line in batch] == lines
 
 
 def test_a_compressed_file_is_known_by_its_content(tmp_path):
     path = tmp_path / "archive.jsonl"
-    path.write_bytes(gzip.compress(b"a\nb\n"))
-    assert list(read_lines(path)) == [[b"a", b"b"]]
+    path.write_bytes(gzip.compress(b"{}\nb\n"))
+    assert list(read_messages(path)) == [[b"{}", b"b"]]
+    (tmp_path / "misnamed.xz").write_bytes(bz2.compress(b"{}\nb\n"))
+    assert list(read_messages(tmp_path / "misnamed.xz")) == [[b"{}", b"b"]]

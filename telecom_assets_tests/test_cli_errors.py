@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -261,6 +262,11 @@ def test_run_ends_with_1_when_the_books_do_not_balance(
         assert json.loads(finished.stdout)["funnel"]["imbalances"] == ["received = cleaned + rejected: 2 and 1"]
     else:
         assert "does not balance: received = cleaned + rejected: 2 and 1" in finished.stdout
+
+
+def test_the_version_is_told(typed: Callable[..., Finished]) -> None:
+    """Of what is installed, whatever the environment holds."""
+    assert typed("--version") == Finished(0, f"telecom_assets {metadata.version('telecom_assets')}\n", "")
 
 
 def test_run_says_when_it_ends_with_an_error(typed: Callable[..., Finished]) -> None:

@@ -324,3 +324,25 @@ def test_an_endpoint_is_an_address(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL"):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TELECOM_KAFKA_TOPIK", "TELECOM_KAFKA_TOPIC"),
+        ("TELECOM_KAFKA_BOOTSTRAP_SERVER", "TELECOM_KAFKA_BOOTSTRAP_SERVERS"),
+        ("TELECOM_TAX_PTC", "TELECOM_TAX_PCT"),
+        ("TELECOM_WAREHOUS", "TELECOM_WAREHOUSE"),
+    ],
+)
+def test_a_misspelt_setting_is_named(monkeypatch, name, meant):
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value) == f"{name} is no setting; did you mean {meant}?"
+
+
+def test_what_only_begins_like_a_setting_is_another_programs(monkeypatch):
+    monkeypatch.setenv("TELECOM_DEPARTMENT", "x")
+    monkeypatch.setenv("TELECOM_ENGINE", "sail")
+    assert Settings.load().engine == "sail"

@@ -6,6 +6,7 @@ Belongs here: the app, the global options, and how an error becomes one line and
 
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -30,9 +31,22 @@ app = typer.Typer(
 )
 
 
+def _version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"telecom_assets {metadata.version('telecom_assets')}")
+        raise typer.Exit
+
+
 @app.callback()
 def telecom(
     ctx: typer.Context,
+    *,
+    version: Annotated[  # noqa: ARG001  (its callback answers)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", callback=lambda asked: _version(asked=asked), is_eager=True
+        ),
+    ] = False,
     home: Annotated[
         Path | None,
         typer.Option(

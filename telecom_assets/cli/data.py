@@ -21,7 +21,7 @@ from rich.table import Table
 
 from resources.kafka import KafkaConnection
 from resources.kafka_producer import MessageProducer
-from telecom_assets.cli.archives import ArchiveError, check_archives, read_lines
+from telecom_assets.cli.archives import ArchiveError, check_archives, read_messages
 from telecom_assets.cli.show import terminal
 from telecom_assets.generator import (
     DEFAULT_SEED,
@@ -143,7 +143,13 @@ def produce(
 
 def replay(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Archived CDRs: JSON Lines, also .gz.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Archived CDRs: JSON Lines or a JSON array, also compressed (gzip, bzip2, xz, zstd).",
+        ),
+    ],
     month: Annotated[
         str | None,
         typer.Option(
@@ -152,7 +158,10 @@ def replay(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Send archived CDR files to the topic, every line as it is, and wait for every acknowledgement."""
+    """Send archived CDR files to the topic, every CDR as it is written, and wait for every acknowledgement.
+
+    All files are read to their end before the first CDR is sent: a bad one sends nothing.
+    """
     if month is not None:
         parse_month(month)
     check_archives(files)
@@ -192,9 +201,9 @@ def _spec(cdrs: int, customers: int, month: str | None, seed: int) -> GeneratorS
 
 def _counted(files: list[Path], counts: dict[Path, int]) -> Iterator[list[bytes]]:
     for file in files:
-        for lines in read_lines(file):
-            counts[file] += len(lines)
-            yield lines
+        for messages in read_messages(file):
+            counts[file] += len(messages)
+            yield messages
 
 
 @contextlib.contextmanager

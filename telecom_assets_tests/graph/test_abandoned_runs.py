@@ -61,7 +61,9 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def holder(settings: Settings, tmp_path: Path, instance: dg.DagsterInstance) -> Iterator[subprocess.Popen[bytes]]:
     """Another process, inside its step."""
     begun = tmp_path / "begun"
+    # As in a terminal: under nohup the tests themselves ignore it, and a child would inherit that.
     program = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         f"from telecom_assets_tests.graph.test_abandoned_runs import hold_in; hold_in({str(settings.home_path)!r})"
     )
     environment = {**os.environ, "BEGUN": str(begun), "STAY": "1", "PYTHONPATH": str(ROOT)}
