@@ -102,14 +102,17 @@ class Database:
                     f"{', '.join(sorted(drift))}); {self._what_to_do}"
                 )
             here.execute("BEGIN IMMEDIATE")
-            for name, statement in _objects(pattern).items():
-                if name not in _objects(here):
-                    here.execute(statement)
+            missing = {name: statement for name, statement in _objects(pattern).items() if name not in _objects(here)}
+            for statement in missing.values():
+                here.execute(statement)
             here.execute(f"DELETE FROM {_REVISIONS}")  # noqa: S608  (a constant of ours)
             here.executemany(f"INSERT INTO {_REVISIONS} VALUES (?)", [(one,) for one in expected])  # noqa: S608
             here.execute("COMMIT")
         self.make(str(self.file.parent))
-        log.warning("%s was half made; what was missing is added, and its rows are as they were", self.file)
+        if missing:
+            log.warning("%s was half made; what was missing is added, and its rows are as they were", self.file)
+        else:  # as the project's first version left it
+            log.info("%s: the revision of its schema, which was not noted, is noted now", self.file)
 
     def _is_whole(self) -> bool:
         if _size(self.file) == 0:

@@ -194,6 +194,18 @@ def test_a_half_made_database_with_rows_is_made_whole(
     assert left_aside(used_home / name) == []
 
 
+@pytest.mark.parametrize(
+    ("statements", "warned"), [([NO_HEAD], False), ([NO_HEAD, "DROP TABLE secondary_indexes"], True)]
+)
+def test_a_database_that_only_lacks_its_revision_is_not_called_half_made(
+    settings: Settings, used_home: Path, caplog: pytest.LogCaptureFixture, statements: list[str], warned: bool
+) -> None:
+    """The first version of the project left the event log so."""
+    changed(used_home / "history/event_log.db", *statements)
+    assert kept(settings) == EVERYTHING
+    assert any("was half made" in record.getMessage() for record in caplog.records) is warned
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_was_only_begun_is_made_anew(settings: Settings, new_home: Path, name: str) -> None:
     (new_home / name).write_bytes(b"")
