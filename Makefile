@@ -12,7 +12,7 @@ ENGINE ?= sail
 PORT ?= 3000
 WORKERS ?= 2
 SEED ?= 1
-ROUNDS ?= 300
+ROUNDS ?= 240
 export ENGINE
 
 # Relative on purpose: the path of the checkout may hold spaces.
