@@ -748,7 +748,7 @@ class Warehouse:
         told += [
             f"has {field.name} as {stored[field.name]}, not {field.type}"
             for field in contract.arrow_schema()
-            if field.name in stored and stored[field.name] != field.type
+            if field.name in stored and _is_narrower(stored[field.name], field.type)
         ]
         if told:
             raise WarehouseError(
@@ -940,6 +940,11 @@ def _key(text: str | None, contract: Contract) -> Any:
         return None
     is_day = pa.types.is_date(contract.arrow_schema().field(contract.partition_by).type)
     return dt.date.fromisoformat(text) if is_day else text
+
+
+def _is_narrower(stored: pa.DataType, asked: pa.DataType) -> bool:
+    """Whether both are decimals, and not the same. Another kind of type is damage, which the checks of contracts name."""
+    return pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked
 
 
 def _indexed(contract: Contract) -> list[str]:

@@ -138,7 +138,11 @@ class Town:
             published = session.execute("SELECT customer_id, amount_due FROM facturation_complete").fetchall()
         expected = self.expected(dict(zip(columns, row, strict=True)) for row in rows)
         for name, outcomes in (("cleaned_cdrs", expected.cleaned), ("rejected_cdrs", expected.rejected)):
-            assert _outcomes(self.shared.rows(name)) == _outcomes(outcomes), name
+            found, wanted = _outcomes(self.shared.rows(name)), _outcomes(outcomes)
+            surplus, missing = (
+                [row for row in one if row not in other] for one, other in ((found, wanted), (wanted, found))
+            )
+            assert found == wanted, f"{name}, {len(found)} of {len(wanted)}: {surplus[:3]} instead of {missing[:3]}"
         bills = expected.bills(MONTH)
         due = {row["customer_id"]: row["amount_due"] for row in bills}
         assert dict(published) == due
