@@ -51,6 +51,7 @@ def list_sources(ctx: typer.Context, *, as_json: Json = False) -> None:
     table = Table(
         "source", "topic", "partition", "landed up to offset", "records", title="Sources", title_justify="left"
     )
+    table.columns[0].overflow = "fold"  # an identity is of use as a whole alone
     for column in table.columns[2:]:
         column.justify = "right"
     for source in sources:
