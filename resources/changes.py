@@ -3,9 +3,7 @@
 Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
 """
 
-from typing import Any
-
-from resources.delta import Warehouse
+from resources.delta import Warehouse, changed_files
 
 
 def partitions_changed(
@@ -27,12 +25,9 @@ def partitions_changed(
         actions = warehouse.log_entry(name, version)
         if actions is None or any("metaData" in action for action in actions):
             return None
-        for action in actions:
-            file: dict[str, Any] | None = action.get("add") or action.get("remove")
-            if not file or not file["dataChange"]:
-                continue
+        for kind, file in changed_files(actions):
             value = (file.get("partitionValues") or {}).get(column)
-            if value is None or (append_only and "remove" in action):
+            if value is None or (append_only and kind == "remove"):
                 return None
             changed.add(value)
     return changed

@@ -496,10 +496,8 @@ class Warehouse:
 
     def _changed_by(self, contract: Contract, version: int) -> frozenset[Any]:
         """Partition values whose rows a version changed."""
-        files = (each.get("add") or each.get("remove") for each in self.log_entry(contract.name, version) or ())
-        by = contract.partition_by or ""
-        values = ((file["partitionValues"] or {}).get(by) for file in files if file and file["dataChange"])
-        return frozenset(_key(value, contract) for value in values)
+        by, files = contract.partition_by or "", changed_files(self.log_entry(contract.name, version) or ())
+        return frozenset(_key((file.get("partitionValues") or {}).get(by), contract) for _, file in files)
 
     def went_back(self, name: str, files: Staged, version: int, column: str) -> dt.datetime | None:
         """Smallest instant of a column in staged files, if any file of a version reaches as far; else None."""
@@ -748,7 +746,7 @@ class Warehouse:
         told += [
             f"has {field.name} as {stored[field.name]}, not {field.type}"
             for field in contract.arrow_schema()
-            if field.name in stored and _is_narrower(stored[field.name], field.type)
+            if field.name in stored and _is_another_decimal(stored[field.name], field.type)
         ]
         if told:
             raise WarehouseError(
@@ -860,9 +858,7 @@ class Warehouse:
             actions = self.log_entry(name, version)
             if actions is None:
                 return True
-            for file in (action.get("add") or action.get("remove") for action in actions):
-                if not file or not file["dataChange"]:
-                    continue
+            for _, file in changed_files(actions):
                 values = file.get("partitionValues") or {}
                 if not isinstance(replace, Partitions) or contract.partition_by not in values:
                     return True
@@ -930,8 +926,15 @@ def _checkpoints(files: pafs.FileSystem) -> dict[int, pafs.FileInfo]:
 
 def changes_rows(actions: Iterable[Mapping[str, Any]]) -> bool:
     """Whether a commit added or removed rows, and did not just move them to other files."""
-    files = [action.get("add") or action.get("remove") for action in actions]
-    return any(file["dataChange"] for file in files if file)
+    return any(True for _ in changed_files(actions))
+
+
+def changed_files(actions: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Files that a commit added or removed, with which of the two ("add", "remove"); not those whose rows only moved."""
+    for action in actions:
+        for kind in ("add", "remove"):
+            if (file := action.get(kind)) and file["dataChange"]:
+                yield kind, file
 
 
 def _key(text: str | None, contract: Contract) -> Any:
@@ -942,7 +945,7 @@ def _key(text: str | None, contract: Contract) -> Any:
     return dt.date.fromisoformat(text) if is_day else text
 
 
-def _is_narrower(stored: pa.DataType, asked: pa.DataType) -> bool:
+def _is_another_decimal(stored: pa.DataType, asked: pa.DataType) -> bool:
     """Whether both are decimals, and not the same. Another kind of type is damage, which the checks of contracts name."""
     return pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked
 

@@ -49,8 +49,6 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
-    from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
-    from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
     app.open_month(month)
@@ -81,14 +79,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         ],
     }
     if error is None:
-        warehouse = app.connections.warehouse
-        books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)
-        decisions = source_decisions(warehouse)
-        report["funnel"], report["other_days"] = books.to_dict(), elsewhere.to_dict()
-        report["source_decisions"] = [decision.said() for decision in decisions]
-        if not quiet:
-            print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
-            print_decisions(terminal(), decisions)
+        report |= count_books(app, month, quiet=quiet)
     if not quiet:
         print_steps(terminal(), runner.results)
         if error is not None:
@@ -96,23 +87,29 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     return report
 
 
-def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
-    """What became of every record of a month, and of the money: counted from the tables alone."""
+def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
+    """Count the funnel of a month from the tables and print it, unless quiet; returns it as JSON has it."""
     from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
     from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
-    from telecom_assets.partitions import check_month  # noqa: PLC0415
 
-    app: AppContext = ctx.obj
     warehouse = app.connections.warehouse
-    books, elsewhere = month_funnel(warehouse, check_month(month)), other_days(warehouse, month)
+    books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)
     decisions = source_decisions(warehouse)
-    if as_json:
-        figures = {"month": month, "funnel": books.to_dict(), "other_days": elsewhere.to_dict()}
-        typer.echo(json.dumps({**figures, "source_decisions": [decision.said() for decision in decisions]}))
-    else:
+    if not quiet:
         print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
         print_decisions(terminal(), decisions)
-    if books.imbalances():
+    said = [decision.said() for decision in decisions]
+    return {"funnel": books.to_dict(), "other_days": elsewhere.to_dict(), "source_decisions": said}
+
+
+def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
+    """What became of every record of a month, and of the money: counted from the tables alone."""
+    from telecom_assets.partitions import check_month  # noqa: PLC0415
+
+    figures = count_books(ctx.obj, check_month(month), quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps({"month": month, **figures}))
+    if figures["funnel"]["imbalances"]:
         raise typer.Exit(1)
 
 
