@@ -33,9 +33,14 @@ class ByServers(LoadScopeScheduling):
         del self.assigned_work[node]
         self.workqueue.update(left)
         for other in self.nodes:
-            if other in self.registered_collections:
-                self._reschedule(other)
+            self._reschedule(other)
         return running
+
+    def _reschedule(self, node: Any) -> None:
+        # A worker that still collects its tests is asked again when it has them; pytest-xdist (3.8) fails on it
+        # when two workers died and one of their successors is ready before the other.
+        if node in self.registered_collections:
+            super()._reschedule(node)
 
     def _assign_work_unit(self, node: Any) -> None:
         super()._assign_work_unit(node)

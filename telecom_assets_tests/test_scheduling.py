@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from telecom_assets_tests.scheduling import ByServers
 
 _ROOT = Path(__file__).parents[1]
 _CONFTEST = """
@@ -69,3 +72,42 @@ def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(tmp_path
     killed = sum(map(len, deadly.values()))
     assert f"{killed} failed, {30 - killed} passed" in output
     assert sorted((name, number) for _, name, number in ran) == [(name, n) for name in "abcde" for n in range(6)]
+
+
+class _Worker:
+    """A worker as the scheduler sees it: the tests it was sent, and if it was told that no more will come."""
+
+    def __init__(self) -> None:
+        self.gateway = SimpleNamespace(id="worker")
+        self.sent: list[int] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        self.sent += indices
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+def test_of_two_new_workers_one_may_be_ready_before_the_other(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch):
+    """Both workers die at once; the first successor gets work while the second still collects, then the second does."""
+    monkeypatch.setattr(pytestconfig.option, "tx", ["2*popen"])
+    monkeypatch.setattr(pytestconfig.option, "loadscopereorder", False, raising=False)
+    scheduler = ByServers(pytestconfig)
+    tests = [f"{file}.py::test_{n}" for file in "abcdef" for n in range(3)]
+    dead, ready, late = [_Worker(), _Worker()], _Worker(), _Worker()
+    for worker in dead:
+        scheduler.add_node(worker)
+        scheduler.add_node_collection(worker, tests)
+    scheduler.schedule()
+    assert [scheduler.remove_node(worker) for worker in dead] == ["a.py::test_0", "b.py::test_0"]
+    scheduler.add_node(ready)
+    scheduler.add_node(late)
+    scheduler.add_node_collection(ready, tests)
+    scheduler.schedule()
+    assert ready.sent
+    assert not late.sent
+    assert not late.shutting_down
+    scheduler.add_node_collection(late, tests)
+    scheduler.schedule()
+    assert late.sent
