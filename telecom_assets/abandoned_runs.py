@@ -10,11 +10,14 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 from telecom_assets.process_locks import SignOfLife, has_ended, remove_ended
 
-#: Run tag: the sign of life of the process that executes the run.
-PROCESS_TAG = "telecom_assets/process"
+#: Run tag: the sign of life of the process that executes the run. Hidden in the UI: it tells people nothing.
+PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/process"
+#: The tag of an earlier version, whose runs may have been killed.
+_FORMER_TAG = "telecom_assets/process"
 _FOLDER = "processes"
 
 
@@ -30,7 +33,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance, dagster_home: Path) -> Coll
     """
     folder, living, ended = dagster_home / _FOLDER, set(), []
     for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
-        name = run.tags.get(PROCESS_TAG)
+        name = run.tags.get(PROCESS_TAG) or run.tags.get(_FORMER_TAG)
         if name is None:
             continue
         if has_ended(folder, name):

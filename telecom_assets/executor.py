@@ -12,6 +12,7 @@ import pyspark.sql.connect.dataframe  # noqa: F401  (the steps need it: not whil
 
 from resources.kafka import KafkaUnavailable
 from telecom_assets.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
+from telecom_assets.code_location import runs_belong_here
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message, was_interrupted
 from telecom_assets.landing import LandingError
@@ -130,12 +131,13 @@ class MonthRunner:
             end_abandoned_runs(self.instance, home)
             self._alive = sign_of_life(home)
         started = time.monotonic()
-        outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
-            instance=self.instance,
-            tags={**step.tags, PROCESS_TAG: self._alive.name},
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        with runs_belong_here(self.instance, step.job):
+            outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
+                instance=self.instance,
+                tags={**step.tags, PROCESS_TAG: self._alive.name},
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
         if any(event.is_step_failure and was_interrupted(event) for event in outcome.all_events):
             raise KeyboardInterrupt
         made = outcome.get_asset_check_evaluations()

@@ -16,7 +16,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from telecom_assets.months import contiguous, month_days
+from telecom_assets.months import contiguous, month_days, shown_days
 from telecom_assets.partitions import last_day
 
 REFERENCES = "reference_job"
@@ -25,6 +25,9 @@ MEDIATION = "mediation_job"
 FLOORS = "data_volume_floor_job"
 RATING = "rating_job"
 BILLING = "billing_job"
+
+#: Run tag for people: the days of a range run. Dagster's own two tags of a range are not shown in a list of runs.
+DAYS_TAG = "days"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ class Step:
 
 def day_range(job: str, first: dt.date, last: dt.date) -> Step:
     """One run over a contiguous range of days."""
-    tags = {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
+    tags = {
+        ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
+        ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),
+        DAYS_TAG: shown_days(first, last),
+    }
     return Step(job, tags, f"{first}" if first == last else f"{first} to {last}")
 
 

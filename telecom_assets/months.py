@@ -33,6 +33,13 @@ def only_month(first: dt.date, last: dt.date) -> str | None:
     return f"{first:%Y-%m}" if (first.year, first.month) == (last.year, last.month) else None
 
 
+def shown_days(first: dt.date, last: dt.date) -> str:
+    """A range of days as people read it: 2026-10-05, 2026-10-01…31, 2026-10-24…2026-11-02."""
+    if first == last:
+        return f"{first}"
+    return f"{first}…{last:%d}" if only_month(first, last) else f"{first}…{last}"
+
+
 def contiguous(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
     """Days as the fewest ranges (first, last) without gaps, in order."""
     ranges: list[tuple[dt.date, dt.date]] = []

@@ -115,6 +115,7 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
 
 def dev(ctx: typer.Context, *, port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000) -> None:
     """Open the lineage UI (dagster dev) of this home folder on 127.0.0.1; Ctrl-C ends it."""
+    from telecom_assets.code_location import DEFINITIONS_MODULE  # noqa: PLC0415
     from telecom_assets.instance import check_storage, prepare_instance  # noqa: PLC0415
 
     app: AppContext = ctx.obj
@@ -122,5 +123,5 @@ def dev(ctx: typer.Context, *, port: Annotated[int, typer.Option(help="Port of t
     check_storage(app.settings)
     os.environ["TELECOM_HOME"] = str(app.settings.home_path)
     dagster = str(Path(sys.executable).with_name("dagster"))
-    arguments = ["-m", "telecom_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    arguments = ["-m", DEFINITIONS_MODULE, "-h", "127.0.0.1", "-p", str(port)]
     os.execv(dagster, [dagster, "dev", *arguments])  # noqa: S606  (our own interpreter's program)

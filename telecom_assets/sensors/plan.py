@@ -8,6 +8,8 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
 from resources.kafka import TopicState
 from telecom_assets.landing.plan import lag
 from telecom_assets.month_run import LANDING, MEDIATION, Step, day_steps
@@ -41,7 +43,10 @@ def mediation_requests(
     """
     requests = []
     for step in day_steps(MEDIATION, sorted(days)):
-        first, last = (dt.date.fromisoformat(value) for value in step.tags.values())
+        first, last = (
+            dt.date.fromisoformat(step.tags[end])
+            for end in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+        )
         seen = sum(count for day, count in rows.items() if first <= day <= last)
         known = [version for day, version in (versions or {}).items() if first <= day <= last]
         requests.append(Request(step, f"mediation/{first}/{last}/{seen}/{max(known, default=0)}"))

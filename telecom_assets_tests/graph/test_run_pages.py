@@ -1,0 +1,148 @@
+"""What the UI's pages show of runs: those of a command beside those of the daemon, their days, what the tabs hold.
+
+The pages are asked through the GraphQL that they ask themselves.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
+from dagster_graphql.schema import create_schema
+
+import telecom_assets
+from telecom_assets.connections import Connections
+from telecom_assets.definitions import build_defs
+from telecom_assets.executor import MonthRunner, RunFailed
+from telecom_assets.instance import open_instance
+from telecom_assets.month_run import LANDING, Step, day_steps, scheduled_steps
+from telecom_assets.months import month_days, shown_days
+from telecom_assets.sensors.month_end import step_request
+from telecom_assets.sensors.plan import mediation_requests
+from telecom_assets.settings import Settings
+
+ROOT = Path(telecom_assets.__file__).parents[1]
+#: As `telecom dev` starts it: dagster dev -m telecom_assets.definitions.
+DEV = ModuleTarget("telecom_assets.definitions", attribute=None, working_directory=None, location_name=None)
+
+PAGES = """
+query {
+  pipelineOrError(params: {
+    repositoryName: "__repository__", repositoryLocationName: "telecom_assets.definitions", pipelineName: "landing_job"
+  }) { ... on Pipeline { runs { runId } } }
+  runsOrError { ... on Runs { results {
+    runId repositoryOrigin { repositoryName repositoryLocationName } tags { key value }
+  } } }
+}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("DAGSTER_HOME", "replaced by open_instance, then forgotten")
+    monkeypatch.setenv("TELECOM_HOME", str(tmp_path / "home"))
+    return Settings.load()
+
+
+@pytest.fixture
+def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    with open_instance(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def failed(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """A run of a command: a landing, which fails for want of a Kafka."""
+    connections = Connections(settings)
+    runner = MonthRunner(
+        build_defs(settings, {"connections": connections}), instance, connections, lambda *_: None
+    )
+    with pytest.raises(RunFailed):
+        runner.execute(Step(LANDING))
+    [run] = instance.get_runs()
+    return run
+
+
+# -- which runs the pages show -----------------------------------------------------------------------------------------
+
+
+def asked(instance: dg.DagsterInstance, query: str) -> Any:
+    with WorkspaceProcessContext(instance, DEV) as workspace:
+        context = workspace.create_request_context()
+        answer = asyncio.run(create_schema().execute_async(query, context_value=context))
+    assert answer.errors is None
+    return answer.data
+
+
+def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed: dg.DagsterRun):
+    """Jobs and the job's page ask for runs of the code location, Overview asks each run where it belongs."""
+    data = asked(instance, PAGES)
+    assert data["pipelineOrError"]["runs"] == [{"runId": failed.run_id}]
+    [shown] = data["runsOrError"]["results"]
+    assert shown["runId"] == failed.run_id
+    assert shown["repositoryOrigin"] == {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "telecom_assets.definitions",
+    }
+    # What the tags hold for our own machinery is nothing that a person reads.
+    assert not [tag["key"] for tag in shown["tags"] if "process" in tag["key"]]
+
+
+def test_both_ways_to_start_the_ui_give_the_code_location_one_name(instance: dg.DagsterInstance):
+    """`telecom dev`, and `dagster dev` in the folder of the project: else each would show the runs of its own alone."""
+    file = WorkspaceFileTarget([str(ROOT / "workspace.yaml")])
+    names = [origin.location_name for target in (DEV, file) for origin in target.create_origins()]
+    assert names == ["telecom_assets.definitions"] * 2
+
+
+def test_the_sign_of_life_is_kept_and_hidden(failed: dg.DagsterRun):
+    own = [key for key in failed.tags if "telecom" in key and "process" in key]
+    assert own and all(key.startswith(HIDDEN_TAG_PREFIX) for key in own)
+
+
+def test_a_run_that_no_command_makes_is_left_as_it_is(instance: dg.DagsterInstance, failed: dg.DagsterRun):
+    """What the command does to its instance ends with the run."""
+    job = dg.define_asset_job("another", [dg.AssetKey("nothing")])
+
+    @dg.asset
+    def nothing() -> None: ...
+
+    made = dg.Definitions(assets=[nothing], jobs=[job]).resolve_job_def("another").execute_in_process(instance=instance)
+    assert made.dagster_run.remote_job_origin is None
+
+
+# -- the days of a range run -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [
+        ("2026-10-01", "2026-10-31", "2026-10-01…31"),
+        ("2026-10-05", "2026-10-06", "2026-10-05…06"),
+        ("2026-10-05", "2026-10-05", "2026-10-05"),
+        ("2026-10-24", "2026-11-02", "2026-10-24…2026-11-02"),
+        ("2025-10-01", "2026-10-31", "2025-10-01…2026-10-31"),
+    ],
+)
+def test_a_range_of_days_as_people_read_it(first: str, last: str, shown: str):
+    assert shown_days(dt.date.fromisoformat(first), dt.date.fromisoformat(last)) == shown
+
+
+def test_a_range_run_of_anybody_shows_its_days():
+    """Of `telecom run`, of the Kafka sensor, of the schedule."""
+    days = month_days("2025-06")
+    [step] = day_steps("mediation_job", days)
+    [asked] = mediation_requests(days, {}, {})
+    scheduled = [step_request("2025-06", number, "key") for number, _ in enumerate(scheduled_steps("2025-06"))]
+    assert step.tags["days"] == "2025-06-01…30"
+    assert asked.step.tags["days"] == "2025-06-01…30"
+    assert [run.job_name for run in scheduled if run and run.tags.get("days") == "2025-06-01…30"] == [
+        "mediation_job",
+        "rating_job",
+    ]
