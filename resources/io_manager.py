@@ -59,7 +59,7 @@ class DeltaIOManager(dg.IOManager):
         metadata: dict[str, Any] = {
             "dagster/row_count": rows,
             "table_version": pinned.version,
-            "dagster/uri": self.warehouse.path(pinned.name),
+            "dagster/uri": dg.MetadataValue.path(self.warehouse.path(pinned.name)),
         }
         for column, total in self.warehouse.totals(pinned).items():
             metadata[f"total_{column}"] = dg.MetadataValue.text(plain(total))

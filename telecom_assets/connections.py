@@ -33,6 +33,11 @@ class Connections:
             memory_mb=settings.engine_memory_mb,
         )
 
+    @property
+    def engine_name(self) -> str:
+        """`sail` or `spark`, without making the engine."""
+        return SparkEngine(kind=self.settings.engine, remote=self.settings.spark_remote).name
+
     @cached_property
     def warehouse(self) -> Warehouse:
         settings = self.settings

@@ -4,12 +4,14 @@ Loading it needs no server, no network and no database; nothing connects before 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from resources.io_manager import DeltaIOManager
 from telecom_assets.assets import billing, landing, maintenance, mediation, rating, reference, reports
+from telecom_assets.assets.common import with_engine
 from telecom_assets.checks import build_checks
 from telecom_assets.connections import Connections
 from telecom_assets.jobs import JOBS, maintenance_job
@@ -55,7 +57,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         **overrides,
     }
     return dg.Definitions(
-        assets=ASSETS,
+        assets=dg.map_asset_specs(partial(with_engine, engine=connections.engine_name), ASSETS),
         asset_checks=build_checks(),
         jobs=[*JOBS, maintenance_job],
         sensors=[

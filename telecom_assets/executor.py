@@ -13,6 +13,7 @@ import pyspark.sql.connect.dataframe  # noqa: F401  (the steps need it: not whil
 from resources.kafka import KafkaUnavailable
 from telecom_assets.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
 from telecom_assets.code_location import runs_belong_here
+from telecom_assets.compute_logs import printed_in_the_terminal
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message, was_interrupted
 from telecom_assets.landing import LandingError
@@ -131,7 +132,7 @@ class MonthRunner:
             end_abandoned_runs(self.instance, home)
             self._alive = sign_of_life(home)
         started = time.monotonic()
-        with runs_belong_here(self.instance, step.job):
+        with runs_belong_here(self.instance, step.job), printed_in_the_terminal():
             outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
                 instance=self.instance,
                 tags={**step.tags, PROCESS_TAG: self._alive.name},

@@ -1,6 +1,6 @@
 """The Dagster instance of a home folder: `<home>/dagster/dagster.yaml` and what it says.
 
-Belongs here: storage, pools, tick retention. The file is written from the settings on every start, so that settings
+Belongs here: storage, pools, tick retention, captured output. The file is written from the settings on every start, so that settings
 stay in one place; secrets stay out of it (it names an environment variable).
 """
 
@@ -13,6 +13,7 @@ import yaml
 
 from resources.postgres import PostgresConnection
 from resources.stack_state import read_stack_state
+from telecom_assets.compute_logs import StepOutput
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.private_files import make_home, private_folder
 from telecom_assets.run_storage import KeptSqliteRunStorage
@@ -34,12 +35,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "pools": {"default_limit": 1, "granularity": "op"},
             "runs": {"max_concurrent_runs": 3},
         },
-        # What steps log is in their events. Capturing what they print as well costs two processes a step, and nothing
-        # here prints.
-        "compute_logs": {
-            "module": "dagster._core.storage.noop_compute_log_manager",
-            "class": "NoOpComputeLogManager",
-        },
+        "compute_logs": _own(StepOutput, settings.dagster_home / "storage"),
         # Runs ask for retries by tag; none is retried otherwise.
         "run_retries": {"enabled": True, "max_retries": 0},
         # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.
@@ -54,13 +50,13 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     if settings.dagster_storage == "postgres":
         config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
     else:
-        config["run_storage"] = _sqlite(KeptSqliteRunStorage, settings.dagster_home / "history")
-        config["event_log_storage"] = _sqlite(BatchedSqliteEventLog, settings.dagster_home / "history")
-        config["schedule_storage"] = _sqlite(WholeSqliteScheduleStorage, settings.dagster_home / "schedules")
+        config["run_storage"] = _own(KeptSqliteRunStorage, settings.dagster_home / "history")
+        config["event_log_storage"] = _own(BatchedSqliteEventLog, settings.dagster_home / "history")
+        config["schedule_storage"] = _own(WholeSqliteScheduleStorage, settings.dagster_home / "schedules")
     return config
 
 
-def _sqlite(storage: type, folder: Path) -> dict[str, Any]:
+def _own(storage: type, folder: Path) -> dict[str, Any]:
     """A storage of ours, in the folder that Dagster would use itself."""
     return {
         "module": storage.__module__,

@@ -8,7 +8,7 @@ import dagster as dg
 from resources.changes import partitions_changed
 from resources.delta import PinnedTable, stream_batches
 from resources.postgres import publish_period
-from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, as_metadata, table_metadata, versions_read
+from telecom_assets.assets.common import BILLING_TEAM, ENGINE_KIND, SPARK_POOL, as_metadata, table_metadata, versions_read
 from telecom_assets.billing_gate import BillingInputs, assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.atomic import Superseded
@@ -31,7 +31,7 @@ GROUP = "billing"
     },
     group_name=GROUP,
     owners=[BILLING_TEAM],
-    kinds={"delta", "spark"},
+    kinds={"delta", ENGINE_KIND},
     metadata=table_metadata(FACTURATION_COMPLETE),
     pool=SPARK_POOL,
 )

@@ -15,6 +15,9 @@ LANDING_POOL = "landing"
 SPARK_POOL = "spark"
 MAINTENANCE_POOL = "maintenance"
 
+#: Kind of what the engine makes, in the place of its name: which engine that is, the settings say.
+ENGINE_KIND = "engine"
+
 MEDIATION_TEAM = "team:mediation"
 RATING_TEAM = "team:rating"
 BILLING_TEAM = "team:billing"
@@ -56,11 +59,18 @@ def table_out(
         description=f"{description} {contract.grain}".strip(),
         group_name=group,
         owners=[owner],
-        kinds={"delta", "spark"},
+        kinds={"delta", ENGINE_KIND},
         metadata=table_metadata(contract),
         dagster_type=dg.Any,
         automation_condition=automation,
     )
+
+
+def with_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
+    """The asset with the engine that makes it among its kinds: `sail` (embedded) or `spark` (Apache Spark)."""
+    if ENGINE_KIND not in spec.kinds:
+        return spec
+    return spec.replace_attributes(kinds={*spec.kinds, engine} - {ENGINE_KIND})
 
 
 def versions_read(*tables: PinnedTable) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import dagster as dg
 from pyspark.sql import DataFrame
 
 from resources.delta import PinnedTable
-from telecom_assets.assets.common import RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
+from telecom_assets.assets.common import ENGINE_KIND, RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import (
     landed_rows_are_consumed,
@@ -46,7 +46,7 @@ RATE_AFTER_MEDIATION = (
     ins={CLEANED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME)},
     group_name=GROUP,
     owners=[RATING_TEAM],
-    kinds={"delta", "spark"},
+    kinds={"delta", ENGINE_KIND},
     metadata=table_metadata(DATA_VOLUME_FLOOR),
     pool=SPARK_POOL,
 )

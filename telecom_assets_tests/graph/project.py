@@ -31,6 +31,7 @@ from resources.io_manager import DeltaIOManager
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from telecom_assets.cli.customers import store_customers
+from telecom_assets.compute_logs import printed_in_the_terminal
 from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
 from telecom_assets.executor import MonthRunner, StepResult
@@ -154,9 +155,10 @@ class Project:
 
     def run(self, job: str, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Run a job of the definitions; a failure is in the result."""
-        return self.defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance, tags=dict(tags or {}), raise_on_error=False, run_config=QUIET
-        )
+        with printed_in_the_terminal():
+            return self.defs.resolve_job_def(job).execute_in_process(
+                instance=self.instance, tags=dict(tags or {}), raise_on_error=False, run_config=QUIET
+            )
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""

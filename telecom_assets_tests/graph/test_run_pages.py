@@ -5,12 +5,17 @@ The pages are asked through the GraphQL that they ask themselves.
 
 import asyncio
 import datetime as dt
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster import DagsterEventType
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
@@ -146,3 +151,60 @@ def test_a_range_run_of_anybody_shows_its_days():
         "mediation_job",
         "rating_job",
     ]
+
+
+# -- stdout and stderr -------------------------------------------------------------------------------------------------
+
+
+def tabs(instance: dg.DagsterInstance, run_id: str) -> tuple[bytes | None, bytes | None]:
+    """What the tabs show, found as they find it: by the event that names the log."""
+    [event] = [
+        each.dagster_event
+        for each in instance.all_logs(run_id, of_type=DagsterEventType.LOGS_CAPTURED)
+        if each.dagster_event
+    ]
+    data = event.logs_captured_data
+    manager = instance.compute_log_manager
+    key = manager.build_log_key_for_run(run_id, data.file_key)
+    assert manager.is_capture_complete(key)
+    shown = manager.get_log_data(key)
+    return shown.stdout, shown.stderr
+
+
+@dg.asset
+def talkative() -> None:
+    """Prints as a library would: past Python's own streams."""
+    os.write(1, b"to stdout\n")
+    os.write(2, b"to stderr\n")
+
+
+TALKATIVE = dg.Definitions(assets=[talkative], jobs=[dg.define_asset_job("talk", [talkative])])
+
+
+def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, tmp_path: Path):
+    """A process of its own, as the daemon starts it."""
+    program = (
+        "from telecom_assets.instance import open_instance; from telecom_assets.settings import Settings; "
+        "from telecom_assets_tests.graph.test_run_pages import TALKATIVE; instance = open_instance(Settings.load()); "
+        "print('run', TALKATIVE.resolve_job_def('talk').execute_in_process(instance=instance).run_id)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    run_id = done.stdout.split("run ")[-1].strip()
+    with open_instance(settings) as instance:
+        stdout, stderr = tabs(instance, run_id)
+    assert stdout is not None and b"to stdout" in stdout
+    assert stderr is not None and b"to stderr" in stderr
+
+
+def test_a_run_of_a_command_says_where_its_output_is(
+    settings: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+):
+    connections: Any = SimpleNamespace(settings=settings)
+    result = MonthRunner(TALKATIVE, instance, connections, lambda *_: None).execute(Step("talk"))
+    for shown in tabs(instance, result.run_id):
+        assert shown is not None
+        assert "in the terminal where the command was typed" in shown.decode()
+        assert b"to std" not in shown
+    printed = capfd.readouterr()
+    assert "to stdout" in printed.out
+    assert "to stderr" in printed.err

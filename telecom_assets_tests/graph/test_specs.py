@@ -87,6 +87,31 @@ def test_every_asset_says_what_it_is(name: str):
     assert (asset.description or "").rstrip().endswith((".", ")"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "engine"),
+    [
+        ({}, "sail"),
+        ({"engine": "spark"}, "spark"),
+        ({"spark_remote": "sc://cluster:15002"}, "spark"),
+    ],
+)
+def test_an_asset_names_the_engine_that_makes_it(settings: dict[str, str], engine: str):
+    graph = build_defs(Settings.load(**settings)).resolve_asset_graph()
+    kinds = {key.to_user_string(): graph.get(key).kinds for key in graph.get_all_asset_keys()}
+    made = {"landing", "cleaned_cdrs", "data_volume_floor", "rated_cdrs", "facturation_complete", "daily_revenue"}
+    assert {name: kinds[name] & {"sail", "spark", "engine"} for name in made} == {name: {engine} for name in made}
+    assert not kinds["customers"] & {"sail", "spark", "engine"}
+
+
+def test_every_job_sensor_and_schedule_says_in_a_sentence_what_it_does():
+    repository = DEFS.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    said = {each.name: each.description or "" for each in (*jobs, *repository.sensor_defs, *repository.schedule_defs)}
+    assert len(said) > 10
+    assert [name for name, text in said.items() if len(text) < 30 or not text.endswith(".")] == []
+    assert [name for name, text in said.items() if text[:1] != text[:1].upper()] == []
+
+
 @pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_TABLES))
 def test_every_table_asset_shows_its_columns(name: str):
     schema = node(name).metadata["dagster/column_schema"]
