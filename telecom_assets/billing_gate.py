@@ -31,7 +31,7 @@ def month_is_over(period: str, today: dt.date) -> Verdict:
     """No usage of the month is still to come."""
     last = month_days(period)[-1]
     findings = [] if last < today else [f"it ends on {last}; until then its days can be mediated and rated"]
-    return Verdict(f"the month {period} is over", findings)
+    return Verdict(f"the month {period} is over", findings, otherwise=f"the month {period} is not over")
 
 
 @dataclass(frozen=True)

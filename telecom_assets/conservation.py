@@ -44,11 +44,16 @@ class ConservationError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an identity holds: what is wrong, one line each, and the figures that were compared."""
+    """Whether an identity holds: what is wrong, one line each, and the figures that were compared.
+
+    identity: an equation (raw = cleaned + rejected), or a statement (the month 2026-11 is over). A statement comes with the
+    statement that is true `otherwise`, so that either outcome is told in a sentence.
+    """
 
     identity: str
     findings: Sequence[str]
     figures: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -57,17 +62,17 @@ class Verdict:
     @property
     def summary(self) -> str:
         if self.passed:
-            return f"{self.identity}: holds"
+            return self.identity if self.otherwise else f"{self.identity} holds"
         more = len(self.findings) - _SHOWN
         shown = "; ".join(self.findings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        return f"{self.identity}: does not hold: {shown}"
+        return f"{self.otherwise or f'{self.identity} does not hold'}: {shown}"
 
 
 def require(*verdicts: Verdict, before: str) -> None:
     """Raise ConservationError with every identity that does not hold."""
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     if failed:
-        raise ConservationError(f"{before} refused. " + ". ".join(failed))
+        raise ConservationError(f"{before} is refused: " + ". Also: ".join(failed))
 
 
 # -- landing ---------------------------------------------------------------------------------------------------------
@@ -168,7 +173,7 @@ def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: P
 def nothing_is_overtaken(mediated: PinnedTable) -> Verdict:
     """No day of the run waits to be mediated again."""
     findings = [f"{day}: {reason}; mediate the day again" for day, reason in sorted(overtaken_days(mediated).items())]
-    return Verdict("no day is to be mediated again", findings)
+    return Verdict("no day is to be mediated again", findings, otherwise="some days are to be mediated again")
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -206,7 +211,11 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
         for record_id, days in found
         if any((later - day).days <= dedupe_days for day, later in pairwise(days))
     ]
-    return Verdict(f"a record is cleaned once within {dedupe_days} days", findings)
+    return Verdict(
+        f"a record is cleaned once within {dedupe_days} days",
+        findings,
+        otherwise=f"records are cleaned more than once within {dedupe_days} days",
+    )
 
 
 def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTable, raw: PinnedTable) -> Verdict:
@@ -224,7 +233,12 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
         if landed.get(day, 0) != rows
     ]
     findings += nothing_is_overtaken(mediated).findings
-    return Verdict("every day of the month is mediated", findings, {"days": len(days)})
+    return Verdict(
+        f"every day of {period} is mediated",
+        findings,
+        {"days": len(days)},
+        otherwise=f"not every day of {period} is mediated as it stands now",
+    )
 
 
 def missing_volumes_follow(
@@ -255,7 +269,11 @@ def missing_volumes_follow(
             f"{day}: {rows} volumes are missing, and the policy is {policy}; rate the day again"
             for day, rows in sorted(map(tuple, waiting))
         ]
-    return Verdict("imputed volumes follow the policy", findings)
+    return Verdict(
+        f"imputed volumes follow the policy {policy}",
+        findings,
+        otherwise=f"imputed volumes do not follow the policy {policy}",
+    )
 
 
 @lru_cache(maxsize=8)
@@ -270,7 +288,11 @@ def references_are_valid(customers: PinnedTable, rate_plans: PinnedTable, produc
         *rate_plan_findings(plans, products),
         *customer_findings(people, plans),
     ]
-    return Verdict("customers, tariffs and catalogue are valid", findings)
+    return Verdict(
+        "customers, tariffs and catalogue are valid",
+        findings,
+        otherwise="customers, tariffs or catalogue are not valid",
+    )
 
 
 def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -288,7 +310,12 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
             for versions, used in sorted(days.items(), key=lambda item: min(item[1]))
         ] + ["rate the month again"]
     single = dict(zip(names, next(iter(days)), strict=True)) if len(days) == 1 else {}
-    return Verdict("the month is rated against one version of each reference table", findings, single)
+    return Verdict(
+        "the month is rated against one version of each reference table",
+        findings,
+        single,
+        otherwise="the month is rated against several versions of a reference table",
+    )
 
 
 # -- money -----------------------------------------------------------------------------------------------------------

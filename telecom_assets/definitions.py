@@ -9,11 +9,11 @@ from typing import Any
 
 import dagster as dg
 
-from resources.io_manager import DeltaIOManager
 from telecom_assets.assets import billing, landing, maintenance, mediation, rating, reference, reports
 from telecom_assets.assets.common import with_engine
 from telecom_assets.checks import build_checks
 from telecom_assets.connections import Connections
+from telecom_assets.io_manager import TellingIOManager
 from telecom_assets.jobs import JOBS, maintenance_job
 from telecom_assets.private_files import keep_private
 from telecom_assets.sensors import (
@@ -53,7 +53,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     resources: dict[str, Any] = {
         "connections": connections,
         # One warehouse a process: what is known of a version is known to stages and checks alike.
-        "io_manager": DeltaIOManager(connections.warehouse),
+        "io_manager": TellingIOManager(connections.warehouse),
         **overrides,
     }
     return dg.Definitions(

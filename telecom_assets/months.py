@@ -40,6 +40,13 @@ def shown_days(first: dt.date, last: dt.date) -> str:
     return f"{first}…{last:%d}" if only_month(first, last) else f"{first}…{last}"
 
 
+def shown_range(first: str, last: str) -> str:
+    """A range of partition keys as people read it: of days, or of billing periods."""
+    if len(first) > len("yyyy-MM"):
+        return shown_days(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+    return first if first == last else f"{first}…{last}"
+
+
 def contiguous(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
     """Days as the fewest ranges (first, last) without gaps, in order."""
     ranges: list[tuple[dt.date, dt.date]] = []

@@ -8,7 +8,15 @@ import dagster as dg
 from resources.changes import partitions_changed
 from resources.delta import PinnedTable, stream_batches
 from resources.postgres import publish_period
-from telecom_assets.assets.common import BILLING_TEAM, ENGINE_KIND, SPARK_POOL, as_metadata, table_metadata, versions_read
+from telecom_assets.assets.common import (
+    BILLING_TEAM,
+    ENGINE_KIND,
+    SPARK_POOL,
+    as_metadata,
+    asset,
+    table_metadata,
+    versions_read,
+)
 from telecom_assets.billing_gate import BillingInputs, assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.atomic import Superseded
@@ -22,7 +30,7 @@ from telecom_assets.transforms.billing import BillingTerms, bill
 GROUP = "billing"
 
 
-@dg.asset(
+@asset(
     partitions_def=MONTHLY,
     ins={
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
@@ -58,7 +66,7 @@ def facturation_complete(
     )
 
 
-@dg.asset(
+@asset(
     partitions_def=MONTHLY,
     ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
     group_name=GROUP,
@@ -102,7 +110,7 @@ def published_bills(
     )
 
 
-@dg.asset(
+@asset(
     partitions_def=MONTHLY,
     ins={
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),

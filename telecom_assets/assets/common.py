@@ -3,12 +3,13 @@
 Belongs here: owners, groups, kinds, and the metadata that all definitions and materialisations share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
 
 from resources.delta import PinnedTable
+from telecom_assets.failures import telling
 from telecom_assets.schemas import TableContract
 
 LANDING_POOL = "landing"
@@ -22,6 +23,24 @@ MEDIATION_TEAM = "team:mediation"
 RATING_TEAM = "team:rating"
 BILLING_TEAM = "team:billing"
 PLATFORM_TEAM = "team:platform"
+
+
+def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.asset` of the project: its expected errors are told (`telecom_assets.failures`)."""
+
+    def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(**properties)(telling(body))
+
+    return decorate
+
+
+def multi_asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.multi_asset` of the project: its expected errors are told."""
+
+    def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.multi_asset(**properties)(telling(body))
+
+    return decorate
 
 
 def column_schema(contract: TableContract) -> dg.TableSchema:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from telecom_assets.assets.common import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, table_metadata
+from telecom_assets.assets.common import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, asset, table_metadata
 from telecom_assets.connections import Connections
 from telecom_assets.landing import Terms, land
 from telecom_assets.partitions import DAILY
@@ -41,7 +41,7 @@ def lag_observation(lag: Mapping[int, int]) -> dg.AssetObservation:
     )
 
 
-@dg.asset(deps=[cdr_topic], group_name=GROUP, owners=[MEDIATION_TEAM], kinds={"kafka", ENGINE_KIND}, pool=LANDING_POOL)
+@asset(deps=[cdr_topic], group_name=GROUP, owners=[MEDIATION_TEAM], kinds={"kafka", ENGINE_KIND}, pool=LANDING_POOL)
 def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
     """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
 

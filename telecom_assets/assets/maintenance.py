@@ -8,7 +8,7 @@ from functools import partial
 import dagster as dg
 
 from resources.maintenance import Maintained, maintain
-from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL
+from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL, asset
 from telecom_assets.connections import Connections
 from telecom_assets.landing.journal import settle
 from telecom_assets.process_locks import held
@@ -28,7 +28,7 @@ WRITERS: dict[str, Sequence[str]] = {
 }
 
 
-@dg.asset(group_name=GROUP, owners=[PLATFORM_TEAM], kinds={"delta"}, pool=MAINTENANCE_POOL)
+@asset(group_name=GROUP, owners=[PLATFORM_TEAM], kinds={"delta"}, pool=MAINTENANCE_POOL)
 def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
     """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 

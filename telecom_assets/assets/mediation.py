@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.delta import Partitions, PinnedTable
-from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, table_out, versions_read
+from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import Verdict, require
 from telecom_assets.months import contiguous
@@ -24,7 +24,7 @@ from telecom_assets.transforms.mediation import SMALL_PART, days_with_copies, me
 GROUP = "mediation"
 
 
-@dg.multi_asset(
+@multi_asset(
     name="mediation",
     ins={"raw_cdrs": dg.AssetIn(), "product_catalog": dg.AssetIn()},
     outs={
@@ -41,7 +41,8 @@ def mediation(
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
-    catalogue = Verdict("the catalogue is valid", product_catalog_findings(product_catalog.arrow()))
+    findings = product_catalog_findings(product_catalog.arrow())
+    catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")
     require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
     dedupe_days = connections.settings.dedupe_days
     outcomes = mediate(

@@ -7,7 +7,16 @@ import dagster as dg
 from pyspark.sql import DataFrame
 
 from resources.delta import PinnedTable
-from telecom_assets.assets.common import ENGINE_KIND, RATING_TEAM, SPARK_POOL, table_metadata, table_out, versions_read
+from telecom_assets.assets.common import (
+    ENGINE_KIND,
+    RATING_TEAM,
+    SPARK_POOL,
+    asset,
+    multi_asset,
+    table_metadata,
+    table_out,
+    versions_read,
+)
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import (
     landed_rows_are_consumed,
@@ -40,7 +49,7 @@ RATE_AFTER_MEDIATION = (
 )
 
 
-@dg.asset(
+@asset(
     partitions_def=MONTHLY,
     backfill_policy=ONE_RUN,
     ins={CLEANED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME)},
@@ -58,7 +67,7 @@ def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
     return dg.Output(floors, metadata=versions_read(cleaned_cdrs))
 
 
-@dg.multi_asset(
+@multi_asset(
     name="rating",
     ins={
         CLEANED_CDRS.name: dg.AssetIn(),

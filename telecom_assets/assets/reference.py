@@ -3,7 +3,7 @@
 import dagster as dg
 
 from resources.postgres import read_customers
-from telecom_assets.assets.common import RATING_TEAM, table_metadata
+from telecom_assets.assets.common import RATING_TEAM, asset, table_metadata
 from telecom_assets.connections import Connections
 from telecom_assets.party_numbers import with_normalised
 from telecom_assets.reference_files import read_product_catalog, read_rate_plans
@@ -12,7 +12,7 @@ from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PL
 GROUP = "reference"
 
 
-@dg.asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
+@asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
 def customers(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
     """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version.
 
@@ -21,13 +21,13 @@ def customers(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
     return dg.Output(with_normalised(read_customers(connections.postgres(), CUSTOMERS), "customer_id"))
 
 
-@dg.asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))
+@asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))
 def rate_plans(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
     """What each product costs in each rate plan. One row per plan and product."""
     return dg.Output(read_rate_plans(connections.settings.rate_plans))
 
 
-@dg.asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(PRODUCT_CATALOG))
+@asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(PRODUCT_CATALOG))
 def product_catalog(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
     """What can be charged, in which unit. One row per product."""
     return dg.Output(read_product_catalog(connections.settings.product_catalog))

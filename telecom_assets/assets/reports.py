@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.delta import PinnedTable
-from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
+from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, asset, multi_asset, table_out, versions_read
 from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.report_files import write_report_csv
@@ -25,7 +25,7 @@ GROUP = "reports"
 _FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 
 
-@dg.multi_asset(
+@multi_asset(
     name="reports",
     ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
     outs={
@@ -56,7 +56,7 @@ def reports(
         )
 
 
-@dg.asset(
+@asset(
     partitions_def=MONTHLY,
     ins={
         DAILY_REVENUE.name: dg.AssetIn(),

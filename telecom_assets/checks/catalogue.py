@@ -150,10 +150,11 @@ def _reference_check(
     findings: Callable[[Scope], Sequence[str]],
     reads: Sequence[str],
     *,
+    otherwise: str,
     advisory: bool = False,
 ) -> Check:
     def decide(scope: Scope) -> Verdict:
-        return Verdict(description.rstrip("."), findings(scope))
+        return Verdict(description.rstrip("."), findings(scope), otherwise=otherwise)
 
     return Check(name, description, decide, reads, advisory)
 
@@ -163,18 +164,21 @@ _CUSTOMER_PLANS = _reference_check(
     "Every customer has a known subscription type, status and rate plan.",
     lambda scope: customer_findings(scope.pin("customers").arrow(), scope.pin("rate_plans").arrow()),
     reads=["rate_plans"],
+    otherwise="Some customers have an unknown subscription type, status or rate plan",
 )
 _PRICES = _reference_check(
     "prices_are_complete",
     "Every plan prices every product once, without negative prices; tiers are whole and only where the catalogue says so.",
     lambda scope: rate_plan_findings(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
     reads=["product_catalog"],
+    otherwise="Some prices are missing, doubled, negative or in tiers that the catalogue does not allow",
 )
 _REACHED = _reference_check(
     "prices_are_reached",
     "Every price can be charged for some event.",
     lambda scope: unreachable_prices(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
     reads=["product_catalog"],
+    otherwise="Some prices are charged for no event",
     advisory=True,
 )
 _CATALOG = _reference_check(
@@ -182,6 +186,7 @@ _CATALOG = _reference_check(
     "Every product has a known service, unit and rate type; what mediation makes of calls and messages is there.",
     lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow()),
     reads=[],
+    otherwise="The catalogue is not valid",
 )
 
 
@@ -250,7 +255,12 @@ def _report_source(name: str) -> Check:
             order = [(column, "ascending") for column in stored.column_names]
             if not stored.sort_by(order).equals(file.sort_by(order)):
                 findings.append(f"{period}: the CSV file and the table differ")
-        return Verdict("the report equals its source", findings, {"version": report.version})
+        return Verdict(
+            "the report equals its source",
+            findings,
+            {"version": report.version},
+            otherwise="the report does not equal its source",
+        )
 
     return Check(
         "equals_source", "The report, its source and its CSV file say the same.", decide, ["facturation_complete"]

@@ -7,6 +7,8 @@ from resources.delta import PinnedTable
 from telecom_assets.conservation import Verdict
 from telecom_assets.schemas import TABLES
 
+_KEPT, _BROKEN = "the table keeps its contract", "the table does not keep its contract"
+
 
 def keeps_columns(pinned: PinnedTable) -> Verdict:
     """Columns and types as declared: read from the table's log, no row is looked at."""
@@ -19,14 +21,14 @@ def keeps_columns(pinned: PinnedTable) -> Verdict:
         if found != field.type:
             findings.append(f"column {field.name}: expected {field.type}, found {found}")
     findings += [f"column {name} is not in the contract" for name in stored.names if name not in declared.names]
-    return Verdict("the columns are as declared", findings)
+    return Verdict("the columns are as declared", findings, otherwise="the columns are not as declared")
 
 
 def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
     """Columns and types as declared; required columns without NULL; when `unique`, one row per key."""
     contract = TABLES[pinned.name]
     if findings := list(keeps_columns(pinned).findings):
-        return Verdict("the table keeps its contract", findings)
+        return Verdict(_KEPT, findings, otherwise=_BROKEN)
     missing = pinned.missing_values(contract.required_names)
     findings = [f"column {name}: {rows} rows without a value" for name, rows in missing.items() if rows]
     if unique:
@@ -34,4 +36,5 @@ def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
             f"key {', '.join(map(str, values))} stands {times} times"
             for values, times in pinned.repeated_keys(limit=100)
         ]
-    return Verdict("the table keeps its contract", findings, {"rows": sum(pinned.rows_by_partition().values())})
+    rows = sum(pinned.rows_by_partition().values())
+    return Verdict(_KEPT, findings, {"rows": rows}, otherwise=_BROKEN)

@@ -14,6 +14,7 @@ from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import Verdict
+from telecom_assets.failures import telling
 from telecom_assets.months import month_days, months_between
 from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.schemas import TABLES
@@ -79,6 +80,7 @@ def guard(
         ],
         can_subset=True,
     )
+    @telling
     def run_checks(
         context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -1,9 +1,11 @@
 """Failed runs reach people: a JSON POST to the webhook of TELECOM_FAILURE_WEBHOOK."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from telecom_assets.failures import innermost_message
+from telecom_assets.failures import innermost_message, told_what_to_run, was_interrupted
 
 _TIMEOUT_SECONDS = 10
 
@@ -13,20 +15,25 @@ class WebhookError(Exception):
 
 
 def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
-    """What is sent: which run of which job failed, for which partitions, and why. The error's text only, no settings."""
+    """What is sent: which run of which job failed, for which partitions, why, and what to run ("" where nobody knows).
+
+    The error's text only, no settings.
+    """
     run = context.dagster_run
+    failed = context.get_step_failure_events()
     first, last = (run.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
     return {
         "job": run.job_name,
         "run_id": run.run_id,
         "partition": run.tags.get("dagster/partition", "") or (f"{first}...{last}" if first else ""),
-        "error": _causes(context) or context.failure_event.message or "",
+        "error": _said(failed) or context.failure_event.message or "",
+        "what_to_run": "; ".join(dict.fromkeys(filter(None, map(told_what_to_run, failed)))),
     }
 
 
-def _causes(context: dg.RunFailureSensorContext) -> str:
-    """The failed steps, each with the innermost cause: Dagster's own message only names the steps."""
-    return "; ".join(f"{event.step_key}: {innermost_message(event)}" for event in context.get_step_failure_events())
+def _said(failed: Sequence[dg.DagsterEvent]) -> str:
+    """The failed steps, each with what it says: Dagster's own message only names the steps."""
+    return "; ".join(f"{event.step_key}: {innermost_message(event)}" for event in failed)
 
 
 def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
@@ -40,6 +47,8 @@ def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
     def tell(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         if webhook is None:
             return dg.SkipReason("TELECOM_FAILURE_WEBHOOK is not set")
+        if any(was_interrupted(event) for event in context.get_step_failure_events()):
+            return dg.SkipReason("whoever pressed Ctrl-C knows of it")
         _post(webhook, failure_message(context))
         return None
 

@@ -27,7 +27,6 @@ from deltalake import DeltaTable, write_deltalake
 from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from resources.io_manager import DeltaIOManager
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from telecom_assets.cli.customers import store_customers
@@ -36,6 +35,7 @@ from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
 from telecom_assets.executor import MonthRunner, StepResult
 from telecom_assets.instance import open_instance
+from telecom_assets.io_manager import TellingIOManager
 from telecom_assets.landing import journal
 from telecom_assets.landing.decisions import open_month
 from telecom_assets.landing.land import landed_info
@@ -267,7 +267,7 @@ class Workbench:
 
     def __init__(self, settings: Settings) -> None:
         self.connections = Connections(settings)
-        self.io_manager = DeltaIOManager(self.connections.warehouse)
+        self.io_manager = TellingIOManager(self.connections.warehouse)
         resources = {"connections": self.connections, "io_manager": self.io_manager}
         self.defs = with_single_jobs(build_defs(settings, resources))
 

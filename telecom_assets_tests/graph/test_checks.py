@@ -631,8 +631,8 @@ MONEY_STEPS = {
     "rated_cdrs": JUNE,
     **dict.fromkeys(("facturation_complete", "published_bills", "invoices", "daily_revenue"), month_tag()),
 }
-_LANDED, _MEDIATED = "offsets landed = offsets consumed: does not hold", "raw = cleaned + rejected: does not hold"
-_RATED, _BILLED = "cleaned = rated + suspended: does not hold", "rated = bills before tax"
+_LANDED, _MEDIATED = "offsets landed = offsets consumed does not hold: ", "raw = cleaned + rejected does not hold: "
+_RATED, _BILLED = "cleaned = rated + suspended does not hold: ", "rated = bills before tax"
 #: What is done to the inputs of which steps, and the identity that each of them must find broken.
 REFUSALS = [
     *(
@@ -648,8 +648,8 @@ REFUSALS = [
             (exchanged("cleaned_cdrs"), "the records are not the same"),
             (without_one("rejected_cdrs"), _MEDIATED),
             (doubled("rejected_cdrs"), _MEDIATED),
-            (copy_after(0), "a record is cleaned once within 31 days: does not hold"),
-            (copy_after(31), "a record is cleaned once within 31 days: does not hold"),
+            (copy_after(0), "records are cleaned more than once within 31 days: "),
+            (copy_after(31), "records are cleaned more than once within 31 days: "),
         )
     ),
     *(
@@ -696,7 +696,7 @@ def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
     assert not project.run("reference_job").success
     before = everything_written(project)
     message = refusal(project.materialise("rated_cdrs", day_tags(f"{MONTH}-05")))
-    assert "customers, tariffs and catalogue are valid: does not hold" in message
+    assert "customers, tariffs or catalogue are not valid: " in message
     assert says in message
     assert everything_written(project) == before
 
@@ -708,7 +708,7 @@ def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Pr
     assert not project.run("reference_job").success
     before = project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"])
     message = refusal(project.run("mediation_job", day_tags(f"{MONTH}-05")))
-    assert f"mediation of {MONTH}-05 refused. the catalogue is valid: does not hold" in message
+    assert f"mediation of {MONTH}-05 is refused: the catalogue is not valid: " in message
     assert "no product VOICE_NAT" in message
     assert project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"]) == before
 
@@ -756,7 +756,7 @@ def billing_refusal(project: Project) -> str:
     before = everything_written(project)
     message = refusal(project.materialise("facturation_complete", month_tag()))
     assert everything_written(project) == before
-    assert message.startswith(f"telecom_assets.conservation.ConservationError: billing of {MONTH} refused.")
+    assert message.startswith(f"telecom_assets.conservation.ConservationError: billing of {MONTH} is refused: ")
     return message
 
 
@@ -842,7 +842,7 @@ def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_c
 def test_a_month_that_is_not_over_is_not_billed(damaged: Project, monkeypatch: pytest.MonkeyPatch):
     last = dt.date.fromisoformat(f"{MONTH}-30")
     monkeypatch.setattr(billing_gate, "local_today", lambda: last)
-    assert f"the month {MONTH} is over: does not hold: it ends on {last}; until then" in billing_refusal(damaged)
+    assert f"is refused: the month {MONTH} is not over: it ends on {last}; until then" in billing_refusal(damaged)
     monkeypatch.setattr(billing_gate, "local_today", lambda: last + dt.timedelta(days=1))
     assert damaged.materialise("facturation_complete", month_tag()).success
 
@@ -852,7 +852,7 @@ def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(d
     day, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
     damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= day)})
     message = billing_refusal(damaged)
-    assert "one version of each reference table: does not hold" in message
+    assert "rated against several versions of a reference table: " in message
     assert f"{MONTH}-01 to {MONTH}-08 rated against customers " in message or "rate the month again" in message
 
 
@@ -861,7 +861,7 @@ def test_two_versions_within_one_day_are_found_as_well(damaged: Project):
     changed = {"rate_plans_version": 90}
     damaged.change("rated_cdrs", lambda row: {**row, **(changed if row["source_position"] % 2 else {})})
     message = billing_refusal(damaged)
-    assert "one version of each reference table: does not hold" in message
+    assert "rated against several versions of a reference table: " in message
     assert ", rate_plans 90, " in message
     assert "rate the month again" in message
 

@@ -1,0 +1,287 @@
+"""How a run fails, for whoever reads its page, the terminal or the webhook: our sentence, and what to do.
+
+All are real runs of the project's definitions, in a home without servers.
+"""
+
+import datetime as dt
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from resources.java import JavaError
+from telecom_assets.assets.common import asset, multi_asset
+from telecom_assets.connections import Connections
+from telecom_assets.conservation import ConservationError, Verdict, require
+from telecom_assets.definitions import build_defs
+from telecom_assets.executor import MonthRunner, RunFailed
+from telecom_assets.month_run import BILLING, LANDING, RATING, REFERENCES, Step, day_range, one_month
+from telecom_assets.partitions import local_today
+from telecom_assets.sensors.failures import failure_message
+from telecom_assets.settings import Settings
+from telecom_assets_tests.graph.project import with_single_jobs
+
+
+class Home:
+    """A home without servers, and the runs that fail in it."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings, self.instance = settings, instance
+        connections = Connections(settings)
+        self.warehouse = connections.warehouse
+        self.defs = with_single_jobs(build_defs(settings, {"connections": connections}))
+        self.runner = MonthRunner(self.defs, instance, connections, lambda *_: None)
+        #: What the command prints of the run that failed last, and what the webhook gets of it.
+        self.line, self.posted = "", {}
+
+    def fails(self, step: Step) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Description and metadata of each failed step of a run, as its page has them."""
+        with pytest.raises(RunFailed) as failed:
+            self.runner.execute(step)
+        self.line = str(failed.value)
+        context = self.told()
+        self.posted = failure_message(context)
+        events = context.get_step_failure_events()
+        return {event.step_key: said(event) for event in events}
+
+    def told(self) -> dg.RunFailureSensorContext:
+        """What the daemon hands to the sensor of the run that failed last."""
+        [record] = self.instance.get_run_records(limit=1)
+        run = record.dagster_run
+        [event] = [
+            each.dagster_event
+            for each in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+            if each.dagster_event
+        ]
+        return dg.build_run_status_sensor_context(
+            "run_failure_webhook", event, self.instance, run, repository_def=self.defs.get_repository_def()
+        ).for_run_failure()
+
+
+def said(event: dg.DagsterEvent) -> tuple[str, dict[str, Any]]:
+    told = event.step_failure_data.user_failure_data
+    assert told is not None, event.step_failure_data.error
+    return told.description or "", {name: value.value for name, value in told.metadata.items()}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Home(Settings.load(home=tmp_path / "home"), instance)
+
+
+# -- several kinds of errors -------------------------------------------------------------------------------------------
+
+
+def test_no_kafka(home: Home):
+    sentence = "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS, or start the local stack with `telecom up`"
+    assert home.fails(Step(LANDING)) == {"landing": (sentence, {"table": "landing", "what_to_run": "telecom up"})}
+    assert home.line == sentence
+    assert (home.posted["error"], home.posted["what_to_run"]) == (f"landing: {sentence}", "telecom up")
+
+
+def test_run_failure_has_it_too(home: Home):
+    """The event of the whole run, which alerts and other people's sensors look at."""
+    home.fails(Step(LANDING))
+    first = home.told().failure_event.event_specific_data.first_step_failure_event
+    assert said(first)[0].startswith("no Kafka: ")
+
+
+def test_a_month_that_is_not_over(home: Home):
+    today = local_today()
+    month, last = f"{today:%Y-%m}", (today.replace(day=28) + dt.timedelta(4)).replace(day=1) - dt.timedelta(1)
+    sentence = (
+        f"billing of {month} is refused: the month {month} is not over: it ends on {last}; until then its days can be "
+        "mediated and rated"
+    )
+    assert home.fails(one_month(BILLING, month)) == {
+        "facturation_complete": (
+            sentence,
+            {
+                "period": month,
+                "table": "facturation_complete",
+                "what_to_run": f"telecom run --month {month}",
+            },
+        )
+    }
+    assert home.line == sentence
+    assert home.posted["error"] == f"facturation_complete: {sentence}"
+
+
+def test_files_that_cannot_be_read(home: Home, tmp_path: Path):
+    """And PostgreSQL is not there: each step says its own."""
+    plans = tmp_path / "plans.csv"
+    plans.write_text("nothing,of,this\n", encoding="utf-8")
+    home = Home(home.settings.replaced(rate_plans=plans), home.instance)
+    failed = home.fails(Step(REFERENCES))
+    assert set(failed) == {"customers", "rate_plans"}
+    sentence, metadata = failed["rate_plans"]
+    assert sentence.startswith(f"{plans}: ")
+    assert metadata == {"table": "rate_plans", "what_to_run": "This run again (Re-execute), once that is mended."}
+    assert failed["customers"][0].startswith("no PostgreSQL: set TELECOM_POSTGRES_DSN")
+    assert f"rate_plans: {sentence}" in home.posted["error"]
+    assert "telecom up" in home.posted["what_to_run"]
+
+
+def test_a_table_that_cannot_be_read(home: Home):
+    """It is the IO manager that reads it, before the step begins."""
+    home.warehouse.version("customers")
+    log = Path(home.warehouse.path("customers"), "_delta_log", f"{0:020d}.json")
+    log.write_text("damaged\n", encoding="utf-8")
+    home = Home(home.settings, home.instance)
+    sentence, metadata = home.fails(day_range(RATING, dt.date(2025, 6, 1), dt.date(2025, 6, 30)))["rating"]
+    assert sentence.startswith(f"table customers at {home.warehouse.path('customers')} ")
+    assert metadata["table"] == "customers"
+    assert home.line == sentence
+
+
+def test_a_table_that_cannot_be_written(home: Home):
+    """It is the IO manager that writes it, when the step is done."""
+    Path(home.warehouse.root).mkdir(parents=True)
+    Path(home.warehouse.path("rate_plans")).write_text("in the way", encoding="utf-8")
+    sentence, metadata = home.fails(Step(REFERENCES))["rate_plans"]
+    assert sentence.startswith(f"table rate_plans at {home.warehouse.path('rate_plans')} ")
+    assert metadata["table"] == "rate_plans"
+
+
+def test_the_days_of_a_range_are_told(home: Home):
+    """The floors of June need the engine no more than the ledger: the days are refused for a catalogue without products."""
+    days = (dt.date(2025, 6, 24), dt.date(2025, 7, 2))
+    sentence, metadata = home.fails(day_range("mediation_job", *days))["mediation"]
+    assert sentence.startswith("mediation of 2025-06-24…2025-07-02 is refused: the catalogue is not valid: ")
+    assert metadata == {
+        "days": "2025-06-24…2025-07-02",
+        "table": "cleaned_cdrs, mediated_days, rejected_cdrs",
+        "what_to_run": "telecom run --month 2025-06; telecom run --month 2025-07",
+    }
+    assert home.line == sentence
+
+
+def test_a_check_that_cannot_be_made(home: Home):
+    sentence, metadata = home.fails(one_month("check_published_bills", "2025-06"))["published_bills_checks"]
+    assert sentence.startswith("no PostgreSQL: set TELECOM_POSTGRES_DSN")
+    assert metadata == {"period": "2025-06", "table": "published_bills", "what_to_run": "telecom up"}
+
+
+# -- ours first, then the cause ----------------------------------------------------------------------------------------
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def clear() -> None:
+    try:
+        full()
+    except OSError as error:
+        raise JavaError("jars cannot be kept; free the disk, then `telecom up`") from error
+
+
+def clear_with_the_cause() -> None:
+    try:
+        full()
+    except OSError as error:
+        raise JavaError(f"jars cannot be kept ({error})") from error
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (
+            clear,
+            "jars cannot be kept; free the disk, then `telecom up` (cause: [Errno 28] No space left on device)",
+        ),
+        (clear_with_the_cause, "jars cannot be kept ([Errno 28] No space left on device)"),
+        (full, "[Errno 28] No space left on device"),
+    ],
+)
+def test_the_sentence_comes_before_its_cause(home: Home, body: Callable[[], None], says: str):
+    """The third is nothing that anybody expected: it is told as it comes, and is no intended failure."""
+    made = asset(name="broken", description="Raises.")(body)
+    home.runner.definitions = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("breaking", [made])])
+    with pytest.raises(RunFailed) as failed:
+        home.runner.execute(Step("breaking"))
+    assert str(failed.value) == says
+    [event] = home.told().get_step_failure_events()
+    assert failure_message(home.told())["error"] == f"broken: {says}"
+    assert (event.step_failure_data.user_failure_data is None) == (body is full)
+
+
+def test_no_retry_policy_repeats_an_expected_error(home: Home):
+    """It has said what is to be done, and nobody has done it yet."""
+    tried = []
+
+    def body() -> None:
+        tried.append(1)
+        clear()
+
+    made = asset(name="broken", retry_policy=dg.RetryPolicy(max_retries=3))(body)
+    home.runner.definitions = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("breaking", [made])])
+    with pytest.raises(RunFailed):
+        home.runner.execute(Step("breaking"))
+    assert tried == [1]
+
+
+def test_a_step_that_makes_several_tables_is_told_alike(home: Home):
+    def body() -> Iterator[dg.Output[int]]:
+        yield dg.Output(1, "one")
+        clear()
+
+    made = multi_asset(outs={"one": dg.AssetOut(io_manager_key="memory"), "two": dg.AssetOut(io_manager_key="memory")})(
+        body
+    )
+    home.runner.definitions = dg.Definitions(
+        assets=[made],
+        jobs=[dg.define_asset_job("breaking", [made])],
+        resources={"memory": dg.InMemoryIOManager()},
+    )
+    [(sentence, metadata)] = home.fails(Step("breaking")).values()
+    assert sentence.startswith("jars cannot be kept; ")
+    assert metadata == {"table": "one, two", "what_to_run": "telecom up"}
+
+
+def test_no_step_of_the_project_is_left_out(home: Home):
+    """What makes an asset or checks one is made with the project's own `asset`, `multi_asset` and `guard`."""
+    made = [each for each in home.defs.assets or () if isinstance(each, dg.AssetsDefinition) and each.is_executable]
+    steps = {each.node_def.name: each.node_def for each in [*made, *(home.defs.asset_checks or ())]}
+    assert len(steps) > 20
+    bodies = {name: node.compute_fn.decorated_fn for name, node in steps.items()}
+    assert [name for name, body in bodies.items() if not hasattr(body, "__wrapped__")] == []
+
+
+def test_who_interrupts_a_command_is_not_told_of_it(home: Home):
+    """The webhook is for runs that failed behind people's backs."""
+
+    @asset()
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    home.runner.definitions = dg.Definitions(assets=[stopped], jobs=[dg.define_asset_job("stop", [stopped])])
+    with pytest.raises(KeyboardInterrupt):
+        home.runner.execute(Step("stop"))
+    defs = build_defs(home.settings.replaced(failure_webhook="http://127.0.0.1:1/nobody"))
+    answer = defs.get_repository_def().get_sensor_def("run_failure_webhook")(home.told())
+    assert isinstance(answer, dg.SkipReason)
+
+
+# -- verdicts are sentences --------------------------------------------------------------------------------------------
+
+
+def test_a_statement_and_an_equation_are_told_in_sentences():
+    over = {"identity": "the month 2026-11 is over", "otherwise": "the month 2026-11 is not over"}
+    assert Verdict(findings=[], **over).summary == "the month 2026-11 is over"
+    assert Verdict(findings=["it ends on 2026-11-30"], **over).summary == (
+        "the month 2026-11 is not over: it ends on 2026-11-30"
+    )
+    assert Verdict("raw = cleaned + rejected", []).summary == "raw = cleaned + rejected holds"
+    assert Verdict("raw = cleaned + rejected", ["2 raw, 1 cleaned"]).summary == (
+        "raw = cleaned + rejected does not hold: 2 raw, 1 cleaned"
+    )
+    with pytest.raises(ConservationError) as refused:
+        require(Verdict(findings=["a"], **over), Verdict("x = y", []), Verdict("u = v", ["b"]), before="billing of M")
+    assert str(refused.value) == (
+        "billing of M is refused: the month 2026-11 is not over: a. Also: u = v does not hold: b"
+    )
