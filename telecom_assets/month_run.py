@@ -26,7 +26,7 @@ FLOORS = "data_volume_floor_job"
 RATING = "rating_job"
 BILLING = "billing_job"
 
-#: Run tag for people: the days of a range run. Dagster's own two tags of a range are not shown in a list of runs.
+#: Run tag for people: the days of a range run. A list of runs shows it; Dagster's own two tags of a range it does not.
 DAYS_TAG = "days"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from telecom_assets.abandoned_runs import end_abandoned_runs
+from telecom_assets.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
 from telecom_assets.executor import MonthRunner
 from telecom_assets.instance import open_instance
 from telecom_assets.month_run import Step
@@ -97,6 +97,18 @@ def test_a_killed_process_holds_nobody_up(
     killed = instance.get_run_by_id(run.run_id)
     assert killed is not None and killed.status is dg.DagsterRunStatus.FAILURE
     assert not instance.event_log_storage.get_concurrency_info("landing").claimed_slots
+
+
+@pytest.mark.parametrize("tag", [PROCESS_TAG, "telecom_assets/process"], ids=["this version", "the one before"])
+def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance, tag: str):
+    job = dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph())
+    life = sign_of_life(settings.dagster_home)
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={tag: life.name})
+    assert end_abandoned_runs(instance, settings.dagster_home) == []
+    life.end()
+    assert end_abandoned_runs(instance, settings.dagster_home) == [run.run_id]
+    [ended] = instance.get_runs()
+    assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
 @pytest.mark.usefixtures("holder")

@@ -78,6 +78,27 @@ def failures(result: dg.ExecuteInProcessResult) -> list[str]:
 # -- what the UI shows -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("dashboard", "file"),
+        ("invoices", "directory"),
+        ("daily_revenue", "file"),
+        ("daily_revenue", "dagster/uri"),
+        ("rated_cdrs", "dagster/uri"),
+        ("customers", "dagster/uri"),
+    ],
+)
+def test_a_materialisation_says_where_its_output_lies(billed: MonthRun, name: str, key: str):
+    """As a path, which a click copies: no browser follows a link from the UI to a file."""
+    event = billed.project.instance.get_latest_materialization_event(dg.AssetKey(name))
+    assert event is not None and event.asset_materialization is not None
+    value = event.asset_materialization.metadata[key]
+    assert isinstance(value, dg.PathMetadataValue)
+    path = Path(str(value.value))
+    assert path.is_absolute() and path.exists()
+
+
 @pytest.mark.parametrize("name", sorted(READS))
 def test_a_materialisation_says_which_versions_it_read(billed: MonthRun, name: str):
     project, metadata = billed.project, said(billed.project, name)
