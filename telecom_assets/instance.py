@@ -13,7 +13,7 @@ import yaml
 
 from resources.postgres import PostgresConnection
 from resources.stack_state import read_stack_state
-from telecom_assets.compute_logs import StepOutput
+from telecom_assets.compute_logs import StepOutput, output_folder
 from telecom_assets.event_log import BatchedSqliteEventLog, enable_batches
 from telecom_assets.private_files import make_home, private_folder
 from telecom_assets.run_storage import KeptSqliteRunStorage
@@ -35,7 +35,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "pools": {"default_limit": 1, "granularity": "op"},
             "runs": {"max_concurrent_runs": 3},
         },
-        "compute_logs": _own(StepOutput, settings.dagster_home / "storage"),
+        "compute_logs": _own(StepOutput, output_folder(settings.dagster_home)),
         # Runs ask for retries by tag; none is retried otherwise.
         "run_retries": {"enabled": True, "max_retries": 0},
         # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.

@@ -9,6 +9,7 @@ import dagster as dg
 
 from resources.maintenance import Maintained, maintain
 from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL, asset
+from telecom_assets.compute_logs import remove_old_output
 from telecom_assets.connections import Connections
 from telecom_assets.landing.journal import settle
 from telecom_assets.process_locks import held
@@ -32,7 +33,8 @@ WRITERS: dict[str, Sequence[str]] = {
 def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
     """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 
-    A table that a run is writing is left for the next time. The metadata have one row per table.
+    What runs printed is removed at the same age. A table that a run is writing is left for the next time. The metadata have
+    one row per table.
     """
 
     def told(done: Maintained) -> None:
@@ -40,19 +42,23 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
 
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
     # compactions of the same files one is refused: it would have worked for nothing.
-    with held(connections.settings.dagster_home, "maintenance"):
+    home, now = connections.settings.dagster_home, dt.datetime.now(dt.UTC)
+    with held(home, "maintenance"):
         if connections.warehouse.exists(RAW_CDRS.name):
             settle(connections.warehouse)  # before entries of the log go, the tables that follow it have what they say
         done = maintain(
             connections.warehouse,
             target_file_bytes=connections.settings.target_file_bytes,
-            now=dt.datetime.now(dt.UTC),
+            now=now,
             busy=partial(writer_at_work, context.instance),
             report=told,
         )
+        # A day at least: what prints now has its output there too.
+        outputs = remove_old_output(home, now - dt.timedelta(days=max(1, connections.settings.retention_days)))
     return dg.MaterializeResult(
         metadata={
             "tables": as_table(done),
+            "outputs_removed": outputs,
             "files_compacted": sum(each.files_compacted for each in done),
             "files_removed": sum(each.files_removed for each in done),
             "bytes_removed": sum(each.bytes_removed for each in done),

@@ -5,6 +5,8 @@ Belongs here: the asset, its schedule, its command. Does not belong here: what i
 """
 
 import json
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +102,28 @@ def test_maintenance_is_no_news(project: Project):
         "2b",
         "later",
     ]
+
+
+def test_what_runs_printed_is_kept_as_long_as_a_version(new_project: Callable[..., Project]):
+    """What else Dagster keeps of a run is none of it."""
+    project = new_project(short_retention=True, retention_days=2)
+    storage = project.settings.dagster_home / "storage"
+    for run, age, name in (("old", 2.1, "compute_logs"), ("new", 1.9, "compute_logs"), ("else", 2.1, "another")):
+        folder = storage / run / name
+        folder.mkdir(parents=True)
+        (folder / "abc.out").write_text("printed", encoding="utf-8")
+        os.utime(folder, (time.time() - age * 86_400,) * 2)
+    result = project.run("maintenance_job")
+    assert result.success
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["outputs_removed"].value == 1
+    own = storage / result.run_id / "compute_logs"
+    assert {each.parent for each in storage.rglob("abc.out")} == {
+        storage / "new/compute_logs",
+        storage / "else/another",
+    }
+    assert not (storage / "old").exists()
+    assert len(list(own.glob("*.out"))) == 1
 
 
 def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[..., Project]):
