@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import lru_cache, partial
@@ -67,6 +67,10 @@ class WarehouseError(Exception):
 
 class Refused(WarehouseError):
     """Another commit came after the version that this one was to follow. Nothing was changed."""
+
+
+class MissingTable(WarehouseError):
+    """A table that is only to be read was never written."""
 
 
 class Overtaken(WarehouseError):
@@ -249,6 +253,8 @@ class Warehouse:
         #: Of each table, the version that this process has last written.
         self.written: dict[str, int] = {}
         self._opening = threading.Lock()
+        #: How many are reading, for whom no table is made.
+        self._only_readers = 0
         #: Who has reached the bucket: delta-rs, the engine.
         self._reached: set[str] = set()
 
@@ -260,6 +266,17 @@ class Warehouse:
         return f"{readable_path(self.engine, self.root)}/{name}"
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def only_reading(self) -> Iterator[None]:
+        """Within this nothing is written, of no thread: a table that is not there is not made, but raises MissingTable."""
+        with self._opening:
+            self._only_readers += 1
+        try:
+            yield
+        finally:
+            with self._opening:
+                self._only_readers -= 1
 
     def version(self, name: str) -> int:
         """Newest version of a table; the empty table is made first where there is none."""
@@ -660,8 +677,7 @@ class Warehouse:
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
         """Sums of the money columns over the pinned partitions. A version does not change: a process adds it up once."""
         sums = _totals(pinned).values()
-        with localcontext(prec=_EXACT):
-            return {name: sum((of[name] for of in sums), Decimal(0)) for name in pinned.contract.money}
+        return {name: sum_exactly(of[name] for of in sums) for name in pinned.contract.money}
 
     def totals_by_partition(self, pinned: PinnedTable) -> dict[Any, dict[str, Decimal]]:
         """The same sums by partition value, in one aggregate; a partition without rows is left out."""
@@ -724,6 +740,8 @@ class Warehouse:
                 raise self._unreadable(contract, version, error) from error
         except DeltaError as error:
             raise self._unreadable(contract, version, error) from error
+        if self._only_readers:
+            raise MissingTable(f"table {contract.name} is not there ({path}): nothing was ever written to it")
         try:
             return DeltaTable.create(
                 path,
@@ -902,6 +920,12 @@ class Warehouse:
             f"table {name} at {self.path(name)}: {_TRIES} other commits came first, one after the other; "
             "nothing was changed, run it again when fewer write the table"
         )
+
+
+def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum of amounts to the last digit, however many it has."""
+    with localcontext(prec=_EXACT):
+        return sum(amounts, Decimal(0))
 
 
 @lru_cache(maxsize=256)

@@ -20,6 +20,11 @@ def month_days(month: str) -> list[dt.date]:
     return [dt.date(year, number, day) for day in range(1, calendar.monthrange(year, number)[1] + 1)]
 
 
+def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """The days from first to last, both included."""
+    return [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
+
+
 def months_between(first: str, last: str) -> list[str]:
     """The months from first to last, both included."""
     months = [first]

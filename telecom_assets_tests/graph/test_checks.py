@@ -756,7 +756,7 @@ def billing_refusal(project: Project) -> str:
     before = everything_written(project)
     message = refusal(project.materialise("facturation_complete", month_tag()))
     assert everything_written(project) == before
-    assert message.startswith(f"telecom_assets.conservation.ConservationError: billing of {MONTH} refused.")
+    assert message.startswith(f"telecom_assets.conservation.verdict.ConservationError: billing of {MONTH} refused.")
     return message
 
 
