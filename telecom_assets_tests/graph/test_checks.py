@@ -370,6 +370,9 @@ def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: D
     assert check.blocking
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert damage.says in (check.description or "")
+    differs = check.metadata["differs"]
+    assert isinstance(differs, dg.TableMetadataValue)
+    assert 1 <= len(differs.records) <= 20
 
 
 @pytest.mark.parametrize(
