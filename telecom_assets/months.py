@@ -9,6 +9,10 @@ class MonthError(ValueError):
     """Not a month that can be billed."""
 
 
+class NothingBilled(Exception):
+    """A month that has no bills: there are no books to check."""
+
+
 def previous_month(day: dt.date) -> str:
     """The month before a day's."""
     return f"{day.replace(day=1) - dt.timedelta(days=1):%Y-%m}"

@@ -25,6 +25,9 @@ from telecom_assets.months import month_days, months_between
 from telecom_assets.schemas import TABLES
 from telecom_assets.side_by_side import side_by_side
 
+#: Tag of a run of checks alone that is about one month.
+MONTH_TAG = "telecom/month"
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -157,9 +160,9 @@ def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
 
 
 def _scope(context: dg.AssetCheckExecutionContext, connections: Connections) -> Scope:
-    """What a run is about: its days or months, or, where it has none, all there is."""
+    """What a run is about: its days or months, the month it names, or, where it has none of these, all there is."""
     tags = context.run.tags
-    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG)
+    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(MONTH_TAG)
     if first is None:
         return Scope(connections, None, None)
     return Scope.of(connections, first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))

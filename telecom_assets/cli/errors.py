@@ -14,7 +14,7 @@ from telecom_assets.csv_files import InputFileError
 from telecom_assets.generator import SpecError
 from telecom_assets.landing import LandingError
 from telecom_assets.local_stack import LocalStackError
-from telecom_assets.months import MonthError
+from telecom_assets.months import MonthError, NothingBilled
 from telecom_assets.process_locks import Busy
 from telecom_assets.settings import SettingsError
 from telecom_assets.sqlite_databases import InstanceError
@@ -32,6 +32,7 @@ EXPECTED_ERRORS = (
     KafkaUnavailable,
     LandingError,
     LocalStackError,
+    NothingBilled,
     PostgresError,
     StackStateError,
     WarehouseError,

@@ -325,8 +325,6 @@ def _sources(ranges: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, set[in
 
 def _decisions(warehouse: Warehouse, unsettled: Iterable[Entry], upto: int) -> list[Decision]:
     """All decisions up to a version of raw_cdrs in their order, each once."""
-    known = {
-        row["raw_version"]: Decision.read(row) for row in _follower(warehouse, LANDING_DECISIONS.name).to_pylist()
-    }
+    known = {row["raw_version"]: Decision.read(row) for row in _follower(warehouse, LANDING_DECISIONS.name).to_pylist()}
     known |= {entry.version: entry.decision for entry in unsettled if entry.decision}
     return [known[version] for version in sorted(known) if version <= upto]
