@@ -74,6 +74,11 @@ def test_what_differs_is_exact_and_its_rows_have_the_same_columns():
     ]
 
 
+def test_a_long_text_is_cut():
+    (row,) = differing(Verdict("an identity", ["x"], differs=[{"record_id": "9" * 100_000, "kept": "9" * 200}]))
+    assert row == {"record_id": "9" * 199 + "…", "kept": "9" * 200}
+
+
 def test_findings_stand_for_what_differs_where_there_is_nothing_else():
     assert differing(Verdict("an identity", ["a", "b"])) == [{"finding": "a"}, {"finding": "b"}]
 

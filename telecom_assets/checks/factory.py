@@ -5,6 +5,7 @@ Belongs here: how a check learns which partitions it is about, and that reading 
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -150,7 +151,9 @@ def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
         if more := differing_not_shown(verdict):
             metadata["differs_not_shown"] = more
     unit = {"event_date": "day", "billing_period": "month"}.get(getattr(TABLES.get(asset), "partition_by", None) or "")
-    if unit is not None and scope.connections.warehouse.exists(asset):
+    if unit is None:
+        return metadata
+    with suppress(MissingTable), scope.connections.warehouse.only_reading():
         table = scope.pin(asset)
         rows, more = looked_at(verdict, table.rows_by_partition(), table.partitions, unit)
         metadata[f"{unit}s"] = as_table(rows)

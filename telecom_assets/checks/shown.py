@@ -18,6 +18,9 @@ from telecom_assets.months import days_between, months_between
 #: Rows of what differs, and days or months, that are shown.
 DIFFERING, LOOKED_AT = 20, 100
 
+#: Characters of a text that are shown: identities of records are what somebody sent.
+_CELL = 200
+
 Cell = str | int
 
 
@@ -62,12 +65,13 @@ def as_table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
 
 
 def _cell(value: object) -> Cell:
-    """A value of a row, exact: a decimal with all its digits, nothing for None."""
+    """A value of a row, exact: a decimal with all its digits, nothing for None; a text that no page can show is cut."""
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
 
 
 def _between(partitions: Partitions) -> list[Any]:
