@@ -64,8 +64,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, what it says, how it is decided, and the other assets it reads.
+    """One check: its name, what it says, how it is decided.
 
+    reads: other assets of the same guard that it compares its own with, for which it waits. (For those of other guards its
+    own asset has waited; and a failed check of theirs would keep this one from being made, in a run of checks alone too.)
     One that is `advisory` warns of what may be meant, and stops nothing.
     """
 

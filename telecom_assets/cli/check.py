@@ -118,6 +118,8 @@ def _print(console: Console, month: str, outcomes: "Sequence[Outcome]") -> None:
     """A line for each check, and below them what differs of those that did not pass."""
     table = Table("asset", "check", "verdict", title=f"Checks of {month}", title_justify="left")
     table.add_column("time", justify="right")
+    for column in table.columns:
+        column.overflow = "fold"  # half a name is of no use
     last = ""
     for outcome in outcomes:
         asset, last = ("" if outcome.asset == last else outcome.asset), outcome.asset

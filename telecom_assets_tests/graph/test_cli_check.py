@@ -229,3 +229,16 @@ def test_the_job_can_be_started_from_the_ui_and_by_its_schedule(untouched: Proje
     schedule = untouched.defs.get_repository_def().get_schedule_def("nightly_checks")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert schedule.job_name == checks_job.name
+
+
+def test_the_job_makes_all_checks_where_some_fail(damaged: Project):
+    """A failed check of the catalogue or of the bills hides nothing of what follows them."""
+    damaged.change("product_catalog", lambda row: {**row, "unit": None})
+    dearer("facturation_complete", "amount_before_tax", "0.01")(damaged)
+    result = damaged.run(checks_job.name)
+    assert not result.success
+    made = {(each.asset_key.to_user_string(), each.check_name): each for each in result.get_asset_check_evaluations()}
+    assert set(made) == ALL_CHECKS
+    failed = {name for name, each in made.items() if not each.passed}
+    assert {("product_catalog", "keeps_contract"), ("facturation_complete", BILLED)} <= failed
+    assert ("customers", "keeps_contract") not in failed
