@@ -14,9 +14,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +69,10 @@ class Refused(WarehouseError):
     """Another commit came after the version that this one was to follow. Nothing was changed."""
 
 
+class MissingTable(WarehouseError):
+    """A table that is only to be read was never written."""
+
+
 class Overtaken(WarehouseError):
     """The same partitions were written from newer inputs meanwhile. Nothing was changed."""
 
@@ -95,6 +99,8 @@ _COMPRESSION = {"sail": "zstd(1)", "spark": "zstd"}
 _FEW_ROWS = 50_000
 #: Entries of a log that are looked for one by one before the log is listed, and readers of them side by side.
 _FEW_ENTRIES, _READERS = 20, 16
+#: Digits of a sum of sums: more than any DECIMAL has, where Python's own would round at 28.
+_EXACT = 60
 #: Where a table's log lies, and how its checkpoints are named.
 LOG = "_delta_log"
 CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
@@ -247,6 +253,8 @@ class Warehouse:
         #: Of each table, the version that this process has last written.
         self.written: dict[str, int] = {}
         self._opening = threading.Lock()
+        #: How many are reading, for whom no table is made.
+        self._only_readers = 0
         #: Who has reached the bucket: delta-rs, the engine.
         self._reached: set[str] = set()
 
@@ -258,6 +266,17 @@ class Warehouse:
         return f"{readable_path(self.engine, self.root)}/{name}"
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def only_reading(self) -> Iterator[None]:
+        """Within this nothing is written, of no thread: a table that is not there is not made, but raises MissingTable."""
+        with self._opening:
+            self._only_readers += 1
+        try:
+            yield
+        finally:
+            with self._opening:
+                self._only_readers -= 1
 
     def version(self, name: str) -> int:
         """Newest version of a table; the empty table is made first where there is none."""
@@ -657,7 +676,12 @@ class Warehouse:
 
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
         """Sums of the money columns over the pinned partitions. A version does not change: a process adds it up once."""
-        return dict(_totals(pinned))
+        sums = _totals(pinned).values()
+        return {name: sum_exactly(of[name] for of in sums) for name in pinned.contract.money}
+
+    def totals_by_partition(self, pinned: PinnedTable) -> dict[Any, dict[str, Decimal]]:
+        """The same sums by partition value, in one aggregate; a partition without rows is left out."""
+        return {value: dict(of) for value, of in _totals(pinned).items()}
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -716,6 +740,8 @@ class Warehouse:
                 raise self._unreadable(contract, version, error) from error
         except DeltaError as error:
             raise self._unreadable(contract, version, error) from error
+        if self._only_readers:
+            raise MissingTable(f"table {contract.name} is not there ({path}): nothing was ever written to it")
         try:
             return DeltaTable.create(
                 path,
@@ -896,18 +922,30 @@ class Warehouse:
         )
 
 
+def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum of amounts to the last digit, however many it has."""
+    with localcontext(prec=_EXACT):
+        return sum(amounts, Decimal(0))
+
+
 @lru_cache(maxsize=256)
-def _totals(pinned: PinnedTable) -> Mapping[str, Decimal]:
-    money = pinned.contract.money
+def _totals(pinned: PinnedTable) -> Mapping[Any, Mapping[str, Decimal]]:
+    """Sums of the money columns by partition value (or under None)."""
+    money, by = pinned.contract.money, pinned.contract.partition_by
     if not money:
         return {}
+    keys = [by] if by is not None else []
     if pinned.is_small:
         rows = pinned.arrow()
         # With room for the sum.
-        wide = {name: rows[name].cast(pa.decimal128(38, rows[name].type.scale)) for name in money}
-        return {name: pc.sum(column).as_py() or Decimal(0) for name, column in wide.items()}
-    row = pinned.df.select([F.coalesce(F.sum(name), F.lit(Decimal(0))).alias(name) for name in money]).collect()[0]
-    return {name: row[name] for name in money}
+        wide = [rows[name].cast(pa.decimal128(38, rows[name].type.scale)) for name in money]
+        table = pa.table([*(rows[name] for name in keys), *wide], [*keys, *money])
+        summed = table.group_by(keys).aggregate([(name, "sum") for name in money]).to_pylist()
+        found = [{**row, **{name: row[f"{name}_sum"] for name in money}} for row in summed]
+    else:
+        sums = [F.sum(name).alias(name) for name in money]
+        found = [row.asDict() for row in pinned.df.groupBy(*keys).agg(*sums).collect()]
+    return {row[by] if by is not None else None: {name: row[name] or Decimal(0) for name in money} for row in found}
 
 
 def _hint(files: pafs.FileSystem) -> int | None:

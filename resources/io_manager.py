@@ -42,7 +42,7 @@ class DeltaIOManager(dg.IOManager):
             commit = self.warehouse.overwrite_arrow(name, obj, partitions, reads)
         else:
             commit = self.warehouse.overwrite(name, obj, partitions, reads)
-        context.add_output_metadata(self.describe(self.warehouse.pin(name, partitions, commit.version)))
+        self.describe(context, self.warehouse.pin(name, partitions, commit.version))
 
     def load_input(self, context: dg.InputContext) -> Any:
         name = context.asset_key.path[-1]
@@ -53,17 +53,40 @@ class DeltaIOManager(dg.IOManager):
 
         return pinned.df if context.dagster_type.typing_type is DataFrame else pinned
 
-    def describe(self, pinned: PinnedTable) -> dict[str, Any]:
-        """Row count, money totals and version of what a run wrote, from statistics and one aggregate of the table."""
-        rows = sum(pinned.rows_by_partition().values())
-        metadata: dict[str, Any] = {
-            "dagster/row_count": rows,
-            "table_version": pinned.version,
-            "dagster/uri": dg.MetadataValue.path(self.warehouse.path(pinned.name)),
-        }
-        for column, total in self.warehouse.totals(pinned).items():
-            metadata[f"total_{column}"] = dg.MetadataValue.text(plain(total))
-        return metadata
+    def describe(self, context: dg.OutputContext, written: PinnedTable) -> None:
+        """Tell the UI what a run wrote: of each partition its own row count and money, of the whole run version and place.
+
+        Row counts are from file statistics, money from one aggregate over all partitions of the run.
+        """
+        context.add_output_metadata(
+            {"table_version": written.version, "dagster/uri": dg.MetadataValue.path(self.warehouse.path(written.name))}
+        )
+        keys = context.asset_partition_keys if written.partitions is not None else []
+        if len(keys) <= 1:
+            rows = sum(written.rows_by_partition().values())
+            context.add_output_metadata(figures(rows, self.warehouse.totals(written)))
+            return
+        # What a partition without rows says; the others say their own.
+        context.add_output_metadata(figures(0, dict.fromkeys(written.contract.money, Decimal(0))))
+        totals, step = self.warehouse.totals_by_partition(written), dg.AssetExecutionContext.get()
+        counts = {str(value): (rows, totals.get(value, {})) for value, rows in written.rows_by_partition().items()}
+        for key in keys:
+            if key in counts:
+                step.add_asset_metadata(figures(*counts[key]), context.asset_key, key)
+
+
+def figures(rows: int, money: Mapping[str, Decimal]) -> dict[str, Any]:
+    """Metadata of some rows: how many, and what each money column of theirs adds up to."""
+    return {"dagster/row_count": rows, **totals_metadata(money)}
+
+
+def totals_metadata(money: Mapping[str, Decimal]) -> dict[str, Any]:
+    """Amounts by name as metadata: exact as text (`total_amount`), and as a number for Dagster's plots (`plot/amount`)."""
+    metadata: dict[str, Any] = {}
+    for name, amount in money.items():
+        metadata[f"total_{name}"] = dg.MetadataValue.text(plain(amount))
+        metadata[f"plot/{name}"] = dg.MetadataValue.float(float(amount))  # a picture: it may lose digits
+    return metadata
 
 
 def _reads(metadata: Mapping[str, Any]) -> dict[str, int]:

@@ -14,10 +14,11 @@ from telecom_assets.assets.common import with_engine
 from telecom_assets.checks import build_checks
 from telecom_assets.connections import Connections
 from telecom_assets.io_manager import TellingIOManager
-from telecom_assets.jobs import JOBS, maintenance_job
+from telecom_assets.jobs import JOBS, checks_job, maintenance_job
 from telecom_assets.private_files import keep_private
 from telecom_assets.sensors import (
     cdr_topic_sensor,
+    checks_schedule,
     failure_sensor,
     maintenance_schedule,
     month_end_schedule,
@@ -59,14 +60,18 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     return dg.Definitions(
         assets=dg.map_asset_specs(partial(with_engine, engine=connections.engine_name), ASSETS),
         asset_checks=build_checks(),
-        jobs=[*JOBS, maintenance_job],
+        jobs=[*JOBS, checks_job, maintenance_job],
         sensors=[
             cdr_topic_sensor(settings.sensor_interval_seconds),
             rating_automation(settings.sensor_interval_seconds),
             month_run_sensor,
             failure_sensor(webhook.get_secret_value() if (webhook := settings.failure_webhook) else None),
         ],
-        schedules=[month_end_schedule(settings.billing_day), maintenance_schedule(settings.maintenance_hour)],
+        schedules=[
+            month_end_schedule(settings.billing_day),
+            maintenance_schedule(settings.maintenance_hour),
+            checks_schedule(settings.maintenance_hour),
+        ],
         resources=resources,
         # One process a run: it shares one engine, and the embedded engine uses all cores itself.
         executor=dg.in_process_executor,

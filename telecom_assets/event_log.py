@@ -16,11 +16,9 @@ from typing import Any
 
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
     ConcurrencySlotsTable,
     SqlEventLogStorageMetadata,
     SqlEventLogStorageTable,
@@ -29,7 +27,6 @@ from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import
 from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._utils.concurrency import ConcurrencySlotStatus
-from dagster_shared.serdes import serialize_value
 from sqlalchemy import Connection, Engine, create_engine, event, select
 
 from telecom_assets.sqlite_databases import Database
@@ -200,25 +197,6 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         for number, one in numbered:
             if one.is_dagster_event and one.dagster_event_type in ASSET_CHECK_EVENTS:
                 self.store_asset_check_event(one, number)
-
-    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
-        """One statement for all partitions, which is compiled once; Dagster's is as long as there are partitions."""
-        planned = event.get_dagster_event().asset_check_planned_data
-        row = {
-            "asset_key": planned.asset_key.to_string(),
-            "check_name": planned.check_name,
-            "run_id": event.run_id,
-            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-            "evaluation_event": serialize_value(event),
-            "evaluation_event_timestamp": self._event_insert_timestamp(event),
-            "evaluation_event_storage_id": event_id,
-        }
-        subset = planned.partitions_subset
-        partitions = subset.get_partition_keys() if subset else [None]
-        with self._connect() as connection:
-            connection.execute(
-                AssetCheckExecutionsTable.insert(), [{**row, "partition": partition} for partition in partitions]
-            )
 
 
 def _is_of_asset(one: EventLogEntry) -> bool:

@@ -1,4 +1,6 @@
-"""The jobs: the runs that a month is made of, and maintenance. Each holds assets of one partitioning, with their checks.
+"""The jobs: the runs that a month is made of, the checks alone, and maintenance.
+
+Each of a month holds assets of one partitioning, with their checks.
 
 Belongs here: which assets run together. Their order is in `telecom_assets.month_run`.
 """
@@ -38,6 +40,12 @@ billing_job = dg.define_asset_job(
     description="Bills a month that is over: bills, their rows in PostgreSQL, invoices, reports and the dashboard.",
 )
 
+checks_job = dg.define_asset_job(
+    "checks_job",
+    dg.AssetSelection.all_asset_checks(),
+    description="Makes every check on what is there, and nothing else: all days and months, or, with the run tag "
+    "`telecom/month: yyyy-MM`, those of one month. The same as `telecom check`.",
+)
 maintenance_job = dg.define_asset_job(
     "maintenance_job",
     _assets("maintenance"),

@@ -9,6 +9,10 @@ class MonthError(ValueError):
     """Not a month that can be billed."""
 
 
+class NothingBilled(Exception):
+    """A month that has no bills: there are no books to check."""
+
+
 def previous_month(day: dt.date) -> str:
     """The month before a day's."""
     return f"{day.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
@@ -18,6 +22,11 @@ def month_days(month: str) -> list[dt.date]:
     """The days of a month."""
     year, number = int(month[:4]), int(month[5:7])
     return [dt.date(year, number, day) for day in range(1, calendar.monthrange(year, number)[1] + 1)]
+
+
+def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """The days from first to last, both included."""
+    return [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def months_between(first: str, last: str) -> list[str]:

@@ -7,12 +7,12 @@ import dagster as dg
 
 from resources.changes import partitions_changed
 from resources.delta import PinnedTable, stream_batches
+from resources.io_manager import totals_metadata
 from resources.postgres import publish_period
 from telecom_assets.assets.common import (
     BILLING_TEAM,
     ENGINE_KIND,
     SPARK_POOL,
-    as_metadata,
     asset,
     table_metadata,
     versions_read,
@@ -104,7 +104,7 @@ def published_bills(
         metadata={
             "dagster/row_count": result.rows,
             "outcome": result.outcome,
-            **as_metadata({f"total_{name}": value for name, value in result.sums.items()}),
+            **totals_metadata(result.sums),
             **versions_read(bills),
         }
     )
@@ -149,7 +149,7 @@ def invoices(
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": summary.count,
-            "total_amount_due": dg.MetadataValue.text(f"{summary.amount_due:f}"),
+            **totals_metadata({"amount_due": summary.amount_due}),
             "directory": dg.MetadataValue.path(str(directory)),
             **versions_read(bills, customers),
         }

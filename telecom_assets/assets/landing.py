@@ -64,12 +64,17 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
             context.log.info,
         )
     context.log_event(lag_observation(landed.lag))
+    held_rows = connections.warehouse.pin(RAW_CDRS.name, version=landed.raw_version).rows_by_partition()
     for day, rows in sorted(landed.days.items()):
         context.log_event(
             dg.AssetMaterialization(
                 asset_key=raw_cdrs.key,
                 partition=day.isoformat(),
-                metadata={"rows_added": rows, "table_version": landed.raw_version},
+                metadata={
+                    "dagster/row_count": held_rows.get(day, 0),
+                    "rows_added": rows,
+                    "table_version": landed.raw_version,
+                },
             )
         )
     return dg.MaterializeResult(

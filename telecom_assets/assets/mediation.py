@@ -15,7 +15,7 @@ from resources.delta import Partitions, PinnedTable
 from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import Verdict, require
-from telecom_assets.months import contiguous
+from telecom_assets.months import contiguous, days_between
 from telecom_assets.partitions import DAILY, ONE_RUN
 from telecom_assets.reference_files import product_catalog_findings
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -81,15 +81,11 @@ def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
         return raw.between(around)
     needed: set[dt.date] = set()
     for first, last, between in days_with_copies(raw.df, raw.between(around)).collect():
-        needed |= set(_days(Partitions(first, last))) if between else {first, last}
+        needed |= set(days_between(first, last)) if between else {first, last}
     if not needed:
         return raw.df
     ranges = (Partitions(*ends).holds(F.col("event_date")) for ends in contiguous(needed))
     return raw.all().where(reduce(or_, ranges))
-
-
-def _days(days: Partitions) -> list[dt.date]:
-    return [days.first + dt.timedelta(days=number) for number in range((days.last - days.first).days + 1)]
 
 
 def _ledger(raw: PinnedTable, named: Mapping[str, int]) -> pa.Table:
@@ -103,7 +99,7 @@ def _ledger(raw: PinnedTable, named: Mapping[str, int]) -> pa.Table:
     )
     totals = {row["event_date"]: row for row in found.collect()}
     rows = []
-    for day in _days(raw.partitions):
+    for day in days_between(raw.partitions.first, raw.partitions.last):
         row = totals.get(day)
         rows.append(
             {

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import dagster as dg
 
-from resources.delta import PinnedTable
+from resources.delta import PinnedTable, sum_exactly
 from resources.postgres import published_totals
 from telecom_assets.checks.contracts import keeps_columns, keeps_contract
-from telecom_assets.checks.factory import Check, Scope, guard
+from telecom_assets.checks.factory import Check, Guard, Scope, step_of
 from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,
@@ -20,13 +20,13 @@ from telecom_assets.conservation import (
     raw_equals_outcomes,
     records_are_unique,
     rows_agree,
+    together,
     totals_agree,
 )
 from telecom_assets.documents.invoices import read_invoice_totals
 from telecom_assets.documents.report_files import read_report_csv
 from telecom_assets.month_reports import month_report
 from telecom_assets.outputs import invoice_directory, report_file
-from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.reference_files import (
     customer_findings,
     product_catalog_findings,
@@ -37,46 +37,6 @@ from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
 
 _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
-
-
-def build_checks() -> list[dg.AssetChecksDefinition]:
-    """Every check of the project."""
-    return [
-        guard("landing", None, {"landing": [_RAW_COLUMNS, _LANDED]}),
-        guard("customers", None, {"customers": [_contract("customers", unique=True), _CUSTOMER_PLANS]}),
-        guard("rate_plans", None, {"rate_plans": [_contract("rate_plans", unique=True), _PRICES, _REACHED]}),
-        guard("product_catalog", None, {"product_catalog": [_contract("product_catalog", unique=True), _CATALOG]}),
-        guard(
-            "mediation",
-            DAILY,
-            {
-                "cleaned_cdrs": [_MEDIATED, _UNIQUE, _contract("cleaned_cdrs")],
-                "rejected_cdrs": [_contract("rejected_cdrs")],
-                "mediated_days": [_contract("mediated_days", unique=True)],
-            },
-        ),
-        guard("data_volume_floor", MONTHLY, {"data_volume_floor": [_contract("data_volume_floor", unique=True)]}),
-        guard(
-            "rating",
-            DAILY,
-            {"rated_cdrs": [_RATED, _contract("rated_cdrs")], "suspended_cdrs": [_contract("suspended_cdrs")]},
-        ),
-        guard(
-            "facturation_complete",
-            MONTHLY,
-            {"facturation_complete": [_BILLED, _contract("facturation_complete", unique=True)]},
-        ),
-        guard("published_bills", MONTHLY, {"published_bills": [_PUBLISHED]}),
-        guard("invoices", MONTHLY, {"invoices": [_INVOICED]}),
-        guard(
-            "reports",
-            MONTHLY,
-            {
-                contract.name: [_report_source(contract.name), _contract(contract.name, unique=True)]
-                for contract in REPORTS
-            },
-        ),
-    ]
 
 
 def _contract(name: str, *, unique: bool = False) -> Check:
@@ -125,16 +85,15 @@ _RATED = Check(
 
 def _billed(scope: Scope) -> Verdict:
     warehouse = scope.connections.warehouse
-    verdicts = [
-        rated_equals_billed(
+    by_period = {
+        period: rated_equals_billed(
             warehouse.pin_period("rated_cdrs", period), warehouse.pin_period("facturation_complete", period)
         )
         for period in scope.periods
-    ]
-    findings = [finding for verdict in verdicts for finding in verdict.findings]
-    return Verdict(
-        "rated = bills before tax − rounding, per customer", findings, verdicts[-1].figures if verdicts else {}
-    )
+    }
+    made = by_period.values()
+    sums = {name: sum_exactly(verdict.figures[name] or Decimal(0) for verdict in made) for name in ("rated", "billed")}
+    return together("rated = bills before tax − rounding, per customer", by_period, sums)
 
 
 _BILLED = Check(
@@ -225,13 +184,11 @@ _PUBLISHED = Check(
     "bills_equal_published",
     "Σ bills = Σ published rows: count and every amount.",
     _published,
-    reads=["facturation_complete"],
 )
 _INVOICED = Check(
     "bills_equal_invoices",
     "Σ bills = Σ invoices: the documents are read and added up.",
     _invoiced,
-    reads=["facturation_complete"],
 )
 
 
@@ -239,32 +196,34 @@ def _report_source(name: str) -> Check:
     """A report equals its source: it holds what its tables give as they are now, and its file holds the same rows."""
 
     def decide(scope: Scope) -> Verdict:
-        report = scope.pin(name)
-        findings: list[str] = []
-        for period in scope.periods:
-            month = scope.connections.warehouse.pin_period(name, period)
-            rated, bills = (
-                scope.connections.warehouse.pin_period(table, period)
-                for table in ("rated_cdrs", "facturation_complete")
-            )
-            held = month.arrow()
-            findings += rows_agree("", held, month_report(name, rated, bills), ("report", "source")).findings
-            findings += _total_findings(name, month, rated, bills)
-            stored = held.drop_columns(["billing_period"])
-            file = read_report_csv(report_file(scope.connections.settings, period, name), stored.schema)
-            order = [(column, "ascending") for column in stored.column_names]
-            if not stored.sort_by(order).equals(file.sort_by(order)):
-                findings.append(f"{period}: the CSV file and the table differ")
-        return Verdict(
+        by_period = {period: _report_verdict(scope, name, period) for period in scope.periods}
+        return together(
             "the report equals its source",
-            findings,
-            {"version": report.version},
+            by_period,
+            {"version": scope.pin(name).version},
             otherwise="the report does not equal its source",
         )
 
-    return Check(
-        "equals_source", "The report, its source and its CSV file say the same.", decide, ["facturation_complete"]
+    return Check("equals_source", "The report, its source and its CSV file say the same.", decide)
+
+
+def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
+    warehouse = scope.connections.warehouse
+    month = warehouse.pin_period(name, period)
+    rated, bills = (warehouse.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
+    held = month.arrow()
+    source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
+    findings = [*source.findings, *_total_findings(name, month, rated, bills)]
+    stored = held.drop_columns(["billing_period"])
+    file = rows_agree(
+        "",
+        stored,
+        read_report_csv(report_file(scope.connections.settings, period, name), stored.schema),
+        ("table", "CSV file"),
     )
+    if not file.passed:
+        findings.append(f"{period}: the CSV file and the table differ")
+    return Verdict("the report equals its source", findings, differs=[*source.differs, *file.differs])
 
 
 def _total_findings(name: str, report: PinnedTable, rated: PinnedTable, bills: PinnedTable) -> list[str]:
@@ -277,3 +236,39 @@ def _total_findings(name: str, report: PinnedTable, rated: PinnedTable, bills: P
     warehouse = report.warehouse
     total, expected = warehouse.totals(report)[column], warehouse.totals(source)[source_column]
     return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
+
+
+#: Every check of the project, in the order of the stages.
+GUARDS = [
+    Guard("landing", {"landing": [_RAW_COLUMNS, _LANDED]}),
+    Guard(
+        "reference",
+        {
+            "customers": [_contract("customers", unique=True), _CUSTOMER_PLANS],
+            "rate_plans": [_contract("rate_plans", unique=True), _PRICES, _REACHED],
+            "product_catalog": [_contract("product_catalog", unique=True), _CATALOG],
+        },
+    ),
+    Guard(
+        "mediation",
+        {
+            "cleaned_cdrs": [_MEDIATED, _UNIQUE, _contract("cleaned_cdrs")],
+            "rejected_cdrs": [_contract("rejected_cdrs")],
+            "mediated_days": [_contract("mediated_days", unique=True)],
+        },
+    ),
+    Guard("data_volume_floor", {"data_volume_floor": [_contract("data_volume_floor", unique=True)]}),
+    Guard("rating", {"rated_cdrs": [_RATED, _contract("rated_cdrs")], "suspended_cdrs": [_contract("suspended_cdrs")]}),
+    Guard("facturation_complete", {"facturation_complete": [_BILLED, _contract("facturation_complete", unique=True)]}),
+    Guard("published_bills", {"published_bills": [_PUBLISHED]}),
+    Guard("invoices", {"invoices": [_INVOICED]}),
+    Guard(
+        "reports",
+        {contract.name: [_report_source(contract.name), _contract(contract.name, unique=True)] for contract in REPORTS},
+    ),
+]
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """Every check of the project, as Dagster has them."""
+    return [step_of(each) for each in GUARDS]

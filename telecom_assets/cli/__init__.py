@@ -14,8 +14,8 @@ import typer
 from rich.markup import escape
 
 from resources.temporary import remove_abandoned
+from telecom_assets.cli import check, data, demo, maintain, month, sources, stack, warehouse
 from telecom_assets.cli import customers as customers_commands
-from telecom_assets.cli import data, demo, maintain, month, sources, stack, warehouse
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
@@ -63,7 +63,7 @@ def telecom(
     ctx.obj = AppContext(settings)
 
 
-for module in (stack, data, customers_commands, month, sources, maintain, warehouse, demo):
+for module in (stack, data, customers_commands, month, check, sources, maintain, warehouse, demo):
     module.register(app)
 
 

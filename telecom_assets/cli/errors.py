@@ -5,7 +5,7 @@ from telecom_assets.cli.data import WriteError
 from telecom_assets.expected_errors import STEP_ERRORS
 from telecom_assets.generator import SpecError
 from telecom_assets.local_stack import LocalStackError
-from telecom_assets.months import MonthError
+from telecom_assets.months import MonthError, NothingBilled
 from telecom_assets.settings import SettingsError
 from telecom_assets.sqlite_databases import InstanceError
 
@@ -15,5 +15,6 @@ EXPECTED_ERRORS = (
     ArchiveError,
     InstanceError,
     LocalStackError,
+    NothingBilled,
     WriteError,
 )

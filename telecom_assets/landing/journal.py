@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from resources.delta import Refused, Warehouse, WarehouseError
+from resources.delta import MissingTable, Refused, Warehouse, WarehouseError
 from resources.kafka import TopicState
 from telecom_assets.schemas.usage import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
@@ -202,13 +202,21 @@ def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
     ledger_version = warehouse.version(LEDGER)
     version = warehouse.version(RAW)
     settled = _settled(warehouse, ledger_version, version)
-    table = warehouse.pin(DISPLACED_DAYS.name).arrow()
+    table = _follower(warehouse, DISPLACED_DAYS.name)
     found = list(zip(table["event_date"].to_pylist(), table["raw_version"].to_pylist(), strict=True))
     found += [(day, entry.version) for entry in read_entries(warehouse, settled, version) for day in entry.displaced]
     newest: dict[dt.date, int] = {}
     for day, asked in found:
         newest[day] = max(asked, newest.get(day, 0))
     return newest
+
+
+def _follower(warehouse: Warehouse, name: str) -> pa.Table:
+    """The rows of a table that follows the log. Nothing was ever written to one whose kind of entry has not come yet."""
+    try:
+        return warehouse.pin(name).arrow()
+    except MissingTable:  # who only reads makes none
+        return warehouse.contracts[name].arrow_schema().empty_table()
 
 
 def source_decisions(warehouse: Warehouse) -> list[Decision]:
@@ -317,8 +325,6 @@ def _sources(ranges: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, set[in
 
 def _decisions(warehouse: Warehouse, unsettled: Iterable[Entry], upto: int) -> list[Decision]:
     """All decisions up to a version of raw_cdrs in their order, each once."""
-    known = {
-        row["raw_version"]: Decision.read(row) for row in warehouse.pin(LANDING_DECISIONS.name).arrow().to_pylist()
-    }
+    known = {row["raw_version"]: Decision.read(row) for row in _follower(warehouse, LANDING_DECISIONS.name).to_pylist()}
     known |= {entry.version: entry.decision for entry in unsettled if entry.decision}
     return [known[version] for version in sorted(known) if version <= upto]

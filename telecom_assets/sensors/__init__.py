@@ -3,10 +3,11 @@
 Belongs here: thin shells over pure functions (`plan`, `telecom_assets.month_run`). What triggers what:
 the topic → landing → mediation of the days that landing touched (Kafka sensor); mediation → rating (automation
 condition on the rating assets); the calendar → the month (schedule, then one run after the other), and every night the
-maintenance of the tables; a failed run → the webhook.
+maintenance of the tables and, once it is switched on, the checks of all there is; a failed run → the webhook.
 """
 
 from telecom_assets.sensors.automation import rating_automation
+from telecom_assets.sensors.checks import checks_schedule
 from telecom_assets.sensors.failures import failure_sensor
 from telecom_assets.sensors.kafka import cdr_topic_sensor
 from telecom_assets.sensors.maintenance import maintenance_schedule
@@ -14,6 +15,7 @@ from telecom_assets.sensors.month_end import month_end_schedule, month_run_senso
 
 __all__ = [
     "cdr_topic_sensor",
+    "checks_schedule",
     "failure_sensor",
     "maintenance_schedule",
     "month_end_schedule",

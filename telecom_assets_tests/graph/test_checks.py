@@ -370,6 +370,9 @@ def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: D
     assert check.blocking
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert damage.says in (check.description or "")
+    differs = check.metadata["differs"]
+    assert isinstance(differs, dg.TableMetadataValue)
+    assert 1 <= len(differs.records) <= 20
 
 
 @pytest.mark.parametrize(
@@ -756,7 +759,7 @@ def billing_refusal(project: Project) -> str:
     before = everything_written(project)
     message = refusal(project.materialise("facturation_complete", month_tag()))
     assert everything_written(project) == before
-    assert message.startswith(f"telecom_assets.conservation.ConservationError: billing of {MONTH} is refused: ")
+    assert message.startswith(f"telecom_assets.conservation.verdict.ConservationError: billing of {MONTH} is refused: ")
     return message
 
 

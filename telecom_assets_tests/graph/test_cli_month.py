@@ -145,7 +145,7 @@ def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, type
 # -- arguments and settings that cannot be used ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["run", "funnel"])
+@pytest.mark.parametrize("command", ["run", "funnel", "check"])
 @pytest.mark.parametrize(
     ("month", "says"),
     [

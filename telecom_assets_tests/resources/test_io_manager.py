@@ -62,23 +62,68 @@ def told(context: dg.OutputContext) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------------- writing
 
 
+def run_over(
+    warehouse: Warehouse, name: str, partitions: dg.PartitionsDefinition, first: str, last: str, rows: Any
+) -> dict[str, dict[str, Any]]:
+    """Have Dagster make an asset over a range of partitions in one run; what its page says of each of them."""
+
+    @dg.asset(name=name, partitions_def=partitions, backfill_policy=dg.BackfillPolicy.single_run())
+    def made() -> Any:
+        return rows
+
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [made], instance=instance, tags=tags, resources={"io_manager": DeltaIOManager(warehouse)}
+        )
+    events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
+    return {
+        event.partition: {key: getattr(value, "value", value) for key, value in event.metadata.items()}
+        for event in events
+    }
+
+
 @pytest.mark.parametrize("few", [False, True], ids=["a DataFrame", "an Arrow table"])
-def test_a_run_of_months_replaces_them_and_says_what_it_wrote(warehouse, *, few: bool):
-    """Row count, total and version are of the partitions of the run; what stands beside them stays."""
-    manager, spark = DeltaIOManager(warehouse), warehouse.engine.spark_session
+def test_every_day_of_a_range_shows_its_own_rows_and_money(warehouse, *, few: bool):
+    """Three days in one run: two calls, none, one call. A day that stands beside them is in no figure."""
+    warehouse.append_arrow(RATED_CDRS.name, rated((date(2026, 5, 31), "100"), (date(2026, 6, 1), "50")))
+    rows = rated((date(2026, 6, 1), "1.10"), (date(2026, 6, 1), "2.20"), (date(2026, 6, 3), "0.000001"))
+    frame = rows if few else warehouse.engine.spark_session.createDataFrame(rows)
+    of_run = {"table_version": 2, "dagster/uri": warehouse.path(RATED_CDRS.name)}
+    assert run_over(warehouse, RATED_CDRS.name, DAILY, "2026-06-01", "2026-06-03", frame) == {
+        "2026-06-01": {**of_run, "dagster/row_count": 2, "total_amount": "3.300000", "plot/amount": 3.3},
+        "2026-06-02": {**of_run, "dagster/row_count": 0, "total_amount": "0", "plot/amount": 0.0},
+        "2026-06-03": {**of_run, "dagster/row_count": 1, "total_amount": "0.000001", "plot/amount": 0.000001},
+    }
+
+
+def test_every_month_of_a_range_shows_its_own_rows_and_money(warehouse):
+    rows = revenue((date(2026, 6, 2), "0.1"), (date(2026, 6, 3), "0.2"), (date(2026, 7, 1), "4"))
+    shown = run_over(warehouse, DAILY_REVENUE.name, MONTHLY, MAY, JULY, rows)
+    figures = {key: (said["dagster/row_count"], said["total_revenue"]) for key, said in shown.items()}
+    assert figures == {MAY: (0, "0"), JUNE: (2, "0.300000"), JULY: (1, "4.000000")}
+    assert [said["plot/revenue"] for said in shown.values()] == [0.0, 0.3, 4.0]
+
+
+def test_a_run_of_months_replaces_them_and_leaves_the_others(warehouse):
     warehouse.append_arrow(
         DAILY_REVENUE.name, revenue((date(2026, 5, 1), "1"), (date(2026, 6, 1), "2"), (date(2026, 7, 1), "4"))
     )
-    context = output(DAILY_REVENUE.name, **months(JUNE, JULY))
-    rows = revenue((date(2026, 6, 2), "0.1"), (date(2026, 6, 3), "0.2"))
-    manager.handle_output(context, rows if few else spark.createDataFrame(rows))
-    assert told(context) == {
-        "dagster/row_count": 2,
-        "table_version": 2,
-        "dagster/uri": warehouse.path(DAILY_REVENUE.name),
-        "total_revenue": "0.300000",
-    }
-    assert warehouse.pin(DAILY_REVENUE.name).rows_by_partition() == {MAY: 1, JUNE: 2}
+    run_over(warehouse, DAILY_REVENUE.name, MONTHLY, JUNE, JULY, revenue((date(2026, 6, 2), "0.1")))
+    assert warehouse.pin(DAILY_REVENUE.name).rows_by_partition() == {MAY: 1, JUNE: 1}
+
+
+def test_the_money_of_all_days_is_one_question(plain_warehouse, monkeypatch):
+    """However many days a run has."""
+    asked = []
+    monkeypatch.setattr(PinnedTable, "is_small", False)
+    monkeypatch.setattr(
+        PinnedTable, "df", property(lambda table: asked.append(table.name) or table.between(table.partitions))
+    )
+    rows = rated(*((date(2026, 6, day), "1") for day in range(1, 31)))
+    shown = run_over(plain_warehouse, RATED_CDRS.name, DAILY, "2026-06-01", "2026-06-30", rows)
+    assert {said["total_amount"] for said in shown.values()} == {"1.000000"}
+    assert asked == [RATED_CDRS.name]
 
 
 def test_one_day(warehouse):
@@ -88,7 +133,7 @@ def test_one_day(warehouse):
     context = output(RATED_CDRS.name, asset_partitions_def=DAILY, partition_key="2026-06-01")
     manager.handle_output(context, spark.createDataFrame(rated((first, "7"))))
     assert told(context)["dagster/row_count"] == 1
-    assert told(context)["total_amount"] == "7.000000"
+    assert (told(context)["total_amount"], told(context)["plot/amount"]) == ("7.000000", 7.0)
     assert {row["amount"] for row in warehouse.pin(RATED_CDRS.name).arrow().to_pylist()} == {Decimal(7), Decimal(2)}
 
 

@@ -1,0 +1,150 @@
+"""`telecom check`: every check of a month on what is there, for people, for programs and for CI.
+
+Belongs here: arguments, what is printed and written. The checks are in `telecom_assets.checks`.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.data import WriteError
+from telecom_assets.cli.show import terminal
+
+if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
+    from telecom_assets.checks.evaluation import Outcome
+    from telecom_assets.documents.junit import Case, Result
+
+Month = Annotated[str, typer.Option(help="Month to check, YYYY-MM. It has been billed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Junit = Annotated[
+    Path | None, typer.Option(help="Also write a JUnit report there, for CI.", metavar="FILE", show_default=False)
+]
+
+#: What each status is in a JUnit report, and how people see it.
+_KINDS: "Mapping[str, Result]" = {"passed": "passed", "failed": "failure", "advice": "passed", "error": "error"}
+_MARKS = {
+    "passed": "[green]✓ passed[/]",
+    "failed": "[bold red]✗ failed[/]",
+    "advice": "[yellow]! advice[/]",
+    "error": "[bold red]✗ cannot look[/]",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(check)
+
+
+def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Junit = None) -> None:
+    """Make every check of a month on what is there, and write nothing but the report that is asked for.
+
+    Non-zero when a blocking check fails or cannot look. What an advisory check finds is shown as advice.
+    """
+    from telecom_assets.checks.evaluation import assert_billed  # noqa: PLC0415
+    from telecom_assets.partitions import check_month as checked_month  # noqa: PLC0415
+
+    app: AppContext = ctx.obj
+    month = checked_month(month)
+    assert_billed(app.connections, month)
+    outcomes = _evaluated(app, month) if junit is None else _reported(app, month, junit)
+    if as_json:
+        passed = not any(outcome.stops for outcome in outcomes)
+        typer.echo(json.dumps({"month": month, "passed": passed, "checks": [each.to_dict() for each in outcomes]}))
+    else:
+        _print(terminal(), month, outcomes)
+    if any(outcome.stops for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
+    import pyarrow as pa  # noqa: PLC0415
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    from telecom_assets.checks.evaluation import check_month  # noqa: PLC0415
+    from telecom_assets.cli.errors import EXPECTED_ERRORS  # noqa: PLC0415
+    from telecom_assets.documents.atomic import PublishError  # noqa: PLC0415
+    from telecom_assets.documents.invoice_document import InvoiceError  # noqa: PLC0415
+    from telecom_assets.documents.report_files import ReportFileError  # noqa: PLC0415
+
+    of_files = (OSError, pa.ArrowException, InvoiceError, PublishError, ReportFileError)
+    return check_month(app.connections, month, (*EXPECTED_ERRORS, *of_files, PySparkException))
+
+
+def _reported(app: AppContext, month: str, path: Path) -> "list[Outcome]":
+    """The outcomes, when they are in the report too. A file that cannot be written is told of before anything is checked."""
+    from telecom_assets.documents.junit import junit_report  # noqa: PLC0415
+
+    with _new_file(path) as file:
+        outcomes = _evaluated(app, month)
+        cases = [_case(outcome) for outcome in outcomes]
+        file.write(junit_report(f"telecom check {month}", cases, dt.datetime.now(dt.UTC)))
+    return outcomes
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    from telecom_assets.documents.atomic import replaced_file  # noqa: PLC0415
+
+    if path.is_dir():
+        raise WriteError(f"--junit {path}: cannot be written, it is a folder; expected the path of a file")
+    try:
+        with replaced_file(path) as file:
+            yield file
+    except OSError as error:
+        raise WriteError(f"--junit {path}: cannot be written ({error.strerror or error})") from error
+
+
+def _case(outcome: "Outcome") -> "Case":
+    from telecom_assets.documents.junit import Case  # noqa: PLC0415
+
+    rows = [", ".join(f"{name} {value}" for name, value in row.items()) for row in outcome.differs]
+    if outcome.differs_not_shown:
+        rows.append(f"and {outcome.differs_not_shown} more")
+    message = {"passed": "", "advice": f"advice: {outcome.summary}"}.get(outcome.status, outcome.summary)
+    kind = _KINDS[outcome.status]
+    return Case(outcome.asset, outcome.check, outcome.seconds, kind, message, "\n".join(rows))
+
+
+def _print(console: Console, month: str, outcomes: "Sequence[Outcome]") -> None:
+    """A line for each check, and below them what differs of those that did not pass."""
+    table = Table("asset", "check", "verdict", title=f"Checks of {month}", title_justify="left")
+    table.add_column("time", justify="right")
+    for column in table.columns:
+        column.overflow = "fold"  # half a name is of no use
+    last = ""
+    for outcome in outcomes:
+        asset, last = ("" if outcome.asset == last else outcome.asset), outcome.asset
+        table.add_row(escape(asset), escape(outcome.check), _MARKS[outcome.status], f"{outcome.seconds:.1f} s")
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.status != "passed":
+            style = "yellow" if outcome.status == "advice" else "bold red"
+            line = f"[{style}]{_MARKS[outcome.status].partition(']')[2][0]}[/] {escape(outcome.name)}: "
+            console.print(line + escape(outcome.summary), highlight=False, soft_wrap=True)
+            _print_differing(console, outcome)
+    stopping = [outcome for outcome in outcomes if outcome.stops]
+    blocking = sum(outcome.blocking for outcome in outcomes)
+    passed = f"{blocking - len(stopping)} of {blocking} blocking checks passed"
+    console.print(f"[bold red]{passed}[/]" if stopping else f"[green]{passed}[/]", highlight=False)
+
+
+def _print_differing(console: Console, outcome: "Outcome") -> None:
+    """The first rows of what differs; not where they are the findings, which the summary has."""
+    rows = outcome.differs
+    if not rows or outcome.verdict is None or not outcome.verdict.differs:
+        return
+    table = Table(*map(escape, rows[0]))
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console.print(table)
+    if outcome.differs_not_shown:
+        console.print(f"and {outcome.differs_not_shown} more", highlight=False)
