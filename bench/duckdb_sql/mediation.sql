@@ -173,7 +173,7 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
          data_product) AS fingerprint
 FROM homes h LEFT JOIN product_catalog p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 
--- Copies: of the otherwise valid records with one identity, the earliest within so many days is kept. Identities are
+-- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days. Identities are
 -- counted by their hash, and compared as they are only where a hash comes twice.
 CREATE TABLE copies AS
 WITH repeated AS (
@@ -182,14 +182,14 @@ WITH repeated AS (
     SELECT rowid AS line, record_id, event_date, fingerprint
     FROM judged SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
 ), compared AS (
-    SELECT line, fingerprint, min(line) OVER near AS kept, arg_min(fingerprint, line) OVER near AS kept_fingerprint
+    SELECT line, fingerprint, min(line) OVER near AS earliest, arg_min(fingerprint, line) OVER near AS earliest_fingerprint
     FROM suspects
     WINDOW near AS (PARTITION BY record_id ORDER BY event_date - DATE '1970-01-01'
                     RANGE BETWEEN getvariable('dedupe_days') PRECEDING AND getvariable('dedupe_days') FOLLOWING)
 )
-SELECT line, CASE WHEN kept_fingerprint = fingerprint THEN 'duplicate' ELSE 'duplicate_conflict' END AS copy_reason,
-       'kept: partition 0 offset ' || kept AS kept
-FROM compared WHERE kept <> line;
+SELECT line, CASE WHEN earliest_fingerprint = fingerprint THEN 'duplicate' ELSE 'duplicate_conflict' END AS copy_reason,
+       'copy of: partition 0 offset ' || earliest AS copy_of
+FROM compared WHERE earliest <> line;
 
 CREATE VIEW cleaned_cdrs AS
 SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, technology, duration_sec, data_volume_mb,
@@ -198,7 +198,7 @@ SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, te
 FROM judged ANTI JOIN copies ON line = judged.rowid WHERE reason IS NULL;
 
 CREATE VIEW rejected_cdrs AS
-SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(kept, detail) AS detail, record_type, event_ts,
+SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(copy_of, detail) AS detail, record_type, event_ts,
        getvariable('received_at') AS received_at, 'file' AS source_id, 0::INTEGER AS source_part,
        judged.rowid AS source_position, event_date
 FROM judged LEFT JOIN copies ON line = judged.rowid WHERE reason IS NOT NULL OR line IS NOT NULL;
