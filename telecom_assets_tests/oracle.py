@@ -90,10 +90,22 @@ _DIGITS_AFTER_PREFIX = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10,
 
 _NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)(?:[eE]([+-]?)([0-9]+))?")
 _MOROCCAN_MOBILE = re.compile(r"212[67][0-9]{8}")
-_TIMESTAMP = re.compile(
-    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})T(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]+))?"
-    r"(?P<offset>Z|(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?"
+_YEAR_TO_MINUTE = (
+    r"(?P<year>[0-9]{4})HYPHEN(?P<month>[0-9]{2})HYPHEN(?P<day>[0-9]{2})[Tt](?P<hour>[0-9]{2})COLON(?P<minute>[0-9]{2})"
 )
+_SECOND_TO_OFFSET = (
+    r"(?:COLON(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?"
+    r"(?P<offset>[Zz]|(?P<sign>[+-])(?P<hours>[0-9]{2})(?:OPTIONAL(?P<minutes>[0-9]{2}))?)?"
+)
+
+
+def _timestamp_form(hyphen: str, colon: str, in_offset: str) -> re.Pattern[str]:
+    form = _YEAR_TO_MINUTE + _SECOND_TO_OFFSET
+    return re.compile(form.replace("HYPHEN", hyphen).replace("COLON", colon).replace("OPTIONAL", in_offset))
+
+
+#: The extended format, whose offset may lack its colon, and the basic one, which has no colon anywhere.
+_TIMESTAMP_FORMS = (_timestamp_form("-", ":", ":?"), _timestamp_form("", "", ""))
 
 Row = dict[str, Any]
 
@@ -198,21 +210,24 @@ def _as_text(item: object) -> str | None:
 def read_timestamp(text: str) -> Timestamp | None:
     """A full ISO 8601 date and time as an instant and a local day; None when it is not one.
 
+    In the extended or in the basic format, seconds or not; 24:00 is the first moment of the day after.
     Without an offset it is civil time in Casablanca: a time skipped by the clock moves forward by the gap, a time that
     occurs twice is the first of the two (both are what `fold=0` means in PEP 495).
     """
-    match = _TIMESTAMP.fullmatch(text)
+    match = next((found for form in _TIMESTAMP_FORMS if (found := form.fullmatch(text))), None)
     zone = _zone_of(match) if match else None
     if not match or not zone:
         return None
-    year, month, day = map(int, match["date"].split("-"))
-    hour, minute, second = map(int, match["time"].split(":"))
-    microsecond = int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    year, month, day, hour, minute = (int(match[name]) for name in ("year", "month", "day", "hour", "minute"))
+    second, fraction = int(match["second"] or 0), match["fraction"] or "0"
+    is_end_of_day = hour == 24 and minute == second == int(fraction) == 0
     try:
-        naive = datetime(year, month, day, hour, minute, second, microsecond)
+        microsecond = int(fraction[:6].ljust(6, "0"))
+        naive = datetime(year, month, day, 0 if is_end_of_day else hour, minute, second, microsecond)
     except ValueError:
         return None
     try:
+        naive += timedelta(days=is_end_of_day)
         instant = naive.replace(tzinfo=zone).astimezone(UTC)
     except OverflowError:
         return Timestamp(None, None)

@@ -88,15 +88,22 @@ CREATE MACRO is_abroad(n) AS coalesce(regexp_full_match(n, '[1-9][0-9]*') AND li
     WHEN n[1] IN ('1', '7') THEN n[1] WHEN list_contains(getvariable('abroad'), n[:2]) THEN n[:2] ELSE n[:3] END || '+' || CASE
     WHEN n[1] IN ('1', '7') THEN length(n) - 1 WHEN list_contains(getvariable('abroad'), n[:2]) THEN length(n) - 2
     ELSE length(n) - 3 END), false);
+-- A time of day in the extended format with capital letters, a point and seconds, if it is one in another form.
+CREATE MACRO with_capitals(t) AS translate(t, 'tz,', 'TZ.');
+CREATE MACRO with_colons(t) AS CASE WHEN
+    regexp_full_match(t, '[0-9]{8}T[0-9]{4}([0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}([0-9]{2})?)?')
+    THEN regexp_replace(regexp_replace(t, '^(....)(..)(..)T(..)(..)', '\1-\2-\3T\4:\5'), '^(.{16})([0-9]{2})', '\1:\2') ELSE t END;
+CREATE MACRO spelt_out(t) AS regexp_replace(with_colons(with_capitals(t)), '^(.{16})($|[Z+-])', '\1:00\2');
 CREATE TABLE judged AS
 WITH clocks AS (
-    SELECT *, CASE WHEN regexp_full_match(ts,
-        '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?'
-        || '(Z|[+-](0[0-9]|1[0-7])(:?[0-5][0-9])?|[+-]18(:?00)?)?') THEN try_cast(ts[:19] AS TIMESTAMP) END AS wall,
-        nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}:?([0-9]{2})?)$', 1), '') AS shift
+    SELECT *, spelt_out(ts) AS told, CASE WHEN regexp_full_match(told,
+        '[0-9]{4}-[0-9]{2}-[0-9]{2}T(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?|24:00:00(\.0+)?)'
+        || '(Z|[+-](0[0-9]|1[0-7])(:?[0-5][0-9])?|[+-]18(:?00)?)?') THEN try_cast(replace(told[:19], 'T24', 'T00') AS TIMESTAMP)
+            + CASE WHEN contains(told, 'T24') THEN INTERVAL 1 DAY ELSE INTERVAL 0 DAY END END AS wall,
+        nullif(regexp_extract(told, '(Z|[+-][0-9]{2}:?([0-9]{2})?)$', 1), '') AS shift
     FROM fields
 ), days AS (
-    SELECT * EXCLUDE (wall, shift), CASE WHEN shift IS NULL THEN wall::DATE
+    SELECT * EXCLUDE (told, wall, shift), CASE WHEN shift IS NULL THEN wall::DATE
         ELSE timezone('Africa/Casablanca', timezone('UTC', wall - CASE WHEN shift = 'Z' THEN INTERVAL 0 MINUTE ELSE
             to_minutes((shift[1] || '1')::INT * (60 * shift[2:3]::INT + coalesce(nullif(right(shift, -3)
                 .replace(':', ''), ''), '0')::INT)) END))::DATE END AS told_day

@@ -143,7 +143,7 @@ def written_parties() -> st.SearchStrategy[str]:
 FIRST_RECEIPT = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)
 
 #: Local times at the edges: of the window at FIRST_RECEIPT, of months, of the Ramadan clock (back on 2026-02-15 at
-#: 03:00, forward on 2026-03-22 at 02:00), of the calendar; and some that are no timestamps.
+#: 03:00, forward on 2026-03-22 at 02:00), of the calendar; in other forms; and some that are no timestamps.
 EDGE_TIMESTAMPS = (
     "2026-01-27T23:59:59",
     "2026-01-28T00:00:00",
@@ -171,8 +171,16 @@ EDGE_TIMESTAMPS = (
     "2026-04-02T00:00:00+0530",
     "2026-02-29T12:00:00",
     "2024-02-29T12:00:00",
+    "2026-01-27T24:00:00",
+    "2026-03-31T24:00",
+    "2026-04-01T24:00:00.0",
+    "20260321T240000+0130",
+    "20260322T0230",
+    "20260331T235959,999999z",
+    "2026-03-15t12:00",
     "2026-03-15 12:00:00",
-    "2026-03-15T24:00:00",
+    "2026-03-15T24:00:01",
+    "20260315T12:00:00",
     "2026-03-15T12:00:60",
     "2026-03-15",
     "12:30:00",
@@ -243,11 +251,41 @@ def _written(wall: datetime, zone: str, fraction: str) -> str:
     return f"{wall:%Y-%m-%dT%H:%M:%S}{fraction}{zone}"
 
 
-_USUAL_TIMESTAMPS = st.builds(
-    _written,
-    st.datetimes(datetime(2026, 2, 10), datetime(2026, 4, 2)),
-    st.sampled_from(("", "", "", "", "Z", "+01:00", "-0330", "+14")),
-    st.sampled_from(("", "", "", ".5", ".123456789")),
+_EXTENDED, _BASIC = ("%Y-%m-%d", "%H:%M", ":%S"), ("%Y%m%d", "%H%M", "%S")
+
+
+@st.composite
+def written_timestamps(draw: st.DrawFn, first: datetime, last: datetime) -> tuple[datetime, str]:
+    """A moment, and a text that says it in one of the accepted forms: in UTC, or without an offset (the moment is naive).
+
+    The end of a day may be 24:00. Seconds may be left out where there are none.
+    """
+    date_form, time_form, seconds_form = draw(st.sampled_from((_EXTENDED, _BASIC)))
+    moment = draw(st.datetimes(first, last)).replace(microsecond=0)
+    shown = draw(st.sampled_from((moment, moment.replace(second=0), moment.replace(hour=0, minute=0, second=0))))
+    is_midnight = (shown.hour, shown.minute, shown.second) == (0, 0, 0)
+    at_end = is_midnight and draw(st.booleans())
+    day = shown - timedelta(days=at_end)
+    clock = shown.strftime(time_form)
+    clock = clock.replace("00", "24", 1) if at_end else clock
+    digits = draw(st.sampled_from(("", "", "0", "000000000") if at_end else ("", "", "0", "5", "123456", "1234567")))
+    if shown.second or digits or draw(st.booleans()):
+        clock += shown.strftime(seconds_form) + (draw(st.sampled_from(".,")) + digits if digits else "")
+        shown += timedelta(microseconds=int(digits[:6].ljust(6, "0")))
+    offset = draw(st.sampled_from(("", "", "", "Z", "z", "+00", "+0000", "-0000")))
+    return shown.replace(tzinfo=UTC if offset else None), day.strftime(date_form) + draw(
+        st.sampled_from("TtT")
+    ) + clock + offset
+
+
+_USUAL_TIMESTAMPS = st.one_of(
+    st.builds(
+        _written,
+        st.datetimes(datetime(2026, 2, 10), datetime(2026, 4, 2)),
+        st.sampled_from(("", "", "", "", "Z", "+01:00", "-0330", "+14")),
+        st.sampled_from(("", "", "", ".5", ".123456789")),
+    ),
+    written_timestamps(datetime(2026, 2, 10), datetime(2026, 4, 2)).map(lambda written: written[1]),
 )
 _RANDOM_TIMESTAMPS = st.builds(
     _written, st.datetimes(datetime(2010, 1, 1), datetime(2026, 4, 3)), st.just(""), st.just("")
@@ -663,14 +701,17 @@ def _hostile_structure(corpus: _Corpus) -> None:
 
 
 _INVALID_TIMESTAMPS = """
-    12:30:00 2025 2026-06 2026-06-15 2026-06-15T 2026-06-15T09 2026-06-15T09:00 T09:00:00 20260615T090000
+    12:30:00 2025 2026-06 2026-06-15 2026-06-15T 2026-06-15T09 T09:00:00 20260615 20260615T 20260615T09 2026-06-15T09Z
     2026-6-15T09:00:00 2026-06-15T9:00:00 26-06-15T09:00:00 2026-W25-1T09:00:00 2026-166T09:00:00 2026/06/15T09:00:00
-    2026-06-15t09:00:00 2026-06-15T09:00:00z +2026-06-15T09:00:00 -2026-06-15T09:00:00 12026-06-15T09:00:00
+    2026-06-15T09:0000 2026-06-15T0900:00 20260615T09:00:00 2026-06-15T090000Z 2026-0615T09:00:00 20260615T090000+01:00
+    2026-06-15T24:00:00.5 2026-06-15T24:01 20260615T240001 20260615T250000 20260615T090060 20260615T0900.5
+    20260229T090000 20260615T090000,Z 00000615T090000 20260615T09000 1781510400 1781510400000 1781510400.123
+    +2026-06-15T09:00:00 -2026-06-15T09:00:00 12026-06-15T09:00:00
     294247-01-10T04:00:54 +294247-01-10T04:00:54.775Z 0000-00-00T00:00:00 2026-06-15T-9:00:00
-    2026-06-15T24:00:00 2026-06-15T24:00:01 2026-06-15T25:00:00 2026-06-15T09:60:00 2026-06-15T09:00:60
+    2026-06-15T24:00:01 2026-06-15T25:00:00 2026-06-15T09:60:00 2026-06-15T09:00:60
     2016-12-31T23:59:60Z 2026-06-15T09:00:61 2026-06-31T09:00:00 2026-02-29T09:00:00 1900-02-29T09:00:00
     2026-00-15T09:00:00 2026-13-15T09:00:00 2026-06-00T09:00:00 2026-06-32T09:00:00
-    2026-06-15T09:00:00. 2026-06-15T09:00:00,5 2026-06-15T09:00:00.Z 2026-06-15T09:00.5 2026-06-15T09:00:00.5.5
+    2026-06-15T09:00:00. 2026-06-15T09:00:00, 2026-06-15T09:00:00.Z 2026-06-15T09:00.5 2026-06-15T09:00:00.5.5
     2026-06-15T09:00:00.-5 2026-06-15T09:00:00.٥ ２０２６-06-15T09:00:00 2026-06-15T٠٩:00:00
     2026-06-15T09:00:00+1 2026-06-15T09:00:00+01:0 2026-06-15T09:00:00+1:00 2026-06-15T09:00:00+01:60
     2026-06-15T09:00:00+18:01 2026-06-15T09:00:00-18:30 2026-06-15T09:00:00+19:00 2026-06-15T09:00:00+24:00
@@ -682,6 +723,7 @@ _OUTSIDE_TIMESTAMPS = """
     0001-01-01T00:00:00 0001-01-01T00:00:00Z 0001-01-01T00:00:00+18:00 1582-10-10T12:00:00 1883-11-18T12:00:00
     1970-01-01T00:00:00Z 2000-02-29T00:00:00 2025-06-15T09:00:00 2038-01-19T03:14:08Z 2087-05-11T02:30:00
     2262-04-11T23:47:17Z 9999-12-31T23:59:59.999999 9999-12-31T23:59:59-18:00
+    2026-06-16T24:00:00 20260616T2400 2026-06-16T24:00Z 20260617T0000 20260413T225959Z 9999-12-31T24:00:00
     2026-04-13T23:59:59.999999 2026-04-13T22:59:59Z 2026-06-17T00:00:00 2026-06-16T23:00:00Z 2026-06-17T05:00:00+05:00
 """
 _SOUND_TIMESTAMPS = """
@@ -690,6 +732,9 @@ _SOUND_TIMESTAMPS = """
     2026-06-15T09:00:00+01 2026-06-15T09:00:00-00:00 2026-06-15T09:00:00+18:00 2026-06-15T09:00:00-18:00
     2026-06-15T09:00:00-1800 2026-06-15T09:00:00+18 2026-06-15T09:00:00+17:59 2026-06-15T09:00:00.5
     2026-06-15T09:00:00.000000001 2026-06-15T09:00:00.999999999999999999999999Z 2026-06-15T09:00:00.1+0530
+    2026-06-15T09:00:00,5 2026-06-15t09:00:00 2026-06-15T09:00:00z 2026-06-15T09:00 2026-06-15T09:00Z 2026-06-15t09:00+01
+    2026-06-15T24:00:00 2026-06-15T24:00 2026-06-15T24:00:00,000-12 2026-04-13T24:00:00 2026-06-15T24:00Z
+    20260615T090000 20260615T0900 20260615t090000z 20260615T090000,123456789+0530 20260615T2400-01 20260413T240000Z
 """
 
 

@@ -344,12 +344,35 @@ def test_monthly_rows_have_the_columns_of_their_contract():
         ("2026-02-15T02:59:59", "2026-02-15T01:59:59"),
         ("2026-02-15T03:00:00", "2026-02-15T03:00:00"),  # once, at UTC+0
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00"),
+        ("2026-06-15T24:00:00", "2026-06-15T23:00:00"),  # midnight, at UTC+1
+        ("20260630t2400z", "2026-07-01T00:00:00"),
+        ("2026-06-15T09:00", "2026-06-15T08:00:00"),
+        ("20260615T090000,25-0330", "2026-06-15T12:30:00.250000"),
     ],
 )
 def test_instants(text, utc):
     timestamp = read_timestamp(text)
     assert timestamp is not None
     assert timestamp.utc == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "2026-06-15",
+            "2026-06-15 09:00:00",
+            "2026-06-15T09",
+            "2026-06-15T09:00.5",
+            "2026-06-15T09:00:60",
+            "1781510400",
+        ),
+        *("2026-06-15T24:00:01", "2026-06-15T24:01", "2026-06-15T24:00:00.0000001", "2026-06-15T25:00:00"),
+        *("20260615T09:00:00", "2026-06-15T090000", "2026-06-15T09:0000", "20260615T090000+01:00", "20260615090000"),
+    ],
+)
+def test_texts_that_are_no_timestamps(text):
+    assert read_timestamp(text) is None
 
 
 def test_a_moment_beyond_the_calendar_is_valid_and_outside():

@@ -64,6 +64,21 @@ SET VARIABLE whole_lengths = (
 CREATE MACRO is_abroad(text, number) AS coalesce(number::VARCHAR = text AND number > 99999
     AND getvariable('whole_lengths')[text[:3]::INTEGER + 1] & (1 << length(text)) > 0, false);
 
+-- ISO 8601, extended or basic: seconds, fraction and offset may be left out; 24:00:00 is the first moment of the next day,
+-- and so many hours after the first of its own.
+CREATE MACRO is_extended(text) AS regexp_full_match(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]'
+    || '(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?|24:00(:00([.,]0+)?)?)'
+    || '([Zz]|[+-]((0[0-9]|1[0-7])(:?[0-5][0-9])?|18(:?00)?))?');
+CREATE MACRO is_basic(text) AS regexp_full_match(text, '[0-9]{8}[Tt]'
+    || '(([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9]([.,][0-9]+)?)?|2400(00([.,]0+)?)?)'
+    || '([Zz]|[+-]((0[0-9]|1[0-7])([0-5][0-9])?|18(00)?))?');
+CREATE MACRO clock_digits(clock) AS rpad(replace(regexp_extract(clock, '^[0-9:]+'), ':', ''), 6, '0');
+CREATE MACRO civil_time(day, clock) AS try_cast(CASE WHEN contains(day, '-') THEN day
+    ELSE day[:4] || '-' || day[5:6] || '-' || day[7:] END AS DATE) + to_microseconds(
+        3600000000 * clock_digits(clock)[:2]::BIGINT + 60000000 * clock_digits(clock)[3:4]::BIGINT
+        + 1000000 * clock_digits(clock)[5:6]::BIGINT
+        + rpad(regexp_extract(clock, '[.,]([0-9]+)', 1), 6, '0')[:6]::BIGINT);
+
 CREATE TABLE judged AS
 WITH fields AS (
     SELECT nullif(record_ID, '') AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
@@ -83,20 +98,21 @@ WITH fields AS (
         session_duration_sec: 'VARCHAR', product_code: 'VARCHAR'})
 ), clocks AS (
     SELECT *,
-        CASE WHEN regexp_full_match(ts,
-            '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?'
-            || '(Z|[+-]((0[0-9]|1[0-7])(:?[0-5][0-9])?|18(:?00)?))?') AND NOT starts_with(ts, '0000')
-        THEN CASE WHEN length(ts) = 19 THEN try_cast(ts AS TIMESTAMP)
-             ELSE try_cast(ts[:19] || '.' || rpad(regexp_extract(ts, '\.([0-9]+)', 1), 6, '0') AS TIMESTAMP) END
-        END AS civil,
-        -- Only a text longer than 19 characters can hold an offset: '+01:00', '-0530', '+01' or 'Z'.
-        CASE WHEN length(ts) > 19 THEN nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), '') END AS shift,
+        -- What nearly every line has: neither fraction nor offset to look for.
+        regexp_full_match(ts, '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]') AS is_usual,
+        CASE WHEN starts_with(ts, '0000') THEN NULL
+             WHEN is_usual THEN try_cast(ts AS TIMESTAMP)
+             WHEN is_extended(ts) OR is_basic(ts) THEN civil_time(split_part(upper(ts), 'T', 1), split_part(upper(ts), 'T', 2))
+             END AS civil,
+        -- '+01:00', '-0530', '+01' or 'Z'.
+        CASE WHEN NOT is_usual
+             THEN nullif(regexp_extract(upper(ts), 'T.*?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), '') END AS shift,
         in_one_form(subscriber_text, try_cast(subscriber_text AS BIGINT)) AS subscriber_id,
         in_one_form(other_text, try_cast(other_text AS BIGINT)) AS other,
         try_cast(subscriber_id AS BIGINT) AS subscriber_number, try_cast(other AS BIGINT) AS other_number
     FROM fields
 ), instants AS (
-    SELECT c.* EXCLUDE (civil, shift), civil IS NOT NULL AS is_timestamp, shift IS NOT NULL AS has_shift,
+    SELECT c.* EXCLUDE (civil, shift, is_usual), civil IS NOT NULL AS is_timestamp, shift IS NOT NULL AS has_shift,
         civil::DATE AS civil_day,
         epoch_us(civil) - 1000000 * CASE
             WHEN shift IS NULL THEN CASE WHEN civil < o.changes_at THEN o.before_sec ELSE o.after_sec END
