@@ -83,6 +83,9 @@ FIELDS_OF_TYPE = {
     "sms": (*_COMMON_FIELDS, "sender_id", "receiver_id"),
     "data": (*_COMMON_FIELDS, "user_id", "data_volume_mb", "session_duration_sec", "product_code"),
 }
+_MISSING_WHEN_NESTED = {"record_ID", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec"}
+#: Brackets that may lie in each other inside a message's own.
+MAX_DEPTH = 8
 _SUBSCRIBER_FIELD = {"voice": "caller_id", "sms": "sender_id", "data": "user_id"}
 _OTHER_PARTY_FIELD = {"voice": "callee_id", "sms": "receiver_id"}
 _GENERATIONS = {None: "4G", "LTE": "4G", "NR": "5G", "UMTS": "3G"}
@@ -170,7 +173,10 @@ class Outcome:
 
 
 class _Object(list[tuple[str, object]]):
-    """A JSON object as its pairs, so that a nested value is seen even where a later duplicate key hides it."""
+    """A JSON object as its pairs, so that what a later duplicate key hides is seen."""
+
+    def values(self) -> list[object]:
+        return [value for _, value in self]
 
 
 def _no_such_constant(text: str) -> object:
@@ -185,7 +191,8 @@ _DECODER = json.JSONDecoder(
 def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
     """The fields of a message as texts (missing ones left out) and None, or no fields and the admission error.
 
-    Strings are taken as they are, numbers as their JSON text, true and false as words; null and '' are missing.
+    Strings are taken as they are, numbers as their JSON text, true and false as words; null and '' are missing. An array
+    or object is missing too where that refuses nobody, and a text that is no value anywhere else.
     """
     try:
         text = (value or b"").decode("utf-8")
@@ -195,13 +202,23 @@ def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
         pairs = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return {}, "malformed_json"
-    if not isinstance(pairs, _Object) or any(isinstance(item, list) for _, item in pairs):
+    if not isinstance(pairs, _Object) or _depth(pairs) > 1 + MAX_DEPTH:
         return {}, "malformed_json"
-    texts = {key: _as_text(item) for key, item in pairs}
+    texts = {key: _as_text(key, item) for key, item in pairs}
     return {key: text for key, text in texts.items() if text}, None
 
 
-def _as_text(item: object) -> str | None:
+def _depth(item: object) -> int:
+    """How many brackets lie around the innermost value."""
+    if not isinstance(item, list):
+        return 0
+    return 1 + max(map(_depth, item.values() if isinstance(item, _Object) else item), default=0)
+
+
+def _as_text(key: str, item: object) -> str | None:
+    if isinstance(item, list):
+        shown = "{…}" if isinstance(item, _Object) else "[…]"
+        return None if key in _MISSING_WHEN_NESTED else shown
     if isinstance(item, bool):
         return "true" if item else "false"
     return None if item is None else str(item)

@@ -32,9 +32,16 @@ _REFERENCE_COLUMNS = {
 }
 
 _READ = r"""
+-- Brackets of a text, its strings left out; eight pairs in each other inside the message's own, and one more is too many.
+CREATE MACRO brackets(t) AS regexp_replace(regexp_replace(t, '"([^"\\]|\\.)*"', '', 'g'), '[^\[\]{}]', '', 'g');
+CREATE MACRO peeled(t) AS regexp_replace(t, '\[\]|\{\}', '', 'g');
+CREATE MACRO is_deep(t) AS
+    peeled(peeled(peeled(peeled(peeled(peeled(peeled(peeled(peeled(brackets(t)))))))))) <> '';
+CREATE MACRO unless_nested(j, name) AS
+    CASE WHEN json_type(j, name) NOT IN ('ARRAY', 'OBJECT') THEN nullif(j->>name, '') END;
 CREATE TABLE fields AS
 WITH texts AS (
-    SELECT *, coalesce(json_valid(value) AND json_type(value) = 'OBJECT', false) AS is_object FROM raw
+    SELECT *, coalesce(json_valid(value) AND json_type(value) = 'OBJECT' AND NOT is_deep(value), false) AS is_object FROM raw
 ), extracted AS (
     SELECT source_part, source_position, received_at, is_object,
            timezone('Africa/Casablanca', received_at)::DATE AS receipt_day,
@@ -42,16 +49,16 @@ WITH texts AS (
     FROM texts
 )
 SELECT * EXCLUDE j,
-       nullif(j->>'$.record_ID', '') AS record_id, nullif(j->>'$.record_type', '') AS record_type,
-       nullif(j->>'$.timestamp', '') AS ts, nullif(j->>'$.cell_id', '') AS cell_id,
-       nullif(j->>'$.technology', '') AS technology, nullif(j->>'$.product_code', '') AS product_code,
+       unless_nested(j, '$.record_ID') AS record_id, nullif(j->>'$.record_type', '') AS record_type,
+       nullif(j->>'$.timestamp', '') AS ts, unless_nested(j, '$.cell_id') AS cell_id,
+       unless_nested(j, '$.technology') AS technology, nullif(j->>'$.product_code', '') AS product_code,
        CASE record_type WHEN 'voice' THEN nullif(j->>'$.caller_id', '') WHEN 'sms' THEN nullif(j->>'$.sender_id', '')
                         WHEN 'data' THEN nullif(j->>'$.user_id', '') END AS subscriber,
-       CASE record_type WHEN 'voice' THEN nullif(j->>'$.callee_id', '')
-                        WHEN 'sms' THEN nullif(j->>'$.receiver_id', '') END AS other_party,
+       CASE record_type WHEN 'voice' THEN unless_nested(j, '$.callee_id')
+                        WHEN 'sms' THEN unless_nested(j, '$.receiver_id') END AS other_party,
        CASE record_type WHEN 'voice' THEN nullif(j->>'$.duration_sec', '')
                         WHEN 'data' THEN nullif(j->>'$.data_volume_mb', '') END AS quantity,
-       CASE record_type WHEN 'data' THEN nullif(j->>'$.session_duration_sec', '') END AS session
+       CASE record_type WHEN 'data' THEN unless_nested(j, '$.session_duration_sec') END AS session
 FROM extracted
 """
 

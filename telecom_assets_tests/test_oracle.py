@@ -87,9 +87,16 @@ def chain(batch: Iterable[Message], customers: Iterable[Row] = cdrs.CUSTOMERS, *
         ("malformed_json", b""),
         ("malformed_json", b"not JSON"),
         ("malformed_json", cdr() + b"{}"),
-        ("malformed_json", cdr(extra=[])),
+        ("malformed_json", cdr(extra=[[[[[[[[[]]]]]]]]])),  # nine deep
         ("malformed_json", cdr(duration_sec=float("nan"))),
         ("missing_record_id", cdr(record_ID="")),
+        ("missing_record_id", cdr(record_ID=["a"])),
+        ("unknown_record_type", cdr(record_type=["voice"])),
+        ("invalid_timestamp", cdr(timestamp={})),
+        ("invalid_subscriber", cdr(caller_id=[])),
+        ("invalid_duration", cdr(duration_sec=[60])),
+        ("invalid_volume", cdr("data", data_volume_mb={"MB": 1})),
+        ("unknown_product", cdr("data", product_code=["DATA_BASIC"])),
         ("missing_record_id", cdr(record_ID=ABSENT, record_id="id-1")),
         ("missing_record_type", cdr(record_type=None)),
         ("unknown_record_type", cdr(record_type="Voice")),
@@ -301,6 +308,14 @@ def test_numbers_are_read_as_written_and_typed_half_up(text, places, expected):
     number = typed(read_number(text), places)
     assert number == Decimal(expected)
     assert number.as_tuple().exponent == -places
+
+
+def test_nested_values_of_other_fields_are_skipped_or_missing():
+    assert outcome(cdr(extra=[[[[[[[[]]]]]]]])).reason is None  # eight deep
+    call = outcome(cdr(cell_id=["a"], technology={"G": 5}, callee_id=[{}])).row
+    assert (call["cell_id"], call["technology"], call["other_party"]) == ("inconnu", "4G", "inconnu")
+    session = outcome(cdr("data", session_duration_sec=[30])).row
+    assert (session["session_duration_sec"], session["rating_status"]) == (None, "needs_review")
 
 
 @pytest.mark.parametrize("table", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])

@@ -2,7 +2,7 @@
 --
 -- Variables: cdrs (the files), calling_codes (a file), received_day (local), accept_first and accept_last (days of the month
 -- that is open), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
--- A line of the file is one JSON object; a file that holds anything else ends the script.
+-- A line of the file is one JSON object, nested at most eight deep; a file that holds anything else ends the script.
 
 -- A number goes to its final DECIMAL in one step, half up. An exponent moves the point in the text; only whether the number
 -- is far beyond any quantity, or next to nothing, is told from a DOUBLE. What does not fit is 10^11.
@@ -64,6 +64,11 @@ SET VARIABLE whole_lengths = (
 CREATE MACRO is_abroad(text, number) AS coalesce(number::VARCHAR = text AND number > 99999
     AND getvariable('whole_lengths')[text[:3]::INTEGER + 1] & (1 << length(text)) > 0, false);
 
+-- An array or object is its JSON text here, and missing where that refuses nobody. A string that is the same text is taken
+-- for one.
+CREATE MACRO unless_nested(text) AS
+    CASE WHEN ascii(text) IN (91, 123) THEN CASE WHEN NOT json_valid(text) THEN text END ELSE nullif(text, '') END;
+
 -- ISO 8601, extended or basic: seconds, fraction and offset may be left out; 24:00:00 is the first moment of the next day,
 -- and so many hours after the first of its own.
 CREATE MACRO is_extended(text) AS regexp_full_match(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]'
@@ -81,15 +86,15 @@ CREATE MACRO civil_time(day, clock) AS try_cast(CASE WHEN contains(day, '-') THE
 
 CREATE TABLE judged AS
 WITH fields AS (
-    SELECT nullif(record_ID, '') AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
-           nullif(cell_id, '') AS cell_id, nullif(technology, '') AS technology,
+    SELECT unless_nested(record_ID) AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
+           unless_nested(cell_id) AS cell_id, unless_nested(technology) AS technology,
            CASE record_type WHEN 'voice' THEN nullif(caller_id, '') WHEN 'sms' THEN nullif(sender_id, '')
                             WHEN 'data' THEN nullif(user_id, '') END AS subscriber_text,
-           CASE record_type WHEN 'voice' THEN nullif(callee_id, '')
-                            WHEN 'sms' THEN nullif(receiver_id, '') END AS other_text,
+           CASE record_type WHEN 'voice' THEN unless_nested(callee_id)
+                            WHEN 'sms' THEN unless_nested(receiver_id) END AS other_text,
            CASE record_type WHEN 'voice' THEN nullif(duration_sec, '') END AS duration_text,
            CASE record_type WHEN 'data' THEN nullif(data_volume_mb, '') END AS volume_text,
-           CASE record_type WHEN 'data' THEN nullif(session_duration_sec, '') END AS session_text,
+           CASE record_type WHEN 'data' THEN unless_nested(session_duration_sec) END AS session_text,
            CASE record_type WHEN 'data' THEN nullif(product_code, '') END AS data_product
     FROM read_json(getvariable('cdrs'), format = 'newline_delimited', columns = {
         record_ID: 'VARCHAR', record_type: 'VARCHAR', "timestamp": 'VARCHAR', cell_id: 'VARCHAR',
