@@ -5,7 +5,7 @@ are read by DuckDB from their Parquet files; what the project's files are is tol
 instant is: Apache Spark writes it as INT96, which has no zone, and the log says that it is UTC.
 
 Left out, and nothing else: `received_at`, the Kafka coordinates (a file has none) and the versions of reference tables.
-Made equal: the `detail` of a duplicate names the coordinates of the record that was kept, here only that it does.
+Made equal: the `detail` of a copy names the coordinates of the record that it is a copy of, here only that it does.
 Records that are at home on the day they were received need nothing: the script is told that day, and the topic of a
 bench is filled within one (`bench.dataset`). Which of several copies is kept depends on coordinates too; the copies
 that are compared are equal in every other column, or the comparison says so.
@@ -33,7 +33,7 @@ LEFT_OUT = (
     "rate_plans_version",
     "product_catalog_version",
 )
-_DETAIL = "CASE WHEN regexp_full_match(detail, 'kept: partition [0-9]+ offset [0-9]+') THEN 'kept' ELSE detail END"
+_DETAIL = "CASE WHEN regexp_full_match(detail, 'copy of: partition [0-9]+ offset [0-9]+') THEN 'copy' ELSE detail END"
 _SHOWN = 3
 
 Schema = dict[str, str]

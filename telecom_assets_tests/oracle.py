@@ -83,6 +83,9 @@ FIELDS_OF_TYPE = {
     "sms": (*_COMMON_FIELDS, "sender_id", "receiver_id"),
     "data": (*_COMMON_FIELDS, "user_id", "data_volume_mb", "session_duration_sec", "product_code"),
 }
+_MISSING_WHEN_NESTED = {"record_ID", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec"}
+#: Brackets that may lie in each other inside a message's own.
+MAX_DEPTH = 8
 _SUBSCRIBER_FIELD = {"voice": "caller_id", "sms": "sender_id", "data": "user_id"}
 _OTHER_PARTY_FIELD = {"voice": "callee_id", "sms": "receiver_id"}
 _GENERATIONS = {None: "4G", "LTE": "4G", "NR": "5G", "UMTS": "3G"}
@@ -90,10 +93,22 @@ _DIGITS_AFTER_PREFIX = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10,
 
 _NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)(?:[eE]([+-]?)([0-9]+))?")
 _MOROCCAN_MOBILE = re.compile(r"212[67][0-9]{8}")
-_TIMESTAMP = re.compile(
-    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})T(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]+))?"
-    r"(?P<offset>Z|(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?"
+_YEAR_TO_MINUTE = (
+    r"(?P<year>[0-9]{4})HYPHEN(?P<month>[0-9]{2})HYPHEN(?P<day>[0-9]{2})[Tt](?P<hour>[0-9]{2})COLON(?P<minute>[0-9]{2})"
 )
+_SECOND_TO_OFFSET = (
+    r"(?:COLON(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]+))?)?"
+    r"(?P<offset>[Zz]|(?P<sign>[+-])(?P<hours>[0-9]{2})(?:OPTIONAL(?P<minutes>[0-9]{2}))?)?"
+)
+
+
+def _timestamp_form(hyphen: str, colon: str, in_offset: str) -> re.Pattern[str]:
+    form = _YEAR_TO_MINUTE + _SECOND_TO_OFFSET
+    return re.compile(form.replace("HYPHEN", hyphen).replace("COLON", colon).replace("OPTIONAL", in_offset))
+
+
+#: The extended format, whose offset may lack its colon, and the basic one, which has no colon anywhere.
+_TIMESTAMP_FORMS = (_timestamp_form("-", ":", ":?"), _timestamp_form("", "", ""))
 
 Row = dict[str, Any]
 
@@ -158,7 +173,10 @@ class Outcome:
 
 
 class _Object(list[tuple[str, object]]):
-    """A JSON object as its pairs, so that a nested value is seen even where a later duplicate key hides it."""
+    """A JSON object as its pairs, so that what a later duplicate key hides is seen."""
+
+    def values(self) -> list[object]:
+        return [value for _, value in self]
 
 
 def _no_such_constant(text: str) -> object:
@@ -173,7 +191,8 @@ _DECODER = json.JSONDecoder(
 def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
     """The fields of a message as texts (missing ones left out) and None, or no fields and the admission error.
 
-    Strings are taken as they are, numbers as their JSON text, true and false as words; null and '' are missing.
+    Strings are taken as they are, numbers as their JSON text, true and false as words; null and '' are missing. An array
+    or object is missing too where that refuses nobody, and a text that is no value anywhere else.
     """
     try:
         text = (value or b"").decode("utf-8")
@@ -183,13 +202,23 @@ def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
         pairs = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return {}, "malformed_json"
-    if not isinstance(pairs, _Object) or any(isinstance(item, list) for _, item in pairs):
+    if not isinstance(pairs, _Object) or _depth(pairs) > 1 + MAX_DEPTH:
         return {}, "malformed_json"
-    texts = {key: _as_text(item) for key, item in pairs}
+    texts = {key: _as_text(key, item) for key, item in pairs}
     return {key: text for key, text in texts.items() if text}, None
 
 
-def _as_text(item: object) -> str | None:
+def _depth(item: object) -> int:
+    """How many brackets lie around the innermost value."""
+    if not isinstance(item, list):
+        return 0
+    return 1 + max(map(_depth, item.values() if isinstance(item, _Object) else item), default=0)
+
+
+def _as_text(key: str, item: object) -> str | None:
+    if isinstance(item, list):
+        shown = "{…}" if isinstance(item, _Object) else "[…]"
+        return None if key in _MISSING_WHEN_NESTED else shown
     if isinstance(item, bool):
         return "true" if item else "false"
     return None if item is None else str(item)
@@ -198,21 +227,24 @@ def _as_text(item: object) -> str | None:
 def read_timestamp(text: str) -> Timestamp | None:
     """A full ISO 8601 date and time as an instant and a local day; None when it is not one.
 
+    In the extended or in the basic format, seconds or not; 24:00 is the first moment of the day after.
     Without an offset it is civil time in Casablanca: a time skipped by the clock moves forward by the gap, a time that
     occurs twice is the first of the two (both are what `fold=0` means in PEP 495).
     """
-    match = _TIMESTAMP.fullmatch(text)
+    match = next((found for form in _TIMESTAMP_FORMS if (found := form.fullmatch(text))), None)
     zone = _zone_of(match) if match else None
     if not match or not zone:
         return None
-    year, month, day = map(int, match["date"].split("-"))
-    hour, minute, second = map(int, match["time"].split(":"))
-    microsecond = int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    year, month, day, hour, minute = (int(match[name]) for name in ("year", "month", "day", "hour", "minute"))
+    second, fraction = int(match["second"] or 0), match["fraction"] or "0"
+    is_end_of_day = hour == 24 and minute == second == int(fraction) == 0
     try:
-        naive = datetime(year, month, day, hour, minute, second, microsecond)
+        microsecond = int(fraction[:6].ljust(6, "0"))
+        naive = datetime(year, month, day, 0 if is_end_of_day else hour, minute, second, microsecond)
     except ValueError:
         return None
     try:
+        naive += timedelta(days=is_end_of_day)
         instant = naive.replace(tzinfo=zone).astimezone(UTC)
     except OverflowError:
         return Timestamp(None, None)

@@ -32,9 +32,16 @@ _REFERENCE_COLUMNS = {
 }
 
 _READ = r"""
+-- Brackets of a text, its strings left out; eight pairs in each other inside the message's own, and one more is too many.
+CREATE MACRO brackets(t) AS regexp_replace(regexp_replace(t, '"([^"\\]|\\.)*"', '', 'g'), '[^\[\]{}]', '', 'g');
+CREATE MACRO peeled(t) AS regexp_replace(t, '\[\]|\{\}', '', 'g');
+CREATE MACRO is_deep(t) AS
+    peeled(peeled(peeled(peeled(peeled(peeled(peeled(peeled(peeled(brackets(t)))))))))) <> '';
+CREATE MACRO unless_nested(j, name) AS
+    CASE WHEN json_type(j, name) NOT IN ('ARRAY', 'OBJECT') THEN nullif(j->>name, '') END;
 CREATE TABLE fields AS
 WITH texts AS (
-    SELECT *, coalesce(json_valid(value) AND json_type(value) = 'OBJECT', false) AS is_object FROM raw
+    SELECT *, coalesce(json_valid(value) AND json_type(value) = 'OBJECT' AND NOT is_deep(value), false) AS is_object FROM raw
 ), extracted AS (
     SELECT source_part, source_position, received_at, is_object,
            timezone('Africa/Casablanca', received_at)::DATE AS receipt_day,
@@ -42,16 +49,16 @@ WITH texts AS (
     FROM texts
 )
 SELECT * EXCLUDE j,
-       nullif(j->>'$.record_ID', '') AS record_id, nullif(j->>'$.record_type', '') AS record_type,
-       nullif(j->>'$.timestamp', '') AS ts, nullif(j->>'$.cell_id', '') AS cell_id,
-       nullif(j->>'$.technology', '') AS technology, nullif(j->>'$.product_code', '') AS product_code,
+       unless_nested(j, '$.record_ID') AS record_id, nullif(j->>'$.record_type', '') AS record_type,
+       nullif(j->>'$.timestamp', '') AS ts, unless_nested(j, '$.cell_id') AS cell_id,
+       unless_nested(j, '$.technology') AS technology, nullif(j->>'$.product_code', '') AS product_code,
        CASE record_type WHEN 'voice' THEN nullif(j->>'$.caller_id', '') WHEN 'sms' THEN nullif(j->>'$.sender_id', '')
                         WHEN 'data' THEN nullif(j->>'$.user_id', '') END AS subscriber,
-       CASE record_type WHEN 'voice' THEN nullif(j->>'$.callee_id', '')
-                        WHEN 'sms' THEN nullif(j->>'$.receiver_id', '') END AS other_party,
+       CASE record_type WHEN 'voice' THEN unless_nested(j, '$.callee_id')
+                        WHEN 'sms' THEN unless_nested(j, '$.receiver_id') END AS other_party,
        CASE record_type WHEN 'voice' THEN nullif(j->>'$.duration_sec', '')
                         WHEN 'data' THEN nullif(j->>'$.data_volume_mb', '') END AS quantity,
-       CASE record_type WHEN 'data' THEN nullif(j->>'$.session_duration_sec', '') END AS session
+       CASE record_type WHEN 'data' THEN unless_nested(j, '$.session_duration_sec') END AS session
 FROM extracted
 """
 
@@ -88,15 +95,22 @@ CREATE MACRO is_abroad(n) AS coalesce(regexp_full_match(n, '[1-9][0-9]*') AND li
     WHEN n[1] IN ('1', '7') THEN n[1] WHEN list_contains(getvariable('abroad'), n[:2]) THEN n[:2] ELSE n[:3] END || '+' || CASE
     WHEN n[1] IN ('1', '7') THEN length(n) - 1 WHEN list_contains(getvariable('abroad'), n[:2]) THEN length(n) - 2
     ELSE length(n) - 3 END), false);
+-- A time of day in the extended format with capital letters, a point and seconds, if it is one in another form.
+CREATE MACRO with_capitals(t) AS translate(t, 'tz,', 'TZ.');
+CREATE MACRO with_colons(t) AS CASE WHEN
+    regexp_full_match(t, '[0-9]{8}T[0-9]{4}([0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}([0-9]{2})?)?')
+    THEN regexp_replace(regexp_replace(t, '^(....)(..)(..)T(..)(..)', '\1-\2-\3T\4:\5'), '^(.{16})([0-9]{2})', '\1:\2') ELSE t END;
+CREATE MACRO spelt_out(t) AS regexp_replace(with_colons(with_capitals(t)), '^(.{16})($|[Z+-])', '\1:00\2');
 CREATE TABLE judged AS
 WITH clocks AS (
-    SELECT *, CASE WHEN regexp_full_match(ts,
-        '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?'
-        || '(Z|[+-](0[0-9]|1[0-7])(:?[0-5][0-9])?|[+-]18(:?00)?)?') THEN try_cast(ts[:19] AS TIMESTAMP) END AS wall,
-        nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}:?([0-9]{2})?)$', 1), '') AS shift
+    SELECT *, spelt_out(ts) AS told, CASE WHEN regexp_full_match(told,
+        '[0-9]{4}-[0-9]{2}-[0-9]{2}T(([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?|24:00:00(\.0+)?)'
+        || '(Z|[+-](0[0-9]|1[0-7])(:?[0-5][0-9])?|[+-]18(:?00)?)?') THEN try_cast(replace(told[:19], 'T24', 'T00') AS TIMESTAMP)
+            + CASE WHEN contains(told, 'T24') THEN INTERVAL 1 DAY ELSE INTERVAL 0 DAY END END AS wall,
+        nullif(regexp_extract(told, '(Z|[+-][0-9]{2}:?([0-9]{2})?)$', 1), '') AS shift
     FROM fields
 ), days AS (
-    SELECT * EXCLUDE (wall, shift), CASE WHEN shift IS NULL THEN wall::DATE
+    SELECT * EXCLUDE (told, wall, shift), CASE WHEN shift IS NULL THEN wall::DATE
         ELSE timezone('Africa/Casablanca', timezone('UTC', wall - CASE WHEN shift = 'Z' THEN INTERVAL 0 MINUTE ELSE
             to_minutes((shift[1] || '1')::INT * (60 * shift[2:3]::INT + coalesce(nullif(right(shift, -3)
                 .replace(':', ''), ''), '0')::INT)) END))::DATE END AS told_day

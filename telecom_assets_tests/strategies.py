@@ -143,7 +143,7 @@ def written_parties() -> st.SearchStrategy[str]:
 FIRST_RECEIPT = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)
 
 #: Local times at the edges: of the window at FIRST_RECEIPT, of months, of the Ramadan clock (back on 2026-02-15 at
-#: 03:00, forward on 2026-03-22 at 02:00), of the calendar; and some that are no timestamps.
+#: 03:00, forward on 2026-03-22 at 02:00), of the calendar; in other forms; and some that are no timestamps.
 EDGE_TIMESTAMPS = (
     "2026-01-27T23:59:59",
     "2026-01-28T00:00:00",
@@ -171,8 +171,16 @@ EDGE_TIMESTAMPS = (
     "2026-04-02T00:00:00+0530",
     "2026-02-29T12:00:00",
     "2024-02-29T12:00:00",
+    "2026-01-27T24:00:00",
+    "2026-03-31T24:00",
+    "2026-04-01T24:00:00.0",
+    "20260321T240000+0130",
+    "20260322T0230",
+    "20260331T235959,999999z",
+    "2026-03-15t12:00",
     "2026-03-15 12:00:00",
-    "2026-03-15T24:00:00",
+    "2026-03-15T24:00:01",
+    "20260315T12:00:00",
     "2026-03-15T12:00:60",
     "2026-03-15",
     "12:30:00",
@@ -243,11 +251,41 @@ def _written(wall: datetime, zone: str, fraction: str) -> str:
     return f"{wall:%Y-%m-%dT%H:%M:%S}{fraction}{zone}"
 
 
-_USUAL_TIMESTAMPS = st.builds(
-    _written,
-    st.datetimes(datetime(2026, 2, 10), datetime(2026, 4, 2)),
-    st.sampled_from(("", "", "", "", "Z", "+01:00", "-0330", "+14")),
-    st.sampled_from(("", "", "", ".5", ".123456789")),
+_EXTENDED, _BASIC = ("%Y-%m-%d", "%H:%M", ":%S"), ("%Y%m%d", "%H%M", "%S")
+
+
+@st.composite
+def written_timestamps(draw: st.DrawFn, first: datetime, last: datetime) -> tuple[datetime, str]:
+    """A moment, and a text that says it in one of the accepted forms: in UTC, or without an offset (the moment is naive).
+
+    The end of a day may be 24:00. Seconds may be left out where there are none.
+    """
+    date_form, time_form, seconds_form = draw(st.sampled_from((_EXTENDED, _BASIC)))
+    moment = draw(st.datetimes(first, last)).replace(microsecond=0)
+    shown = draw(st.sampled_from((moment, moment.replace(second=0), moment.replace(hour=0, minute=0, second=0))))
+    is_midnight = (shown.hour, shown.minute, shown.second) == (0, 0, 0)
+    at_end = is_midnight and draw(st.booleans())
+    day = shown - timedelta(days=at_end)
+    clock = shown.strftime(time_form)
+    clock = clock.replace("00", "24", 1) if at_end else clock
+    digits = draw(st.sampled_from(("", "", "0", "000000000") if at_end else ("", "", "0", "5", "123456", "1234567")))
+    if shown.second or digits or draw(st.booleans()):
+        clock += shown.strftime(seconds_form) + (draw(st.sampled_from(".,")) + digits if digits else "")
+        shown += timedelta(microseconds=int(digits[:6].ljust(6, "0")))
+    offset = draw(st.sampled_from(("", "", "", "Z", "z", "+00", "+0000", "-0000")))
+    return shown.replace(tzinfo=UTC if offset else None), day.strftime(date_form) + draw(
+        st.sampled_from("TtT")
+    ) + clock + offset
+
+
+_USUAL_TIMESTAMPS = st.one_of(
+    st.builds(
+        _written,
+        st.datetimes(datetime(2026, 2, 10), datetime(2026, 4, 2)),
+        st.sampled_from(("", "", "", "", "Z", "+01:00", "-0330", "+14")),
+        st.sampled_from(("", "", "", ".5", ".123456789")),
+    ),
+    written_timestamps(datetime(2026, 2, 10), datetime(2026, 4, 2)).map(lambda written: written[1]),
 )
 _RANDOM_TIMESTAMPS = st.builds(
     _written, st.datetimes(datetime(2010, 1, 1), datetime(2026, 4, 3)), st.just(""), st.just("")
@@ -300,7 +338,7 @@ _TYPE_TOKENS = _often(
 
 @st.composite
 def cdr_tokens(draw: st.DrawFn) -> dict[str, str]:
-    """One CDR as JSON tokens by field name, in the order of the contract, some fields left out now and then."""
+    """One CDR as JSON tokens by field name, in the order of the contract, some fields left out or nested now and then."""
     type_token = draw(_TYPE_TOKENS)
     record_type = type_token.strip('"')
     names = FIELDS_OF_TYPE.get(record_type, FIELDS_OF_TYPE["voice"])
@@ -308,7 +346,9 @@ def cdr_tokens(draw: st.DrawFn) -> dict[str, str]:
     for name in draw(_often(st.just(""), st.sampled_from(names), 12).map(lambda name: [name] if name else [])):
         del tokens[name]
     if draw(st.integers(0, 9)) == 9:
-        tokens["operator_note"] = '"not of the contract"'
+        tokens["operator_note"] = draw(st.sampled_from(('"not of the contract"', *_NESTED[:9], *NESTED_STRINGS)))
+    if draw(st.integers(0, 29)) == 29:
+        tokens[draw(st.sampled_from(names))] = draw(st.sampled_from(_NESTED[:9]))
     return tokens
 
 
@@ -354,7 +394,7 @@ def _placed(draw: st.DrawFn, values: list[bytes | None], shuffled: bool) -> list
 def cdr_messages(draw: st.DrawFn, min_size: int = 0, max_size: int = 25, shuffled: bool = True) -> list[Message]:
     """Plausible messages from small pools, with exact repetitions, late ones and conflicts, in any order of the list.
 
-    Rate them against CUSTOMERS, RATE_PLANS and CATALOGUE. Every value is UTF-8 and one flat JSON object.
+    Rate them against CUSTOMERS, RATE_PLANS and CATALOGUE. Every value is UTF-8 and one JSON object.
     """
     tokens: list[dict[str, str]] = []
     for fresh in draw(st.lists(cdr_tokens(), min_size=min_size, max_size=max_size)):
@@ -619,11 +659,60 @@ def _hostile_json(corpus: _Corpus) -> None:
     )
 
 
+#: Values that hold others, at most eight deep.
+_NESTED = (
+    *_words("""[] {} [1] {"a":1} ["{"] [[[[]]]] {"a":{"b":[]}} [[],{},[{}]] [null,true,-1.50e400,"",[0]]"""),
+    *("[" * 8 + "]" * 8, '{"a":' * 7 + "{}" + "}" * 7, '{"a":[' * 4 + "]}" * 4, "[" + ",".join(["[]"] * 3_000) + "]"),
+    *("[ ]", "{\n}", '[ 1 ,\t"a" , { "b" : [ ] } ]', "[" + "1," * 10_000 + "1]", '{"a": 1, "a": [2], "": {}}'),
+    '["' + "x" * 100_000 + '"]',
+)
+#: Strings inside of them that could mislead who looks for brackets, quotes and commas.
+NESTED_STRINGS = _words(
+    r"""["]"] ["[[["] ["\"]"] ["\\"] ["\\\"]"] {"]":"}"} {"}\"":"{\\"} ["\u005d","\u0022]"] ["\\\\","]"] ["\/]"] ["'","]"]"""
+    r""" ["\ud83d\ude00]"] ["😀",["]"]] [",",":"] {"a:":",b:"} ["\n]\t["] ["\",\"]","]"] ["[…]","{…}"]"""
+)
+#: What only looks like such a value, or is too deep.
+_BROKEN = (
+    *_words(
+        """[1,] [,1] [,] [1,,2] {"a"} {"a":} {"a":1,} {,"a":1} {,} {"a","b"} ["a":1] {1:2} {[]:1} {"a":1:2} [1} {"a":1]"""
+    ),
+    *_words(
+        """[ ] [[] []] [1]] [[1] [1}] {"a":[1}] [V] [01] [1.] [.5] [+1] [-] [1e] [NaN] [nul] [TRUE] ['a'] ["a] ["\\x"]"""
+    ),
+    *(
+        "[1 2]",
+        '["a" "b"]',
+        '["a"1]',
+        "[true false]",
+        "[1]2",
+        "[1][2]",
+        "{}{}",
+        '[1] "a"',
+        "[tr ue]",
+        '["a\tb"]',
+        "[\x01]",
+    ),
+    *("[" * 9 + "]" * 9, '{"a":' * 8 + "{}" + "}" * 8, "[1,[2],[[[[[[[[3]]]]]]]]]", "[" * 50_000 + "]" * 50_000),
+    *("[/*a*/]", "[\u00a0]"),
+)
+
+
 def _hostile_structure(corpus: _Corpus) -> None:
     corpus.add("missing_record_id", "{}", " { } ", '{"": ""}', '{"record_id": "wrong case"}', '{"record_ID ": "a"}')
-    corpus.each("malformed_json", "voice", "extra", *_words("""[] {} [1] {"a":1} ["{"] [[[[]]]] {"a":{"b":[]}}"""))
-    corpus.each("malformed_json", "voice", "duration_sec", "[60]", '{"value": 60}')
-    corpus.each("malformed_json", "voice", "record_ID", '["a"]', '{"uuid": "a"}')
+    corpus.each("cleaned", "voice", "extra", *_NESTED, *NESTED_STRINGS)
+    corpus.each("cleaned", "voice", r"extr\u0061\"[{", *_NESTED[:4])
+    corpus.each("malformed_json", "voice", "extra", *_BROKEN)
+    for kind, name, outcome in (
+        *(("voice", "record_ID", "missing_record_id"), ("voice", "record_type", "unknown_record_type")),
+        *(("sms", "timestamp", "invalid_timestamp"), ("voice", "caller_id", "invalid_subscriber")),
+        *(("sms", "sender_id", "invalid_subscriber"), ("data", "user_id", "invalid_subscriber")),
+        *(("voice", "duration_sec", "invalid_duration"), ("data", "data_volume_mb", "invalid_volume")),
+        *(("data", "product_code", "unknown_product"), ("data", "session_duration_sec", "cleaned")),
+        *(("voice", "cell_id", "cleaned"), ("data", "technology", "cleaned")),
+        *(("voice", "callee_id", "cleaned"), ("sms", "receiver_id", "cleaned")),
+        *(("sms", "duration_sec", "cleaned"), ("voice", "product_code", "cleaned")),  # not of their type
+    ):
+        corpus.each(outcome, kind, name, "[60]", '{"value": "DATA_BASIC"}', "[]", "{}", '["voice"]')
     strings = r""" "{}" "}{" "{" "}" "[1,2]" "{\"a\":1}" "\\" "\"" "\\\"" "a\/b" "\u0000" "\ud83d\ude00" "😀" "'" """
     escapes = r""" "\b\f\n\r\t" "//" "/*" "#" "\u007b" "\u005C\u0022" "a\u0301" """
     numbers = "-0 0.1e1 1E400 1e-400 123456789012345678901234567890 true false null"
@@ -653,24 +742,32 @@ def _hostile_structure(corpus: _Corpus) -> None:
         lambda text: text[:-1] + ', "duration_sec": ""}',
     )
     corpus.around(
-        "malformed_json",  # a nested value is one, even where a later value of the same name hides it
+        "cleaned",  # the last one wins, nested ones too
         lambda text: text.replace('"duration_sec"', '"duration_sec": [], "duration_sec"'),
         lambda text: text.replace('"duration_sec"', '"duration_sec": {"a": 1}, "duration_sec"'),
+        lambda text: text.replace('"record_ID"', '"record_ID": {"record_ID": "b"}, "record_ID"'),
+        lambda text: text.replace('{"record_ID"', '{"extra": {"duration_sec": -1, "record_type": "mms"}, "record_ID"'),
     )
+    corpus.around("invalid_duration", lambda text: text[:-1] + ', "duration_sec": []}')
+    corpus.around("missing_record_id", lambda text: text[:-1] + ', "record\\u005fI\\u0044": ["a"]}')
+    corpus.around("unknown_record_type", lambda text: text[:-1] + ', "record\\u005Ftype": {}}')
     corpus.each("cleaned", "voice", "extra", '"' + "x" * 1_000_000 + '"')
     corpus.each("cleaned", "voice", "cell_id", '"' + "é" * 500_000 + '"', "null", '""', "", "17", '" "')
     corpus.each("cleaned", "voice", "technology", "null", '""', "", '"lte"', '"6G"', "5", '"\\u0035G"')
 
 
 _INVALID_TIMESTAMPS = """
-    12:30:00 2025 2026-06 2026-06-15 2026-06-15T 2026-06-15T09 2026-06-15T09:00 T09:00:00 20260615T090000
+    12:30:00 2025 2026-06 2026-06-15 2026-06-15T 2026-06-15T09 T09:00:00 20260615 20260615T 20260615T09 2026-06-15T09Z
     2026-6-15T09:00:00 2026-06-15T9:00:00 26-06-15T09:00:00 2026-W25-1T09:00:00 2026-166T09:00:00 2026/06/15T09:00:00
-    2026-06-15t09:00:00 2026-06-15T09:00:00z +2026-06-15T09:00:00 -2026-06-15T09:00:00 12026-06-15T09:00:00
+    2026-06-15T09:0000 2026-06-15T0900:00 20260615T09:00:00 2026-06-15T090000Z 2026-0615T09:00:00 20260615T090000+01:00
+    2026-06-15T24:00:00.5 2026-06-15T24:01 20260615T240001 20260615T250000 20260615T090060 20260615T0900.5
+    20260229T090000 20260615T090000,Z 00000615T090000 20260615T09000 1781510400 1781510400000 1781510400.123
+    +2026-06-15T09:00:00 -2026-06-15T09:00:00 12026-06-15T09:00:00
     294247-01-10T04:00:54 +294247-01-10T04:00:54.775Z 0000-00-00T00:00:00 2026-06-15T-9:00:00
-    2026-06-15T24:00:00 2026-06-15T24:00:01 2026-06-15T25:00:00 2026-06-15T09:60:00 2026-06-15T09:00:60
+    2026-06-15T24:00:01 2026-06-15T25:00:00 2026-06-15T09:60:00 2026-06-15T09:00:60
     2016-12-31T23:59:60Z 2026-06-15T09:00:61 2026-06-31T09:00:00 2026-02-29T09:00:00 1900-02-29T09:00:00
     2026-00-15T09:00:00 2026-13-15T09:00:00 2026-06-00T09:00:00 2026-06-32T09:00:00
-    2026-06-15T09:00:00. 2026-06-15T09:00:00,5 2026-06-15T09:00:00.Z 2026-06-15T09:00.5 2026-06-15T09:00:00.5.5
+    2026-06-15T09:00:00. 2026-06-15T09:00:00, 2026-06-15T09:00:00.Z 2026-06-15T09:00.5 2026-06-15T09:00:00.5.5
     2026-06-15T09:00:00.-5 2026-06-15T09:00:00.٥ ２０２６-06-15T09:00:00 2026-06-15T٠٩:00:00
     2026-06-15T09:00:00+1 2026-06-15T09:00:00+01:0 2026-06-15T09:00:00+1:00 2026-06-15T09:00:00+01:60
     2026-06-15T09:00:00+18:01 2026-06-15T09:00:00-18:30 2026-06-15T09:00:00+19:00 2026-06-15T09:00:00+24:00
@@ -682,6 +779,7 @@ _OUTSIDE_TIMESTAMPS = """
     0001-01-01T00:00:00 0001-01-01T00:00:00Z 0001-01-01T00:00:00+18:00 1582-10-10T12:00:00 1883-11-18T12:00:00
     1970-01-01T00:00:00Z 2000-02-29T00:00:00 2025-06-15T09:00:00 2038-01-19T03:14:08Z 2087-05-11T02:30:00
     2262-04-11T23:47:17Z 9999-12-31T23:59:59.999999 9999-12-31T23:59:59-18:00
+    2026-06-16T24:00:00 20260616T2400 2026-06-16T24:00Z 20260617T0000 20260413T225959Z 9999-12-31T24:00:00
     2026-04-13T23:59:59.999999 2026-04-13T22:59:59Z 2026-06-17T00:00:00 2026-06-16T23:00:00Z 2026-06-17T05:00:00+05:00
 """
 _SOUND_TIMESTAMPS = """
@@ -690,6 +788,9 @@ _SOUND_TIMESTAMPS = """
     2026-06-15T09:00:00+01 2026-06-15T09:00:00-00:00 2026-06-15T09:00:00+18:00 2026-06-15T09:00:00-18:00
     2026-06-15T09:00:00-1800 2026-06-15T09:00:00+18 2026-06-15T09:00:00+17:59 2026-06-15T09:00:00.5
     2026-06-15T09:00:00.000000001 2026-06-15T09:00:00.999999999999999999999999Z 2026-06-15T09:00:00.1+0530
+    2026-06-15T09:00:00,5 2026-06-15t09:00:00 2026-06-15T09:00:00z 2026-06-15T09:00 2026-06-15T09:00Z 2026-06-15t09:00+01
+    2026-06-15T24:00:00 2026-06-15T24:00 2026-06-15T24:00:00,000-12 2026-04-13T24:00:00 2026-06-15T24:00Z
+    20260615T090000 20260615T0900 20260615t090000z 20260615T090000,123456789+0530 20260615T2400-01 20260413T240000Z
 """
 
 
@@ -809,6 +910,32 @@ _JSON_VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
     max_leaves=6,
 )
+
+
+def _deep(value: object) -> int:
+    if not isinstance(value, list | dict):
+        return 0
+    return 1 + max(map(_deep, value.values() if isinstance(value, dict) else value), default=0)
+
+
+@st.composite
+def nested_tokens(draw: st.DrawFn) -> str:
+    """An array or object, at most eight deep, as JSON that is written one way or another."""
+    branches = st.one_of(
+        st.lists(_JSON_VALUES, max_size=3), st.dictionaries(st.text(max_size=3), _JSON_VALUES, max_size=3)
+    )
+    value = draw(branches.filter(lambda value: _deep(value) <= 8))
+    value = draw(st.sampled_from((value, [value], {"[": value}))) if _deep(value) < 8 else value
+    text = json.dumps(
+        value,
+        ensure_ascii=draw(st.booleans()),
+        indent=draw(st.sampled_from((None, None, 1, "\t"))),
+        separators=draw(st.sampled_from(((",", ":"), (", ", ": "), (" ,\r\n", "\t: ")))),
+    )
+    # JSON has no infinity and no NaN.
+    return re.sub(r"-?Infinity|NaN", "null", text)
+
+
 _CONTRACT_NAMES = sorted({name for names in FIELDS_OF_TYPE.values() for name in names})
 _HOSTILE_TOKENS = st.one_of(
     st.text(max_size=20).map(json.dumps),
@@ -819,10 +946,26 @@ _HOSTILE_TOKENS = st.one_of(
     st.from_regex(r"\A-?(0|[1-9][0-9]{0,90})\.[0-9]{1,90}[eE]-?[0-9]{1,2}\Z"),
     st.datetimes().map(lambda moment: f'"{moment.isoformat()}"'),
     st.datetimes(timezones=st.sampled_from((UTC, CASABLANCA))).map(lambda moment: f'"{moment.isoformat()}"'),
+    nested_tokens(),
     st.sampled_from(
         ("null", "true", "NaN", "1e400", "-0", '""', '"\\u0041\\n\\""', "[]", "{}", '"{"', "01", "+1", "'a'")
     ),
 )
+
+
+@st.composite
+def cdrs_with_nested(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A plausible CDR with nested values of unknown fields among its own, and the same CDR without them."""
+    tokens = list(draw(cdr_tokens()).items())
+    together = list(tokens)
+    names = st.one_of(st.sampled_from(("tags", "[", 'a"]', "\\", "record_id")), st.text(max_size=3))
+    for name, token in draw(st.lists(st.tuples(names, nested_tokens()), min_size=1, max_size=3)):
+        together.insert(draw(st.integers(0, len(together))), (name, token))
+
+    def text(members: Sequence[tuple[str, str]]) -> bytes:
+        return ("{" + ", ".join(f"{json.dumps(name)}: {token}" for name, token in members) + "}").encode()
+
+    return text(together), text(tokens)
 
 
 @st.composite

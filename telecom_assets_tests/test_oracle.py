@@ -87,9 +87,16 @@ def chain(batch: Iterable[Message], customers: Iterable[Row] = cdrs.CUSTOMERS, *
         ("malformed_json", b""),
         ("malformed_json", b"not JSON"),
         ("malformed_json", cdr() + b"{}"),
-        ("malformed_json", cdr(extra=[])),
+        ("malformed_json", cdr(extra=[[[[[[[[[]]]]]]]]])),  # nine deep
         ("malformed_json", cdr(duration_sec=float("nan"))),
         ("missing_record_id", cdr(record_ID="")),
+        ("missing_record_id", cdr(record_ID=["a"])),
+        ("unknown_record_type", cdr(record_type=["voice"])),
+        ("invalid_timestamp", cdr(timestamp={})),
+        ("invalid_subscriber", cdr(caller_id=[])),
+        ("invalid_duration", cdr(duration_sec=[60])),
+        ("invalid_volume", cdr("data", data_volume_mb={"MB": 1})),
+        ("unknown_product", cdr("data", product_code=["DATA_BASIC"])),
         ("missing_record_id", cdr(record_ID=ABSENT, record_id="id-1")),
         ("missing_record_type", cdr(record_type=None)),
         ("unknown_record_type", cdr(record_type="Voice")),
@@ -303,6 +310,14 @@ def test_numbers_are_read_as_written_and_typed_half_up(text, places, expected):
     assert number.as_tuple().exponent == -places
 
 
+def test_nested_values_of_other_fields_are_skipped_or_missing():
+    assert outcome(cdr(extra=[[[[[[[[]]]]]]]])).reason is None  # eight deep
+    call = outcome(cdr(cell_id=["a"], technology={"G": 5}, callee_id=[{}])).row
+    assert (call["cell_id"], call["technology"], call["other_party"]) == ("inconnu", "4G", "inconnu")
+    session = outcome(cdr("data", session_duration_sec=[30])).row
+    assert (session["session_duration_sec"], session["rating_status"]) == (None, "needs_review")
+
+
 @pytest.mark.parametrize("table", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])
 def test_rows_have_the_columns_of_their_contract(table):
     result = chain(cdrs.cdr_batch(seed=1, count=200))
@@ -344,12 +359,35 @@ def test_monthly_rows_have_the_columns_of_their_contract():
         ("2026-02-15T02:59:59", "2026-02-15T01:59:59"),
         ("2026-02-15T03:00:00", "2026-02-15T03:00:00"),  # once, at UTC+0
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00"),
+        ("2026-06-15T24:00:00", "2026-06-15T23:00:00"),  # midnight, at UTC+1
+        ("20260630t2400z", "2026-07-01T00:00:00"),
+        ("2026-06-15T09:00", "2026-06-15T08:00:00"),
+        ("20260615T090000,25-0330", "2026-06-15T12:30:00.250000"),
     ],
 )
 def test_instants(text, utc):
     timestamp = read_timestamp(text)
     assert timestamp is not None
     assert timestamp.utc == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "2026-06-15",
+            "2026-06-15 09:00:00",
+            "2026-06-15T09",
+            "2026-06-15T09:00.5",
+            "2026-06-15T09:00:60",
+            "1781510400",
+        ),
+        *("2026-06-15T24:00:01", "2026-06-15T24:01", "2026-06-15T24:00:00.0000001", "2026-06-15T25:00:00"),
+        *("20260615T09:00:00", "2026-06-15T090000", "2026-06-15T09:0000", "20260615T090000+01:00", "20260615090000"),
+    ],
+)
+def test_texts_that_are_no_timestamps(text):
+    assert read_timestamp(text) is None
 
 
 def test_a_moment_beyond_the_calendar_is_valid_and_outside():

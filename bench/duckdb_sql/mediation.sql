@@ -2,7 +2,7 @@
 --
 -- Variables: cdrs (the files), calling_codes (a file), received_day (local), accept_first and accept_last (days of the month
 -- that is open), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
--- A line of the file is one JSON object; a file that holds anything else ends the script.
+-- A line of the file is one JSON object, nested at most eight deep; a file that holds anything else ends the script.
 
 -- A number goes to its final DECIMAL in one step, half up. An exponent moves the point in the text; only whether the number
 -- is far beyond any quantity, or next to nothing, is told from a DOUBLE. What does not fit is 10^11.
@@ -64,17 +64,37 @@ SET VARIABLE whole_lengths = (
 CREATE MACRO is_abroad(text, number) AS coalesce(number::VARCHAR = text AND number > 99999
     AND getvariable('whole_lengths')[text[:3]::INTEGER + 1] & (1 << length(text)) > 0, false);
 
+-- An array or object is its JSON text here, and missing where that refuses nobody. A string that is the same text is taken
+-- for one.
+CREATE MACRO unless_nested(text) AS
+    CASE WHEN ascii(text) IN (91, 123) THEN CASE WHEN NOT json_valid(text) THEN text END ELSE nullif(text, '') END;
+
+-- ISO 8601, extended or basic: seconds, fraction and offset may be left out; 24:00:00 is the first moment of the next day,
+-- and so many hours after the first of its own.
+CREATE MACRO is_extended(text) AS regexp_full_match(text, '[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]'
+    || '(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?|24:00(:00([.,]0+)?)?)'
+    || '([Zz]|[+-]((0[0-9]|1[0-7])(:?[0-5][0-9])?|18(:?00)?))?');
+CREATE MACRO is_basic(text) AS regexp_full_match(text, '[0-9]{8}[Tt]'
+    || '(([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9]([.,][0-9]+)?)?|2400(00([.,]0+)?)?)'
+    || '([Zz]|[+-]((0[0-9]|1[0-7])([0-5][0-9])?|18(00)?))?');
+CREATE MACRO clock_digits(clock) AS rpad(replace(regexp_extract(clock, '^[0-9:]+'), ':', ''), 6, '0');
+CREATE MACRO civil_time(day, clock) AS try_cast(CASE WHEN contains(day, '-') THEN day
+    ELSE day[:4] || '-' || day[5:6] || '-' || day[7:] END AS DATE) + to_microseconds(
+        3600000000 * clock_digits(clock)[:2]::BIGINT + 60000000 * clock_digits(clock)[3:4]::BIGINT
+        + 1000000 * clock_digits(clock)[5:6]::BIGINT
+        + rpad(regexp_extract(clock, '[.,]([0-9]+)', 1), 6, '0')[:6]::BIGINT);
+
 CREATE TABLE judged AS
 WITH fields AS (
-    SELECT nullif(record_ID, '') AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
-           nullif(cell_id, '') AS cell_id, nullif(technology, '') AS technology,
+    SELECT unless_nested(record_ID) AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
+           unless_nested(cell_id) AS cell_id, unless_nested(technology) AS technology,
            CASE record_type WHEN 'voice' THEN nullif(caller_id, '') WHEN 'sms' THEN nullif(sender_id, '')
                             WHEN 'data' THEN nullif(user_id, '') END AS subscriber_text,
-           CASE record_type WHEN 'voice' THEN nullif(callee_id, '')
-                            WHEN 'sms' THEN nullif(receiver_id, '') END AS other_text,
+           CASE record_type WHEN 'voice' THEN unless_nested(callee_id)
+                            WHEN 'sms' THEN unless_nested(receiver_id) END AS other_text,
            CASE record_type WHEN 'voice' THEN nullif(duration_sec, '') END AS duration_text,
            CASE record_type WHEN 'data' THEN nullif(data_volume_mb, '') END AS volume_text,
-           CASE record_type WHEN 'data' THEN nullif(session_duration_sec, '') END AS session_text,
+           CASE record_type WHEN 'data' THEN unless_nested(session_duration_sec) END AS session_text,
            CASE record_type WHEN 'data' THEN nullif(product_code, '') END AS data_product
     FROM read_json(getvariable('cdrs'), format = 'newline_delimited', columns = {
         record_ID: 'VARCHAR', record_type: 'VARCHAR', "timestamp": 'VARCHAR', cell_id: 'VARCHAR',
@@ -83,20 +103,21 @@ WITH fields AS (
         session_duration_sec: 'VARCHAR', product_code: 'VARCHAR'})
 ), clocks AS (
     SELECT *,
-        CASE WHEN regexp_full_match(ts,
-            '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?'
-            || '(Z|[+-]((0[0-9]|1[0-7])(:?[0-5][0-9])?|18(:?00)?))?') AND NOT starts_with(ts, '0000')
-        THEN CASE WHEN length(ts) = 19 THEN try_cast(ts AS TIMESTAMP)
-             ELSE try_cast(ts[:19] || '.' || rpad(regexp_extract(ts, '\.([0-9]+)', 1), 6, '0') AS TIMESTAMP) END
-        END AS civil,
-        -- Only a text longer than 19 characters can hold an offset: '+01:00', '-0530', '+01' or 'Z'.
-        CASE WHEN length(ts) > 19 THEN nullif(regexp_extract(ts, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), '') END AS shift,
+        -- What nearly every line has: neither fraction nor offset to look for.
+        regexp_full_match(ts, '[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]') AS is_usual,
+        CASE WHEN starts_with(ts, '0000') THEN NULL
+             WHEN is_usual THEN try_cast(ts AS TIMESTAMP)
+             WHEN is_extended(ts) OR is_basic(ts) THEN civil_time(split_part(upper(ts), 'T', 1), split_part(upper(ts), 'T', 2))
+             END AS civil,
+        -- '+01:00', '-0530', '+01' or 'Z'.
+        CASE WHEN NOT is_usual
+             THEN nullif(regexp_extract(upper(ts), 'T.*?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$', 1), '') END AS shift,
         in_one_form(subscriber_text, try_cast(subscriber_text AS BIGINT)) AS subscriber_id,
         in_one_form(other_text, try_cast(other_text AS BIGINT)) AS other,
         try_cast(subscriber_id AS BIGINT) AS subscriber_number, try_cast(other AS BIGINT) AS other_number
     FROM fields
 ), instants AS (
-    SELECT c.* EXCLUDE (civil, shift), civil IS NOT NULL AS is_timestamp, shift IS NOT NULL AS has_shift,
+    SELECT c.* EXCLUDE (civil, shift, is_usual), civil IS NOT NULL AS is_timestamp, shift IS NOT NULL AS has_shift,
         civil::DATE AS civil_day,
         epoch_us(civil) - 1000000 * CASE
             WHEN shift IS NULL THEN CASE WHEN civil < o.changes_at THEN o.before_sec ELSE o.after_sec END
@@ -173,7 +194,7 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
          data_product) AS fingerprint
 FROM homes h LEFT JOIN product_catalog p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 
--- Copies: of the otherwise valid records with one identity, the earliest within so many days is kept. Identities are
+-- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days. Identities are
 -- counted by their hash, and compared as they are only where a hash comes twice.
 CREATE TABLE copies AS
 WITH repeated AS (
@@ -182,14 +203,14 @@ WITH repeated AS (
     SELECT rowid AS line, record_id, event_date, fingerprint
     FROM judged SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
 ), compared AS (
-    SELECT line, fingerprint, min(line) OVER near AS kept, arg_min(fingerprint, line) OVER near AS kept_fingerprint
+    SELECT line, fingerprint, min(line) OVER near AS earliest, arg_min(fingerprint, line) OVER near AS earliest_fingerprint
     FROM suspects
     WINDOW near AS (PARTITION BY record_id ORDER BY event_date - DATE '1970-01-01'
                     RANGE BETWEEN getvariable('dedupe_days') PRECEDING AND getvariable('dedupe_days') FOLLOWING)
 )
-SELECT line, CASE WHEN kept_fingerprint = fingerprint THEN 'duplicate' ELSE 'duplicate_conflict' END AS copy_reason,
-       'kept: partition 0 offset ' || kept AS kept
-FROM compared WHERE kept <> line;
+SELECT line, CASE WHEN earliest_fingerprint = fingerprint THEN 'duplicate' ELSE 'duplicate_conflict' END AS copy_reason,
+       'copy of: partition 0 offset ' || earliest AS copy_of
+FROM compared WHERE earliest <> line;
 
 CREATE VIEW cleaned_cdrs AS
 SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, technology, duration_sec, data_volume_mb,
@@ -198,7 +219,7 @@ SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, te
 FROM judged ANTI JOIN copies ON line = judged.rowid WHERE reason IS NULL;
 
 CREATE VIEW rejected_cdrs AS
-SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(kept, detail) AS detail, record_type, event_ts,
+SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(copy_of, detail) AS detail, record_type, event_ts,
        getvariable('received_at') AS received_at, 'file' AS source_id, 0::INTEGER AS source_part,
        judged.rowid AS source_position, event_date
 FROM judged LEFT JOIN copies ON line = judged.rowid WHERE reason IS NOT NULL OR line IS NOT NULL;

@@ -172,7 +172,7 @@ REJECTED_CDRS = TableContract(
         C(
             "detail",
             "string",
-            "What was found, shortened to 200 characters; for duplicates, the record that was kept.",
+            "What was found, shortened to 200 characters; for a copy, the earliest record within reach.",
             required=False,
         ),
         C("record_type", "string", "Record type the message claims, if any.", required=False),

@@ -41,7 +41,7 @@ REJECTION_REASONS = (
     "duplicate_conflict",
 )
 
-#: The two reasons for a record whose event was already kept from another message.
+#: The two reasons for a record that is a copy of one which came before it.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
 
 RECORD_TYPES = ("voice", "sms", "data")
@@ -96,7 +96,7 @@ class Outcomes:
 
     def _outcomes_of(self, rows: DataFrame) -> DataFrame:
         joined = judge(rows, self.catalog).join(self.copies, on=list(IDENTITY), how="left")
-        detail = F.when(F.col("reason").isNull(), F.col("kept")).otherwise(F.col("detail"))
+        detail = F.when(F.col("reason").isNull(), F.col("copy_of")).otherwise(F.col("detail"))
         return joined.withColumn("detail", detail).withColumn("reason", F.coalesce("reason", "copy_reason"))
 
 
@@ -302,7 +302,10 @@ def find_copies(
     dedupe_days: int,
     share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
 ) -> DataFrame:
-    """The otherwise valid records that are copies: coordinates, `copy_reason` and `kept` (where the kept record lies).
+    """The otherwise valid records that are copies: coordinates, `copy_reason` and `copy_of`.
+
+    `copy_of` says where the earliest record within reach lies. That one is the event itself, or in a chain of copies it
+    is refused as well, for one before it: whether it was kept depends on days beyond reach of this one.
 
     Only record ids that come more than once are judged; that is a small part of the neighbourhood. They are counted by
     a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The hashes that come
@@ -324,20 +327,20 @@ def find_copies(
         .withColumn("earliest", F.min("order_key").over(near))
     )
     # 20 + 10 + 20 digits, the source, whose identity has any length, what ends it, 32 digits of the fingerprint.
-    kept_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
+    its_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
     return compared.where(F.col("earliest") != F.col("order_key")).select(
         *IDENTITY,
         F.when(F.substring("earliest", -32, 32) == F.col("fingerprint"), DUPLICATE_REASONS[0])
         .otherwise(DUPLICATE_REASONS[1])
         .alias("copy_reason"),
         F.concat(
-            F.lit("kept: "),
-            F.when(kept_source == F.col("source_id"), F.lit("")).otherwise(
-                F.concat(F.lit("source "), kept_source, F.lit(" "))
+            F.lit("copy of: "),
+            F.when(its_source == F.col("source_id"), F.lit("")).otherwise(
+                F.concat(F.lit("source "), its_source, F.lit(" "))
             ),
             F.lit("partition "),
             F.substring("earliest", 21, 10).cast("int").cast("string"),
             F.lit(" offset "),
             F.substring("earliest", 31, 20).cast("bigint").cast("string"),
-        ).alias("kept"),
+        ).alias("copy_of"),
     )

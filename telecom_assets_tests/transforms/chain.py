@@ -180,11 +180,11 @@ def assert_outcomes(found: Outcomes, expected: Sequence[oracle.Outcome]) -> None
     cleaned, rejected = collected(found)
     assert_rows(CLEANED_CDRS, cleaned, [item.row for item in expected if item.reason is None])
     assert_rows(REJECTED_CDRS, rejected, rejections(expected))
-    kept = {
+    copy_of = {
         (
             item.message.partition,
             item.message.offset,
-        ): f"kept: partition {item.original.partition} offset {item.original.offset}"
+        ): f"copy of: partition {item.original.partition} offset {item.original.offset}"
         for item in expected
         if item.original
     }
@@ -193,7 +193,7 @@ def assert_outcomes(found: Outcomes, expected: Sequence[oracle.Outcome]) -> None
         for row in rejected
         if row["reason"] in {"duplicate", "duplicate_conflict"}
     }
-    assert details == kept
+    assert details == copy_of
 
 
 def rejections(outcomes: Iterable[oracle.Outcome]) -> list[Row]:

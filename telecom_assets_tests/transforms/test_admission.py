@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from resources.engine import SparkEngine
-from telecom_assets.schemas.usage import RAW_CDRS
-from telecom_assets.transforms.admission import admit
+from telecom_assets.schemas.usage import CDR_FIELDS, RAW_CDRS
+from telecom_assets.transforms.admission import FIELD_COLUMNS, admit
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters
 from telecom_assets_tests.transforms.chain import (
@@ -96,6 +96,41 @@ def beyond_the_corpus() -> list[str]:
     ]
 
 
+def test_nested_values_of_unknown_fields_are_skipped(engine):
+    """The row is that of the same record without them, whatever stands in them and wherever they stand."""
+    pairs = drawn(cdrs.cdrs_with_nested(), 300)
+    rows = sorted(
+        rows_of(admitted(engine, at_topic([value for pair in pairs for value in pair]), Parameters())),
+        key=lambda row: row["source_position"],
+    )
+    own = {"value", "source_position"}
+    told = [{name: text for name, text in row.items() if name not in own} for row in rows]
+    assert told[0::2] == told[1::2]
+    assert not any(row["admission_error"] for row in rows)
+
+
+def test_what_stands_for_a_nested_value(engine):
+    """Missing where that refuses nobody, and no identity; a text that is no value elsewhere. Escaped names are names."""
+    fields = [*CDR_FIELDS, *("".join(f"\\u{ord(letter):04x}" for letter in name) for name in CDR_FIELDS)]
+    values = [f'{{"{name}": {token}}}' for name in fields for token in ('["]"]', '{"}": {}}')]
+    rows = rows_of(admitted(engine, at_topic(values), Parameters()))
+    rows.sort(key=lambda row: row["source_position"])
+    columns = [FIELD_COLUMNS.get(name, name) for name in CDR_FIELDS]
+    found = [{name: row[name] for name in columns if row[name] is not None} for row in rows]
+    none = {"record_id", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec"}
+    once = [{} if name in none else {name: shown} for name in columns for shown in ("[…]", "{…}")]
+    assert found == once * 2
+    assert not any(row["admission_error"] for row in rows)
+
+
+def test_eight_brackets_in_each_other_are_the_most(engine):
+    """Inside the message's own; what is deeper is no CDR, as before."""
+    values = [call("extra", "[" * depth + "]" * depth) for depth in (1, 8, 9, 10)]
+    values += [call("extra", '{"a":' * depth + "0" + "}" * depth) for depth in (1, 8, 9, 10)]
+    rows = sorted(rows_of(admitted(engine, at_topic(values), Parameters())), key=lambda row: row["source_position"])
+    assert [row["admission_error"] for row in rows] == [None, None, "malformed_json", "malformed_json"] * 2
+
+
 @pytest.fixture(scope="module")
 def anything() -> list[bytes | None]:
     """Messages that may be anything at all, the same at every run."""
@@ -127,7 +162,16 @@ def test_numbers_keep_their_digits_among_many_escapes(engine):
 
 def test_a_lone_surrogate_is_malformed_json(engine):
     """`\\ud800` alone stands for no character: no text could hold it (RFC 8259 §8.2 leaves it open)."""
-    lone = [r'"\ud800"', r'"\udc00"', r'"\udc00\ud800"', r'"\uDBFF x"', r'"\ud83d\\ude00"', r'"\ud83d\n\ude00"']
+    lone = [
+        r'["\ud800"]',
+        r'{"\udc00": {}}',
+        r'"\ud800"',
+        r'"\udc00"',
+        r'"\udc00\ud800"',
+        r'"\uDBFF x"',
+        r'"\ud83d\\ude00"',
+        r'"\ud83d\n\ude00"',
+    ]
     found = rows_of(admitted(engine, at_topic([call("cell_id", token) for token in lone]), Parameters()))
     assert [row["admission_error"] for row in found] == ["malformed_json"] * len(lone)
     assert not any(row["record_id"] or row["cell_id"] for row in found)

@@ -342,6 +342,34 @@ def test_copies(told, title):
     assert found == {event[0]: outcome for event, outcome in events}
 
 
+def test_the_detail_of_a_copy_names_what_it_is_a_copy_of(engine):
+    """The earliest otherwise valid record within reach: it may be refused itself, as a copy of one before it."""
+    copies = [
+        # Refused for its subscriber, so that nothing is a copy of it.
+        Message(3, 7, NOW, cdr(caller_id=None)),
+        Message(3, 8, NOW + timedelta(hours=1), cdr(timestamp="2026-06-01T09:00:00")),
+        Message(3, 9, NOW + timedelta(hours=2), cdr(timestamp="2026-05-02T09:00:00")),  # 30 days before
+        Message(1, 4, NOW + timedelta(hours=3), cdr(timestamp="2026-04-14T09:00:00")),  # 18 before, 48 in all
+        Message(1, 5, NOW + timedelta(hours=4), cdr(timestamp="2026-05-20T09:00:00")),  # within reach of all three
+        Message(1, 6, NOW + timedelta(hours=5), cdr(timestamp="2026-06-01T09:00:00")),
+        Message(0, 0, NOW + timedelta(hours=6), cdr(timestamp="2026-06-01T09:00:00"), "topic-2"),
+    ]
+    expected = {
+        (3, 7): ("missing_subscriber", None),
+        (3, 9): ("duplicate_conflict", "copy of: partition 3 offset 8"),
+        (1, 4): ("duplicate_conflict", "copy of: partition 3 offset 9"),  # which was not kept
+        (1, 5): ("duplicate_conflict", "copy of: partition 3 offset 8"),
+        (1, 6): ("duplicate", "copy of: partition 3 offset 8"),
+        (0, 0): ("duplicate", "copy of: source topic-1 partition 3 offset 8"),
+    }
+    outcomes = mediated(engine, copies, Parameters())
+    cleaned, rejected = collected(outcomes)
+    assert [(row["source_part"], row["source_position"]) for row in cleaned] == [(3, 8)]
+    assert {
+        (row["source_part"], row["source_position"]): (row["reason"], row["detail"]) for row in rejected
+    } == expected
+
+
 @pytest.mark.parametrize("dedupe_days", [0, 1, 31, 366])
 def test_how_far_copies_are_looked_for(sail, dedupe_days):
     """A record on days 0, 1, 2, 32 and 33 of a story, received in that order and in the other."""
