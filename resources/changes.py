@@ -3,7 +3,20 @@
 Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
 """
 
-from resources.delta import Warehouse, changed_files
+from collections.abc import Mapping
+from typing import Any
+
+from resources.delta import ATTEMPT, Warehouse, changed_files
+
+
+def commit_identity(warehouse: Warehouse, name: str, version: int) -> str:
+    """What tells a commit from another of the same version: one that came after the table was restored from a backup.
+
+    Empty where the log has no such entry.
+    """
+    actions = warehouse.log_entry(name, version) or ()
+    said: Mapping[str, Any] = next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+    return f"{said.get('timestamp', '')} {said.get(ATTEMPT, '')}".strip()
 
 
 def partitions_changed(

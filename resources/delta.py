@@ -81,7 +81,7 @@ _CHECKPOINT_INTERVAL = 50
 #: What the engines and delta-rs are told of it: checkpoints are made here (`Warehouse.checkpoint`).
 _NO_CHECKPOINTS = 1_000_000
 #: Where a commit says which attempt it is of, and which versions of other tables its rows were made from.
-_ATTEMPT, READS = "telecom.attempt", "telecom.reads"
+ATTEMPT, READS = "telecom.attempt", "telecom.reads"
 #: Nothing is done by delta-rs after a commit: checkpoints and old versions are the warehouse's own care.
 _NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 #: Commits of others that one write lets pass before it gives up.
@@ -588,7 +588,7 @@ class Warehouse:
         actions += [_removal(file, contract, moved=moved) for file in self._named(contract, on, set(remove))]
         filters = replace.filters(by[0]) if isinstance(replace, Partitions) and by else None
         properties = CommitProperties(
-            custom_metadata={**(info or {}), _ATTEMPT: files.folder},
+            custom_metadata={**(info or {}), ATTEMPT: files.folder},
             max_commit_retries=0,
             app_transactions=[Transaction(key, number) for key, number in (positions or {}).items()],
         )
@@ -887,7 +887,7 @@ class Warehouse:
     def _is_of(self, name: str, version: int, folder: str) -> bool:
         """Whether a version was made by the attempt of this folder."""
         actions = self.log_entry(name, version) or []
-        return any(action.get("commitInfo", {}).get(_ATTEMPT) == folder for action in actions)
+        return any(action.get("commitInfo", {}).get(ATTEMPT) == folder for action in actions)
 
     def _no_peace(self, name: str) -> WarehouseError:
         return WarehouseError(

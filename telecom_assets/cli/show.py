@@ -120,10 +120,10 @@ def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *
 
 
 def print_decisions(console: Console, decisions: "Sequence[Decision]") -> None:
-    """Decisions about sources; nothing where there are none."""
+    """Decisions about sources and the warehouse; nothing where there are none."""
     if not decisions:
         return
-    table = Table("when", "decision", "by", "why", title="Decisions about sources", title_justify="left")
+    table = Table("when", "decision", "by", "why", title="Decisions", title_justify="left")
     for decision in decisions:
         when = f"{decision.decided_at:%Y-%m-%d %H:%M}"
         table.add_row(when, *(escape(text or "") for text in (decision.summary, decision.decided_by, decision.why)))
