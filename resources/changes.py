@@ -9,13 +9,18 @@ from typing import Any
 from resources.delta import ATTEMPT, Warehouse, changed_files
 
 
+def commit_info(warehouse: Warehouse, name: str, version: int) -> Mapping[str, Any]:
+    """What a commit says of itself (Delta protocol, "Commit Provenance Information"); nothing where the log has no such entry."""
+    actions = warehouse.log_entry(name, version) or ()
+    return next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+
+
 def commit_identity(warehouse: Warehouse, name: str, version: int) -> str:
     """What tells a commit from another of the same version: one that came after the table was restored from a backup.
 
     Empty where the log has no such entry.
     """
-    actions = warehouse.log_entry(name, version) or ()
-    said: Mapping[str, Any] = next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+    said = commit_info(warehouse, name, version)
     return f"{said.get('timestamp', '')} {said.get(ATTEMPT, '')}".strip()
 
 

@@ -278,6 +278,10 @@ class Warehouse:
         """Identity of a table: one that was dropped and made again has another."""
         return str(self._table(self.contracts[name]).metadata().id)
 
+    def created_at(self, name: str) -> float:
+        """When a table was made, milliseconds since 1970; 0 where it does not say."""
+        return float(self._table(self.contracts[name]).metadata().created_time or 0)
+
     def pin(self, name: str, partitions: Partitions | None = None, version: int | None = None) -> PinnedTable:
         """Pin the newest (or the given) version of a table."""
         if version is not None and self.engine.name == "sail":
@@ -543,7 +547,9 @@ class Warehouse:
         """Write a few rows as files below the table, without the engine."""
         contract = self.contracts[name]
         if name not in self._newest and not self.exists(name):
-            self._table(contract)  # the log comes first: rows without one are what is left of a table (`log_repair.damage`)
+            self._table(
+                contract
+            )  # the log comes first: rows without one are what is left of a table (`log_repair.damage`)
         rows = rows.select(contract.column_names).cast(contract.arrow_schema())
         return write_staged(self.stored(name), new_folder(), rows, contract.partition_by, _indexed(contract))
 

@@ -49,9 +49,10 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
-    from telecom_assets.restored import assert_not_restored  # noqa: PLC0415
+    from telecom_assets.restored import assert_not_restored, assert_tables_agree  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
+    assert_tables_agree(app.connections.warehouse)
     assert_not_restored(app.connections)
     app.open_month(month)
     definitions = build_defs(app.settings, {"connections": app.connections})

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from resources.delta import Warehouse, WarehouseError
 from resources.postgres import entries_ahead, publish_period
+from telecom_assets.restored import assert_tables_agree
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
 from telecom_assets_tests.graph.conftest import customers, telecom
@@ -182,3 +184,52 @@ def test_a_slow_publisher_is_no_restored_warehouse(lost: Restored):
     assert result.outcome == "stale"
     assert project.postgres(LEDGER) == before
     assert entries_ahead(postgres, "facturation_complete", bills.table_id, bills.version) == {}
+
+
+# -- a table whose newest commits are gone ---------------------------------------------------------------------------------
+
+
+def cut(project: Project, name: str) -> int:
+    """Take the newest entry out of a table's log; returns its version."""
+    version = project.version(name)
+    Path(project.warehouse.path(name), "_delta_log", f"{version:020d}.json").unlink()
+    return version
+
+
+@pytest.mark.parametrize(
+    "name", ["raw_cdrs", "cleaned_cdrs", "rejected_cdrs", "product_catalog", "rated_cdrs", "facturation_complete"]
+)
+def test_a_table_that_lacks_what_another_was_made_from(damaged: Project, name: str):
+    """Its log is whole to all that can be seen of it."""
+    assert_tables_agree(damaged.warehouse)
+    lost = cut(damaged, name)
+    with pytest.raises(WarehouseError) as told:
+        assert_tables_agree(opened_anew(damaged))
+    said = str(told.value)
+    assert f"table {name} at {damaged.warehouse.path(name)} is at version {lost - 1}, and " in said
+    assert f"was made from version {lost}" in said
+    assert f"_delta_log/{lost:020d}.json" in said
+
+
+def test_a_run_says_so_before_it_does_anything(damaged_with_database: Project):
+    project = damaged_with_database
+    lost = cut(project, "cleaned_cdrs")
+    before = project.versions(TABLES)
+    finished = telecom(project, "run", "--month", MONTH)
+    assert (finished.returncode, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished.stderr
+    assert f"table cleaned_cdrs at {project.warehouse.path('cleaned_cdrs')} is at version {lost - 1}" in finished.stderr
+    assert project.versions(TABLES) == before
+
+
+def test_a_table_that_was_made_again_is_no_older_copy(damaged: Project):
+    """Its versions begin anew; what was made from the one before says nothing of it."""
+    shutil.rmtree(damaged.warehouse.path("product_catalog"))
+    warehouse = opened_anew(damaged)
+    assert warehouse.version("product_catalog") == 0
+    assert_tables_agree(warehouse)
+
+
+def opened_anew(project: Project) -> Warehouse:
+    """As a process that begins now has it."""
+    warehouse = project.warehouse
+    return Warehouse(warehouse.root, warehouse.engine, TABLES)
