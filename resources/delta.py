@@ -747,8 +747,7 @@ class Warehouse:
         except TableNotFoundError:
             raise
         except DeltaError:
-            if not mend(self.files(name), f"table {name} at {path}"):
-                raise
+            mend(self.files(name), f"table {name} at {path}")  # or another process has, meanwhile
             table = DeltaTable(path, version=version, storage_options=self.storage_options)
         [info] = self.stored(name).get_file_info([entry_path(table.version())])
         if info.type is pafs.FileType.File and not info.size:
@@ -813,7 +812,7 @@ class Warehouse:
         with suppress(OSError):
             found = damage(self.stored(contract.name))
         if found is None:
-            found = f"{_first_line(error)}; its log is damaged or the version was vacuumed"  # type: ignore[assignment]
+            return WarehouseError(f"{told} ({_first_line(error)}); its log is damaged or the version was vacuumed")
         return WarehouseError(f"{told}: {found}")
 
     def _files(self, contract: Contract, version: int | None) -> pa.Table:

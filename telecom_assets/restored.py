@@ -66,6 +66,12 @@ def published_ahead(warehouse: Warehouse, postgres: PostgresConnection) -> Publi
     return Published(newest, entries_ahead(postgres, _BILLS, warehouse.table_id(_BILLS), newest))
 
 
+def assert_nothing_went_back(connections: Connections) -> None:
+    """Raise WarehouseError where the warehouse, or a table of it, lies behind what was made from it."""
+    assert_tables_agree(connections.warehouse)
+    assert_not_restored(connections)
+
+
 def assert_not_restored(connections: Connections) -> None:
     """Raise RestoredWarehouse where PostgreSQL is ahead of the warehouse. A server that does not answer says so itself, later."""
     with suppress(PostgresUnavailable):

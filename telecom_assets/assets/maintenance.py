@@ -11,7 +11,7 @@ from resources.maintenance import Maintained, maintain
 from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL
 from telecom_assets.connections import Connections
 from telecom_assets.landing.journal import settle
-from telecom_assets.process_locks import held
+from telecom_assets.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.schemas.usage import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
@@ -40,7 +40,8 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
 
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
     # compactions of the same files one is refused: it would have worked for nothing.
-    with held(connections.settings.dagster_home, "maintenance"):
+    waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
+    with turn(connections.settings.dagster_home, "maintenance", waits, STEP_PATIENCE_SECONDS):
         if connections.warehouse.exists(RAW_CDRS.name):
             settle(connections.warehouse)  # before entries of the log go, the tables that follow it have what they say
         done = maintain(

@@ -19,6 +19,7 @@ from telecom_assets.cli import data, demo, maintain, month, sources, stack, ware
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
+from telecom_assets.paths import checked, one_line, shown
 from telecom_assets.private_files import keep_private
 from telecom_assets.settings import Settings
 
@@ -50,7 +51,8 @@ def telecom(
     home: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the local stack, the instance and the outputs. Default: TELECOM_HOME or .telecom."
+            help="Folder of the local stack, the instance and the outputs. Default: TELECOM_HOME or .telecom.",
+            callback=checked("--home", is_folder=True),
         ),
     ] = None,
 ) -> None:
@@ -80,11 +82,12 @@ def main() -> None:
         # Without a file the system's message says too little; and a closed pipe is Click's to handle.
         if not isinstance(error.filename, str | bytes | os.PathLike):
             raise
-        _fail(f"{os.fsdecode(error.filename)}: {error.strerror or error}", 1)
+        name = os.fsdecode(error.filename)
+        _fail(f"{name if shown(name) == repr(name) else shown(name)}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 
 
 def _fail(error: object, status: int) -> None:
-    terminal(stderr=True).print(f"[bold red]telecom:[/] {escape(str(error))}", soft_wrap=True)
+    terminal(stderr=True).print(f"[bold red]telecom:[/] {escape(one_line(str(error)))}", soft_wrap=True)
     sys.exit(status)

@@ -15,11 +15,12 @@ from telecom_assets.generator import SpecError
 from telecom_assets.landing import LandingError
 from telecom_assets.local_stack import LocalStackError
 from telecom_assets.months import MonthError
+from telecom_assets.paths import PathError
 from telecom_assets.process_locks import Busy
 from telecom_assets.settings import SettingsError
 from telecom_assets.sqlite_databases import InstanceError
 
-USAGE_ERRORS = (MonthError, SettingsError, SpecError)
+USAGE_ERRORS = (MonthError, PathError, SettingsError, SpecError)
 EXPECTED_ERRORS = (
     ArchiveError,
     Busy,

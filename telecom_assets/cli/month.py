@@ -49,16 +49,22 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
-    from telecom_assets.restored import assert_not_restored, assert_tables_agree  # noqa: PLC0415
+    from telecom_assets.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.process_locks import turn  # noqa: PLC0415
+    from telecom_assets.restored import assert_nothing_went_back  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
-    assert_tables_agree(app.connections.warehouse)
-    assert_not_restored(app.connections)
-    app.open_month(month)
-    definitions = build_defs(app.settings, {"connections": app.connections})
     error = None
-    with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
-        runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
+    with (
+        terminate_like_interrupt(),
+        RunProgress(terminal(stderr=True), quiet=quiet) as progress,
+        # A second run of the month waits for the first, and has little left to do then.
+        turn(app.settings.dagster_home, f"month-{check_month(month)}", progress.wait) as ours,
+    ):
+        assert_nothing_went_back(app.connections)
+        app.open_month(month)
+        definitions = build_defs(app.settings, {"connections": app.connections})
+        runner = MonthRunner(definitions, app.instance, app.connections, progress.noting(ours))
         try:
             runner.run_month(month, force=force)
         except RunFailed as failure:
