@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from resources.temporary import remove_abandoned
 from telecom_assets.cli import customers as customers_commands
-from telecom_assets.cli import data, demo, maintain, month, sources, stack, warehouse
+from telecom_assets.cli import data, demo, dev, maintain, month, sources, stack, warehouse
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
@@ -65,7 +65,7 @@ def telecom(
     ctx.obj = AppContext(settings)
 
 
-for module in (stack, data, customers_commands, month, sources, maintain, warehouse, demo):
+for module in (stack, data, customers_commands, month, dev, sources, maintain, warehouse, demo):
     module.register(app)
 
 

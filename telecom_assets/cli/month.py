@@ -1,12 +1,9 @@
-"""`telecom run | funnel | dev`: a month from the topic to the dashboard, its funnel again, and the UI.
+"""`telecom run | funnel`: a month from the topic to the dashboard, and its funnel again.
 
 Belongs here: arguments, progress, what is printed. The work is in `telecom_assets.executor` and `telecom_assets.funnel`.
 """
 
 import json
-import os
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +22,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     app.command()(run)
     app.command()(funnel)
-    app.command()(dev)
 
 
 def run(ctx: typer.Context, *, month: Month, force: Force = False, as_json: Json = False) -> None:
@@ -120,16 +116,3 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
         typer.echo(json.dumps({"month": month, **figures}))
     if figures["funnel"]["imbalances"]:
         raise typer.Exit(1)
-
-
-def dev(ctx: typer.Context, *, port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000) -> None:
-    """Open the lineage UI (dagster dev) of this home folder on 127.0.0.1; Ctrl-C ends it."""
-    from telecom_assets.instance import check_storage, prepare_instance  # noqa: PLC0415
-
-    app: AppContext = ctx.obj
-    prepare_instance(app.settings)
-    check_storage(app.settings)
-    os.environ["TELECOM_HOME"] = str(app.settings.home_path)
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    arguments = ["-m", "telecom_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(dagster, [dagster, "dev", *arguments])  # noqa: S606  (our own interpreter's program)
