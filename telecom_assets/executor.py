@@ -27,6 +27,7 @@ from telecom_assets.month_run import (
     existing_days,
     one_month,
 )
+from telecom_assets.no_space import dagster_says_it_once
 from telecom_assets.process_locks import SignOfLife
 from telecom_assets.up_to_date import MonthRecords, Question
 
@@ -130,12 +131,13 @@ class MonthRunner:
             end_abandoned_runs(self.instance, home)
             self._alive = sign_of_life(home)
         started = time.monotonic()
-        outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
-            instance=self.instance,
-            tags={**step.tags, PROCESS_TAG: self._alive.name},
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        with dagster_says_it_once():
+            outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
+                instance=self.instance,
+                tags={**step.tags, PROCESS_TAG: self._alive.name},
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
         if any(event.is_step_failure and was_interrupted(event) for event in outcome.all_events):
             raise KeyboardInterrupt
         made = outcome.get_asset_check_evaluations()

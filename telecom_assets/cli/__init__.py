@@ -19,6 +19,7 @@ from telecom_assets.cli import data, demo, dev, maintain, month, sources, stack,
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
+from telecom_assets.no_space import no_space
 from telecom_assets.paths import checked, one_line, shown
 from telecom_assets.private_files import keep_private
 from telecom_assets.settings import Settings
@@ -73,7 +74,7 @@ def main() -> None:
     """Entry point: expected errors are one line on stderr, never a traceback."""
     keep_private()
     try:
-        app()
+        _run()
     except USAGE_ERRORS as error:
         _fail(error, 2)
     except EXPECTED_ERRORS as error:
@@ -86,6 +87,16 @@ def main() -> None:
         _fail(f"{name if shown(name) == repr(name) else shown(name)}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+
+
+def _run() -> None:
+    """The command; a full disk is one line whatever it was that wanted to write."""
+    try:
+        app()
+    except Exception as error:
+        if (told := no_space(error)) is not None:
+            _fail(told, 1)
+        raise
 
 
 def _fail(error: object, status: int) -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
+from telecom_assets.no_space import no_space
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
 Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
@@ -64,7 +65,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         try:
             runner.run_month(month, force=force)
         except RunFailed as failure:
-            error = str(failure)
+            error = no_space(failure, app.settings) or str(failure)
     report: dict[str, Any] = {
         "month": month,
         "engine": app.connections.engine.name,
