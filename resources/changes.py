@@ -3,7 +3,25 @@
 Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
 """
 
-from resources.delta import Warehouse, changed_files
+from collections.abc import Mapping
+from typing import Any
+
+from resources.delta import ATTEMPT, Warehouse, changed_files
+
+
+def commit_info(warehouse: Warehouse, name: str, version: int) -> Mapping[str, Any]:
+    """What a commit says of itself (Delta protocol, "Commit Provenance Information"); nothing where the log has no such entry."""
+    actions = warehouse.log_entry(name, version) or ()
+    return next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+
+
+def commit_identity(warehouse: Warehouse, name: str, version: int) -> str:
+    """What tells a commit from another of the same version: one that came after the table was restored from a backup.
+
+    Empty where the log has no such entry.
+    """
+    said = commit_info(warehouse, name, version)
+    return f"{said.get('timestamp', '')} {said.get(ATTEMPT, '')}".strip()
 
 
 def partitions_changed(

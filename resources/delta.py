@@ -8,7 +8,6 @@ import calendar
 import datetime as dt
 import json
 import random
-import re
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -36,9 +34,20 @@ from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine, readable_path
 from resources.footers import ColumnFacts, column_facts
+from resources.log_repair import (
+    HINT,
+    LogFiles,
+    checkpoint_path,
+    damage,
+    entry_path,
+    hint_is_wrong,
+    hinted,
+    made_checkpoint,
+    mend,
+    write_hint,
+)
 from resources.s3 import S3Error, S3Storage
 from resources.staging import Staged, new_folder, put, staged, write_staged
-from resources.temporary import temporary_folder
 
 
 class Contract(Protocol):
@@ -85,7 +94,7 @@ _CHECKPOINT_INTERVAL = 50
 #: What the engines and delta-rs are told of it: checkpoints are made here (`Warehouse.checkpoint`).
 _NO_CHECKPOINTS = 1_000_000
 #: Where a commit says which attempt it is of, and which versions of other tables its rows were made from.
-_ATTEMPT, READS = "telecom.attempt", "telecom.reads"
+ATTEMPT, READS = "telecom.attempt", "telecom.reads"
 #: Nothing is done by delta-rs after a commit: checkpoints and old versions are the warehouse's own care.
 _NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 #: Commits of others that one write lets pass before it gives up.
@@ -101,10 +110,6 @@ _FEW_ROWS = 50_000
 _FEW_ENTRIES, _READERS = 20, 16
 #: Digits of a sum of sums: more than any DECIMAL has, where Python's own would round at 28.
 _EXACT = 60
-#: Where a table's log lies, and how its checkpoints are named.
-LOG = "_delta_log"
-CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
-_HINT = f"{LOG}/_last_checkpoint"
 
 
 @dataclass(frozen=True)
@@ -252,6 +257,8 @@ class Warehouse:
         self._changes: dict[tuple[str, str], dict[int, frozenset[Any]]] = {}
         #: Of each table, the version that this process has last written.
         self.written: dict[str, int] = {}
+        #: Tables whose hint this process has looked at.
+        self._looked_at: set[str] = set()
         self._opening = threading.Lock()
         #: How many are reading, for whom no table is made.
         self._only_readers = 0
@@ -289,6 +296,10 @@ class Warehouse:
     def table_id(self, name: str) -> str:
         """Identity of a table: one that was dropped and made again has another."""
         return str(self._table(self.contracts[name]).metadata().id)
+
+    def created_at(self, name: str) -> float:
+        """When a table was made, milliseconds since 1970; 0 where it does not say."""
+        return float(self._table(self.contracts[name]).metadata().created_time or 0)
 
     def pin(self, name: str, partitions: Partitions | None = None, version: int | None = None) -> PinnedTable:
         """Pin the newest (or the given) version of a table."""
@@ -417,7 +428,7 @@ class Warehouse:
     def log_entry(self, name: str, version: int) -> list[dict[str, Any]] | None:
         """The actions of one commit (Delta protocol, "Actions"), or None where the log has no such entry."""
         try:
-            with self.stored(name).open_input_stream(f"{LOG}/{version:020d}.json") as stream:
+            with self.stored(name).open_input_stream(entry_path(version)) as stream:
                 return [json.loads(line) for line in stream.read().splitlines() if line]
         except FileNotFoundError:
             return None
@@ -446,44 +457,27 @@ class Warehouse:
         protocol the file may name any checkpoint, since readers look for newer ones behind it: it names an older one.
         """
         files = self.files(name)
-        named = _hint(files)
+        named = hinted(files)
         if version is not None and (named is None or named <= version):
             return
         before = dt.datetime.now(dt.UTC) - _LONGEST_RUN
         usable = [
             number
-            for number, info in _checkpoints(files).items()
+            for number, info in LogFiles.of(files).checkpoints.items()
             if (info.mtime <= before if version is None else number <= version)
         ]
         if not usable:
             with suppress(FileNotFoundError):  # there is none, or another process was here first
-                files.delete_file(_HINT)
+                files.delete_file(HINT)
         elif max(usable) != named:
-            with files.open_input_file(f"{LOG}/{max(usable):020d}.checkpoint.parquet") as stored:
-                size = pq.read_metadata(stored).num_rows
-            put(files, _HINT, json.dumps({"version": max(usable), "size": size}).encode())
+            write_hint(files, max(usable))
 
     def checkpoint(self, name: str, version: int) -> None:
-        """Write the checkpoint of a version, where there is none.
-
-        It is made in a copy of the log and copied back: whoever makes one in the log itself names it in
-        `_last_checkpoint` at once, and a run that reads an older version at that moment fails (`keep_readable`).
-        """
+        """Write the checkpoint of a version, where there is none."""
         files = self.files(name)
-        known = _checkpoints(files)
+        known = LogFiles.of(files).checkpoints
         if version not in known:
-            base = max((number for number in known if number < version), default=None)
-            needed = [f"{number:020d}.json" for number in range(0 if base is None else base + 1, version + 1)]
-            needed += [] if base is None else [f"{base:020d}.checkpoint.parquet"]
-            with temporary_folder() as folder:
-                log = Path(folder, LOG)
-                log.mkdir()
-                for each in needed:
-                    with files.open_input_file(f"{LOG}/{each}") as stored:
-                        (log / each).write_bytes(stored.read())
-                DeltaTable(folder, version=version).create_checkpoint()
-                made = f"{version:020d}.checkpoint.parquet"
-                put(files, f"{LOG}/{made}", (log / made).read_bytes())
+            put(files, checkpoint_path(version), made_checkpoint(files, version, list(known)))
         self.keep_readable(name)
 
     def rows_added(self, name: str, actions: Iterable[Mapping[str, Any]]) -> dict[Any, int]:
@@ -506,8 +500,8 @@ class Warehouse:
         known = self._changes.setdefault((name, self.table_id(name)), {})
         unknown = [version for version in versions if version not in known]
         if len(unknown) > _FEW_ENTRIES:
-            logged = {info.base_name for info in self.stored(name).get_file_info(pafs.FileSelector(LOG))}
-            known |= {version: frozenset() for version in unknown if f"{version:020d}.json" not in logged}
+            logged = {entry_path(entry) for entry in LogFiles.of(self.stored(name)).entries}
+            known |= {version: frozenset() for version in unknown if entry_path(version) not in logged}
             unknown = [version for version in unknown if version not in known]
         with ThreadPoolExecutor(_READERS) as readers:
             known |= zip(unknown, readers.map(partial(self._changed_by, contract), unknown), strict=True)
@@ -571,6 +565,10 @@ class Warehouse:
     def stage_arrow(self, name: str, rows: pa.Table) -> Staged:
         """Write a few rows as files below the table, without the engine."""
         contract = self.contracts[name]
+        if name not in self._newest and not self.exists(name):
+            self._table(
+                contract
+            )  # the log comes first: rows without one are what is left of a table (`log_repair.damage`)
         rows = rows.select(contract.column_names).cast(contract.arrow_schema())
         return write_staged(self.stored(name), new_folder(), rows, contract.partition_by, _indexed(contract))
 
@@ -607,7 +605,7 @@ class Warehouse:
         actions += [_removal(file, contract, moved=moved) for file in self._named(contract, on, set(remove))]
         filters = replace.filters(by[0]) if isinstance(replace, Partitions) and by else None
         properties = CommitProperties(
-            custom_metadata={**(info or {}), _ATTEMPT: files.folder},
+            custom_metadata={**(info or {}), ATTEMPT: files.folder},
             max_commit_retries=0,
             app_transactions=[Transaction(key, number) for key, number in (positions or {}).items()],
         )
@@ -715,7 +713,7 @@ class Warehouse:
 
     def _log_entries(self, contract: Contract, version: int) -> tuple[tuple[int, int] | None, ...]:
         """Size and time of the log's entries of a version and of the next one; None where there is none."""
-        paths = [f"{LOG}/{number:020d}.json" for number in (version, version + 1)]
+        paths = [entry_path(number) for number in (version, version + 1)]
         try:
             found = self.stored(contract.name).get_file_info(paths)
         except TableNotFoundError:  # it was dropped since
@@ -730,13 +728,11 @@ class Warehouse:
     def _open(self, contract: Contract, version: int | None) -> DeltaTable:
         path = self.path(contract.name)
         try:
-            return self._of_this_version(
-                contract, DeltaTable(path, version=version, storage_options=self.storage_options)
-            )
+            return self._of_this_version(contract, self._opened_log(contract, version))
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
                 raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
-            if version:
+            if version or damage(self.stored(contract.name)):
                 raise self._unreadable(contract, version, error) from error
         except DeltaError as error:
             raise self._unreadable(contract, version, error) from error
@@ -763,6 +759,26 @@ class Warehouse:
             return DeltaTable(path, storage_options=self.storage_options)
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {_first_line(error)}") from error
+
+    def _opened_log(self, contract: Contract, version: int | None) -> DeltaTable:
+        """A version of a table as its log has it; what can be made again of a damaged log is made (`log_repair`)."""
+        name, path = contract.name, self.path(contract.name)
+        if name not in self._looked_at:
+            # Once in a process: delta-rs may go on without a checkpoint where an engine does not.
+            self._looked_at.add(name)
+            if hint_is_wrong(self.stored(name)):
+                mend(self.files(name), f"table {name} at {path}")
+        try:
+            table = DeltaTable(path, version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            raise
+        except DeltaError:
+            mend(self.files(name), f"table {name} at {path}")  # or another process has, meanwhile
+            table = DeltaTable(path, version=version, storage_options=self.storage_options)
+        [info] = self.stored(name).get_file_info([entry_path(table.version())])
+        if info.type is pafs.FileType.File and not info.size:
+            raise DeltaError(f"the entry of version {table.version()} is empty")  # which delta-rs takes for no change
+        return table
 
     def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
         """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
@@ -816,11 +832,14 @@ class Warehouse:
         }
 
     def _unreadable(self, contract: Contract, version: int | None, error: Exception) -> WarehouseError:
-        return WarehouseError(
-            f"table {contract.name} at {self.path(contract.name)} cannot be read"
-            f"{'' if version is None else f' at version {version}'} ({str(error).splitlines()[0]}); "
-            "its log is damaged or the version was vacuumed"
-        )
+        told = f"table {contract.name} at {self.path(contract.name)} cannot be read"
+        told += "" if version is None else f" at version {version}"
+        found = None
+        with suppress(OSError):
+            found = damage(self.stored(contract.name))
+        if found is None:
+            return WarehouseError(f"{told} ({_first_line(error)}); its log is damaged or the version was vacuumed")
+        return WarehouseError(f"{told}: {found}")
 
     def _files(self, contract: Contract, version: int | None) -> pa.Table:
         return pa.table(self._table(contract, version).get_add_actions(flatten=True))
@@ -913,7 +932,7 @@ class Warehouse:
     def _is_of(self, name: str, version: int, folder: str) -> bool:
         """Whether a version was made by the attempt of this folder."""
         actions = self.log_entry(name, version) or []
-        return any(action.get("commitInfo", {}).get(_ATTEMPT) == folder for action in actions)
+        return any(action.get("commitInfo", {}).get(ATTEMPT) == folder for action in actions)
 
     def _no_peace(self, name: str) -> WarehouseError:
         return WarehouseError(
@@ -946,20 +965,6 @@ def _totals(pinned: PinnedTable) -> Mapping[Any, Mapping[str, Decimal]]:
         sums = [F.sum(name).alias(name) for name in money]
         found = [row.asDict() for row in pinned.df.groupBy(*keys).agg(*sums).collect()]
     return {row[by] if by is not None else None: {name: row[name] or Decimal(0) for name in money} for row in found}
-
-
-def _hint(files: pafs.FileSystem) -> int | None:
-    """The version of the checkpoint that `_last_checkpoint` names."""
-    try:
-        with files.open_input_stream(_HINT) as stream:
-            return int(json.loads(stream.read())["version"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
-
-
-def _checkpoints(files: pafs.FileSystem) -> dict[int, pafs.FileInfo]:
-    found = ((CHECKPOINT.match(info.base_name), info) for info in files.get_file_info(pafs.FileSelector(LOG)))
-    return {int(match[1]): info for match, info in found if match}
 
 
 def changes_rows(actions: Iterable[Mapping[str, Any]]) -> bool:

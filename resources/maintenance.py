@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from resources.delta import CHECKPOINT, LOG, Contract, Refused, Warehouse, WarehouseError, changes_rows
+from resources.delta import Contract, Refused, Warehouse, WarehouseError, changes_rows
+from resources.log_repair import CHECKPOINT, LOG
 from resources.staging import Staged, new_folder, put, staged
 
 #: Says why a table is not to be committed to now, or None.

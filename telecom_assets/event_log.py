@@ -9,7 +9,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._utils.concurrency import ConcurrencySlotStatus
 from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from telecom_assets.sqlite_databases import Database
 
@@ -125,7 +126,7 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
                 self._flush()
             elif self._timer is None:
                 # Not a daemon: the interpreter waits for it when it ends.
-                self._timer = threading.Timer(DELAY_SECONDS, self._flush)
+                self._timer = threading.Timer(DELAY_SECONDS, self._flush_in_time)
                 self._timer.start()
 
     @cached_property
@@ -169,6 +170,11 @@ class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
                 rows, events = zip(*waiting, strict=True)
                 self._write(rows, events)
                 del self._waiting[: len(waiting)]
+
+    def _flush_in_time(self) -> None:
+        """What the timer does. What cannot be written now waits for the next ones, whose writer is told why."""
+        with suppress(SQLAlchemyError):
+            self._flush()
 
     def _write(self, rows: Sequence[dict[str, Any]], events: Sequence[EventLogEntry]) -> None:
         """Store events in their order, as one transaction."""

@@ -29,6 +29,7 @@ from telecom_assets.month_run import (
     existing_days,
     one_month,
 )
+from telecom_assets.no_space import dagster_says_it_once
 from telecom_assets.process_locks import SignOfLife
 from telecom_assets.up_to_date import MonthRecords, Question
 
@@ -132,7 +133,7 @@ class MonthRunner:
             end_abandoned_runs(self.instance, home)
             self._alive = sign_of_life(home)
         started = time.monotonic()
-        with runs_belong_here(self.instance, step.job), printed_in_the_terminal():
+        with runs_belong_here(self.instance, step.job), printed_in_the_terminal(), dagster_says_it_once():
             outcome = self.definitions.resolve_job_def(step.job).execute_in_process(
                 instance=self.instance,
                 tags={**step.tags, PROCESS_TAG: self._alive.name},

@@ -24,6 +24,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resources.s3 import S3Storage, is_s3
+from telecom_assets.paths import control_character, path_problem, shown
 
 
 class SettingsError(Exception):
@@ -35,6 +36,8 @@ _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
 #: What `schemas.billing.PERCENT` holds.
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
+#: Settings whose text may have several lines.
+_OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
 #: Decimals of every amount of a bill, `transforms.numbers.BILL_SCALE`.
 _BILL_SCALE = 2
 
@@ -55,7 +58,6 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "aws_endpoint_url"),
-        pattern=r"\Ahttps?://[^/@?#\s]+/?\z",
         description="Server of an S3 warehouse, http(s)://host:port. Default: AWS.",
     )
     aws_region: str | None = Field(
@@ -112,9 +114,7 @@ class Settings(BaseSettings):
     )
 
     kafka_bootstrap_servers: str | None = Field(None, description="host:port,… Default: the local stack's broker.")
-    kafka_topic: str = Field(
-        "cdr_topic", min_length=1, max_length=249, pattern=r"\A[A-Za-z0-9._-]+\z", description="Topic of the CDRs."
-    )
+    kafka_topic: str = Field("cdr_topic", description="Topic of the CDRs.")
     kafka_options: Annotated[dict[str, Any], NoDecode] = Field(
         default_factory=dict,
         repr=False,
@@ -143,9 +143,7 @@ class Settings(BaseSettings):
         Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
     )
     tax_pct: Percent = Field(Decimal("20"), description="Tax on the amount after discount, percent, up to 4 decimals.")
-    currency: str = Field(
-        "MAD", pattern=r"\A[A-Z]{3}\z", description="ISO 4217 code of every amount: a currency with two decimals."
-    )
+    currency: str = Field("MAD", description="ISO 4217 code of every amount: a currency with two decimals.")
     billing_day: int = Field(3, ge=1, le=28, description="Day of the following month on which a month is billed.")
 
     short_retention: bool = Field(
@@ -167,6 +165,37 @@ class Settings(BaseSettings):
     dagster_postgres_url: SecretStr | None = Field(
         None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_one_line(cls, value: Any, info: ValidationInfo) -> Any:
+        """A line end is in a name by mistake, and would be in every message. JSON and libpq's words may have several lines."""
+        text = value if isinstance(value, str) and info.field_name not in _OF_SEVERAL_LINES else ""
+        if (wrong := control_character(text)) is not None:
+            raise ValueError(f"holds {wrong}; expected one line")
+        return value
+
+    @field_validator("home", "warehouse", "output", "rate_plans", "product_catalog")
+    @classmethod
+    def _can_be_a_path(cls, value: Any, info: ValidationInfo) -> Any:
+        is_file = info.field_name in ("rate_plans", "product_catalog")
+        if value is not None and (problem := path_problem(value, is_folder=not is_file)) is not None:
+            raise ValueError(problem)
+        return value
+
+    @field_validator("aws_endpoint_url")
+    @classmethod
+    def _is_an_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"\Ahttps?://[^/@?#\s]+/?\Z", value):
+            raise ValueError("expected http://host:port or https://host:port, without user, path or question")
+        return value
+
+    @field_validator("kafka_topic")
+    @classmethod
+    def _is_a_topic(cls, value: str) -> str:
+        if not re.match(r"\A[A-Za-z0-9._-]{1,249}\Z", value):
+            raise ValueError("expected 1 to 249 letters of A to Z, a to z, digits and . _ -")
+        return value
 
     @field_validator("warehouse")
     @classmethod
@@ -244,6 +273,8 @@ class Settings(BaseSettings):
     @classmethod
     def _has_the_decimals_of_a_bill(cls, value: str) -> str:
         """Bills have one scale: in yen they would ask for what nobody can pay, in dinars of Tunisia they would round too early."""
+        if not re.match(r"\A[A-Z]{3}\Z", value):
+            raise ValueError("expected three capital letters, a code of ISO 4217 such as MAD")
         from iso4217 import Currency  # noqa: PLC0415  (reads its table for 30 ms; few commands are given a currency)
 
         try:
@@ -349,8 +380,8 @@ def _one_line(item: Any) -> str:
     named = str(item["loc"][0]) if item["loc"] else "settings"
     name = named if named.isupper() else variable_name(named)
     reason = item["msg"].removeprefix("Value error, ")
-    shown = "" if _field_name(named) in _SECRET_FIELDS else f" {str(item['input'])!r}:"
-    return f"{name}:{shown} {reason[0].lower()}{reason[1:]}"
+    given = "" if _field_name(named) in _SECRET_FIELDS else f" {shown(str(item['input']))}:"
+    return f"{name}:{given} {reason[0].lower()}{reason[1:]}"
 
 
 def _misspelt(variables: Iterable[str]) -> list[str]:

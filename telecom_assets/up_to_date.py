@@ -4,7 +4,8 @@ Belongs here: what each step depends on, and when that may have changed. Does no
 (`telecom_assets.month_run`) and executing them (`telecom_assets.executor`).
 
 A step that went well leaves a record with the Dagster instance: versions of the tables it read, pinned before it began,
-and of those it wrote, as their materialisations say; the code and the settings; what its documents and the published
+and of those it wrote, as their materialisations say, each with the commit that made it (a warehouse that was restored from a
+backup reaches the same versions again, by others); the code and the settings; what its documents and the published
 bills are. It is up to date while all of that is as it was. Whatever is not known counts as changed.
 """
 
@@ -23,7 +24,7 @@ import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 import resources
-from resources.changes import partitions_changed
+from resources.changes import commit_identity, partitions_changed
 from resources.delta import Warehouse
 from resources.postgres import published_digest
 from telecom_assets.connections import Connections
@@ -131,8 +132,8 @@ class Question:
 
     job: str
     days: set[dt.date]
-    #: What it is about to read: identity and version per table.
-    reads: Mapping[str, tuple[str, int]]
+    #: What it is about to read: identity, version and commit per table.
+    reads: Mapping[str, tuple[str, int, str]]
     #: What it is about to read and is compared by content.
     beside: str = ""
 
@@ -148,6 +149,7 @@ class MonthRecords:
         self.connections = connections
         self.month = month
         self.checks = checks
+        self._commits: dict[tuple[str, int], str] = {}
 
     @property
     def _warehouse(self) -> Warehouse:
@@ -182,7 +184,7 @@ class MonthRecords:
             written = {name: self._warehouse.version(name) for name in made}
         if not set(made) <= set(written):
             return
-        tables = {**question.reads, **{name: (self._warehouse.table_id(name), written[name]) for name in made}}
+        tables = {**question.reads, **{name: self._state(name, written[name]) for name in made}}
         record = {
             "terms": terms(self.connections.settings),
             "days": [day.isoformat() for day in existing_days(self.month)],
@@ -197,8 +199,17 @@ class MonthRecords:
     def _key(self, job: str) -> str:
         return job if job == LANDING else f"{job}/{self.month}"
 
-    def _versions(self, names: Iterable[str]) -> dict[str, tuple[str, int]]:
-        return {name: (self._warehouse.table_id(name), self._warehouse.version(name)) for name in names}
+    def _versions(self, names: Iterable[str]) -> dict[str, tuple[str, int, str]]:
+        return {name: self._state(name, self._warehouse.version(name)) for name in names}
+
+    def _state(self, name: str, version: int) -> tuple[str, int, str]:
+        return self._warehouse.table_id(name), version, self._commit(name, version)
+
+    def _commit(self, name: str, version: int) -> str:
+        """The commit that made a version; read once."""
+        if (name, version) not in self._commits:
+            self._commits[name, version] = commit_identity(self._warehouse, name, version)
+        return self._commits[name, version]
 
     def _changed_days(self, job: str, days: set[dt.date], beside: str) -> set[dt.date]:
         """Days of the month for which something is not as the record has it."""
@@ -212,7 +223,9 @@ class MonthRecords:
         ):
             return days
         due = {day for day in days if day.isoformat() not in record["days"]}
-        for name, (table_id, since) in record["tables"].items():
+        for name, (table_id, since, commit) in record["tables"].items():
+            if commit != self._commit(name, since):
+                return days
             changed = partitions_changed(
                 self._warehouse, name, table_id, since, append_only=job == MEDIATION and name == RAW_CDRS.name
             )

@@ -167,7 +167,7 @@ def publish_period(
             stage = create_stage(session, f"stage_{contract.name}", contract)
             copy_batches(session, stage, arrow_schema(contract), batches)
             _verify(publication, "given", _totals(session, publication, stage))
-            _lock(session, publication)
+            _lock(session, contract.name, period)
             entry = _ledger_entry(session, contract.name, period)
             if entry and publication.is_older_than(entry):
                 return PublishResult("stale", entry.rows, entry.sums, entry.delta_version)
@@ -205,6 +205,37 @@ def read_ledger_entry(connection: PostgresConnection, table: str, period: str) -
         return _ledger_entry(session, table, period) if table_exists(session, LEDGER.name) else None
 
 
+def entries_ahead(connection: PostgresConnection, table: str, delta_table_id: str, newest: int) -> dict[str, int]:
+    """Periods for which the ledger names a version of a Delta table that is newer than its newest: period → version.
+
+    The table went back, then: it was restored from a backup, or the newest entries of its log are gone.
+    """
+    with connection.session(f"reading the ledger of {table}") as session:
+        return _ahead(session, table, delta_table_id, newest)
+
+
+def follow_version(
+    connection: PostgresConnection, table: str, delta_table_id: str, newest: int, lock_timeout_seconds: float = 300
+) -> dict[str, int]:
+    """Set the ledger's versions that are newer than the newest of a Delta table back to it; returns what they were.
+
+    The published rows stay as they are until their period is published again, which any version from `newest` on does.
+    One transaction, which waits for publishers of the same periods. Raises PostgresError.
+    """
+    with connection.session(f"setting back the ledger of {table}") as session, session.transaction():
+        _limit_waits(session, lock_timeout_seconds)
+        for period in _ahead(session, table, delta_table_id, newest):
+            _lock(session, table, period)
+        ahead = _ahead(session, table, delta_table_id, newest)
+        if ahead:
+            session.execute(
+                "UPDATE publish_ledger SET delta_version = %s"
+                " WHERE table_name = %s AND delta_table_id = %s AND period = ANY(%s)",
+                [newest, table, delta_table_id, list(ahead)],
+            )
+    return ahead
+
+
 def published_digest(connection: PostgresConnection, contract: TableContract, period: str) -> str:
     """What a period's published rows and its ledger row are, in one text that differs when they do.
 
@@ -223,15 +254,26 @@ def published_digest(connection: PostgresConnection, contract: TableContract, pe
     return f"{rows} {entry and (entry.delta_table_id, entry.delta_version, entry.rows)}"
 
 
+def _ahead(session: psycopg.Connection, table: str, delta_table_id: str, newest: int) -> dict[str, int]:
+    if not table_exists(session, LEDGER.name):
+        return {}
+    rows = session.execute(
+        "SELECT period, delta_version FROM publish_ledger"
+        " WHERE table_name = %s AND delta_table_id = %s AND delta_version > %s ORDER BY period",
+        [table, delta_table_id, newest],
+    )
+    return dict(rows.fetchall())
+
+
 def _limit_waits(session: psycopg.Connection, lock_timeout_seconds: float) -> None:
     """No wait without end: not for a lock, and nobody waits for us when this process stands still in the middle."""
     session.execute("SELECT set_config('lock_timeout', %s, true)", [f"{int(lock_timeout_seconds * 1000)}ms"])
     session.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
 
 
-def _lock(session: psycopg.Connection, publication: _Publication) -> None:
+def _lock(session: psycopg.Connection, table: str, period: str) -> None:
     """Wait for every other publisher of the same table and period; held until the end of the transaction."""
-    name = f"telecom_assets.publish {publication.contract.name} {publication.period}"
+    name = f"telecom_assets.publish {table} {period}"
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 

@@ -23,6 +23,7 @@ from telecom_assets.documents.atomic import Superseded
 from telecom_assets.documents.invoices import InvoiceTotals, write_invoices
 from telecom_assets.outputs import invoice_directory
 from telecom_assets.partitions import BY_TIME, MONTHLY
+from telecom_assets.restored import assert_not_restored
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
 from telecom_assets.schemas.usage import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.transforms.billing import BillingTerms, bill
@@ -56,6 +57,7 @@ def facturation_complete(
     of date, or when the month was rated against more than one version of customers or tariffs.
     """
     period, settings = context.partition_key, connections.settings
+    assert_not_restored(connections)  # before the version grows: what it was would not be noticed any more
     inputs = BillingInputs.pin(connections.warehouse, period, rated_cdrs, suspended_cdrs)
     versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
     customers = connections.warehouse.pin("customers", version=versions.get("customers", customers.version))
@@ -97,6 +99,7 @@ def published_bills(
         expected_sums=connections.warehouse.totals(bills),
     )
     if not result.published:
+        assert_not_restored(connections)
         context.log.warning(
             f"{period}: newer bills (version {result.delta_version}) are published already; nothing done"
         )

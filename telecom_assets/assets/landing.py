@@ -8,7 +8,7 @@ from telecom_assets.assets.common import ENGINE_KIND, LANDING_POOL, MEDIATION_TE
 from telecom_assets.connections import Connections
 from telecom_assets.landing import Terms, land
 from telecom_assets.partitions import DAILY
-from telecom_assets.process_locks import held
+from telecom_assets.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from telecom_assets.schemas.usage import RAW_CDRS
 
 GROUP = "landing"
@@ -50,7 +50,8 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
     settings = connections.settings
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Two would
     # do no harm, the commits see to that; but one of them would work for nothing.
-    with held(settings.dagster_home, "landing"):
+    waits = once(lambda other: context.log.info(f"waiting for {other}, which lands"))
+    with turn(settings.dagster_home, "landing", waits, STEP_PATIENCE_SECONDS):
         landed = land(
             connections.warehouse,
             connections.kafka(),

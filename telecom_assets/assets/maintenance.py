@@ -12,7 +12,7 @@ from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFOR
 from telecom_assets.compute_logs import remove_old_output
 from telecom_assets.connections import Connections
 from telecom_assets.landing.journal import settle
-from telecom_assets.process_locks import held
+from telecom_assets.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.schemas.usage import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
@@ -43,7 +43,8 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
     # compactions of the same files one is refused: it would have worked for nothing.
     home, now = connections.settings.dagster_home, dt.datetime.now(dt.UTC)
-    with held(home, "maintenance"):
+    waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
+    with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
         if connections.warehouse.exists(RAW_CDRS.name):
             settle(connections.warehouse)  # before entries of the log go, the tables that follow it have what they say
         done = maintain(

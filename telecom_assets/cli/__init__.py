@@ -14,11 +14,13 @@ import typer
 from rich.markup import escape
 
 from resources.temporary import remove_abandoned
-from telecom_assets.cli import check, data, demo, maintain, month, sources, stack, warehouse
+from telecom_assets.cli import check, data, demo, dev, maintain, month, sources, stack, warehouse
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
+from telecom_assets.no_space import no_space
+from telecom_assets.paths import checked, one_line, shown
 from telecom_assets.private_files import keep_private
 from telecom_assets.settings import Settings
 
@@ -50,7 +52,8 @@ def telecom(
     home: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the local stack, the instance and the outputs. Default: TELECOM_HOME or .telecom."
+            help="Folder of the local stack, the instance and the outputs. Default: TELECOM_HOME or .telecom.",
+            callback=checked("--home", is_folder=True),
         ),
     ] = None,
 ) -> None:
@@ -63,7 +66,7 @@ def telecom(
     ctx.obj = AppContext(settings)
 
 
-for module in (stack, data, customers_commands, month, check, sources, maintain, warehouse, demo):
+for module in (stack, data, customers_commands, month, check, dev, sources, maintain, warehouse, demo):
     module.register(app)
 
 
@@ -71,7 +74,7 @@ def main() -> None:
     """Entry point: expected errors are one line on stderr, never a traceback."""
     keep_private()
     try:
-        app()
+        _run()
     except USAGE_ERRORS as error:
         _fail(error, 2)
     except EXPECTED_ERRORS as error:
@@ -80,11 +83,22 @@ def main() -> None:
         # Without a file the system's message says too little; and a closed pipe is Click's to handle.
         if not isinstance(error.filename, str | bytes | os.PathLike):
             raise
-        _fail(f"{os.fsdecode(error.filename)}: {error.strerror or error}", 1)
+        name = os.fsdecode(error.filename)
+        _fail(f"{name if shown(name) == repr(name) else shown(name)}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 
 
+def _run() -> None:
+    """The command; a full disk is one line whatever it was that wanted to write."""
+    try:
+        app()
+    except Exception as error:
+        if (told := no_space(error)) is not None:
+            _fail(told, 1)
+        raise
+
+
 def _fail(error: object, status: int) -> None:
-    terminal(stderr=True).print(f"[bold red]telecom:[/] {escape(str(error))}", soft_wrap=True)
+    terminal(stderr=True).print(f"[bold red]telecom:[/] {escape(one_line(str(error)))}", soft_wrap=True)
     sys.exit(status)

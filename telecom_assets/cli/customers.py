@@ -24,10 +24,16 @@ from resources.postgres import (
 from telecom_assets.cli.show import terminal
 from telecom_assets.csv_files import InputFileError
 from telecom_assets.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
+from telecom_assets.paths import checked
 from telecom_assets.reference_files import known_plans, read_rate_plans
 from telecom_assets.schemas.reference import CUSTOMERS
 
 _SHOWN_BAD_ROWS = 50
+#: The columns stand here, with blanks between them: the table of arguments cuts a long word off.
+_IMPORT_HELP = (
+    "Insert new customers, update changed ones. With a bad row nothing is written, unless --skip-bad.\n\n"
+    f"The file's header has these columns, in any order: {', '.join(CUSTOMERS.column_names)}."
+)
 
 
 @dataclass(frozen=True)
@@ -77,18 +83,20 @@ def register(app: typer.Typer) -> None:
     customers = typer.Typer(help="The customers table in PostgreSQL.", no_args_is_help=True)
     app.add_typer(customers, name="customers")
 
-    @customers.command("import")
+    @customers.command("import", help=_IMPORT_HELP)
     def _import(
         ctx: typer.Context,
         file: Annotated[
-            Path, typer.Argument(help="CSV file, UTF-8, with the header " + ",".join(CUSTOMERS.column_names))
+            Path,
+            typer.Argument(
+                metavar="FILE", help="CSV file, UTF-8, commas between its values.", callback=checked("FILE")
+            ),
         ],
         skip_bad: Annotated[
             bool, typer.Option("--skip-bad", help="Import the good rows although others are bad.")
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     ) -> None:
-        """Insert new customers, update changed ones. With a bad row nothing is written, unless --skip-bad."""
         try:
             outcome = import_customers(
                 ctx.obj.postgres(), file, rate_plans=ctx.obj.settings.rate_plans, skip_bad=skip_bad

@@ -34,6 +34,7 @@ from telecom_assets.generator import (
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
 from telecom_assets.months import previous_month
+from telecom_assets.paths import checked
 from telecom_assets.settings import Settings
 
 
@@ -77,7 +78,12 @@ def generate(
     month: Month = None,
     seed: Seed = DEFAULT_SEED,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to. Default: <home>/generated/<month>.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder to write to. Default: <home>/generated/<month>.",
+            show_default=False,
+            callback=checked("--out", is_folder=True),
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -148,6 +154,7 @@ def replay(
         typer.Argument(
             metavar="FILE...",
             help="Archived CDRs: JSON Lines or a JSON array, also compressed (gzip, bzip2, xz, zstd).",
+            callback=checked("FILE"),
         ),
     ],
     month: Annotated[

@@ -6,10 +6,11 @@ from telecom_assets.expected_errors import STEP_ERRORS
 from telecom_assets.generator import SpecError
 from telecom_assets.local_stack import LocalStackError
 from telecom_assets.months import MonthError, NothingBilled
+from telecom_assets.paths import PathError
 from telecom_assets.settings import SettingsError
 from telecom_assets.sqlite_databases import InstanceError
 
-USAGE_ERRORS = (MonthError, SettingsError, SpecError)
+USAGE_ERRORS = (MonthError, PathError, SettingsError, SpecError)
 EXPECTED_ERRORS = (
     *STEP_ERRORS,
     ArchiveError,

@@ -13,6 +13,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_maintenance, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
+from telecom_assets.no_space import no_space
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
@@ -60,7 +61,7 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
         try:
             runner.execute(Step(maintenance_job.name))
         except RunFailed as failure:
-            return [], str(failure)
+            return [], no_space(failure, app.settings) or str(failure)
     newest = app.instance.get_latest_materialization_event(dg.AssetKey("maintenance"))
     assert newest is not None and newest.asset_materialization is not None
     tables = newest.asset_materialization.metadata["tables"]

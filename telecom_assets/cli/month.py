@@ -1,12 +1,9 @@
-"""`telecom run | funnel | dev`: a month from the topic to the dashboard, its funnel again, and the UI.
+"""`telecom run | funnel`: a month from the topic to the dashboard, and its funnel again.
 
 Belongs here: arguments, progress, what is printed. The work is in `telecom_assets.executor` and `telecom_assets.funnel`.
 """
 
 import json
-import os
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +12,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
+from telecom_assets.no_space import no_space
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
 Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
@@ -25,7 +23,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     app.command()(run)
     app.command()(funnel)
-    app.command()(dev)
 
 
 def run(ctx: typer.Context, *, month: Month, force: Force = False, as_json: Json = False) -> None:
@@ -49,17 +46,26 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
+    from telecom_assets.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.process_locks import turn  # noqa: PLC0415
+    from telecom_assets.restored import assert_nothing_went_back  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
-    app.open_month(month)
-    definitions = build_defs(app.settings, {"connections": app.connections})
     error = None
-    with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
-        runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
+    with (
+        terminate_like_interrupt(),
+        RunProgress(terminal(stderr=True), quiet=quiet) as progress,
+        # A second run of the month waits for the first, and has little left to do then.
+        turn(app.settings.dagster_home, f"month-{check_month(month)}", progress.wait) as ours,
+    ):
+        assert_nothing_went_back(app.connections)
+        app.open_month(month)
+        definitions = build_defs(app.settings, {"connections": app.connections})
+        runner = MonthRunner(definitions, app.instance, app.connections, progress.noting(ours))
         try:
             runner.run_month(month, force=force)
         except RunFailed as failure:
-            error = str(failure)
+            error = no_space(failure, app.settings) or str(failure)
     report: dict[str, Any] = {
         "month": month,
         "engine": app.connections.engine.name,
@@ -111,17 +117,3 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
         typer.echo(json.dumps({"month": month, **figures}))
     if figures["funnel"]["imbalances"]:
         raise typer.Exit(1)
-
-
-def dev(ctx: typer.Context, *, port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000) -> None:
-    """Open the lineage UI (dagster dev) of this home folder on 127.0.0.1; Ctrl-C ends it."""
-    from telecom_assets.code_location import DEFINITIONS_MODULE  # noqa: PLC0415
-    from telecom_assets.instance import check_storage, prepare_instance  # noqa: PLC0415
-
-    app: AppContext = ctx.obj
-    prepare_instance(app.settings)
-    check_storage(app.settings)
-    os.environ["TELECOM_HOME"] = str(app.settings.home_path)
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    arguments = ["-m", DEFINITIONS_MODULE, "-h", "127.0.0.1", "-p", str(port)]
-    os.execv(dagster, [dagster, "dev", *arguments])  # noqa: S606  (our own interpreter's program)

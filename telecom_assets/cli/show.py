@@ -19,9 +19,10 @@ from telecom_assets.documents.text import for_people
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from telecom_assets.executor import StepResult
+    from telecom_assets.executor import Listener, StepResult
     from telecom_assets.landing.journal import Decision
     from telecom_assets.month_run import Step
+    from telecom_assets.process_locks import Holder, Turn
 
 TITLES = {
     "reference_job": "reference data",
@@ -45,6 +46,7 @@ class RunProgress:
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self.console = console
         self.quiet = quiet
+        self._told: set[int | None] = set()
         self._live = Live(Text(""), console=console, transient=True, refresh_per_second=8)
 
     def __enter__(self) -> "RunProgress":
@@ -56,6 +58,22 @@ class RunProgress:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+
+    def wait(self, other: "Holder") -> None:
+        """Show the process that is waited for: a line, quiet or not, and what it is at."""
+        if other.pid not in self._told:
+            self._told.add(other.pid)
+            self.console.print(f"waiting for {escape(str(other))}", highlight=False, soft_wrap=True)
+        self._live.update(Spinner("dots", Text(f"waiting for {other}")))
+
+    def noting(self, turn: "Turn") -> "Listener":
+        """`listen`, which also says at the lock what this process is at."""
+
+        def listen(event: str, step: "Step", result: "StepResult | None") -> None:
+            turn.note(f"{TITLES[step.job]} {step.label}".strip())
+            self.listen(event, step, result)
+
+        return listen
 
     def listen(self, event: str, step: "Step", result: "StepResult | None") -> None:
         if self.quiet:
@@ -120,10 +138,10 @@ def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *
 
 
 def print_decisions(console: Console, decisions: "Sequence[Decision]") -> None:
-    """Decisions about sources; nothing where there are none."""
+    """Decisions about sources and the warehouse; nothing where there are none."""
     if not decisions:
         return
-    table = Table("when", "decision", "by", "why", title="Decisions about sources", title_justify="left")
+    table = Table("when", "decision", "by", "why", title="Decisions", title_justify="left")
     for decision in decisions:
         when = f"{decision.decided_at:%Y-%m-%d %H:%M}"
         table.add_row(when, *(escape(text or "") for text in (decision.summary, decision.decided_by, decision.why)))

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import print_decisions, terminal
+from telecom_assets.paths import checked
 from telecom_assets.settings import Settings
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the clients of the servers
@@ -96,7 +97,9 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
 
 def jars(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to put them.", file_okay=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="Where to put them.", file_okay=False, callback=checked("FOLDER", is_folder=True))
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Put the jars that an Apache Spark cluster of yours needs into a folder, and print the settings it needs.

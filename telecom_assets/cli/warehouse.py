@@ -1,6 +1,7 @@
-"""`telecom warehouse upgrade`: a warehouse of an earlier version becomes one of this version.
+"""`telecom warehouse upgrade | adopt`: a warehouse of an earlier version becomes one of this version; one that was restored
+from a backup becomes the truth.
 
-Belongs here: arguments, what is printed. The work is in `telecom_assets.upgrade`.
+Belongs here: arguments, what is printed. The work is in `telecom_assets.upgrade` and `telecom_assets.restored`.
 """
 
 import datetime as dt
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
+from telecom_assets.cli.sources import By, Why
 from telecom_assets.cli.stack import terminate_like_interrupt
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
@@ -26,10 +28,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 
 
 def register(app: typer.Typer) -> None:
-    """Add `warehouse` with its command to the `telecom` command."""
+    """Add `warehouse` with its commands to the `telecom` command."""
     warehouse = typer.Typer(help="The warehouse as a whole.", no_args_is_help=True)
     app.add_typer(warehouse, name="warehouse")
     warehouse.command()(upgrade)
+    warehouse.command()(adopt)
 
 
 def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = False) -> None:
@@ -61,6 +64,50 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
         _print(terminal(), plan, done, published, note, dry_run=dry_run)
     if failed:
         raise typer.Exit(1)
+
+
+def adopt(ctx: typer.Context, *, by: By, why: Why, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Make a warehouse that was restored from a backup the truth: PostgreSQL's ledger of published bills follows it.
+
+    Published bills stay as they are until `telecom run` makes and publishes their months again. The decision is kept in the
+    warehouse; `telecom status` and every funnel show it.
+    """
+    from telecom_assets.restored import adopt as carry_out  # noqa: PLC0415
+    from telecom_assets.restored import published_ahead  # noqa: PLC0415
+
+    app: AppContext = ctx.obj
+    warehouse, postgres, decision = app.connections.warehouse, app.postgres(), None
+    if dry_run:
+        ahead = published_ahead(warehouse, postgres)
+    else:
+        ahead, decision = carry_out(warehouse, postgres, by=by, why=why)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "dry_run": dry_run,
+                    "version": ahead.newest,
+                    "published": dict(ahead.versions),
+                    "decision": decision.said() if decision else None,
+                }
+            )
+        )
+        return
+    console = terminal()
+    if not ahead.versions:
+        console.print("PostgreSQL has published no later bills than the warehouse holds; nothing to adopt.")
+        return
+    would, mark = ("would ", "") if dry_run else ("", "[green]✓[/] ")
+    console.print(
+        f"{mark}PostgreSQL's ledger {would}follow{'' if dry_run else 's'} facturation_complete at version {ahead.newest}; "
+        f"published were {escape(str(ahead))}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for month in ahead.versions:
+        console.print(
+            f"`telecom run --month {escape(month)}` makes its bills again and publishes them", highlight=False
+        )
 
 
 def _former_months(app: AppContext) -> list[str]:

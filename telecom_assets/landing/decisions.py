@@ -1,4 +1,5 @@
-"""Decisions about landing that a person makes: a month opened by name, another source accepted, positions given up.
+"""Decisions that a person makes: a month opened by name, another source accepted, positions given up, a restored warehouse
+adopted.
 
 Belongs here: how each becomes a commit of raw_cdrs. It is one whether rows move or not, so a landing that has read the
 state before is refused and begins anew: the order of two commands does not decide which day a record is at home on.
@@ -148,6 +149,15 @@ def skip_positions(
             positions={key(state.topic_id, partition): to},
             landed=landed,
         ):
+            return decision
+
+
+def note_adoption(warehouse: Warehouse, detail: str, *, by: str, why: str) -> Decision:
+    """Write down that a restored warehouse is the truth from now on. detail: what follows it, in words."""
+    while True:
+        here = read_state(warehouse)
+        decision = Decision("warehouse_adopted", dt.datetime.now(dt.UTC), detail=detail, decided_by=by, why=why)
+        if _decided(warehouse, here, decision, Staged(new_folder())):
             return decision
 
 

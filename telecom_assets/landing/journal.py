@@ -28,12 +28,12 @@ _UPTO = RAW
 #: Versions without a landing (compactions) that may pass before the ledger says that it has seen them.
 _UNSEEN = 50
 
-Kind = Literal["month_opened", "source_accepted", "positions_skipped"]
+Kind = Literal["month_opened", "source_accepted", "positions_skipped", "warehouse_adopted"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision about landing: a month opened by name, another source accepted, positions given up."""
+    """A decision: a month opened by name, another source accepted, positions given up, a restored warehouse adopted."""
 
     kind: Kind
     decided_at: dt.datetime
@@ -53,6 +53,8 @@ class Decision:
             return f"month {self.month} opened"
         if self.kind == "source_accepted":
             return f"source {self.source_id} accepted; {self.detail}"
+        if self.kind == "warehouse_adopted":
+            return f"restored warehouse adopted; {self.detail}"
         return (
             f"source {self.source_id} partition {self.source_part}: offsets {self.from_position} to "
             f"{(self.to_position or 0) - 1} given up, {self.detail}"
@@ -220,7 +222,7 @@ def _follower(warehouse: Warehouse, name: str) -> pa.Table:
 
 
 def source_decisions(warehouse: Warehouse) -> list[Decision]:
-    """Sources accepted and positions given up, in their order. Makes no table where there is none."""
+    """All decisions but opened months, in their order. Makes no table where there is none."""
     if not warehouse.exists(RAW):
         return []
     return [decision for decision in read_state(warehouse).decisions if decision.kind != "month_opened"]

@@ -95,11 +95,11 @@ LANDING_RANGES = TableContract(
 
 LANDING_DECISIONS = TableContract(
     name="landing_decisions",
-    grain="One row per decision about landing: a month opened, a source accepted, positions given up. Never edited.",
+    grain="One row per decision: a month opened, a source accepted, positions given up, a backup adopted. Never edited.",
     key=("raw_version",),
     columns=(
         C("raw_version", "bigint", "Version of raw_cdrs from which on it holds."),
-        C("kind", "string", "month_opened, source_accepted or positions_skipped."),
+        C("kind", "string", "month_opened, source_accepted, positions_skipped or warehouse_adopted."),
         C("month", "string", "Opened month, yyyy-MM.", required=False),
         C("source_id", "string", "Source that was accepted, or whose positions were given up.", required=False),
         C("source_part", "int", "Part whose positions were given up.", required=False),

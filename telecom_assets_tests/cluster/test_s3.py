@@ -14,6 +14,7 @@ from resources.delta import Commit, Partitions, Warehouse, WarehouseError
 from resources.engine import SparkEngine
 from resources.maintenance import Maintained, maintain
 from resources.s3 import S3Error
+from resources.staging import put
 from telecom_assets.schemas import TABLES
 from telecom_assets_tests.resources.test_delta import FLOORS, JUNE, MAY, floors, floors_table, held
 from telecom_assets_tests.s3_server import S3Server, s3_server
@@ -79,6 +80,37 @@ def test_many_writers_at_once_lose_nothing(sail_on_s3: Warehouse, cluster_on_s3:
         versions = list(pool.map(write, range(9)))
     assert sorted(versions) == list(range(1, 10))
     assert len(held(sail_on_s3.pin(FLOORS).arrow())) == 9
+
+
+# -------------------------------------------------------------------------------------------------------- damaged logs
+
+
+def damaged(warehouse: Warehouse, path: str, content: bytes) -> Warehouse:
+    """Put other content in the place of a file of the table; the warehouse as a process that begins now sees it."""
+    put(warehouse.files(FLOORS), path, content)
+    return Warehouse(warehouse.root, warehouse.engine, TABLES, s3=warehouse.s3)
+
+
+def test_a_damaged_log_is_mended_or_named_as_in_a_folder(sail_on_s3: Warehouse):
+    """`resources/test_log_repair` has the cases."""
+    warehouse = sail_on_s3
+    for number in range(4):
+        warehouse.append_arrow(FLOORS, floors_table([(f"a{number}", "1", MAY)]))
+    rows = held(warehouse.pin(FLOORS).arrow())
+    warehouse.checkpoint(FLOORS, 2)
+    files, checkpoint = warehouse.files(FLOORS), f"_delta_log/{2:020d}.checkpoint.parquet"
+    with files.open_input_stream(checkpoint) as stored:
+        half = stored.read()[:500]
+    mended = damaged(warehouse, checkpoint, half)
+    assert held(mended.pin(FLOORS).all()) == held(mended.pin(FLOORS).arrow()) == rows
+    [kept] = [each.path for each in files.get_file_info(pafs.FileSelector("_delta_log")) if "_torn-" in each.path]
+    with files.open_input_stream(kept) as stored:
+        assert stored.read() == half
+    mended = damaged(warehouse, "_delta_log/_last_checkpoint", b'{"version":77,"size":1}')
+    assert held(mended.pin(FLOORS).all()) == rows
+    torn = damaged(warehouse, f"_delta_log/{4:020d}.json", b'{"commitInfo":{')
+    with pytest.raises(WarehouseError, match=rf"{4:020d}.json is torn \(15 bytes.*the last good version is 3"):
+        torn.version(FLOORS)
 
 
 # ------------------------------------------------------------------------------------------------------- tables there

@@ -145,7 +145,7 @@ def test_signs_of_life_do_not_pile_up(settings: Settings, instance: dg.DagsterIn
 
 
 def test_one_process_at_a_time(tmp_path: Path):
-    says = "landing is under way in another process of this machine, which holds .*landing"
+    says = rf"landing is under way in process {os.getpid()} \(since .*\), which holds .*landing"
     with (
         held(tmp_path, "landing"),
         held(tmp_path, "maintenance"),

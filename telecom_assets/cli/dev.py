@@ -1,0 +1,148 @@
+"""`telecom dev`: the UI of a home folder, for as long as somebody looks.
+
+Belongs here: starting Dagster's own command, one UI for a home and a port, what is said when it ends. Does not belong here:
+what the UI shows (`telecom_assets.definitions`).
+
+The command stays while Dagster's runs, in a process group of its own: a Ctrl-C in the terminal reaches this process alone,
+which hands it on once and has the last word. The lock of the home is handed on as well: should this process be killed, the UI
+that goes on keeps it.
+"""
+
+import errno
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+from rich.markup import escape
+
+from telecom_assets.cli.context import AppContext
+from telecom_assets.cli.show import terminal
+from telecom_assets.process_locks import Busy, Turn, held, holder
+from telecom_assets.settings import Settings
+
+_HOST = "127.0.0.1"
+_LOCK = "dev"
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(dev)
+
+
+def dev(
+    ctx: typer.Context,
+    *,
+    port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.", min=1, max=65535)] = 3000,
+) -> None:
+    """Open the lineage UI (dagster dev) of this home folder on 127.0.0.1; Ctrl-C ends it.
+
+    Sensors and schedules run while it does. The servers of the local stack go on afterwards: `telecom down` ends them.
+    """
+    from telecom_assets.instance import check_storage, prepare_instance  # noqa: PLC0415
+
+    app: AppContext = ctx.obj
+    prepare_instance(app.settings)
+    check_storage(app.settings)
+    os.environ["TELECOM_HOME"] = str(app.settings.home_path)
+    with _only_one(app.settings) as ours:
+        _assert_free(port)
+        ours.note(f"http://{_HOST}:{port}")
+        status = _run_dagster(port, ours)
+    terminal(stderr=True).print(f"\n{escape(_what_goes_on(app.settings))}", highlight=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[Turn]:
+    """Two daemons of one home would ask for every run twice."""
+    home = settings.dagster_home
+    with ExitStack() as lock:
+        try:
+            ours = lock.enter_context(held(home, _LOCK))
+        except Busy:
+            raise Busy(
+                f"the UI of {settings.home_path} is open in {holder(home, _LOCK)}; nothing was started: use that one, end it, "
+                "or name another folder with --home"
+            ) from None
+        yield ours
+
+
+def _assert_free(port: int) -> None:
+    """Raise Busy for a port that another process has; Dagster would say so after half a minute, in many lines."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                what = f"is taken by {_listener(port)}; end that, or choose another with --port"
+            else:
+                what = f"cannot be used ({error.strerror}); choose another with --port"
+            raise Busy(f"port {port} of {_HOST} {what}") from None
+
+
+def _listener(port: int) -> str:
+    """The process that listens on a port, where the system tells."""
+    with suppress(psutil.Error, OSError):
+        for each in psutil.net_connections("tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+                # What it was started as; its other arguments may hold what is nobody's business.
+                words = [Path(word).name for word in psutil.Process(each.pid).cmdline()[:2]]
+                return f"process {each.pid} ({' '.join(word for word in words if not word.startswith('-'))})"
+    return "another process"
+
+
+def _run_dagster(port: int, ours: Turn) -> int:
+    """Run Dagster's UI and daemon until they end; their exit status, as a shell has it."""
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    command = [dagster, "dev", "-m", DEFINITIONS_MODULE, "-h", _HOST, "-p", str(port)]
+    before: dict[signal.Signals, Any] = {}
+    process: subprocess.Popen[bytes] | None = None
+
+    def hand_on(number: int, _frame: Any) -> None:
+        if process is None:
+            raise KeyboardInterrupt
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                # Of the terminal's signals all get one, as they did in the terminal's own group.
+                os.killpg(process.pid, number) if number != signal.SIGTERM else process.terminate()
+
+    try:
+        for number in _HANDED_ON:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                before[number] = signal.signal(number, hand_on)
+        process = subprocess.Popen(command, process_group=0, pass_fds=[ours.fileno()])
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status
+
+
+def _what_goes_on(settings: Settings) -> str:
+    """What still runs of the home, and how it is ended."""
+    from telecom_assets.cli.stack import local_stack  # noqa: PLC0415
+    from telecom_assets.local_stack import SERVICES, LocalStackError  # noqa: PLC0415
+
+    running: list[str] = []
+    with suppress(LocalStackError):
+        running = [
+            f"{one.name} (process {one.pid}, {one.address})"
+            for one in local_stack(settings, SERVICES).status()
+            if one.pid is not None
+        ]
+    if not running:
+        return "The UI is closed; no server of the local stack runs."
+    is_usual = settings.home_path == (Path.cwd() / str(Settings.model_fields["home"].default))
+    down = "telecom down" if is_usual else f"telecom --home {shlex.quote(str(settings.home_path))} down"
+    return f"The UI is closed. Still running: {', '.join(running)}; `{down}` ends them, their data stay."
