@@ -3,7 +3,9 @@
 Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
 """
 
-from resources.delta import Warehouse, changed_files
+import datetime as dt
+
+from resources.delta import PinnedTable, Warehouse, changed_files
 
 
 def partitions_changed(
@@ -31,3 +33,21 @@ def partitions_changed(
                 return None
             changed.add(value)
     return changed
+
+
+def newest_change(pinned: PinnedTable) -> int:
+    """The newest version, up to the pinned one, that changed rows of the pinned partition.
+
+    The pinned version itself where the log does not tell any more.
+    """
+    assert pinned.partitions is not None
+    changed = pinned.warehouse.last_changed(pinned.name, -1, pinned.version)
+    return changed.get(pinned.partitions.first, pinned.version)
+
+
+def committed_at(warehouse: Warehouse, name: str, version: int) -> dt.datetime | None:
+    """When a version was committed, as its entry in the log says; None where the log has no such entry any more."""
+    for action in warehouse.log_entry(name, version) or ():
+        if milliseconds := action.get("commitInfo", {}).get("timestamp"):
+            return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+    return None

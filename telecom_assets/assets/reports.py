@@ -5,14 +5,12 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.report_files import write_report_csv
-from telecom_assets.funnel import month_funnel
 from telecom_assets.month_reports import month_report
 from telecom_assets.outputs import dashboard_file, report_file
 from telecom_assets.partitions import BY_TIME, MONTHLY
@@ -76,47 +74,25 @@ def dashboard(
     top10_consumers: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
-    """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel."""
-    # The charts' library takes half a second: not at every load of the code.
-    from telecom_assets.documents.dashboard import (  # noqa: PLC0415
-        DashboardData,
-        render_dashboard,
-        write_dashboard,
-    )
+    """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel.
 
-    period, settings = context.partition_key, connections.settings
-    page = render_dashboard(
-        DashboardData(
-            period=period,
-            currency=settings.currency,
-            daily_revenue=[(row["billing_date"], row["revenue"]) for row in _sorted(daily_revenue).to_pylist()],
-            plan_by_region=[
-                (row["region"], row["rate_plan_id"], row["revenue_incl_tax"])
-                for row in _sorted(plan_by_region).to_pylist()
-            ],
-            top10=[
-                (row["customer_id"], row["total_mb"], row["amount_due"])
-                for row in _by_volume(top10_consumers).to_pylist()
-            ],
-            funnel=month_funnel(connections.warehouse, period),
-        )
-    )
-    path = dashboard_file(settings, period)
+    It says which bills it was made from, and whether the books balanced when it was made.
+    """
+    # The charts' library takes half a second: not at every load of the code.
+    from telecom_assets.documents.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
+    from telecom_assets.documents.dashboard_panels import balance  # noqa: PLC0415
+    from telecom_assets.month_page import month_page_data  # noqa: PLC0415
+
+    settings = connections.settings
+    data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
+    page = render_dashboard(data)
+    path = dashboard_file(settings, context.partition_key)
     write_dashboard(page, path)
     return dg.MaterializeResult(
         metadata={
             "file": dg.MetadataValue.path(str(path)),
             "bytes": len(page.encode()),
+            "books_balance": not balance(data).problems,
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
         }
     )
-
-
-def _sorted(table: PinnedTable) -> pa.Table:
-    """Rows in an order of their own: the page's bytes do not depend on how the engine wrote its files."""
-    return table.arrow().sort_by([(column, "ascending") for column in table.contract.column_names])
-
-
-def _by_volume(top: PinnedTable) -> pa.Table:
-    """The ten in their order: most megabytes first, ties by customer."""
-    return top.arrow().sort_by([("total_mb", "descending"), ("customer_id", "ascending")])

@@ -166,7 +166,8 @@ def test_malformed_messages_of_the_time_are_counted(page: str) -> None:
     assert (said.get("data-value"), said.get("data-on-its-days")) == ("12", "5")
     assert " ".join(said.text_content().split()) == (
         "12 malformed messages were received while May 2025 was open for its records (2025-04-30 to 2025-08-01), "
-        "5 of them on its own days. They have no readable time, and are at home on the day they were received."
+        "5 of them on its own days. Malformed messages have no readable time, and are at home on the day they were "
+        "received."
     )
 
 
