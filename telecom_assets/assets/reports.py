@@ -10,8 +10,8 @@ from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, table_out, versions_read
 from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections
-from telecom_assets.documents.report_files import write_report_csv
-from telecom_assets.month_reports import month_report
+from telecom_assets.documents.report_files import with_currency, write_report_csv
+from telecom_assets.month_reports import currency_of, month_report
 from telecom_assets.outputs import dashboard_file, report_file
 from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
@@ -40,18 +40,19 @@ def reports(
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
-    assert_billed(rated_cdrs, facturation_complete, connections.settings.dedupe_days, "reports")
+    settings = connections.settings
+    assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
+    currency = currency_of(facturation_complete, settings.currency)
     # Six small results, none of which can fill all cores while it is made.
     made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
     for contract, rows in zip(REPORTS, made, strict=True):
-        path = report_file(connections.settings, period, contract.name)
+        path = report_file(settings, period, contract.name)
         read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
         yield dg.Output(rows, contract.name, metadata=read)
         # Dagster has stored the table when the generator goes on: the file is made from what was stored.
         stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
-        write_report_csv(
-            stored.drop_columns(["billing_period"]), path, order_by=_FILE_ORDER.get(contract.name, contract.key[1:])
-        )
+        order = _FILE_ORDER.get(contract.name, contract.key[1:])
+        write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
 
 
 @dg.asset(

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import dagster as dg
 
-from resources.delta import PinnedTable
+from resources.delta import PinnedTable, stream_batches
 from resources.postgres import published_totals
 from telecom_assets.checks.contracts import keeps_columns, keeps_contract
 from telecom_assets.checks.factory import Check, Scope, guard
@@ -23,9 +23,9 @@ from telecom_assets.conservation import (
     totals_agree,
 )
 from telecom_assets.documents.invoices import read_invoice_totals
-from telecom_assets.documents.report_files import read_report_csv
-from telecom_assets.month_reports import month_report
-from telecom_assets.outputs import invoice_directory, report_file
+from telecom_assets.documents.report_files import read_csv_rows, read_report_csv, same_rows, with_currency
+from telecom_assets.month_reports import currency_of, month_report
+from telecom_assets.outputs import bills_file, invoice_directory, report_file
 from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.reference_files import (
     customer_findings,
@@ -68,6 +68,7 @@ def build_checks() -> list[dg.AssetChecksDefinition]:
         ),
         guard("published_bills", MONTHLY, {"published_bills": [_PUBLISHED]}),
         guard("invoices", MONTHLY, {"invoices": [_INVOICED]}),
+        guard("bills_csv", MONTHLY, {"bills_csv": [_IN_FILE]}),
         guard(
             "reports",
             MONTHLY,
@@ -230,6 +231,27 @@ _INVOICED = Check(
 )
 
 
+def _in_file(scope: Scope) -> Verdict:
+    findings: list[str] = []
+    schema = FACTURATION_COMPLETE.arrow_schema()
+    for period in scope.periods:
+        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        path = bills_file(scope.connections.settings, period)
+        if not path.exists():
+            findings.append(f"{period}: there is no file {path}")
+        elif not same_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema):
+            findings.append(f"{period}: the CSV file and the bills differ")
+    return Verdict("bills = rows of bills.csv", findings)
+
+
+_IN_FILE = Check(
+    "bills_equal_file",
+    "The bills = the rows of bills.csv: every row and every figure, in the order of customers.",
+    _in_file,
+    reads=["facturation_complete"],
+)
+
+
 def _report_source(name: str) -> Check:
     """A report equals its source: it holds what its tables give as they are now, and its file holds the same rows."""
 
@@ -245,8 +267,9 @@ def _report_source(name: str) -> Check:
             held = month.arrow()
             findings += rows_agree("", held, month_report(name, rated, bills), ("report", "source")).findings
             findings += _total_findings(name, month, rated, bills)
-            stored = held.drop_columns(["billing_period"])
-            file = read_report_csv(report_file(scope.connections.settings, period, name), stored.schema)
+            settings = scope.connections.settings
+            stored = with_currency(held, currency_of(bills, settings.currency))
+            file = read_report_csv(report_file(settings, period, name), stored.schema)
             order = [(column, "ascending") for column in stored.column_names]
             if not stored.sort_by(order).equals(file.sort_by(order)):
                 findings.append(f"{period}: the CSV file and the table differ")

@@ -14,7 +14,7 @@ from lxml import etree, html
 
 from telecom_assets.checks import build_checks
 from telecom_assets.funnel import malformed_while_open, month_funnel, other_days
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
 from telecom_assets_tests.graph.conftest import (
@@ -240,13 +240,25 @@ def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_datab
 
 @pytest.mark.parametrize("name", REPORT_NAMES)
 def test_a_report_file_holds_the_table(project: Project, name: str):
-    path = report_file(project.settings, MONTH, name)
     columns = [column for column in TABLES[name].column_names if column != "billing_period"]
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
-    assert lines[0] == columns
-    expected = [[f"{row[column]}" for column in columns] for row in project.expected().reports(MONTH)[name]]
+    lines = lines_of(report_file(project.settings, MONTH, name))
+    assert lines[0] == [*columns, "currency", "billing_period"]
+    expected = [
+        [*(f"{row[column]}" for column in columns), "MAD", MONTH] for row in project.expected().reports(MONTH)[name]
+    ]
     assert sorted(lines[1:]) == sorted(expected)
+
+
+def test_bills_csv_holds_the_bills(project: Project):
+    """In the order of customers, with every figure as the oracle has it."""
+    lines, bills = lines_of(bills_file(project.settings, MONTH)), project.expected().bills(MONTH)
+    assert lines[0] == FACTURATION_COMPLETE.column_names
+    assert lines[1:] == [[f"{row[column]}" for column in lines[0]] for row in bills]
+
+
+def lines_of(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 def test_the_dashboard_shows_the_tables(project: Project):

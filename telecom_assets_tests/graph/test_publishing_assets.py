@@ -15,7 +15,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 from resources.delta import stream_batches
 from telecom_assets.assets import billing
 from telecom_assets.funnel import month_funnel
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import REPORTS
 from telecom_assets_tests.graph.conftest import MonthRun
@@ -45,6 +45,7 @@ READS = {
     },
     "facturation_complete": {"rated_cdrs", "suspended_cdrs", "customers"},
     "published_bills": {"facturation_complete"},
+    "bills_csv": {"facturation_complete"},
     "invoices": {"facturation_complete", "customers"},
     **{contract.name: {"rated_cdrs", "facturation_complete"} for contract in REPORTS},
     "dashboard": {"daily_revenue", "plan_by_region", "top10_consumers", "facturation_complete"},
@@ -328,11 +329,12 @@ def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project
     assert set_of(directory) == before
 
 
-@pytest.mark.parametrize("asset", ["invoices", "daily_revenue", "dashboard"])
+@pytest.mark.parametrize("asset", ["invoices", "bills_csv", "daily_revenue", "dashboard"])
 def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
     settings = damaged.settings
     paths: dict[str, Callable[[], Path]] = {
         "invoices": lambda: invoice_directory(settings, MONTH) / "index.csv",
+        "bills_csv": lambda: bills_file(settings, MONTH),
         "daily_revenue": lambda: report_file(settings, MONTH, "daily_revenue"),
         "dashboard": lambda: dashboard_file(settings, MONTH),
     }
