@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import random
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from telecom_assets.documents.report_files import (
     write_csv_rows,
     write_report_csv,
 )
-from telecom_assets.schemas.billing import REPORTS
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
 
 SCHEMA = pa.schema(
     [
@@ -276,3 +277,14 @@ def test_a_changed_centime_is_seen(tmp_path: Path) -> None:
     assert read_report_csv(path, SCHEMA).equals(table)
     path.write_bytes(path.read_bytes().replace(b"1.000001", b"1.000002"))
     assert not read_report_csv(path, SCHEMA).equals(table)
+
+
+def test_the_docs_list_the_columns_of_every_file() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    listed = {file.strip("`"): re.findall(r"`([a-z0-9_]+)`", columns) for file, _, columns in rows}
+    reports = {
+        f"{contract.name}.csv": with_currency(contract.arrow_schema().empty_table(), "MAD").column_names
+        for contract in REPORTS
+    }
+    assert listed == {"bills.csv": FACTURATION_COMPLETE.column_names, **reports}
