@@ -3,10 +3,11 @@
 Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from resources.delta import ATTEMPT, Warehouse, changed_files
+from resources.delta import ATTEMPT, PinnedTable, Warehouse, changed_files
 
 
 def commit_info(warehouse: Warehouse, name: str, version: int) -> Mapping[str, Any]:
@@ -49,3 +50,19 @@ def partitions_changed(
                 return None
             changed.add(value)
     return changed
+
+
+def newest_change(pinned: PinnedTable) -> int:
+    """The newest version, up to the pinned one, that changed rows of the pinned partition.
+
+    The pinned version itself where the log does not tell any more.
+    """
+    assert pinned.partitions is not None
+    changed = pinned.warehouse.last_changed(pinned.name, -1, pinned.version)
+    return changed.get(pinned.partitions.first, pinned.version)
+
+
+def committed_at(warehouse: Warehouse, name: str, version: int) -> dt.datetime | None:
+    """When a version was committed, as its entry in the log says; None where the log has no such entry any more."""
+    milliseconds = commit_info(warehouse, name, version).get("timestamp")
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC) if milliseconds else None

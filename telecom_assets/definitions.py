@@ -40,6 +40,7 @@ ASSETS: list[Any] = [
     billing.facturation_complete,
     billing.published_bills,
     billing.invoices,
+    billing.bills_csv,
     reports.reports,
     reports.dashboard,
     maintenance.maintenance,

@@ -3,25 +3,30 @@
 Belongs here: counting. The figures' shape and their identities are in `telecom_assets.documents.funnel`.
 """
 
+import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Warehouse
-from telecom_assets.documents.funnel import Funnel
+from resources.delta import Partitions, PinnedTable, Warehouse
+from telecom_assets.documents.funnel import Funnel, Malformed
+from telecom_assets.landing.journal import read_state
+from telecom_assets.months import month_days
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
 from telecom_assets.schemas.usage import CLEANED_CDRS, RATED_CDRS, RAW_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
 from telecom_assets.transforms.mediation import REJECTION_REASONS
 from telecom_assets.transforms.rating import SUSPENSION_REASONS
 
 
-def month_funnel(warehouse: Warehouse, period: str) -> Funnel:
-    """The funnel of the records at home in a month."""
-    raw, cleaned, rejected, rated, suspended, bills = (
+def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = None) -> Funnel:
+    """The funnel of the records at home in a month. bills: facturation_complete pinned to the month; default: the newest."""
+    raw, cleaned, rejected, rated, suspended = (
         warehouse.pin_period(contract.name, period)
-        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS, FACTURATION_COMPLETE)
+        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
     )
+    bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
     money = warehouse.totals(bills)
     return Funnel(
@@ -41,6 +46,23 @@ def month_funnel(warehouse: Warehouse, period: str) -> Funnel:
         amount_due=money["amount_due"],
         rounding_difference=money["rounding_difference"],
     )
+
+
+def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:
+    """Messages that are no CDR, received on days on which a record of the month can be received and be at home in it.
+
+    Those are landing's rule (`transforms.admission`): from the day before the month, since a record may come a day
+    early, to `max_age_days` after its last day, or without end for a month that was opened by name. A malformed message
+    is at home on the day it was received, so that is the day it is counted by.
+    """
+    days = month_days(period)
+    first, last = days[0] - dt.timedelta(days=1), days[-1] + dt.timedelta(days=max_age_days)
+    opened = period in read_state(warehouse).opened_months
+    raw = warehouse.pin(RAW_CDRS.name, Partitions(first, dt.date.max if opened else last))
+    malformed = raw.df.where(F.col("admission_error").isNotNull())
+    counts = _count_by(malformed, "event_date")
+    on_its_days = sum(counts.get((day,), 0) for day in days)
+    return Malformed(first, None if opened else last, sum(counts.values()), on_its_days)
 
 
 def other_days(warehouse: Warehouse, period: str) -> Funnel:
@@ -68,7 +90,7 @@ def other_days(warehouse: Warehouse, period: str) -> Funnel:
     )
 
 
-def _count_by(rows: DataFrame, *columns: str) -> dict[tuple[str, ...], int]:
+def _count_by(rows: DataFrame, *columns: str) -> dict[tuple[Any, ...], int]:
     counted = rows.groupBy(*columns).agg(F.count("*").alias("rows")).collect()
     return {tuple(row[column] for column in columns): row["rows"] for row in counted}
 

@@ -1,6 +1,6 @@
 """Reports of a month from the tables as they are pinned.
 
-Belongs here: that a report is worked out once. The rules are in `telecom_assets.transforms.reports`.
+Belongs here: that a report is worked out once, and the currency of its file. The rules are in `telecom_assets.transforms.reports`.
 """
 
 from functools import lru_cache
@@ -20,3 +20,12 @@ def month_report(name: str, rated: PinnedTable, bills: PinnedTable) -> pa.Table:
     """
     assert bills.partitions is not None
     return report(TABLES[name], rated.df, bills.df, bills.partitions.first).toArrow()
+
+
+def currency_of(bills: PinnedTable, default: str) -> str:
+    """The currency of a month's bills, which is that of its reports; the default for a month without bills.
+
+    bills: facturation_complete, pinned to the month.
+    """
+    first = next((batch for batch in bills.batches() if batch.num_rows), None)
+    return default if first is None else str(first["currency"][0].as_py())

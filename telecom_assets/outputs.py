@@ -13,5 +13,10 @@ def report_file(settings: Settings, period: str, name: str) -> Path:
     return settings.output_path / "reports" / period / f"{name}.csv"
 
 
+def bills_file(settings: Settings, period: str) -> Path:
+    """Beside the reports, for whoever opens those."""
+    return report_file(settings, period, "bills")
+
+
 def dashboard_file(settings: Settings, period: str) -> Path:
     return settings.output_path / "dashboard" / f"{period}.html"

@@ -146,6 +146,10 @@ class Settings(BaseSettings):
     currency: str = Field("MAD", description="ISO 4217 code of every amount: a currency with two decimals.")
     billing_day: int = Field(3, ge=1, le=28, description="Day of the following month on which a month is billed.")
 
+    csv_bom: bool = Field(
+        False, description="Begin the report files and bills.csv with a byte order mark, by which Excel knows UTF-8."
+    )
+
     short_retention: bool = Field(
         False, description="Allow TELECOM_RETENTION_DAYS below 7, Delta's own limit: runs longer than that may fail."
     )

@@ -33,7 +33,7 @@ from telecom_assets.landing import position
 from telecom_assets.landing.plan import lag
 from telecom_assets.mediation_state import stale_days
 from telecom_assets.month_run import BILLING, FLOORS, LANDING, MEDIATION, RATING, existing_days
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.schemas.usage import (
@@ -48,8 +48,8 @@ from telecom_assets.schemas.usage import (
 )
 from telecom_assets.settings import Settings
 
-#: Settings that no result depends on: where things lie (tables, documents and bills are looked at themselves) and when
-#: work is done.
+#: Settings that no result depends on: where things lie (tables, documents and bills are looked at themselves), when work is
+#: done, and how files are written, which only billing asks for (`_read_beside`).
 _WITHOUT_EFFECT = {
     "home",
     "warehouse",
@@ -73,6 +73,7 @@ _WITHOUT_EFFECT = {
     "rate_plans",
     "product_catalog",
     "billing_day",
+    "csv_bom",
     "short_retention",
     "retention_days",
     "target_file_mb",
@@ -242,7 +243,9 @@ class MonthRecords:
         return any(each.status is not AssetCheckExecutionRecordStatus.SUCCEEDED for each in latest.values())
 
     def _read_beside(self, job: str) -> str:
-        """What a step reads and is compared by its content: the floors of rating."""
+        """What a step reads and is compared by its content: the floors of rating, and how billing is to write its files."""
+        if job == BILLING:
+            return f"csv_bom={self.connections.settings.csv_bom}"
         if job != RATING:
             return ""
         floors = self._warehouse.pin_period(DATA_VOLUME_FLOOR.name, self.month).arrow()
@@ -261,6 +264,7 @@ class MonthRecords:
 def _documents(settings: Settings, month: str) -> Iterator[Path]:
     """All files for people of a month, that should be or are there."""
     yield from sorted(invoice_directory(settings, month).glob("*"))
+    yield bills_file(settings, month)
     yield from (report_file(settings, month, contract.name) for contract in REPORTS)
     yield dashboard_file(settings, month)
 

@@ -164,6 +164,24 @@ def test_the_outputs_of_a_demo_are_shown_as_they_are(tmp_path: Path, capsys: pyt
     assert f"TELECOM_HOME='{tmp_path / TRICKY}' make dev" in shown
 
 
+@pytest.mark.usefixtures("wide")
+def test_a_demo_whose_runs_are_in_postgresql_says_how_to_look_at_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The UI of the other storage would show none of its runs."""
+    settings = Settings(home=tmp_path, dagster_storage="postgres")
+    demo._print_outputs(terminal(), {"outputs": {}, "seconds": 1.0}, settings)
+    assert f"TELECOM_DAGSTER_STORAGE=postgres TELECOM_HOME='{tmp_path}' make dev" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "postgres"])
+def test_a_demo_keeps_its_runs_where_the_setting_says(tmp_path: Path, storage: str) -> None:
+    """In its own PostgreSQL, as all that it does: a configured one elsewhere is left alone."""
+    url = "postgresql://someone@db.example/dagster"
+    settings = demo._demo_settings(Settings(home=tmp_path, dagster_storage=storage, dagster_postgres_url=url))
+    assert (settings.dagster_storage, settings.dagster_postgres_url) == (storage, None)
+
+
 def test_an_error_is_shown_as_it_is(work: SimpleNamespace, typed: Callable[..., Finished]) -> None:
     def fail() -> None:
         raise SpecError(TRICKY)

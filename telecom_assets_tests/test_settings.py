@@ -31,6 +31,7 @@ DEFAULTS = {
     "discount_pct": Decimal(5),
     "tax_pct": Decimal(20),
     "currency": "MAD",
+    "csv_bom": False,
     "dagster_storage": "sqlite",
     "failure_webhook": None,
 }
@@ -98,6 +99,7 @@ GIVEN = [
     ("TELECOM_TAX_PCT", "100.0000", "tax_pct", Decimal(100)),
     ("TELECOM_CURRENCY", "EUR", "currency", "EUR"),
     ("TELECOM_BILLING_DAY", "28", "billing_day", 28),
+    ("TELECOM_CSV_BOM", "true", "csv_bom", True),
     ("TELECOM_RETENTION_DAYS", "7", "retention_days", 7),
     ("TELECOM_MAINTENANCE_HOUR", "0", "maintenance_hour", 0),
     ("TELECOM_LANDING_CHUNK_ROWS", "1000", "landing_chunk_rows", 1_000),

@@ -21,7 +21,8 @@ from telecom_assets.billing_gate import BillingInputs, assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.atomic import Superseded
 from telecom_assets.documents.invoices import InvoiceTotals, write_invoices
-from telecom_assets.outputs import invoice_directory
+from telecom_assets.documents.report_files import write_csv_rows
+from telecom_assets.outputs import bills_file, invoice_directory
 from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.restored import assert_not_restored
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
@@ -156,6 +157,30 @@ def invoices(
             "directory": dg.MetadataValue.path(str(directory)),
             **versions_read(bills, customers),
         }
+    )
+
+
+@dg.asset(
+    partitions_def=MONTHLY,
+    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"csv"},
+)
+def bills_csv(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
+    period, settings, bills = context.partition_key, connections.settings, facturation_complete
+    assert_billed(rated_cdrs, bills, settings.dedupe_days, "bills.csv")
+    path = bills_file(settings, period)
+    schema, ordered = FACTURATION_COMPLETE.arrow_schema(), bills.df.orderBy("customer_id")
+    rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows, "file": dg.MetadataValue.path(str(path)), **versions_read(bills)}
     )
 
 

@@ -5,15 +5,13 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from resources.delta import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, asset, multi_asset, table_out, versions_read
 from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections
-from telecom_assets.documents.report_files import write_report_csv
-from telecom_assets.funnel import month_funnel
-from telecom_assets.month_reports import month_report
+from telecom_assets.documents.report_files import with_currency, write_report_csv
+from telecom_assets.month_reports import currency_of, month_report
 from telecom_assets.outputs import dashboard_file, report_file
 from telecom_assets.partitions import BY_TIME, MONTHLY
 from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
@@ -42,18 +40,19 @@ def reports(
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
-    assert_billed(rated_cdrs, facturation_complete, connections.settings.dedupe_days, "reports")
+    settings = connections.settings
+    assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
+    currency = currency_of(facturation_complete, settings.currency)
     # Six small results, none of which can fill all cores while it is made.
     made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
     for contract, rows in zip(REPORTS, made, strict=True):
-        path = report_file(connections.settings, period, contract.name)
+        path = report_file(settings, period, contract.name)
         read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
         yield dg.Output(rows, contract.name, metadata=read)
         # Dagster has stored the table when the generator goes on: the file is made from what was stored.
         stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
-        write_report_csv(
-            stored.drop_columns(["billing_period"]), path, order_by=_FILE_ORDER.get(contract.name, contract.key[1:])
-        )
+        order = _FILE_ORDER.get(contract.name, contract.key[1:])
+        write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
 
 
 @asset(
@@ -76,47 +75,25 @@ def dashboard(
     top10_consumers: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
-    """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel."""
-    # The charts' library takes half a second: not at every load of the code.
-    from telecom_assets.documents.dashboard import (  # noqa: PLC0415
-        DashboardData,
-        render_dashboard,
-        write_dashboard,
-    )
+    """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel.
 
-    period, settings = context.partition_key, connections.settings
-    page = render_dashboard(
-        DashboardData(
-            period=period,
-            currency=settings.currency,
-            daily_revenue=[(row["billing_date"], row["revenue"]) for row in _sorted(daily_revenue).to_pylist()],
-            plan_by_region=[
-                (row["region"], row["rate_plan_id"], row["revenue_incl_tax"])
-                for row in _sorted(plan_by_region).to_pylist()
-            ],
-            top10=[
-                (row["customer_id"], row["total_mb"], row["amount_due"])
-                for row in _by_volume(top10_consumers).to_pylist()
-            ],
-            funnel=month_funnel(connections.warehouse, period),
-        )
-    )
-    path = dashboard_file(settings, period)
+    It says which bills it was made from, and whether the books balanced when it was made.
+    """
+    # The charts' library takes half a second: not at every load of the code.
+    from telecom_assets.documents.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
+    from telecom_assets.documents.dashboard_panels import balance  # noqa: PLC0415
+    from telecom_assets.month_page import month_page_data  # noqa: PLC0415
+
+    settings = connections.settings
+    data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
+    page = render_dashboard(data)
+    path = dashboard_file(settings, context.partition_key)
     write_dashboard(page, path)
     return dg.MaterializeResult(
         metadata={
             "file": dg.MetadataValue.path(str(path)),
             "bytes": len(page.encode()),
+            "books_balance": not balance(data).problems,
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
         }
     )
-
-
-def _sorted(table: PinnedTable) -> pa.Table:
-    """Rows in an order of their own: the page's bytes do not depend on how the engine wrote its files."""
-    return table.arrow().sort_by([(column, "ascending") for column in table.contract.column_names])
-
-
-def _by_volume(top: PinnedTable) -> pa.Table:
-    """The ten in their order: most megabytes first, ties by customer."""
-    return top.arrow().sort_by([("total_mb", "descending"), ("customer_id", "ascending")])

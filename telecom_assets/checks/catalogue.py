@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import dagster as dg
 
-from resources.delta import PinnedTable, sum_exactly
+from resources.delta import PinnedTable, stream_batches, sum_exactly
 from resources.postgres import published_totals
 from telecom_assets.checks.contracts import keeps_columns, keeps_contract
 from telecom_assets.checks.factory import Check, Guard, Scope, step_of
@@ -24,9 +24,9 @@ from telecom_assets.conservation import (
     totals_agree,
 )
 from telecom_assets.documents.invoices import read_invoice_totals
-from telecom_assets.documents.report_files import read_report_csv
-from telecom_assets.month_reports import month_report
-from telecom_assets.outputs import invoice_directory, report_file
+from telecom_assets.documents.report_files import differing_rows, read_csv_rows, read_report_csv, with_currency
+from telecom_assets.month_reports import currency_of, month_report
+from telecom_assets.outputs import bills_file, invoice_directory, report_file
 from telecom_assets.reference_files import (
     customer_findings,
     product_catalog_findings,
@@ -192,6 +192,30 @@ _INVOICED = Check(
 )
 
 
+def _in_file(scope: Scope) -> Verdict:
+    return together("bills = rows of bills.csv", {period: _file_verdict(scope, period) for period in scope.periods}, {})
+
+
+def _file_verdict(scope: Scope, period: str) -> Verdict:
+    schema = FACTURATION_COMPLETE.arrow_schema()
+    bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+    path = bills_file(scope.connections.settings, period)
+    if not path.exists():
+        return Verdict("", [f"{period}: there is no file {path}"])
+    rows = differing_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema)
+    findings = [f"{period}: the CSV file and the bills differ"] if rows else []
+    names = ("bills", "CSV file")
+    sides = [{"only in": name, **row} for pair in rows for name, row in zip(names, pair, strict=True) if row]
+    return Verdict("", findings, differs=sides)
+
+
+_IN_FILE = Check(
+    "bills_equal_file",
+    "The bills = the rows of bills.csv: every row and every figure, in the order of customers.",
+    _in_file,
+)
+
+
 def _report_source(name: str) -> Check:
     """A report equals its source: it holds what its tables give as they are now, and its file holds the same rows."""
 
@@ -214,13 +238,10 @@ def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
     held = month.arrow()
     source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
     findings = [*source.findings, *_total_findings(name, month, rated, bills)]
-    stored = held.drop_columns(["billing_period"])
-    file = rows_agree(
-        "",
-        stored,
-        read_report_csv(report_file(scope.connections.settings, period, name), stored.schema),
-        ("table", "CSV file"),
-    )
+    settings = scope.connections.settings
+    stored = with_currency(held, currency_of(bills, settings.currency))
+    path = report_file(settings, period, name)
+    file = rows_agree("", stored, read_report_csv(path, stored.schema), ("table", "CSV file"))
     if not file.passed:
         findings.append(f"{period}: the CSV file and the table differ")
     return Verdict("the report equals its source", findings, differs=[*source.differs, *file.differs])
@@ -262,6 +283,7 @@ GUARDS = [
     Guard("facturation_complete", {"facturation_complete": [_BILLED, _contract("facturation_complete", unique=True)]}),
     Guard("published_bills", {"published_bills": [_PUBLISHED]}),
     Guard("invoices", {"invoices": [_INVOICED]}),
+    Guard("bills_csv", {"bills_csv": [_IN_FILE]}),
     Guard(
         "reports",
         {contract.name: [_report_source(contract.name), _contract(contract.name, unique=True)] for contract in REPORTS},

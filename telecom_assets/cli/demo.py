@@ -88,7 +88,7 @@ def demo(
 
 
 def _demo_settings(settings: Settings) -> Settings:
-    """The same settings in the demo's own folder; configured servers of one's own are left alone."""
+    """The same settings in the demo's own folder and stack; configured servers of one's own are left alone."""
     return settings.replaced(
         home=settings.home_path / "demo",
         warehouse=None,
@@ -96,7 +96,7 @@ def _demo_settings(settings: Settings) -> Settings:
         kafka_bootstrap_servers=None,
         kafka_options={},
         postgres_dsn=None,
-        dagster_storage="sqlite",
+        dagster_postgres_url=None,
     )
 
 
@@ -132,7 +132,9 @@ def _print_outputs(console: Console, report: dict[str, Any], settings: Settings)
     for name, path in report["outputs"].items():
         console.print(f"{name:<10} {escape(_short(path))}", highlight=False, soft_wrap=True)
     home = escape(_short(str(settings.home_path)))
-    console.print(f"{'UI':<10} TELECOM_HOME='{home}' make dev", highlight=False, soft_wrap=True)
+    # The other storage would show none of the demo's runs.
+    storage = "TELECOM_DAGSTER_STORAGE=postgres " if settings.dagster_storage == "postgres" else ""
+    console.print(f"{'UI':<10} {storage}TELECOM_HOME='{home}' make dev", highlight=False, soft_wrap=True)
     console.print(f"\nDone in {report['seconds']:.0f} s. Every blocking check passed.", style="bold green")
 
 

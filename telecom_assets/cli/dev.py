@@ -26,6 +26,7 @@ from rich.markup import escape
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
+from telecom_assets.code_location import DEFINITIONS_MODULE
 from telecom_assets.process_locks import Busy, Turn, held, holder
 from telecom_assets.settings import Settings
 

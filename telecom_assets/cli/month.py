@@ -38,8 +38,9 @@ def run(ctx: typer.Context, *, month: Month, force: Force = False, as_json: Json
 
 
 def went_well(report: dict[str, Any]) -> bool:
-    """Whether the month of a `run_month` report is billed and its books balance."""
-    return report["error"] is None and not report["funnel"]["imbalances"]
+    """Whether the month of a `run_month` report is billed, every blocking check passed, and its books balance."""
+    failed = any(step["checks_failed"] for step in report["steps"])
+    return report["error"] is None and not failed and not report["funnel"]["imbalances"]
 
 
 def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) -> dict[str, Any]:
@@ -95,17 +96,29 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
 
 def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     """Count the funnel of a month from the tables and print it, unless quiet; returns it as JSON has it."""
-    from telecom_assets.funnel import month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.funnel import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
     from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
+    from telecom_assets.month_books import remedy, without_records  # noqa: PLC0415
 
     warehouse = app.connections.warehouse
     books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)
+    malformed = malformed_while_open(warehouse, month, app.settings.max_age_days)
+    to_do = remedy(warehouse, month, books, books.imbalances())
+    nothing = without_records(warehouse, month, books)
     decisions = source_decisions(warehouse)
     if not quiet:
-        print_funnel(terminal(), month, app.settings.currency, books, elsewhere)
+        print_funnel(terminal(), month, app.settings.currency, books, elsewhere, malformed, to_do)
+        if nothing:
+            terminal().print(f"[bold yellow]{escape(nothing)}[/]", soft_wrap=True)
         print_decisions(terminal(), decisions)
-    said = [decision.said() for decision in decisions]
-    return {"funnel": books.to_dict(), "other_days": elsewhere.to_dict(), "source_decisions": said}
+    return {
+        "funnel": books.to_dict(),
+        "other_days": elsewhere.to_dict(),
+        "malformed_while_open": malformed.to_dict(),
+        "without_records": nothing,
+        "remedy": to_do.to_dict() if to_do else None,
+        "source_decisions": [decision.said() for decision in decisions],
+    }
 
 
 def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from telecom_assets.documents.funnel import Funnel
+from telecom_assets.documents.funnel import Funnel, Malformed, Remedy
 from telecom_assets.documents.text import for_people
 
 if TYPE_CHECKING:
@@ -148,8 +148,16 @@ def print_decisions(console: Console, decisions: "Sequence[Decision]") -> None:
     console.print(table)
 
 
-def print_funnel(console: Console, month: str, currency: str, books: Funnel, elsewhere: Funnel) -> None:
-    """The funnel: counts, money, and what lies on days of other months."""
+def print_funnel(
+    console: Console,
+    month: str,
+    currency: str,
+    books: Funnel,
+    elsewhere: Funnel,
+    malformed: Malformed,
+    remedy: Remedy | None,
+) -> None:
+    """The funnel: counts, money, what lies on days of other months, and what to run when it does not balance."""
     table = Table(title=f"Funnel of {month}", title_justify="left", show_header=True)
     table.add_column("stage")
     table.add_column("records", justify="right")
@@ -185,8 +193,18 @@ def print_funnel(console: Console, month: str, currency: str, books: Funnel, els
         console.print(
             f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
             f"{elsewhere.rejected_total:,} rejected ({escape(rejected)})"
-            + (f", {waiting:,} not mediated yet" if waiting else ""),
+            + (f", {waiting:,} without an outcome" if waiting else ""),
             highlight=False,
         )
+    of_them = f", {malformed.on_its_days:,} of them on its own days" if malformed.messages else ""
+    console.print(
+        f"Malformed messages while {month} was open for its records ({malformed.time}): {malformed.messages:,}{of_them}",
+        highlight=False,
+    )
     for broken in books.imbalances():
         console.print(f"[bold red]does not balance:[/] {escape(broken)}", soft_wrap=True)
+    if remedy is not None:
+        for cause in remedy.causes:
+            console.print(f"  why: {escape(cause)}", highlight=False, soft_wrap=True)
+        if remedy.command is not None:
+            console.print(f"  run: [bold]{escape(remedy.command)}[/]", highlight=False, soft_wrap=True)

@@ -2,7 +2,8 @@
 
 Belongs here: one field and one line. Does not belong here: tables (`report_files`) and the invoice index (`invoices`).
 
-NULL is an empty field, empty text is `""`. A spreadsheet takes text that begins with = + - @ (also in their full-width
+NULL is an empty field, empty text is `""`. In a report file all text stands in quotes and no number does: a program that
+tells the two apart keeps an identity of digits as text. A spreadsheet takes text that begins with = + - @ (also in their full-width
 forms), a tab or a line end for a formula and would run it; such text, and text that begins with an apostrophe, gets an
 apostrophe in front, which `unguarded` takes off again, so that nothing is lost. Numbers and dates are never guarded.
 """
@@ -23,10 +24,19 @@ def unguarded(text: str) -> str:
     return text[1:] if text.startswith("'") else text
 
 
+def text_field(text: str) -> str:
+    """Text as it stands in a report file: guarded, and in quotes whatever it holds."""
+    return _in_quotes(guarded(text))
+
+
 def quoted(field: str) -> str:
     """The field as it stands in the file."""
     if field and _NEEDS_QUOTES.isdisjoint(field) and field == field.strip():
         return field
+    return _in_quotes(field)
+
+
+def _in_quotes(field: str) -> str:
     return '"' + field.replace('"', '""') + '"'
 
 

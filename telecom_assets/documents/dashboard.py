@@ -22,11 +22,20 @@ from markupsafe import Markup
 
 from telecom_assets.documents import dashboard_charts as charts
 from telecom_assets.documents.atomic import replaced_file
-from telecom_assets.documents.dashboard_funnel import money_steps, not_rated_reasons, rejected_reasons, stages
+from telecom_assets.documents.dashboard_funnel import (
+    money_steps,
+    not_rated_reasons,
+    nothing_rejected,
+    nothing_unrated,
+    outcomes_claim,
+    rejected_reasons,
+    stages,
+)
 from telecom_assets.documents.dashboard_panels import (
     AFTER_TAX,
     BEFORE_TAX,
     DashboardData,
+    balance,
     cells_for_chart,
     daily_panel,
     headline_figures,
@@ -69,7 +78,13 @@ def render_dashboard(data: DashboardData) -> str:
         rejected=rejected_reasons(data.funnel.rejected),
         not_rated=not_rated_reasons(data.funnel),
         money=money_steps(data.funnel),
-        imbalances=data.funnel.imbalances(),
+        balance=balance(data),
+        remedy=data.remedy,
+        made_from=data.made_from,
+        malformed=data.malformed,
+        outcomes=outcomes_claim(data.funnel),
+        nothing_rejected=nothing_rejected(data.funnel),
+        nothing_unrated=nothing_unrated(data.funnel),
         before_tax=BEFORE_TAX,
         after_tax=AFTER_TAX,
         specs=_json_for_script(specs),

@@ -50,6 +50,34 @@ def stages(funnel: Funnel) -> list[Stage]:
     ]
 
 
+def outcomes_claim(funnel: Funnel) -> str:
+    """What the funnel's heading says of all records: only what its counts say."""
+    if funnel.is_empty:
+        return ""
+    without = (funnel.without_outcome, funnel.without_price)
+    if any(count < 0 for count in without):
+        return "more outcomes than records"
+    return f"{for_people(sum(without))} records without an outcome" if any(without) else "every record has an outcome"
+
+
+def nothing_rejected(funnel: Funnel) -> str:
+    """What stands in the place of reasons of rejection when there is none."""
+    if not funnel.received:
+        return "No CDR was received."
+    if funnel.without_outcome:
+        return f"No CDR is rejected; {for_people(funnel.without_outcome)} have no outcome."
+    return "Nothing was rejected."
+
+
+def nothing_unrated(funnel: Funnel) -> str:
+    """What stands in the place of reasons for having no price when there is none."""
+    if not funnel.cleaned:
+        return "No CDR was cleaned."
+    if funnel.without_price:
+        return f"{for_people(funnel.without_price)} cleaned CDRs have neither a price nor a reason."
+    return "Every cleaned CDR was rated."
+
+
 def rejected_reasons(counts: Mapping[str, int]) -> list[tuple[str, str, int, str]]:
     """(reason, kind, count, width of its bar), most frequent first."""
     most = max(counts.values(), default=0)

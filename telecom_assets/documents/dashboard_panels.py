@@ -9,9 +9,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from telecom_assets.documents import dashboard_charts as charts
-from telecom_assets.documents.funnel import Funnel
+from telecom_assets.documents.funnel import Funnel, MadeFrom, Malformed, Remedy, imbalances
 from telecom_assets.documents.period import day_title, period_title
 from telecom_assets.documents.text import for_people, legible, plain, share
 
@@ -27,7 +28,9 @@ class DashboardData:
     """The figures of one billing period (yyyy-MM), money in `currency`.
 
     `daily_revenue`: (day, rated revenue before discount and tax). `plan_by_region`: (region, rate plan, amount due).
-    `top10`: (customer, billable megabytes, amount due), largest first.
+    `top10`: (customer, billable megabytes, amount due), largest first. `made_from`: None for a month without bills.
+    `looked_at`: the identities between tables that were asked for when the page was made. `differences`: what does not
+    hold of them, a sentence each. `remedy`: what to run when the books do not balance.
     """
 
     period: str
@@ -36,6 +39,11 @@ class DashboardData:
     daily_revenue: Sequence[tuple[dt.date, Decimal]] = ()
     plan_by_region: Sequence[tuple[str, str, Decimal]] = ()
     top10: Sequence[tuple[str, Decimal, Decimal]] = ()
+    made_from: MadeFrom | None = None
+    malformed: Malformed | None = None
+    looked_at: Sequence[str] = ()
+    differences: Sequence[str] = ()
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,33 @@ class Panel:
     rows: Sequence[Sequence[Cell]]
     foot: Sequence[Cell]
     legend: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Whether the books balance, as far as was looked: what differs, and all that was asked for."""
+
+    problems: Sequence[str]
+    looked_at: Sequence[str]
+    #: Nothing was received and nobody was billed: there are no books.
+    empty: bool
+
+
+def balance(data: DashboardData) -> Balance:
+    """The identities of the funnel, of the page's own panels, and those between the tables."""
+    identities = [
+        *data.funnel.identities(),
+        ("daily revenue = rated amount", _sum(data.daily_revenue), data.funnel.rated_amount),
+        ("revenue by plan and region = amount due", _sum(data.plan_by_region), data.funnel.amount_due),
+    ]
+    problems = [*imbalances(identities), *data.differences]
+    names = [rule for rule, *_ in identities]
+    return Balance(problems, [*names, *data.looked_at], data.funnel.is_empty and not problems)
+
+
+def _sum(rows: Sequence[tuple[*tuple[Any, ...], Decimal]]) -> Decimal:
+    """Of the amounts, which stand last."""
+    return sum((row[-1] for row in rows), Decimal(0))
 
 
 def headline_figures(data: DashboardData) -> list[dict[str, str]]:
@@ -89,7 +124,7 @@ def headline_figures(data: DashboardData) -> list[dict[str, str]]:
             "value": str(funnel.billed_customers),
             "shown": for_people(funnel.billed_customers),
             "unit": "",
-            "note": "one invoice each",
+            "note": "bills of the month",
         },
         {
             "name": "cdrs-received",
@@ -119,7 +154,7 @@ def daily_panel(data: DashboardData, daily: Sequence[tuple[dt.date, Decimal]]) -
         average = for_people(total / len(daily), 2)
         note = (
             f"{average} {data.currency} on an average day with usage; most on {day_title(best_day)}, "
-            f"{for_people(best, 2)} {data.currency}. Weekends are lighter."
+            f"{for_people(best, 2)} {data.currency}. The bars of weekends are drawn lighter."
         )
     return Panel(
         name="daily-revenue",

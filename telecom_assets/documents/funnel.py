@@ -4,7 +4,8 @@ Belongs here: the figures, the sums over them, the identities they must keep. Do
 counted (`assets`), how they are shown (`dashboard`, the command line).
 """
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,58 @@ from telecom_assets.documents.text import plain
 
 #: Rejections of a record that came more than once; the record itself is counted where it came first.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What the figures of a page were taken from. Times are local; None where the log does not hold the commit any more.
+
+    `bills_version`, `bills_made`: the version of facturation_complete that made the month's bills. `tables_as_of`: the
+    newest commit of all tables that were read.
+    """
+
+    bills_version: int
+    bills_made: dt.datetime | None
+    tables_as_of: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """Messages that are no CDR (malformed_utf8, malformed_json), received while the month was open for its records.
+
+    `first`, `last`: the days on which a record of the month can be received and be at home in it. `last` is None where
+    that has no end: the month was opened by name. `on_its_days`: those received on days of the month itself.
+    """
+
+    first: dt.date
+    last: dt.date | None
+    messages: int
+    on_its_days: int
+
+    @property
+    def time(self) -> str:
+        """The days of receipt, for people."""
+        return f"{self.first} to {self.last}" if self.last else f"from {self.first} on"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: days as text."""
+        return {
+            "received_from": self.first.isoformat(),
+            "received_to": self.last.isoformat() if self.last else None,
+            "messages": self.messages,
+            "on_days_of_the_month": self.on_its_days,
+        }
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Why books do not balance, one sentence a cause, and the command that makes them; None where none does."""
+
+    causes: Sequence[str]
+    command: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"causes": list(self.causes), "run": self.command}
 
 
 @dataclass(frozen=True)
@@ -70,9 +123,24 @@ class Funnel:
         """Tax-excluded amount of all bills."""
         return self.amount_before_tax - self.discount
 
-    def imbalances(self) -> list[str]:
-        """The identities that do not hold, one line each. Empty when the books balance."""
-        identities: tuple[tuple[str, int | Decimal, int | Decimal], ...] = (
+    @property
+    def is_empty(self) -> bool:
+        """Whether the month has neither records nor bills."""
+        return not (self.received or self.cleaned or self.rejected or self.rated or self.billed_customers)
+
+    @property
+    def without_price(self) -> int:
+        """Cleaned CDRs that have neither a price nor a reason for having none; negative when there are too many of both."""
+        return self.cleaned - self.rated - self.not_rated_total
+
+    @property
+    def without_outcome(self) -> int:
+        """Received CDRs that are neither cleaned nor rejected; negative when there are too many outcomes."""
+        return self.received - self.cleaned - self.rejected_total
+
+    def identities(self) -> list[tuple[str, int | Decimal, int | Decimal]]:
+        """What must be equal: the rule, its left side, its right side."""
+        return [
             ("received = cleaned + rejected", self.received, self.cleaned + self.rejected_total),
             ("cleaned = rated + suspended + excluded", self.cleaned, self.rated + self.not_rated_total),
             (
@@ -81,8 +149,11 @@ class Funnel:
                 self.amount_before_tax - self.rounding_difference,
             ),
             ("amount due = amount before tax − discount + tax", self.amount_due, self.after_discount + self.tax),
-        )
-        return [f"{rule}: {left} and {right}" for rule, left, right in identities if left != right]
+        ]
+
+    def imbalances(self) -> list[str]:
+        """The identities that do not hold, one line each. Empty when the books balance."""
+        return imbalances(self.identities())
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: every figure and every total, decimals as text."""
@@ -107,3 +178,8 @@ class Funnel:
             "rounding_difference": plain(self.rounding_difference),
             "imbalances": self.imbalances(),
         }
+
+
+def imbalances(identities: Sequence[tuple[str, int | Decimal, int | Decimal]]) -> list[str]:
+    """Those of some identities that do not hold, one line each."""
+    return [f"{rule}: {left} and {right}" for rule, left, right in identities if left != right]

@@ -4,7 +4,8 @@ Belongs here: a table to a file and back. Does not belong here: what a report ho
 and how a field is written (`csv_text`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,79 +13,156 @@ import pyarrow as pa
 import pyarrow.csv
 
 from telecom_assets.documents.atomic import replaced_file
-from telecom_assets.documents.csv_text import csv_line, guarded, unguarded
+from telecom_assets.documents.csv_text import csv_line, text_field, unguarded
 from telecom_assets.documents.text import plain
 
+#: What every report file ends with.
+CURRENCY, PERIOD = "currency", "billing_period"
 _BATCH_ROWS = 10_000
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ReportFileError(ValueError):
     """A table cannot be written as a report, or a file is not the report that was expected."""
 
 
-def write_report_csv(table: pa.Table, path: Path, order_by: Sequence[str] = ()) -> None:
-    """Write the table to `path`, which shows the old file or the new one and never a part.
+def with_currency(table: pa.Table, currency: str) -> pa.Table:
+    """The table with the currency of its amounts before its last column, the billing period."""
+    column = pa.array([currency] * table.num_rows, pa.string())
+    return table.add_column(table.num_columns - 1, CURRENCY, column)
 
-    UTF-8, a header, RFC 4180 quoting, LF line ends, decimals in plain notation, dates as yyyy-mm-dd. Rows are ordered
-    by `order_by` (a name after `-` is descending), then by all columns from left to right, so that the order of the
-    input does not matter; the columns
-    of every report begin with its key. Columns may be text, integers, decimals, dates and booleans; a float column is
-    refused (ReportFileError), because its digits are not what was computed.
+
+def write_report_csv(table: pa.Table, path: Path, order_by: Sequence[str] = (), *, bom: bool = False) -> None:
+    """Write a table to `path` (`write_csv_rows`), ordered.
+
+    Rows are ordered by `order_by` (a name after `-` is descending), then by all columns from left to right, so that the
+    order of the input does not matter; the columns of every report begin with its key.
     """
-    text_of = [_text_of(field) for field in table.schema]
     asked = [(name.removeprefix("-"), "descending" if name.startswith("-") else "ascending") for name in order_by]
     named = {name for name, _ in asked}
     keys = [*asked, *((name, "ascending") for name in table.column_names if name not in named)]
     ordered = table.sort_by(keys) if keys else table
+    write_csv_rows(table.schema, ordered.to_batches(max_chunksize=_BATCH_ROWS), path, bom=bom)
+
+
+def write_csv_rows(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path, *, bom: bool = False) -> int:
+    """Write rows to `path`, which shows the old file or the new one and never a part; returns how many they were.
+
+    UTF-8, a header, text in quotes (RFC 4180), LF line ends, decimals in plain notation with a point, dates as yyyy-mm-dd.
+    bom: begin with a byte order mark. Columns may be text, integers, decimals, dates and booleans; a float column is
+    refused (ReportFileError), because its digits are not what was computed.
+    """
+    text_of = [_text_of(field) for field in schema]
+    rows = 0
     with replaced_file(path) as file:
-        file.write(csv_line(table.column_names))
-        for batch in ordered.to_batches(max_chunksize=_BATCH_ROWS):
+        file.write((_BYTE_ORDER_MARK if bom else b"") + csv_line(schema.names))
+        for batch in batches:
             columns = [
-                [None if value is None else text(value) for value in column.to_pylist()]
+                ["" if value is None else text(value) for value in column.to_pylist()]
                 for text, column in zip(text_of, batch.columns, strict=True)
             ]
-            file.writelines(csv_line(row) for row in zip(*columns, strict=True))
+            file.writelines((",".join(row) + "\n").encode() for row in zip(*columns, strict=True))
+            rows += batch.num_rows
+    return rows
 
 
 def read_report_csv(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a file that `write_report_csv` wrote: the same rows, equal to the last decimal, with the types of `schema`.
+    """Read a file that was written here: the same rows, equal to the last decimal, with the types of `schema`.
 
-    Raises ReportFileError when the header is another one or a value does not fit its column.
+    A byte order mark makes no difference. Raises ReportFileError when the header is another one or a value does not fit
+    its column.
     """
-    content = path.read_bytes()
-    header = csv_line(schema.names)
-    if not content.startswith(header):
-        found = content.partition(b"\n")[0].decode(errors="replace")
-        raise ReportFileError(f"{path}: expected the header {header.decode().strip()!r}, found {found!r}")
-    try:
-        table = pyarrow.csv.read_csv(
-            pa.BufferReader(content),
-            # A record may be as long as its longest text: one block, so that no record is cut.
-            read_options=pyarrow.csv.ReadOptions(block_size=max(len(content), 1024)),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=schema,
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["true"],
-                false_values=["false"],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise ReportFileError(f"{path}: {error}") from error
-    for position, field in enumerate(schema):
-        if pa.types.is_string(field.type):
-            texts = [None if text is None else unguarded(text) for text in table.column(position).to_pylist()]
-            table = table.set_column(position, field, pa.array(texts, field.type))
-    return table
+    size = path.stat().st_size
+    # A record may be as long as its longest text: one block, so that no record is cut.
+    return pa.Table.from_batches(_batches(path, schema, max(size, 1024)), schema)
+
+
+def read_csv_rows(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The same, as a stream: for files of any size whose records are short."""
+    return _batches(path, schema, 1 << 22)
+
+
+def differing_rows(
+    left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch], schema: pa.Schema, limit: int = 20
+) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
+    """The first rows, side by side, in which two streams differ, however they are cut; none when they are equal.
+
+    None stands for the row of a stream that has ended. Neither stream is held as a whole.
+    """
+    found: list[tuple[dict[str, Any] | None, dict[str, Any] | None]] = []
+    rest = [schema.empty_table(), schema.empty_table()]
+    streams = [iter(left), iter(right)]
+    while True:
+        for side, stream in enumerate(streams):
+            if (
+                not rest[side].num_rows
+                and (batch := next((each for each in stream if each.num_rows), None)) is not None
+            ):
+                rest[side] = pa.Table.from_batches([batch]).cast(schema)
+        shared = min(table.num_rows for table in rest)
+        if not shared:
+            ended = [table.slice(0, limit - len(found)).to_pylist() for table in rest]
+            return [*found, *zip_longest(*ended)]
+        ours, theirs = (table.slice(0, shared) for table in rest)
+        if not ours.equals(theirs):
+            pairs = zip(ours.to_pylist(), theirs.to_pylist(), strict=True)
+            found += islice((pair for pair in pairs if pair[0] != pair[1]), limit - len(found))
+        if len(found) == limit:
+            return found
+        rest = [table.slice(shared) for table in rest]
+
+
+def _batches(path: Path, schema: pa.Schema, block_size: int) -> Iterator[pa.RecordBatch]:
+    expected = csv_line(schema.names)
+    with path.open("rb") as file:
+        mark = file.read(len(_BYTE_ORDER_MARK))
+        start = len(mark) if mark == _BYTE_ORDER_MARK else 0
+        file.seek(start)
+        header = file.readline()
+        if header != expected:
+            found = header.removesuffix(b"\n").decode(errors="replace")
+            raise ReportFileError(f"{path}: expected the header {expected.decode().strip()!r}, found {found!r}")
+        if not file.read(1):  # pyarrow refuses a file without a row
+            return
+        file.seek(start + len(header))
+        try:
+            yield from map(_unguarded, pyarrow.csv.open_csv(file, *_options(schema, block_size)))
+        except pa.ArrowInvalid as error:
+            raise ReportFileError(f"{path}: {error}") from error
+
+
+def _options(schema: pa.Schema, block_size: int) -> tuple[Any, Any, Any]:
+    """How pyarrow reads the rows behind the header."""
+    return (
+        pyarrow.csv.ReadOptions(block_size=block_size, column_names=schema.names),
+        pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        pyarrow.csv.ConvertOptions(
+            column_types=schema,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["true"],
+            false_values=["false"],
+        ),
+    )
+
+
+def _unguarded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with every text as it was before it was guarded."""
+    columns = [
+        pa.array([None if text is None else unguarded(text) for text in column.to_pylist()], column.type)
+        if pa.types.is_string(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _text_of(field: pa.Field) -> Callable[[Any], str]:
     """How a value of the column is written."""
     kind = field.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return guarded
+        return text_field
     if pa.types.is_decimal(kind):
         return plain
     if pa.types.is_date(kind):

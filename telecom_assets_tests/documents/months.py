@@ -4,7 +4,8 @@ import datetime as dt
 from decimal import Decimal
 
 from telecom_assets.documents.dashboard_panels import DashboardData
-from telecom_assets.documents.funnel import Funnel
+from telecom_assets.documents.funnel import Funnel, MadeFrom, Malformed
+from telecom_assets.partitions import ZONE
 
 D = Decimal
 
@@ -49,24 +50,38 @@ REGIONS = (
 )
 
 
+#: From bills of 4 June 2025, 09:00:05 in Casablanca, and tables that were last written two seconds later.
+MADE_FROM = MadeFrom(
+    bills_version=7,
+    bills_made=dt.datetime(2025, 6, 4, 9, 0, 5, tzinfo=ZONE),
+    tables_as_of=dt.datetime(2025, 6, 4, 9, 0, 7, tzinfo=ZONE),
+)
+MALFORMED = Malformed(first=dt.date(2025, 4, 30), last=dt.date(2025, 8, 1), messages=12, on_its_days=5)
+
+
 def month(regions: tuple[str, ...] = REGIONS, plans: tuple[str, ...] = ("PLAN_A", "PLAN_B", "PLAN_C")) -> DashboardData:
-    """May 2025, with a day without usage."""
+    """May 2025, with a day without usage. The first figure of a panel makes its sum that of the funnel."""
+    days = [(dt.date(2025, 5, day), D(1_200_000_001 + day * 7_654_321).scaleb(-6)) for day in range(1, 32) if day != 9]
+    cells = [
+        (region, plan, D(90_000 - place * 4_321 + turn * 1_111).scaleb(-2))
+        for place, region in enumerate(regions)
+        for turn, plan in enumerate(plans)
+    ]
+    days[0] = (days[0][0], FUNNEL.rated_amount - sum(revenue for _, revenue in days[1:]))
+    cells[0] = (*cells[0][:2], FUNNEL.amount_due - sum(amount for *_, amount in cells[1:]))
     return DashboardData(
         period="2025-05",
         currency="MAD",
         funnel=FUNNEL,
-        daily_revenue=[
-            (dt.date(2025, 5, day), D(1_200_000_001 + day * 7_654_321).scaleb(-6)) for day in range(1, 32) if day != 9
-        ],
-        plan_by_region=[
-            (region, plan, D(90_000 - place * 4_321 + turn * 1_111).scaleb(-2))
-            for place, region in enumerate(regions)
-            for turn, plan in enumerate(plans)
-        ],
+        daily_revenue=days,
+        plan_by_region=cells,
         top10=[
             (f"2126{number:08d}", D(39_000_123_456 - number * 3_000_000_001).scaleb(-6), D(45_634 + number).scaleb(-2))
             for number in range(10)
         ],
+        made_from=MADE_FROM,
+        malformed=MALFORMED,
+        looked_at=("offsets landed = offsets consumed", "every day of the month is mediated"),
     )
 
 

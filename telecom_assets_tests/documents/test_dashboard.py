@@ -12,6 +12,7 @@ from lxml import html
 
 from telecom_assets.documents.dashboard import render_dashboard, write_dashboard
 from telecom_assets.documents.dashboard_panels import cells_for_chart, plan_colours
+from telecom_assets.documents.funnel import MadeFrom, Remedy
 from telecom_assets.documents.text import for_people
 from telecom_assets_tests.documents.months import FUNNEL, HOSTILE_TEXTS, empty_month, hostile_month, month
 
@@ -73,6 +74,100 @@ def test_books_that_do_not_balance_are_the_first_thing_said() -> None:
     assert tree.get_element_by_id("balance").get("data-value") == "no"
     assert (
         "cleaned = rated + suspended + excluded: 152321 and 5302" in tree.xpath("//*[@role='alert']")[0].text_content()
+    )
+
+
+def test_the_page_says_when_and_from_which_bills_it_was_made(page: str) -> None:
+    made = html.fromstring(page).get_element_by_id("made")
+    assert " ".join(made.text_content().split()) == (
+        "From the bills of 2025-06-04 09:00:05, version 7; tables as of 2025-06-04 09:00:07 (Africa/Casablanca)"
+    )
+    assert made.get("data-version") == "7"
+
+
+def test_a_commit_that_has_left_the_log_has_no_time() -> None:
+    old = MadeFrom(bills_version=7, bills_made=None, tables_as_of=None)
+    made = html.fromstring(render_dashboard(dataclasses.replace(month(), made_from=old))).get_element_by_id("made")
+    assert " ".join(made.text_content().split()) == "From the bills of version 7"
+
+
+def test_a_month_without_bills_is_said_to_have_none() -> None:
+    made = html.fromstring(render_dashboard(empty_month())).get_element_by_id("made")
+    assert made.text_content().strip() == "No bills of this month"
+
+
+def test_what_was_looked_at_is_named(page: str) -> None:
+    looked_at = html.fromstring(page).get_element_by_id("looked-at").text_content()
+    for identity in (
+        "received = cleaned + rejected",
+        "amount due = amount before tax − discount + tax",
+        "daily revenue = rated amount",
+        "revenue by plan and region = amount due",
+        "offsets landed = offsets consumed",
+        "every day of the month is mediated",
+    ):
+        assert identity in looked_at
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        # The funnel of May 2025: 45,129.321928 rated, 51,447.42 due.
+        ({"daily_revenue": [(dt.date(2025, 5, 2), Decimal("45129.321929"))]}, "daily revenue = rated amount"),
+        ({"plan_by_region": [("Oriental", "PLAN_A", Decimal("51447.41"))]}, "revenue by plan and region = amount due"),
+        ({"differences": ["raw = cleaned + rejected: does not hold: 2025-05-03"]}, "does not hold: 2025-05-03"),
+    ],
+)
+def test_the_books_balance_only_when_all_that_is_shown_agrees(change: dict, says: str) -> None:
+    tree = html.fromstring(render_dashboard(dataclasses.replace(month(), **change)))
+    assert tree.get_element_by_id("balance").get("data-value") == "no"
+    assert says in tree.xpath("//*[@role='alert']")[0].text_content()
+    assert "The books balance" not in tree.text_content()
+
+
+def test_books_that_do_not_balance_say_what_to_run() -> None:
+    remedy = Remedy(["1 day is to be mediated (2025-05-03)"], "telecom run --month 2025-05")
+    data = dataclasses.replace(month(), differences=["x"], remedy=remedy)
+    alert = html.fromstring(render_dashboard(data)).xpath("//*[@role='alert']")[0]
+    assert "1 day is to be mediated (2025-05-03)" in alert.text_content()
+    assert alert.xpath(".//code/text()") == ["telecom run --month 2025-05"]
+
+
+def test_a_month_without_records_has_no_books_that_balance() -> None:
+    tree = html.fromstring(render_dashboard(empty_month()))
+    assert tree.get_element_by_id("balance").get("data-value") == "empty"
+    assert tree.get_element_by_id("balance").text_content() == "No record in this month"
+    text = tree.text_content()
+    for claim in ("every record has an outcome", "Every cleaned CDR was rated", "Nothing was rejected"):
+        assert claim not in text
+
+
+def test_an_outcome_for_every_record_is_claimed_only_when_there_is_one() -> None:
+    complete, broken = (
+        " ".join(html.fromstring(render_dashboard(dataclasses.replace(month(), funnel=funnel))).text_content().split())
+        for funnel in (FUNNEL, dataclasses.replace(FUNNEL, received=200_003, rated=147_016, suspended={}, excluded={}))
+    )
+    assert "every record has an outcome" in complete
+    # 200,003 − 152,321 cleaned − 47,679 rejected = 3; 152,321 − 147,016 rated = 5,305.
+    assert "5,308 records without an outcome" in broken
+    assert "every record has an outcome" not in broken
+    assert "Every cleaned CDR was rated" not in broken
+    assert "5,305 cleaned CDRs have neither a price nor a reason." in broken
+
+
+def test_nothing_is_claimed_of_invoices_or_weekends(page: str) -> None:
+    """The page looks at neither the documents nor at what weekends brought."""
+    assert "one invoice each" not in page
+    assert "Weekends are lighter" not in page
+
+
+def test_malformed_messages_of_the_time_are_counted(page: str) -> None:
+    said = html.fromstring(page).get_element_by_id("malformed")
+    assert (said.get("data-value"), said.get("data-on-its-days")) == ("12", "5")
+    assert " ".join(said.text_content().split()) == (
+        "12 malformed messages were received while May 2025 was open for its records (2025-04-30 to 2025-08-01), "
+        "5 of them on its own days. Malformed messages have no readable time, and are at home on the day they were "
+        "received."
     )
 
 

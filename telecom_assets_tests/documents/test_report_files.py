@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import random
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecom_assets.documents.csv_text import guarded, unguarded
-from telecom_assets.documents.report_files import ReportFileError, read_report_csv, write_report_csv
-from telecom_assets.schemas.billing import REPORTS
+from telecom_assets.documents.report_files import (
+    ReportFileError,
+    differing_rows,
+    read_csv_rows,
+    read_report_csv,
+    with_currency,
+    write_csv_rows,
+    write_report_csv,
+)
+from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
 
 SCHEMA = pa.schema(
     [
@@ -120,7 +129,7 @@ def test_the_file_byte_by_byte(tmp_path: Path) -> None:
     assert path.read_bytes().decode() == (
         "text,money,tiny,day,count,hour,flag\n"
         '"",12.500000,,,7,0,false\n'
-        "'=1+1,0.000000,,,,,true\n"
+        '"\'=1+1",0.000000,,,,,true\n'
         '"say ""hi"", é",-0.000001,0.00000000000000000001,2025-05-02,,,\n'
         ",,,,,,\n"
     )
@@ -131,19 +140,92 @@ def test_rows_are_in_the_order_of_the_key_and_then_of_the_other_columns(tmp_path
     rows = [{"name": "b", "place": 2}, {"name": "a", "place": 2}, {"name": "c", "place": 1}]
     path = tmp_path / "report.csv"
     write_report_csv(table_of(rows, schema), path)
-    assert path.read_text() == "name,place\na,2\nb,2\nc,1\n"
+    assert path.read_text() == 'name,place\n"a",2\n"b",2\n"c",1\n'
     write_report_csv(table_of(rows, schema), path, order_by=["place"])
-    assert path.read_text() == "name,place\nc,1\na,2\nb,2\n"
+    assert path.read_text() == 'name,place\n"c",1\n"a",2\n"b",2\n'
+
+
+def test_identities_of_digits_stand_in_quotes_and_numbers_do_not(tmp_path: Path) -> None:
+    """As a program that tells text from numbers by the quotes reads them: none gets an exponent or loses a zero."""
+    schema = pa.schema([("customer_id", pa.string()), ("amount", pa.decimal128(18, 2)), ("events", pa.int64())])
+    rows = [
+        {"customer_id": "212600000001", "amount": Decimal("1234567890123.40"), "events": 10**15},
+        {"customer_id": "0012", "amount": Decimal("0.05"), "events": 0},
+        {"customer_id": "+212600", "amount": Decimal("-0.05"), "events": 1},
+    ]
+    path = tmp_path / "bills.csv"
+    write_report_csv(table_of(rows, schema), path, order_by=["-events"])
+    assert path.read_bytes().decode() == (
+        "customer_id,amount,events\n"
+        '"212600000001",1234567890123.40,1000000000000000\n'
+        '"\'+212600",-0.05,1\n'
+        '"0012",0.05,0\n'
+    )
+
+
+@WRITES_FILES
+@given(ROWS)
+def test_a_byte_order_mark_is_all_that_the_setting_changes(folder: Path, rows: list[dict]) -> None:
+    with_mark, without = folder / "marked.csv", folder / "plain.csv"
+    write_report_csv(table_of(rows), with_mark, bom=True)
+    write_report_csv(table_of(rows), without)
+    assert with_mark.read_bytes() == b"\xef\xbb\xbf" + without.read_bytes()
+    assert with_mark.read_text(encoding="utf-8-sig") == without.read_text(encoding="utf-8")
+    assert read_report_csv(with_mark, SCHEMA).equals(read_report_csv(without, SCHEMA))
+
+
+@WRITES_FILES
+@given(rows=ROWS, bom=st.booleans())
+def test_a_stream_of_rows_is_written_and_read_as_a_table_is(folder: Path, rows: list[dict], *, bom: bool) -> None:
+    whole, stream = folder / "whole.csv", folder / "stream.csv"
+    write_report_csv(table_of(rows), whole, bom=bom)
+    ordered = read_report_csv(whole, SCHEMA)
+    batches = [ordered.slice(start, 3).combine_chunks().to_batches() for start in range(0, ordered.num_rows, 3)]
+    assert write_csv_rows(SCHEMA, [batch for part in batches for batch in part], stream, bom=bom) == len(rows)
+    assert stream.read_bytes() == whole.read_bytes()
+    assert pa.Table.from_batches(read_csv_rows(stream, SCHEMA), SCHEMA).equals(ordered)
+
+
+NUMBERS = pa.schema([("number", pa.int64())])
+
+
+def stream_of(parts: list[list[int]]) -> list[pa.RecordBatch]:
+    return [pa.RecordBatch.from_pydict({"number": part}, schema=NUMBERS) for part in parts]
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=3), max_size=6), st.lists(st.lists(st.integers(0, 2), max_size=3)))
+def test_streams_are_the_same_when_their_rows_are_however_they_are_cut(
+    one: list[list[int]], other: list[list[int]]
+) -> None:
+    rows, others = ([number for part in parts for number in part] for parts in (one, other))
+    assert (not differing_rows(stream_of(one), stream_of(other), NUMBERS)) == (rows == others)
+    assert not differing_rows(stream_of(one), stream_of([rows]), NUMBERS)
+    assert differing_rows(stream_of(one), stream_of([*one, [7]]), NUMBERS)
+    assert differing_rows(stream_of([*one, [7]]), stream_of(one), NUMBERS)
+
+
+def test_the_first_rows_that_differ_are_told_side_by_side() -> None:
+    left, right = stream_of([[1, 2], [3, 4]]), stream_of([[1], [9, 3, 4, 5]])
+    assert differing_rows(left, right, NUMBERS) == [({"number": 2}, {"number": 9}), (None, {"number": 5})]
+    assert differing_rows(left, right, NUMBERS, limit=1) == [({"number": 2}, {"number": 9})]
+
+
+def test_the_currency_stands_before_the_billing_period() -> None:
+    table = pa.table({"region": ["a", "b"], "billing_period": ["2025-05", "2025-05"]})
+    assert with_currency(table, "MAD").to_pylist() == [
+        {"region": "a", "currency": "MAD", "billing_period": "2025-05"},
+        {"region": "b", "currency": "MAD", "billing_period": "2025-05"},
+    ]
+    assert with_currency(table, "MAD").column_names[-2:] == ["currency", "billing_period"]
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
 def test_every_report_of_the_contract_can_be_written_and_begins_with_its_key(report: object, tmp_path: Path) -> None:
-    schema = report.arrow_schema()  # type: ignore[attr-defined]
-    columns = [field for field in schema if field.name != "billing_period"]
+    table = with_currency(report.arrow_schema().empty_table(), "MAD")  # type: ignore[attr-defined]
     key = [name for name in report.key if name != "billing_period"]  # type: ignore[attr-defined]
-    assert [field.name for field in columns[: len(key)]] == key
-    write_report_csv(pa.schema(columns).empty_table(), tmp_path / "empty.csv")
-    assert read_report_csv(tmp_path / "empty.csv", pa.schema(columns)).num_rows == 0
+    assert table.column_names[: len(key)] == key
+    write_report_csv(table, tmp_path / "empty.csv")
+    assert read_report_csv(tmp_path / "empty.csv", table.schema).num_rows == 0
 
 
 @given(TEXT)
@@ -201,3 +283,14 @@ def test_a_changed_centime_is_seen(tmp_path: Path) -> None:
     assert read_report_csv(path, SCHEMA).equals(table)
     path.write_bytes(path.read_bytes().replace(b"1.000001", b"1.000002"))
     assert not read_report_csv(path, SCHEMA).equals(table)
+
+
+def test_the_docs_list_the_columns_of_every_file() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    listed = {file.strip("`"): re.findall(r"`([a-z0-9_]+)`", columns) for file, _, columns in rows}
+    reports = {
+        f"{contract.name}.csv": with_currency(contract.arrow_schema().empty_table(), "MAD").column_names
+        for contract in REPORTS
+    }
+    assert listed == {"bills.csv": FACTURATION_COMPLETE.column_names, **reports}

@@ -20,7 +20,7 @@ from telecom_assets.checks import build_checks
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.conservation import ConservationError
 from telecom_assets.mediation_state import stale_days
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas.billing import REPORTS
 from telecom_assets_tests import oracle
 from telecom_assets_tests.graph.conftest import customers
@@ -39,7 +39,10 @@ JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
 TAGS: dict[str, dict[str, str]] = {
     **{name: {} for name in ("landing", "customers", "rate_plans", "product_catalog")},
     **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"), JUNE),
-    **{name: month_tag() for name in ("data_volume_floor", "facturation_complete", "published_bills", "invoices")},
+    **{
+        name: month_tag()
+        for name in ("data_volume_floor", "facturation_complete", "published_bills", "invoices", "bills_csv")
+    },
     **{contract.name: month_tag() for contract in REPORTS},
 }
 ALL_CHECKS = {(key.asset_key.to_user_string(), key.name) for checks in build_checks() for key in checks.check_keys}
@@ -162,6 +165,22 @@ def report_row_less(name: str) -> Callable[[Project], None]:
     return damage
 
 
+def bills_file_edited(project: Project) -> None:
+    """Somebody has changed one region in bills.csv: no figure, and no sum."""
+    path = bills_file(project.settings, MONTH)
+    path.write_text(path.read_text(encoding="utf-8").replace("Oriental", "Orientale", 1), encoding="utf-8")
+
+
+def bills_file_shorter(project: Project) -> None:
+    """The last customer of bills.csv is gone."""
+    path = bills_file(project.settings, MONTH)
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+
+
+def bills_file_gone(project: Project) -> None:
+    bills_file(project.settings, MONTH).unlink()
+
+
 def report_file_edited(name: str) -> Callable[[Project], None]:
     """Somebody has changed the last figure of the CSV file."""
 
@@ -272,6 +291,7 @@ class Damage:
 MEDIATED, UNIQUE, CONTRACT = "raw_equals_cleaned_plus_rejected", "records_are_unique", "keeps_contract"
 RATED, BILLED, SOURCE = "cleaned_equals_rated_plus_suspended", "rated_equals_billed", "equals_source"
 LANDED, PUBLISHED, INVOICED = "landed_equals_consumed", "bills_equal_published", "bills_equal_invoices"
+IN_FILE = "bills_equal_file"
 
 DAMAGES = [
     Damage("landing", LANDED, "row gone", without_one("raw_cdrs"), "messages consumed"),
@@ -317,6 +337,10 @@ DAMAGES = [
     Damage("invoices", INVOICED, "document changed", invoice_changed, "amount_due"),
     Damage("invoices", INVOICED, "document twice", invoice_doubled, "rows"),
     Damage("invoices", INVOICED, "bill gone", bill_gone, "rows"),
+    Damage("bills_csv", IN_FILE, "file edited", bills_file_edited, "the CSV file and the bills differ"),
+    Damage("bills_csv", IN_FILE, "file shorter", bills_file_shorter, "the CSV file and the bills differ"),
+    Damage("bills_csv", IN_FILE, "file gone", bills_file_gone, "there is no file"),
+    Damage("bills_csv", IN_FILE, "bill gone", bill_gone, "the CSV file and the bills differ"),
     *(
         damage
         for contract in REPORTS
@@ -623,6 +647,7 @@ def everything_written(project: Project) -> dict[str, object]:
             path.name: (path.read_bytes(), path.stat().st_mtime_ns)
             for path in [
                 dashboard_file(settings, MONTH),
+                bills_file(settings, MONTH),
                 *(report_file(settings, MONTH, contract.name) for contract in REPORTS),
             ]
         },
@@ -632,7 +657,7 @@ def everything_written(project: Project) -> dict[str, object]:
 #: Every step that writes money, or hands it on, run alone; with the partitions of the month.
 MONEY_STEPS = {
     "rated_cdrs": JUNE,
-    **dict.fromkeys(("facturation_complete", "published_bills", "invoices", "daily_revenue"), month_tag()),
+    **dict.fromkeys(("facturation_complete", "published_bills", "invoices", "bills_csv", "daily_revenue"), month_tag()),
 }
 _LANDED, _MEDIATED = "offsets landed = offsets consumed does not hold: ", "raw = cleaned + rejected does not hold: "
 _RATED, _BILLED = "cleaned = rated + suspended does not hold: ", "rated = bills before tax"
@@ -668,7 +693,7 @@ REFUSALS = [
     ),
     *(
         (asset, damage, _BILLED)
-        for asset in ("published_bills", "invoices", "daily_revenue")
+        for asset in ("published_bills", "invoices", "bills_csv", "daily_revenue")
         for damage in (bill_gone, bill_twice, empty_bill_twice)
     ),
 ]

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from telecom_assets import cli
+from telecom_assets import cli, month_books
 from telecom_assets.checks import build_checks
-from telecom_assets.funnel import month_funnel, other_days
+from telecom_assets.funnel import malformed_while_open, month_funnel, other_days
 from telecom_assets.landing.journal import read_state
 from telecom_assets.partitions import local_today
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, open_project
-from telecom_assets_tests.graph.test_checks import doubled
+from telecom_assets_tests.graph.test_checks import dearer, doubled
 
 TABLES_IN_POSTGRES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 
@@ -108,6 +108,9 @@ def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished])
         "month": MONTH,
         "funnel": month_funnel(warehouse, MONTH).to_dict(),
         "other_days": other_days(warehouse, MONTH).to_dict(),
+        "malformed_while_open": malformed_while_open(warehouse, MONTH, 62).to_dict(),
+        "without_records": None,
+        "remedy": None,
         "source_decisions": [],
     }
 
@@ -126,6 +129,11 @@ def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Fi
     assert len(counts) > 10
     assert {f"{name} {count:,}" for name, count in counts.items()} <= lines
     assert any(line.startswith(f"rated (before tax) {books.rated:,} ") for line in lines)
+    malformed = malformed_while_open(billed.project.warehouse, MONTH, 62).messages
+    assert (
+        f"Malformed messages while {MONTH} was open for its records (from 2025-05-31 on): {malformed:,}, "
+        "0 of them on its own days" in lines
+    )
 
 
 def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Callable[..., Finished]):
@@ -133,6 +141,19 @@ def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Calla
     assert finished.status == 0
     assert finished.json["funnel"]["received"] == 0
     assert Decimal(finished.json["funnel"]["amount_due"]) == 0
+    assert finished.json["without_records"].startswith(f"{MONTH} has no records: nothing has landed yet")
+    again = typed(None, "--home", str(tmp_path / "new"), "funnel", "--month", MONTH, TELECOM_HOME="")
+    assert f"{MONTH} has no records: nothing has landed yet; `telecom run --month {MONTH}`" in again.stdout
+
+
+def test_funnel_of_a_month_without_records_says_where_the_records_are(billed: MonthRun, typed: Callable[..., Finished]):
+    days = [row["event_date"] for row in billed.project.rows("raw_cdrs")]
+    finished = typed(billed.project, "funnel", "--month", "2024-02")
+    assert finished.status == 0
+    assert (
+        f"2024-02 has no records: the {len(days):,} that have landed are at home on days from {min(days)} to {max(days)}"
+        in finished.stdout
+    )
 
 
 def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, typed: Callable[..., Finished]):
@@ -140,6 +161,58 @@ def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, type
     finished = typed(damaged, "funnel", "--month", MONTH)
     assert finished.status == 1
     assert "does not balance: received = cleaned + rejected" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("table", "predicate", "cause"),
+    [
+        ("rejected_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be mediated ({MONTH}-05)"),
+        (
+            "cleaned_cdrs",
+            f"event_date >= '{MONTH}-03' AND event_date <= '{MONTH}-06'",
+            f"4 days are to be mediated ({MONTH}-03, {MONTH}-04, {MONTH}-05, …)",
+        ),
+        ("rated_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be rated ({MONTH}-05)"),
+        ("suspended_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be rated ({MONTH}-05)"),
+        ("facturation_complete", f"billing_period = '{MONTH}'", "the month is not billed yet"),
+    ],
+)
+def test_funnel_that_does_not_balance_says_why_and_what_to_run(
+    damaged: Project, typed: Callable[..., Finished], table: str, predicate: str, cause: str
+):
+    damaged.delete(table, predicate)
+    finished = typed(damaged, "funnel", "--month", MONTH)
+    assert finished.status == 1
+    assert f"why: {cause}\n" in finished.stdout
+    assert f"run: telecom run --month {MONTH}\n" in finished.stdout
+    told = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
+    assert cause in told["causes"]
+    assert told["run"] == f"telecom run --month {MONTH}"
+
+
+def test_bills_of_other_ratings_are_told_apart_from_days_that_wait(damaged: Project, typed: Callable[..., Finished]):
+    """One price is another since the month was billed: every count agrees."""
+    dearer("rated_cdrs", "amount", "0.000001")(damaged)
+    told = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
+    assert told["causes"] == ["the bills are not those of the ratings that are there now"]
+
+
+def test_a_month_that_is_not_over_is_said_to_wait_for_its_end(
+    damaged: Project, typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(month_books, "local_today", lambda: dt.date(2025, 6, 30))
+    damaged.delete("facturation_complete", f"billing_period = '{MONTH}'")
+    (cause,) = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]["causes"]
+    assert cause.startswith(f"the month is not billed: it ends on {MONTH}-30")
+
+
+def test_landed_rows_that_are_lost_are_made_by_no_command(damaged: Project, typed: Callable[..., Finished]):
+    """`telecom run` would refuse: what the topic held was read already."""
+    damaged.delete("raw_cdrs", f"event_date = '{MONTH}-05'")
+    finished = typed(damaged, "funnel", "--month", MONTH)
+    assert finished.status == 1
+    assert "rows of raw_cdrs were lost or doubled; restore the tables from a copy, then run" in finished.stdout
+    assert "run: telecom" not in finished.stdout
 
 
 # -- arguments and settings that cannot be used ----------------------------------------------------------------------------

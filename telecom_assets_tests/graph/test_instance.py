@@ -103,6 +103,29 @@ def test_postgres_keeps_the_runs(postgres_settings: Settings, stack: StackState,
         assert instance.has_run(result.run_id)
 
 
+def test_a_run_keeps_its_connections(
+    postgres_settings: Settings, stack: StackState, new_project: Callable[..., Project]
+):
+    """Each costs as much as a hundred statements, and Dagster's storage opens one for every question."""
+    assert stack.postgres is not None
+    project = new_project()
+    project.store_customers(customers())
+
+    def sessions() -> int:
+        assert stack.postgres is not None
+        with psycopg.connect(stack.postgres.url()) as asking:
+            found = asking.execute(
+                "SELECT sessions FROM pg_stat_database WHERE datname = %s", [stack.postgres.dagster_database]
+            ).fetchone()
+        return int(found[0]) if found else 0
+
+    with open_instance(postgres_settings) as instance:
+        project.instance = instance
+        before = sessions()
+        assert project.run("reference_job").success
+    assert sessions() - before < 20
+
+
 def test_no_password_in_the_file(postgres_settings: Settings, stack: StackState):
     assert stack.postgres is not None
     prepare_instance(postgres_settings)

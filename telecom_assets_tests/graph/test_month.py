@@ -1,16 +1,20 @@
 """A month from the topic to the dashboard equals the oracle's, and so do the same month again, late records, and Spark."""
 
 import csv
+import datetime as dt
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from deltalake import DeltaTable
 from lxml import etree, html
 
 from telecom_assets.checks import build_checks
-from telecom_assets.funnel import month_funnel, other_days
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.funnel import malformed_while_open, month_funnel, other_days
+from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
 from telecom_assets_tests.graph.conftest import (
@@ -124,6 +128,28 @@ def test_records_at_home_elsewhere_are_counted_too(project: Project):
     assert books.rejected_total + books.cleaned == books.received
 
 
+def test_malformed_messages_are_counted_by_the_days_on_which_the_month_is_open(billed: MonthRun):
+    """Everything is received on the day of the test. MONTH was opened by name; the months below were not."""
+    malformed = [
+        outcome.home_day
+        for outcome in billed.project.expected().outcomes
+        if outcome.reason in {"malformed_utf8", "malformed_json"}
+    ]
+    (received,) = set(malformed)
+    month_before = received.replace(day=1) - dt.timedelta(days=1)
+
+    def count(month: str, max_age_days: int) -> tuple[int, int]:
+        found = malformed_while_open(billed.project.warehouse, month, max_age_days)
+        return found.messages, found.on_its_days
+
+    assert count(MONTH, 62) == (len(malformed), 0)
+    assert count(f"{received:%Y-%m}", 0) == (len(malformed), len(malformed))
+    # The last day of the month before can be received so many days later, and no day more.
+    age = (received - month_before).days
+    assert count(f"{month_before:%Y-%m}", age) == (len(malformed), 0)
+    assert count(f"{month_before:%Y-%m}", age - 1) == (0, 0)
+
+
 def test_what_the_month_holds_is_worth_looking_at(billed: MonthRun):
     """The comparisons above would prove little about rows that are not there."""
     expected = billed.project.expected()
@@ -214,13 +240,25 @@ def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_datab
 
 @pytest.mark.parametrize("name", REPORT_NAMES)
 def test_a_report_file_holds_the_table(project: Project, name: str):
-    path = report_file(project.settings, MONTH, name)
     columns = [column for column in TABLES[name].column_names if column != "billing_period"]
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))
-    assert lines[0] == columns
-    expected = [[f"{row[column]}" for column in columns] for row in project.expected().reports(MONTH)[name]]
+    lines = lines_of(report_file(project.settings, MONTH, name))
+    assert lines[0] == [*columns, "currency", "billing_period"]
+    expected = [
+        [*(f"{row[column]}" for column in columns), "MAD", MONTH] for row in project.expected().reports(MONTH)[name]
+    ]
     assert sorted(lines[1:]) == sorted(expected)
+
+
+def test_bills_csv_holds_the_bills(project: Project):
+    """In the order of customers, with every figure as the oracle has it."""
+    lines, bills = lines_of(bills_file(project.settings, MONTH)), project.expected().bills(MONTH)
+    assert lines[0] == FACTURATION_COMPLETE.column_names
+    assert lines[1:] == [[f"{row[column]}" for column in lines[0]] for row in bills]
+
+
+def lines_of(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 def test_the_dashboard_shows_the_tables(project: Project):
@@ -246,6 +284,24 @@ def test_the_dashboard_shows_the_tables(project: Project):
         [row["customer_id"], f"{row['total_mb']}", f"{row['amount_due']}"] for row in reports["top10_consumers"]
     ]
     assert {row[0]: int(row[1]) for row in shown("rejected")} == dict(expected.funnel(MONTH).rejected)
+
+
+def test_the_dashboard_names_the_bills_it_was_made_from(project: Project):
+    """Their version, and the times of commits as delta-rs tells them."""
+    page = html.fromstring(dashboard_file(project.settings, MONTH).read_text(encoding="utf-8"))
+    version = project.version("facturation_complete")
+    times = {
+        name: dt.datetime.fromtimestamp(
+            DeltaTable(project.warehouse.path(name)).history(1)[0]["timestamp"] / 1000, ZoneInfo("Africa/Casablanca")
+        )
+        for name in ("facturation_complete", "rated_cdrs", "daily_revenue", "plan_by_region", "top10_consumers")
+    }
+    made = page.get_element_by_id("made")
+    assert made.get("data-version") == str(version)
+    assert " ".join(made.text_content().split()) == (
+        f"From the bills of {times['facturation_complete']:%Y-%m-%d %H:%M:%S}, version {version}; "
+        f"tables as of {max(times.values()):%Y-%m-%d %H:%M:%S} (Africa/Casablanca)"
+    )
 
 
 # -- the second run ----------------------------------------------------------------------------------------------------
@@ -281,7 +337,7 @@ def test_a_second_run_changes_nothing_for_readers(billed: MonthRun, again: Month
 
 
 def files_for_people(project: Project) -> dict[str, bytes]:
-    """Every file that people read, by name; the manifest tells the version of the bills, which is not for them."""
+    """Every file that people read, by name, without the version of the bills: the manifest, and a line of the page."""
     settings = project.settings
     folders = (
         invoice_directory(settings, MONTH),
@@ -289,7 +345,12 @@ def files_for_people(project: Project) -> dict[str, bytes]:
         dashboard_file(settings, MONTH).parent,
     )
     paths: list[Path] = [path for folder in folders for path in folder.iterdir() if path.is_file()]
-    return {path.name: path.read_bytes() for path in paths if path.name != "manifest.json"}
+    return {path.name: without_version(path.read_bytes()) for path in paths if path.name != "manifest.json"}
+
+
+def without_version(content: bytes) -> bytes:
+    """A file without the line of the dashboard that names the bills it was made from."""
+    return re.sub(rb'<p id="made".*?</p>', b"", content, flags=re.DOTALL)
 
 
 # -- late records --------------------------------------------------------------------------------------------------------

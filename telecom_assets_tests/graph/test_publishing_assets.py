@@ -9,11 +9,13 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
+from lxml import html
 from pyspark.sql.connect.dataframe import DataFrame
 
 from resources.delta import stream_batches
 from telecom_assets.assets import billing
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
+from telecom_assets.funnel import month_funnel
+from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import REPORTS
 from telecom_assets_tests.graph.conftest import MonthRun
@@ -43,6 +45,7 @@ READS = {
     },
     "facturation_complete": {"rated_cdrs", "suspended_cdrs", "customers"},
     "published_bills": {"facturation_complete"},
+    "bills_csv": {"facturation_complete"},
     "invoices": {"facturation_complete", "customers"},
     **{contract.name: {"rated_cdrs", "facturation_complete"} for contract in REPORTS},
     "dashboard": {"daily_revenue", "plan_by_region", "top10_consumers", "facturation_complete"},
@@ -347,11 +350,12 @@ def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project
     assert set_of(directory) == before
 
 
-@pytest.mark.parametrize("asset", ["invoices", "daily_revenue", "dashboard"])
+@pytest.mark.parametrize("asset", ["invoices", "bills_csv", "daily_revenue", "dashboard"])
 def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
     settings = damaged.settings
     paths: dict[str, Callable[[], Path]] = {
         "invoices": lambda: invoice_directory(settings, MONTH) / "index.csv",
+        "bills_csv": lambda: bills_file(settings, MONTH),
         "daily_revenue": lambda: report_file(settings, MONTH, "daily_revenue"),
         "dashboard": lambda: dashboard_file(settings, MONTH),
     }
@@ -360,3 +364,30 @@ def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
     path.unlink()
     assert damaged.materialise(asset, month_tag()).success
     assert paths[asset]().read_bytes() == before
+
+
+def test_a_page_of_books_that_do_not_balance_any_more_says_so(damaged: Project):
+    """Made again after a day's rejections were lost: it does not repeat what held when the month was billed."""
+    damaged.delete("rejected_cdrs", f"event_date = '{MONTH}-05'")
+    assert damaged.materialise("dashboard", month_tag()).success
+    page = html.fromstring(dashboard_file(damaged.settings, MONTH).read_text(encoding="utf-8"))
+    assert page.get_element_by_id("balance").get("data-value") == "no"
+    (alert,) = page.xpath("//*[@role='alert']")
+    assert "received = cleaned + rejected" in alert.text_content()
+    assert f"1 day is to be mediated ({MONTH}-05)" in alert.text_content()
+    assert alert.xpath(".//code/text()") == [f"telecom run --month {MONTH}"]
+
+
+def test_a_page_looks_at_each_customer_and_not_at_sums_alone(damaged: Project):
+    """One customer's events became dearer and another's cheaper by the same: every sum of the funnel agrees."""
+    rows = damaged.rows("rated_cdrs")
+    first = next(row for row in rows if row["amount"] > 1)
+    second = next(row for row in rows if row["amount"] > 1 and row["customer_id"] != first["customer_id"])
+    changes = {first["record_id"]: Decimal("0.5"), second["record_id"]: Decimal("-0.5")}
+    damaged.change("rated_cdrs", lambda row: {**row, "amount": row["amount"] + changes.get(row["record_id"], 0)})
+    assert month_funnel(damaged.warehouse, MONTH).imbalances() == []
+    assert damaged.materialise("dashboard", month_tag()).success
+    page = html.fromstring(dashboard_file(damaged.settings, MONTH).read_text(encoding="utf-8"))
+    assert page.get_element_by_id("balance").get("data-value") == "no"
+    (alert,) = page.xpath("//*[@role='alert']")
+    assert f"customer {first['customer_id']}" in alert.text_content()

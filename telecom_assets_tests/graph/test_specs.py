@@ -19,7 +19,7 @@ from telecom_assets.settings import Settings
 #: Tables that are not assets: what follows the log of raw_cdrs is landing's own.
 NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days"}
 #: Assets that are no tables.
-NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "dashboard", "maintenance"}
+NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "bills_csv", "dashboard", "maintenance"}
 
 DEFS = build_defs(Settings())
 GRAPH = DEFS.resolve_asset_graph()

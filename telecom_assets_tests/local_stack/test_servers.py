@@ -101,10 +101,54 @@ def test_databases_are_utf8_locale_c_and_utc(stack: StackState) -> None:
         assert row == ("UTF8", "C", "UTC", "on", postgres.user, "off")
 
 
+def test_commits_of_dagsters_database_alone_do_not_wait_for_the_disk(stack: StackState) -> None:
+    postgres = postgres_of(stack)
+    found = {}
+    for database in (postgres.database, postgres.dagster_database):
+        with psycopg.connect(postgres.url(database)) as client:
+            found[database] = client.execute("show synchronous_commit").fetchone()
+    assert found == {postgres.database: ("on",), postgres.dagster_database: ("off",)}
+
+
 def test_postgres_asks_for_the_password(stack: StackState) -> None:
     stranger = postgres_of(stack).model_copy(update={"password": "guess"})
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(stranger.url())
+
+
+def superuser_password(home: Path) -> str:
+    kept = json.loads((home / "services" / "kept.json").read_text(encoding="utf-8"))
+    return str(kept["postgres_superuser_password"])
+
+
+def iterations(home: Path, port: int) -> str:
+    """What the server keeps of the user's password says how often it was hashed."""
+    superuser = superuser_password(home)
+    with psycopg.connect(host="127.0.0.1", port=port, user="postgres", password=superuser, dbname="postgres") as client:
+        (verifier,) = client.execute("select rolpassword from pg_authid where rolname = 'telecom'").fetchone() or ("",)
+    return str(verifier).partition("$")[2].partition(":")[0]
+
+
+def test_a_generated_password_is_hashed_a_few_times(stack: StackState, stack_home: Path) -> None:
+    assert iterations(stack_home, postgres_of(stack).port) == "64"
+
+
+def test_a_password_that_an_earlier_version_hashed_often_is_hashed_anew(new_stack: Callable[..., LocalStack]) -> None:
+    stack = new_stack()
+    stack.up()
+    home, postgres = stack.layout.home, postgres_of(read_stack_state(stack.layout.state_file))
+    server = f"host=127.0.0.1 port={postgres.port} user=postgres password={superuser_password(home)} dbname=postgres"
+    with psycopg.connect(server) as client:
+        client.execute("set scram_iterations = 4096")
+        client.execute(f"alter role telecom password '{postgres.password}'")  # type: ignore[call-overload]
+        client.execute("alter database dagster reset synchronous_commit")
+    assert iterations(home, postgres.port) == "4096"
+    stack.down()
+    stack.up()
+    again = postgres_of(read_stack_state(stack.layout.state_file))
+    assert iterations(home, again.port) == "64"
+    with psycopg.connect(again.url(again.dagster_database)) as client:
+        assert client.execute("show synchronous_commit").fetchone() == ("off",)
 
 
 def test_topic_has_four_partitions_and_the_brokers_time(stack: StackState) -> None:
