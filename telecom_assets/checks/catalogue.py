@@ -12,6 +12,7 @@ from resources.delta import PinnedTable
 from resources.postgres import published_totals
 from telecom_assets.checks.contracts import keeps_columns, keeps_contract
 from telecom_assets.checks.factory import Check, Scope, guard
+from telecom_assets.checks.silence import silence_check
 from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,
@@ -39,9 +40,11 @@ from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS, TOP10_
 _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
 
 
-def build_checks() -> list[dg.AssetChecksDefinition]:
-    """Every check of the project."""
+def build_checks(silent_hours: int | None = None) -> list[dg.AssetChecksDefinition]:
+    """Every check of the project; that of a silent topic only where it is asked for."""
+    silent = [guard("raw_cdrs", None, {"raw_cdrs": [silence_check(silent_hours)]})] if silent_hours else []
     return [
+        *silent,
         guard("landing", None, {"landing": [_RAW_COLUMNS, _LANDED]}),
         guard("customers", None, {"customers": [_contract("customers", unique=True), _CUSTOMER_PLANS]}),
         guard("rate_plans", None, {"rate_plans": [_contract("rate_plans", unique=True), _PRICES, _REACHED]}),

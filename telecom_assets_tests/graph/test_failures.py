@@ -12,6 +12,7 @@ import tenacity
 
 from telecom_assets.definitions import build_defs
 from telecom_assets.sensors import failures
+from telecom_assets.sensors import webhook as webhooks
 from telecom_assets.settings import Settings
 from telecom_assets_tests.graph.project import QUIET, Project
 from telecom_assets_tests.graph.test_checks import doubled
@@ -44,7 +45,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         made.url = f"http://127.0.0.1:{server.server_port}/hook"
-        monkeypatch.setattr(failures._post.retry, "wait", tenacity.wait_none())
+        monkeypatch.setattr(webhooks.post.retry, "wait", tenacity.wait_none())
         yield made
         server.shutdown()
 
@@ -147,7 +148,7 @@ def test_an_address_that_never_answers_well_is_an_error_of_the_sensor(
     webhook: Webhook, instance: dg.DagsterInstance, tmp_path
 ):
     webhook.answers = [500] * 10
-    with pytest.raises(failures.WebhookError, match="TELECOM_FAILURE_WEBHOOK answered 500"):
+    with pytest.raises(webhooks.WebhookError, match="TELECOM_FAILURE_WEBHOOK answered 500"):
         tell(webhook.url, instance, tmp_path)
     assert 2 <= len(webhook.calls) < 10
 
