@@ -14,6 +14,7 @@ from resources.delta import Warehouse
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.checks.factory import Check, Scope
 from telecom_assets.conservation import Verdict
+from telecom_assets.counted import counted
 from telecom_assets.landing.journal import last_landed
 from telecom_assets.partitions import ZONE
 from telecom_assets.schemas.usage import RAW_CDRS
@@ -26,12 +27,14 @@ _AGAIN = dt.timedelta(hours=1)
 
 def silence(last: dt.datetime | None, hours: int, now: dt.datetime) -> Verdict:
     """Whether a message landed within so many hours. Holds before the first landing: then nothing is expected yet."""
-    identity = f"a message has landed within {hours} hours"
+    identity = f"a message has landed within {counted(hours, 'hour')}"
     if last is None:
         return Verdict(identity, [], {"last_landed_at": "never"})
     at = f"{last.astimezone(ZONE):%Y-%m-%d %H:%M}"
     silent = now - last > dt.timedelta(hours=hours)
-    findings = [f"the last one at {at}, {int((now - last).total_seconds() // 3600)} hours ago"] if silent else []
+    findings = (
+        [f"the last one at {at}, {counted(int((now - last).total_seconds() // 3600), 'hour')} ago"] if silent else []
+    )
     return Verdict(identity, findings, {"last_landed_at": at})
 
 
@@ -39,7 +42,7 @@ def silence_check(hours: int) -> Check:
     """The check of raw_cdrs, for a setting of TELECOM_SILENT_HOURS."""
     return Check(
         NAME,
-        f"A message has landed within {hours} hours (TELECOM_SILENT_HOURS). The Kafka sensor evaluates it at every look.",
+        f"A message has landed within {counted(hours, 'hour')} (TELECOM_SILENT_HOURS). The Kafka sensor evaluates it at every look.",
         partial(_decide, hours),
         advisory=True,
     )
@@ -47,6 +50,11 @@ def silence_check(hours: int) -> Check:
 
 def _decide(hours: int, scope: Scope) -> Verdict:
     return silence(last_landed(scope.connections.warehouse), hours, scope.connections.now())
+
+
+def is_news(passed: bool, before: bool, age: dt.timedelta) -> bool:
+    """Whether a verdict is to be stored: another than the one before, or silence of which nothing was said for an hour."""
+    return passed != before or (not passed and age >= _AGAIN)
 
 
 def silence_event(
@@ -57,8 +65,8 @@ def silence_event(
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([KEY]).get(KEY)
     if latest is not None:
         passed = latest.status is AssetCheckExecutionRecordStatus.SUCCEEDED
-        recent = now - dt.datetime.fromtimestamp(latest.create_timestamp, dt.UTC) < _AGAIN
-        if passed == verdict.passed and (passed or recent):
+        age = now - dt.datetime.fromtimestamp(latest.create_timestamp, dt.UTC)
+        if not is_news(verdict.passed, passed, age):
             return None
     return dg.AssetCheckEvaluation(
         asset_key=KEY.asset_key,

@@ -15,6 +15,7 @@ from telecom_assets.connections import Connections
 from telecom_assets.instance_state import keep_outage_record, outage_record
 from telecom_assets.partitions import ZONE
 from telecom_assets.sensors.kafka import look
+from telecom_assets.counted import counted
 from telecom_assets.sensors.outages import Outage, after_look
 from telecom_assets.sensors.webhook import WebhookError, post
 
@@ -27,14 +28,14 @@ def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None
     """Made by a function, because interval, patience and address are settings."""
     patience = dt.timedelta(minutes=minutes)
     # Looks that come late are no gap.
-    longest_gap = max(patience, dt.timedelta(seconds=4 * interval_seconds))
+    longest_gap = patience + dt.timedelta(seconds=4 * interval_seconds)
 
     @dg.sensor(
         name="kafka_outage",
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Looks whether the topic can be reached. When it could not be for {minutes} minutes (TELECOM_OUTAGE_MINUTES), one "
+            f"Looks whether the topic can be reached. When it could not be for {counted(minutes, 'minute')} (TELECOM_OUTAGE_MINUTES), one "
             "tick fails and TELECOM_FAILURE_WEBHOOK is told, once; and once more when the outage is over, with its length. "
             "Starts no runs."
         ),

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from telecom_assets.counted import counted
+
 
 @dataclass(frozen=True)
 class Outage:
@@ -30,13 +32,11 @@ class Outage:
 
     def said(self, now: dt.datetime, patience: dt.timedelta, zone: dt.tzinfo) -> str:
         """In words, with what becomes of it; times are those of a zone."""
-        since, minutes = f"{self.since.astimezone(zone):%Y-%m-%d %H:%M}", self.minutes(now)
+        since, length = f"{self.since.astimezone(zone):%Y-%m-%d %H:%M}", counted(self.minutes(now), "minute")
         if self.ended is not None:
-            return (
-                f"Kafka answers again at {self.ended.astimezone(zone):%H:%M}, after {minutes} minutes (since {since})"
-            )
+            return f"Kafka answers again at {self.ended.astimezone(zone):%H:%M}, after {length} (since {since})"
         if self.is_long(now, patience):
-            return f"Kafka has been out of reach for {minutes} minutes, since {since}: {self.reason}"
+            return f"Kafka has been out of reach for {length}, since {since}: {self.reason}"
         due = f"{(self.since + patience).astimezone(zone):%H:%M}"
         return f"Kafka has been out of reach since {since}, which is told at {due}: {self.reason}"
 
