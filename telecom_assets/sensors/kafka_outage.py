@@ -12,10 +12,10 @@ import dagster as dg
 
 from resources.kafka import KafkaUnavailable
 from telecom_assets.connections import Connections
+from telecom_assets.counted import counted
 from telecom_assets.instance_state import keep_outage_record, outage_record
 from telecom_assets.partitions import ZONE
 from telecom_assets.sensors.kafka import look
-from telecom_assets.counted import counted
 from telecom_assets.sensors.outages import Outage, after_look
 from telecom_assets.sensors.webhook import WebhookError, post
 
@@ -35,9 +35,9 @@ def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Looks whether the topic can be reached. When it could not be for {counted(minutes, 'minute')} (TELECOM_OUTAGE_MINUTES), one "
-            "tick fails and TELECOM_FAILURE_WEBHOOK is told, once; and once more when the outage is over, with its length. "
-            "Starts no runs."
+            "Looks whether the topic can be reached, and starts no runs. When it could not be for "
+            f"{counted(minutes, 'minute')} (TELECOM_OUTAGE_MINUTES), one tick fails and TELECOM_FAILURE_WEBHOOK is told, once; "
+            "and once more when the outage is over, with its length."
         ),
     )
     def watch(context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]) -> dg.SkipReason:
