@@ -5,7 +5,9 @@ which offsets to land (`resources.kafka_ranges`, the landing asset), or the loca
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +21,30 @@ from confluent_kafka import (
     Uuid,
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, retry, retry_if_exception, wait_random_exponential
+
+from resources.kafka_trouble import Heard, Trouble, trouble
 
 log = logging.getLogger(__name__)
 
 #: What librdkafka says of every topic where the broker gives none.
 _NO_ID = str(Uuid(0, 0))
 _PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+#: How long such an answer is asked again, at most.
+_PASSING_SECONDS = 10
+#: What librdkafka says of a request that no broker answered.
+_UNANSWERED = (
+    KafkaError._TIMED_OUT,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+)
+#: librdkafka ends a request in time itself; this long it is waited for beyond that.
+_GRACE_SECONDS = 5
+
+#: How many seconds are left.
+Left = Callable[[], float]
 
 
 class KafkaUnavailable(Exception):
@@ -38,9 +57,14 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(kafka_error, KafkaError) and kafka_error.code() in _PASSING
 
 
+def _was_long(state: RetryCallState) -> bool:
+    """Whether a question has taken as long as the broker may take, or as a passing answer is worth."""
+    return (state.seconds_since_start or 0) >= min(_PASSING_SECONDS, state.args[0].timeout_seconds)
+
+
 _while_passing = retry(
     retry=retry_if_exception(_is_passing),
-    stop=stop_after_delay(10),
+    stop=_was_long,
     wait=wait_random_exponential(multiplier=0.1, max=1),
     reraise=True,
 )
@@ -65,13 +89,16 @@ class TopicState:
 
 @dataclass
 class KafkaConnection:
-    """One broker address, one topic and every librdkafka option of the configuration."""
+    """One broker address, one topic and every librdkafka option of the configuration.
+
+    `timeout_seconds` is how long the broker may take to answer a question, with all its requests.
+    """
 
     bootstrap_servers: str
     topic: str
     options: dict[str, Any] = field(default_factory=dict, repr=False)
     timeout_seconds: float = 15.0
-    _last_error: str | None = field(default=None, init=False, repr=False, compare=False)
+    _heard: Heard = field(default_factory=Heard, init=False, repr=False, compare=False)
 
     def plain_config(self) -> dict[str, Any]:
         """librdkafka configuration that can be sent to another process: the address, then the options."""
@@ -105,15 +132,13 @@ class KafkaConnection:
 
     @_while_passing
     def _topic_state_once(self) -> TopicState:
-        admin = self.admin()
-        topic_id, described = self._described(admin)
-        partitions = [TopicPartition(self.topic, item.id) for item in described]
-        earliest = self._offsets(admin, partitions, OffsetSpec.earliest())
-        latest = self._offsets(admin, partitions, OffsetSpec.latest())
-        config = admin.describe_configs(
-            [ConfigResource(ResourceType.TOPIC, self.topic)], request_timeout=self.timeout_seconds
-        )
-        settings = next(iter(config.values())).result(timeout=self.timeout_seconds + 5)
+        with self._asking() as (admin, left):
+            topic_id, described = self._described(admin, left)
+            partitions = [TopicPartition(self.topic, item.id) for item in described]
+            earliest = self._offsets(admin, left, partitions, OffsetSpec.earliest())
+            latest = self._offsets(admin, left, partitions, OffsetSpec.latest())
+            config = admin.describe_configs([ConfigResource(ResourceType.TOPIC, self.topic)], request_timeout=left())
+            settings = next(iter(config.values())).result(timeout=left() + _GRACE_SECONDS)
         return TopicState(
             topic_id=topic_id,
             partitions={number: Watermarks(earliest[number], latest[number]) for number in sorted(earliest)},
@@ -129,13 +154,23 @@ class KafkaConnection:
 
     @_while_passing
     def _topic_id_once(self) -> str:
-        return self._described(self.admin())[0]
+        with self._asking() as (admin, left):
+            return self._described(admin, left)[0]
 
-    def _described(self, admin: AdminClient) -> tuple[str, Sequence[Any]]:
+    @contextmanager
+    def _asking(self) -> Iterator[tuple[AdminClient, Left]]:
+        """A client for the requests of one question, and how many seconds are left for them."""
+        admin, until = self.admin(), time.monotonic() + self.timeout_seconds
+        try:
+            yield admin, lambda: max(0.1, until - time.monotonic())
+        except (KafkaException, TimeoutError):
+            admin.poll(0)  # only here does a client say what it heard of its brokers
+            raise
+
+    def _described(self, admin: AdminClient, left: Left) -> tuple[str, Sequence[Any]]:
         """Identity and partitions of the topic."""
-        described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[
-            self.topic
-        ].result(timeout=self.timeout_seconds + 5)
+        asked = admin.describe_topics(TopicCollection([self.topic]), request_timeout=left())
+        described = asked[self.topic].result(timeout=left() + _GRACE_SECONDS)
         topic_id = str(described.topic_id)
         if topic_id == _NO_ID:
             raise KafkaUnavailable(
@@ -155,23 +190,25 @@ class KafkaConnection:
                 f"Kafka topic {self.topic!r} does not exist at {self.bootstrap_servers}; "
                 "create it or set TELECOM_KAFKA_TOPIC to the topic of the CDRs"
             )
-        reason = self._last_error or (
-            kafka_error.str() if isinstance(kafka_error, KafkaError) else str(error) or "timed out"
-        )
+        if isinstance(kafka_error, KafkaError) and kafka_error.code() not in _UNANSWERED:
+            found = Trouble(kafka_error.str(), "check the broker and TELECOM_KAFKA_OPTIONS")
+        else:
+            found = trouble(self._heard, self.timeout_seconds)
         return KafkaUnavailable(
-            f"Kafka at {self.bootstrap_servers} cannot be used ({self._redacted(reason)}); "
-            "start it (`telecom up` for the local one) or check TELECOM_KAFKA_BOOTSTRAP_SERVERS and TELECOM_KAFKA_OPTIONS"
+            f"Kafka at {self.bootstrap_servers} cannot be used ({self._redacted(found.among(self.bootstrap_servers))}); "
+            f"{found.advice}"
         )
 
-    def _offsets(self, admin: AdminClient, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+    def _offsets(
+        self, admin: AdminClient, left: Left, partitions: list[TopicPartition], spec: OffsetSpec
+    ) -> dict[int, int]:
         futures = admin.list_offsets(
-            dict.fromkeys(partitions, spec),
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=self.timeout_seconds,
+            dict.fromkeys(partitions, spec), isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=left()
         )
-        return {tp.partition: future.result(timeout=self.timeout_seconds + 5).offset for tp, future in futures.items()}
+        return {tp.partition: each.result(timeout=left() + _GRACE_SECONDS).offset for tp, each in futures.items()}
 
     def _client(self, kind: type, **extra: Any) -> Any:
+        self._heard = Heard()  # what an earlier client heard explains nothing of this one
         try:
             return kind(self.client_config(**extra))
         except (KafkaException, TypeError, ValueError) as error:
@@ -188,5 +225,5 @@ class KafkaConnection:
 
     def _remember(self, error: KafkaError) -> None:
         """librdkafka says only here that a certificate or a password is wrong."""
-        self._last_error = error.str()
+        self._heard.hear(error.code(), error.str())
         log.debug("librdkafka: %s", error)

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
+from resources.kafka_trouble import Heard, trouble
 from resources.librdkafka import PARTITION_EOF, Consumer, LibrdkafkaError, Messages
 
 FORMAT = "kafka_offset_ranges"
@@ -47,7 +48,7 @@ class KafkaRangeError(Exception):
 def register(spark: SparkSession, *, by_value: bool) -> None:
     """Make the source known to a session; by value, executors that lack this package read with what they were sent."""
     with ExitStack() as sent:
-        for name in (__name__, Consumer.__module__) if by_value else ():
+        for name in (__name__, Consumer.__module__, Heard.__module__) if by_value else ():
             cloudpickle.register_pickle_by_value(sys.modules[name])
             sent.callback(cloudpickle.unregister_pickle_by_value, sys.modules[name])
         spark.dataSource.register(KafkaOffsetRanges)
@@ -137,7 +138,7 @@ def _batches(
             elif time.monotonic() - heard > timeout:
                 raise KafkaRangeError(
                     f"{topic}[{offsets.partition}]: nothing arrived for {timeout:g} s at offset {reached}, "
-                    f"expected messages up to {offsets.end}" + (f" ({said})" if (said := consumer.last_error) else "")
+                    f"expected messages up to {offsets.end}" + _why(consumer.heard, timeout)
                 )
             if errors := messages.errors():
                 for error in errors:
@@ -153,6 +154,14 @@ def _batches(
                 messages = messages.chosen(slice(int(np.searchsorted(numbers, offsets.end))))
             for part in messages.parts(_BATCH_BYTES):
                 yield _batch(topic, offsets.partition, part, broker_time=broker_time)
+
+
+def _why(heard: Heard, timeout: float) -> str:
+    """What the client heard of its brokers, in brackets; nothing where it heard nothing."""
+    if heard.most_telling is None:
+        return ""
+    found = trouble(heard, timeout)
+    return f" ({found.address}: {found.reason})" if found.address else f" ({found.reason})"
 
 
 def _consumer(config: dict[str, Any], topic: str, offsets: OffsetRange) -> Consumer:

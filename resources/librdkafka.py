@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from resources.kafka_trouble import Heard
+
 PARTITION_EOF = -191  # RD_KAFKA_RESP_ERR__PARTITION_EOF
 _CONSUMER = 1  # RD_KAFKA_CONSUMER
 _LOG_APPEND_TIME = 2  # RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
@@ -135,9 +137,10 @@ class Consumer:
     def __init__(self, config: Mapping[str, Any], topic: str, partition: int, offset: int) -> None:
         _check_pyarrow()
         self._functions = functions = _functions()
-        self._errors = errors = deque[str](maxlen=1)
+        #: What librdkafka said about the client as a whole: only here that a password is wrong, or no broker there.
+        self.heard = heard = Heard()
         # librdkafka calls it as long as the client lives, and so long it is kept.
-        self._error_cb = functions.error_cb(lambda _client, _code, reason, _opaque: errors.append(_text(reason)))
+        self._error_cb = functions.error_cb(lambda _client, code, reason, _opaque: heard.hear(code, _text(reason)))
         self._pointers = np.empty(0, np.uintp)
         self._counts: list[int] = []
         self._held: Iterator[int] | None = None
@@ -153,11 +156,6 @@ class Consumer:
             undo.callback(self._release)
             self._assign(topic.encode(), partition, offset)
             self._undo = undo.pop_all()
-
-    @property
-    def last_error(self) -> str | None:
-        """What librdkafka said last about the client as a whole: only here that a password is wrong, or no broker there."""
-        return self._errors[-1] if self._errors else None
 
     def consume(self, limit: int, seconds: float) -> Messages:
         """Up to `limit` messages and errors, as many as come in time. Those of the call before are gone."""

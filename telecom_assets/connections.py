@@ -4,6 +4,7 @@ Belongs here: which setting feeds which resource, and where the local stack fill
 before it is asked to, so that definitions load without any server.
 """
 
+import datetime as dt
 from functools import cached_property
 
 from resources.delta import Warehouse
@@ -20,6 +21,10 @@ class Connections:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def now(self) -> dt.datetime:
+        """The moment that sensors decide by. Tests have their own."""
+        return dt.datetime.now(dt.UTC)
 
     @cached_property
     def engine(self) -> SparkEngine:

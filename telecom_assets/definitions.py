@@ -17,9 +17,11 @@ from telecom_assets.io_manager import TellingIOManager
 from telecom_assets.jobs import JOBS, checks_job, maintenance_job
 from telecom_assets.private_files import keep_private
 from telecom_assets.sensors import (
+    again_sensor,
     cdr_topic_sensor,
     checks_schedule,
     failure_sensor,
+    kafka_outage_sensor,
     maintenance_schedule,
     month_end_schedule,
     month_run_sensor,
@@ -58,15 +60,19 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
         "io_manager": TellingIOManager(connections.warehouse),
         **overrides,
     }
+    interval = settings.sensor_interval_seconds
+    webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None
     return dg.Definitions(
         assets=dg.map_asset_specs(partial(with_engine, engine=connections.engine_name), ASSETS),
-        asset_checks=build_checks(),
+        asset_checks=build_checks(settings.silent_hours),
         jobs=[*JOBS, checks_job, maintenance_job],
         sensors=[
-            cdr_topic_sensor(settings.sensor_interval_seconds),
-            rating_automation(settings.sensor_interval_seconds),
+            cdr_topic_sensor(interval),
+            kafka_outage_sensor(interval, settings.outage_minutes, webhook),
+            rating_automation(interval),
             month_run_sensor,
-            failure_sensor(webhook.get_secret_value() if (webhook := settings.failure_webhook) else None),
+            again_sensor(interval),
+            failure_sensor(webhook),
         ],
         schedules=[
             month_end_schedule(settings.billing_day),

@@ -36,8 +36,8 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "runs": {"max_concurrent_runs": 3},
         },
         "compute_logs": _own(StepOutput, output_folder(settings.dagster_home)),
-        # Runs ask for retries by tag; none is retried otherwise.
-        "run_retries": {"enabled": True, "max_retries": 0},
+        # A sensor that waits for a broker keeps none of the others waiting.
+        "sensors": {"use_threads": True, "num_workers": 4},
         # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "free_slots_after_run_end_seconds": 60},
         "retention": {

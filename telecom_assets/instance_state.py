@@ -1,4 +1,4 @@
-"""What is stored with the Dagster instance besides runs and events: records of steps that went well.
+"""What is stored with the Dagster instance besides runs and events: records of steps that went well, of an outage of Kafka.
 
 An earlier version kept the months that were opened by name here too. The warehouse has them now, so that two homes agree;
 `telecom warehouse upgrade` brings them there, and reads them here alone.
@@ -12,6 +12,7 @@ import dagster as dg
 from telecom_assets.partitions import all_months
 
 _STEPS = "telecom_assets/went_well"
+_OUTAGE = "telecom_assets/kafka_outage"
 _MONTHS = "telecom_assets/accept_months"
 
 
@@ -25,6 +26,17 @@ def step_record(instance: dg.DagsterInstance, step: str) -> Any | None:
 def keep_step_record(instance: dg.DagsterInstance, step: str, record: Any | None) -> None:
     """Keep the record of a step in place of the one before; None forgets it."""
     instance.daemon_cursor_storage.set_cursor_values({f"{_STEPS}/{step}": json.dumps(record)})
+
+
+def outage_record(instance: dg.DagsterInstance) -> Any | None:
+    """What is known of an outage of Kafka that goes on (`telecom_assets.sensors.outages`), or None."""
+    stored = instance.daemon_cursor_storage.get_cursor_values({_OUTAGE}).get(_OUTAGE)
+    return json.loads(stored) if stored else None
+
+
+def keep_outage_record(instance: dg.DagsterInstance, record: Any | None) -> None:
+    """Keep what is known of an outage, in place of what was known before; None: there is none."""
+    instance.daemon_cursor_storage.set_cursor_values({_OUTAGE: json.dumps(record)})
 
 
 def formerly_opened_months(instance: dg.DagsterInstance) -> list[str]:

@@ -133,7 +133,10 @@ class Settings(BaseSettings):
         None, description="CSV of the catalogue. Default: the packaged product_catalog.csv."
     )
 
-    partitions_start: dt.date = Field(dt.date(2020, 1, 1), description="First daily partition; the first of a month.")
+    partitions_start: dt.date = Field(
+        dt.date(2020, 1, 1),
+        description="First daily partition; the first of a month. In a demo's home the first of its month is the default.",
+    )
     max_age_days: int = Field(62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received.")
     dedupe_days: int = Field(31, ge=0, le=366, description="record_ID is unique across event days this far apart.")
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
@@ -164,7 +167,18 @@ class Settings(BaseSettings):
     )
 
     sensor_interval_seconds: int = Field(30, ge=5, description="How often the Kafka sensor looks at the topic.")
-    failure_webhook: SecretStr | None = Field(None, description="URL that receives a JSON POST for every failed run.")
+    outage_minutes: int = Field(
+        5, ge=1, le=1440, description="How long Kafka may be out of reach before an outage is told of, in minutes."
+    )
+    silent_hours: int | None = Field(
+        None,
+        ge=1,
+        le=8760,
+        description="Hours without a landed message after which a check of raw_cdrs warns. Default: no such check.",
+    )
+    failure_webhook: SecretStr | None = Field(
+        None, description="URL that receives a JSON POST for a failed run, and for an outage of Kafka."
+    )
     dagster_storage: Literal["sqlite", "postgres"] = Field("sqlite", description="Where Dagster keeps runs and events.")
     dagster_postgres_url: SecretStr | None = Field(
         None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
@@ -312,7 +326,7 @@ class Settings(BaseSettings):
         if misspelt := _misspelt(os.environ):
             raise SettingsError("; ".join(misspelt))
         try:
-            return cls(**{key: value for key, value in overrides.items() if value is not None})
+            return cls(**{key: value for key, value in overrides.items() if value is not None})._as_the_home_begins()
         except ValidationError as error:
             reason = "; ".join(_one_line(item) for item in error.errors())
         # Outside of the handler: pydantic's error shows what was given, and would be told as what came before.
@@ -321,6 +335,20 @@ class Settings(BaseSettings):
     def replaced(self, **changes: Any) -> "Settings":
         """The same settings with some changed; the environment is not asked again for those."""
         return type(self)(**{**self.model_dump(), **changes})
+
+    def _as_the_home_begins(self) -> "Settings":
+        """Where nobody sets TELECOM_PARTITIONS_START, the day that whoever made the home has written down (`telecom demo`)."""
+        if "partitions_start" in self.model_fields_set:
+            return self
+        try:
+            text = self.partitions_start_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return self  # whoever needs the home says what is wrong with it
+        try:
+            return self.replaced(partitions_start=text)
+        except ValidationError:
+            reason = f"{self.partitions_start_file}: {text[:40]!r}: expected the first day of a month, e.g. 2020-01-01"
+        raise SettingsError(f"{reason}; mend the file, or remove it")
 
     @cached_property
     def home_path(self) -> Path:
@@ -354,6 +382,11 @@ class Settings(BaseSettings):
     @cached_property
     def dagster_home(self) -> Path:
         return self.home_path / "dagster"
+
+    @cached_property
+    def partitions_start_file(self) -> Path:
+        """Written by whoever makes a home for a few months: TELECOM_PARTITIONS_START where nobody sets it."""
+        return self.home_path / "partitions_start"
 
     @cached_property
     def stack_file(self) -> Path:

@@ -79,6 +79,8 @@ _WITHOUT_EFFECT = {
     "target_file_mb",
     "maintenance_hour",
     "sensor_interval_seconds",
+    "outage_minutes",
+    "silent_hours",
     "failure_webhook",
     "dagster_storage",
     "dagster_postgres_url",

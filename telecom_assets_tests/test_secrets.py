@@ -19,7 +19,7 @@ from resources.postgres import PostgresConnection, PostgresUnavailable
 from telecom_assets.local_stack import SparkShape
 from telecom_assets.local_stack.layout import Kept, Layout
 from telecom_assets.local_stack.spark import Spark
-from telecom_assets.sensors import failures
+from telecom_assets.sensors import failures, webhook
 from telecom_assets.settings import Settings, SettingsError, variable_name
 from telecom_assets_tests.typed import type_command
 
@@ -31,7 +31,7 @@ HARMLESS = {
     *("kafka_timeout_seconds", "landing_chunk_rows", "rate_plans", "product_catalog", "partitions_start"),
     *("max_age_days", "dedupe_days", "missing_volume_policy", "discount_pct", "tax_pct", "currency", "billing_day"),
     *("short_retention", "retention_days", "target_file_mb", "maintenance_hour", "sensor_interval_seconds"),
-    *("dagster_storage", "csv_bom"),
+    *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours"),
 }
 
 #: What somebody may give by mistake, and is refused.
@@ -188,9 +188,9 @@ def test_an_address_that_spark_cannot_read_is_not_shown(parameters: str) -> None
 def test_a_webhook_that_cannot_be_reached_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
 ) -> None:
-    monkeypatch.setattr(failures._post.retry, "wait", tenacity.wait_none())
-    with caplog.at_level(logging.INFO), pytest.raises(failures.WebhookError) as caught:
-        failures._post(address, {"run_id": "1"})
+    monkeypatch.setattr(webhook.post.retry, "wait", tenacity.wait_none())
+    with caplog.at_level(logging.INFO), pytest.raises(webhook.WebhookError) as caught:
+        webhook.post(address, {"run_id": "1"}, "the run 1")
     assert MARK not in everything_told(caught.value) + caplog.text
 
 

@@ -34,6 +34,8 @@ DEFAULTS = {
     "csv_bom": False,
     "dagster_storage": "sqlite",
     "failure_webhook": None,
+    "outage_minutes": 5,
+    "silent_hours": None,
 }
 
 
@@ -104,6 +106,8 @@ GIVEN = [
     ("TELECOM_MAINTENANCE_HOUR", "0", "maintenance_hour", 0),
     ("TELECOM_LANDING_CHUNK_ROWS", "1000", "landing_chunk_rows", 1_000),
     ("TELECOM_POSTGRES_DSN", "host=h", "postgres_dsn", SecretStr("host=h")),
+    ("TELECOM_OUTAGE_MINUTES", "1", "outage_minutes", 1),
+    ("TELECOM_SILENT_HOURS", "6", "silent_hours", 6),
     ("TELECOM_FAILURE_WEBHOOK", "https://example.org/hook", "failure_webhook", SecretStr("https://example.org/hook")),
 ]
 
@@ -112,6 +116,28 @@ GIVEN = [
 def test_a_variable_sets_its_setting(monkeypatch, variable, text, name, value):
     monkeypatch.setenv(variable, text)
     assert getattr(Settings.load(), name) == value
+
+
+def test_the_days_of_a_home_begin_as_it_was_made(tmp_path, monkeypatch):
+    """`telecom demo` writes the first of its month down: whoever opens its home sees the same days; a variable wins."""
+    (tmp_path / "partitions_start").write_text("2026-10-01\n")
+    assert Settings.load(home=tmp_path).partitions_start == date(2026, 10, 1)
+    assert Settings.load(home=tmp_path / "another").partitions_start == date(2020, 1, 1)
+    monkeypatch.setenv("TELECOM_HOME", str(tmp_path))
+    assert Settings.load().partitions_start == date(2026, 10, 1)
+    monkeypatch.setenv("TELECOM_PARTITIONS_START", "2024-03-01")
+    assert Settings.load().partitions_start == date(2024, 3, 1)
+
+
+@pytest.mark.parametrize("text", ["2026-10-02", "October", ""])
+def test_a_file_that_says_no_month_is_one_line_that_names_it(tmp_path, text):
+    file = tmp_path / "partitions_start"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(home=tmp_path)
+    assert str(caught.value) == (
+        f"{file}: {text!r}: expected the first day of a month, e.g. 2020-01-01; mend the file, or remove it"
+    )
 
 
 def test_a_short_retention_is_asked_for_twice(monkeypatch):
@@ -195,6 +221,10 @@ WRONG = [
     ("TELECOM_CURRENCY", "XAU", "XAU has no ISO 4217 exponent; expected a currency whose exponent is 2"),
     ("TELECOM_BILLING_DAY", "29", "TELECOM_BILLING_DAY: '29': "),
     ("TELECOM_SENSOR_INTERVAL_SECONDS", "1", "TELECOM_SENSOR_INTERVAL_SECONDS: '1': "),
+    ("TELECOM_OUTAGE_MINUTES", "0", "TELECOM_OUTAGE_MINUTES: '0': "),
+    ("TELECOM_OUTAGE_MINUTES", "soon", "TELECOM_OUTAGE_MINUTES: 'soon': "),
+    ("TELECOM_SILENT_HOURS", "0", "TELECOM_SILENT_HOURS: '0': "),
+    ("TELECOM_SILENT_HOURS", "1.5", "TELECOM_SILENT_HOURS: '1.5': "),
     ("TELECOM_FAILURE_WEBHOOK", "ftp://x", "TELECOM_FAILURE_WEBHOOK: expected an address that begins with"),
     ("TELECOM_RATE_PLANS", "/no/such.csv", "TELECOM_RATE_PLANS: '/no/such.csv': no file at /no/such.csv"),
     ("TELECOM_DAGSTER_STORAGE", "mysql", "TELECOM_DAGSTER_STORAGE: 'mysql': "),

@@ -12,6 +12,7 @@ from resources.delta import PinnedTable, stream_batches, sum_exactly
 from resources.postgres import published_totals
 from telecom_assets.checks.contracts import keeps_columns, keeps_contract
 from telecom_assets.checks.factory import Check, Guard, Scope, step_of
+from telecom_assets.checks.silence import silence_check
 from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,
@@ -259,8 +260,7 @@ def _total_findings(name: str, report: PinnedTable, rated: PinnedTable, bills: P
     return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
 
 
-#: Every check of the project, in the order of the stages.
-GUARDS = [
+_GUARDS = [
     Guard("landing", {"landing": [_RAW_COLUMNS, _LANDED]}),
     Guard(
         "reference",
@@ -291,6 +291,12 @@ GUARDS = [
 ]
 
 
-def build_checks() -> list[dg.AssetChecksDefinition]:
+def guards(silent_hours: int | None = None) -> list[Guard]:
+    """Every check of the project, in the order of the stages; that of a silent topic only where it is asked for."""
+    silent = [Guard("raw_cdrs", {"raw_cdrs": [silence_check(silent_hours)]})] if silent_hours else []
+    return [*silent, *_GUARDS]
+
+
+def build_checks(silent_hours: int | None = None) -> list[dg.AssetChecksDefinition]:
     """Every check of the project, as Dagster has them."""
-    return [step_of(each) for each in GUARDS]
+    return [step_of(each) for each in guards(silent_hours)]

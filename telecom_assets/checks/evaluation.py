@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from telecom_assets.checks.catalogue import GUARDS
+from telecom_assets.checks.catalogue import guards
 from telecom_assets.checks.factory import Check, Scope, decide
 from telecom_assets.checks.shown import differing, differing_not_shown
 from telecom_assets.connections import Connections
@@ -90,7 +90,7 @@ def check_month(connections: Connections, month: str, cannot_look: tuple[type[Ex
     scope = Scope.of(connections, month, month)
     questions = [
         partial(_ask, key.asset_key.path[-1], check, scope, cannot_look)
-        for guard in GUARDS
+        for guard in guards(connections.settings.silent_hours)
         for key, check in guard.keyed().items()
     ]
     with connections.warehouse.only_reading():

@@ -23,7 +23,7 @@ from telecom_assets.cli.stack import local_stack, needed_services, terminate_lik
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.months import previous_month
+from telecom_assets.months import month_days, previous_month
 from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
 from telecom_assets.private_files import private_folder
 from telecom_assets.process_locks import held
@@ -53,17 +53,17 @@ def demo(
     from telecom_assets.partitions import check_month  # noqa: PLC0415
 
     console = terminal(stderr=True)
-    app = AppContext(_demo_settings(ctx.obj.settings))
     spec = GeneratorSpec(
         cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed
     )
     check_month(spec.month)  # before anything is emptied, started or sent
+    app = AppContext(_demo_settings(ctx.obj.settings, spec.month))
     stack = local_stack(app.settings, needed_services(app.settings))
     begun = time.monotonic()
     private_folder(ctx.obj.settings.home_path)
     # A second demo would empty the folder under the first.
     with terminate_like_interrupt(), held(ctx.obj.settings.home_path, "demo"):
-        _empty_home(app.settings.home_path, stack.down)
+        _empty_home(app.settings, stack.down)
         started: list[str] = []
         try:
             with console.status("starting PostgreSQL and Kafka") as status:
@@ -87,8 +87,8 @@ def demo(
         raise typer.Exit(1)
 
 
-def _demo_settings(settings: Settings) -> Settings:
-    """The same settings in the demo's own folder and stack; configured servers of one's own are left alone."""
+def _demo_settings(settings: Settings, month: str) -> Settings:
+    """The same settings in the demo's own folder and stack, whose days begin with its month; servers of one's own are left alone."""
     return settings.replaced(
         home=settings.home_path / "demo",
         warehouse=None,
@@ -97,11 +97,13 @@ def _demo_settings(settings: Settings) -> Settings:
         kafka_options={},
         postgres_dsn=None,
         dagster_postgres_url=None,
+        partitions_start=month_days(month)[0],
     )
 
 
-def _empty_home(home: Path, stop: Any) -> None:
+def _empty_home(settings: Settings, stop: Any) -> None:
     """Remove what an earlier demo left. Refuses to touch a folder that no demo has made."""
+    home = settings.home_path
     if home.exists():
         if not (home / _MARKER).exists():
             raise typer.BadParameter(f"{home} exists and was not made by a demo; move it away, or use another --home")
@@ -109,6 +111,8 @@ def _empty_home(home: Path, stop: Any) -> None:
         shutil.rmtree(home)
     private_folder(home)
     (home / _MARKER).touch()
+    # The UI of this home shows the demo's days, and no years before them.
+    settings.partitions_start_file.write_text(f"{settings.partitions_start}\n", encoding="utf-8")
 
 
 def _produce(app: AppContext, spec: GeneratorSpec) -> int:

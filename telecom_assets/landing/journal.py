@@ -245,6 +245,16 @@ def landed_sources(warehouse: Warehouse) -> list[Source]:
     return found
 
 
+def last_landed(warehouse: Warehouse) -> dt.datetime | None:
+    """When a message landed last; where none ever did, since when the topic is watched. None before the first landing."""
+    if not warehouse.exists(RAW):
+        return None
+    state = read_state(warehouse)
+    rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
+    landed = [row["landed_at"] for row in rows if row["records"]]
+    return max(landed) if landed else min((row["landed_at"] for row in rows), default=None)
+
+
 def settle(warehouse: Warehouse) -> list[Entry]:
     """Write the rows of the following tables for commits that have none yet; returns those commits.
 

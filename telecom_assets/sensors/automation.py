@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from telecom_assets.sensors.tries import AGAIN
+
 
 def rating_automation(interval_seconds: int) -> dg.AutomationConditionSensorDefinition:
     """Made by a function, because the interval is a setting."""
@@ -10,5 +12,9 @@ def rating_automation(interval_seconds: int) -> dg.AutomationConditionSensorDefi
         target=dg.AssetSelection.groups("rating"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=interval_seconds,
-        description="Rates the days that were mediated anew.",
+        run_tags=AGAIN,
+        description=(
+            "Rates the days that were mediated anew, whatever their month. It asks for a day once; a run that fails is made "
+            "again by `failed_runs_again`."
+        ),
     )

@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 
 import dagster as dg
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from telecom_assets.failures import innermost_message, told_what_to_run, was_interrupted
-
-_TIMEOUT_SECONDS = 10
-
-
-class WebhookError(Exception):
-    """The webhook did not take a message. Its address is not told: with many services it is all that one needs to write."""
+from telecom_assets.failures import innermost_message, told_what_to_run, was_interrupted, why_failed
+from telecom_assets.sensors.tries import AFTER_TAG, TRY_TAG
+from telecom_assets.sensors.webhook import post
 
 
 def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
@@ -42,39 +37,29 @@ def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="run_failure_webhook",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Posts every failed run to TELECOM_FAILURE_WEBHOOK.",
+        description=(
+            "Posts every failed run to TELECOM_FAILURE_WEBHOOK; of a request that is made again and fails of the same, the "
+            "first."
+        ),
     )
     def tell(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         if webhook is None:
             return dg.SkipReason("TELECOM_FAILURE_WEBHOOK is not set")
         if any(was_interrupted(event) for event in context.get_step_failure_events()):
             return dg.SkipReason("whoever pressed Ctrl-C knows of it")
-        _post(webhook, failure_message(context))
+        run = context.dagster_run
+        if _told_before(context.instance, run):
+            return dg.SkipReason(f"try {run.tags[TRY_TAG]} failed of the same as the one before, which was told")
+        post(webhook, failure_message(context), f"the run {run.run_id}")
         return None
 
     return tell
 
 
-@retry(
-    retry=retry_if_exception_type(WebhookError),
-    stop=stop_after_attempt(3),
-    wait=wait_exponential(multiplier=0.5, max=5),
-    reraise=True,
-)
-def _post(webhook: str, message: dict[str, str]) -> None:
-    # Raised outside of the handler: an error of requests names the address, and would be told as what came before.
-    if (refusal := _refusal(webhook, message)) is not None:
-        raise WebhookError(
-            f"the webhook of TELECOM_FAILURE_WEBHOOK {refusal}; the run {message['run_id']} was not told of"
-        )
-
-
-def _refusal(webhook: str, message: dict[str, str]) -> str | None:
-    """Send once. Returns what went wrong, without the address."""
-    import requests  # noqa: PLC0415  (a tenth of the time that the code takes to load)
-
-    try:
-        response = requests.post(webhook, json=message, timeout=_TIMEOUT_SECONDS)
-    except (OSError, ValueError) as error:  # every RequestException is an OSError; some addresses are a ValueError
-        return f"cannot be reached ({type(error).__name__})"
-    return None if response.ok else f"answered {response.status_code}"
+def _told_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run is another try of one that failed of the same: in a night there may be dozens."""
+    before = run.tags.get(AFTER_TAG)
+    failed = instance.get_run_by_id(before) if before else None
+    if failed is None or failed.status is not dg.DagsterRunStatus.FAILURE:
+        return False
+    return why_failed(instance, failed.run_id) == why_failed(instance, run.run_id)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from telecom_assets.jobs import maintenance_job
+from telecom_assets.sensors.tries import AGAIN, Ask
 from telecom_assets.transforms.civil_time import LOCAL_ZONE
 
 
@@ -14,5 +15,9 @@ def maintenance_schedule(hour: int) -> dg.ScheduleDefinition:
         cron_schedule=f"0 {hour} * * *",
         execution_timezone=LOCAL_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Compacts the tables and removes versions that are older than TELECOM_RETENTION_DAYS.",
+        tags={**AGAIN, **Ask(1).tags("maintenance")},
+        description=(
+            f"Every night at {hour}:00: compacts the tables and removes versions that are older than TELECOM_RETENTION_DAYS. A "
+            "run that fails is made again by `failed_runs_again`."
+        ),
     )

@@ -32,8 +32,11 @@ from telecom_assets_tests.graph.project import (
     make_topic,
     open_project,
 )
+from telecom_assets_tests.graph.webhook import webhook
 from telecom_assets_tests.strategies import HOSTILE_CORPUS
 from telecom_assets_tests.typed import without_other_users
+
+__all__ = ["webhook"]
 
 SPEC = GeneratorSpec(cdrs=6_000, customers=60, month=MONTH, seed=7)
 

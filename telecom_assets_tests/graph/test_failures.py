@@ -1,52 +1,18 @@
 """A failed run reaches people: one JSON document at the webhook, tried again when it answers badly."""
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
 import pytest
-import tenacity
 
 from telecom_assets.definitions import build_defs
 from telecom_assets.sensors import failures
+from telecom_assets.sensors import webhook as webhooks
 from telecom_assets.settings import Settings
 from telecom_assets_tests.graph.project import QUIET, Project
 from telecom_assets_tests.graph.test_checks import doubled
-
-
-@dataclass
-class Webhook:
-    """A web server that notes what it gets and answers what it is told: a status for each call, then 200."""
-
-    url: str = ""
-    answers: list[int] = field(default_factory=list)
-    calls: list[tuple[str, dict[str, object]]] = field(default_factory=list)
-
-
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    made = Webhook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            made.calls.append((self.headers["Content-Type"], json.loads(body)))
-            self.send_response(made.answers.pop(0) if made.answers else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        made.url = f"http://127.0.0.1:{server.server_port}/hook"
-        monkeypatch.setattr(failures._post.retry, "wait", tenacity.wait_none())
-        yield made
-        server.shutdown()
+from telecom_assets_tests.graph.webhook import Webhook
 
 
 def failed_run(instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[str, str] | None = None):
@@ -147,7 +113,7 @@ def test_an_address_that_never_answers_well_is_an_error_of_the_sensor(
     webhook: Webhook, instance: dg.DagsterInstance, tmp_path
 ):
     webhook.answers = [500] * 10
-    with pytest.raises(failures.WebhookError, match="TELECOM_FAILURE_WEBHOOK answered 500"):
+    with pytest.raises(webhooks.WebhookError, match="TELECOM_FAILURE_WEBHOOK answered 500"):
         tell(webhook.url, instance, tmp_path)
     assert 2 <= len(webhook.calls) < 10
 
@@ -175,3 +141,38 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
     (told,) = [message for _, message in webhook.calls]
     assert told["job"] == "landing_job"
     assert "landed_equals_consumed" in str(told["error"])
+
+
+# -- a run that is made again --------------------------------------------------------------------------------------------
+
+
+def another_try(before: object, number: int) -> dict[str, str]:
+    """Tags of a run that was made again after one that failed."""
+    return {"telecom_assets/try": f"{number}", "telecom_assets/tried_before": before.dagster_run.run_id}
+
+
+def test_a_try_that_fails_of_the_same_is_not_told_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    """In a night there may be dozens."""
+    before, _ = tell(webhook.url, instance, tmp_path)
+    for number in (2, 3):
+        before, answer = tell(webhook.url, instance, tmp_path, another_try(before, number))
+        assert isinstance(answer, dg.SkipReason)
+        assert answer.skip_message == f"try {number} failed of the same as the one before, which was told"
+    assert len(webhook.calls) == 1
+
+
+def test_a_try_that_fails_of_something_else_is_told(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+    """No broker was known; now one is, and does not answer."""
+    before, _ = tell(webhook.url, instance, tmp_path)
+    defs = build_defs(
+        Settings.load(
+            home=tmp_path,
+            failure_webhook=webhook.url,
+            kafka_bootstrap_servers="127.0.0.1:1",
+            kafka_timeout_seconds=0.5,
+        )
+    )
+    context = failed_run(instance, defs, another_try(before, 2))
+    assert defs.get_repository_def().get_sensor_def("run_failure_webhook")(context) is None
+    assert ["no Kafka" in str(message["error"]) for _, message in webhook.calls] == [True, False]
+    assert "nothing listens there" in str(webhook.calls[1][1]["error"])

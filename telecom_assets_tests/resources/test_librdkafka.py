@@ -220,6 +220,6 @@ def test_a_client_without_a_broker_is_closed():
     before = threading.active_count()
     consumer = Consumer({"group.id": "x", "log_level": 0, "bootstrap.servers": "127.0.0.1:1"}, "topic", 0, 0)
     assert len(consumer.consume(10, 0.3)) == 0
-    assert "Connection refused" in str(consumer.last_error)
+    assert "Connection refused" in str(consumer.heard.most_telling)
     consumer.close()
     assert threading.active_count() == before
