@@ -106,12 +106,19 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 def _case(outcome: "Outcome") -> "Case":
     from telecom_assets.documents.junit import Case  # noqa: PLC0415
 
-    rows = [", ".join(f"{name} {value}" for name, value in row.items()) for row in outcome.differs]
+    rows = [_line(row) for row in outcome.differs]
     if outcome.differs_not_shown:
         rows.append(f"and {outcome.differs_not_shown} more")
     message = {"passed": "", "advice": f"advice: {outcome.summary}"}.get(outcome.status, outcome.summary)
     kind = _KINDS[outcome.status]
     return Case(outcome.asset, outcome.check, outcome.seconds, kind, message, "\n".join(rows))
+
+
+def _line(row: "Mapping[str, str | int]") -> str:
+    """A row of what differs; a finding is a sentence already."""
+    return (
+        str(row["finding"]) if set(row) == {"finding"} else ", ".join(f"{name} {value}" for name, value in row.items())
+    )
 
 
 def _print(console: Console, month: str, outcomes: "Sequence[Outcome]") -> None:
