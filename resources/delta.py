@@ -36,6 +36,7 @@ from resources.engine import SparkEngine, readable_path
 from resources.footers import ColumnFacts, column_facts
 from resources.log_repair import (
     HINT,
+    Damage,
     LogFiles,
     checkpoint_path,
     damage,
@@ -565,7 +566,7 @@ class Warehouse:
     def stage_arrow(self, name: str, rows: pa.Table) -> Staged:
         """Write a few rows as files below the table, without the engine."""
         contract = self.contracts[name]
-        if name not in self._newest and not self.exists(name):
+        if self._still_newest(contract) is None and not self.exists(name):
             self._table(
                 contract
             )  # the log comes first: rows without one are what is left of a table (`log_repair.damage`)
@@ -732,7 +733,7 @@ class Warehouse:
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
                 raise WarehouseError(f"table {contract.name} at {path} is gone; expected version {version}") from None
-            if version or damage(self.stored(contract.name)):
+            if version or self._damage(contract):
                 raise self._unreadable(contract, version, error) from error
         except DeltaError as error:
             raise self._unreadable(contract, version, error) from error
@@ -831,13 +832,16 @@ class Warehouse:
             "delta.deletedFileRetentionDuration": f"interval {self.retention_days} days",
         }
 
+    def _damage(self, contract: Contract) -> Damage | None:
+        """What is wrong with a table's log, as far as it can be looked at."""
+        with suppress(OSError):
+            return damage(self.stored(contract.name))
+        return None
+
     def _unreadable(self, contract: Contract, version: int | None, error: Exception) -> WarehouseError:
         told = f"table {contract.name} at {self.path(contract.name)} cannot be read"
         told += "" if version is None else f" at version {version}"
-        found = None
-        with suppress(OSError):
-            found = damage(self.stored(contract.name))
-        if found is None:
+        if (found := self._damage(contract)) is None:
             return WarehouseError(f"{told} ({_first_line(error)}); its log is damaged or the version was vacuumed")
         return WarehouseError(f"{told}: {found}")
 

@@ -95,7 +95,7 @@ def hint_is_wrong(files: pafs.FileSystem) -> bool:
     """Whether there is a hint, and it is torn or names a checkpoint that is not there."""
     try:
         said = _content(files, HINT)
-    except FileNotFoundError:
+    except OSError:  # there is none; what cannot be read at all is told by whoever opens the table
         return False
     named = hinted(files)
     if named is not None and _is_there(files, checkpoint_path(named)):
