@@ -34,6 +34,7 @@ _CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
 #: What `schemas.billing.PERCENT` holds.
+Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 #: Decimals of every amount of a bill, `transforms.numbers.BILL_SCALE`.
 _BILL_SCALE = 2
@@ -136,6 +137,9 @@ class Settings(BaseSettings):
     partitions_start: dt.date = Field(dt.date(2020, 1, 1), description="First daily partition; the first of a month.")
     max_age_days: int = Field(62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received.")
     dedupe_days: int = Field(31, ge=0, le=366, description="record_ID is unique across event days this far apart.")
+    malformed_share: Share = Field(
+        Decimal("0.2"), description="Share of a landing, 0 to 1, above which malformed messages are a warning."
+    )
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
         "customer_min", description="What a data CDR without a volume is rated as."
     )

@@ -24,6 +24,7 @@ from telecom_assets.conservation import (
 )
 from telecom_assets.documents.invoices import read_invoice_totals
 from telecom_assets.documents.report_files import read_report_csv
+from telecom_assets.malformed import few_are_malformed
 from telecom_assets.month_reports import month_report
 from telecom_assets.outputs import invoice_directory, report_file
 from telecom_assets.partitions import DAILY, MONTHLY
@@ -42,7 +43,7 @@ _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_differ
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Every check of the project."""
     return [
-        guard("landing", None, {"landing": [_RAW_COLUMNS, _LANDED]}),
+        guard("landing", None, {"landing": [_RAW_COLUMNS, _LANDED, _MALFORMED]}),
         guard("customers", None, {"customers": [_contract("customers", unique=True), _CUSTOMER_PLANS]}),
         guard("rate_plans", None, {"rate_plans": [_contract("rate_plans", unique=True), _PRICES, _REACHED]}),
         guard("product_catalog", None, {"product_catalog": [_contract("product_catalog", unique=True), _CATALOG]}),
@@ -92,6 +93,12 @@ _LANDED = Check(
     "landed_equals_consumed",
     "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
     lambda scope: landed_equals_consumed(scope.connections.warehouse),
+)
+_MALFORMED = Check(
+    "few_are_malformed",
+    "At most TELECOM_MALFORMED_SHARE of what landed last is malformed: neither UTF-8 nor one JSON object.",
+    lambda scope: few_are_malformed(scope.connections.warehouse, scope.connections.settings.malformed_share),
+    advisory=True,
 )
 _RAW_COLUMNS = Check(
     "raw_keeps_contract",
