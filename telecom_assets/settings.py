@@ -35,6 +35,7 @@ _CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
 #: What `schemas.billing.PERCENT` holds.
+Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 #: Settings whose text may have several lines.
 _OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
@@ -139,6 +140,9 @@ class Settings(BaseSettings):
     )
     max_age_days: int = Field(62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received.")
     dedupe_days: int = Field(31, ge=0, le=366, description="record_ID is unique across event days this far apart.")
+    malformed_share: Share = Field(
+        Decimal("0.2"), description="Share of a landing, 0 to 1, above which malformed messages are a warning."
+    )
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
         "customer_min", description="What a data CDR without a volume is rated as."
     )

@@ -26,6 +26,7 @@ from telecom_assets.conservation import (
 )
 from telecom_assets.documents.invoices import read_invoice_totals
 from telecom_assets.documents.report_files import differing_rows, read_csv_rows, read_report_csv, with_currency
+from telecom_assets.malformed import few_are_malformed
 from telecom_assets.month_reports import currency_of, month_report
 from telecom_assets.outputs import bills_file, invoice_directory, report_file
 from telecom_assets.reference_files import (
@@ -53,6 +54,12 @@ _LANDED = Check(
     "landed_equals_consumed",
     "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
     lambda scope: landed_equals_consumed(scope.connections.warehouse),
+)
+_MALFORMED = Check(
+    "few_are_malformed",
+    "At most TELECOM_MALFORMED_SHARE of what landed last is malformed: neither UTF-8 nor one JSON object.",
+    lambda scope: few_are_malformed(scope.connections.warehouse, scope.connections.settings.malformed_share),
+    advisory=True,
 )
 _RAW_COLUMNS = Check(
     "raw_keeps_contract",
@@ -261,7 +268,7 @@ def _total_findings(name: str, report: PinnedTable, rated: PinnedTable, bills: P
 
 
 _GUARDS = [
-    Guard("landing", {"landing": [_RAW_COLUMNS, _LANDED]}),
+    Guard("landing", {"landing": [_RAW_COLUMNS, _LANDED, _MALFORMED]}),
     Guard(
         "reference",
         {

@@ -35,7 +35,8 @@ def silence(last: dt.datetime | None, hours: int, now: dt.datetime) -> Verdict:
     findings = (
         [f"the last one at {at}, {counted(int((now - last).total_seconds() // 3600), 'hour')} ago"] if silent else []
     )
-    return Verdict(identity, findings, {"last_landed_at": at})
+    otherwise = f"no message has landed within {counted(hours, 'hour')}"
+    return Verdict(identity, findings, {"last_landed_at": at}, otherwise=otherwise)
 
 
 def silence_check(hours: int) -> Check:

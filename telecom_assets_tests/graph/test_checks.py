@@ -386,6 +386,22 @@ def test_a_warning_stops_nothing(damaged_with_database: Project):
     assert list(failed_checks(result)) == [("rate_plans", "prices_are_reached")]
 
 
+def test_a_landing_of_garbage_is_a_warning(new_project: Callable[..., Project]):
+    """Half of what landed is no CDR: the run goes on, and says how much and where. A landing of nothing goes on too."""
+    project = new_project()
+    sound = [f'{{"record_ID": "{number}", "tags": []}}'.encode() for number in range(3)]
+    project.produce([*sound, b"BZh91AY&SY", b"[", b"\xff"])
+    landing = project.run("landing_job")
+    assert landing.success
+    [(key, said)] = failed_checks(landing).items()
+    assert key == ("landing", "few_are_malformed")
+    assert "3 of the 6 messages that landed last are malformed, 50 %: partition " in said
+    advice = project.check("landing")["few_are_malformed"]
+    assert (advice.blocking, advice.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert (advice.metadata["malformed"].value, advice.metadata["messages"].value) == (3, 6)
+    assert project.run("landing_job").success
+
+
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
 def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: Damage):
     damage.damage(damaged)
@@ -418,8 +434,8 @@ def test_a_check_fails_when_published_rows_are_not_the_bills(damaged_with_databa
 
 def test_every_check_of_the_project_is_seen_to_fail():
     in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
-    # test_bad_customers_stop_the_run, test_what_only_may_be_wrong_is_a_warning
-    elsewhere = {("customers", CONTRACT), ("rate_plans", "prices_are_reached")}
+    # test_bad_customers_stop_the_run, test_what_only_may_be_wrong_is_a_warning, test_a_landing_of_garbage_is_a_warning
+    elsewhere = {("customers", CONTRACT), ("rate_plans", "prices_are_reached"), ("landing", "few_are_malformed")}
     assert {(damage.asset, damage.check) for damage in DAMAGES} | in_references | elsewhere == ALL_CHECKS
 
 
