@@ -1,5 +1,6 @@
 """How commands end: the status, one line for an error, text from data as it is, and signals."""
 
+import datetime as dt
 import json
 import os
 import signal
@@ -14,11 +15,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from telecom_assets import cli, definitions, executor, funnel, restored
+from telecom_assets import cli, definitions, executor, funnel, month_books, restored
 from telecom_assets.cli import demo, maintain
 from telecom_assets.cli.show import print_funnel, print_maintenance, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
-from telecom_assets.documents.funnel import Funnel
+from telecom_assets.documents.funnel import Funnel, Malformed
 from telecom_assets.executor import RunFailed, StepResult
 from telecom_assets.failures import was_interrupted
 from telecom_assets.generator import SpecError
@@ -32,6 +33,7 @@ ZERO = Decimal(0)
 #: What rich takes for markup or an emoji: an end without a beginning, a colour, a picture.
 TRICKY = "product [/x] of [gold] at :100:"
 NOTHING = Funnel(0, 0, 0, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO)
+NO_MALFORMED = Malformed(dt.date(2025, 4, 30), dt.date(2025, 8, 1), 0, 0)
 
 
 @pytest.fixture
@@ -93,6 +95,9 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(executor, "MonthRunner", Runner)
     monkeypatch.setattr(funnel, "month_funnel", lambda *_: doing.books)
     monkeypatch.setattr(funnel, "other_days", lambda *_: NOTHING)
+    monkeypatch.setattr(funnel, "malformed_while_open", lambda *_: NO_MALFORMED)
+    monkeypatch.setattr(month_books, "remedy", lambda *_: None)
+    monkeypatch.setattr(month_books, "without_records", lambda *_: None)
     return doing
 
 
@@ -121,7 +126,7 @@ def test_advice_is_shown_and_is_no_failed_check(capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("wide")
 def test_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     books = Funnel(1, 0, 0, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO, rejected={TRICKY: 1})
-    print_funnel(terminal(), MONTH, "MAD", books, books)
+    print_funnel(terminal(), MONTH, "MAD", books, books, NO_MALFORMED, None)
     shown = capsys.readouterr().out
     assert f"rejected: {TRICKY} " in shown
     assert f"1 rejected ({TRICKY} 1)" in shown
@@ -178,7 +183,7 @@ def test_a_demo_whose_runs_are_in_postgresql_says_how_to_look_at_them(
 def test_a_demo_keeps_its_runs_where_the_setting_says(tmp_path: Path, storage: str) -> None:
     """In its own PostgreSQL, as all that it does: a configured one elsewhere is left alone."""
     url = "postgresql://someone@db.example/dagster"
-    settings = demo._demo_settings(Settings(home=tmp_path, dagster_storage=storage, dagster_postgres_url=url))
+    settings = demo._demo_settings(Settings(home=tmp_path, dagster_storage=storage, dagster_postgres_url=url), MONTH)
     assert (settings.dagster_storage, settings.dagster_postgres_url) == (storage, None)
 
 
