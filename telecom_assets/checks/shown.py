@@ -4,7 +4,7 @@ Belongs here: which rows of a verdict people see, in the UI, in a terminal and i
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -45,8 +45,10 @@ def looked_at(
     """
     held = [value for value in counts if value is not None]
     values = sorted(held) if partitions is None else _between(partitions)
-    failed = values if verdict.failed is None and not verdict.passed else _among(values, verdict.failed or ())
-    passed = [value for value in values if value not in set(failed)]
+    all_of_it = verdict.failed is None and not verdict.passed
+    broken = frozenset(values) if all_of_it else verdict.failed or frozenset()
+    failed = [value for value in values if value in broken]
+    passed = [value for value in values if value not in broken]
     bad = failed[-LOOKED_AT:]
     good = passed[max(len(passed) - (LOOKED_AT - len(bad)), 0) :]
     rows: list[dict[str, Cell]] = [
@@ -78,7 +80,3 @@ def _between(partitions: Partitions) -> list[Any]:
     if isinstance(partitions.first, dt.date):
         return days_between(partitions.first, partitions.last)
     return months_between(partitions.first, partitions.last)
-
-
-def _among(values: Sequence[Any], chosen: Collection[Any]) -> list[Any]:
-    return [value for value in values if value in chosen]

@@ -22,7 +22,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources import delta
-from resources.delta import Commit, Overtaken, Partitions, Refused, Warehouse, WarehouseError, stream_batches
+from resources.delta import (
+    Commit,
+    MissingTable,
+    Overtaken,
+    Partitions,
+    Refused,
+    Warehouse,
+    WarehouseError,
+    stream_batches,
+    sum_exactly,
+)
 from resources.engine import SparkEngine
 from resources.staging import Staged
 from telecom_assets.schemas import TABLES
@@ -248,6 +258,30 @@ def test_totals_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
     assert warehouse.totals(pinned) == {"revenue": Decimal("0.3")}
     assert warehouse.totals(warehouse.pin(contract.name, Partitions(JULY, JULY))) == {"revenue": Decimal(0)}
     assert warehouse.totals(warehouse.pin(DAYS)) == {}
+    # Each partition its own; one without rows has none.
+    all_of_it = warehouse.pin(contract.name, Partitions(MAY, JULY))
+    assert warehouse.totals_by_partition(all_of_it) == {
+        MAY: {"revenue": Decimal("0.3")},
+        JUNE: {"revenue": Decimal(5)},
+    }
+    assert warehouse.totals(all_of_it) == {"revenue": Decimal("5.3")}
+
+
+def test_a_sum_of_amounts_keeps_every_digit():
+    """31 digits before the point and 6 behind it: Python's own sum rounds at 28."""
+    large = Decimal("1" + "0" * 30)
+    assert sum_exactly([large, Decimal("0.000001"), -large, large]) == Decimal("1" + "0" * 30 + ".000001")
+    assert sum_exactly([]) == 0
+
+
+def test_who_only_reads_makes_no_table(plain):
+    with plain.only_reading(), pytest.raises(MissingTable, match=f"table {FLOORS} is not there .*/{FLOORS}"):
+        plain.pin(FLOORS)
+    assert not plain.exists(FLOORS)
+    assert plain.pin(FLOORS).rows_by_partition() == {}
+    assert plain.exists(FLOORS)
+    with plain.only_reading():
+        assert plain.pin(FLOORS).version == 0
 
 
 @pytest.mark.parametrize("few_rows", [0, 1000], ids=["asked", "read"])
