@@ -46,6 +46,7 @@ _STAGE_OF_ASSET = {
     "suspended_cdrs": "rating",
     "facturation_complete": "billing",
     "published_bills": "publishing",
+    "bills_csv": "reports",
     "daily_revenue": "reports",
     "mix_by_region": "reports",
     "revenue_by_plan": "reports",

@@ -16,6 +16,7 @@ from telecom_assets.landing.journal import read_state
 from telecom_assets.months import month_days
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
 from telecom_assets.schemas.usage import CLEANED_CDRS, RATED_CDRS, RAW_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
+from telecom_assets.transforms.admission import MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.transforms.mediation import REJECTION_REASONS
 from telecom_assets.transforms.rating import SUSPENSION_REASONS
 
@@ -53,13 +54,13 @@ def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -
 
     Those are landing's rule (`transforms.admission`): from the day before the month, since a record may come a day
     early, to `max_age_days` after its last day, or without end for a month that was opened by name. A malformed message
-    is at home on the day it was received, so that is the day it is counted by.
+    is at home on the day it was received, so that is the day it is counted by, once that day is mediated.
     """
     days = month_days(period)
     first, last = days[0] - dt.timedelta(days=1), days[-1] + dt.timedelta(days=max_age_days)
     opened = period in read_state(warehouse).opened_months
-    raw = warehouse.pin(RAW_CDRS.name, Partitions(first, dt.date.max if opened else last))
-    malformed = raw.df.where(F.col("admission_error").isNotNull())
+    rejected = warehouse.pin(REJECTED_CDRS.name, Partitions(first, dt.date.max if opened else last))
+    malformed = rejected.df.where(F.col("reason").isin(MALFORMED_UTF8, MALFORMED_JSON))
     counts = _count_by(malformed, "event_date")
     on_its_days = sum(counts.get((day,), 0) for day in days)
     return Malformed(first, None if opened else last, sum(counts.values()), on_its_days)

@@ -17,9 +17,10 @@ import pytest
 
 from telecom_assets import cli, definitions, executor, funnel, month_books, restored
 from telecom_assets.cli import demo, maintain
+from telecom_assets.cli.month import went_well
 from telecom_assets.cli.show import print_funnel, print_maintenance, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
-from telecom_assets.documents.funnel import Funnel, Malformed
+from telecom_assets.documents.funnel import Funnel, Malformed, Remedy
 from telecom_assets.executor import RunFailed, StepResult
 from telecom_assets.failures import was_interrupted
 from telecom_assets.generator import SpecError
@@ -33,7 +34,7 @@ ZERO = Decimal(0)
 #: What rich takes for markup or an emoji: an end without a beginning, a colour, a picture.
 TRICKY = "product [/x] of [gold] at :100:"
 NOTHING = Funnel(0, 0, 0, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO)
-NO_MALFORMED = Malformed(dt.date(2025, 4, 30), dt.date(2025, 8, 1), 0, 0)
+MALFORMED = Malformed(dt.date(2025, 5, 31), None, 0, 0)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(executor, "MonthRunner", Runner)
     monkeypatch.setattr(funnel, "month_funnel", lambda *_: doing.books)
     monkeypatch.setattr(funnel, "other_days", lambda *_: NOTHING)
-    monkeypatch.setattr(funnel, "malformed_while_open", lambda *_: NO_MALFORMED)
+    monkeypatch.setattr(funnel, "malformed_while_open", lambda *_: MALFORMED)
     monkeypatch.setattr(month_books, "remedy", lambda *_: None)
     monkeypatch.setattr(month_books, "without_records", lambda *_: None)
     return doing
@@ -126,8 +127,10 @@ def test_advice_is_shown_and_is_no_failed_check(capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("wide")
 def test_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     books = Funnel(1, 0, 0, ZERO, 0, ZERO, ZERO, ZERO, ZERO, ZERO, rejected={TRICKY: 1})
-    print_funnel(terminal(), MONTH, "MAD", books, books, NO_MALFORMED, None)
+    print_funnel(terminal(), MONTH, "MAD", books, books, MALFORMED, Remedy([TRICKY], f"telecom {TRICKY}"))
     shown = capsys.readouterr().out
+    assert f"why: {TRICKY}\n" in shown
+    assert f"run: telecom {TRICKY}\n" in shown
     assert f"rejected: {TRICKY} " in shown
     assert f"1 rejected ({TRICKY} 1)" in shown
 
@@ -185,6 +188,24 @@ def test_a_demo_keeps_its_runs_where_the_setting_says(tmp_path: Path, storage: s
     url = "postgresql://someone@db.example/dagster"
     settings = demo._demo_settings(Settings(home=tmp_path, dagster_storage=storage, dagster_postgres_url=url), MONTH)
     assert (settings.dagster_storage, settings.dagster_postgres_url) == (storage, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "well"),
+    [
+        ({}, True),
+        ({"error": "rating failed"}, False),
+        ({"funnel": {"imbalances": ["received = cleaned + rejected: 2 and 1"]}}, False),
+        (
+            {"steps": [{"checks_failed": []}, {"checks_failed": ["facturation_complete.rated_equals_billed: no"]}]},
+            False,
+        ),
+    ],
+)
+def test_every_blocking_check_passed_is_said_of_no_month_with_one_that_failed(change: dict, *, well: bool) -> None:
+    """The last line of a demo, and its exit code."""
+    report = {"error": None, "funnel": {"imbalances": []}, "steps": [{"checks_failed": []}]}
+    assert went_well(report | change) is well
 
 
 def test_an_error_is_shown_as_it_is(work: SimpleNamespace, typed: Callable[..., Finished]) -> None:
