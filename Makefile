@@ -40,7 +40,7 @@ bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUST
 		$(if $(filter-out file,$(origin CUSTOMERS)),--customers $(CUSTOMERS)) $(if $(MONTH),--month $(MONTH)) \
 		$(if $(CASES),--cases $(CASES)) $(if $(NAME),--name '$(NAME)') $(if $(REPEATS),--repeats $(REPEATS))
 
-dev: $(READY) ## The local stack and the lineage UI on 127.0.0.1: PORT=, TELECOM_HOME=
+dev: $(READY) ## The local stack and the lineage UI on 127.0.0.1; Ctrl-C ends the UI, `telecom down` the stack: PORT=, TELECOM_HOME=
 	@$(BIN)/telecom up
 	@exec $(BIN)/telecom dev --port $(PORT)
 

@@ -78,7 +78,11 @@ class _WithoutRepeats:
 
 def _says_so(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that a disk is full."""
-    return any((isinstance(each, OSError) and each.errno in _NUMBERS) or _holds(each, _TEXTS) for each in _chain(error))
+    return any(
+        # The number says as well that no more files can be watched, which no disk has to do with.
+        (isinstance(each, OSError) and each.errno in _NUMBERS and "inotify" not in str(each)) or _holds(each, _TEXTS)
+        for each in _chain(error)
+    )
 
 
 def _may_mean_it(error: BaseException) -> bool:

@@ -87,7 +87,7 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
         found = stack.status()
         expected = services or needed_services(settings)
         decisions, trouble = source_decisions_of(ctx.obj)
-        warnings = [*warnings_of(settings), *trouble]
+        warnings = [*warnings_of(settings), *trouble, *restored_of(ctx.obj)]
         _show(stack, found, as_json, warnings=warnings, source_decisions=[decision.said() for decision in decisions])
         if not as_json:
             print_decisions(terminal(), decisions)
@@ -171,6 +171,21 @@ def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
         return source_decisions(app.connections.warehouse), []
     except WarehouseError as error:
         return [], [str(error)]
+
+
+def restored_of(app: AppContext) -> list[str]:
+    """What is to be said of a warehouse that went back behind what PostgreSQL has published of it."""
+    from resources.delta import WarehouseError  # noqa: PLC0415
+    from resources.postgres import PostgresError  # noqa: PLC0415
+    from telecom_assets.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
+
+    try:
+        assert_not_restored(app.connections)
+    except RestoredWarehouse as error:
+        return [str(error)]
+    except (PostgresError, WarehouseError):
+        pass  # of which others tell
+    return []
 
 
 def _progress(line: str) -> None:

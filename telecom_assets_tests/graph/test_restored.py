@@ -104,6 +104,7 @@ def test_a_dry_run_changes_nothing(lost: Restored):
     }
     shown = telecom(lost.project, "warehouse", "adopt", *WHO, "--dry-run").stdout
     assert "would follow facturation_complete at version 1" in shown
+    assert "PostgreSQL has published later ones" in telecom(lost.project, "status").stderr
     assert lost.project.versions(TABLES) == versions
     assert lost.project.postgres(LEDGER) == ledger
 
