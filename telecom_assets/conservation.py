@@ -28,6 +28,7 @@ from telecom_assets.reference_files import customer_findings, product_catalog_fi
 from telecom_assets.schemas.usage import LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
+from telecom_assets.visible import visible
 
 _SHOWN = 5
 LANDED_IDENTITY = "offsets landed = offsets consumed"
@@ -202,7 +203,7 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
     repeated = repeated_hashes(rows)
     found = [] if repeated.isEmpty() else _days_of_repeated(rows, repeated)
     findings = [
-        f"record {record_id} is cleaned on {', '.join(map(str, days))}"
+        f"record {visible(record_id)} is cleaned on {', '.join(map(str, days))}"
         for record_id, days in found
         if any((later - day).days <= dedupe_days for day, later in pairwise(days))
     ]
@@ -321,7 +322,7 @@ def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
     ).collect()[0]
     wrong = both.where(differ).orderBy("customer_id").limit(1000).collect() if totals["wrong"] else []
     findings = [
-        f"customer {row['customer_id']}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"customer {visible(row['customer_id'])}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
         f"{row['billed_count']} of {row['billed_amount']:f} billed"
         + (f" on {row['bills']} bills" if row["bills"] > 1 else "")
         for row in wrong
@@ -349,7 +350,7 @@ def rows_agree(identity: str, left: pa.Table, right: pa.Table, names: tuple[str,
     surplus = Counter(_rows_of(left, columns))
     surplus.subtract(_rows_of(right, columns))
     findings = [
-        f"only in {names[0] if times > 0 else names[1]}: {', '.join(map(str, row))}"
+        f"only in {names[0] if times > 0 else names[1]}: {', '.join(map(visible, row))}"
         for row, times in surplus.items()
         if times
     ]

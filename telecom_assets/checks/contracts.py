@@ -6,6 +6,7 @@ Belongs here: what follows from `telecom_assets.schemas` alone.
 from resources.delta import PinnedTable
 from telecom_assets.conservation import Verdict
 from telecom_assets.schemas import TABLES
+from telecom_assets.visible import visible
 
 
 def keeps_columns(pinned: PinnedTable) -> Verdict:
@@ -31,7 +32,7 @@ def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
     findings = [f"column {name}: {rows} rows without a value" for name, rows in missing.items() if rows]
     if unique:
         findings += [
-            f"key {', '.join(map(str, values))} stands {times} times"
+            f"key {', '.join(map(visible, values))} stands {times} times"
             for values, times in pinned.repeated_keys(limit=100)
         ]
     return Verdict("the table keeps its contract", findings, {"rows": sum(pinned.rows_by_partition().values())})
