@@ -383,7 +383,7 @@ def test_a_blank_at_the_end_of_a_plan_is_seen():
         advice.startswith("rate_plans 'PLAN_A '/SMS_NAT: unit_price 1 is")
         for advice in unreachable_prices(free, catalog)
     )
-    row = {name: "x" for name in CUSTOMERS.column_names} | {"activation_date": dt.date(2026, 1, 1)}
+    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {"activation_date": dt.date(2026, 1, 1)}
     customers = [row | {"subscription_type": "prepaid", "status": "active", "rate_plan_id": "PLAN_A\t"}]
     [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), odd)
     assert unknown.endswith("expected one of PLAN_A, 'PLAN_A ', PLAN_B, PLAN_C")
