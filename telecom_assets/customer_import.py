@@ -16,6 +16,7 @@ import pyarrow as pa
 from telecom_assets.csv_files import InputFileError, read_csv_rows
 from telecom_assets.party_numbers import MOBILE, normalised
 from telecom_assets.schemas.reference import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+from telecom_assets.visible import visible
 
 #: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
 CUSTOMER_ID_PATTERN = MOBILE
@@ -104,7 +105,7 @@ def _expected(name: str, known_plans: Collection[str], value: str) -> str | None
     if name == "activation_date":
         return None if _is_date(value) else "a date, YYYY-MM-DD"
     known = known_plans if name == "rate_plan_id" else ALLOWED_VALUES.get(name)
-    return None if known is None or value in known else f"one of {', '.join(sorted(known))}"
+    return None if known is None or value in known else f"one of {', '.join(map(visible, sorted(known)))}"
 
 
 def _is_date(value: str) -> bool:

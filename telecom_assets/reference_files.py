@@ -32,6 +32,7 @@ from telecom_assets.schemas.reference import (
     SUBSCRIPTION_TYPES,
 )
 from telecom_assets.schemas.usage import MAX_QUANTITY
+from telecom_assets.visible import visible
 
 #: What rating counts for each service; a catalogue that says another unit would be charged wrongly.
 UNITS = {"voice": "minute", "sms": "event", "data": "MB"}
@@ -74,7 +75,7 @@ def product_catalog_findings(product_catalog: pa.Table) -> list[str]:
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "service_type", SERVICE_TYPES),
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "rate_type", RATE_TYPES),
         *(
-            f"product_catalog {row['product_code']}: unit is {row['unit']!r}, but {row['service_type']} is counted in "
+            f"product_catalog {visible(row['product_code'])}: unit is {row['unit']!r}, but {row['service_type']} is counted in "
             f"{UNITS[row['service_type']]!r}"
             for row in product_catalog.to_pylist()
             if row["unit"] != UNITS.get(row["service_type"], row["unit"])
@@ -95,12 +96,12 @@ def rate_plan_findings(rate_plans: pa.Table, product_catalog: pa.Table) -> list[
         *_missing_values(rate_plans, RATE_PLANS),
         *_repeated_keys(rate_plans, RATE_PLANS),
         *(
-            f"rate_plans {row['rate_plan_id']}/{row['product_code']}: {problem}"
+            f"rate_plans {_price_of(row)}: {problem}"
             for row in prices
             for problem in _price_problems(row, products.get(row["product_code"]))
         ),
         *(
-            f"rate_plans {plan}: no price for product {product}"
+            f"rate_plans {visible(plan)}: no price for product {visible(product)}"
             for plan in known_plans(rate_plans)
             for product in products
             if (plan, product) not in priced
@@ -118,8 +119,7 @@ def unreachable_prices(rate_plans: pa.Table, product_catalog: pa.Table) -> list[
     """
     services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
     return [
-        f"rate_plans {row['rate_plan_id']}/{row['product_code']}: {problem}, and {_event(service)} has "
-        f"{_MOST_UNITS[service]} at most"
+        f"rate_plans {_price_of(row)}: {problem}, and {_event(service)} has {_MOST_UNITS[service]} at most"
         for row in rate_plans.to_pylist()
         if (service := services.get(row["product_code"])) in _MOST_UNITS
         for problem in _unreachable(row, _MOST_UNITS[service])
@@ -206,7 +206,7 @@ def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iter
         if row["service_type"] != product["service_type"]:
             yield f"service_type is {row['service_type']!r}, in the catalogue {product['service_type']!r}"
         if product["rate_type"] != "tiered" and (threshold is not None or tier_price is not None):
-            yield f"has a tier, but the catalogue says {product['rate_type']}"
+            yield f"has a tier, but the catalogue says {visible(product['rate_type'])}"
         if product["rate_type"] == "tiered" and threshold is None and tier_price is None:
             yield "has no tier, but the catalogue says tiered"
     if (threshold is None) != (tier_price is None):
@@ -216,6 +216,11 @@ def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iter
             yield f"{name} is {row[name]}; expected 0 or more"
     if threshold is not None and free_units is not None and free_units > threshold:
         yield f"free_units {free_units} exceed tier_threshold {threshold}"
+
+
+def _price_of(row: Mapping[str, Any]) -> str:
+    """Plan and product of a price."""
+    return f"{visible(row['rate_plan_id'])}/{visible(row['product_code'])}"
 
 
 def _unreachable(row: dict[str, Any], most: int) -> Iterator[str]:
@@ -260,9 +265,9 @@ def _repeated_keys(table: pa.Table, contract: TableContract) -> Iterator[str]:
     order = [(name, "ascending") for name in contract.key]
     repeated = counted.filter(pc.greater(counted["count_all"], 1)).sort_by(order)
     if repeated.num_rows:
-        shown = ["/".join(str(row[name]) for name in contract.key) for row in repeated.slice(0, _SHOWN).to_pylist()]
+        first = ["/".join(visible(row[name]) for name in contract.key) for row in repeated.slice(0, _SHOWN).to_pylist()]
         more = f" and {repeated.num_rows - _SHOWN} more" if repeated.num_rows > _SHOWN else ""
-        yield f"{contract.name}: {', '.join(contract.key)} more than once: {', '.join(shown)}{more}"
+        yield f"{contract.name}: {', '.join(contract.key)} more than once: {', '.join(first)}{more}"
 
 
 def _unknown_values(table: pa.Table, contract: TableContract, column: str, known: Sequence[str]) -> Iterator[str]:
@@ -271,7 +276,7 @@ def _unknown_values(table: pa.Table, contract: TableContract, column: str, known
         if row[column] is not None and row[column] not in known:
             yield (
                 f"{contract.name}: {column} {row[column]!r} in {_rows(row['count_all'])} is unknown; "
-                f"expected one of {', '.join(known)}"
+                f"expected one of {', '.join(map(visible, known))}"
             )
 
 

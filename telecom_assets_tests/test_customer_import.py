@@ -62,6 +62,11 @@ def test_good_rows_are_typed(file):
     ]
 
 
+def test_a_plan_that_ends_in_a_blank_is_seen_to(file):
+    [bad] = read_customer_file(file(HEADER, line(rate_plan_id="PLAN_A")), ["PLAN_B", "PLAN_A "]).bad_rows
+    assert bad.reason == "rate_plan_id is 'PLAN_A'; expected one of 'PLAN_A ', PLAN_B"
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

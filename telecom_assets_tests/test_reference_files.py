@@ -22,6 +22,8 @@ from telecom_assets.reference_files import (
 from telecom_assets.schemas.reference import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets_tests import oracle
 
+#: A plan and a product whose blanks at the end would not be seen.
+BLANK_PLAN, BLANK_PRODUCT = "PLAN_A ", "SMS_INT\u00a0"
 HEADER = "rate_plan_id,product_code,service_type,unit_price,free_units,tier_threshold,tier_price"
 GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
 
@@ -357,3 +359,31 @@ def test_wrong_customers_are_counted_by_value():
     assert findings([{**dated[0], "status": "Active"}]) == [
         "customers: status 'Active' in 1 row is unknown; expected one of active, inactive, suspended, terminated"
     ]
+
+
+def test_a_blank_at_the_end_of_a_plan_is_seen():
+    """Of a plan, a product, a customer: wherever a message names one that only a blank tells from another."""
+    plans, catalog = read_rate_plans(), read_product_catalog()
+    price = {"rate_plan_id": "PLAN_A", "product_code": "SMS_NAT"}
+    odd = changed(plans, price, rate_plan_id=BLANK_PLAN, unit_price=Decimal(-1))
+    found = rate_plan_findings(odd, catalog)
+    assert "rate_plans 'PLAN_A '/SMS_NAT: unit_price is -1.000000; expected 0 or more" in found
+    assert "rate_plans 'PLAN_A ': no price for product SMS_INT" in found
+    assert "rate_plans PLAN_A: no price for product SMS_NAT" in found
+    odd_catalog = changed(catalog, {"product_code": "SMS_INT"}, product_code=BLANK_PRODUCT, unit="minute")
+    assert r"rate_plans PLAN_B: no price for product 'SMS_INT\xa0'" in rate_plan_findings(plans, odd_catalog)
+    wrong_unit = r"product_catalog 'SMS_INT\xa0': unit is 'minute', but sms is counted in 'event'"
+    assert wrong_unit in product_catalog_findings(odd_catalog)
+    twice = pa.concat_tables([odd, odd.filter(pc.equal(odd["rate_plan_id"], BLANK_PLAN))])
+    assert "rate_plans: rate_plan_id, product_code more than once: 'PLAN_A '/SMS_NAT" in rate_plan_findings(
+        twice, catalog
+    )
+    free = changed(odd, {"rate_plan_id": BLANK_PLAN}, unit_price=Decimal(1), free_units=Decimal(5))
+    assert any(
+        advice.startswith("rate_plans 'PLAN_A '/SMS_NAT: unit_price 1 is")
+        for advice in unreachable_prices(free, catalog)
+    )
+    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {"activation_date": dt.date(2026, 1, 1)}
+    customers = [row | {"subscription_type": "prepaid", "status": "active", "rate_plan_id": "PLAN_A\t"}]
+    [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), odd)
+    assert unknown.endswith("expected one of PLAN_A, 'PLAN_A ', PLAN_B, PLAN_C")

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from resources.delta import PinnedTable
 from telecom_assets.conservation import Verdict
 from telecom_assets.schemas import TABLES
+from telecom_assets.visible import visible
 
 _KEPT, _BROKEN = "the table keeps its contract", "the table does not keep its contract"
 
@@ -44,7 +45,7 @@ def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
     differs, failed = _where_missing(pinned, list(missing)) if missing else ([], set())
     by = contract.partition_by
     for values, times in pinned.repeated_keys(limit=100) if unique else ():
-        findings.append(f"key {', '.join(map(str, values))} stands {times} times")
+        findings.append(f"key {', '.join(map(visible, values))} stands {times} times")
         key = dict(zip(contract.key, values, strict=True))
         differs.append({**key, "times": times})
         failed |= {key[by]} if by in key else set()

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable
 from telecom_assets.conservation.verdict import Verdict
+from telecom_assets.visible import visible
 
 
 @lru_cache(maxsize=64)
@@ -40,7 +41,7 @@ def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
     ).collect()[0]
     wrong = both.where(differ).orderBy("customer_id").limit(1000).collect() if totals["wrong"] else []
     findings = [
-        f"customer {row['customer_id']}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"customer {visible(row['customer_id'])}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
         f"{row['billed_count']} of {row['billed_amount']:f} billed"
         + (f" on {row['bills']} bills" if row["bills"] > 1 else "")
         for row in wrong
@@ -71,7 +72,7 @@ def rows_agree(identity: str, left: pa.Table, right: pa.Table, names: tuple[str,
     surplus = Counter(_rows_of(left, columns))
     surplus.subtract(_rows_of(right, columns))
     other = [(names[0] if times > 0 else names[1], row) for row, times in surplus.items() if times][:100]
-    findings = [f"only in {name}: {', '.join(map(str, row))}" for name, row in other]
+    findings = [f"only in {name}: {', '.join(map(visible, row))}" for name, row in other]
     differs = [{"only in": name, **dict(zip(columns, row, strict=True))} for name, row in other]
     return Verdict(identity, findings, differs=differs)
 

@@ -19,6 +19,7 @@ from telecom_assets.reference_files import customer_findings, product_catalog_fi
 from telecom_assets.schemas.usage import MEDIATED_DAYS
 from telecom_assets.transforms.mediation import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.transforms.rating import MissingVolumePolicy, volume_floors
+from telecom_assets.visible import visible
 
 _reading_ledger = threading.Lock()
 
@@ -74,7 +75,7 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
         if any((later - day).days <= dedupe_days for day, later in pairwise(days))
     ]
     differs = [{"record_id": record_id, "cleaned on": ", ".join(map(str, days))} for record_id, days in found]
-    findings = [f"record {row['record_id']} is cleaned on {row['cleaned on']}" for row in differs]
+    findings = [f"record {visible(row['record_id'])} is cleaned on {row['cleaned on']}" for row in differs]
     return Verdict(
         f"a record is cleaned once within {dedupe_days} days",
         findings,

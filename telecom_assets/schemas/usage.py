@@ -49,12 +49,12 @@ RAW_CDRS = TableContract(
         C(
             "admission_error",
             "string",
-            "malformed_utf8 or malformed_json; NULL for one flat JSON object.",
+            "malformed_utf8 or malformed_json; NULL for one JSON object, nested at most eight deep.",
             required=False,
         ),
-        C("record_id", "string", "Field record_ID as text; NULL when absent, null or empty.", required=False),
-        C("record_type", "string", "Field record_type as text.", required=False),
-        C("timestamp_text", "string", "Field timestamp as text.", required=False),
+        C("record_id", "string", "Field record_ID as text; NULL when absent, null, empty or nested.", required=False),
+        C("record_type", "string", "Field record_type as text; […] or {…} for a nested value.", required=False),
+        C("timestamp_text", "string", "Field timestamp as text; […] or {…} for a nested value.", required=False),
         C(
             "event_ts",
             "timestamp",
