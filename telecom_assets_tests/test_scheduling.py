@@ -89,7 +89,9 @@ class _Worker:
         self.shutting_down = True
 
 
-def test_of_two_new_workers_one_may_be_ready_before_the_other(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch):
+def test_of_two_new_workers_one_may_be_ready_before_the_other(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+):
     """Both workers die at once; the first successor gets work while the second still collects, then the second does."""
     monkeypatch.setattr(pytestconfig.option, "tx", ["2*popen"])
     monkeypatch.setattr(pytestconfig.option, "loadscopereorder", False, raising=False)
