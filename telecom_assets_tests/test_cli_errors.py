@@ -4,6 +4,8 @@ import datetime as dt
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -249,6 +251,28 @@ def test_a_demo_that_cannot_be_touches_nothing(
     assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (2, "", 1)
     assert says in finished.stderr
     assert (home / "demo" / "earlier").exists()
+
+
+def test_the_home_of_a_demo_begins_with_its_month(tmp_path: Path) -> None:
+    """Whoever opens the UI of that home, as README says, sees the demo's days and no years before them."""
+    settings = demo._demo_settings(Settings.load(home=tmp_path), "2026-10")
+    demo._empty_home(settings, lambda _: None)
+    assert settings.home_path == tmp_path / "demo"
+    assert settings.partitions_start == dt.date(2026, 10, 1)
+    assert Settings.load(home=tmp_path / "demo").partitions_start == dt.date(2026, 10, 1)
+    program = (
+        "from telecom_assets.partitions import DAILY, MONTHLY; "
+        "print(DAILY.get_first_partition_key(), MONTHLY.get_first_partition_key())"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TELECOM_HOME": str(tmp_path / "demo")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert shown.stdout.split() == ["2026-10-01", "2026-10"]
 
 
 def test_a_second_demo_leaves_the_first_ones_folder_alone(

@@ -45,7 +45,7 @@ def lag_observation(lag: Mapping[int, int]) -> dg.AssetObservation:
 def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
     """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
 
-    Reports a materialisation of raw_cdrs for every day it touched.
+    `cdr_topic_sensor` asks for it when messages wait. Reports a materialisation of raw_cdrs for every day it touched.
     """
     settings = connections.settings
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Two would

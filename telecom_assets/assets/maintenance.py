@@ -33,8 +33,8 @@ WRITERS: dict[str, Sequence[str]] = {
 def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
     """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 
-    What runs printed is removed at the same age. A table that a run is writing is left for the next time. The metadata have
-    one row per table.
+    `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left for the
+    next time. The metadata have one row per table.
     """
 
     def told(done: Maintained) -> None:

@@ -28,7 +28,12 @@ GROUP = "mediation"
     name="mediation",
     ins={"raw_cdrs": dg.AssetIn(), "product_catalog": dg.AssetIn()},
     outs={
-        CLEANED_CDRS.name: table_out(CLEANED_CDRS, GROUP, MEDIATION_TEAM, "Usage that can be rated."),
+        CLEANED_CDRS.name: table_out(
+            CLEANED_CDRS,
+            GROUP,
+            MEDIATION_TEAM,
+            "Usage that can be rated. A day is mediated by itself when something landed for it (`cdr_topic_sensor`).",
+        ),
         REJECTED_CDRS.name: table_out(REJECTED_CDRS, GROUP, MEDIATION_TEAM, "What was refused, and why."),
         MEDIATED_DAYS.name: table_out(MEDIATED_DAYS, GROUP, MEDIATION_TEAM, "The ledger of mediation."),
     },

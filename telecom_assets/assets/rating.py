@@ -77,7 +77,13 @@ def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
         "product_catalog": dg.AssetIn(),
     },
     outs={
-        RATED_CDRS.name: table_out(RATED_CDRS, GROUP, RATING_TEAM, "Usage with its price.", RATE_AFTER_MEDIATION),
+        RATED_CDRS.name: table_out(
+            RATED_CDRS,
+            GROUP,
+            RATING_TEAM,
+            "Usage with its price. A day is rated by itself when it was mediated anew (`rating_automation`).",
+            RATE_AFTER_MEDIATION,
+        ),
         SUSPENDED_CDRS.name: table_out(
             SUSPENDED_CDRS, GROUP, RATING_TEAM, "Usage that is not charged, and why.", RATE_AFTER_MEDIATION
         ),

@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 
 import dagster as dg
-from dagster._core.storage.tags import SENSOR_NAME_TAG
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from telecom_assets.abandoned_runs import end_abandoned_runs
@@ -24,7 +24,7 @@ from telecom_assets.sensors.tries import Wait, decide
 NAME = "cdr_topic_sensor"
 IDLE = "nothing new on the topic, every landed day is mediated"
 #: Tag of a run: digest of the reason for which landing refuses.
-_REFUSAL_TAG = "telecom_assets/refusal"
+_REFUSAL_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/refusal"
 #: How long a broker may take to answer a sensor, at most: a tick keeps a place of the daemon.
 LOOK_SECONDS = 3.0
 

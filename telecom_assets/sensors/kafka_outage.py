@@ -20,8 +20,11 @@ from telecom_assets.sensors.outages import Outage, after_look
 from telecom_assets.sensors.webhook import WebhookError, post
 
 
-class KafkaOutage(Exception):
-    """Kafka has been out of reach for longer than TELECOM_OUTAGE_MINUTES. The message says since when, and why."""
+class KafkaOutage(dg.DagsterError):
+    """Kafka has been out of reach for TELECOM_OUTAGE_MINUTES. The message says since when, and why.
+
+    One of Dagster's own errors, since it wraps any other: the tick in the UI would begin with the wrapping.
+    """
 
 
 def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None) -> dg.SensorDefinition:

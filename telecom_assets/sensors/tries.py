@@ -11,14 +11,16 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import Enum
 
-#: Tag of a run: the request that it is made for. All tries of one request have the same.
-REQUEST_TAG = "telecom_assets/request"
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
+
+#: Tag of a run, hidden in the UI as all that tell people nothing: the request that it is made for. All tries of one request have the same.
+REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/request"
 #: Tag of a run: the number of the try, from 1.
 TRY_TAG = "telecom_assets/try"
 #: Tag of a run: the run of the request that came before it, and did not do.
-AFTER_TAG = "telecom_assets/tried_before"
+AFTER_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/tried_before"
 #: Tag of a run that `failed_runs_again` makes again when it fails: nobody else would.
-AGAIN_TAG = "telecom_assets/again_when_failed"
+AGAIN_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/again_when_failed"
 AGAIN = {AGAIN_TAG: "yes"}
 
 #: Minutes to wait after the first, second, third failed try; the last of them after every later one.

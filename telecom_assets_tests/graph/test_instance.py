@@ -60,6 +60,13 @@ def test_pools_hold_one_run_each(request: pytest.FixtureRequest, tmp_path: Path,
         assert config.run_queue_config.max_concurrent_runs == 3
 
 
+def test_a_sensor_that_waits_keeps_no_other_waiting_and_dagster_retries_nothing(tmp_path: Path):
+    with open_instance(Settings.load(home=tmp_path / "home")) as instance:
+        assert instance.get_sensor_settings()["use_threads"] is True
+        assert instance.get_sensor_settings()["num_workers"] >= 2
+        assert not instance.run_retries_enabled
+
+
 def test_ticks_are_not_kept_for_ever(tmp_path: Path):
     with open_instance(Settings.load(home=tmp_path / "home")) as instance:
         days = instance.get_tick_retention_settings(dg._core.definitions.run_request.InstigatorType.SENSOR)

@@ -112,6 +112,18 @@ def test_every_job_sensor_and_schedule_says_in_a_sentence_what_it_does():
     assert [name for name, text in said.items() if text[:1] != text[:1].upper()] == []
 
 
+REPOSITORY = DEFS.get_repository_def()
+AUTOMATIONS = [*REPOSITORY.sensor_defs, *REPOSITORY.schedule_defs]
+
+
+@pytest.mark.parametrize("automation", AUTOMATIONS, ids=[each.name for each in AUTOMATIONS])
+def test_what_runs_by_itself_says_what_it_does(automation: Any):
+    assert len(automation.description or "") > 60
+    assert automation.description.endswith(".")
+    readme = Path(telecom_assets.__file__).parents[1] / "README.md"
+    assert f"`{automation.name}`" in readme.read_text(encoding="utf-8"), "README lists what runs by itself"
+
+
 @pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_TABLES))
 def test_every_table_asset_shows_its_columns(name: str):
     schema = node(name).metadata["dagster/column_schema"]

@@ -199,7 +199,7 @@ def test_the_steps_that_follow_count_on(project: Project):
     )
     [request] = repository.get_sensor_def("month_run_sensor")(context)
     assert (request.job_name, request.tags["telecom_assets/try"]) == ("landing_job", "4")
-    assert request.tags["telecom_assets/request"] == "month/2025-06"
+    assert request.tags[".dagster/telecom_assets/request"] == "month/2025-06"
 
 
 RATED = day_tags("2025-06-03", "2025-06-05")
@@ -224,7 +224,7 @@ def test_rating_that_followed_mediation_is_made_again(project: Project, clock: C
     [request] = tick(project, AGAIN).run_requests
     assert request.job_name == "rating_job"
     assert {name: request.tags[name] for name in RATED} == RATED
-    assert request.tags["telecom_assets/tried_before"] == rating_failed.run_id
+    assert request.tags[".dagster/telecom_assets/tried_before"] == rating_failed.run_id
 
 
 def test_days_that_were_rated_since_are_left_alone(project: Project, clock: Clock, rating_failed: dg.DagsterRun):
