@@ -391,7 +391,7 @@ def test_days_to_mediate_are_those_with_other_rows():
 def test_contiguous_days_are_one_request():
     rows = dict.fromkeys(DAYS, 1)
     requests = mediation_requests({DAYS[0], DAYS[1], DAYS[2], DAYS[4]}, rows)
-    assert [(request.step.job, *request.step.tags.values()) for request in requests] == [
+    assert [(request.step.job, *(request.step.tags[name] for name in RANGE)) for request in requests] == [
         ("mediation_job", "2025-02-27", "2025-03-01"),
         ("mediation_job", "2025-03-03", "2025-03-03"),
     ]
