@@ -13,7 +13,7 @@ from enum import Enum
 
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
-#: Tag of a run, hidden in the UI as all that tell people nothing: the request that it is made for. All tries of one request have the same.
+#: Tag of a run, hidden in the UI as all that tell people nothing: its request. All tries of one request have the same.
 REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/request"
 #: Tag of a run: the number of the try, from 1.
 TRY_TAG = "telecom_assets/try"
