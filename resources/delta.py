@@ -567,9 +567,8 @@ class Warehouse:
         """Write a few rows as files below the table, without the engine."""
         contract = self.contracts[name]
         if self._still_newest(contract) is None and not self.exists(name):
-            self._table(
-                contract
-            )  # the log comes first: rows without one are what is left of a table (`log_repair.damage`)
+            # The log comes first: rows without one are what is left of a table (`log_repair.damage`).
+            self._table(contract)
         rows = rows.select(contract.column_names).cast(contract.arrow_schema())
         return write_staged(self.stored(name), new_folder(), rows, contract.partition_by, _indexed(contract))
 
