@@ -160,7 +160,7 @@ def invoices(
     )
 
 
-@dg.asset(
+@asset(
     partitions_def=MONTHLY,
     ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
     group_name=GROUP,

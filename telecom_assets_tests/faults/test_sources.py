@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from resources.delta import Warehouse
@@ -148,8 +148,7 @@ def test_messages_that_leave_a_range_between_read_and_recount_have_landed(plain,
 
 def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has_landed(plain, new_kafka_topic):  # noqa: F811
     """Of a key's messages the broker keeps the newest: the older ones leave the inside of the range."""
-    compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.001", "segment.ms": "1"}
-    kafka = new_kafka_topic(partitions=1, config=compacted)  # noqa: F811
+    kafka = new_kafka_topic(partitions=1, config={"min.cleanable.dirty.ratio": "0.001", "segment.ms": "1"})  # noqa: F811
     for value in (b"0", b"1", b"2"):
         produced(kafka, value, key=b"one")
         produced(kafka, value, key=b"other " + value)
@@ -163,7 +162,10 @@ def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has
     left: list[set[int]] = []
 
     def compact() -> None:
-        """Until the cleaner has been there: it looks every 15 s."""
+        """From now on, until the cleaner has been there: it looks every 15 s."""
+        policy = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
+        topic, admin = ConfigResource("topic", kafka.topic, incremental_configs=[policy]), kafka.admin()
+        admin.incremental_alter_configs([topic])[topic].result(timeout=30)
         end = kafka.topic_state().partitions[0].latest
         whole = landing_module.OffsetRange(0, 0, end)
         cleaned = Retrying(

@@ -186,8 +186,11 @@ def report_file_edited(name: str) -> Callable[[Project], None]:
 
     def damage(project: Project) -> None:
         path = report_file(project.settings, MONTH, name)
-        text = path.read_text(encoding="utf-8").rstrip("\n")
-        path.write_text(f"{text[:-1]}{(int(text[-1]) + 1) % 10}\n", encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        *before, figure, currency, month = lines[-1].split(",")
+        changed = f"{figure[:-1]}{(int(figure[-1]) + 1) % 10}"
+        lines[-1] = ",".join([*before, changed, currency, month])
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     return damage
 

@@ -81,6 +81,8 @@ def test_twenty_minutes_without_a_broker(project: Project, clock: Clock, webhook
         assert "does not answer within 3 s" in tick(project, "cdr_topic_sensor").skip_message
     assert events(webhook) == ["began"]
     over = tick(project, SENSOR)
+    while "is older than broker epoch" in over.skip_message:  # the broker has not caught up with its own past yet
+        over = tick(project, SENSOR)
     assert "Kafka answers again at" in over.skip_message
     assert "after 20 minutes" in over.skip_message
     assert tick(project, SENSOR).skip_message == "Kafka answers"
@@ -211,7 +213,7 @@ def test_a_silent_topic_is_a_warning_until_something_lands(project: Project):
     clock.passes(hours=1.2)
     [(passed, said)] = evaluations(made)
     assert not passed
-    assert "a message has landed within 6 hours: does not hold: the last one at " in said
+    assert "no message has landed within 6 hours: the last one at " in said
     assert said.endswith(", 7 hours ago")
     asked = checked(made)
     assert (asked.passed, asked.severity) == (False, dg.AssetCheckSeverity.WARN)

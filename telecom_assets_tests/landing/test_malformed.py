@@ -56,7 +56,7 @@ def test_more_than_the_share_is_a_finding(landings):
     landings.land("run", "....x...x")
     verdict = few_are_malformed(landings.warehouse, FIFTH)
     assert not verdict.passed
-    assert verdict.summary.startswith("at most 20 % of a landing is malformed")
+    assert verdict.summary.startswith("more than 20 % of a landing is malformed: ")
     assert (
         "2 of the 9 messages that landed last are malformed, 22.22 %: partition 0 offset 4 (malformed_json), "
         "partition 0 offset 8 (malformed_json); see what is sent to the topic"
