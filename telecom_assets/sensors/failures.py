@@ -49,7 +49,9 @@ def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
             return dg.SkipReason("whoever pressed Ctrl-C knows of it")
         run = context.dagster_run
         if _told_before(context.instance, run):
-            return dg.SkipReason(f"try {run.tags[TRY_TAG]} failed of the same as the one before, which was told")
+            return dg.SkipReason(
+                f"try {run.tags.get(TRY_TAG, '1')} failed of the same as the one before, which was told"
+            )
         post(webhook, failure_message(context), f"the run {run.run_id}")
         return None
 

@@ -15,7 +15,7 @@ from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 #: Tag of a run, hidden in the UI as all that tell people nothing: its request. All tries of one request have the same.
 REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/request"
-#: Tag of a run: the number of the try, from 1.
+#: Tag of a run: the number of the try, from 2.
 TRY_TAG = "telecom_assets/try"
 #: Tag of a run: the run of the request that came before it, and did not do.
 AFTER_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/tried_before"
@@ -59,7 +59,8 @@ class Ask:
 
     def tags(self, request: str) -> dict[str, str]:
         """Tags of the run."""
-        return {REQUEST_TAG: request, TRY_TAG: str(self.number), **({AFTER_TAG: self.after} if self.after else {})}
+        again = {TRY_TAG: str(self.number)} if self.number > 1 else {}
+        return {REQUEST_TAG: request, **again, **({AFTER_TAG: self.after} if self.after else {})}
 
 
 @dataclass(frozen=True)

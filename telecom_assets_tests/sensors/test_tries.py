@@ -76,7 +76,7 @@ def test_the_key_tells_the_run_that_came_before():
 
 
 def test_the_tags_tell_request_try_and_what_came_before():
-    assert Ask(1).tags("landing") == {".dagster/telecom_assets/request": "landing", "telecom_assets/try": "1"}
+    assert Ask(1).tags("landing") == {".dagster/telecom_assets/request": "landing"}
     assert Ask(3, "run").tags("landing") == {
         ".dagster/telecom_assets/request": "landing",
         "telecom_assets/try": "3",
