@@ -15,7 +15,7 @@ from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 from telecom_assets.process_locks import SignOfLife, has_ended, remove_ended
 
 #: Run tag: the sign of life of the process that executes the run. Hidden in the UI: it tells people nothing.
-PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/process"
+PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}telecom_process"
 #: The tag of an earlier version, whose runs may have been killed.
 _FORMER_TAG = "telecom_assets/process"
 _FOLDER = "processes"

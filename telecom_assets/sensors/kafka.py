@@ -24,7 +24,7 @@ from telecom_assets.sensors.tries import Wait, decide
 NAME = "cdr_topic_sensor"
 IDLE = "nothing new on the topic, every landed day is mediated"
 #: Tag of a run: digest of the reason for which landing refuses.
-_REFUSAL_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/refusal"
+_REFUSAL_TAG = f"{HIDDEN_TAG_PREFIX}telecom_refusal"
 #: How long a broker may take to answer a sensor, at most: a tick keeps a place of the daemon.
 LOOK_SECONDS = 3.0
 

@@ -14,13 +14,13 @@ from enum import Enum
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 #: Tag of a run, hidden in the UI as all that tell people nothing: its request. All tries of one request have the same.
-REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/request"
+REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_request"
 #: Tag of a run: the number of the try, from 2.
 TRY_TAG = "telecom_assets/try"
 #: Tag of a run: the run of the request that came before it, and did not do.
-AFTER_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/tried_before"
+AFTER_TAG = f"{HIDDEN_TAG_PREFIX}telecom_tried_before"
 #: Tag of a run that `failed_runs_again` makes again when it fails: nobody else would.
-AGAIN_TAG = f"{HIDDEN_TAG_PREFIX}telecom_assets/again_when_failed"
+AGAIN_TAG = f"{HIDDEN_TAG_PREFIX}telecom_again_when_failed"
 AGAIN = {AGAIN_TAG: "yes"}
 
 #: Minutes to wait after the first, second, third failed try; the last of them after every later one.

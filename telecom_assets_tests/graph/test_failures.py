@@ -148,7 +148,7 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
 
 def another_try(before: object, number: int) -> dict[str, str]:
     """Tags of a run that was made again after one that failed."""
-    return {"telecom_assets/try": f"{number}", ".dagster/telecom_assets/tried_before": before.dagster_run.run_id}
+    return {"telecom_assets/try": f"{number}", ".dagster/telecom_tried_before": before.dagster_run.run_id}
 
 
 def test_a_try_that_fails_of_the_same_is_not_told_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
+from telecom_assets.assets import landing, maintenance
 from telecom_assets.partitions import ZONE, local_today
 from telecom_assets.process_locks import held
 from telecom_assets_tests.graph.conftest import customers
@@ -16,7 +17,14 @@ from telecom_assets_tests.graph.test_sensor import sms
 from telecom_assets_tests.graph.ticks import Clock, carry_out, outcomes, tick
 
 KAFKA, AGAIN = "cdr_topic_sensor", "failed_runs_again"
-BUSY = "landing is under way in another process"
+BUSY = "landing is under way in process "
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is held is a failure at once: a step would wait for an hour first."""
+    for module in (landing, maintenance):
+        monkeypatch.setattr(module, "STEP_PATIENCE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -199,7 +207,7 @@ def test_the_steps_that_follow_count_on(project: Project):
     )
     [request] = repository.get_sensor_def("month_run_sensor")(context)
     assert (request.job_name, request.tags["telecom_assets/try"]) == ("landing_job", "4")
-    assert request.tags[".dagster/telecom_assets/request"] == "month/2025-06"
+    assert request.tags[".dagster/telecom_request"] == "month/2025-06"
 
 
 RATED = day_tags("2025-06-03", "2025-06-05")
@@ -224,7 +232,7 @@ def test_rating_that_followed_mediation_is_made_again(project: Project, clock: C
     [request] = tick(project, AGAIN).run_requests
     assert request.job_name == "rating_job"
     assert {name: request.tags[name] for name in RATED} == RATED
-    assert request.tags[".dagster/telecom_assets/tried_before"] == rating_failed.run_id
+    assert request.tags[".dagster/telecom_tried_before"] == rating_failed.run_id
 
 
 def test_days_that_were_rated_since_are_left_alone(project: Project, clock: Clock, rating_failed: dg.DagsterRun):

@@ -76,11 +76,11 @@ def test_the_key_tells_the_run_that_came_before():
 
 
 def test_the_tags_tell_request_try_and_what_came_before():
-    assert Ask(1).tags("landing") == {".dagster/telecom_assets/request": "landing"}
+    assert Ask(1).tags("landing") == {".dagster/telecom_request": "landing"}
     assert Ask(3, "run").tags("landing") == {
-        ".dagster/telecom_assets/request": "landing",
+        ".dagster/telecom_request": "landing",
         "telecom_assets/try": "3",
-        ".dagster/telecom_assets/tried_before": "run",
+        ".dagster/telecom_tried_before": "run",
     }
 
 
