@@ -21,6 +21,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from telecom_assets.expected_errors import STEP_ERRORS
 from telecom_assets.months import months_between, shown_range
+from telecom_assets.no_space import no_space
 
 #: Commands in a message stand in backquotes.
 _COMMAND = re.compile(r"`(telecom [^`]+)`")
@@ -43,6 +44,13 @@ def expected_errors_told(where: Callable[[], Mapping[str, str]]) -> Iterator[Non
         said, known = sentence(error), dict(where())
         metadata = {**known, WHAT_TO_RUN: what_to_run(said, known)}
         raise dg.Failure(said, metadata, allow_retries=False) from error
+    except dg.Failure:
+        raise
+    except Exception as error:
+        # A full disk has no error of its own: engine, client and system each tell it in their words.
+        if (full := no_space(error)) is None:
+            raise
+        raise dg.Failure(full, {**where(), WHAT_TO_RUN: _AGAIN}, allow_retries=False) from error
 
 
 def telling(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -173,6 +173,10 @@ def full() -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def torn() -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
 def clear() -> None:
     try:
         full()
@@ -195,7 +199,7 @@ def clear_with_the_cause() -> None:
             "jars cannot be kept; free the disk, then `telecom up` (cause: [Errno 28] No space left on device)",
         ),
         (clear_with_the_cause, "jars cannot be kept ([Errno 28] No space left on device)"),
-        (full, "[Errno 28] No space left on device"),
+        (torn, "[Errno 5] Input/output error"),
     ],
 )
 def test_the_sentence_comes_before_its_cause(home: Home, body: Callable[[], None], says: str):
@@ -207,7 +211,19 @@ def test_the_sentence_comes_before_its_cause(home: Home, body: Callable[[], None
     assert str(failed.value) == says
     [event] = home.told().get_step_failure_events()
     assert failure_message(home.told())["error"] == f"broken: {says}"
-    assert (event.step_failure_data.user_failure_data is None) == (body is full)
+    assert (event.step_failure_data.user_failure_data is None) == (body is torn)
+
+
+def test_a_full_disk_is_a_sentence_whoever_tells_it(home: Home):
+    """No error of ours: what the system says comes through, as what an engine says of it would."""
+    made = asset(name="broken", description="Raises.")(full)
+    home.runner.definitions = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("breaking", [made])])
+    with pytest.raises(RunFailed):
+        home.runner.execute(Step("breaking"))
+    told = failure_message(home.told())
+    assert told["error"].startswith("broken: no space left on ")
+    assert told["error"].endswith("free some and run it again; what was good before is in place")
+    assert told["what_to_run"] == "This run again (Re-execute), once that is mended."
 
 
 def test_no_retry_policy_repeats_an_expected_error(home: Home):
