@@ -29,7 +29,13 @@ log = logging.getLogger(__name__)
 
 #: What librdkafka says of every topic where the broker gives none.
 _NO_ID = str(Uuid(0, 0))
-_PASSING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+#: What a broker answers while a leader changes, a topic is being made, or it comes back after it was away.
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
 #: How long such an answer is asked again, at most.
 _PASSING_SECONDS = 10
 #: What librdkafka says of a request that no broker answered.

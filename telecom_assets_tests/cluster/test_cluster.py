@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def processes_of(stack: LocalStack) -> dict[str, psutil.Process]:
         found[path.stem] = psutil.Process(record.pid)
     for name in [*found]:
         for child in found[name].children():
-            found[f"executor of {name}"] = child
+            with suppress(psutil.NoSuchProcess):  # a server asks the system for a user's groups, by a shell
+                if child.name() == "java":
+                    found[f"executor of {name}"] = child
     return found
 
 

@@ -6,15 +6,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.kafka import KafkaConnection, KafkaUnavailable, Watermarks
 from resources.kafka_producer import MessageProducer
 from resources.kafka_trouble import Heard, trouble
 
@@ -206,3 +207,21 @@ def test_a_later_error_of_the_same_kind_takes_the_place_of_an_earlier():
     heard.hear(KafkaError._AUTHENTICATION, "sasl://b:2/bootstrap: first")
     heard.hear(KafkaError._AUTHENTICATION, "sasl://b:2/bootstrap: second")
     assert trouble(heard, seconds=3.0).reason == "it refuses the login: second"
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.LEADER_NOT_AVAILABLE]
+)
+def test_an_answer_that_passes_is_asked_again(monkeypatch: pytest.MonkeyPatch, new_kafka_topic, code: int):
+    """A broker that comes back after it was away says such things of the leaders for a moment."""
+    kafka, answers, ask = new_kafka_topic(partitions=1), [], KafkaConnection._offsets
+
+    def flapping(self: KafkaConnection, *args: Any) -> Any:
+        answers.append(code)
+        if len(answers) < 3:
+            raise KafkaException(KafkaError(code))
+        return ask(self, *args)
+
+    monkeypatch.setattr(KafkaConnection, "_offsets", flapping)
+    assert kafka.topic_state().partitions[0] == Watermarks(0, 0)
+    assert len(answers) == 4, "twice in vain, then both ends"
