@@ -18,9 +18,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from resources.delta import Partitions
-from telecom_assets.connections import Connections
-from telecom_assets.schemas.usage import CLEANED_CDRS
-from telecom_assets.settings import Settings
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
+from telecom_assets.mediation.tables import CLEANED_CDRS
+from telecom_assets.tables import TABLES
 
 DAYS = 400
 _FIRST_DAY = dt.date(2024, 1, 1)
@@ -31,7 +32,7 @@ MEASURED = ("pin", "plan", "read")
 
 def make(commits: int) -> None:
     """Write one row a commit, day after day, round and round."""
-    connections = Connections(Settings.load())
+    connections = Connections(Settings.load(), TABLES)
     for number in range(commits):
         day = _FIRST_DAY + dt.timedelta(days=number % DAYS)
         frame = connections.engine.spark_session.createDataFrame(_row(day, number))
@@ -40,7 +41,7 @@ def make(commits: int) -> None:
 
 def measure() -> dict[str, list[float]]:
     """Seconds of each part of a read, several times in a row; the engine runs before the first."""
-    connections = Connections(Settings.load())
+    connections = Connections(Settings.load(), TABLES)
     connections.engine.spark_session.range(1).count()
     warehouse, times = connections.warehouse, {name: list[float]() for name in MEASURED}
     for number in range(_TIMES):

@@ -30,13 +30,14 @@ import dagster as dg  # noqa: E402  (imports are timed)
 
 from bench.stage_names import STAGE_OF_JOB, stage_of_asset  # noqa: E402
 from resources.kafka import KafkaConnection, TopicState, Watermarks  # noqa: E402
-from telecom_assets.connections import Connections  # noqa: E402
 from telecom_assets.definitions import build_defs  # noqa: E402
-from telecom_assets.executor import MonthRunner, StepResult  # noqa: E402
-from telecom_assets.instance import open_instance  # noqa: E402
-from telecom_assets.landing.decisions import open_month  # noqa: E402
-from telecom_assets.month_run import BILLING, LANDING, REFERENCES, Step, before_mediation, one_month  # noqa: E402
-from telecom_assets.settings import Settings  # noqa: E402
+from telecom_assets.home.connections import Connections  # noqa: E402
+from telecom_assets.home.instance import open_instance  # noqa: E402
+from telecom_assets.home.settings import Settings  # noqa: E402
+from telecom_assets.intake.decisions import open_month  # noqa: E402
+from telecom_assets.runs.month_run import BILLING, LANDING, REFERENCES, Step, before_mediation, one_month  # noqa: E402
+from telecom_assets.runs.month_runner import MonthRunner, StepResult  # noqa: E402
+from telecom_assets.tables import TABLES  # noqa: E402
 
 _IMPORTED = time.time()
 _TICKS = 7
@@ -82,7 +83,7 @@ class BenchConnections(Connections):
     """The project's connections, with the topic as it was at some moment."""
 
     def __init__(self, settings: Settings, ends: Mapping[int, int] | None) -> None:
-        super().__init__(settings)
+        super().__init__(settings, TABLES)
         self._ends = ends
 
     def kafka(self) -> KafkaConnection:

@@ -33,6 +33,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine, readable_path
+from resources.expected_errors import ExpectedError
 from resources.footers import ColumnFacts, column_facts
 from resources.log_repair import (
     HINT,
@@ -68,10 +69,12 @@ class Contract(Protocol):
     def columns(self) -> Sequence[Any]: ...
     @property
     def column_names(self) -> list[str]: ...
+    @property
+    def required_names(self) -> list[str]: ...
     def arrow_schema(self) -> pa.Schema: ...
 
 
-class WarehouseError(Exception):
+class WarehouseError(ExpectedError):
     """A table cannot be read or written. The message names it, what was expected and what to do."""
 
 

@@ -23,6 +23,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from resources.expected_errors import ExpectedError
 from resources.other_users import other_users_warning
 from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
@@ -34,7 +35,7 @@ os.environ.setdefault("SPARK_CONNECT_MODE_ENABLED", "1")
 log = logging.getLogger(__name__)
 
 
-class EngineUnavailable(Exception):
+class EngineUnavailable(ExpectedError):
     """No engine can be reached. The message says which, and what to do."""
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from resources.expected_errors import ExpectedError
 from resources.user_cache import user_cache
 
 _PARALLEL_DOWNLOADS = 8
@@ -25,7 +26,7 @@ _FIRST_WAIT_SECONDS = 0.5
 _RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
-class JavaError(Exception):
+class JavaError(ExpectedError):
     """A Java runtime or jar cannot be used. The message names it, the reason and what to do."""
 
 

@@ -23,6 +23,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 from tenacity import RetryCallState, retry, retry_if_exception, wait_random_exponential
 
+from resources.expected_errors import ExpectedError
 from resources.kafka_trouble import Heard, Trouble, trouble
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ _GRACE_SECONDS = 5
 Left = Callable[[], float]
 
 
-class KafkaUnavailable(Exception):
+class KafkaUnavailable(ExpectedError):
     """Kafka or the topic cannot be used. The message names the address, what was expected and what to do."""
 
 

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
+from resources.expected_errors import ExpectedError
 from resources.kafka_trouble import Heard, trouble
 from resources.librdkafka import PARTITION_EOF, Consumer, LibrdkafkaError, Messages
 
@@ -41,7 +42,7 @@ _BATCH_BYTES = 256 << 20
 _POLL_SECONDS = 0.5
 
 
-class KafkaRangeError(Exception):
+class KafkaRangeError(ExpectedError):
     """A range could not be read whole."""
 
 

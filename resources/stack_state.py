@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from resources.expected_errors import ExpectedError
+
 
 class KafkaState(BaseModel):
     """Where the local broker listens. `options` are librdkafka options (security protocol, credentials)."""
@@ -46,7 +48,7 @@ class StackState(BaseModel):
     spark: SparkState | None = None
 
 
-class StackStateError(Exception):
+class StackStateError(ExpectedError):
     """The state file cannot be read."""
 
 

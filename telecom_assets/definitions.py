@@ -9,14 +9,22 @@ from typing import Any
 
 import dagster as dg
 
-from telecom_assets.assets import billing, landing, maintenance, mediation, rating, reference, reports
-from telecom_assets.assets.common import with_engine
-from telecom_assets.checks import build_checks
-from telecom_assets.connections import Connections
-from telecom_assets.io_manager import TellingIOManager
-from telecom_assets.jobs import JOBS, checks_job, maintenance_job
-from telecom_assets.private_files import keep_private
-from telecom_assets.sensors import (
+from telecom_assets.billing import assets as billing
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.private_files import keep_private
+from telecom_assets.home.settings import Settings
+from telecom_assets.intake import assets as landing
+from telecom_assets.invoices import assets as invoices
+from telecom_assets.lineage.declaring import with_engine
+from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.mediation import assets as mediation
+from telecom_assets.rating import assets as rating
+from telecom_assets.reference import assets as reference
+from telecom_assets.reports import assets as reports
+from telecom_assets.runs import maintenance
+from telecom_assets.runs.checks import build_checks
+from telecom_assets.runs.jobs import JOBS, checks_job, maintenance_job
+from telecom_assets.runs.sensors import (
     again_sensor,
     cdr_topic_sensor,
     checks_schedule,
@@ -27,7 +35,7 @@ from telecom_assets.sensors import (
     month_run_sensor,
     rating_automation,
 )
-from telecom_assets.settings import Settings
+from telecom_assets.tables import TABLES
 
 ASSETS: list[Any] = [
     landing.cdr_topic,
@@ -41,8 +49,8 @@ ASSETS: list[Any] = [
     rating.rating,
     billing.facturation_complete,
     billing.published_bills,
-    billing.invoices,
-    billing.bills_csv,
+    invoices.invoices,
+    reports.bills_csv,
     reports.reports,
     reports.dashboard,
     maintenance.maintenance,
@@ -53,7 +61,7 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     """All definitions for some settings (default: the environment's). Tests override resources by name."""
     settings = settings or Settings.load()
     overrides = resource_overrides or {}
-    connections = overrides.get("connections") or Connections(settings)
+    connections = overrides.get("connections") or Connections(settings, TABLES)
     resources: dict[str, Any] = {
         "connections": connections,
         # One warehouse a process: what is known of a version is known to stages and checks alike.

@@ -3,7 +3,7 @@
 Belongs here: the rules of mediation, rating, billing and reporting, written from the requirements alone in plain
 Python: `json`, `decimal`, `datetime`, `zoneinfo`, lists and dicts, one record at a time. Slow and obvious on purpose.
 
-Does not belong here: Spark, DuckDB, Dagster, or anything imported from `telecom_assets.transforms`. An oracle that
+Does not belong here: Spark, DuckDB, Dagster, or any rule imported from `telecom_assets`. An oracle that
 shares a line with what it judges shares its mistakes.
 
 Use::

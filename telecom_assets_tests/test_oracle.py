@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.duckdb_pipeline import SQL
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 from telecom_assets_tests import sql_check
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import (
@@ -40,7 +40,7 @@ from telecom_assets_tests.oracle import (
     typed,
 )
 from telecom_assets_tests.sql_check import sql_totals
-from telecom_assets_tests.transforms.chain import drawn
+from telecom_assets_tests.stages.chain import drawn
 
 #: 13:00 of Monday 2026-06-15 in Casablanca (UTC+1 outside Ramadan).
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)

@@ -16,11 +16,11 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from resources.engine import EngineUnavailable, SparkEngine
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import PostgresConnection, PostgresUnavailable
+from telecom_assets.home.settings import Settings, SettingsError, variable_name
 from telecom_assets.local_stack import SparkShape
 from telecom_assets.local_stack.layout import Kept, Layout
 from telecom_assets.local_stack.spark import Spark
-from telecom_assets.sensors import failures, webhook
-from telecom_assets.settings import Settings, SettingsError, variable_name
+from telecom_assets.runs.sensors import failures, webhook
 from telecom_assets_tests.typed import type_command
 
 MARK = "s3cretMARK"

@@ -21,7 +21,7 @@ from bench.event_log import Task, Work, tasks_of
 from bench.stage_names import STAGES
 from bench.workplace import EMPTY, Workplace
 from telecom_assets.local_stack import SparkShape
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 
 
 def measure(bench: Bench) -> None:

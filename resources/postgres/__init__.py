@@ -2,7 +2,7 @@
 
 Belongs here: the connection and its errors (`connection`), DDL from a table contract (`tables`), Arrow in and out by
 COPY (`arrow_copy`), the customers table (`customers`), publishing a period (`publishing`). Does not belong here: what
-a customer or a bill is (`telecom_assets.schemas`, handed in as a contract) or the local server
+a customer or a bill is (`tables.py` of a room, handed in as a contract) or the local server
 (`telecom_assets.local_stack`).
 """
 

@@ -13,6 +13,8 @@ import psycopg
 from psycopg import IsolationLevel, conninfo
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
+from resources.expected_errors import ExpectedError
+
 _EXPECTED_DSN = (
     "expected postgresql://user:password@host:port/database, special characters of the password percent-encoded "
     "(@ as %40, / as %2F), or a libpq string such as: host=… port=… dbname=… user=… password='…'"
@@ -21,7 +23,7 @@ _EXPECTED_DSN = (
 _ADDRESS = ("host", "hostaddr", "port", "dbname", "user")
 
 
-class PostgresError(Exception):
+class PostgresError(ExpectedError):
     """PostgreSQL did not do what was asked. The message names the server, the work and the reason; never a secret."""
 
 

@@ -1,7 +1,7 @@
 """The customers table in PostgreSQL: made, filled and read. It is the operator's; the project only upserts and reads.
 
 Belongs here: that table's DDL, the upsert, the read. Does not belong here: which rows of a file are good
-(`telecom_assets.customer_import`) and what a customer is (`telecom_assets.schemas.reference`, handed in).
+(`telecom_assets.reference.customer_import`) and what a customer is (`telecom_assets.reference.tables`, handed in).
 """
 
 from collections.abc import Mapping, Sequence

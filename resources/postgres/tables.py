@@ -2,7 +2,7 @@
 
 Belongs here: everything about the shape of a table. Does not belong here: rows.
 
-A contract is whatever has the attributes of `TableContract` below; `telecom_assets.schemas` is where they are written.
+A contract is whatever has the attributes of `TableContract` below; each room's `tables.py` is where they are written.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,10 +19,10 @@ from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
-from telecom_assets.no_space import no_space
-from telecom_assets.paths import checked, one_line, shown
-from telecom_assets.private_files import keep_private
-from telecom_assets.settings import Settings
+from telecom_assets.home.full_disk import no_space
+from telecom_assets.home.paths import checked, one_line, shown
+from telecom_assets.home.private_files import keep_private
+from telecom_assets.home.settings import Settings
 
 app = typer.Typer(
     name="telecom",

@@ -1,6 +1,6 @@
 """`telecom check`: every check of a month on what is there, for people, for programs and for CI.
 
-Belongs here: arguments, what is printed and written. The checks are in `telecom_assets.checks`.
+Belongs here: arguments, what is printed and written. The checks are in `telecom_assets.runs.checks`.
 """
 
 import datetime as dt
@@ -20,8 +20,8 @@ from telecom_assets.cli.data import WriteError
 from telecom_assets.cli.show import terminal
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
-    from telecom_assets.checks.evaluation import Outcome
-    from telecom_assets.documents.junit import Case, Result
+    from telecom_assets.cli.junit import Case, Result
+    from telecom_assets.runs.evaluation import Outcome
 
 Month = Annotated[str, typer.Option(help="Month to check, YYYY-MM. It has been billed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -49,8 +49,8 @@ def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Jun
 
     Non-zero when a blocking check fails or cannot look. What an advisory check finds is shown as advice.
     """
-    from telecom_assets.checks.evaluation import assert_billed  # noqa: PLC0415
-    from telecom_assets.partitions import check_month as checked_month  # noqa: PLC0415
+    from telecom_assets.lineage.partitions import check_month as checked_month  # noqa: PLC0415
+    from telecom_assets.runs.evaluation import assert_billed  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     month = checked_month(month)
@@ -69,11 +69,11 @@ def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
     import pyarrow as pa  # noqa: PLC0415
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    from telecom_assets.checks.evaluation import check_month  # noqa: PLC0415
+    from resources.atomic_files import PublishError  # noqa: PLC0415
     from telecom_assets.cli.errors import EXPECTED_ERRORS  # noqa: PLC0415
-    from telecom_assets.documents.atomic import PublishError  # noqa: PLC0415
-    from telecom_assets.documents.invoice_document import InvoiceError  # noqa: PLC0415
-    from telecom_assets.documents.report_files import ReportFileError  # noqa: PLC0415
+    from telecom_assets.invoices.document import InvoiceError  # noqa: PLC0415
+    from telecom_assets.reports.csv_files import ReportFileError  # noqa: PLC0415
+    from telecom_assets.runs.evaluation import check_month  # noqa: PLC0415
 
     of_files = (OSError, pa.ArrowException, InvoiceError, PublishError, ReportFileError)
     return check_month(app.connections, month, (*EXPECTED_ERRORS, *of_files, PySparkException))
@@ -81,7 +81,7 @@ def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
 
 def _reported(app: AppContext, month: str, path: Path) -> "list[Outcome]":
     """The outcomes, when they are in the report too. A file that cannot be written is told of before anything is checked."""
-    from telecom_assets.documents.junit import junit_report  # noqa: PLC0415
+    from telecom_assets.cli.junit import junit_report  # noqa: PLC0415
 
     with _new_file(path) as file:
         outcomes = _evaluated(app, month)
@@ -92,7 +92,7 @@ def _reported(app: AppContext, month: str, path: Path) -> "list[Outcome]":
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    from telecom_assets.documents.atomic import replaced_file  # noqa: PLC0415
+    from resources.atomic_files import replaced_file  # noqa: PLC0415
 
     if path.is_dir():
         raise WriteError(f"--junit {path}: cannot be written, it is a folder; expected the path of a file")
@@ -104,7 +104,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _case(outcome: "Outcome") -> "Case":
-    from telecom_assets.documents.junit import Case  # noqa: PLC0415
+    from telecom_assets.cli.junit import Case  # noqa: PLC0415
 
     rows = [_line(row) for row in outcome.differs]
     if outcome.differs_not_shown:

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from telecom_assets.settings import Settings
+from telecom_assets.home.settings import Settings
+from telecom_assets.tables import TABLES
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from resources.kafka import KafkaConnection
     from resources.postgres import PostgresConnection
-    from telecom_assets.connections import Connections
+    from telecom_assets.home.connections import Connections
 
 
 @dataclass
@@ -22,9 +23,9 @@ class AppContext:
 
     @cached_property
     def connections(self) -> "Connections":
-        from telecom_assets.connections import Connections  # noqa: PLC0415
+        from telecom_assets.home.connections import Connections  # noqa: PLC0415
 
-        return Connections(self.settings)
+        return Connections(self.settings, TABLES)
 
     def kafka(self) -> "KafkaConnection":
         return self.connections.kafka()
@@ -34,14 +35,14 @@ class AppContext:
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":
-        from telecom_assets.instance import open_instance  # noqa: PLC0415
+        from telecom_assets.home.instance import open_instance  # noqa: PLC0415
 
         return open_instance(self.settings)
 
     def open_month(self, month: str) -> None:
         """Accept CDRs of this month, however old. Raises MonthError for a month that cannot be billed."""
-        from telecom_assets.landing.decisions import open_month  # noqa: PLC0415
-        from telecom_assets.partitions import check_month  # noqa: PLC0415
+        from telecom_assets.intake.decisions import open_month  # noqa: PLC0415
+        from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
         settings = self.settings
         open_month(

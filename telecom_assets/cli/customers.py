@@ -1,7 +1,7 @@
 """`telecom customers`: fill the customers table in PostgreSQL.
 
 Belongs here: arguments, what the user sees, the exit code. Does not belong here: which rows are good
-(`telecom_assets.customer_import`), how they are written (`resources.postgres`).
+(`telecom_assets.reference.customer_import`), how they are written (`resources.postgres`).
 """
 
 import json
@@ -22,11 +22,11 @@ from resources.postgres import (
     upsert_customers,
 )
 from telecom_assets.cli.show import terminal
-from telecom_assets.csv_files import InputFileError
-from telecom_assets.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
-from telecom_assets.paths import checked
-from telecom_assets.reference_files import known_plans, read_rate_plans
-from telecom_assets.schemas.reference import CUSTOMERS
+from telecom_assets.home.paths import checked
+from telecom_assets.reference.csv_files import InputFileError
+from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
+from telecom_assets.reference.judging import known_plans, read_rate_plans
+from telecom_assets.reference.tables import CUSTOMERS
 
 _SHOWN_BAD_ROWS = 50
 #: The columns stand here, with blanks between them: the table of arguments cuts a long word off.

@@ -33,9 +33,9 @@ from telecom_assets.generator import (
 )
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.months import previous_month
-from telecom_assets.paths import checked
-from telecom_assets.settings import Settings
+from telecom_assets.home.paths import checked
+from telecom_assets.home.settings import Settings
+from telecom_assets.model.months import previous_month
 
 
 class WriteError(Exception):

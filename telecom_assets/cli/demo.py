@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from resources.process_locks import held
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
@@ -23,11 +24,10 @@ from telecom_assets.cli.stack import local_stack, needed_services, terminate_lik
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.files import json_lines
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.months import month_days, previous_month
-from telecom_assets.outputs import dashboard_file, invoice_directory, report_file
-from telecom_assets.private_files import private_folder
-from telecom_assets.process_locks import held
-from telecom_assets.settings import Settings
+from telecom_assets.home.output_files import dashboard_file, invoice_directory, report_file
+from telecom_assets.home.private_files import private_folder
+from telecom_assets.home.settings import Settings
+from telecom_assets.model.months import month_days, previous_month
 
 _MARKER = "made-by-telecom-demo"
 
@@ -50,7 +50,7 @@ def demo(
 
     Works in <home>/demo, which it empties first and which nothing else uses; stops what it started.
     """
-    from telecom_assets.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     console = terminal(stderr=True)
     spec = GeneratorSpec(

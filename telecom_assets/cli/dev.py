@@ -24,11 +24,11 @@ import psutil
 import typer
 from rich.markup import escape
 
+from resources.process_locks import Busy, Turn, held, holder
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
-from telecom_assets.code_location import DEFINITIONS_MODULE
-from telecom_assets.process_locks import Busy, Turn, held, holder
-from telecom_assets.settings import Settings
+from telecom_assets.home.code_location import DEFINITIONS_MODULE
+from telecom_assets.home.settings import Settings
 
 _HOST = "127.0.0.1"
 _LOCK = "dev"
@@ -49,7 +49,7 @@ def dev(
 
     Sensors and schedules run while it does. The servers of the local stack go on afterwards: `telecom down` ends them.
     """
-    from telecom_assets.instance import check_storage, prepare_instance  # noqa: PLC0415
+    from telecom_assets.home.instance import check_storage, prepare_instance  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     prepare_instance(app.settings)

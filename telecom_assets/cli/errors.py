@@ -1,18 +1,18 @@
 """Which exceptions are a clear message already."""
 
+from resources.expected_errors import ExpectedError
 from telecom_assets.cli.archives import ArchiveError
 from telecom_assets.cli.data import WriteError
-from telecom_assets.expected_errors import STEP_ERRORS
 from telecom_assets.generator import SpecError
+from telecom_assets.home.paths import PathError
+from telecom_assets.home.settings import SettingsError
+from telecom_assets.home.sqlite_databases import InstanceError
 from telecom_assets.local_stack import LocalStackError
-from telecom_assets.months import MonthError, NothingBilled
-from telecom_assets.paths import PathError
-from telecom_assets.settings import SettingsError
-from telecom_assets.sqlite_databases import InstanceError
+from telecom_assets.model.months import MonthError, NothingBilled
 
 USAGE_ERRORS = (MonthError, PathError, SettingsError, SpecError)
 EXPECTED_ERRORS = (
-    *STEP_ERRORS,
+    ExpectedError,
     ArchiveError,
     InstanceError,
     LocalStackError,

@@ -13,7 +13,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_maintenance, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
-from telecom_assets.no_space import no_space
+from telecom_assets.home.full_disk import no_space
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
@@ -51,9 +51,9 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
     import dagster as dg  # noqa: PLC0415
 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
-    from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
-    from telecom_assets.jobs import maintenance_job  # noqa: PLC0415
-    from telecom_assets.month_run import Step  # noqa: PLC0415
+    from telecom_assets.runs.jobs import maintenance_job  # noqa: PLC0415
+    from telecom_assets.runs.month_run import Step  # noqa: PLC0415
+    from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
     definitions = build_defs(app.settings, {"connections": app.connections})
     with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:

@@ -1,6 +1,7 @@
 """`telecom run | funnel`: a month from the topic to the dashboard, and its funnel again.
 
-Belongs here: arguments, progress, what is printed. The work is in `telecom_assets.executor` and `telecom_assets.funnel`.
+Belongs here: arguments, progress, what is printed. The work is in `telecom_assets.runs.month_runner` and
+`telecom_assets.reports.funnel_counts`.
 """
 
 import json
@@ -12,7 +13,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
-from telecom_assets.no_space import no_space
+from telecom_assets.home.full_disk import no_space
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
 Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
@@ -45,11 +46,11 @@ def went_well(report: dict[str, Any]) -> bool:
 
 def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) -> dict[str, Any]:
     """Run a month and print what happened, unless quiet; returns the report as JSON has it."""
+    from resources.process_locks import turn  # noqa: PLC0415
+    from telecom_assets.billing.restored import assert_nothing_went_back  # noqa: PLC0415
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
-    from telecom_assets.executor import MonthRunner, RunFailed  # noqa: PLC0415
-    from telecom_assets.partitions import check_month  # noqa: PLC0415
-    from telecom_assets.process_locks import turn  # noqa: PLC0415
-    from telecom_assets.restored import assert_nothing_went_back  # noqa: PLC0415
+    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
     error = None
@@ -96,9 +97,9 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
 
 def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     """Count the funnel of a month from the tables and print it, unless quiet; returns it as JSON has it."""
-    from telecom_assets.funnel import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
-    from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
-    from telecom_assets.month_books import remedy, without_records  # noqa: PLC0415
+    from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
+    from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.reports.month_books import remedy, without_records  # noqa: PLC0415
 
     warehouse = app.connections.warehouse
     books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)
@@ -123,7 +124,7 @@ def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
 
 def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
     """What became of every record of a month, and of the money: counted from the tables alone."""
-    from telecom_assets.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     figures = count_books(ctx.obj, check_month(month), quiet=as_json)
     if as_json:

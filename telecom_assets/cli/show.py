@@ -13,16 +13,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from telecom_assets.documents.funnel import Funnel, Malformed, Remedy
-from telecom_assets.documents.text import for_people
+from telecom_assets.model.text import for_people
+from telecom_assets.reports.funnel import Funnel, Malformed, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from telecom_assets.executor import Listener, StepResult
-    from telecom_assets.landing.journal import Decision
-    from telecom_assets.month_run import Step
-    from telecom_assets.process_locks import Holder, Turn
+    from resources.process_locks import Holder, Turn
+    from telecom_assets.intake.journal import Decision
+    from telecom_assets.runs.month_run import Step
+    from telecom_assets.runs.month_runner import Listener, StepResult
 
 TITLES = {
     "reference_job": "reference data",

@@ -1,6 +1,6 @@
 """`telecom sources list | accept | skip`: what is landed, and the decisions that let landing go on after a loss.
 
-Belongs here: arguments, what is printed. The decisions are in `telecom_assets.landing.decisions`.
+Belongs here: arguments, what is printed. The decisions are in `telecom_assets.intake.decisions`.
 """
 
 import json
@@ -14,7 +14,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import print_decisions, terminal
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
-    from telecom_assets.landing.journal import Decision
+    from telecom_assets.intake.journal import Decision
 
 
 def _said(text: str) -> str:
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def list_sources(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Every source that was landed, how far, and the decisions about them."""
-    from telecom_assets.landing.journal import landed_sources, source_decisions  # noqa: PLC0415
+    from telecom_assets.intake.journal import landed_sources, source_decisions  # noqa: PLC0415
 
     warehouse = ctx.obj.connections.warehouse
     sources, decisions = landed_sources(warehouse), source_decisions(warehouse)
@@ -67,7 +67,7 @@ def accept(ctx: typer.Context, *, by: By, why: Why, as_json: Json = False) -> No
 
     The old source is closed as far as it was landed. Copies of its records are found by record id.
     """
-    from telecom_assets.landing.decisions import accept_source  # noqa: PLC0415
+    from telecom_assets.intake.decisions import accept_source  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     _tell(accept_source(app.connections.warehouse, app.kafka(), by=by, why=why), as_json)
@@ -83,7 +83,7 @@ def skip(
     as_json: Json = False,
 ) -> None:
     """Give up offsets that retention took before they were landed. What is still on the topic cannot be given up."""
-    from telecom_assets.landing.decisions import skip_positions  # noqa: PLC0415
+    from telecom_assets.intake.decisions import skip_positions  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     decision = skip_positions(app.connections.warehouse, app.kafka(), partition=partition, to=to, by=by, why=why)

@@ -23,11 +23,11 @@ from rich.table import Table
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import print_decisions, terminal
-from telecom_assets.paths import checked
-from telecom_assets.settings import Settings
+from telecom_assets.home.paths import checked
+from telecom_assets.home.settings import Settings
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the clients of the servers
-    from telecom_assets.landing.journal import Decision
+    from telecom_assets.intake.journal import Decision
     from telecom_assets.local_stack import LocalStack, ServiceStatus
 
 _INTERRUPTED = 130
@@ -134,8 +134,8 @@ def register(app: typer.Typer) -> None:
 
 def local_stack(settings: Settings, services: Any) -> "LocalStack":
     """The local stack as the settings want it."""
+    from telecom_assets.home.private_files import umask_of  # noqa: PLC0415
     from telecom_assets.local_stack import LocalStack, SparkShape  # noqa: PLC0415
-    from telecom_assets.private_files import umask_of  # noqa: PLC0415
 
     spark = SparkShape(
         settings.spark_workers,
@@ -150,7 +150,7 @@ def local_stack(settings: Settings, services: Any) -> "LocalStack":
 def warnings_of(settings: Settings) -> list[str]:
     """What an operator should know of who else can reach the data."""
     from resources.other_users import other_users_warning  # noqa: PLC0415
-    from telecom_assets.private_files import open_folders  # noqa: PLC0415
+    from telecom_assets.home.private_files import open_folders  # noqa: PLC0415
 
     found = [
         f"{folder} can be read by other users of this machine; `chmod o-rwx {shlex.quote(str(folder))}` closes it"
@@ -165,7 +165,7 @@ def warnings_of(settings: Settings) -> list[str]:
 def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
     """Decisions about sources of the warehouse, if there is one; else why it cannot be read."""
     from resources.delta import WarehouseError  # noqa: PLC0415
-    from telecom_assets.landing.journal import source_decisions  # noqa: PLC0415
+    from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
 
     try:
         return source_decisions(app.connections.warehouse), []
@@ -177,7 +177,7 @@ def restored_of(app: AppContext) -> list[str]:
     """What is to be said of a warehouse that went back behind what PostgreSQL has published of it."""
     from resources.delta import WarehouseError  # noqa: PLC0415
     from resources.postgres import PostgresError  # noqa: PLC0415
-    from telecom_assets.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
+    from telecom_assets.billing.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
 
     try:
         assert_not_restored(app.connections)

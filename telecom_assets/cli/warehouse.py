@@ -1,7 +1,7 @@
 """`telecom warehouse upgrade | adopt`: a warehouse of an earlier version becomes one of this version; one that was restored
 from a backup becomes the truth.
 
-Belongs here: arguments, what is printed. The work is in `telecom_assets.upgrade` and `telecom_assets.restored`.
+Belongs here: arguments, what is printed. The work is in `telecom_assets.upgrade` and `telecom_assets.billing.restored`.
 """
 
 import datetime as dt
@@ -72,8 +72,8 @@ def adopt(ctx: typer.Context, *, by: By, why: Why, dry_run: DryRun = False, as_j
     Published bills stay as they are until `telecom run` makes and publishes their months again. The decision is kept in the
     warehouse; `telecom status` and every funnel show it.
     """
-    from telecom_assets.restored import adopt as carry_out  # noqa: PLC0415
-    from telecom_assets.restored import published_ahead  # noqa: PLC0415
+    from telecom_assets.billing.restored import adopt as carry_out  # noqa: PLC0415
+    from telecom_assets.billing.restored import published_ahead  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     warehouse, postgres, decision = app.connections.warehouse, app.postgres(), None
@@ -112,7 +112,7 @@ def adopt(ctx: typer.Context, *, by: By, why: Why, dry_run: DryRun = False, as_j
 
 def _former_months(app: AppContext) -> list[str]:
     """Months that were opened in this home, where it has an instance that may know some."""
-    from telecom_assets.instance_state import formerly_opened_months  # noqa: PLC0415
+    from telecom_assets.runs.instance_state import formerly_opened_months  # noqa: PLC0415
 
     if not (app.settings.dagster_home / "dagster.yaml").exists():
         return []
@@ -122,7 +122,7 @@ def _former_months(app: AppContext) -> list[str]:
 @contextmanager
 def _alone(app: AppContext) -> Iterator[None]:
     """Without the landing and the maintenance of this home."""
-    from telecom_assets.process_locks import held  # noqa: PLC0415
+    from resources.process_locks import held  # noqa: PLC0415
 
     with held(app.settings.dagster_home, "landing"), held(app.settings.dagster_home, "maintenance"):
         yield
@@ -134,7 +134,7 @@ def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None
     A server that is down is none: the warehouse is upgraded, and publishing says itself what a table lacks.
     """
     from resources.postgres import PostgresError, PostgresUnavailable, follow_contract  # noqa: PLC0415
-    from telecom_assets.schemas.billing import FACTURATION_COMPLETE  # noqa: PLC0415
+    from telecom_assets.billing.tables import FACTURATION_COMPLETE  # noqa: PLC0415
 
     again = "then run `telecom warehouse upgrade` again"
     try:
@@ -218,6 +218,6 @@ def _print(
 
 
 def _ranges(days: Collection[dt.date]) -> str:
-    from telecom_assets.months import contiguous  # noqa: PLC0415
+    from telecom_assets.model.months import contiguous  # noqa: PLC0415
 
     return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in contiguous(days))

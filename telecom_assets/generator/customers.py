@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from telecom_assets.generator.numbers import unique_moroccan_numbers
 from telecom_assets.generator.spec import check_customers, random_stream
-from telecom_assets.schemas.reference import CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMERS
 
 PLANS = {"PLAN_A": 45, "PLAN_B": 35, "PLAN_C": 20}
 PREPAID_SHARE = 0.10

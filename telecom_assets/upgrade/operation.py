@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from resources.delta import EVERYTHING, Refused, Warehouse, WarehouseError
 from resources.staging import Staged
-from telecom_assets.conservation import landed_rows_are_consumed
-from telecom_assets.landing.decisions import open_month
-from telecom_assets.landing.journal import DISPLACED, LANDED, key, settle
-from telecom_assets.landing.land import landed_info
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.schemas.usage import CLEANED_CDRS, RAW_CDRS, REJECTED_CDRS
+from telecom_assets.intake.decisions import open_month
+from telecom_assets.intake.identities import landed_rows_are_consumed
+from telecom_assets.intake.journal import DISPLACED, LANDED, key, settle
+from telecom_assets.intake.landing import landed_info
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.upgrade.ledgers import Outcomes, marked_days, mediated_once, ranges_once
 from telecom_assets.upgrade.plan import LEDGER, MEDIATED, RAW, UPGRADED, Plan, former_rows, upgraded_version
 from telecom_assets.upgrade.raw_rows import count_positions, rows_of, without_doubled

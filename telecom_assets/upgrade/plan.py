@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resources.delta import Warehouse, WarehouseError
-from telecom_assets.landing.journal import DISPLACED, read_state
-from telecom_assets.mediation_state import days_to_mediate
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.usage import LANDING_DECISIONS, LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.intake.journal import DISPLACED, read_state
+from telecom_assets.intake.tables import LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
+from telecom_assets.mediation.stale_days import days_to_mediate
+from telecom_assets.mediation.tables import MEDIATED_DAYS
+from telecom_assets.tables import TABLES
 from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, find_doubled, rows_of
 from telecom_assets.upgrade.shapes import SOURCE, Shape, shape_of
 

@@ -15,8 +15,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from resources.delta import Warehouse
-from telecom_assets.transforms.admission import at_home_in
-from telecom_assets.transforms.civil_time import local_day
+from telecom_assets.intake.admission import at_home_in
+from telecom_assets.model.civil_time import local_day
 from telecom_assets.upgrade.shapes import SOURCE, Shape
 
 #: Positions with other bytes that are named.

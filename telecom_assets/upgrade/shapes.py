@@ -14,16 +14,11 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from resources.delta import Warehouse, WarehouseError
-from telecom_assets.schemas import TABLES, Column, TableContract
-from telecom_assets.schemas.usage import (
-    CLEANED_CDRS,
-    LANDING_RANGES,
-    MEDIATED_DAYS,
-    RATED_CDRS,
-    RAW_CDRS,
-    REJECTED_CDRS,
-    SUSPENDED_CDRS,
-)
+from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
+from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.model.contract import Column, TableContract
+from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.tables import TABLES
 
 #: Columns whose values the upgrade makes.
 SOURCE, CLEANED, REJECTED = "source_id", "cleaned_version", "rejected_version"

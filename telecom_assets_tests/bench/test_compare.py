@@ -11,7 +11,7 @@ import pytest
 
 from bench.compare import LEFT_OUT, Compared, TablesDiffer, compare_tables
 from bench.duckdb_pipeline import DAILY_TABLES, TABLES
-from telecom_assets.schemas import TABLES as CONTRACTS
+from telecom_assets.tables import TABLES as CONTRACTS
 from telecom_assets_tests.bench.conftest import SPEC, BothSides
 from telecom_assets_tests.graph.project import MONTH
 

@@ -20,7 +20,7 @@ from bench.stage_names import COMPARED, STAGES, stage_of_asset, stage_of_file
 from telecom_assets.definitions import build_defs
 from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 
 WATCHED = Watched(
     begin=10.0,

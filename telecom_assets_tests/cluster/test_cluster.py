@@ -25,7 +25,7 @@ from telecom_assets.local_stack.processes import Command, ServerProcess
 from telecom_assets.local_stack.service import NotReady
 from telecom_assets.local_stack.spark import Spark
 from telecom_assets_tests.cluster.conftest import WORKERS
-from telecom_assets_tests.landing.test_land import landing, produced
+from telecom_assets_tests.intake.test_landing import landing, produced
 from telecom_assets_tests.s3_server import S3Server
 
 PARTITIONS, MESSAGES = 4, 50

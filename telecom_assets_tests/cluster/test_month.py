@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from telecom_assets.generator import generate_cdr_chunks
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import SPEC, customers, sessions_without_volume
 from telecom_assets_tests.graph.project import MONTH, Project, day_tags
 from telecom_assets_tests.graph.test_month import VERSIONS, files_for_people, ordered_as_text

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from resources.delta import Warehouse, WarehouseError
-from telecom_assets.landing.journal import read_state
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.schemas import TABLES
+from telecom_assets.intake.journal import read_state
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.tables import TABLES
 from telecom_assets.upgrade import plan_upgrade
-from telecom_assets_tests.transforms.chain import CALENDAR_START, assert_rows
+from telecom_assets_tests.stages.chain import CALENDAR_START, assert_rows
 from telecom_assets_tests.upgrade.former import MESSAGES, A, B, C, FormerWarehouse, filled, of_days
 from telecom_assets_tests.upgrade.test_interrupted import Crash
 from telecom_assets_tests.upgrade.test_upgrade import RAW, assert_sound, raw_rows, rows, upgraded

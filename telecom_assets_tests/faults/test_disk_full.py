@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import (  # noqa: F401  (a fixture)
     customers,
     environment,

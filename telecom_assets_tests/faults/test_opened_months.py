@@ -14,25 +14,23 @@ from deltalake import DeltaTable
 
 from resources.delta import Warehouse
 from resources.maintenance import maintain
-from telecom_assets.landing import decisions
-from telecom_assets.landing.decisions import open_month
-from telecom_assets.landing.journal import read_state
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.partitions import local_today
-from telecom_assets.schemas import TABLES
+from telecom_assets.intake import decisions
+from telecom_assets.intake.decisions import open_month
+from telecom_assets.intake.journal import read_state
+from telecom_assets.lineage.partitions import local_today
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.conftest import Shared, counted_by_a_stranger
 from telecom_assets_tests.faults.processes import Running
 from telecom_assets_tests.graph.conftest import customers, new_project  # noqa: F401  (a fixture)
 from telecom_assets_tests.graph.project import MONTH, Project, day_tags
 from telecom_assets_tests.graph.project import cdr as cdr_of_month
-from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
+from telecom_assets_tests.intake.test_landing import (
     assert_sound,
     cdr,
-    kafka,
     landing,
     mediated,
-    plain,
     produced,
     rows_of,
 )
@@ -63,7 +61,7 @@ def days_of(rows: list[dict[str, Any]]) -> dict[int, date | None]:
 
 
 @pytest.mark.parametrize("order", ["land, open", "open, land", "land half, open, land", "open twice, land, open"])
-def test_the_order_of_two_commands_does_not_decide_a_day(plain, kafka, order):  # noqa: F811
+def test_the_order_of_two_commands_does_not_decide_a_day(plain, kafka, order):
     half = len(SENT) // 2
     produced(kafka, *(value for value, _ in SENT[:half]))
     moved = []
@@ -94,7 +92,7 @@ def test_the_order_of_two_commands_does_not_decide_a_day(plain, kafka, order):  
     assert_sound(plain)
 
 
-def test_rows_that_move_stay_what_they_are(plain, kafka):  # noqa: F811
+def test_rows_that_move_stay_what_they_are(plain, kafka):
     """All columns but the day; a month that was opened already makes no version."""
     produced(kafka, *(value for value, _ in SENT))
     landing(plain, kafka)
@@ -108,7 +106,7 @@ def test_rows_that_move_stay_what_they_are(plain, kafka):  # noqa: F811
     assert plain.version("raw_cdrs") == version
 
 
-def test_the_days_that_give_and_take_are_mediated_again(plain, kafka):  # noqa: F811
+def test_the_days_that_give_and_take_are_mediated_again(plain, kafka):
     """Also a day that has as many rows as were mediated, since it gave four away and four others have landed."""
     produced(kafka, *(value for value, _ in SENT))
     landing(plain, kafka)
@@ -123,7 +121,7 @@ def test_the_days_that_give_and_take_are_mediated_again(plain, kafka):  # noqa: 
     assert set(stale_days(plain)) == {local_today()}
 
 
-def test_a_copy_of_what_moves_is_looked_for_beside_its_new_day(plain, kafka):  # noqa: F811
+def test_a_copy_of_what_moves_is_looked_for_beside_its_new_day(plain, kafka):
     """Two days later a copy of it, which came later, was kept: its day is mediated again."""
     produced(kafka, cdr("same", "2015-04-29"))
     landing(plain, kafka)
@@ -137,7 +135,7 @@ def test_a_copy_of_what_moves_is_looked_for_beside_its_new_day(plain, kafka):  #
 
 
 @pytest.mark.parametrize("other", ["maintenance", "landing", "opening"])
-def test_what_comes_before_an_openings_commit_is_not_undone(plain, kafka, other, monkeypatch):  # noqa: F811
+def test_what_comes_before_an_openings_commit_is_not_undone(plain, kafka, other, monkeypatch):
     """It has written the rows of the days that give some away, and begins anew when somebody commits first."""
     for value, _ in SENT[:4]:
         produced(kafka, value)

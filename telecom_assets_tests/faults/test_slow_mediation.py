@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from telecom_assets.mediation_state import stale_days
+from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets_tests.graph.conftest import customers, new_project  # noqa: F401  (a fixture)
 from telecom_assets_tests.graph.project import MONTH, Project, Row, cdr, day_tags, open_project
-from telecom_assets_tests.landing.test_land import crash
+from telecom_assets_tests.intake.test_landing import crash
 
 DAYS = day_tags(f"{MONTH}-03", f"{MONTH}-04")
 TABLES = ("cleaned_cdrs", "rejected_cdrs", "mediated_days")

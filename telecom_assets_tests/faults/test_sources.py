@@ -16,20 +16,18 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_af
 
 from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable
-from telecom_assets.landing import LandingError
-from telecom_assets.landing.decisions import accept_source, open_month, skip_positions
-from telecom_assets.landing.journal import read_state
-from telecom_assets.schemas.usage import LANDING_DECISIONS
+from telecom_assets.intake.decisions import accept_source, open_month, skip_positions
+from telecom_assets.intake.journal import read_state
+from telecom_assets.intake.landing import LandingError
+from telecom_assets.intake.tables import LANDING_DECISIONS
 from telecom_assets_tests.graph.conftest import customers, new_project  # noqa: F401  (a fixture)
 from telecom_assets_tests.graph.project import MONTH, Project, cdr, day_tags
-from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
+from telecom_assets_tests.intake.test_landing import (
     assert_sound,
     delete_records,
-    kafka,
     landing,
     landing_module,
     ledger_of,
-    plain,
     produced,
     rows_of,
     transactions,
@@ -39,7 +37,7 @@ from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
 Step = Callable[[pytest.MonkeyPatch, Callable[[], None]], None]
 
 
-def made_again(kafka: KafkaConnection, *values: bytes) -> str:  # noqa: F811
+def made_again(kafka: KafkaConnection, *values: bytes) -> str:
     """Delete the topic and make it anew under its name, with other messages on partition 0; its new identity."""
     admin, name = kafka.admin(), kafka.topic
     old = kafka.topic_id()
@@ -101,7 +99,7 @@ def around(step: str, *, before: bool) -> Step:
     ],
     ids=["between two chunks", "before it is read", "after it was read", "after it was counted", "before the commit"],
 )
-def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(plain, kafka, step, landed, new):  # noqa: F811
+def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(plain, kafka, step, landed, new):
     """Ten messages in two chunks; then a topic of the same name, with as many messages or fewer than the chunk ends at."""
     produced(kafka, *(b"old %d" % number for number in range(10)))
     kafka.timeout_seconds = 2.0  # for messages that will not come
@@ -132,7 +130,7 @@ def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(plain, kafka
 
 
 @pytest.mark.parametrize("deleted", [1, 2, 4, 6])
-def test_messages_that_leave_a_range_between_read_and_recount_have_landed(plain, kafka, deleted):  # noqa: F811
+def test_messages_that_leave_a_range_between_read_and_recount_have_landed(plain, kafka, deleted):
     """Offsets 0 1 [mark 2] 3 4 [mark 5] are recounted, since the marks of transactions are no messages."""
     transactions(kafka, 2)
     with pytest.MonkeyPatch.context() as patch:
@@ -146,9 +144,9 @@ def test_messages_that_leave_a_range_between_read_and_recount_have_landed(plain,
     assert_sound(plain)
 
 
-def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has_landed(plain, new_kafka_topic):  # noqa: F811
+def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has_landed(plain, new_kafka_topic):
     """Of a key's messages the broker keeps the newest: the older ones leave the inside of the range."""
-    kafka = new_kafka_topic(partitions=1, config={"min.cleanable.dirty.ratio": "0.001", "segment.ms": "1"})  # noqa: F811
+    kafka = new_kafka_topic(partitions=1, config={"min.cleanable.dirty.ratio": "0.001", "segment.ms": "1"})
     for value in (b"0", b"1", b"2"):
         produced(kafka, value, key=b"one")
         produced(kafka, value, key=b"other " + value)
@@ -193,7 +191,7 @@ def decided(warehouse: Warehouse) -> list[dict[str, Any]]:
     return sorted(({**row, "decided_at": None} for row in rows), key=lambda row: row["raw_version"])
 
 
-def test_what_retention_took_is_refused_and_after_a_decision_landing_goes_on(plain, kafka):  # noqa: F811
+def test_what_retention_took_is_refused_and_after_a_decision_landing_goes_on(plain, kafka):
     produced(kafka, *(b"%d" % number for number in range(3)))
     landing(plain, kafka)
     produced(kafka, *(b"%d" % number for number in range(3, 8)))
@@ -223,7 +221,7 @@ def test_what_retention_took_is_refused_and_after_a_decision_landing_goes_on(pla
     assert_sound(plain)
 
 
-def test_a_skip_that_is_given_twice_is_one(plain, kafka):  # noqa: F811
+def test_a_skip_that_is_given_twice_is_one(plain, kafka):
     """The second finds nothing missing; offsets that the topic still has are never given up."""
     produced(kafka, b"0")
     landing(plain, kafka)
@@ -244,7 +242,7 @@ def test_a_skip_that_is_given_twice_is_one(plain, kafka):  # noqa: F811
 
 
 @pytest.mark.parametrize("decision", ["accept", "skip", "open"])
-def test_a_landing_that_meets_a_decision_begins_anew(plain, kafka, decision):  # noqa: F811
+def test_a_landing_that_meets_a_decision_begins_anew(plain, kafka, decision):
     """Its files are written, and it stands before its commit, when somebody decides: it reads the topic again."""
     produced(kafka, *(b"%d" % number for number in range(4)))
     landing(plain, kafka)
@@ -279,7 +277,7 @@ def test_a_landing_that_meets_a_decision_begins_anew(plain, kafka, decision):  #
 def test_copies_across_two_sources_are_found_by_record_id(new_project: Callable[..., Project]):  # noqa: F811
     """The topic is made again and its archive replayed into it: what had landed comes a second time, and is a copy."""
     project = new_project(partitions=2)
-    kafka = project.connections.kafka()  # noqa: F811
+    kafka = project.connections.kafka()
     project.store_customers(customers())
     project.open_month()
     call = {"caller_id": "212600000001", "callee_id": "33612345678", "duration_sec": 61}

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR
+from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.conftest import Shared, counted_by_a_stranger
 from telecom_assets_tests.faults.processes import Running, barrier
-from telecom_assets_tests.landing.test_land import produced
+from telecom_assets_tests.intake.test_landing import produced
 
 FLOORS = DATA_VOLUME_FLOOR.name
 ROUNDS = 200

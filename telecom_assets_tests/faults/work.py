@@ -19,19 +19,20 @@ from resources import delta
 from resources.delta import Refused, Warehouse
 from resources.maintenance import maintain
 from resources.staging import Staged
-from telecom_assets.connections import Connections
-from telecom_assets.conservation import landed_equals_consumed
 from telecom_assets.definitions import build_defs
-from telecom_assets.executor import MonthRunner, RunFailed
-from telecom_assets.funnel import month_funnel
-from telecom_assets.instance import open_instance
-from telecom_assets.landing import Terms, land
-from telecom_assets.landing.decisions import open_month
-from telecom_assets.landing.journal import RAW
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.month_run import MEDIATION, REFERENCES, Step, day_steps
-from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR
-from telecom_assets.settings import Settings
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.instance import open_instance
+from telecom_assets.home.settings import Settings
+from telecom_assets.intake.decisions import open_month
+from telecom_assets.intake.identities import landed_equals_consumed
+from telecom_assets.intake.journal import RAW
+from telecom_assets.intake.landing import Terms, land
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
+from telecom_assets.reports.funnel_counts import month_funnel
+from telecom_assets.runs.month_run import MEDIATION, REFERENCES, Step, day_steps
+from telecom_assets.runs.month_runner import MonthRunner, RunFailed
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults.processes import Halt
 
 Given = Mapping[str, Any]
@@ -87,7 +88,7 @@ def stumble(halt: Halt, trips: Trips | None) -> Callable[[], int]:
 
 def opened(given: Given) -> Connections:
     """The ways out of a home, from what its user has set."""
-    return Connections(Settings.load(**given))
+    return Connections(Settings.load(**given), TABLES)
 
 
 def landed(

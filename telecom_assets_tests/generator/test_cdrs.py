@@ -11,7 +11,7 @@ import pytest
 
 from telecom_assets.generator import GeneratorSpec, SpecError, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.schemas.usage import CDR_FIELDS
+from telecom_assets.record_types.fields import CDR_FIELDS
 
 # Several chunks, and a month without a change of clocks.
 SPEC = GeneratorSpec(cdrs=60_000, customers=2_000, month="2025-05", seed=11, chunk_rows=16_000)

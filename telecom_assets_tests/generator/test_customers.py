@@ -8,7 +8,7 @@ import pytest
 
 from telecom_assets.generator import SpecError, generate_customers
 from telecom_assets.generator.customers import INACTIVE_SHARE, PLANS, PREPAID_SHARE, REGIONS
-from telecom_assets.schemas.reference import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+from telecom_assets.reference.tables import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
 
 SIZE = 20_000
 

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pytest
 
 from resources.stack_state import StackState
-from telecom_assets.executor import StepResult
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
-from telecom_assets.schemas.reference import CUSTOMERS
-from telecom_assets.settings import Settings
+from telecom_assets.home.settings import Settings
+from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.runs.month_runner import StepResult
 from telecom_assets_tests.graph.project import (
     MONTH,
     Project,

@@ -30,16 +30,17 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from telecom_assets.cli.customers import store_customers
-from telecom_assets.compute_logs import printed_in_the_terminal
-from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
-from telecom_assets.executor import MonthRunner, StepResult
-from telecom_assets.instance import open_instance
-from telecom_assets.io_manager import TellingIOManager
-from telecom_assets.landing import journal
-from telecom_assets.landing.decisions import open_month
-from telecom_assets.landing.land import landed_info
-from telecom_assets.settings import Settings
+from telecom_assets.home.compute_logs import printed_in_the_terminal
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.instance import open_instance
+from telecom_assets.home.settings import Settings
+from telecom_assets.intake import journal
+from telecom_assets.intake.decisions import open_month
+from telecom_assets.intake.landing import landed_info
+from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.runs.month_runner import MonthRunner, StepResult
+from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
 
 DATA = Path(__file__).parents[2] / "telecom_assets" / "data"
@@ -118,7 +119,7 @@ class Project:
 
     @cached_property
     def connections(self) -> Connections:
-        return Connections(self.settings)
+        return Connections(self.settings, TABLES)
 
     @cached_property
     def defs(self) -> dg.Definitions:
@@ -266,7 +267,7 @@ class Workbench:
     """One set of definitions for many projects, one after the other: making it takes longer than a check does."""
 
     def __init__(self, settings: Settings) -> None:
-        self.connections = Connections(settings)
+        self.connections = Connections(settings, TABLES)
         self.io_manager = TellingIOManager(self.connections.warehouse)
         resources = {"connections": self.connections, "io_manager": self.io_manager}
         self.defs = with_single_jobs(build_defs(settings, resources))

@@ -13,12 +13,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from telecom_assets.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
-from telecom_assets.executor import MonthRunner
-from telecom_assets.instance import open_instance
-from telecom_assets.month_run import Step
-from telecom_assets.process_locks import Busy, held
-from telecom_assets.settings import Settings
+from resources.process_locks import Busy, held
+from telecom_assets.home.instance import open_instance
+from telecom_assets.home.settings import Settings
+from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
+from telecom_assets.runs.month_run import Step
+from telecom_assets.runs.month_runner import MonthRunner
 
 ROOT = Path(__file__).parents[2]
 JOB = "hold_job"

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from telecom_assets.definitions import build_defs
-from telecom_assets.settings import Settings
+from telecom_assets.home.settings import Settings
 
 RATING = ("rated_cdrs", "suspended_cdrs")
 

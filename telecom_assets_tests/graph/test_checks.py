@@ -14,14 +14,14 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-import telecom_assets.assets.mediation as mediation_module
-from telecom_assets import billing_gate
-from telecom_assets.checks import build_checks
+import telecom_assets.mediation.assets as mediation_module
+from telecom_assets.billing import gate as billing_gate
+from telecom_assets.books.verdict import ConservationError
 from telecom_assets.cli.customers import store_customers
-from telecom_assets.conservation import ConservationError
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
-from telecom_assets.schemas.billing import REPORTS
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.reports.tables import REPORTS
+from telecom_assets.runs.checks import build_checks
 from telecom_assets_tests import oracle
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import (
@@ -803,7 +803,7 @@ def billing_refusal(project: Project) -> str:
     before = everything_written(project)
     message = refusal(project.materialise("facturation_complete", month_tag()))
     assert everything_written(project) == before
-    assert message.startswith(f"telecom_assets.conservation.verdict.ConservationError: billing of {MONTH} is refused: ")
+    assert message.startswith(f"telecom_assets.books.verdict.ConservationError: billing of {MONTH} is refused: ")
     return message
 
 

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from lxml import etree
 
-from telecom_assets.jobs import checks_job
-from telecom_assets.outputs import report_file
-from telecom_assets_tests.documents.test_junit import SCHEMA
+from telecom_assets.home.output_files import report_file
+from telecom_assets.runs.jobs import checks_job
+from telecom_assets_tests.cli.test_junit import SCHEMA
 from telecom_assets_tests.graph.conftest import telecom
 from telecom_assets_tests.graph.project import MONTH, Project
 from telecom_assets_tests.graph.test_check_runs import rows_by_day, shown

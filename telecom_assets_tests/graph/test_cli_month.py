@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from telecom_assets import cli, month_books
-from telecom_assets.checks import build_checks
-from telecom_assets.funnel import malformed_while_open, month_funnel, other_days
-from telecom_assets.landing.journal import read_state
-from telecom_assets.partitions import local_today
+from telecom_assets import cli
+from telecom_assets.intake.journal import read_state
+from telecom_assets.lineage.partitions import local_today
+from telecom_assets.reports import month_books
+from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days
+from telecom_assets.runs.checks import build_checks
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, open_project
 from telecom_assets_tests.graph.test_checks import dearer, doubled

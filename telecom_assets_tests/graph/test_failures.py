@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 
 from telecom_assets.definitions import build_defs
-from telecom_assets.sensors import failures
-from telecom_assets.sensors import webhook as webhooks
-from telecom_assets.settings import Settings
+from telecom_assets.home.settings import Settings
+from telecom_assets.runs.sensors import failures
+from telecom_assets.runs.sensors import webhook as webhooks
 from telecom_assets_tests.graph.project import QUIET, Project
 from telecom_assets_tests.graph.test_checks import doubled
 from telecom_assets_tests.graph.webhook import Webhook

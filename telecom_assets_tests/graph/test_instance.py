@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from resources.stack_state import StackState
-from telecom_assets.instance import POSTGRES_URL_VARIABLE, instance_config, open_instance, prepare_instance
-from telecom_assets.settings import Settings, SettingsError
+from telecom_assets.home.instance import POSTGRES_URL_VARIABLE, instance_config, open_instance, prepare_instance
+from telecom_assets.home.settings import Settings, SettingsError
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project
 

@@ -10,10 +10,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from telecom_assets.checks.silence import is_news, silence
+from telecom_assets.intake.silence import is_news, silence
+from telecom_assets.lineage.partitions import local_today
 from telecom_assets.local_stack.processes import ServerProcess
-from telecom_assets.partitions import local_today
-from telecom_assets.sensors.kafka_outage import KafkaOutage
+from telecom_assets.runs.sensors.kafka_outage import KafkaOutage
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import QUIET, Project, open_project
 from telecom_assets_tests.graph.test_sensor import sms

@@ -13,11 +13,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from telecom_assets.assets.maintenance import WRITERS, writer_at_work
 from telecom_assets.definitions import build_defs
-from telecom_assets.partitions import local_today
-from telecom_assets.schemas import TABLES
-from telecom_assets.settings import Settings
+from telecom_assets.home.settings import Settings
+from telecom_assets.lineage.partitions import local_today
+from telecom_assets.runs.maintenance import WRITERS, writer_at_work
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, telecom
 from telecom_assets_tests.graph.project import Project, day_tags
 from telecom_assets_tests.graph.test_sensor import asked, carry_out, sms, tick

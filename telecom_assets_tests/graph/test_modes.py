@@ -15,13 +15,13 @@ import pytest
 
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
-from telecom_assets.private_files import is_open, open_folders, umask_for
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.usage import RAW_CDRS
-from telecom_assets.settings import Settings
+from telecom_assets.home.private_files import is_open, open_folders, umask_for
+from telecom_assets.home.settings import Settings
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, environment
 from telecom_assets_tests.graph.project import MONTH, Project, cdr
-from telecom_assets_tests.transforms.chain import contract_table
+from telecom_assets_tests.stages.chain import contract_table
 
 EVERYBODY, GROUP_AND_OTHERS = 0o007, 0o077
 
@@ -157,7 +157,7 @@ def test_a_folder_is_open_when_everybody_gets_there(modes: list[int], is_open_to
 
 
 def test_a_folder_that_was_there_is_left_as_it_is_and_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("telecom_assets.private_files._modes", lambda folder: [folder.stat().st_mode, 0o755])
+    monkeypatch.setattr("telecom_assets.home.private_files._modes", lambda folder: [folder.stat().st_mode, 0o755])
     settings = Settings.load(home=tmp_path / "home", warehouse=str(tmp_path / "tables"))
     assert open_folders(settings) == []
     for folder in (settings.home_path, Path(settings.warehouse_uri)):

@@ -12,11 +12,12 @@ import pytest
 from deltalake import DeltaTable
 from lxml import etree, html
 
-from telecom_assets.checks import build_checks
-from telecom_assets.funnel import malformed_while_open, month_funnel, other_days
-from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.billing import FACTURATION_COMPLETE, REPORTS
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days
+from telecom_assets.reports.tables import REPORTS
+from telecom_assets.runs.checks import build_checks
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import (
     FLOOR_CUSTOMER,
     CommandRun,

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from telecom_assets.definitions import build_defs
-from telecom_assets.month_run import scheduled_steps
-from telecom_assets.settings import Settings
+from telecom_assets.home.settings import Settings
+from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets_tests.graph.project import day_tags, month_tag
 
 CASABLANCA = ZoneInfo("Africa/Casablanca")
@@ -23,7 +23,7 @@ SEQUENCE = [
     ("billing_job", month_tag("2025-06")),
 ]
 PARTITION_TAGS = {*JUNE_DAYS, *month_tag()}
-OWN_TAGS = ("telecom_assets/month_run", "telecom_assets/month_run_step")
+OWN_TAGS = ("telecom_assets/runs/month_run", "telecom_assets/month_run_step")
 
 
 @pytest.fixture(scope="module")

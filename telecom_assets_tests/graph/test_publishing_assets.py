@@ -13,12 +13,12 @@ from lxml import html
 from pyspark.sql.connect.dataframe import DataFrame
 
 from resources.delta import stream_batches
-from telecom_assets.assets import billing
-from telecom_assets.funnel import month_funnel
-from telecom_assets.months import month_days
-from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.billing import REPORTS
+from telecom_assets.billing import assets as billing
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.model.months import month_days
+from telecom_assets.reports.funnel_counts import month_funnel
+from telecom_assets.reports.tables import REPORTS
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import MonthRun
 from telecom_assets_tests.graph.project import MONTH, Project, month_tag, open_project
 

@@ -11,9 +11,9 @@ import pytest
 
 from resources.delta import Warehouse, WarehouseError
 from resources.postgres import entries_ahead, publish_period
-from telecom_assets.restored import assert_tables_agree
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.billing import FACTURATION_COMPLETE
+from telecom_assets.billing.restored import assert_tables_agree
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, cdr, month_tag, ordered
 

@@ -13,15 +13,16 @@ import dagster as dg
 import pytest
 
 from resources.java import JavaError
-from telecom_assets.assets.common import asset, multi_asset
-from telecom_assets.connections import Connections
-from telecom_assets.conservation import ConservationError, Verdict, require
+from telecom_assets.books.verdict import ConservationError, Verdict, require
 from telecom_assets.definitions import build_defs
-from telecom_assets.executor import MonthRunner, RunFailed
-from telecom_assets.month_run import BILLING, LANDING, RATING, REFERENCES, Step, day_range, one_month
-from telecom_assets.partitions import local_today
-from telecom_assets.sensors.failures import failure_message
-from telecom_assets.settings import Settings
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
+from telecom_assets.lineage.declaring import asset, multi_asset
+from telecom_assets.lineage.partitions import local_today
+from telecom_assets.runs.month_run import BILLING, LANDING, RATING, REFERENCES, Step, day_range, one_month
+from telecom_assets.runs.month_runner import MonthRunner, RunFailed
+from telecom_assets.runs.sensors.failures import failure_message
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.project import with_single_jobs
 
 
@@ -30,7 +31,7 @@ class Home:
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         self.settings, self.instance = settings, instance
-        connections = Connections(settings)
+        connections = Connections(settings, TABLES)
         self.warehouse = connections.warehouse
         self.defs = with_single_jobs(build_defs(settings, {"connections": connections}))
         self.runner = MonthRunner(self.defs, instance, connections, lambda *_: None)

@@ -22,15 +22,16 @@ from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarge
 from dagster_graphql.schema import create_schema
 
 import telecom_assets
-from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
-from telecom_assets.executor import MonthRunner, RunFailed
-from telecom_assets.instance import open_instance
-from telecom_assets.month_run import LANDING, Step, day_steps, scheduled_steps
-from telecom_assets.months import month_days, shown_days
-from telecom_assets.sensors.month_end import step_request
-from telecom_assets.sensors.plan import mediation_requests
-from telecom_assets.settings import Settings
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.instance import open_instance
+from telecom_assets.home.settings import Settings
+from telecom_assets.model.months import month_days, shown_days
+from telecom_assets.runs.month_run import LANDING, Step, day_steps, scheduled_steps
+from telecom_assets.runs.month_runner import MonthRunner, RunFailed
+from telecom_assets.runs.sensors.month_end import step_request
+from telecom_assets.runs.sensors.plan import mediation_requests
+from telecom_assets.tables import TABLES
 
 ROOT = Path(telecom_assets.__file__).parents[1]
 #: As `telecom dev` starts it: dagster dev -m telecom_assets.definitions.
@@ -64,7 +65,7 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def failed(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun:
     """A run of a command: a landing, which fails for want of a Kafka."""
-    connections = Connections(settings)
+    connections = Connections(settings, TABLES)
     runner = MonthRunner(build_defs(settings, {"connections": connections}), instance, connections, lambda *_: None)
     with pytest.raises(RunFailed):
         runner.execute(Step(LANDING))
@@ -182,7 +183,7 @@ TALKATIVE = dg.Definitions(assets=[talkative], jobs=[dg.define_asset_job("talk",
 def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, tmp_path: Path):
     """A process of its own, as the daemon starts it."""
     program = (
-        "from telecom_assets.instance import open_instance; from telecom_assets.settings import Settings; "
+        "from telecom_assets.home.instance import open_instance; from telecom_assets.home.settings import Settings; "
         "from telecom_assets_tests.graph.test_run_pages import TALKATIVE; instance = open_instance(Settings.load()); "
         "print('run', TALKATIVE.resolve_job_def('talk').execute_in_process(instance=instance).run_id)"
     )

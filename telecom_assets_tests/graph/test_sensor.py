@@ -12,15 +12,15 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_KEY_TAG
 
 from resources.kafka import KafkaConnection, TopicState, Watermarks
-from telecom_assets.abandoned_runs import PROCESS_TAG, sign_of_life
-from telecom_assets.connections import Connections
-from telecom_assets.failures import innermost_message
-from telecom_assets.mediation_state import days_to_mediate
-from telecom_assets.partitions import local_today
-from telecom_assets.sensors.plan import landing_request, mediation_requests
+from telecom_assets.home.connections import Connections
+from telecom_assets.lineage.failures import innermost_message
+from telecom_assets.lineage.partitions import local_today
+from telecom_assets.mediation.stale_days import days_to_mediate
+from telecom_assets.runs.abandoned_runs import PROCESS_TAG, sign_of_life
+from telecom_assets.runs.sensors.plan import landing_request, mediation_requests
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
-from telecom_assets_tests.landing.test_land import dying_settle, landing_module
+from telecom_assets_tests.intake.test_landing import dying_settle, landing_module
 
 RANGE = tuple(day_tags(""))
 

@@ -11,10 +11,10 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 import telecom_assets
-from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
-from telecom_assets.schemas import TABLES
-from telecom_assets.settings import Settings
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
+from telecom_assets.tables import TABLES
 
 #: Tables that are not assets: what follows the log of raw_cdrs is landing's own.
 NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days"}
@@ -186,7 +186,7 @@ def test_definitions_load_without_any_server_or_setting(tmp_path: Path):
 
 def test_stages_and_checks_share_a_warehouse(tmp_path):
     """Whichever connections are given: what a stage has worked out of a version, its check need not work out again."""
-    connections = Connections(Settings.load(home=tmp_path))
+    connections = Connections(Settings.load(home=tmp_path), TABLES)
     for defs in (build_defs(connections.settings), build_defs(connections.settings, {"connections": connections})):
         resources = defs.get_repository_def().get_top_level_resources()
         used = resources["connections"].resource_fn(None)

@@ -9,7 +9,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from telecom_assets.cli.customers import store_customers
-from telecom_assets.months import month_days
+from telecom_assets.model.months import month_days
 from telecom_assets_tests.graph.conftest import MonthRun, customers
 from telecom_assets_tests.graph.project import DATA, MONTH, Project, open_project
 

@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from telecom_assets.assets import landing, maintenance
-from telecom_assets.partitions import ZONE, local_today
-from telecom_assets.process_locks import held
+from resources.process_locks import held
+from telecom_assets.intake import assets as landing
+from telecom_assets.lineage.partitions import ZONE, local_today
+from telecom_assets.runs import maintenance
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags
 from telecom_assets_tests.graph.test_sensor import sms
@@ -185,7 +186,7 @@ def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, 
     clock.passes(minutes=2)
     [third] = tick(project, AGAIN).run_requests
     assert (third.job_name, third.tags["telecom_assets/month_run_step"]) == ("reference_job", "0")
-    assert third.tags["telecom_assets/month_run"] == "2025-06"
+    assert third.tags["telecom_assets/runs/month_run"] == "2025-06"
     assert outcomes(carry_out(project, tick(project, AGAIN))) == [("reference_job", True)]
     assert tick(project, AGAIN).skip_message == "no run waits to be made again"
 

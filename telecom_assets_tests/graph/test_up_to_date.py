@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from telecom_assets import up_to_date
-from telecom_assets.executor import RunFailed, StepResult
-from telecom_assets.instance_state import step_record
-from telecom_assets.outputs import bills_file, dashboard_file, invoice_directory, report_file
-from telecom_assets.schemas import TABLES
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.runs import up_to_date
+from telecom_assets.runs.instance_state import step_record
+from telecom_assets.runs.month_runner import RunFailed, StepResult
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import MonthRun, customers
 from telecom_assets_tests.graph.project import MONTH, Project, cdr, ordered
 from telecom_assets_tests.graph.test_month import without_version

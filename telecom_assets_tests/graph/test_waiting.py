@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from telecom_assets import process_locks
-from telecom_assets.process_locks import Busy, Holder, held, holder, turn
-from telecom_assets.schemas import TABLES
+from resources import process_locks
+from resources.process_locks import Busy, Holder, held, holder, turn
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, environment
 from telecom_assets_tests.graph.project import MONTH, Project, cdr
 

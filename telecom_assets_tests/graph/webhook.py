@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import tenacity
 
-from telecom_assets.sensors import webhook as webhooks
+from telecom_assets.runs.sensors import webhook as webhooks
 
 
 @dataclass

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.stack import needed_services, register
+from telecom_assets.home.settings import Settings
 from telecom_assets.local_stack import LocalStack
-from telecom_assets.settings import Settings
 
 
 @pytest.fixture

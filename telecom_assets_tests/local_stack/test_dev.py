@@ -13,8 +13,8 @@ import psutil
 import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from resources.process_locks import holder
 from resources.stack_state import StackState
-from telecom_assets.process_locks import holder
 
 Start = Callable[..., subprocess.Popen[str]]
 

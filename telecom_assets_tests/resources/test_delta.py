@@ -35,9 +35,11 @@ from resources.delta import (
 )
 from resources.engine import SparkEngine
 from resources.staging import Staged
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.reference import PRODUCT_CATALOG
-from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, MEDIATED_DAYS, RAW_CDRS
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.mediation.tables import MEDIATED_DAYS
+from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
+from telecom_assets.reference.tables import PRODUCT_CATALOG
+from telecom_assets.tables import TABLES
 
 #: A small table by months and one by days.
 FLOORS, DAYS = DATA_VOLUME_FLOOR.name, MEDIATED_DAYS.name

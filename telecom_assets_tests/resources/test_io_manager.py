@@ -15,11 +15,11 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 from resources.delta import Partitions, PinnedTable, Warehouse
 from resources.io_manager import DeltaIOManager, partition_value, plain
-from telecom_assets.partitions import DAILY, MONTHLY
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.billing import DAILY_REVENUE
-from telecom_assets.schemas.reference import PRODUCT_CATALOG
-from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, RATED_CDRS
+from telecom_assets.lineage.partitions import DAILY, MONTHLY
+from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS
+from telecom_assets.reference.tables import PRODUCT_CATALOG
+from telecom_assets.reports.tables import DAILY_REVENUE
+from telecom_assets.tables import TABLES
 
 MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
 

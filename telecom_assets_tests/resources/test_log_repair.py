@@ -12,7 +12,7 @@ import pytest
 
 from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 
 NAME = "displaced_days"
 #: Versions of the table under test, one row each; checkpoints lie at 5 and 10, and the hint names the second.

@@ -17,8 +17,8 @@ from deltalake import DeltaTable
 from resources import maintenance
 from resources.delta import EVERYTHING, Partitions, Warehouse, WarehouseError
 from resources.maintenance import Maintained, maintain
-from telecom_assets.schemas import TABLES
-from telecom_assets.schemas.usage import RAW_CDRS
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.test_delta import (
     CATALOGUE,
     FLOORS,

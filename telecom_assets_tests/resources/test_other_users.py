@@ -101,7 +101,7 @@ def test_status_tells_of_an_open_home(
     monkeypatch: pytest.MonkeyPatch, status: Callable[..., Finished], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(other_users, "_accounts", list)
-    monkeypatch.setattr("telecom_assets.private_files._modes", lambda folder: [folder.stat().st_mode])
+    monkeypatch.setattr("telecom_assets.home.private_files._modes", lambda folder: [folder.stat().st_mode])
     assert json.loads(status("--json").stdout)["warnings"] == []
     home = tmp_path / "home"
     home.mkdir()

@@ -7,7 +7,7 @@ import pytest
 
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
-from telecom_assets.schemas import TABLES
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.upgrade.former import FormerWarehouse, filled
 
 

@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters, Row
-from telecom_assets_tests.transforms.chain import holdable, raw_row
+from telecom_assets_tests.stages.chain import holdable, raw_row
 
 TOPIC, TOPIC_ID = "cdr_topic", "topic-1"
 LANDED_AT = datetime(2026, 6, 10, 12, tzinfo=UTC)

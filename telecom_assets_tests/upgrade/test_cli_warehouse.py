@@ -13,20 +13,12 @@ import pytest
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
-from telecom_assets.instance import open_instance
-from telecom_assets.landing.journal import read_state
-from telecom_assets.process_locks import held
-from telecom_assets.schemas import TABLES
-from telecom_assets.settings import Settings
-from telecom_assets_tests.landing.test_land import (  # noqa: F401  (fixtures)
-    assert_sound,
-    cdr,
-    kafka,
-    landing,
-    produced,
-    today,
-    values_of,
-)
+from resources.process_locks import held
+from telecom_assets.home.instance import open_instance
+from telecom_assets.home.settings import Settings
+from telecom_assets.intake.journal import read_state
+from telecom_assets.tables import TABLES
+from telecom_assets_tests.intake.test_landing import assert_sound, cdr, landing, produced, today, values_of
 from telecom_assets_tests.oracle import Message
 from telecom_assets_tests.typed import Finished, type_command, without_other_users
 from telecom_assets_tests.upgrade.former import FormerWarehouse
@@ -53,7 +45,7 @@ def opened(home: Path, sail: SparkEngine) -> Warehouse:
 
 
 @pytest.fixture
-def former(home: Path, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch) -> FormerWarehouse:  # noqa: F811
+def former(home: Path, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch) -> FormerWarehouse:
     """Two of three messages of a real topic landed, the second twice."""
     for name, value in {
         "TELECOM_KAFKA_TOPIC": kafka.topic,
@@ -116,7 +108,7 @@ def test_landing_goes_on_with_the_same_topic(
     home: Path,
     typed: Callable[..., Finished],
     sail: SparkEngine,
-    kafka: KafkaConnection,  # noqa: F811
+    kafka: KafkaConnection,
 ):
     open_formerly(home, "2026-05")
     finished = typed()

@@ -10,12 +10,12 @@ from deltalake import DeltaTable
 
 from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
-from telecom_assets.conservation import landed_rows_are_consumed
-from telecom_assets.landing.journal import read_state
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.schemas import TABLES
+from telecom_assets.intake.identities import landed_rows_are_consumed
+from telecom_assets.intake.journal import read_state
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.tables import TABLES
 from telecom_assets.upgrade import upgrade
-from telecom_assets_tests.transforms.chain import CALENDAR_START
+from telecom_assets_tests.stages.chain import CALENDAR_START
 from telecom_assets_tests.upgrade.former import SCHEMAS, TOPIC_ID, A, B, C, FormerWarehouse, filled, message, of_days
 from telecom_assets_tests.upgrade.test_upgrade import LEDGER, RAW, REJECTED, assert_sound, planned, rows, upgraded
 

@@ -15,17 +15,18 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from resources.delta import Warehouse, WarehouseError
-from telecom_assets.conservation import landed_equals_consumed, landed_rows_are_consumed, raw_equals_outcomes
-from telecom_assets.landing.journal import read_state
-from telecom_assets.mediation_state import stale_days
-from telecom_assets.schemas import TABLES
+from telecom_assets.intake.identities import landed_equals_consumed, landed_rows_are_consumed
+from telecom_assets.intake.journal import read_state
+from telecom_assets.mediation.identities import raw_equals_outcomes
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.tables import TABLES
 from telecom_assets.upgrade import Done, Plan, plan_upgrade, upgrade
 from telecom_assets.upgrade import raw_rows as raw_rows_module
 from telecom_assets.upgrade.raw_rows import Conflict, Range
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters, Row
-from telecom_assets_tests.transforms.chain import CALENDAR_START, assert_rows, raw_row, rejections
+from telecom_assets_tests.stages.chain import CALENDAR_START, assert_rows, raw_row, rejections
 from telecom_assets_tests.upgrade.former import MESSAGES, TOPIC_ID, A, B, C, FormerWarehouse, message, of_days
 
 RAW, LEDGER, CLEANED, REJECTED, MEDIATED = (

@@ -1,0 +1,56 @@
+"""What is asserted of bills, and of those that are published."""
+
+from decimal import Decimal
+
+from resources.delta import sum_exactly
+from resources.postgres import published_totals
+from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.books.agreement import labelled, totals_agree
+from telecom_assets.books.contract_checks import contract_check
+from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.verdict import Verdict, together
+
+
+def _billed(scope: Scope) -> Verdict:
+    warehouse = scope.connections.warehouse
+    by_period = {
+        period: rated_equals_billed(
+            warehouse.pin_period("rated_cdrs", period), warehouse.pin_period("facturation_complete", period)
+        )
+        for period in scope.periods
+    }
+    made = by_period.values()
+    sums = {name: sum_exactly(verdict.figures[name] or Decimal(0) for verdict in made) for name in ("rated", "billed")}
+    return together("rated = bills before tax − rounding, per customer", by_period, sums)
+
+
+_BILLED = Check(
+    "rated_equals_billed",
+    "Σ rated = Σ (bills before tax − rounding), per customer, to the last decimal.",
+    _billed,
+)
+
+
+def _published(scope: Scope) -> Verdict:
+    connection = scope.connections.postgres()
+    left: dict[str, object] = {}
+    right: dict[str, object] = {}
+    for period in scope.periods:
+        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, list(FACTURATION_COMPLETE.money))
+        left |= labelled(period, sum(bills.rows_by_partition().values()), scope.connections.warehouse.totals(bills))
+        right |= labelled(period, rows, sums)
+    return totals_agree("bills = published rows", left, right, ("bills", "published"))
+
+
+_PUBLISHED = Check(
+    "bills_equal_published",
+    "Σ bills = Σ published rows: count and every amount.",
+    _published,
+)
+
+GUARD = Guard(
+    "facturation_complete", {"facturation_complete": [_BILLED, contract_check("facturation_complete", unique=True)]}
+)
+PUBLISHED_GUARD = Guard("published_bills", {"published_bills": [_PUBLISHED]})

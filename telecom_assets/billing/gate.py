@@ -1,0 +1,86 @@
+"""The gate before a bill: everything that must hold of the month's inputs, on the versions that are billed.
+
+Belongs here: which identities a month needs. The identities themselves are in `identities.py` of each room.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resources.delta import PinnedTable, Warehouse
+from resources.side_by_side import side_by_side
+from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.books.verdict import Verdict, require
+from telecom_assets.intake.identities import landed_rows_are_consumed
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.lineage.partitions import local_today
+from telecom_assets.mediation.identities import month_is_mediated, raw_equals_outcomes, records_are_unique
+from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.model.months import month_days
+from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow, one_tariff
+from telecom_assets.rating.rules import MissingVolumePolicy
+from telecom_assets.rating.tables import SUSPENDED_CDRS
+
+
+def month_is_over(period: str, today: dt.date) -> Verdict:
+    """No usage of the month is still to come."""
+    last = month_days(period)[-1]
+    findings = [] if last < today else [f"it ends on {last}; until then its days can be mediated and rated"]
+    return Verdict(f"the month {period} is over", findings, otherwise=f"the month {period} is not over")
+
+
+@dataclass(frozen=True)
+class BillingInputs:
+    """The usage tables of one month, pinned together."""
+
+    period: str
+    raw: PinnedTable
+    mediated: PinnedTable
+    cleaned: PinnedTable
+    rejected: PinnedTable
+    rated: PinnedTable
+    suspended: PinnedTable
+
+    @classmethod
+    def pin(cls, warehouse: Warehouse, period: str, rated: PinnedTable, suspended: PinnedTable) -> "BillingInputs":
+        raw, mediated, cleaned, rejected = (
+            warehouse.pin_period(contract.name, period)
+            for contract in (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
+        )
+        return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
+
+    def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
+        """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
+        require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
+        verdicts = side_by_side(
+            [
+                lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
+                *self.conserved(dedupe_days),
+                lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended),
+                lambda: one_tariff(self.rated, self.suspended),
+            ]
+        )
+        require(*verdicts, before=f"billing of {self.period}")
+        return dict(verdicts[-1].figures)
+
+    def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
+        """The identities from the topic to the rated events, as questions."""
+        warehouse = self.raw.warehouse
+        return [
+            lambda: landed_rows_are_consumed(warehouse),
+            lambda: raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
+            lambda: records_are_unique(self.cleaned, dedupe_days),
+            lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
+        ]
+
+
+def assert_billed(rated: PinnedTable, bills: PinnedTable, dedupe_days: int, before: str) -> None:
+    """Raise ConservationError unless the bills of a month stand on usage that adds up from the topic to them.
+
+    For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
+    """
+    assert bills.partitions is not None
+    period, warehouse = bills.partitions.first, bills.warehouse
+    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(rated, bills)]
+    require(*side_by_side(questions), before=f"{before} of {period}")

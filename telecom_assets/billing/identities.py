@@ -1,0 +1,51 @@
+"""From charges to bills: the identities that billing keeps."""
+
+from decimal import Decimal
+from functools import lru_cache
+
+from pyspark.sql import functions as F
+
+from resources.delta import PinnedTable
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.model.text import visible
+
+
+@lru_cache(maxsize=64)
+def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
+    """Σ rated = Σ (bills before tax − rounding), per customer, and the counts agree."""
+    usage = rated.df.groupBy("customer_id").agg(
+        F.sum("amount").alias("rated_amount"), F.count("*").alias("rated_count")
+    )
+    # One bill for each customer: one that stands twice would meet the usage twice, and each time agree.
+    charged = bills.df.groupBy("customer_id").agg(
+        F.sum(F.col("amount_before_tax") - F.col("rounding_difference")).alias("billed_amount"),
+        F.sum(F.col("voice_count") + F.col("sms_count") + F.col("data_count")).alias("billed_count"),
+        F.count("*").alias("bills"),
+    )
+    both = usage.join(charged, on="customer_id", how="full_outer").select(
+        "customer_id",
+        *(F.coalesce(name, F.lit(Decimal(0))).alias(name) for name in ("rated_amount", "billed_amount")),
+        *(F.coalesce(name, F.lit(0)).alias(name) for name in ("rated_count", "billed_count", "bills")),
+    )
+    differ = (
+        (F.col("rated_amount") != F.col("billed_amount"))
+        | (F.col("rated_count") != F.col("billed_count"))
+        | (F.col("bills") > 1)
+    )
+    totals = both.agg(
+        F.sum("rated_amount").alias("rated"), F.sum("billed_amount").alias("billed"), F.count_if(differ).alias("wrong")
+    ).collect()[0]
+    wrong = both.where(differ).orderBy("customer_id").limit(1000).collect() if totals["wrong"] else []
+    findings = [
+        f"customer {visible(row['customer_id'])}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"{row['billed_count']} of {row['billed_amount']:f} billed"
+        + (f" on {row['bills']} bills" if row["bills"] > 1 else "")
+        for row in wrong
+    ]
+    differs = [{**row.asDict(), "difference": row["rated_amount"] - row["billed_amount"]} for row in wrong]
+    return Verdict(
+        "rated = bills before tax − rounding, per customer",
+        findings,
+        {"rated": totals["rated"], "billed": totals["billed"]},
+        differs,
+    )

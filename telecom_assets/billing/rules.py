@@ -1,0 +1,94 @@
+"""Billing: the rated events of a month become one bill a customer.
+
+Belongs here: what a bill adds up and where it rounds. Rounding follows EN 16931: each line is rounded once, totals are
+sums of rounded lines, and the difference to the exact sum is kept on the bill.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT
+from telecom_assets.model.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
+
+SERVICES = ("voice", "sms", "data")
+
+
+@dataclass(frozen=True)
+class BillingTerms:
+    """What a bill is made with: discount and tax in percent, the currency."""
+
+    discount_pct: Decimal
+    tax_pct: Decimal
+    currency: str
+
+
+def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerms) -> DataFrame:
+    """facturation_complete of one month.
+
+    rated: rows of rated_cdrs of the month. customers: the version they were rated against. One row for every customer
+    that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
+    """
+    usage = _usage(rated)
+    billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
+        "customer_id", "region", "rate_plan_id"
+    )
+    lines = billable.join(usage, on="customer_id", how="full_outer").select(
+        "customer_id",
+        F.coalesce("region", "usage_region").alias("region"),
+        F.coalesce("rate_plan_id", "usage_plan").alias("rate_plan_id"),
+        *(zero_if_null(F.col(f"{service}_exact")).cast(RATED_SUM).alias(f"{service}_exact") for service in SERVICES),
+        *(F.coalesce(f"{service}_count", F.lit(0)).cast("bigint").alias(f"{service}_count") for service in SERVICES),
+    )
+    for service in SERVICES:
+        lines = lines.withColumn(f"{service}_total", round_half_up(F.col(f"{service}_exact"), BILL_SCALE))
+    return (
+        lines.withColumn("amount_before_tax", _sum_of("total", "decimal(18,2)"))
+        .withColumn("discount_pct", F.lit(terms.discount_pct).cast(PERCENT))
+        .withColumn("discount", percent_of(F.col("amount_before_tax"), F.col("discount_pct")))
+        .withColumn("after_discount", (F.col("amount_before_tax") - F.col("discount")).cast("decimal(18,2)"))
+        .withColumn("tax_pct", F.lit(terms.tax_pct).cast(PERCENT))
+        .withColumn("tax", percent_of(F.col("after_discount"), F.col("tax_pct")))
+        .withColumn("amount_due", (F.col("after_discount") + F.col("tax")).cast("decimal(18,2)"))
+        .withColumn(
+            "rounding_difference",
+            (F.col("amount_before_tax") - _sum_of("exact", RATED_SUM)).cast("decimal(18,6)"),
+        )
+        .withColumn("currency", F.lit(terms.currency))
+        .withColumn("billing_period", F.lit(period))
+        .select(FACTURATION_COMPLETE.column_names)
+    )
+
+
+def _usage(rated: DataFrame) -> DataFrame:
+    """Exact sum and count of each service by customer, with the region and plan of the usage.
+
+    Added up by region and plan first, although a customer has one of each: the largest of some texts cannot be kept in
+    a table of hashes (Apache Spark would sort all events), and two more keys can.
+    """
+    sums = [f"{service}_exact" for service in SERVICES]
+    counts = [f"{service}_count" for service in SERVICES]
+    by_home = rated.groupBy("customer_id", "region", "rate_plan_id").agg(
+        *(_exact_sum(service).alias(name) for service, name in zip(SERVICES, sums, strict=True)),
+        *(_count(service).alias(name) for service, name in zip(SERVICES, counts, strict=True)),
+    )
+    return by_home.groupBy("customer_id").agg(
+        *(F.sum(name).alias(name) for name in (*sums, *counts)),
+        F.max("region").alias("usage_region"),
+        F.max("rate_plan_id").alias("usage_plan"),
+    )
+
+
+def _exact_sum(service: str) -> Column:
+    return F.sum(F.when(F.col("record_type") == service, F.col("amount")))
+
+
+def _count(service: str) -> Column:
+    return F.count(F.when(F.col("record_type") == service, F.lit(1)))
+
+
+def _sum_of(kind: str, decimal_type: str) -> Column:
+    voice, sms, data = (F.col(f"{service}_{kind}") for service in SERVICES)
+    return (voice + sms + data).cast(decimal_type)

@@ -1,0 +1,37 @@
+"""Contract of the bills. Terms: TM Forum TMF678, EN 16931."""
+
+from telecom_assets.model.columns import BILLING_PERIOD
+from telecom_assets.model.contract import Column as C
+from telecom_assets.model.contract import TableContract
+
+#: A percentage of the terms, 0 to 100, exactly as it is set.
+PERCENT = "decimal(7,4)"
+
+FACTURATION_COMPLETE = TableContract(
+    name="facturation_complete",
+    grain="One row per customer and month: the bill.",
+    key=("billing_period", "customer_id"),
+    partition_by="billing_period",
+    money=("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference"),
+    columns=(
+        C("customer_id", "string", "Customer who is billed."),
+        C("region", "string", "Region of the customer."),
+        C("rate_plan_id", "string", "Rate plan of the customer."),
+        C("voice_total", "decimal(18,2)", "Sum of the rated calls, rounded once."),
+        C("sms_total", "decimal(18,2)", "Sum of the rated messages, rounded once."),
+        C("data_total", "decimal(18,2)", "Sum of the rated data sessions, rounded once."),
+        C("voice_count", "bigint", "Rated calls."),
+        C("sms_count", "bigint", "Rated messages."),
+        C("data_count", "bigint", "Rated data sessions."),
+        C("amount_before_tax", "decimal(18,2)", "Sum of the three totals."),
+        C("discount_pct", PERCENT, "Discount, percent."),
+        C("discount", "decimal(18,2)", "amount_before_tax × discount_pct / 100, rounded."),
+        C("after_discount", "decimal(18,2)", "amount_before_tax − discount: the tax-excluded amount."),
+        C("tax_pct", PERCENT, "Tax, percent."),
+        C("tax", "decimal(18,2)", "after_discount × tax_pct / 100, rounded."),
+        C("amount_due", "decimal(18,2)", "after_discount + tax: the tax-included amount."),
+        C("rounding_difference", "decimal(18,6)", "amount_before_tax − exact sum of the rated amounts."),
+        C("currency", "string", "ISO 4217 code."),
+        BILLING_PERIOD,
+    ),
+)

@@ -1,0 +1,14 @@
+"""The check that every table has: it keeps its contract."""
+
+from telecom_assets.books.contracts import keeps_contract
+from telecom_assets.books.factory import Check
+
+
+def contract_check(name: str, *, unique: bool = False) -> Check:
+    """The check of one table's contract; `unique`: of its key too, where no other check tells that."""
+    return Check(
+        "keeps_contract",
+        f"Columns, types and required values of {name} are as declared"
+        + (", and its key is unique." if unique else "."),
+        lambda scope: keeps_contract(scope.pin(name), unique=unique),
+    )

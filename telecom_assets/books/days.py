@@ -1,0 +1,64 @@
+"""Identities of days: what came in on each equals the sum of what became of it.
+
+Belongs here: adding up a table by day, and the verdict of days. Does not belong here: which tables are compared
+(`identities.py` of each room).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from resources.delta import PinnedTable
+from telecom_assets.books.verdict import Verdict
+
+
+@lru_cache(maxsize=256)
+def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
+    """Rows of each day, and the sum of their positions. A version does not change: a process adds it up once."""
+    rows = pinned.df.groupBy("event_date").agg(
+        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")
+    )
+    return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in rows.collect()}
+
+
+def days_add_up(
+    identity: str,
+    whole_name: str,
+    whole: Mapping[dt.date, tuple[int, int]],
+    parts: Mapping[str, Mapping[dt.date, tuple[int, int]]],
+) -> Verdict:
+    """On each day the whole equals its parts: by count, and by sum of positions, which tells one set of records from another."""
+    days = set(whole).union(*parts.values())
+    findings, differs = [], []
+    for day in sorted(days):
+        rows, offsets = whole.get(day, (0, 0))
+        found = {name: part.get(day, (0, 0)) for name, part in parts.items()}
+        missing = rows - sum(count for count, _ in found.values())
+        if missing:
+            shown = " + ".join(f"{count} {name}" for name, (count, _) in found.items())
+            findings.append(f"{day}: {rows} {whole_name}, {shown}")
+        elif offsets != sum(total for _, total in found.values()):
+            findings.append(f"{day}: the counts agree, but the records are not the same")
+        else:
+            continue
+        counts = {whole_name: rows, **{name: count for name, (count, _) in found.items()}}
+        differs.append(
+            {"day": day, **counts, "missing": missing, "reason": "counts differ" if missing else "other records"}
+        )
+    figures = {whole_name: sum(rows for rows, _ in whole.values())}
+    figures |= {name: sum(rows for rows, _ in part.values()) for name, part in parts.items()}
+    return verdict_of_days(identity, findings, differs, figures)
+
+
+def verdict_of_days(
+    identity: str,
+    findings: Sequence[str],
+    differs: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Any] | None = None,
+    otherwise: str | None = None,
+) -> Verdict:
+    """A verdict of days: each row of what differs names one."""
+    return Verdict(identity, findings, figures or {}, differs, frozenset(row["day"] for row in differs), otherwise)

@@ -1,0 +1,176 @@
+"""The factory: from a verdict function to a Dagster check, which is blocking unless it only advises.
+
+Belongs here: how a check learns which partitions it is about, and that reading makes no table.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from resources.delta import MissingTable, Partitions, PinnedTable
+from resources.side_by_side import side_by_side
+from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.home.connections import Connections
+from telecom_assets.lineage.declaring import as_metadata
+from telecom_assets.lineage.failures import telling
+from telecom_assets.model.months import month_days, months_between
+
+#: Tag of a run of checks alone that is about one month.
+MONTH_TAG = "telecom/month"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a check looks at: the partitions of its run (None: everything there is), and everything reachable."""
+
+    connections: Connections
+    days: Partitions | None
+    months: Partitions | None
+
+    @classmethod
+    def of(cls, connections: Connections, first: str, last: str) -> "Scope":
+        """The days, or the months, from first to last, as partition keys."""
+        if len(first) == len("yyyy-MM"):
+            days = Partitions(month_days(first)[0], month_days(last)[-1])
+        else:
+            days = Partitions(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
+        return cls(connections, days, Partitions(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}"))
+
+    def pin(self, name: str) -> PinnedTable:
+        """The newest version of a table, narrowed to the run's partitions."""
+        partition_by = self.connections.tables[name].partition_by
+        partitions = {"event_date": self.days, "billing_period": self.months, None: None}[partition_by]
+        return self.connections.warehouse.pin(name, partitions)
+
+    @property
+    def periods(self) -> list[str]:
+        """The billing periods of the run, or all that were billed."""
+        if self.months is not None:
+            return months_between(self.months.first, self.months.last)
+        bills = self.connections.warehouse.pin("facturation_complete")
+        return sorted(bills.rows_by_partition())
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, what it says, how it is decided.
+
+    reads: other assets of the same guard that it compares its own with, for which it waits. (For those of other guards its
+    own asset has waited; and a failed check of theirs would keep this one from being made, in a run of checks alone too.)
+    One that is `advisory` warns of what may be meant, and stops nothing.
+    """
+
+    name: str
+    description: str
+    decide: Callable[[Scope], Verdict]
+    reads: Sequence[str] = ()
+    advisory: bool = False
+
+
+@dataclass(frozen=True)
+class Guard:
+    """All checks of some assets, which are made together, as one step."""
+
+    name: str
+    checks: Mapping[str, Sequence[Check]]
+
+    def keyed(self) -> dict[dg.AssetCheckKey, Check]:
+        """The checks by their keys, in their order."""
+        return {
+            dg.AssetCheckKey(dg.AssetKey(asset), check.name): check
+            for asset in self.checks
+            for check in self.checks[asset]
+        }
+
+
+def decide(check: Check, scope: Scope) -> Verdict:
+    """The verdict of one check. Reading makes no table: one that is not there is a finding."""
+    try:
+        with scope.connections.warehouse.only_reading():
+            return check.decide(scope)
+    except MissingTable as error:
+        return Verdict(check.description.rstrip("."), [str(error)])
+
+
+def step_of(guard: Guard) -> dg.AssetChecksDefinition:
+    """The step that makes the checks of a guard.
+
+    They have no partitions of their own, those of days and months neither: Dagster (1.13) stores a check of a range run
+    without its partition and shows one with partitions as skipped then, and cannot execute it from the asset's page. Which
+    days or months were looked at is in the metadata.
+    """
+    by_key = guard.keyed()
+
+    @dg.multi_asset_check(
+        name=f"{guard.name}_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=key.asset_key,
+                description=check.description,
+                blocking=not check.advisory,
+                additional_deps=list(check.reads),
+            )
+            for key, check in by_key.items()
+        ],
+        can_subset=True,
+    )
+    @telling
+    def run_checks(
+        context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
+    ) -> Iterator[dg.AssetCheckResult]:
+        scope = _scope(context, connections)
+        keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
+        verdicts = side_by_side(partial(decide, by_key[key], scope) for key in keys)
+        for key, verdict in zip(keys, verdicts, strict=True):
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=verdict.passed,
+                severity=dg.AssetCheckSeverity.WARN if by_key[key].advisory else dg.AssetCheckSeverity.ERROR,
+                description=verdict.summary,
+                metadata={**as_metadata(verdict.figures), **_tables(verdict, scope, key.asset_key.path[-1])},
+            )
+
+    return run_checks
+
+
+def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
+    """What differs, and the days or months of the asset's table that were looked at, as metadata."""
+    metadata: dict[str, Any] = {}
+    if not verdict.passed:
+        metadata["differs"] = as_table(differing(verdict))
+        if more := differing_not_shown(verdict):
+            metadata["differs_not_shown"] = more
+    unit = {"event_date": "day", "billing_period": "month"}.get(
+        getattr(scope.connections.tables.get(asset), "partition_by", None) or ""
+    )
+    if unit is None:
+        return metadata
+    with suppress(MissingTable), scope.connections.warehouse.only_reading():
+        table = scope.pin(asset)
+        rows, more = looked_at(verdict, table.rows_by_partition(), table.partitions, unit)
+        metadata[f"{unit}s"] = as_table(rows)
+        if more:
+            metadata[f"{unit}s_not_shown"] = more
+    return metadata
+
+
+def _scope(context: dg.AssetCheckExecutionContext, connections: Connections) -> Scope:
+    """What a run is about: its days or months, the month it names, or, where it has none of these, all there is."""
+    tags = context.run.tags
+    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(MONTH_TAG)
+    if first is None:
+        return Scope(connections, None, None)
+    return Scope.of(connections, first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))

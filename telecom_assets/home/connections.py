@@ -1,0 +1,77 @@
+"""From settings to the outside: engine, warehouse, Kafka, PostgreSQL.
+
+Belongs here: which setting feeds which resource, and where the local stack fills in what is not set. Nothing connects
+before it is asked to, so that definitions load without any server.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from functools import cached_property
+
+from resources.delta import Contract, Warehouse
+from resources.engine import SparkEngine
+from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.postgres import PostgresConnection, PostgresUnavailable
+from resources.stack_state import read_stack_state
+from telecom_assets.home.settings import Settings
+
+
+class Connections:
+    """Everything an asset, a sensor or a command may reach. Tests pass other settings."""
+
+    def __init__(self, settings: Settings, tables: Mapping[str, Contract]) -> None:
+        """`tables`: the contracts of the warehouse's tables by name."""
+        self.settings = settings
+        self.tables = tables
+
+    def now(self) -> dt.datetime:
+        """The moment that sensors decide by. Tests have their own."""
+        return dt.datetime.now(dt.UTC)
+
+    @cached_property
+    def engine(self) -> SparkEngine:
+        settings = self.settings
+        if settings.s3 is not None:
+            settings.s3.export()
+        return SparkEngine(
+            kind=settings.engine,
+            remote=settings.spark_remote,
+            stack_file=str(settings.stack_file),
+            memory_mb=settings.engine_memory_mb,
+        )
+
+    @property
+    def engine_name(self) -> str:
+        """`sail` or `spark`, without making the engine."""
+        return SparkEngine(kind=self.settings.engine, remote=self.settings.spark_remote).name
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        settings = self.settings
+        return Warehouse(
+            settings.warehouse_uri, self.engine, self.tables, s3=settings.s3, retention_days=settings.retention_days
+        )
+
+    def kafka(self) -> KafkaConnection:
+        """The configured broker, else the local stack's. Raises KafkaUnavailable when there is neither."""
+        settings = self.settings
+        servers, options = settings.kafka_bootstrap_servers, settings.kafka_options
+        if servers is None:
+            local = read_stack_state(settings.stack_file).kafka
+            if local is None:
+                raise KafkaUnavailable(
+                    "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS, or start the local stack with `telecom up`"
+                )
+            servers, options = local.bootstrap_servers, {**local.options, **options}
+        return KafkaConnection(servers, settings.kafka_topic, options, settings.kafka_timeout_seconds)
+
+    def postgres(self) -> PostgresConnection:
+        """The configured database, else the local stack's. Raises PostgresUnavailable when there is neither."""
+        if self.settings.postgres_dsn is not None:
+            return PostgresConnection(self.settings.postgres_dsn.get_secret_value())
+        local = read_stack_state(self.settings.stack_file).postgres
+        if local is None:
+            raise PostgresUnavailable(
+                "no PostgreSQL: set TELECOM_POSTGRES_DSN, or start the local stack with `telecom up`"
+            )
+        return PostgresConnection(local.url())

@@ -1,0 +1,116 @@
+"""The Dagster instance of a home folder: `<home>/dagster/dagster.yaml` and what it says.
+
+Belongs here: storage, pools, tick retention, captured output. The file is written from the settings on every start, so that settings
+stay in one place; secrets stay out of it (it names an environment variable).
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from resources.postgres import PostgresConnection
+from resources.stack_state import read_stack_state
+from telecom_assets.home.compute_logs import StepOutput, output_folder
+from telecom_assets.home.event_log import BatchedSqliteEventLog, enable_batches
+from telecom_assets.home.private_files import make_home, private_folder
+from telecom_assets.home.run_storage import KeptSqliteRunStorage
+from telecom_assets.home.schedule_storage import WholeSqliteScheduleStorage
+from telecom_assets.home.settings import Settings, SettingsError
+
+#: Environment variable through which Dagster reads its PostgreSQL address.
+POSTGRES_URL_VARIABLE = "TELECOM_DAGSTER_POSTGRES_URL"
+
+_HEADER = "# Written from the settings (docs/configuration.md) at every start: change those, not this file.\n"
+
+
+def instance_config(settings: Settings) -> dict[str, Any]:
+    """Content of dagster.yaml."""
+    config: dict[str, Any] = {
+        # One run at a time lands, one at a time uses the engine, and maintenance is in the way of neither; a run holds
+        # its place for its whole step.
+        "concurrency": {
+            "pools": {"default_limit": 1, "granularity": "op"},
+            "runs": {"max_concurrent_runs": 3},
+        },
+        "compute_logs": _own(StepOutput, output_folder(settings.dagster_home)),
+        # A sensor that waits for a broker keeps none of the others waiting.
+        "sensors": {"use_threads": True, "num_workers": 4},
+        # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "free_slots_after_run_end_seconds": 60},
+        "retention": {
+            "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 7}},
+            "schedule": {"purge_after_days": 365},
+        },
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+    }
+    if settings.dagster_storage == "postgres":
+        config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
+    else:
+        config["run_storage"] = _own(KeptSqliteRunStorage, settings.dagster_home / "history")
+        config["event_log_storage"] = _own(BatchedSqliteEventLog, settings.dagster_home / "history")
+        config["schedule_storage"] = _own(WholeSqliteScheduleStorage, settings.dagster_home / "schedules")
+    return config
+
+
+def _own(storage: type, folder: Path) -> dict[str, Any]:
+    """A storage of ours, in the folder that Dagster would use itself."""
+    return {
+        "module": storage.__module__,
+        "class": storage.__name__,
+        "config": {"base_dir": str(folder)},
+    }
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Write the instance's configuration and set the environment for it; returns DAGSTER_HOME."""
+    home = settings.dagster_home
+    make_home(settings)
+    private_folder(home)
+    target = home / "dagster.yaml"
+    text = _HEADER + yaml.safe_dump(instance_config(settings), sort_keys=False)
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        staged = home / f".dagster.yaml.{os.getpid()}"
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(target)
+    os.environ["DAGSTER_HOME"] = str(home)
+    enable_batches()
+    if settings.dagster_storage == "postgres":
+        os.environ[POSTGRES_URL_VARIABLE] = _for_psycopg2(_postgres_url(settings))
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance that the UI of the same home folder shows. Raises PostgresUnavailable, InstanceError, SettingsError."""
+    prepare_instance(settings)
+    check_storage(settings)
+    instance = dg.DagsterInstance.get()
+    if settings.dagster_storage == "postgres":
+        # As the UI's own server does: without, the storage opens a connection for every question, a thousand in a month.
+        instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
+    return instance
+
+
+def check_storage(settings: Settings) -> None:
+    """See that a PostgreSQL storage can be reached. Raises PostgresUnavailable, where Dagster would log what it was given."""
+    if settings.dagster_storage == "postgres":
+        PostgresConnection(_postgres_url(settings), setting=POSTGRES_URL_VARIABLE).connect().close()
+
+
+def _postgres_url(settings: Settings) -> str:
+    if settings.dagster_postgres_url is not None:
+        return settings.dagster_postgres_url.get_secret_value()
+    local = read_stack_state(settings.stack_file).postgres
+    if local is None:
+        raise SettingsError(
+            f"TELECOM_DAGSTER_STORAGE=postgres: no database; set {POSTGRES_URL_VARIABLE}, or run `telecom up`"
+        )
+    return local.url(local.dagster_database)
+
+
+def _for_psycopg2(url: str) -> str:
+    """The URL with its driver named: dagster-postgres is written for psycopg2, SQLAlchemy would take psycopg 3."""
+    return f"postgresql+psycopg2://{url.partition('://')[2]}"

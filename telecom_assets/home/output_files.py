@@ -1,0 +1,22 @@
+"""Where files for people lie: one path rule for invoices, reports and dashboards."""
+
+from pathlib import Path
+
+from telecom_assets.home.settings import Settings
+
+
+def invoice_directory(settings: Settings, period: str) -> Path:
+    return settings.output_path / "invoices" / period
+
+
+def report_file(settings: Settings, period: str, name: str) -> Path:
+    return settings.output_path / "reports" / period / f"{name}.csv"
+
+
+def bills_file(settings: Settings, period: str) -> Path:
+    """Beside the reports, for whoever opens those."""
+    return report_file(settings, period, "bills")
+
+
+def dashboard_file(settings: Settings, period: str) -> Path:
+    return settings.output_path / "dashboard" / f"{period}.html"

@@ -1,0 +1,127 @@
+"""Admission: turn any message into typed text fields and a home day, so that nothing on the topic can stop a query.
+
+Belongs here: every expression that meets bytes of unknown quality. The rules that follow see only NULL or text that is
+known to be UTF-8, and numbers and instants that are known to fit. Does not belong here: whether a CDR is acceptable
+(`transforms.mediation`).
+
+The two engines disagree on many odd inputs (invalid UTF-8 in a cast, `1e400`, long numbers, text after the closing
+brace, lone surrogates), so such input is decided by regular expressions that both evaluate alike before a JSON or
+number parser sees it (`transforms.json_text`).
+"""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from telecom_assets.intake.json_text import flat_object
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.model.civil_time import local_day, parse_timestamp, representable
+from telecom_assets.model.months import contiguous, month_days
+from telecom_assets.record_types.fields import CDR_FIELDS
+
+MALFORMED_UTF8 = "malformed_utf8"
+MALFORMED_JSON = "malformed_json"
+
+#: The contract fields that are missing when their value is an array or an object. Any other has then a text that is none of
+#: its values, so that the record is refused for it.
+NONE_WHEN_NESTED = ("record_ID", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec")
+
+#: The contract fields as columns of raw_cdrs.
+FIELD_COLUMNS = {"record_ID": "record_id", "timestamp": "timestamp_text"}
+
+
+def admit(
+    messages: DataFrame,
+    *,
+    max_age_days: int,
+    accept_months: Collection[str],
+    calendar_start: dt.date,
+    now: dt.datetime,
+) -> DataFrame:
+    """One row of raw_cdrs per message.
+
+    `messages` has kafka_topic, source_id, source_part, source_position, received_at (timestamp or NULL) and value (binary).
+    `received_at` is kept between `calendar_start` and `now`, so that a broker with a wrong clock cannot put a record
+    outside the calendar; NULL becomes `now`, the landing time.
+    """
+    # Noon, so that the local day is the calendar's first whatever the zone.
+    earliest = F.lit(f"{calendar_start}T12:00:00Z").cast("timestamp")
+    latest = F.lit(now.isoformat()).cast("timestamp")
+    text = F.expr("try_validate_utf8(value)")
+    parsed = (
+        messages.withColumn("received_at", F.least(F.greatest(F.coalesce("received_at", latest), earliest), latest))
+        .withColumn("text", text)
+        .withColumn("flat", flat_object(F.col("text"), none_when_nested=NONE_WHEN_NESTED))
+        .withColumn("fields", _parse(F.col("flat")))
+    )
+    typed = parsed.select(
+        "source_id",
+        "source_part",
+        "source_position",
+        "received_at",
+        "kafka_topic",
+        "value",
+        _admission_error().alias("admission_error"),
+        *(_text_field(name).alias(FIELD_COLUMNS.get(name, name)) for name in CDR_FIELDS),
+    )
+    return (
+        typed.withColumn("event_ts", representable(parse_timestamp(F.col("timestamp_text"))))
+        .withColumn("event_date", _home_day(max_age_days, accept_months, calendar_start))
+        .select(RAW_CDRS.column_names)
+    )
+
+
+def _home_day(max_age_days: int, accept_months: Collection[str], calendar_start: dt.date) -> Column:
+    """The day a record is at home on: its event day when acceptable, else the day it was received (both local).
+
+    No day is acceptable before the calendar or after the day that follows receipt, in an opened month either: the daily
+    partitions end there.
+    """
+    event_day = local_day(F.col("event_ts"))
+    received_day = local_day(F.col("received_at"))
+    recent = (event_day >= F.date_sub(received_day, max_age_days)) & _in_calendar(calendar_start)
+    return F.when(recent | at_home_in(accept_months, calendar_start), event_day).otherwise(received_day)
+
+
+def at_home_in(months: Collection[str], calendar_start: dt.date) -> Column:
+    """Whether a record is at home on its own day because that lies in one of these (opened) months."""
+    event_day = local_day(F.col("event_ts"))
+    opened = F.lit(False)
+    for first, last in contiguous([day for month in months for day in month_days(month)]):
+        opened |= (event_day >= F.lit(first)) & (event_day <= F.lit(last))
+    return opened & _in_calendar(calendar_start)
+
+
+def _in_calendar(calendar_start: dt.date) -> Column:
+    event_day = local_day(F.col("event_ts"))
+    received_day = local_day(F.col("received_at"))
+    return (event_day >= F.lit(calendar_start)) & (event_day <= F.date_add(received_day, 1))
+
+
+def _admission_error() -> Column:
+    return F.when(F.col("text").isNull() & F.col("value").isNotNull(), MALFORMED_UTF8).when(
+        F.col("flat").isNull(), MALFORMED_JSON
+    )
+
+
+def _text_field(name: str) -> Column:
+    """A field as text; missing, null and empty are all NULL."""
+    return F.nullif(F.col("fields").getField(name), F.lit(""))
+
+
+def _parse(flat: Column) -> Column:
+    schema = ", ".join(f"`{name}` string" for name in CDR_FIELDS)
+    return F.from_json(flat, schema, {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"})
+
+
+def contract_fields(record_type: str) -> Sequence[str]:
+    """Columns of raw_cdrs that belong to a record of this type, besides its identity."""
+    common = ("record_type", "timestamp_text", "cell_id", "technology")
+    own = {
+        "voice": ("caller_id", "callee_id", "duration_sec"),
+        "sms": ("sender_id", "receiver_id"),
+        "data": ("user_id", "data_volume_mb", "session_duration_sec", "product_code"),
+    }
+    return (*common, *own[record_type])

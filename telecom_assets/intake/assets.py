@@ -1,0 +1,88 @@
+"""From the topic to raw_cdrs."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
+from telecom_assets.home.connections import Connections
+from telecom_assets.intake.landing import Terms, land
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.lineage.declaring import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, asset, table_metadata
+from telecom_assets.lineage.partitions import DAILY
+
+GROUP = "landing"
+
+cdr_topic = dg.AssetSpec(
+    "cdr_topic",
+    description="The Kafka topic on which call detail records arrive, one JSON object a message.",
+    group_name=GROUP,
+    owners=[MEDIATION_TEAM],
+    kinds={"kafka", "json"},
+)
+
+raw_cdrs = dg.AssetSpec(
+    "raw_cdrs",
+    deps=["landing"],
+    partitions_def=DAILY,
+    description=f"Everything that ever came, kept as it came. {RAW_CDRS.grain} Filled by `landing`; no backfill writes it.",
+    group_name=GROUP,
+    owners=[MEDIATION_TEAM],
+    kinds={"delta"},
+    metadata=table_metadata(RAW_CDRS),
+)
+
+
+def lag_observation(lag: Mapping[int, int]) -> dg.AssetObservation:
+    """What the UI shows of the topic: offsets that are not landed, in all and per partition."""
+    by_partition = {str(partition): count for partition, count in lag.items()}
+    return dg.AssetObservation(
+        cdr_topic.key, metadata={"lag": sum(lag.values()), "lag_by_partition": dg.MetadataValue.json(by_partition)}
+    )
+
+
+@asset(deps=[cdr_topic], group_name=GROUP, owners=[MEDIATION_TEAM], kinds={"kafka", ENGINE_KIND}, pool=LANDING_POOL)
+def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
+    """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
+
+    `cdr_topic_sensor` asks for it when messages wait. Reports a materialisation of raw_cdrs for every day it touched.
+    """
+    settings = connections.settings
+    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Two would
+    # do no harm, the commits see to that; but one of them would work for nothing.
+    waits = once(lambda other: context.log.info(f"waiting for {other}, which lands"))
+    with turn(settings.dagster_home, "landing", waits, STEP_PATIENCE_SECONDS):
+        landed = land(
+            connections.warehouse,
+            connections.kafka(),
+            Terms(
+                run_id=context.run.run_id,
+                max_age_days=settings.max_age_days,
+                dedupe_days=settings.dedupe_days,
+                calendar_start=settings.partitions_start,
+                chunk_rows=settings.landing_chunk_rows,
+            ),
+            context.log.info,
+        )
+    context.log_event(lag_observation(landed.lag))
+    held_rows = connections.warehouse.pin(RAW_CDRS.name, version=landed.raw_version).rows_by_partition()
+    for day, rows in sorted(landed.days.items()):
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=raw_cdrs.key,
+                partition=day.isoformat(),
+                metadata={
+                    "dagster/row_count": held_rows.get(day, 0),
+                    "rows_added": rows,
+                    "table_version": landed.raw_version,
+                },
+            )
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "records": landed.records,
+            "days": dg.MetadataValue.json([day.isoformat() for day in sorted(landed.days_to_mediate)]),
+            "offset_ranges": dg.MetadataValue.json([[item.partition, item.start, item.end] for item in landed.ranges]),
+            "table_version": landed.raw_version,
+        }
+    )

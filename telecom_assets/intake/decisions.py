@@ -1,0 +1,222 @@
+"""Decisions that a person makes: a month opened by name, another source accepted, positions given up, a restored warehouse
+adopted.
+
+Belongs here: how each becomes a commit of raw_cdrs. It is one whether rows move or not, so a landing that has read the
+state before is refused and begins anew: the order of two commands does not decide which day a record is at home on.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import Partitions, PinnedTable, Refused, Warehouse
+from resources.kafka import KafkaConnection
+from resources.staging import Staged, new_folder
+from telecom_assets.intake.admission import at_home_in
+from telecom_assets.intake.displaced import displaced_by
+from telecom_assets.intake.journal import (
+    DECIDED,
+    DISPLACED,
+    LANDED,
+    LEDGER,
+    RAW,
+    Decision,
+    LandingState,
+    assert_new_source,
+    key,
+    read_state,
+    settle,
+)
+from telecom_assets.intake.landing import landed_info
+from telecom_assets.intake.plan import LandingError
+from telecom_assets.model.civil_time import local_day
+
+
+def open_month(warehouse: Warehouse, month: str, *, calendar_start: dt.date, dedupe_days: int, why: str = "") -> int:
+    """Open a month, yyyy-MM: its CDRs are at home on their own days from now on, however old, those landed before too.
+
+    Rows that lie on the day of their receipt move to their own day in the same commit, and both days are to be mediated
+    again. Returns how many moved. Doing it twice changes nothing.
+    """
+    while True:
+        here = read_state(warehouse)
+        if month in here.opened_months:
+            settle(warehouse)
+            return 0
+        raw = warehouse.pin(RAW, version=here.raw_version)
+        files, paths, displaced = Staged(new_folder()), set[str](), set[dt.date]()
+        own = local_day(F.col("event_ts"))
+        moves = at_home_in([month], calendar_start) & (own != F.col("event_date"))
+        giving = _rows_by_day(raw, moves)
+        if giving:
+            files = warehouse.stage(RAW, _moved(raw, sorted(giving), moves, own))
+            paths = warehouse.paths_of(RAW, here.raw_version, set(giving))
+            _assert_whole(raw, set(giving), files)
+            moved = raw.all().where(moves).withColumn("event_date", own)
+            stay = raw.all().where(~F.coalesce(moves, F.lit(False)))
+            displaced = {*displaced_by(moved, stay, dedupe_days), *giving, *_days_of(files)}
+        decision = Decision("month_opened", dt.datetime.now(dt.UTC), month=month, why=why or None)
+        if _decided(warehouse, here, decision, files, remove=paths, displaced=displaced):
+            return sum(giving.values())
+
+
+def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why: str) -> Decision:
+    """Go on with the topic as it is now, where the warehouse was filled from another one of its name or elsewhere.
+
+    The old source is closed as far as it was landed; copies of its records are found by record id as ever. Raises
+    LandingError when there is nothing to accept.
+    """
+    while True:
+        here, state = read_state(warehouse), kafka.topic_state()
+        if here.source_id is None:
+            raise LandingError(f"nothing was landed yet: topic {kafka.topic!r} needs no acceptance, run `telecom run`")
+        if here.source_id == state.topic_id:
+            raise LandingError(
+                f"topic {kafka.topic!r} (id {state.topic_id}) is the source that is landed already; nothing to accept"
+            )
+        if any(decision.source_id == state.topic_id for decision in here.decisions) or state.topic_id in _former(
+            warehouse
+        ):
+            raise LandingError(
+                f"topic {kafka.topic!r} (id {state.topic_id}) is a source that this warehouse has closed; a closed source is not "
+                "opened again: what it holds behind its end would be taken for new"
+            )
+        assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
+        ends = ", ".join(f"partition {part} up to offset {end}" for part, end in sorted(here.ends.items()))
+        decision = Decision(
+            "source_accepted",
+            dt.datetime.now(dt.UTC),
+            source_id=state.topic_id,
+            detail=f"closes {here.topic} ({here.source_id}): {ends}",
+            decided_by=by,
+            why=why,
+        )
+        ranges = [(number, marks.earliest, marks.earliest, 0) for number, marks in state.partitions.items()]
+        positions = {key(state.topic_id, number): marks.earliest for number, marks in state.partitions.items()}
+        landed = landed_info(state.topic_id, kafka.topic, ranges, "")
+        if _decided(warehouse, here, decision, Staged(new_folder()), positions=positions, landed=landed):
+            return decision
+
+
+def skip_positions(
+    warehouse: Warehouse, kafka: KafkaConnection, *, partition: int, to: int, by: str, why: str
+) -> Decision:
+    """Give up the offsets of a partition that retention took before they were landed: at most so many records are lost.
+
+    Raises LandingError for offsets that the topic still has, or that are no gap.
+    """
+    while True:
+        here, state = read_state(warehouse), kafka.topic_state()
+        if here.source_id != state.topic_id:
+            raise LandingError(
+                f"topic {kafka.topic!r} (id {state.topic_id}) is not the source that is landed ({here.source_id}); "
+                "`telecom sources accept` comes first"
+            )
+        end = here.ends_on(state).get(partition)
+        marks = state.partitions.get(partition)
+        if end is None or marks is None:
+            known = ", ".join(map(str, sorted(state.partitions)))
+            raise LandingError(f"topic {kafka.topic!r} has no partition {partition}; expected one of {known}")
+        if end >= marks.earliest:
+            raise LandingError(
+                f"topic {kafka.topic!r} partition {partition}: nothing is missing; it is landed up to offset {end}, and the "
+                f"topic begins at {marks.earliest}"
+            )
+        if not end < to <= marks.earliest:
+            raise LandingError(
+                f"topic {kafka.topic!r} partition {partition}: --to {to} would give up offsets that are not lost; offsets "
+                f"{end} to {marks.earliest - 1} are, so expected a number from {end + 1} to {marks.earliest}"
+            )
+        decision = Decision(
+            "positions_skipped",
+            dt.datetime.now(dt.UTC),
+            source_id=state.topic_id,
+            source_part=partition,
+            from_position=end,
+            to_position=to,
+            detail=f"at most {to - end} records lost",
+            decided_by=by,
+            why=why,
+        )
+        landed = landed_info(state.topic_id, kafka.topic, [(partition, end, to, 0)], "")
+        if _decided(
+            warehouse,
+            here,
+            decision,
+            Staged(new_folder()),
+            positions={key(state.topic_id, partition): to},
+            landed=landed,
+        ):
+            return decision
+
+
+def note_adoption(warehouse: Warehouse, detail: str, *, by: str, why: str) -> Decision:
+    """Write down that a restored warehouse is the truth from now on. detail: what follows it, in words."""
+    while True:
+        here = read_state(warehouse)
+        decision = Decision("warehouse_adopted", dt.datetime.now(dt.UTC), detail=detail, decided_by=by, why=why)
+        if _decided(warehouse, here, decision, Staged(new_folder())):
+            return decision
+
+
+def _decided(
+    warehouse: Warehouse,
+    here: LandingState,
+    decision: Decision,
+    files: Staged,
+    *,
+    remove: Collection[str] = (),
+    positions: Mapping[str, int] | None = None,
+    landed: Mapping[str, object] | None = None,
+    displaced: Collection[dt.date] = (),
+) -> bool:
+    """Commit a decision on the version that it was made at. False when another commit came first: decide anew."""
+    info: dict[str, object] = {
+        DECIDED: decision.said(),
+        DISPLACED: [day.isoformat() for day in sorted(displaced)],
+    }
+    if landed is not None:
+        info[LANDED] = landed
+    try:
+        warehouse.commit(RAW, files, here.raw_version, remove=remove, positions=positions, info=info)
+    except Refused:
+        warehouse.drop(RAW, files.folder)
+        return False
+    settle(warehouse)
+    return True
+
+
+def _moved(raw: PinnedTable, days: list[dt.date], moves: Column, own: Column) -> DataFrame:
+    """All rows of some days, those that move on their own day."""
+    rows = raw.between(Partitions(days[0], days[-1])).where(F.col("event_date").isin(days))
+    return rows.withColumn("event_date", F.when(moves, own).otherwise(F.col("event_date")))
+
+
+def _rows_by_day(raw: PinnedTable, moves: Column) -> dict[dt.date, int]:
+    """Rows that move, by the day they lie on. An empty table is not asked."""
+    if not raw.rows_by_partition():
+        return {}
+    found = raw.all().where(moves).groupBy("event_date").agg(F.count("*").alias("rows")).collect()
+    return {row["event_date"]: row["rows"] for row in found}
+
+
+def _days_of(files: Staged) -> set[dt.date]:
+    """Days that staged files of raw_cdrs belong to."""
+    return {dt.date.fromisoformat(str(file.partition["event_date"])) for file in files.files}
+
+
+def _assert_whole(raw: PinnedTable, days: set[dt.date], files: Staged) -> None:
+    counts = raw.rows_by_partition()
+    expected = sum(counts.get(day, 0) for day in days)
+    if files.rows != expected:
+        raise LandingError(
+            f"table {RAW}: {expected} rows of the days that give rows away, {files.rows} were written; nothing was changed, "
+            "run it again"
+        )
+
+
+def _former(warehouse: Warehouse) -> set[str]:
+    """Sources that the ledger knows."""
+    return set(warehouse.pin(LEDGER).arrow()["source_id"].to_pylist())

@@ -1,0 +1,342 @@
+"""What the log of raw_cdrs says: every landing and every decision about it is a commit there, and says itself what it did.
+
+Belongs here: reading that, the state that follows from it, and writing the tables that follow it (`landing_ranges`,
+`landing_decisions`, `displaced_days`). Does not belong here: the commits themselves (`land`, `decisions`).
+
+Rows and position are one commit: its transaction versions are the next position of each part of a source, under the key
+`<source>/<part>`. The tables that follow are for people and for sums; they are made from the commits by whoever lands
+next, so a process that died between a commit and its row in the ledger has lost nothing.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from resources.delta import MissingTable, Refused, Warehouse, WarehouseError
+from resources.kafka import TopicState
+from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
+
+RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
+
+#: What an entry of the log of raw_cdrs says of a landing, of a decision, and of days whose outcome it may have changed.
+LANDED, DECIDED, DISPLACED = "telecom.landed", "telecom.decided", "telecom.displaced_days"
+#: In the ledger's transaction versions: the version of raw_cdrs up to which its rows are complete.
+_UPTO = RAW
+#: Versions without a landing (compactions) that may pass before the ledger says that it has seen them.
+_UNSEEN = 50
+
+Kind = Literal["month_opened", "source_accepted", "positions_skipped", "warehouse_adopted"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision: a month opened by name, another source accepted, positions given up, a restored warehouse adopted."""
+
+    kind: Kind
+    decided_at: dt.datetime
+    month: str | None = None
+    source_id: str | None = None
+    source_part: int | None = None
+    from_position: int | None = None
+    to_position: int | None = None
+    detail: str | None = None
+    decided_by: str | None = None
+    why: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """In words, without who and why."""
+        if self.kind == "month_opened":
+            return f"month {self.month} opened"
+        if self.kind == "source_accepted":
+            return f"source {self.source_id} accepted; {self.detail}"
+        if self.kind == "warehouse_adopted":
+            return f"restored warehouse adopted; {self.detail}"
+        return (
+            f"source {self.source_id} partition {self.source_part}: offsets {self.from_position} to "
+            f"{(self.to_position or 0) - 1} given up, {self.detail}"
+        )
+
+    def said(self) -> dict[str, Any]:
+        """As the log has it."""
+        return {**vars(self), "decided_at": self.decided_at.isoformat()}
+
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> "Decision":
+        """From the log, or from a row of landing_decisions."""
+        at = said["decided_at"]
+        names = (name for name in cls.__dataclass_fields__ if name != "decided_at")
+        moment = at if isinstance(at, dt.datetime) else dt.datetime.fromisoformat(at)
+        return cls(decided_at=moment, **{name: said[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A commit of raw_cdrs that landing or a decision made."""
+
+    version: int
+    landed: Mapping[str, Any] | None
+    decision: Decision | None
+    displaced: Sequence[dt.date]
+    #: Rows that it added per day.
+    rows: Mapping[dt.date, int]
+
+    @property
+    def ranges(self) -> list[tuple[int, int, int, int]]:
+        """(part, from, to, records)."""
+        return [(part, start, end, count) for part, start, end, count in (self.landed or {}).get("ranges", ())]
+
+
+@dataclass(frozen=True)
+class LandingState:
+    """Where landing stands at one version of raw_cdrs, from the tables alone."""
+
+    raw_version: int
+    #: The source that is landed now, and its name; None before the first landing.
+    source_id: str | None
+    topic: str | None
+    #: Next position of each part that is known.
+    ends: Mapping[int, int]
+    decisions: Sequence[Decision]
+    #: Commits that the ledger does not know yet.
+    unsettled: Sequence[Entry]
+    #: Version of raw_cdrs up to which the ledger is complete.
+    settled: int = 0
+    ledger_version: int = 0
+
+    @property
+    def opened_months(self) -> list[str]:
+        return sorted({decision.month for decision in self.decisions if decision.month is not None})
+
+    def ends_on(self, state: TopicState) -> dict[int, int]:
+        """Next position per partition; a partition that was added to a known topic begins at 0, whatever is left of it."""
+        added = {} if self.source_id is None else dict.fromkeys(state.partitions, 0)
+        return {**added, **self.ends}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that was landed: how far, and how many records, by part."""
+
+    source_id: str
+    topic: str
+    ends: Mapping[int, int]
+    records: Mapping[int, int]
+    #: Whether landing goes on with it.
+    current: bool
+
+
+def key(source_id: str, part: int) -> str:
+    """The transaction identifier of a part's position."""
+    return f"{source_id}/{part}"
+
+
+def read_state(warehouse: Warehouse) -> LandingState:
+    """The state at the newest version of raw_cdrs. Costs the ledgers and the entries of the log that they do not know.
+
+    Another process may land meanwhile. The ledger is read first, so that it has seen no version that is not looked at here;
+    decisions are written down before the ledger says so, so that they are read last, and later ones are left out.
+    """
+    ledger = warehouse.pin(LEDGER)
+    version = warehouse.version(RAW)
+    settled = _settled(warehouse, ledger.version, version)
+    unsettled = read_entries(warehouse, settled, version)
+    sources = _sources(_all_ranges(ledger.arrow(), unsettled))
+    source_id, topic, parts = sources[-1] if sources else (None, None, set())
+    ends = {}
+    for part in sorted(parts):
+        end = warehouse.position(RAW, key(str(source_id), part), version)
+        if end is None:
+            raise WarehouseError(
+                f"table {RAW} at {warehouse.path(RAW)} does not say how far partition {part} of topic {topic!r} was landed, "
+                f"and {LEDGER} knows it: one of the two was replaced; restore both from the same backup"
+            )
+        ends[part] = end
+    return LandingState(
+        version, source_id, topic, ends, _decisions(warehouse, unsettled, version), unsettled, settled, ledger.version
+    )
+
+
+def assert_new_source(warehouse: Warehouse, source_id: str, parts: Iterable[int], version: int) -> None:
+    """Raise WarehouseError when a source that the ledger does not know has positions: it would be landed a second time."""
+    if any(warehouse.position(RAW, key(source_id, part), version) is not None for part in parts):
+        raise WarehouseError(
+            f"table {RAW} at {warehouse.path(RAW)} holds rows of source {source_id}, and {LEDGER} knows nothing of it: rows of "
+            f"{LEDGER} were deleted; nothing was landed, restore it from a backup, or remove its folder if the log of {RAW} is "
+            "whole: it is written anew from that"
+        )
+
+
+def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
+    """What the commits of raw_cdrs after one version say, up to another; those of maintenance say nothing."""
+    entries = []
+    for version in range(after + 1, upto + 1):
+        actions = warehouse.log_entry(RAW, version)
+        if actions is None:
+            raise WarehouseError(
+                f"table {RAW} at {warehouse.path(RAW)}: its log has no version {version}, which {LEDGER} has not seen; "
+                "restore the log, or the whole warehouse, from a backup"
+            )
+        said: Mapping[str, Any] = next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
+        if {LANDED, DECIDED} & set(said):
+            decided = said.get(DECIDED)
+            entries.append(
+                Entry(
+                    version,
+                    said.get(LANDED),
+                    Decision.read(decided) if decided else None,
+                    [dt.date.fromisoformat(day) for day in said.get(DISPLACED, ())],
+                    warehouse.rows_added(RAW, actions),
+                )
+            )
+    return entries
+
+
+def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
+    """Days that a version of raw_cdrs asks to mediate again, though its own rows lie elsewhere: the newest such version.
+
+    From `displaced_days` and from commits that it does not know yet. The ledger, which says which it knows, is read before
+    it: another process may write them down meanwhile.
+    """
+    ledger_version = warehouse.version(LEDGER)
+    version = warehouse.version(RAW)
+    settled = _settled(warehouse, ledger_version, version)
+    table = _follower(warehouse, DISPLACED_DAYS.name)
+    found = list(zip(table["event_date"].to_pylist(), table["raw_version"].to_pylist(), strict=True))
+    found += [(day, entry.version) for entry in read_entries(warehouse, settled, version) for day in entry.displaced]
+    newest: dict[dt.date, int] = {}
+    for day, asked in found:
+        newest[day] = max(asked, newest.get(day, 0))
+    return newest
+
+
+def _follower(warehouse: Warehouse, name: str) -> pa.Table:
+    """The rows of a table that follows the log. Nothing was ever written to one whose kind of entry has not come yet."""
+    try:
+        return warehouse.pin(name).arrow()
+    except MissingTable:  # who only reads makes none
+        return warehouse.contracts[name].arrow_schema().empty_table()
+
+
+def source_decisions(warehouse: Warehouse) -> list[Decision]:
+    """All decisions but opened months, in their order. Makes no table where there is none."""
+    if not warehouse.exists(RAW):
+        return []
+    return [decision for decision in read_state(warehouse).decisions if decision.kind != "month_opened"]
+
+
+def landed_sources(warehouse: Warehouse) -> list[Source]:
+    """All sources, in the order in which they were first landed. Makes no table where there is none."""
+    if not warehouse.exists(RAW):
+        return []
+    state = read_state(warehouse)
+    rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
+    found = []
+    for source_id, topic, parts in _sources(rows):
+        ends = {part: warehouse.position(RAW, key(source_id, part), state.raw_version) or 0 for part in sorted(parts)}
+        records = dict.fromkeys(ends, 0)
+        for row in rows:
+            if row["source_id"] == source_id:
+                records[row["source_part"]] += row["records"]
+        found.append(Source(source_id, topic, ends, records, source_id == state.source_id))
+    return found
+
+
+def last_landed(warehouse: Warehouse) -> dt.datetime | None:
+    """When a message landed last; where none ever did, since when the topic is watched. None before the first landing."""
+    if not warehouse.exists(RAW):
+        return None
+    state = read_state(warehouse)
+    rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
+    landed = [row["landed_at"] for row in rows if row["records"]]
+    return max(landed) if landed else min((row["landed_at"] for row in rows), default=None)
+
+
+def settle(warehouse: Warehouse) -> list[Entry]:
+    """Write the rows of the following tables for commits that have none yet; returns those commits.
+
+    Several processes may do so at once: the ledger's rows are one conditional commit, so each commit has its rows once.
+    A day or a decision that is written twice means nothing more than once (`displaced_days`, `_decisions`).
+    """
+    while True:
+        state = read_state(warehouse)
+        if not state.unsettled and state.raw_version - state.settled < _UNSEEN:
+            return []
+        _follow(
+            warehouse,
+            DISPLACED_DAYS.name,
+            [{"event_date": day, "raw_version": entry.version} for entry in state.unsettled for day in entry.displaced],
+        )
+        _follow(
+            warehouse,
+            LANDING_DECISIONS.name,
+            [{"raw_version": entry.version, **vars(entry.decision)} for entry in state.unsettled if entry.decision],
+        )
+        rows = [row for entry in state.unsettled for row in _ledger_rows(entry)]
+        files = warehouse.stage_arrow(LEDGER, pa.Table.from_pylist(rows, schema=LANDING_RANGES.arrow_schema()))
+        try:
+            warehouse.commit(LEDGER, files, state.ledger_version, positions={_UPTO: state.raw_version})
+        except Refused:
+            warehouse.drop(LEDGER, files.folder)
+        else:
+            return list(state.unsettled)
+
+
+def _settled(warehouse: Warehouse, ledger_version: int, raw_version: int) -> int:
+    """Version of raw_cdrs up to which a version of the ledger is complete."""
+    settled = warehouse.position(LEDGER, _UPTO, ledger_version) or 0
+    if settled > raw_version:
+        raise WarehouseError(
+            f"table {RAW} at {warehouse.path(RAW)} is at version {raw_version}, and {LEDGER} has seen version {settled}: "
+            "one of the two was replaced by an older copy; restore both from the same backup"
+        )
+    return settled
+
+
+def _follow(warehouse: Warehouse, name: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        schema = warehouse.contracts[name].arrow_schema()
+        warehouse.append_arrow(name, pa.Table.from_pylist(rows, schema=schema))
+
+
+def _ledger_rows(entry: Entry) -> list[dict[str, Any]]:
+    landed = entry.landed or {}
+    return [
+        {
+            "source_id": landed["source_id"],
+            "kafka_topic": landed["topic"],
+            "source_part": part,
+            "from_position": start,
+            "to_position": end,
+            "records": count,
+            "raw_version": entry.version,
+            "run_id": landed["run_id"],
+            "landed_at": dt.datetime.fromisoformat(landed["landed_at"]),
+        }
+        for part, start, end, count in entry.ranges
+    ]
+
+
+def _all_ranges(ledger: pa.Table, unsettled: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Rows of the ledger, those it lacks included, in the order of their landing."""
+    rows = [*ledger.to_pylist(), *(row for entry in unsettled for row in _ledger_rows(entry))]
+    return sorted(rows, key=lambda row: row["raw_version"])
+
+
+def _sources(ranges: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, set[int]]]:
+    """Sources in the order in which they were first landed: identity, topic, parts."""
+    sources: dict[str, tuple[str, set[int]]] = {}
+    for row in ranges:
+        _, parts = sources.setdefault(row["source_id"], (row["kafka_topic"], set()))
+        parts.add(row["source_part"])
+    return [(source_id, topic, parts) for source_id, (topic, parts) in sources.items()]
+
+
+def _decisions(warehouse: Warehouse, unsettled: Iterable[Entry], upto: int) -> list[Decision]:
+    """All decisions up to a version of raw_cdrs in their order, each once."""
+    known = {row["raw_version"]: Decision.read(row) for row in _follower(warehouse, LANDING_DECISIONS.name).to_pylist()}
+    known |= {entry.version: entry.decision for entry in unsettled if entry.decision}
+    return [known[version] for version in sorted(known) if version <= upto]

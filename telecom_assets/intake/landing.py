@@ -1,0 +1,368 @@
+"""The landing operation: read the next ranges of positions, admit, and commit rows and position together.
+
+Belongs here: the order of the steps that makes landing exactly-once. Does not belong here: what the log of raw_cdrs says
+of earlier commits (`journal`), which ranges come next (`plan`).
+
+A chunk is files that no version names until one commit on the version of raw_cdrs that the position was read at names them
+and sets the new position. Whatever came first refuses that commit: another landing, a decision, a compaction. Then the
+newest version is read again. So a process that is dead, slow, stopped or on another machine can add nothing that is there
+already, whatever it has on disk.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+
+from resources.delta import Commit, Refused, Warehouse
+from resources.kafka import KafkaConnection, TopicState
+from resources.kafka_source import FORMAT, KafkaRangeError, OffsetRange, range_error, read_range, register
+from resources.staging import Staged, new_folder
+from telecom_assets.intake.admission import admit
+from telecom_assets.intake.displaced import displaced_by
+from telecom_assets.intake.journal import (
+    DISPLACED,
+    LANDED,
+    RAW,
+    LandingState,
+    assert_new_source,
+    key,
+    read_state,
+    settle,
+)
+from telecom_assets.intake.plan import LandingError, check_topic, lag, landing_chunks
+
+#: Times that a range is read again while retention takes messages from under the reader.
+_RECOUNTS = 3
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The settings that landing goes by, and the run that lands."""
+
+    run_id: str
+    max_age_days: int
+    dedupe_days: int
+    calendar_start: dt.date
+    chunk_rows: int
+
+
+@dataclass
+class Landed:
+    """What a landing run did: records, rows per touched day, and other days whose outcome may have changed."""
+
+    records: int = 0
+    days: dict[dt.date, int] = field(default_factory=dict)
+    displaced: set[dt.date] = field(default_factory=set)
+    ranges: list[OffsetRange] = field(default_factory=list)
+    raw_version: int = 0
+    #: Offsets per partition that were on the topic and not in the table when the run began.
+    lag: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def days_to_mediate(self) -> set[dt.date]:
+        return set(self.days) | self.displaced
+
+    def add(self, rows: Mapping[dt.date, int], displaced: Sequence[dt.date]) -> None:
+        for day, count in rows.items():
+            self.days[day] = self.days.get(day, 0) + count
+        self.displaced |= set(displaced)
+
+
+def land(
+    warehouse: Warehouse, kafka: KafkaConnection, terms: Terms, report: Callable[[str], None] = lambda _: None
+) -> Landed:
+    """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
+    landed = Landed()
+    kafka.topic_id()  # first of all: a broker that is down leaves the warehouse as it is
+    _settle(warehouse, landed, report)
+    while True:
+        here, state = position(warehouse, kafka)
+        landed.lag = landed.lag or lag(state, here.ends_on(state))
+        if here.source_id is None:
+            # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes
+            # from a partition that is empty now is noticed, and what it took before is not asked for later.
+            _watch(warehouse, kafka.topic, state, here, terms)
+            continue
+        done = _land_chunks(warehouse, kafka, state, here, terms, landed, report)
+        _settle(warehouse, None, report)
+        if done:
+            landed.raw_version = warehouse.version(RAW)
+            landed.displaced -= set(landed.days)
+            return landed
+        report("another process has written raw_cdrs; what is left on the topic is looked at anew")
+
+
+def position(warehouse: Warehouse, kafka: KafkaConnection) -> tuple[LandingState, TopicState]:
+    """Where landing stands, and the topic as it was after that. Raises LandingError where the one does not follow the other.
+
+    Another home may land meanwhile: the topic is asked last, so that it has all that was landed; and what it lacks is
+    missing only if nobody has landed it since.
+    """
+    while True:
+        here = read_state(warehouse)
+        state = kafka.topic_state()
+        try:
+            check_topic(kafka.topic, state, here.source_id, here.ends_on(state))
+        except LandingError:
+            if read_state(warehouse).raw_version == here.raw_version:
+                raise
+        else:
+            return here, state
+
+
+def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str], None]) -> None:
+    """Write the ledger's rows of all commits that have none. Those of a run that died are told of (`landed`)."""
+    for entry in settle(warehouse):
+        if landed is not None and entry.landed is not None:
+            landed.add(entry.rows, entry.displaced)
+            if count := sum(entry.rows.values()):
+                report(f"recorded {count:,} records of a run that died after it had written them")
+
+
+def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, terms: Terms) -> None:
+    """Set the position of every partition to its earliest offset: the first commit of a source."""
+    assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
+    ranges = {OffsetRange(number, marks.earliest, marks.earliest): 0 for number, marks in state.partitions.items()}
+    try:
+        _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], terms)
+    except Refused:
+        return
+    _settle(warehouse, None, lambda _: None)
+
+
+def _land_chunks(
+    warehouse: Warehouse,
+    kafka: KafkaConnection,
+    state: TopicState,
+    here: LandingState,
+    terms: Terms,
+    landed: Landed,
+    report: Callable[[str], None],
+) -> bool:
+    """Land the backlog chunk by chunk. False when another landing or a decision came between: plan anew."""
+    ends = here.ends_on(state)
+    chunks = landing_chunks(state, ends, terms.chunk_rows)
+    total = landed.records + sum(lag(state, ends).values())
+    on = here.raw_version
+    for number, ranges in enumerate(chunks, start=1):
+        try:
+            files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+        except KafkaRangeError:
+            _same_topic(kafka, state)  # that is what is wrong, and not the range
+            raise
+        try:
+            records = _verify(warehouse, kafka, ranges, files)
+            displaced = _displaced_days(warehouse, files, on, terms.dedupe_days)
+            _same_topic(kafka, state)
+        except BaseException:
+            warehouse.drop(RAW, files.folder)
+            raise
+        commit = _commit_behind(warehouse, kafka.topic, here, ends, on, files, records, displaced, terms)
+        if commit is None:
+            warehouse.drop(RAW, files.folder)
+            return False
+        on = commit.version
+        ends = {**ends, **{offsets.partition: offsets.end for offsets in ranges}}
+        landed.add(commit.rows, displaced)
+        landed.records += files.rows
+        landed.ranges += ranges
+        _settle(warehouse, None, report)
+        report(f"landed chunk {number} of {len(chunks)}: {landed.records:,} of {total:,} offsets")
+    return True
+
+
+def _staged(
+    warehouse: Warehouse,
+    kafka: KafkaConnection,
+    state: TopicState,
+    ranges: Sequence[OffsetRange],
+    opened_months: Sequence[str],
+    terms: Terms,
+) -> Staged:
+    """Have the engine write the rows of some ranges as files."""
+    spark = warehouse.engine.spark_session
+    register(spark, by_value=warehouse.engine.name == "spark")
+    messages = (
+        spark.read.format(FORMAT)
+        .option("topic", kafka.topic)
+        .option("ranges", json.dumps([(item.partition, item.start, item.end) for item in ranges]))
+        .option("config", json.dumps(kafka.plain_config()))
+        .option("timeout", str(kafka.timeout_seconds))
+        .option("broker_time", str(state.log_append_time).lower())
+        .load()
+        .select(
+            "kafka_topic",
+            F.lit(state.topic_id).alias("source_id"),
+            F.col("kafka_partition").alias("source_part"),
+            F.col("kafka_offset").alias("source_position"),
+            F.timestamp_millis("broker_ms").alias("received_at"),
+            "value",
+        )
+    )
+    rows = admit(
+        messages,
+        max_age_days=terms.max_age_days,
+        accept_months=opened_months,
+        calendar_start=terms.calendar_start,
+        now=dt.datetime.now(dt.UTC),
+    )
+    try:
+        return warehouse.stage(RAW, rows)
+    except PySparkException as error:
+        if said := range_error(error):
+            raise said from error
+        raise
+
+
+def _commit_behind(
+    warehouse: Warehouse,
+    topic: str,
+    here: LandingState,
+    ends: Mapping[int, int],
+    on: int,
+    files: Staged,
+    records: Mapping[OffsetRange, int],
+    displaced: Sequence[dt.date],
+    terms: Terms,
+) -> Commit | None:
+    """Commit behind compactions. None when another landing has moved the position, or a decision was made."""
+    assert here.source_id is not None
+    while True:
+        try:
+            return _commit(warehouse, topic, here.source_id, on, files, records, displaced, terms)
+        except Refused:
+            newest = read_state(warehouse)
+        same_source = newest.source_id == here.source_id
+        if not same_source or len(newest.decisions) != len(here.decisions) or not _known(newest.ends, ends):
+            return None
+        on = newest.raw_version
+
+
+def _known(found: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Whether the positions that the table has are those that were counted on; one that it lacks is 0 there."""
+    return all(found.get(part, 0) == end for part, end in ends.items()) and set(found) <= set(ends)
+
+
+def _commit(
+    warehouse: Warehouse,
+    topic: str,
+    source_id: str,
+    on: int,
+    files: Staged,
+    records: Mapping[OffsetRange, int],
+    displaced: Sequence[dt.date],
+    terms: Terms,
+) -> Commit:
+    """Rows, position and what the ledger is to say, in one commit on one version."""
+    info = {
+        LANDED: landed_info(
+            source_id,
+            topic,
+            [(offsets.partition, offsets.start, offsets.end, count) for offsets, count in records.items()],
+            terms.run_id,
+        ),
+        DISPLACED: [day.isoformat() for day in displaced],
+    }
+    positions = {key(source_id, offsets.partition): offsets.end for offsets in records}
+    return warehouse.commit(RAW, files, on, positions=positions, info=info)
+
+
+def landed_info(
+    source_id: str, topic: str, ranges: Sequence[tuple[int, int, int, int]], run_id: str
+) -> dict[str, object]:
+    """What a commit of raw_cdrs says of what it landed. ranges: (part, from, to, records)."""
+    now = dt.datetime.now(dt.UTC).isoformat()
+    return {
+        "source_id": source_id,
+        "topic": topic,
+        "ranges": list(map(list, ranges)),
+        "run_id": run_id,
+        "landed_at": now,
+    }
+
+
+def _same_topic(kafka: KafkaConnection, state: TopicState) -> None:
+    """Raise LandingError when the messages that were just read may be of another topic of the same name."""
+    if (now := kafka.topic_id()) != state.topic_id:
+        raise LandingError(
+            f"topic {kafka.topic!r} was deleted and made again while it was read (id {now}, it was {state.topic_id}); "
+            "nothing of it was landed. The next landing says what can be done"
+        )
+
+
+def _verify(
+    warehouse: Warehouse, kafka: KafkaConnection, ranges: Sequence[OffsetRange], files: Staged
+) -> dict[OffsetRange, int]:
+    """Records per range. Where offsets hold no message, a bare consumer reads the range again, before the commit.
+
+    Every offset that the topic still gives must be among the rows. A row whose message has left the topic since (retention,
+    compaction of the topic) is right. Raises LandingError.
+    """
+    rows = warehouse.staged_arrow(RAW, files, ["source_part", "source_position"])
+    records = {}
+    for offsets in ranges:
+        found, read = _positions(rows, offsets)
+        if len(found) < len(read):
+            [twice] = pc.mode(read).to_pylist()
+            raise LandingError(
+                f"topic {kafka.topic!r} partition {offsets.partition} offset {twice['mode']}: the engine gave "
+                f"{twice['count']} rows for one message; nothing was landed, run it again"
+            )
+        if len(found) < offsets.width and (missing := sorted(_still_on_topic(kafka, offsets) - set(found.to_pylist()))):
+            raise LandingError(
+                f"topic {kafka.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
+                f"{len(missing)} messages of the topic, the first at offset {missing[0]}, are not among the {len(found)} "
+                "rows that were read; nothing was landed, run it again"
+            )
+        records[offsets] = len(found)
+    if (strangers := rows.num_rows - sum(records.values())) != 0:
+        raise LandingError(
+            f"topic {kafka.topic!r}: the engine gave {strangers} rows of offsets that it was not asked for; nothing was "
+            "landed, run it again"
+        )
+    return records
+
+
+def _positions(rows: pa.Table, offsets: OffsetRange) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Offsets of a range that some rows have: each once, and as they are."""
+    place = pc.field("source_position")
+    inside = (pc.field("source_part") == offsets.partition) & (place >= offsets.start) & (place < offsets.end)
+    found = rows.filter(inside)["source_position"]
+    return found.unique(), found
+
+
+def _still_on_topic(kafka: KafkaConnection, offsets: OffsetRange) -> set[int]:
+    """Offsets of a range for which the topic gives a message now, read by a bare consumer."""
+    for attempt in range(_RECOUNTS):
+        state = kafka.topic_state()
+        earliest = state.partitions[offsets.partition].earliest
+        left = OffsetRange(offsets.partition, min(max(offsets.start, earliest), offsets.end), offsets.end)
+        batches = read_range(
+            kafka.plain_config(), kafka.topic, left, timeout=kafka.timeout_seconds, broker_time=state.log_append_time
+        )
+        try:
+            return {offset for batch in batches for offset in batch["kafka_offset"].to_pylist()}
+        except KafkaRangeError:
+            # Retention may have taken the first offsets between the two questions.
+            if attempt == _RECOUNTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _displaced_days(warehouse: Warehouse, files: Staged, on: int, dedupe_days: int) -> list[dt.date]:
+    """Days that hold a copy which was received later than one that lands now for another day.
+
+    Almost always none: the broker's times only go back where partitions were read unevenly. File statistics tell
+    whether a look is needed at all, and how far back it must go.
+    """
+    since = warehouse.went_back(RAW, files, on, "received_at")
+    if since is None:
+        return []
+    older = warehouse.pin(RAW, version=on).all().where(F.col("received_at") >= F.lit(since))
+    return displaced_by(warehouse.staged_rows(RAW, files), older, dedupe_days)

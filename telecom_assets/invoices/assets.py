@@ -1,0 +1,79 @@
+"""The bills of a month as documents."""
+
+from functools import partial
+
+import dagster as dg
+
+from resources.atomic_files import Superseded
+from resources.changes import partitions_changed
+from resources.delta import PinnedTable, stream_batches
+from resources.io_manager import totals_metadata
+from telecom_assets.billing.gate import assert_billed
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.output_files import invoice_directory
+from telecom_assets.invoices.files import InvoiceTotals, write_invoices
+from telecom_assets.lineage.declaring import BILLING_TEAM, asset, versions_read
+from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
+from telecom_assets.rating.tables import RATED_CDRS
+
+GROUP = "billing"
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+        "customers": dg.AssetIn(),
+    },
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"xml"},
+)
+def invoices(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+    customers: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month's invoices, one XML document per customer, with an index. All of them are there, or the last good set is.
+
+    A run that comes late with older bills fails and changes nothing.
+    """
+    period, bills = context.partition_key, facturation_complete
+    assert_billed(rated_cdrs, bills, connections.settings.dedupe_days, "invoices")
+    directory = invoice_directory(connections.settings, period)
+    names = customers.all().select("customer_id", "customer_name")
+    named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
+    sums = connections.warehouse.totals(bills)
+    summary = write_invoices(
+        stream_batches(named),
+        period,
+        directory,
+        bills.version,
+        expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
+        before_swap=partial(_assert_newest, bills, period),
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": summary.count,
+            **totals_metadata({"amount_due": summary.amount_due}),
+            "directory": dg.MetadataValue.path(str(directory)),
+            **versions_read(bills, customers),
+        }
+    )
+
+
+def _assert_newest(bills: PinnedTable, period: str) -> None:
+    """Raise Superseded when the bills of the period may have been made again since these were pinned."""
+    warehouse = bills.warehouse
+    changed = partitions_changed(warehouse, bills.name, bills.table_id, bills.version)
+    if changed is not None and period not in changed:
+        return
+    what = "the bills were made again" if changed else f"table {bills.name} was made again or altered"
+    raise Superseded(
+        f"invoices of {period}: {what} (version {warehouse.version(bills.name)}) while these were written from version "
+        f"{bills.version}; nothing was changed; make the invoices again"
+    )

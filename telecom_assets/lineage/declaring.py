@@ -1,0 +1,104 @@
+"""What every asset of the project says about itself, in one place.
+
+Belongs here: owners, groups, kinds, and the metadata that all definitions and materialisations share.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from resources.delta import PinnedTable
+from telecom_assets.lineage.failures import telling
+from telecom_assets.model.contract import TableContract
+
+LANDING_POOL = "landing"
+SPARK_POOL = "spark"
+MAINTENANCE_POOL = "maintenance"
+
+#: Kind of what the engine makes, in the place of its name: which engine that is, the settings say.
+ENGINE_KIND = "engine"
+
+MEDIATION_TEAM = "team:mediation"
+RATING_TEAM = "team:rating"
+BILLING_TEAM = "team:billing"
+PLATFORM_TEAM = "team:platform"
+
+
+def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.asset` of the project: its expected errors are told (`telecom_assets.lineage.failures`)."""
+
+    def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(**properties)(telling(body))
+
+    return decorate
+
+
+def multi_asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.multi_asset` of the project: its expected errors are told."""
+
+    def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.multi_asset(**properties)(telling(body))
+
+    return decorate
+
+
+def column_schema(contract: TableContract) -> dg.TableSchema:
+    """The contract as the UI shows it."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type,
+                description=column.doc,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in contract.columns
+        ]
+    )
+
+
+def table_metadata(contract: TableContract) -> dict[str, Any]:
+    """Definition metadata of a table asset."""
+    metadata: dict[str, Any] = {"dagster/column_schema": column_schema(contract), "dagster/table_name": contract.name}
+    if contract.partition_by:
+        metadata["partition_expr"] = contract.partition_by
+    return metadata
+
+
+def table_out(
+    contract: TableContract,
+    group: str,
+    owner: str,
+    description: str = "",
+    automation: dg.AutomationCondition | None = None,
+) -> dg.AssetOut:
+    """One table of a multi-asset."""
+    return dg.AssetOut(
+        description=f"{description} {contract.grain}".strip(),
+        group_name=group,
+        owners=[owner],
+        kinds={"delta", ENGINE_KIND},
+        metadata=table_metadata(contract),
+        dagster_type=dg.Any,
+        automation_condition=automation,
+    )
+
+
+def with_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
+    """The asset with the engine that makes it among its kinds: `sail` (embedded) or `spark` (Apache Spark)."""
+    if ENGINE_KIND not in spec.kinds:
+        return spec
+    return spec.replace_attributes(kinds={*spec.kinds, engine} - {ENGINE_KIND})
+
+
+def versions_read(*tables: PinnedTable) -> dict[str, Any]:
+    """Materialisation metadata: which version of each input was read."""
+    return {f"read/{table.name}": table.version for table in tables}
+
+
+def as_metadata(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as metadata: integers stay numbers, amounts stay exact text."""
+    return {
+        name: value if isinstance(value, int) else dg.MetadataValue.text(str(value)) for name, value in figures.items()
+    }

@@ -1,0 +1,152 @@
+"""How a step fails: our sentence first, where there is one, and what a person needs beside it.
+
+Belongs here: the one place where an expected error becomes Dagster's `Failure`, and how the message of a failed step is
+found again. Asset bodies and checks pass it as `telling` functions, tables through `telecom_assets.lineage.io_manager`.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+from dagster._utils.error import SerializableErrorInfo
+
+from resources.expected_errors import ExpectedError
+from telecom_assets.home.full_disk import no_space
+from telecom_assets.model.months import months_between, shown_range
+
+#: Commands in a message stand in backquotes.
+_COMMAND = re.compile(r"`(telecom [^`]+)`")
+_LONGEST_CAUSE = 300
+_AGAIN = "This run again (Re-execute), once that is mended."
+#: Metadata of a failure that says how to go on.
+WHAT_TO_RUN = "what_to_run"
+
+
+@contextmanager
+def expected_errors_told(where: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Raise `dg.Failure` for an expected error: a description and metadata, for the run's page and all who hear of it.
+
+    where: asked when it happens; period, days and table that the step is about, whichever it knows. No retry policy
+    repeats such a failure: what is wrong stays wrong until somebody, or the next tick of the sensor, acts.
+    """
+    try:
+        yield
+    except ExpectedError as error:
+        said, known = sentence(error), dict(where())
+        metadata = {**known, WHAT_TO_RUN: what_to_run(said, known)}
+        raise dg.Failure(said, metadata, allow_retries=False) from error
+    except dg.Failure:
+        raise
+    except Exception as error:
+        # A full disk has no error of its own: engine, client and system each tell it in their words.
+        if (full := no_space(error)) is None:
+            raise
+        raise dg.Failure(full, {**where(), WHAT_TO_RUN: _AGAIN}, allow_retries=False) from error
+
+
+def telling(body: Callable[..., Any]) -> Callable[..., Any]:
+    """The body of an asset or of a check, whose expected errors are told."""
+    if inspect.isgeneratorfunction(body):
+
+        @wraps(body)
+        def told(*args: Any, **kwargs: Any) -> Any:
+            with expected_errors_told(_of_this_step):
+                yield from body(*args, **kwargs)
+
+    else:
+
+        @wraps(body)
+        def told(*args: Any, **kwargs: Any) -> Any:
+            with expected_errors_told(_of_this_step):
+                return body(*args, **kwargs)
+
+    return told
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an expected error, and the innermost cause where the message does not tell it."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    said, why = str(error), _first_line(cause)
+    return said if why[:_LONGEST_CAUSE] in said else f"{said} (cause: {why[:_LONGEST_CAUSE]})"
+
+
+def what_to_run(said: str, known: Mapping[str, str]) -> str:
+    """The commands that a message names; else the command that does the month's work again; else the run itself."""
+    if commands := _COMMAND.findall(said):
+        return "; ".join(commands)
+    keys = re.findall(r"\d{4}-\d{2}", known.get("period", "") or known.get("days", ""))
+    months = months_between(keys[0], keys[-1]) if keys else []
+    return "; ".join(f"telecom run --month {month}" for month in months) or _AGAIN
+
+
+def partitions_told(keys: Sequence[str]) -> dict[str, str]:
+    """Days, or billing periods, of a step as metadata."""
+    if not keys:
+        return {}
+    name = "period" if len(min(keys)) == len("yyyy-MM") else "days"
+    return {name: shown_range(min(keys), max(keys))}
+
+
+def innermost_message(event: dg.DagsterEvent) -> str:
+    """What a failed step says: its description, or the message of the innermost cause without the exception's class."""
+    told = event.step_failure_data.user_failure_data
+    if told is not None and told.description:
+        return told.description
+    error = _innermost(event)
+    return error.message.strip().split(": ", 1)[-1] if error is not None else ""
+
+
+def told_what_to_run(event: dg.DagsterEvent) -> str:
+    """What a failed step says is to be run, or nothing."""
+    told = event.step_failure_data.user_failure_data
+    value = told.metadata.get(WHAT_TO_RUN) if told is not None else None
+    return str(value.value) if value is not None else ""
+
+
+def why_failed(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Why a run failed, as it was told: the causes of its failed steps, else what Dagster said of the run."""
+    failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    steps = [entry.dagster_event for entry in failed if entry.dagster_event is not None]
+    if causes := "; ".join(filter(None, map(innermost_message, steps))):
+        return causes
+    ended = instance.all_logs(run_id, of_type={dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED})
+    return next((entry.dagster_event.message or "" for entry in ended if entry.dagster_event is not None), "")
+
+
+def was_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether the step failed because somebody pressed Ctrl-C (Dagster turns that into a failure)."""
+    error = _innermost(event)
+    return error is not None and error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+
+
+def _of_this_step() -> dict[str, str]:
+    """What the step that is executed is about, from the tags of its run and the assets that it makes or checks."""
+    context = dg.OpExecutionContext.get()
+    tags = context.run.tags
+    named = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    assets = context.selected_asset_keys or {key.asset_key for key in context.selected_asset_check_keys}
+    tables = ", ".join(sorted(key.path[-1] for key in assets))
+    return {**partitions_told([tags[name] for name in named if name in tags]), **({"table": tables} if tables else {})}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _innermost(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error

@@ -1,0 +1,44 @@
+"""The project's IO manager: `resources.io_manager` inside the steps of a run.
+
+Belongs here: what Dagster is told of a read or a write besides its metadata: expected errors as those of the steps are,
+and the data version of a table that is read again and again.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from resources.io_manager import DeltaIOManager
+from telecom_assets.lineage.failures import expected_errors_told, partitions_told
+
+
+class TellingIOManager(DeltaIOManager):
+    """A table that cannot be read or written fails its step with our sentence, the table and the partitions.
+
+    A table without partitions, which is replaced whole, has the version that last changed its rows as data version: what
+    was made from the rows is stale when they are others, not whenever they were read again. Tables with partitions have
+    none: Dagster would give one to all days of a run.
+    """
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        with expected_errors_told(lambda: _about(context)):
+            super().handle_output(context, obj)
+            name = context.asset_key.path[-1]
+            if obj is not None and self.warehouse.contracts[name].partition_by is None:
+                context.step_context.set_data_version(context.asset_key, self.data_version(name))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        with expected_errors_told(lambda: _about(context)):
+            return super().load_input(context)
+
+    def data_version(self, name: str) -> dg.DataVersion:
+        """Version of a table that last changed its rows: compaction changes none. The identity tells it from another table."""
+        version, table_id = self.warehouse.version(name), self.warehouse.table_id(name)
+        while version > 0 and not self.warehouse.rows_changed(name, version - 1, version):
+            version -= 1
+        return dg.DataVersion(f"{version} of {table_id.partition('-')[0]}")
+
+
+def _about(context: dg.InputContext | dg.OutputContext) -> dict[str, str]:
+    keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
+    return {**partitions_told(keys), "table": context.asset_key.path[-1]}

@@ -1,0 +1,59 @@
+"""Partitions: days of events and months of billing, the mapping between them, the backfill policy. Once each.
+
+Days and months are local (Africa/Casablanca). DAILY reaches tomorrow, because a phone's clock may be a little ahead;
+MONTHLY reaches this month, which can be rated before it ends.
+"""
+
+import datetime as dt
+import re
+import warnings
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from telecom_assets.home.settings import Settings
+from telecom_assets.model.civil_time import LOCAL_ZONE
+from telecom_assets.model.months import MonthError, months_between
+
+ZONE = ZoneInfo(LOCAL_ZONE)
+_START = Settings.load().partitions_start
+
+DAILY = dg.DailyPartitionsDefinition(start_date=_START.isoformat(), timezone=LOCAL_ZONE, end_offset=2)
+MONTHLY = dg.MonthlyPartitionsDefinition(start_date=f"{_START:%Y-%m}", timezone=LOCAL_ZONE, end_offset=1, fmt="%Y-%m")
+
+# Tried and pinned: partition mappings to days that do not exist yet, backfill policies, partitioned checks.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+
+#: A month depends on all its days, a day on its month. Days and months that do not exist yet are no obstacle.
+BY_TIME = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+
+#: A range of partitions is one run.
+ONE_RUN = dg.BackfillPolicy.single_run()
+
+
+def check_month(month: str, today: dt.date | None = None) -> str:
+    """The month, when it is one the partitions hold. Raises MonthError with one line otherwise."""
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
+        raise MonthError(f"month {month!r}: expected yyyy-MM, e.g. 2026-10")
+    first = f"{_START:%Y-%m}"
+    last = f"{today or local_today():%Y-%m}"
+    if not first <= month <= last:
+        raise MonthError(
+            f"month {month}: expected a month from {first} (TELECOM_PARTITIONS_START) to {last} (this month)"
+        )
+    return month
+
+
+def all_months() -> list[str]:
+    """The months that the partitions hold."""
+    return months_between(f"{_START:%Y-%m}", f"{local_today():%Y-%m}")
+
+
+def local_today() -> dt.date:
+    return dt.datetime.now(ZONE).date()
+
+
+def last_day() -> dt.date:
+    """The last day that DAILY holds: tomorrow."""
+    return local_today() + dt.timedelta(days=1)

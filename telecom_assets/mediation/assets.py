@@ -1,0 +1,118 @@
+"""From raw_cdrs to cleaned_cdrs and rejected_cdrs."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import Partitions, PinnedTable
+from telecom_assets.books.verdict import Verdict, require
+from telecom_assets.home.connections import Connections
+from telecom_assets.lineage.declaring import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
+from telecom_assets.lineage.partitions import DAILY, ONE_RUN
+from telecom_assets.mediation.rules import SMALL_PART, days_with_copies, mediate
+from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.model.months import contiguous, days_between
+from telecom_assets.reference.judging import product_catalog_findings
+
+GROUP = "mediation"
+
+
+@multi_asset(
+    name="mediation",
+    ins={"raw_cdrs": dg.AssetIn(), "product_catalog": dg.AssetIn()},
+    outs={
+        CLEANED_CDRS.name: table_out(
+            CLEANED_CDRS,
+            GROUP,
+            MEDIATION_TEAM,
+            "Usage that can be rated. A day is mediated by itself when something landed for it (`cdr_topic_sensor`).",
+        ),
+        REJECTED_CDRS.name: table_out(REJECTED_CDRS, GROUP, MEDIATION_TEAM, "What was refused, and why."),
+        MEDIATED_DAYS.name: table_out(MEDIATED_DAYS, GROUP, MEDIATION_TEAM, "The ledger of mediation."),
+    },
+    partitions_def=DAILY,
+    backfill_policy=ONE_RUN,
+    pool=SPARK_POOL,
+)
+def mediation(
+    connections: dg.ResourceParam[Connections], raw_cdrs: PinnedTable, product_catalog: PinnedTable
+) -> Iterator[dg.Output[Any]]:
+    """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
+    # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
+    findings = product_catalog_findings(product_catalog.arrow())
+    catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")
+    require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
+    dedupe_days = connections.settings.dedupe_days
+    outcomes = mediate(
+        raw_cdrs.df,
+        _neighbourhood(raw_cdrs, dedupe_days),
+        product_catalog.all(),
+        dedupe_days=dedupe_days,
+        share=connections.engine.keep,
+    )
+    read = versions_read(raw_cdrs, product_catalog)
+    yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
+    # Dagster has stored the table when the generator goes on; its own version, since another may have come behind it.
+    written = connections.warehouse.written
+    cleaned = connections.warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions, written[CLEANED_CDRS.name])
+    # Beside the cleaned rows only the others are judged again; where rows are sent to be joined, that takes longer.
+    rejected = outcomes.rejected if connections.engine.shuffles else outcomes.rejected_beside(cleaned.df)
+    yield dg.Output(rejected, REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)})
+    named = {
+        "cleaned_version": cleaned.version,
+        "rejected_version": written[REJECTED_CDRS.name],
+        "product_catalog_version": product_catalog.version,
+        "dedupe_days": dedupe_days,
+    }
+    yield dg.Output(_ledger(raw_cdrs, named), MEDIATED_DAYS.name, metadata=read)
+
+
+def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
+    """Raw rows that may hold a copy of a row of the run's days.
+
+    A day beside a month of others: their ids alone are read first, and then only the days that hold one of its own.
+    """
+    days = raw.partitions
+    assert days is not None
+    around = days.widened(dedupe_days)
+    if raw.share_of(around) >= SMALL_PART:
+        return raw.between(around)
+    needed: set[dt.date] = set()
+    for first, last, between in days_with_copies(raw.df, raw.between(around)).collect():
+        needed |= set(days_between(first, last)) if between else {first, last}
+    if not needed:
+        return raw.df
+    ranges = (Partitions(*ends).holds(F.col("event_date")) for ends in contiguous(needed))
+    return raw.all().where(reduce(or_, ranges))
+
+
+def _ledger(raw: PinnedTable, named: Mapping[str, int]) -> pa.Table:
+    """mediated_days of the run: what was read of each day, days without records included.
+
+    named: what is the same for all days: the versions that were written, the catalogue, the setting.
+    """
+    assert raw.partitions is not None
+    found = raw.df.groupBy("event_date").agg(
+        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")
+    )
+    totals = {row["event_date"]: row for row in found.collect()}
+    rows = []
+    for day in days_between(raw.partitions.first, raw.partitions.last):
+        row = totals.get(day)
+        rows.append(
+            {
+                "raw_rows": row["rows"] if row else 0,
+                "raw_positions": row["positions"] if row else 0,
+                "raw_version": raw.version,
+                **named,
+                "event_date": day,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=MEDIATED_DAYS.arrow_schema())

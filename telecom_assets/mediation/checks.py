@@ -1,0 +1,28 @@
+"""What is asserted of mediated days."""
+
+from telecom_assets.books.contract_checks import contract_check
+from telecom_assets.books.factory import Check, Guard
+from telecom_assets.mediation.identities import raw_equals_outcomes, records_are_unique
+
+_MEDIATED = Check(
+    "raw_equals_cleaned_plus_rejected",
+    "raw = cleaned + rejected, per day.",
+    lambda scope: raw_equals_outcomes(
+        scope.pin("mediated_days"), scope.pin("cleaned_cdrs"), scope.pin("rejected_cdrs")
+    ),
+    reads=["rejected_cdrs", "mediated_days"],
+)
+_UNIQUE = Check(
+    "records_are_unique",
+    "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
+    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days),
+)
+
+GUARD = Guard(
+    "mediation",
+    {
+        "cleaned_cdrs": [_MEDIATED, _UNIQUE, contract_check("cleaned_cdrs")],
+        "rejected_cdrs": [contract_check("rejected_cdrs")],
+        "mediated_days": [contract_check("mediated_days", unique=True)],
+    },
+)

@@ -1,0 +1,126 @@
+"""From raw_cdrs to events: the identities that mediation keeps."""
+
+import datetime as dt
+import threading
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from resources.delta import PinnedTable
+from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
+from telecom_assets.books.verdict import SHOWN, Verdict
+from telecom_assets.mediation.rules import SMALL_PART, hashed, repeated_hashes, with_ids_of
+from telecom_assets.mediation.stale_days import days_of_displaced_copies, overtaken_days
+from telecom_assets.mediation.tables import MEDIATED_DAYS
+from telecom_assets.model.text import visible
+
+_reading_ledger = threading.Lock()
+
+
+def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
+    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
+    # What the engine adds up comes first: beside it, other checks read files.
+    outcomes = {"cleaned": rows_by_day(cleaned), "rejected": rows_by_day(rejected)}
+    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in _mediated_rows(mediated)}
+    return days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
+
+
+def nothing_is_overtaken(mediated: PinnedTable) -> Verdict:
+    """No day of the run waits to be mediated again."""
+    overtaken = sorted(overtaken_days(mediated).items())
+    findings = [f"{day}: {reason}; mediate the day again" for day, reason in overtaken]
+    differs = [{"day": day, "reason": reason} for day, reason in overtaken]
+    return verdict_of_days(
+        "no day is to be mediated again", findings, differs, otherwise="some days are to be mediated again"
+    )
+
+
+def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
+    """No record_id of the run's days is cleaned twice within `dedupe_days`, the days around them included.
+
+    Days that keep a copy of a record that has come to another day since are left aside: their rows are about to be
+    replaced, and nothing is billed before.
+    """
+    around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
+    mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
+    return _unique(cleaned, dedupe_days, frozenset(days_of_displaced_copies(mediated)))
+
+
+@lru_cache(maxsize=32)
+def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -> Verdict:
+    rows = hashed(cleaned.all().select("record_id", "event_date"))
+    if cleaned.partitions is not None:
+        around = cleaned.partitions.widened(dedupe_days)
+        rows = rows.where(around.holds(F.col("event_date")))
+        if cleaned.share_of(around) < SMALL_PART:
+            rows = with_ids_of(cleaned.df, rows)
+    if aside:
+        rows = rows.where(~F.col("event_date").isin(sorted(aside)))
+    # Those whose hash comes once need no second look, and mostly all do.
+    repeated = repeated_hashes(rows)
+    found = [
+        (record_id, days)
+        for record_id, days in ([] if repeated.isEmpty() else _days_of_repeated(rows, repeated))
+        if any((later - day).days <= dedupe_days for day, later in pairwise(days))
+    ]
+    differs = [{"record_id": record_id, "cleaned on": ", ".join(map(str, days))} for record_id, days in found]
+    findings = [f"record {visible(row['record_id'])} is cleaned on {row['cleaned on']}" for row in differs]
+    return Verdict(
+        f"a record is cleaned once within {dedupe_days} days",
+        findings,
+        differs=differs,
+        failed=frozenset(day for _, days in found for day in days),
+        otherwise=f"records are cleaned more than once within {dedupe_days} days",
+    )
+
+
+def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTable, raw: PinnedTable) -> Verdict:
+    """Every day of the month was mediated, and nothing has landed since."""
+    seen = {row["event_date"]: row["raw_rows"] for row in _mediated_rows(mediated)}
+    landed = raw.rows_by_partition()
+    findings = []
+    missing = [day for day in days if day not in seen]
+    if missing:
+        shown = ", ".join(str(day) for day in missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
+        findings.append(f"{len(missing)} days were never mediated ({shown}); run `telecom run --month {period}`")
+    differs: list[Mapping[str, Any]] = [{"day": day, "reason": "was never mediated"} for day in missing]
+    for day, rows in sorted(seen.items()):
+        if landed.get(day, 0) != rows:
+            reason = f"{landed.get(day, 0)} records landed, {rows} were mediated"
+            findings.append(f"{day}: {reason}; mediate the day again")
+            differs.append({"day": day, "reason": reason})
+    overtaken = nothing_is_overtaken(mediated)
+    findings += overtaken.findings
+    return verdict_of_days(
+        f"every day of {period} is mediated",
+        findings,
+        [*differs, *overtaken.differs],
+        {"days": len(days)},
+        f"not every day of {period} is mediated as it stands now",
+    )
+
+
+def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, list[dt.date]]]:
+    """Each record id that comes more than once, with its days. repeated: the hashes that do."""
+    days = (
+        rows.join(repeated, on="id_hash", how="left_semi")
+        .groupBy("record_id")
+        .agg(F.sort_array(F.collect_list("event_date")).alias("days"))
+        .where(F.size("days") > 1)
+    )
+    return [(row["record_id"], row["days"]) for row in days.limit(1000).collect()]
+
+
+def _mediated_rows(mediated: PinnedTable) -> list[dict[str, Any]]:
+    """The ledger of mediation: a row a day, each in a file of its own. Who asks while it is read waits for that."""
+    with _reading_ledger:
+        return _read_ledger(mediated)
+
+
+@lru_cache(maxsize=8)
+def _read_ledger(mediated: PinnedTable) -> list[dict[str, Any]]:
+    return mediated.arrow().to_pylist()

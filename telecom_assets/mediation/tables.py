@@ -1,0 +1,88 @@
+"""Contracts of the tables of mediation: cleaned events, rejections and its ledger. Terms: 3GPP TS 32.298."""
+
+from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
+from telecom_assets.model.contract import Column as C
+from telecom_assets.model.contract import TableContract
+
+CLEANED_CDRS = TableContract(
+    name="cleaned_cdrs",
+    grain="One row per valid usage event: normalised, typed, unique.",
+    key=("record_id",),
+    partition_by="event_date",
+    columns=(
+        C("record_id", "string", "Identity of the event, from record_ID."),
+        C("subscriber_id", "string", "The party that is charged, E.164 without +."),
+        C("record_type", "string", "voice, sms or data."),
+        C("event_ts", "timestamp", "When the event began, UTC."),
+        C(
+            "other_party",
+            "string",
+            "Called or receiving number, E.164 without +; 'inconnu' when missing or no number; NULL for data.",
+            required=False,
+        ),
+        C("cell_id", "string", "Radio cell; 'inconnu' when missing."),
+        C("technology", "string", "2G, 3G, 4G or 5G; other values are kept as they came."),
+        C("duration_sec", "decimal(18,3)", "Duration of a call, seconds; NULL unless voice.", required=False),
+        C(
+            "data_volume_mb",
+            "decimal(18,6)",
+            "Volume of a data session, megabytes; NULL when unknown or not data.",
+            required=False,
+        ),
+        C(
+            "session_duration_sec",
+            "decimal(18,3)",
+            "Duration of a data session, seconds; NULL when unknown.",
+            required=False,
+        ),
+        C("product_code", "string", "Product of the catalogue that the event is."),
+        C("rating_status", "string", "ready, or needs_review for data with a missing volume or an unusable session."),
+        RECEIVED_AT,
+        *SOURCE_IDENTITY,
+        EVENT_DAY,
+    ),
+)
+
+REJECTED_CDRS = TableContract(
+    name="rejected_cdrs",
+    grain="One row per landed message that is not a usage event, with the first reason that applies.",
+    key=("source_id", "source_part", "source_position"),
+    partition_by="event_date",
+    columns=(
+        C("record_id", "string", "Identity the message claims, if any.", required=False),
+        C("reason", "string", "First reason, in the order of the mediation rules, that applies."),
+        C(
+            "detail",
+            "string",
+            "What was found, shortened to 200 characters; for a copy, the earliest record within reach.",
+            required=False,
+        ),
+        C("record_type", "string", "Record type the message claims, if any.", required=False),
+        C(
+            "event_ts",
+            "timestamp",
+            "When the event began, UTC, if that could be read and lies in the years 1900 to 2199.",
+            required=False,
+        ),
+        RECEIVED_AT,
+        *SOURCE_IDENTITY,
+        EVENT_DAY,
+    ),
+)
+
+MEDIATED_DAYS = TableContract(
+    name="mediated_days",
+    grain="One row per mediated day, days without records included: what mediation read and what it wrote.",
+    key=("event_date",),
+    partition_by="event_date",
+    columns=(
+        C("raw_rows", "bigint", "Rows of raw_cdrs that were mediated."),
+        C("raw_positions", "decimal(38,0)", "Sum of their positions: tells one set of rows from another."),
+        C("raw_version", "bigint", "Version of raw_cdrs that was read."),
+        C("cleaned_version", "bigint", "Version of cleaned_cdrs that holds its events."),
+        C("rejected_version", "bigint", "Version of rejected_cdrs that holds its rejections."),
+        C("product_catalog_version", "bigint", "Version of product_catalog that was read."),
+        C("dedupe_days", "int", "Setting in force."),
+        EVENT_DAY,
+    ),
+)

@@ -1,0 +1,235 @@
+"""Rating: each cleaned event gets its price, or leaves with the reason why it has none.
+
+Belongs here: billable units, what a missing volume counts as, who is charged, and the price formula.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from operator import or_
+from typing import Literal
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from telecom_assets.model.civil_time import billing_period
+from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null, zero_if_null
+from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+
+#: Reasons why an event is not rated, in the order in which they are tried.
+SUSPENSION_REASONS = (
+    "unknown_customer",
+    "prepaid_customer",
+    "inactive_customer",
+    "unknown_plan",
+    "no_price",
+    "missing_volume",
+    "amount_out_of_range",
+)
+#: Not ours to bill; the others are to be worked.
+EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
+
+#: What a customer is whose usage is charged.
+_CHARGEABLE = "chargeable"
+
+#: An amount has twelve digits before the point and a price six: so many units cannot be out of range.
+_SAFE_UNITS = 1_000_000
+
+MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """The reference rows that events are rated against, each of one pinned version."""
+
+    customers: DataFrame
+    rate_plans: DataFrame
+    product_catalog: DataFrame
+    versions: dict[str, int]
+
+    def version_columns(self) -> list[Column]:
+        return [F.lit(version).cast("bigint").alias(f"{name}_version") for name, version in self.versions.items()]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Every cleaned event of the days with its outcome: `reason` is NULL for a rated event."""
+
+    rows: DataFrame
+
+    @property
+    def rated(self) -> DataFrame:
+        """Rows of rated_cdrs."""
+        return self.rows.where(F.col("reason").isNull()).select(RATED_CDRS.column_names)
+
+    @property
+    def suspended(self) -> DataFrame:
+        """Rows of suspended_cdrs."""
+        return self.rows.where(F.col("reason").isNotNull()).select(SUSPENDED_CDRS.column_names)
+
+
+def volume_floors(cleaned: DataFrame, *, one_period: str | None = None) -> DataFrame:
+    """data_volume_floor of whole months: each customer's smallest known data volume of a month, compared as numbers.
+
+    cleaned: rows of cleaned_cdrs of the months. one_period: the billing period, when all are of the same one.
+    """
+    known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
+    customer = F.col("subscriber_id").alias("customer_id")
+    if one_period is None:
+        # Grouped by a date: a text for each event takes half as long again.
+        months = known.groupBy(customer, F.trunc("event_date", "MM").alias("month"))
+        period = billing_period(F.col("month"))
+    else:
+        months, period = known.groupBy(customer), F.lit(one_period)
+    return (
+        months.agg(F.min("data_volume_mb").alias("floor_mb"))
+        .withColumn("billing_period", period)
+        .select(DATA_VOLUME_FLOOR.column_names)
+    )
+
+
+def rate(
+    cleaned: DataFrame,
+    floors: DataFrame,
+    tariff: Tariff,
+    *,
+    missing_volume: MissingVolumePolicy,
+    one_period: str | None = None,
+) -> Ratings:
+    """Rate cleaned events.
+
+    floors: data_volume_floor of the events' months. one_period: the billing period, when all events are of the same one.
+    """
+    subscribers, prices = _subscribers(tariff), _prices(tariff)
+    floor = floors.select(
+        F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
+    )
+    if one_period is not None:
+        of_period = floor.where(F.col("floor_period") == one_period)
+        subscribers = subscribers.join(of_period, on=F.col("customer_id") == F.col("floor_customer"), how="left")
+
+    events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
+    joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
+        prices,
+        on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
+        how="left",
+    )
+    if one_period is None:
+        of_event = (F.col("subscriber_id") == F.col("floor_customer")) & (
+            F.col("billing_period") == F.col("floor_period")
+        )
+        joined = joined.join(floor, on=of_event, how="left")
+    priced = (
+        joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
+        .withColumn("billable_units", _billable_units(missing_volume))
+        .withColumn("imputed", F.col("missing"))
+        .withColumn("amount", charge())
+        .withColumn("reason", _first_reason(missing_volume))
+    )
+    units, free = F.col("billable_units"), F.col("free_units")
+    return Ratings(
+        priced.select(
+            "record_id",
+            F.col("subscriber_id").alias("customer_id"),
+            "record_type",
+            "event_ts",
+            F.col("plan_id").alias("rate_plan_id"),
+            "region",
+            "product_code",
+            F.when(F.col("reason").isNull() | ~F.col("missing"), units).alias("billable_units"),
+            F.least(units, free).cast("decimal(18,6)").alias("free_units_applied"),
+            "unit_price",
+            "tier_threshold",
+            "tier_price",
+            "amount",
+            "rating_status",
+            "imputed",
+            "reason",
+            F.when(F.col("reason").isin(*EXCLUDED_REASONS), "excluded").otherwise("suspended").alias("disposition"),
+            "billing_period",
+            "source_id",
+            "source_part",
+            "source_position",
+            *tariff.version_columns(),
+            "event_date",
+        )
+    )
+
+
+def charge() -> Column:
+    """Price of an event before discount and tax, rounded once; NULL where it is 10^12 or more, which no amount holds.
+
+    Flat: units beyond the free ones at unit_price. Tiered: the same up to tier_threshold (counted from zero, free units
+    included), tier_price above it. Columns: billable_units, free_units, unit_price, tier_threshold, tier_price,
+    rate_type. The allowance is per event.
+    """
+    units, free = F.col("billable_units"), F.col("free_units")
+    unit_price, threshold, tier_price = F.col("unit_price"), F.col("tier_threshold"), F.col("tier_price")
+    nothing = F.lit(Decimal(0)).cast("decimal(18,6)")
+    flat = F.greatest(nothing, (units - free).cast("decimal(18,6)")) * unit_price
+    lower = F.greatest(nothing, (F.least(units, threshold) - free).cast("decimal(18,6)")) * unit_price
+    upper = F.greatest(nothing, (units - threshold).cast("decimal(18,6)")) * tier_price
+    tiered = (F.col("rate_type") == "tiered") & threshold.isNotNull()
+    return round_half_up_or_null(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
+
+
+def _subscribers(tariff: Tariff) -> DataFrame:
+    """Customers as rating needs them; `standing` is CHARGEABLE, or why nothing of theirs is charged.
+
+    Small tables are joined and judged by themselves first: every column that events are joined with is copied for each.
+    """
+    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
+    standing = (
+        F.when(F.col("subscription_type").isNull(), "unknown_customer")
+        .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
+        .when(F.col("status") != "active", "inactive_customer")
+        .when(F.col("known_plan").isNull(), "unknown_plan")
+        .otherwise(_CHARGEABLE)
+    )
+    customers = tariff.customers.withColumnRenamed("rate_plan_id", "plan_id")
+    return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
+        "customer_id", "region", "plan_id", standing.alias("standing")
+    )
+
+
+def _prices(tariff: Tariff) -> DataFrame:
+    """The price of each plan for each product."""
+    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
+    return tariff.rate_plans.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+        F.col("rate_plan_id").alias("price_plan"),
+        F.col("product_code").alias("price_product"),
+        "unit_price",
+        "free_units",
+        "tier_threshold",
+        "tier_price",
+        "rate_type",
+    )
+
+
+def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
+    chain = (
+        F.when(F.col("standing").isNull(), "unknown_customer")
+        .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
+        .when(F.col("unit_price").isNull(), "no_price")
+    )
+    if missing_volume == "suspend":
+        chain = chain.when(F.col("missing"), "missing_volume")
+    # What units come from is asked first: it is at hand, where the amount would be worked out twice for every event.
+    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in ("data_volume_mb", "floor_mb", "duration_sec")))
+    return chain.when(F.when(large, F.col("amount").isNull()), "amount_out_of_range")
+
+
+def _billable_units(missing_volume: MissingVolumePolicy) -> Column:
+    """Started minutes, messages or megabytes; a missing volume by policy."""
+    minutes = F.expr("(cast(duration_sec * 1000 as bigint) + 59999) div 60000")
+    volume = F.col("data_volume_mb")
+    if missing_volume == "customer_min":
+        volume = F.coalesce(volume, zero_if_null(F.col("floor_mb")))
+    elif missing_volume == "zero":
+        volume = zero_if_null(volume)
+    return (
+        F.when(F.col("record_type") == "voice", minutes.cast("decimal(18,6)"))
+        .when(F.col("record_type") == "sms", F.lit(Decimal(1)).cast("decimal(18,6)"))
+        .otherwise(volume)
+        .cast("decimal(18,6)")
+    )

@@ -1,0 +1,33 @@
+"""Reference data: customers from PostgreSQL, tariffs and catalogue from files."""
+
+import dagster as dg
+
+from resources.postgres import read_customers
+from telecom_assets.home.connections import Connections
+from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata
+from telecom_assets.model.party_numbers import with_normalised
+from telecom_assets.reference.judging import read_product_catalog, read_rate_plans
+from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+
+GROUP = "reference"
+
+
+@asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
+def customers(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
+    """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version.
+
+    Their numbers are brought to the form that their calls have.
+    """
+    return dg.Output(with_normalised(read_customers(connections.postgres(), CUSTOMERS), "customer_id"))
+
+
+@asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))
+def rate_plans(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
+    """What each product costs in each rate plan. One row per plan and product."""
+    return dg.Output(read_rate_plans(connections.settings.rate_plans))
+
+
+@asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(PRODUCT_CATALOG))
+def product_catalog(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
+    """What can be charged, in which unit. One row per product."""
+    return dg.Output(read_product_catalog(connections.settings.product_catalog))

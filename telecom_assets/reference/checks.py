@@ -1,0 +1,68 @@
+"""What is asserted of customers, tariffs and catalogue."""
+
+from collections.abc import Callable, Sequence
+
+from telecom_assets.books.contract_checks import contract_check
+from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.reference.judging import (
+    customer_findings,
+    product_catalog_findings,
+    rate_plan_findings,
+    unreachable_prices,
+)
+
+
+def _reference_check(
+    name: str,
+    description: str,
+    findings: Callable[[Scope], Sequence[str]],
+    reads: Sequence[str],
+    *,
+    otherwise: str,
+    advisory: bool = False,
+) -> Check:
+    def decide(scope: Scope) -> Verdict:
+        return Verdict(description.rstrip("."), findings(scope), otherwise=otherwise)
+
+    return Check(name, description, decide, reads, advisory)
+
+
+_CUSTOMER_PLANS = _reference_check(
+    "customers_are_valid",
+    "Every customer has a known subscription type, status and rate plan.",
+    lambda scope: customer_findings(scope.pin("customers").arrow(), scope.pin("rate_plans").arrow()),
+    reads=["rate_plans"],
+    otherwise="Some customers have an unknown subscription type, status or rate plan",
+)
+_PRICES = _reference_check(
+    "prices_are_complete",
+    "Every plan prices every product once, without negative prices; tiers are whole and only where the catalogue says so.",
+    lambda scope: rate_plan_findings(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
+    reads=["product_catalog"],
+    otherwise="Some prices are missing, doubled, negative or in tiers that the catalogue does not allow",
+)
+_REACHED = _reference_check(
+    "prices_are_reached",
+    "Every price can be charged for some event.",
+    lambda scope: unreachable_prices(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
+    reads=["product_catalog"],
+    otherwise="Some prices are charged for no event",
+    advisory=True,
+)
+_CATALOG = _reference_check(
+    "products_are_valid",
+    "Every product has a known service, unit and rate type; what mediation makes of calls and messages is there.",
+    lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow()),
+    reads=[],
+    otherwise="The catalogue is not valid",
+)
+
+GUARD = Guard(
+    "reference",
+    {
+        "customers": [contract_check("customers", unique=True), _CUSTOMER_PLANS],
+        "rate_plans": [contract_check("rate_plans", unique=True), _PRICES, _REACHED],
+        "product_catalog": [contract_check("product_catalog", unique=True), _CATALOG],
+    },
+)

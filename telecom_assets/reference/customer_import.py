@@ -1,0 +1,127 @@
+"""Which rows of a customers file are good, and what is wrong with the others.
+
+Belongs here: the rules for a row of `telecom customers import`. Does not belong here: writing them
+(`resources.postgres`), telling the user (`telecom_assets.cli.customers`).
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from telecom_assets.model.party_numbers import MOBILE, normalised
+from telecom_assets.model.text import visible
+from telecom_assets.reference.csv_files import InputFileError, read_csv_rows
+from telecom_assets.reference.tables import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+
+#: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
+CUSTOMER_ID_PATTERN = MOBILE
+#: Columns with a closed list of values.
+ALLOWED_VALUES = {"subscription_type": SUBSCRIPTION_TYPES, "status": CUSTOMER_STATUSES}
+
+_CUSTOMER_ID = re.compile(CUSTOMER_ID_PATTERN)
+_ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# What XML 1.0 cannot hold, so no invoice could be written; PostgreSQL refuses U+0000 as well.
+_UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be imported: the line on which it begins, and everything that is wrong with it."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class CustomerFile:
+    """What a customers file holds: the good rows as the contract's Arrow table, the bad ones in file order."""
+
+    rows: pa.Table
+    bad_rows: tuple[BadRow, ...]
+
+
+def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile:
+    """Read and judge a customers file. `known_plans` are the rate plans that exist.
+
+    A customer_id may be written as people do (+212 6 …, 06…); it is stored in its one form. Of several rows with one
+    customer_id the first counts, the others are bad. Raises InputFileError when the file as a
+    whole cannot be read (encoding, header, quotes) or has no rows.
+    """
+    columns = CUSTOMERS.column_names
+    good: list[tuple[str, ...]] = []
+    bad: list[BadRow] = []
+    lines: dict[str, int] = {}
+    judges = _judges(frozenset(known_plans))
+    for row in read_csv_rows(path, columns):
+        if row.values is None:
+            bad.append(BadRow(row.line, f"has {row.found} values, expected {len(columns)}"))
+            continue
+        reasons = [reason for judge, value in zip(judges, row.values, strict=True) if (reason := judge(value))]
+        written, *others = row.values
+        customer_id = normalised(written)
+        if (first := lines.setdefault(customer_id, row.line)) != row.line:
+            reasons.append(f"customer_id {written!r} is already on line {first}")
+        if reasons:
+            bad.append(BadRow(row.line, "; ".join(reasons)))
+        else:
+            good.append((customer_id, *others))
+    if not good and not bad:
+        raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMERS.name}")
+    return CustomerFile(_table(good), tuple(bad))
+
+
+def _judges(known_plans: Collection[str]) -> list[Callable[[str], str | None]]:
+    """For each column of the contract: what is wrong with a value of it, None when nothing is.
+
+    All but number and name take few different values in a file of millions: their verdicts are kept.
+    """
+    judges: list[Callable[[str], str | None]] = []
+    for name in CUSTOMERS.column_names:
+        judge = partial(_problem, name, known_plans)
+        judges.append(judge if name in ("customer_id", "customer_name") else lru_cache(maxsize=10_000)(judge))
+    return judges
+
+
+def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
+    if not value.strip():
+        return f"{name} is missing"
+    if match := _UNPRINTABLE.search(value):
+        return f"{name} holds the control character U+{ord(match[0]):04X}"
+    expected = _expected(name, known_plans, value)
+    return f"{name} is {value!r}; expected {expected}" if expected else None
+
+
+def _expected(name: str, known_plans: Collection[str], value: str) -> str | None:
+    """What the column expects instead of this value; None when the value is good."""
+    if name == "customer_id":
+        return (
+            None if _CUSTOMER_ID.fullmatch(normalised(value)) else "a Morocco mobile number: 2126 or 2127 and 8 digits"
+        )
+    if name == "activation_date":
+        return None if _is_date(value) else "a date, YYYY-MM-DD"
+    known = known_plans if name == "rate_plan_id" else ALLOWED_VALUES.get(name)
+    return None if known is None or value in known else f"one of {', '.join(map(visible, sorted(known)))}"
+
+
+def _is_date(value: str) -> bool:
+    if not _ISO_DATE.fullmatch(value):
+        return False
+    try:
+        dt.date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _table(rows: list[tuple[str, ...]]) -> pa.Table:
+    schema = CUSTOMERS.arrow_schema()
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table(
+        [pa.array(values, pa.string()).cast(field.type) for values, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )

@@ -1,0 +1,26 @@
+"""What reference data must keep before they price anything."""
+
+from functools import lru_cache
+
+from resources.delta import PinnedTable
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.reference.judging import customer_findings, product_catalog_findings, rate_plan_findings
+
+
+@lru_cache(maxsize=8)
+def references_are_valid(customers: PinnedTable, rate_plans: PinnedTable, product_catalog: PinnedTable) -> Verdict:
+    """Customers, tariffs and catalogue keep the rules that make a price right.
+
+    Their own checks come after they were stored: a version that those refused is the newest all the same.
+    """
+    people, plans, products = (table.arrow() for table in (customers, rate_plans, product_catalog))
+    findings = [
+        *product_catalog_findings(products),
+        *rate_plan_findings(plans, products),
+        *customer_findings(people, plans),
+    ]
+    return Verdict(
+        "customers, tariffs and catalogue are valid",
+        findings,
+        otherwise="customers, tariffs or catalogue are not valid",
+    )

@@ -1,0 +1,64 @@
+"""Contracts of the reference tables: customers, tariffs, catalogue."""
+
+from telecom_assets.model.contract import Column as C
+from telecom_assets.model.contract import TableContract
+
+SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
+CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
+SERVICE_TYPES = ("voice", "sms", "data")
+RATE_TYPES = ("flat", "tiered")
+
+#: Ends of the products that mediation makes of a call or a message, by where the other party is.
+NATIONAL, INTERNATIONAL = "NAT", "INT"
+#: What mediation makes, with its service: VOICE_NAT, VOICE_INT, SMS_NAT, SMS_INT. A data record names its product itself.
+MADE_PRODUCTS = {
+    f"{service.upper()}_{scope}": service for service in ("voice", "sms") for scope in (NATIONAL, INTERNATIONAL)
+}
+
+CUSTOMERS = TableContract(
+    name="customers",
+    grain="One row per customer, as PostgreSQL holds it.",
+    key=("customer_id",),
+    columns=(
+        C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
+        C("customer_name", "string", "Name on the bill."),
+        C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
+        C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
+        C("activation_date", "date", "First day of the subscription."),
+        C("status", "string", "active, inactive, suspended or terminated."),
+        C("region", "string", "Region of Morocco."),
+    ),
+)
+
+RATE_PLANS = TableContract(
+    name="rate_plans",
+    grain="One row per rate plan and product: its price.",
+    key=("rate_plan_id", "product_code"),
+    columns=(
+        C("rate_plan_id", "string", "Rate plan."),
+        C("product_code", "string", "Product, one of product_catalog."),
+        C("service_type", "string", "voice, sms or data; as in the catalogue."),
+        C("unit_price", "decimal(12,6)", "Price of a unit (minute, message, megabyte) before tax."),
+        C("free_units", "decimal(18,6)", "Units of each event that cost nothing."),
+        C(
+            "tier_threshold",
+            "decimal(18,6)",
+            "Units, counted from zero, from which tier_price holds; NULL when flat.",
+            required=False,
+        ),
+        C("tier_price", "decimal(12,6)", "Price of a unit above the threshold; NULL when flat.", required=False),
+    ),
+)
+
+PRODUCT_CATALOG = TableContract(
+    name="product_catalog",
+    grain="One row per product that can be charged.",
+    key=("product_code",),
+    columns=(
+        C("product_code", "string", "Product; VOICE_NAT, VOICE_INT, SMS_NAT and SMS_INT are always needed."),
+        C("service_type", "string", "voice, sms or data."),
+        C("unit", "string", "What one unit is: minute, event or MB."),
+        C("rate_type", "string", "flat or tiered."),
+        C("description", "string", "What the product is, for people."),
+    ),
+)

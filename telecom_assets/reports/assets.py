@@ -1,0 +1,131 @@
+"""What people read of a month: reports as tables and CSV files, the bills as a CSV file, the dashboard page."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from resources.delta import PinnedTable, stream_batches
+from resources.side_by_side import side_by_side
+from telecom_assets.billing.gate import assert_billed
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.home.connections import Connections
+from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
+from telecom_assets.lineage.declaring import (
+    BILLING_TEAM,
+    SPARK_POOL,
+    asset,
+    multi_asset,
+    table_out,
+    versions_read,
+)
+from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
+from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv
+from telecom_assets.reports.month_reports import currency_of, month_report
+from telecom_assets.reports.tables import DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
+
+GROUP = "reports"
+#: How the rows of a file are ordered, where not by the report's key.
+_FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    group_name="billing",
+    owners=[BILLING_TEAM],
+    kinds={"csv"},
+)
+def bills_csv(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
+    period, settings, bills = context.partition_key, connections.settings, facturation_complete
+    assert_billed(rated_cdrs, bills, settings.dedupe_days, "bills.csv")
+    path = bills_file(settings, period)
+    schema, ordered = FACTURATION_COMPLETE.arrow_schema(), bills.df.orderBy("customer_id")
+    rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows, "file": dg.MetadataValue.path(str(path)), **versions_read(bills)}
+    )
+
+
+@multi_asset(
+    name="reports",
+    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    outs={
+        contract.name: table_out(contract, GROUP, BILLING_TEAM, "Also a CSV file for BI tools.") for contract in REPORTS
+    },
+    partitions_def=MONTHLY,
+    pool=SPARK_POOL,
+)
+def reports(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    rated_cdrs: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> Iterator[dg.Output[Any]]:
+    """The month in six tables, each with a CSV file for BI tools."""
+    period = context.partition_key
+    settings = connections.settings
+    assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
+    currency = currency_of(facturation_complete, settings.currency)
+    # Six small results, none of which can fill all cores while it is made.
+    made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
+    for contract, rows in zip(REPORTS, made, strict=True):
+        path = report_file(settings, period, contract.name)
+        read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
+        yield dg.Output(rows, contract.name, metadata=read)
+        # Dagster has stored the table when the generator goes on: the file is made from what was stored.
+        stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
+        order = _FILE_ORDER.get(contract.name, contract.key[1:])
+        write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={
+        DAILY_REVENUE.name: dg.AssetIn(),
+        PLAN_BY_REGION.name: dg.AssetIn(),
+        TOP10_CONSUMERS.name: dg.AssetIn(),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+    },
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"html"},
+)
+def dashboard(
+    context: dg.AssetExecutionContext,
+    connections: dg.ResourceParam[Connections],
+    daily_revenue: PinnedTable,
+    plan_by_region: PinnedTable,
+    top10_consumers: PinnedTable,
+    facturation_complete: PinnedTable,
+) -> dg.MaterializeResult:
+    """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel.
+
+    It says which bills it was made from, and whether the books balanced when it was made.
+    """
+    # The charts' library takes half a second: not at every load of the code.
+    from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
+    from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
+    from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
+
+    settings = connections.settings
+    data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
+    page = render_dashboard(data)
+    path = dashboard_file(settings, context.partition_key)
+    write_dashboard(page, path)
+    return dg.MaterializeResult(
+        metadata={
+            "file": dg.MetadataValue.path(str(path)),
+            "bytes": len(page.encode()),
+            "books_balance": not balance(data).problems,
+            **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
+        }
+    )

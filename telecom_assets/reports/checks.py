@@ -1,0 +1,88 @@
+"""What is asserted of the reports and of the files for spreadsheets."""
+
+from resources.delta import PinnedTable, stream_batches
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.books.agreement import rows_agree
+from telecom_assets.books.contract_checks import contract_check
+from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.verdict import Verdict, together
+from telecom_assets.home.output_files import bills_file, report_file
+from telecom_assets.reports.csv_files import differing_rows, read_csv_rows, read_report_csv, with_currency
+from telecom_assets.reports.month_reports import currency_of, month_report
+from telecom_assets.reports.tables import REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
+
+
+def _in_file(scope: Scope) -> Verdict:
+    return together("bills = rows of bills.csv", {period: _file_verdict(scope, period) for period in scope.periods}, {})
+
+
+def _file_verdict(scope: Scope, period: str) -> Verdict:
+    schema = FACTURATION_COMPLETE.arrow_schema()
+    bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+    path = bills_file(scope.connections.settings, period)
+    if not path.exists():
+        return Verdict("", [f"{period}: there is no file {path}"])
+    rows = differing_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema)
+    findings = [f"{period}: the CSV file and the bills differ"] if rows else []
+    names = ("bills", "CSV file")
+    sides = [{"only in": name, **row} for pair in rows for name, row in zip(names, pair, strict=True) if row]
+    return Verdict("", findings, differs=sides)
+
+
+_IN_FILE = Check(
+    "bills_equal_file",
+    "The bills = the rows of bills.csv: every row and every figure, in the order of customers.",
+    _in_file,
+)
+
+
+def _report_source(name: str) -> Check:
+    """A report equals its source: it holds what its tables give as they are now, and its file holds the same rows."""
+
+    def decide(scope: Scope) -> Verdict:
+        by_period = {period: _report_verdict(scope, name, period) for period in scope.periods}
+        return together(
+            "the report equals its source",
+            by_period,
+            {"version": scope.pin(name).version},
+            otherwise="the report does not equal its source",
+        )
+
+    return Check("equals_source", "The report, its source and its CSV file say the same.", decide)
+
+
+def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
+    warehouse = scope.connections.warehouse
+    month = warehouse.pin_period(name, period)
+    rated, bills = (warehouse.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
+    held = month.arrow()
+    source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
+    findings = [*source.findings, *_total_findings(month, rated, bills)]
+    settings = scope.connections.settings
+    stored = with_currency(held, currency_of(bills, settings.currency))
+    path = report_file(settings, period, name)
+    file = rows_agree("", stored, read_report_csv(path, stored.schema), ("table", "CSV file"))
+    if not file.passed:
+        findings.append(f"{period}: the CSV file and the table differ")
+    return Verdict("the report equals its source", findings, differs=[*source.differs, *file.differs])
+
+
+def _total_findings(report: PinnedTable, rated: PinnedTable, bills: PinnedTable) -> list[str]:
+    """The report's total against the source's, computed without the report's own rule."""
+    if report.name in (TOP10_CONSUMERS.name, TRAFFIC_HOURLY.name):
+        return []
+    column = report.contract.money[0]
+    source, source_column = (rated, "amount") if column == "revenue" else (bills, "amount_due")
+    warehouse = report.warehouse
+    total, expected = warehouse.totals(report)[column], warehouse.totals(source)[source_column]
+    return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
+
+
+BILLS_CSV_GUARD = Guard("bills_csv", {"bills_csv": [_IN_FILE]})
+GUARD = Guard(
+    "reports",
+    {
+        contract.name: [_report_source(contract.name), contract_check(contract.name, unique=True)]
+        for contract in REPORTS
+    },
+)

@@ -1,0 +1,137 @@
+"""What a month's page and funnel say beside their figures: what they were taken from, and what to run.
+
+Belongs here: which tables are asked, and the sentence for each cause. Does not belong here: counting the funnel
+(`telecom_assets.reports.funnel_counts`), the identities between tables (`identities.py` of each room), showing either.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from resources.changes import committed_at, newest_change
+from resources.delta import PinnedTable, Warehouse
+from resources.side_by_side import side_by_side
+from telecom_assets.billing.gate import BillingInputs, month_is_over
+from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.intake.identities import landed_rows_are_consumed
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.lineage.partitions import ZONE, local_today
+from telecom_assets.mediation.identities import month_is_mediated
+from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
+from telecom_assets.model.months import month_days
+from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.reports.funnel import Funnel, MadeFrom, Remedy
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """The identities between a month's tables that were asked for, and a sentence for each that does not hold."""
+
+    identities: Sequence[str]
+    differences: Sequence[str]
+
+
+def look_at_books(bills: PinnedTable, rated: PinnedTable, dedupe_days: int) -> LookedAt:
+    """Ask for every identity from the topic to the bills of a month, as the tables are now.
+
+    bills, rated: facturation_complete and rated_cdrs, pinned to the month.
+    """
+    assert bills.partitions is not None
+    period, warehouse = bills.partitions.first, bills.warehouse
+    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    verdicts: list[Verdict] = side_by_side(
+        [
+            lambda: month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
+            *inputs.conserved(dedupe_days),
+            lambda: rated_equals_billed(rated, bills),
+        ]
+    )
+    failed = [verdict.summary for verdict in verdicts if not verdict.passed]
+    return LookedAt([verdict.identity for verdict in verdicts], failed)
+
+
+def made_from(bills: PinnedTable, others: Sequence[PinnedTable]) -> MadeFrom | None:
+    """What a page of a month is made from; None when the month has no bills.
+
+    Times are those of commits, so that a page made again from the same tables is the same page. bills: pinned to the
+    month. others: the other tables that the page was made from.
+    """
+    if not bills.rows_by_partition():
+        return None
+    warehouse, version = bills.warehouse, newest_change(bills)
+    made = committed_at(warehouse, bills.name, version)
+    times = [made, *(committed_at(warehouse, table.name, table.version) for table in others)]
+    newest = max((time for time in times if time is not None), default=None)
+    return MadeFrom(version, _local(made), _local(newest))
+
+
+def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[str]) -> Remedy | None:
+    """Why the books of a month do not balance, as far as the tables tell, and the command that makes them.
+
+    problems: what does not hold. None when there is none.
+    """
+    if not problems:
+        return None
+    command = f"telecom run --month {period}"
+    landed = landed_rows_are_consumed(warehouse)
+    if not landed.passed:
+        # No command makes landed rows again: the topic was read already.
+        causes = [
+            f"{landed.findings[0]}: rows of raw_cdrs were lost or doubled; "
+            f"restore the tables from a copy, then run `{command}`"
+        ]
+        return Remedy(causes, None)
+    rows = {
+        contract.name: warehouse.pin_period(contract.name, period).rows_by_partition()
+        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
+    }
+    to_mediate = {day for day in stale_days(warehouse) if f"{day:%Y-%m}" == period}
+    to_mediate |= _days_that_differ(rows[RAW_CDRS.name], rows[CLEANED_CDRS.name], rows[REJECTED_CDRS.name])
+    to_rate = _days_that_differ(rows[CLEANED_CDRS.name], rows[RATED_CDRS.name], rows[SUSPENDED_CDRS.name])
+    causes = [
+        *_days_told(to_mediate, "to be mediated"),
+        *_days_told(to_rate - to_mediate, "to be rated"),
+    ]
+    if books.rated and not books.billed_customers:
+        open_still = month_is_over(period, local_today()).findings
+        causes.append(f"the month is not billed: {open_still[0]}" if open_still else "the month is not billed yet")
+    elif not causes and books.rated_amount != books.amount_before_tax - books.rounding_difference:
+        causes.append("the bills are not those of the ratings that are there now")
+    return Remedy(causes, command)
+
+
+def without_records(warehouse: Warehouse, period: str, books: Funnel) -> str | None:
+    """The sentence for a month that has neither records nor bills; None for any other."""
+    if not books.is_empty:
+        return None
+    landed = {day: count for day, count in warehouse.pin(RAW_CDRS.name).rows_by_partition().items() if count}
+    if not landed:
+        return f"{period} has no records: nothing has landed yet; `telecom run --month {period}` lands what is on the topic"
+    return (
+        f"{period} has no records: the {sum(landed.values()):,} that have landed are at home on days from "
+        f"{min(landed)} to {max(landed)}"
+    )
+
+
+def _days_that_differ(
+    whole: Mapping[dt.date, int], part: Mapping[dt.date, int], other: Mapping[dt.date, int]
+) -> set[dt.date]:
+    """Days on which two parts do not add up to the whole."""
+    days = {*whole, *part, *other}
+    return {day for day in days if whole.get(day, 0) != part.get(day, 0) + other.get(day, 0)}
+
+
+def _days_told(days: set[dt.date], what: str) -> list[str]:
+    """One sentence about some days; none for none."""
+    if not days:
+        return []
+    shown = ", ".join(map(str, sorted(days)[:_SHOWN])) + (", …" if len(days) > _SHOWN else "")
+    return [f"{len(days)} {'day is' if len(days) == 1 else 'days are'} {what} ({shown})"]
+
+
+def _local(instant: dt.datetime | None) -> dt.datetime | None:
+    return None if instant is None else instant.astimezone(ZONE)

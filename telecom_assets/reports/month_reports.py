@@ -1,0 +1,33 @@
+"""Reports of a month from the tables as they are pinned.
+
+Belongs here: that a report is worked out once, and the currency of its file. The rules are in `telecom_assets.reports.rules`.
+"""
+
+from functools import lru_cache
+
+import pyarrow as pa
+
+from resources.delta import PinnedTable
+from telecom_assets.reports.rules import report
+from telecom_assets.reports.tables import REPORTS
+
+_BY_NAME = {contract.name: contract for contract in REPORTS}
+
+
+@lru_cache(maxsize=32)
+def month_report(name: str, rated: PinnedTable, bills: PinnedTable) -> pa.Table:
+    """The rows that a report is to hold. A version does not change: a process that has made them checks with the same.
+
+    rated, bills: rated_cdrs and facturation_complete, pinned to one month.
+    """
+    assert bills.partitions is not None
+    return report(_BY_NAME[name], rated.df, bills.df, bills.partitions.first).toArrow()
+
+
+def currency_of(bills: PinnedTable, default: str) -> str:
+    """The currency of a month's bills, which is that of its reports; the default for a month without bills.
+
+    bills: facturation_complete, pinned to the month.
+    """
+    first = next((batch for batch in bills.batches() if batch.num_rows), None)
+    return default if first is None else str(first["currency"][0].as_py())

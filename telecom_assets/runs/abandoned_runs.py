@@ -1,0 +1,51 @@
+"""Runs whose process was killed: they are ended in its place, so that others need not wait for them.
+
+Belongs here: which process executes a run, and what becomes of the run when that process is gone. Dagster's own daemon
+looks after the processes that it starts; nobody looks after those of `telecom run`, and what a killed process holds of a
+pool stays held.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
+
+from resources.process_locks import SignOfLife, has_ended, remove_ended
+
+#: Run tag: the sign of life of the process that executes the run. Hidden in the UI: it tells people nothing.
+PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}telecom_process"
+#: The tag of an earlier version, whose runs may have been killed.
+_FORMER_TAG = "telecom_assets/process"
+_FOLDER = "processes"
+
+
+def sign_of_life(dagster_home: Path) -> SignOfLife:
+    """A sign of life for the runs that this process is about to execute: the value of their PROCESS_TAG is its name."""
+    return SignOfLife(dagster_home / _FOLDER)
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance, dagster_home: Path) -> Collection[str]:
+    """Report the runs of killed processes as failed, and free what ended runs still hold of a pool; returns the former.
+
+    A run without a sign of life on this machine is left alone.
+    """
+    folder, living, ended = dagster_home / _FOLDER, set(), []
+    for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+        name = run.tags.get(PROCESS_TAG) or run.tags.get(_FORMER_TAG)
+        if name is None:
+            continue
+        if has_ended(folder, name):
+            instance.report_run_failed(run, "The process that executed this run was killed.")
+            ended.append(run.run_id)
+        else:
+            living.add(name)
+    log = instance.event_log_storage
+    if log.supports_global_concurrency_limits and (holding := log.get_concurrency_run_ids()):
+        known = {run.run_id: run.status for run in instance.get_runs(dg.RunsFilter(run_ids=list(holding)))}
+        for run_id in holding:
+            if known.get(run_id) is None or known[run_id] in FINISHED_STATUSES:
+                log.free_concurrency_slots_for_run(run_id)
+    remove_ended(folder, keep=living)
+    return ended

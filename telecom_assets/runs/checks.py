@@ -1,0 +1,40 @@
+"""Every check of the project: the guards of all rooms, in the order of the stages.
+
+All are blocking, so that a run stops at the first stage whose books do not balance, but those that only advise.
+Belongs here: the order. What is asserted of a table is said in its room (`checks.py`).
+"""
+
+import dagster as dg
+
+from telecom_assets.billing import checks as of_billing
+from telecom_assets.books.factory import Guard, step_of
+from telecom_assets.intake import checks as of_intake
+from telecom_assets.invoices import checks as of_invoices
+from telecom_assets.mediation import checks as of_mediation
+from telecom_assets.rating import checks as of_rating
+from telecom_assets.reference import checks as of_reference
+from telecom_assets.reports import checks as of_reports
+
+_GUARDS = [
+    of_intake.GUARD,
+    of_reference.GUARD,
+    of_mediation.GUARD,
+    of_rating.FLOOR_GUARD,
+    of_rating.GUARD,
+    of_billing.GUARD,
+    of_billing.PUBLISHED_GUARD,
+    of_invoices.GUARD,
+    of_reports.BILLS_CSV_GUARD,
+    of_reports.GUARD,
+]
+
+
+def guards(silent_hours: int | None = None) -> list[Guard]:
+    """Every check of the project, in the order of the stages; that of a silent topic only where it is asked for."""
+    silent = [of_intake.silence_guard(silent_hours)] if silent_hours else []
+    return [*silent, *_GUARDS]
+
+
+def build_checks(silent_hours: int | None = None) -> list[dg.AssetChecksDefinition]:
+    """Every check of the project, as Dagster has them."""
+    return [step_of(each) for each in guards(silent_hours)]

@@ -1,0 +1,146 @@
+"""Runs that failed are made again, with growing pauses: steps of a month, rating after mediation, the night's maintenance.
+
+Belongs here: which failed runs are made again, as what. Does not belong here: landing and mediation, which the Kafka sensor
+asks for from what the tables hold (`kafka`); the pauses (`tries`).
+
+Why not by the automation condition of rating: it asks for a day once, when its mediation is new; a run that failed is not
+asked for again. Why not by `month_run_sensor`: it hears of runs that went well, once.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from telecom_assets.home.connections import Connections
+from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.runs.jobs import JOBS, maintenance_job
+from telecom_assets.runs.month_run import RATING, Step, day_range
+from telecom_assets.runs.sensors.month_end import MONTH_TAG, STEP_TAG, step_request
+from telecom_assets.runs.sensors.runs import as_try, why_it_waits
+from telecom_assets.runs.sensors.tries import AGAIN, REQUEST_TAG, Ask, Try, Wait, decide
+
+#: A failed run is forgotten after this long: what has not been made again by then is somebody's own business.
+_DAYS = 7
+_RUNS = 500
+#: From this try on a month begins anew: what its step needs may be what is wrong, such as days that were landed meanwhile.
+_WHOLE_MONTH = 3
+_RANGE = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A request whose newest run failed, and that run."""
+
+    request: str
+    run: dg.DagsterRun
+    last: Try
+
+    @property
+    def is_rating(self) -> bool:
+        """Whether rating followed mediation: those runs are of no job of ours, unless they were made again."""
+        return self.request.startswith(f"{RATING}/")
+
+    @property
+    def days(self) -> tuple[dt.date, dt.date]:
+        """First and last day of a rating run."""
+        first, last = _rated_days(self.run)
+        return dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        tags = self.run.tags
+        period = _step_of_days(*self.days).label if self.is_rating else tags.get(MONTH_TAG, "")
+        return f"{(RATING if self.is_rating else self.run.job_name).removesuffix('_job')} {period}".strip()
+
+    def again(self, ask: Ask) -> dg.RunRequest:
+        """The run that makes it again."""
+        key, tags = ask.key(self.request), {**AGAIN, **ask.tags(self.request)}
+        if (month := self.run.tags.get(MONTH_TAG)) is not None:
+            number = 0 if ask.number >= _WHOLE_MONTH else int(self.run.tags[STEP_TAG])
+            step = step_request(month, number, key, ask.number)
+            assert step is not None
+            return dg.RunRequest(key, job_name=step.job_name, tags={**step.tags, **tags})
+        step_tags = _step_of_days(*self.days).tags if self.is_rating else {}
+        job = RATING if self.is_rating else self.run.job_name
+        return dg.RunRequest(key, job_name=job, tags={**step_tags, **tags})
+
+
+def failed_requests(newest_first: Iterable[dg.RunRecord]) -> list[Failed]:
+    """The requests whose newest run failed, the oldest first. A run that was cancelled is left alone."""
+    newest: dict[str, dg.RunRecord] = {}
+    for record in newest_first:
+        newest.setdefault(_request(record.dagster_run), record)
+    failed = [
+        Failed(request, record.dagster_run, as_try(record))
+        for request, record in newest.items()
+        if record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    ]
+    return failed[::-1]
+
+
+def _request(run: dg.DagsterRun) -> str:
+    """What a run is a try of. The automation cannot say so itself: its tags are the same for all its runs."""
+    return run.tags.get(REQUEST_TAG) or "/".join([RATING, *_rated_days(run)])
+
+
+def _rated_days(run: dg.DagsterRun) -> tuple[str, str]:
+    first, last = (run.tags.get(name, run.tags.get(PARTITION_NAME_TAG, "")) for name in _RANGE)
+    return first, last
+
+
+def _step_of_days(first: dt.date, last: dt.date) -> Step:
+    return day_range(RATING, first, last)
+
+
+def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
+    """Made by a function, because the interval is a setting."""
+
+    @dg.sensor(
+        name="failed_runs_again",
+        jobs=[*JOBS, maintenance_job],
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Makes failed runs again after 1, 2, 5, then every 10 minutes, until they go well: steps of a month that the "
+            "schedule began, rating that followed mediation, the night's maintenance. A tick that waits says why. Runs that "
+            "were started by hand, and runs that were cancelled, are left alone."
+        ),
+    )
+    def make_again(context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]) -> dg.SensorResult:
+        instance, now = context.instance, connections.now()
+        since = dg.RunsFilter(tags=AGAIN, created_after=now - dt.timedelta(days=_DAYS))
+        runs, waiting = [], []
+        for failed in failed_requests(instance.get_run_records(since, limit=_RUNS)):
+            if failed.is_rating and _rated_since(instance, failed):
+                continue
+            decision = decide(failed.request, failed.last, now)
+            if isinstance(decision, Wait):
+                waiting.append(why_it_waits(instance, failed.label, decision))
+            else:
+                runs.append(failed.again(decision))
+        if runs and waiting:
+            context.log.warning("; ".join(waiting))
+        skip = None if runs else dg.SkipReason("; ".join(waiting) or "no run waits to be made again")
+        return dg.SensorResult(run_requests=runs, skip_reason=skip)
+
+    return make_again
+
+
+def _rated_since(instance: dg.DagsterInstance, failed: Failed) -> bool:
+    """Whether all days of a rating that failed were rated after it, by whomever."""
+    log = instance.event_log_storage
+    ended = instance.get_records_for_run(failed.last.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    first, last = failed.days
+    days = {f"{first + dt.timedelta(number)}" for number in range((last - first).days + 1)}
+    rated = log.get_latest_storage_id_by_partition(
+        dg.AssetKey(RATED_CDRS.name), dg.DagsterEventType.ASSET_MATERIALIZATION, days
+    )
+    return bool(ended) and all(rated.get(day, 0) > ended[-1].storage_id for day in days)

@@ -1,0 +1,20 @@
+"""Rating follows mediation: the sensor that acts on the rating assets' automation conditions."""
+
+import dagster as dg
+
+from telecom_assets.runs.sensors.tries import AGAIN
+
+
+def rating_automation(interval_seconds: int) -> dg.AutomationConditionSensorDefinition:
+    """Made by a function, because the interval is a setting."""
+    return dg.AutomationConditionSensorDefinition(
+        "rating_automation",
+        target=dg.AssetSelection.groups("rating"),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=interval_seconds,
+        run_tags=AGAIN,
+        description=(
+            "Rates the days that were mediated anew, whatever their month. It asks for a day once; a run that fails is made "
+            "again by `failed_runs_again`."
+        ),
+    )

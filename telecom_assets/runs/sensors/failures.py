@@ -1,0 +1,67 @@
+"""Failed runs reach people: a JSON POST to the webhook of TELECOM_FAILURE_WEBHOOK."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from telecom_assets.lineage.failures import innermost_message, told_what_to_run, was_interrupted, why_failed
+from telecom_assets.runs.sensors.tries import AFTER_TAG, TRY_TAG
+from telecom_assets.runs.sensors.webhook import post
+
+
+def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
+    """What is sent: which run of which job failed, for which partitions, why, and what to run ("" where nobody knows).
+
+    The error's text only, no settings.
+    """
+    run = context.dagster_run
+    failed = context.get_step_failure_events()
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
+    return {
+        "job": run.job_name,
+        "run_id": run.run_id,
+        "partition": run.tags.get("dagster/partition", "") or (f"{first}...{last}" if first else ""),
+        "error": _said(failed) or context.failure_event.message or "",
+        "what_to_run": "; ".join(dict.fromkeys(filter(None, map(told_what_to_run, failed)))),
+    }
+
+
+def _said(failed: Sequence[dg.DagsterEvent]) -> str:
+    """The failed steps, each with what it says: Dagster's own message only names the steps."""
+    return "; ".join(f"{event.step_key}: {innermost_message(event)}" for event in failed)
+
+
+def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
+    """Made by a function, because the address is a setting."""
+
+    @dg.run_failure_sensor(
+        name="run_failure_webhook",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Posts every failed run to TELECOM_FAILURE_WEBHOOK; of a request that is made again and fails of the same, the "
+            "first."
+        ),
+    )
+    def tell(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        if webhook is None:
+            return dg.SkipReason("TELECOM_FAILURE_WEBHOOK is not set")
+        if any(was_interrupted(event) for event in context.get_step_failure_events()):
+            return dg.SkipReason("whoever pressed Ctrl-C knows of it")
+        run = context.dagster_run
+        if _told_before(context.instance, run):
+            return dg.SkipReason(
+                f"try {run.tags.get(TRY_TAG, '1')} failed of the same as the one before, which was told"
+            )
+        post(webhook, failure_message(context), f"the run {run.run_id}")
+        return None
+
+    return tell
+
+
+def _told_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run is another try of one that failed of the same: in a night there may be dozens."""
+    before = run.tags.get(AFTER_TAG)
+    failed = instance.get_run_by_id(before) if before else None
+    if failed is None or failed.status is not dg.DagsterRunStatus.FAILURE:
+        return False
+    return why_failed(instance, failed.run_id) == why_failed(instance, run.run_id)

@@ -1,0 +1,80 @@
+"""The month's bill: a schedule starts the sequence of `telecom_assets.runs.month_run`, a sensor takes each next step."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from telecom_assets.model.civil_time import LOCAL_ZONE
+from telecom_assets.model.months import previous_month
+from telecom_assets.runs.jobs import JOBS, reference_job
+from telecom_assets.runs.month_run import scheduled_steps
+from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
+
+MONTH_TAG = "telecom_assets/runs/month_run"
+STEP_TAG = "telecom_assets/month_run_step"
+_HOUR = 6
+
+
+def step_request(month: str, number: int, key: str, tries: int = 1) -> dg.RunRequest | None:
+    """The run of one step of a month, or None after the last. `tries`: how often the month is tried, with this run."""
+    steps = scheduled_steps(month)
+    if number >= len(steps):
+        return None
+    step = steps[number]
+    return dg.RunRequest(
+        run_key=f"{key}/{number}",
+        job_name=step.job,
+        tags={
+            **step.tags,
+            **AGAIN,
+            **Ask(tries).tags(f"month/{month}"),
+            MONTH_TAG: month,
+            STEP_TAG: str(number),
+        },
+    )
+
+
+def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
+    """Made by a function, because the day is a setting."""
+
+    @dg.schedule(
+        name="month_end",
+        job=reference_job,
+        cron_schedule=f"0 {_HOUR} {billing_day} * *",
+        execution_timezone=LOCAL_ZONE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"Bills the previous month on day {billing_day} at {_HOUR}:00: reference data, landing, mediation, volume floors, "
+            "rating, bills and reports, one run after the other (`month_run_sensor`)."
+        ),
+    )
+    def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | None:
+        month = previous_month(context.scheduled_execution_time.date())
+        return step_request(month, 0, f"month/{month}/{context.scheduled_execution_time:%Y-%m-%d}")
+
+    return start
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    name="month_run_sensor",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    request_jobs=JOBS,
+    description=(
+        "Takes the next step of a month that `month_end` began, when the one before has gone well. One that fails is made "
+        "again by `failed_runs_again`."
+    ),
+)
+def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """A step that fails is made again by `failed_runs_again`; the sequence goes on from there."""
+    tags = context.dagster_run.tags
+    if MONTH_TAG not in tags:
+        yield dg.SkipReason("not a run of a month's sequence")
+        return
+    request = step_request(
+        tags[MONTH_TAG],
+        int(tags[STEP_TAG]) + 1,
+        f"month/{tags[MONTH_TAG]}/{context.dagster_run.run_id}",
+        int(tags.get(TRY_TAG, "1")),
+    )
+    yield request or dg.SkipReason(f"{tags[MONTH_TAG]} is billed")

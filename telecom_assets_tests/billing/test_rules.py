@@ -1,0 +1,177 @@
+"""Bills on both engines, by hand: three lines rounded once, a discount, a tax, and where the difference went.
+
+Belongs here: what a bill adds up, where it rounds, who gets one.
+"""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from resources.engine import SparkEngine
+from telecom_assets.billing.rules import BillingTerms, bill
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.oracle import Row
+from telecom_assets_tests.stages.chain import TERMS, assert_schema, contract_frame, rows_of
+
+PERIOD = "2026-06"
+
+
+def charge(customer: str, kind: str, amount: str, **changed: Any) -> Row:
+    """A rated event; what a bill does not read is left out."""
+    return {
+        "record_id": "id",
+        "customer_id": customer,
+        "record_type": kind,
+        "event_ts": datetime(2026, 6, 15, tzinfo=UTC),
+        "rate_plan_id": "PLAN_A",
+        "region": "Casablanca-Settat",
+        "amount": amount,
+        "billing_period": PERIOD,
+        "event_date": date(2026, 6, 15),
+        **changed,
+    }
+
+
+def customer(customer_id: str, subscription_type: str = "postpaid", status: str = "active") -> Row:
+    changed = {"customer_id": customer_id, "subscription_type": subscription_type, "status": status}
+    return {**cdrs.CUSTOMERS[0], **changed}
+
+
+CUSTOMER_ROWS = [
+    *(customer(name) for name in ("lines", "ties", "down", "silent", "cents", "big", "nothing due")),
+    customer("prepaid", "prepaid"),
+    customer("closed", status="terminated"),
+    customer("moved", status="suspended"),
+]
+
+USAGE: list[Row] = [
+    # Three lines, each exact and rounded once: 0.004 + 0.004 = 0.008 → 0.01, not 0.00 + 0.00.
+    *(charge("lines", "voice", "0.004") for _ in range(2)),
+    charge("lines", "sms", "0.045"),  # 0.045 → 0.05
+    *(charge("lines", "data", amount) for amount in ("1.157215", "0.05")),  # 1.207215 → 1.21
+    # 0.10 before tax; 5 % are 0.005 → 0.01; 0.09 after; 20 % are 0.018 → 0.02; 0.11 due
+    charge("ties", "data", "0.1"),
+    # 0.004999 → 0.00 on every line: nothing is due, and all of it is rounding
+    *(charge("down", kind, "0.004999") for kind in ("voice", "sms", "data")),
+    # 100 events of 0.000001: their sum 0.0001 → 0.00
+    *(charge("cents", "data", "0.000001") for _ in range(100)),
+    # 123456789.125 → 123456789.13
+    charge("big", "voice", "123456789.125"),
+    charge("nothing due", "sms", "0"),
+    # Usage of somebody who is not (any more) active postpaid, or not in the list, is billed all the same.
+    charge("moved", "sms", "2"),
+    charge("left", "data", "3.005", region="Fès-Meknès", rate_plan_id="PLAN_C"),
+]
+
+#: voice, sms, data totals; before tax, discount, after, tax, due; rounding difference; counts.
+BILLS = {
+    # 0.01 + 0.05 + 1.21 = 1.27; 5 %: 0.0635 → 0.06; 1.21; 20 %: 0.242 → 0.24; 1.45; 1.27 − 1.260215
+    "lines": ("0.01", "0.05", "1.21", "1.27", "0.06", "1.21", "0.24", "1.45", "0.009785", (2, 1, 2)),
+    "ties": ("0", "0", "0.10", "0.10", "0.01", "0.09", "0.02", "0.11", "0", (0, 0, 1)),
+    "down": ("0", "0", "0", "0", "0", "0", "0", "0", "-0.014997", (1, 1, 1)),
+    "silent": ("0", "0", "0", "0", "0", "0", "0", "0", "0", (0, 0, 0)),
+    "cents": ("0", "0", "0", "0", "0", "0", "0", "0", "-0.0001", (0, 0, 100)),
+    # 5 % of 123456789.13 = 6172839.4565 → .46; 117283949.67; 20 % = 23456789.934 → .93; 140740739.60
+    "big": (
+        *("123456789.13", "0", "0", "123456789.13", "6172839.46", "117283949.67", "23456789.93", "140740739.60"),
+        *("0.005", (1, 0, 0)),
+    ),
+    "nothing due": ("0", "0", "0", "0", "0", "0", "0", "0", "0", (0, 1, 0)),
+    # 2; 0.10; 1.90; 0.38; 2.28
+    "moved": ("0", "2", "0", "2", "0.10", "1.90", "0.38", "2.28", "0", (0, 1, 0)),
+    # 3.005 → 3.01; 0.1505 → 0.15; 2.86; 0.572 → 0.57; 3.43
+    "left": ("0", "0", "3.01", "3.01", "0.15", "2.86", "0.57", "3.43", "0.005", (0, 0, 1)),
+}
+
+
+def bills(engine: SparkEngine, usage: list[Row], customers: list[Row], terms: BillingTerms = TERMS) -> dict[str, Row]:
+    rated, known = contract_frame(engine, RATED_CDRS, usage), contract_frame(engine, CUSTOMERS, customers)
+    found = bill(rated, known, PERIOD, terms)
+    assert_schema(FACTURATION_COMPLETE, found)
+    rows = rows_of(found)
+    assert len({row["customer_id"] for row in rows}) == len(rows)
+    return {row["customer_id"]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def billed(engine) -> dict[str, Row]:
+    return bills(engine, USAGE, CUSTOMER_ROWS)
+
+
+def test_who_gets_a_bill(billed):
+    """Every active postpaid customer, and whoever has rated usage; nobody else."""
+    assert billed.keys() == BILLS.keys()
+
+
+@pytest.mark.parametrize("name", BILLS)
+def test_a_bill(billed, name):
+    row = billed[name]
+    names = (
+        "voice_total",
+        "sms_total",
+        "data_total",
+        "amount_before_tax",
+        "discount",
+        "after_discount",
+        "tax",
+        "amount_due",
+    )
+    *figures, difference, counts = BILLS[name]
+    assert {each: row[each] for each in names} == dict(zip(names, map(Decimal, figures), strict=True))
+    assert row["rounding_difference"] == Decimal(difference)
+    assert (row["voice_count"], row["sms_count"], row["data_count"]) == counts
+    terms = (row["discount_pct"], row["tax_pct"], row["currency"], row["billing_period"])
+    assert terms == (Decimal(5), Decimal(20), "MAD", PERIOD)
+
+
+def test_nothing_is_lost_to_rounding(billed):
+    """Σ rated = Σ (before tax − rounding difference), per customer and in all, to the last decimal."""
+    for name, row in billed.items():
+        rated = sum((Decimal(item["amount"]) for item in USAGE if item["customer_id"] == name), Decimal(0))
+        assert row["amount_before_tax"] - row["rounding_difference"] == rated
+        assert row["after_discount"] == row["amount_before_tax"] - row["discount"]
+        assert row["amount_due"] == row["after_discount"] + row["tax"]
+
+
+def test_region_and_plan_are_the_customers_or_else_the_usages(billed):
+    assert (billed["lines"]["region"], billed["lines"]["rate_plan_id"]) == ("Casablanca-Settat", "PLAN_A")
+    assert (billed["left"]["region"], billed["left"]["rate_plan_id"]) == ("Fès-Meknès", "PLAN_C")
+
+
+@pytest.mark.parametrize(
+    ("discount_pct", "tax_pct", "expected"),
+    [
+        # 10.10 before tax in each
+        ("0", "0", ("0", "10.10", "0", "10.10")),
+        ("100", "20", ("10.10", "0", "0", "0")),
+        ("2.5", "7", ("0.25", "9.85", "0.69", "10.54")),  # 0.2525; 0.6895
+        ("0.05", "19.6", ("0.01", "10.09", "1.98", "12.07")),  # 0.00505; 1.97764
+        ("0.0495", "19.6535", ("0", "10.10", "1.99", "12.09")),  # 0.0049995; 1.9850035
+        ("0.0496", "19.6534", ("0.01", "10.09", "1.98", "12.07")),  # 0.0050096; 1.98302806
+    ],
+)
+def test_other_terms(sail, discount_pct, tax_pct, expected):
+    terms = BillingTerms(Decimal(discount_pct), Decimal(tax_pct), "EUR")
+    row = bills(sail, [charge("lines", "data", "10.1")], [customer("lines")], terms)["lines"]
+    found = tuple(row[name] for name in ("discount", "after_discount", "tax", "amount_due"))
+    assert found == tuple(map(Decimal, expected))
+    assert (row["currency"], row["discount_pct"], row["tax_pct"]) == ("EUR", Decimal(discount_pct), Decimal(tax_pct))
+
+
+def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine):
+    """Each amount is below 10^12; their sum is not, nor are its discount and tax."""
+    usage = [charge("lines", "data", "999999999999.999999") for _ in range(3)]
+    row = bills(engine, usage, [customer("lines")])["lines"]
+    # 2999999999999.999997 → 3,000,000,000,000.00; 5 % off: 2,850,000,000,000; 20 % on top: 3,420,000,000,000
+    assert (row["data_total"], row["amount_due"]) == (Decimal(3_000_000_000_000), Decimal(3_420_000_000_000))
+    assert row["rounding_difference"] == Decimal("0.000003")
+
+
+def test_a_month_without_usage_or_customers(sail):
+    assert bills(sail, [], [customer("prepaid", "prepaid")]) == {}
+    assert bills(sail, [], [customer("silent")])["silent"]["amount_due"] == 0

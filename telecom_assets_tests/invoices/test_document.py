@@ -1,0 +1,250 @@
+"""One invoice: valid, escaped, equal to its bill, and a file name that stays in its directory."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from telecom_assets.invoices.document import (
+    NAMESPACE,
+    InvoiceError,
+    InvoiceWriter,
+    Issuer,
+    invoice_file_name,
+    invoice_schema,
+    safe_parser,
+)
+from telecom_assets.model.text import legible
+from telecom_assets_tests.reports.bills import PERIOD, bill
+
+#: Text as Arrow can hold it: anything but surrogates.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "&amp; \"double\" 'single' ]]> <!-- -->",
+    '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>&e;',
+    "شركة الاتصالات \u202e\u2066",
+    "a\x00b\x07c\x1bd\ufffee\uffff",
+    "line\r\nend\ttab",
+    "😀" * 5,
+    "=cmd|'/c calc'!A1",
+]
+
+
+def parsed(content: bytes) -> etree._Element:
+    root = etree.fromstring(content, safe_parser())
+    invoice_schema().assertValid(root)
+    return root
+
+
+def text_of(root: etree._Element, path: str) -> str | None:
+    return root.findtext("/".join(f"{{{NAMESPACE}}}{step}" for step in path.split("/")))
+
+
+def invoice(**columns: object) -> etree._Element:
+    return parsed(InvoiceWriter(PERIOD, Issuer()).document(bill(**columns)))
+
+
+def test_every_figure_of_the_bill_is_in_the_document() -> None:
+    content = InvoiceWriter(PERIOD, Issuer(name="Opérateur", tax_id="001234567000089")).document(bill())
+    assert content.decode() == (
+        "<?xml version='1.0' encoding='UTF-8'?>\n"
+        '<Invoice xmlns="urn:telecom-assets:invoice:1">\n'
+        "  <Reference>2025-05/212600000001</Reference>\n"
+        "  <Issuer>\n"
+        "    <Name>Opérateur</Name>\n"
+        "    <TaxId>001234567000089</TaxId>\n"
+        "    <Country>MA</Country>\n"
+        "  </Issuer>\n"
+        "  <Customer>\n"
+        "    <Id>212600000001</Id>\n"
+        "    <Name>Amina El Idrissi</Name>\n"
+        "    <Region>Rabat-Salé-Kénitra</Region>\n"
+        "    <RatePlan>PLAN_A</RatePlan>\n"
+        "  </Customer>\n"
+        "  <BillingPeriod>\n"
+        "    <Month>2025-05</Month>\n"
+        "    <Start>2025-05-01</Start>\n"
+        "    <End>2025-05-31</End>\n"
+        "  </BillingPeriod>\n"
+        "  <Currency>MAD</Currency>\n"
+        "  <UsageLines>\n"
+        '    <UsageLine service="voice">\n'
+        "      <Count>17</Count>\n"
+        "      <Amount>12.34</Amount>\n"
+        "    </UsageLine>\n"
+        '    <UsageLine service="sms">\n'
+        "      <Count>0</Count>\n"
+        "      <Amount>0.40</Amount>\n"
+        "    </UsageLine>\n"
+        '    <UsageLine service="data">\n'
+        "      <Count>3</Count>\n"
+        "      <Amount>100.01</Amount>\n"
+        "    </UsageLine>\n"
+        "  </UsageLines>\n"
+        "  <Totals>\n"
+        "    <AmountBeforeTax>112.75</AmountBeforeTax>\n"
+        "    <DiscountPercent>5.00</DiscountPercent>\n"
+        "    <DiscountAmount>5.64</DiscountAmount>\n"
+        "    <AfterDiscount>107.11</AfterDiscount>\n"
+        "    <TaxPercent>20.00</TaxPercent>\n"
+        "    <TaxAmount>21.42</TaxAmount>\n"
+        "    <AmountDue>128.53</AmountDue>\n"
+        "    <RoundingDifference>-0.001230</RoundingDifference>\n"
+        "  </Totals>\n"
+        "</Invoice>\n"
+    )
+    parsed(content)
+
+
+@pytest.mark.parametrize(
+    "period, last", [("2024-02", "2024-02-29"), ("2025-02", "2025-02-28"), ("2025-12", "2025-12-31")]
+)
+def test_the_period_ends_with_its_month(period: str, last: str) -> None:
+    root = parsed(InvoiceWriter(period, Issuer()).document(bill(billing_period=period)))
+    assert text_of(root, "BillingPeriod/End") == last
+
+
+@pytest.mark.parametrize("period", ["2025-13", "2025-5", "2025-05-01", "0000-01", "٢٠٢٥-٠٥", "2025-05\n", ""])
+def test_a_period_that_is_no_month_is_refused(period: str) -> None:
+    with pytest.raises(ValueError, match="expected yyyy-MM"):
+        InvoiceWriter(period, Issuer())
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_text(text: str) -> None:
+    root = invoice(customer_name=text, region=text, rate_plan_id=text, customer_id=text)
+    for path in ("Customer/Id", "Customer/Name", "Customer/Region", "Customer/RatePlan"):
+        assert text_of(root, path) == legible(text)
+    assert len(list(root.iter())) == len(list(invoice().iter()))
+
+
+def test_characters_that_xml_forbids_become_replacement_characters_one_for_one() -> None:
+    assert text_of(invoice(customer_name="a\x00b\x1f\ufffe c\t"), "Customer/Name") == "a\ufffdb\ufffd\ufffd c\t"
+
+
+@settings(deadline=None)
+@given(name=TEXT, region=TEXT, customer=TEXT)
+def test_any_text_is_valid_and_comes_back(name: str, region: str, customer: str) -> None:
+    root = invoice(customer_name=name, region=region, customer_id=customer)
+    assert text_of(root, "Customer/Name") == legible(name)
+    assert text_of(root, "Customer/Region") == legible(region)
+    assert text_of(root, "Customer/Id") == legible(customer)
+
+
+def test_a_name_that_is_not_known_is_left_out_and_the_next_one_is_not() -> None:
+    writer = InvoiceWriter(PERIOD, Issuer())
+    names = ["First", None, "", "Second"]
+    found = [text_of(parsed(writer.document(bill(customer_name=name))), "Customer/Name") for name in names]
+    assert found == ["First", None, None, "Second"]
+    without_column = {key: value for key, value in bill().items() if key != "customer_name"}
+    assert text_of(parsed(writer.document(without_column)), "Customer/Name") is None
+
+
+def test_the_largest_amounts_keep_their_digits() -> None:
+    root = invoice(lines=("7999999999999999.99", "0.00", "0.00"), rounding_difference=Decimal("0.000001"))
+    assert text_of(root, "Totals/AmountBeforeTax") == "7999999999999999.99"
+    assert text_of(root, "Totals/RoundingDifference") == "0.000001"
+
+
+@pytest.mark.parametrize(
+    "percent, text",
+    [
+        ("5.0000", "5.00"),
+        ("2.5000", "2.50"),
+        ("19.6250", "19.625"),
+        ("19.6255", "19.6255"),
+        ("0.0001", "0.0001"),
+        ("0.0000", "0.00"),
+        ("100.0000", "100.00"),
+    ],
+)
+def test_a_percentage_has_two_decimals_or_as_many_as_it_needs(percent: str, text: str) -> None:
+    root = invoice(discount_pct=Decimal(percent), tax_pct=Decimal(percent))
+    assert text_of(root, "Totals/DiscountPercent") == text_of(root, "Totals/TaxPercent") == text
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        ({"amount_before_tax": Decimal("112.76")}, "amount_before_tax = voice_total"),
+        ({"after_discount": Decimal("107.12")}, "after_discount = "),
+        ({"amount_due": Decimal("128.52")}, "amount_due = "),
+        ({"voice_count": -1}, "-1"),
+        ({"lines": ("-1.00", "0.00", "2.00")}, "-1.00"),
+        ({"tax_pct": Decimal("100.0100")}, "100.01"),
+        ({"currency": "mad"}, "mad"),
+        ({"region": ""}, "Region"),
+        ({"region": None}, "region is NULL"),
+        ({"sms_count": None}, "sms_count is NULL"),
+        ({"billing_period": "2025-06"}, "a bill of 2025-06"),
+        ({"discount_pct": Decimal("5.00001")}, "'5.00001'"),
+        ({"discount_pct": Decimal("-0.5000")}, "'-0.50'"),
+    ],
+)
+def test_a_bill_that_is_wrong_is_refused_with_its_customer(columns: dict[str, object], message: str) -> None:
+    with pytest.raises(InvoiceError, match="customer '212600000001'") as caught:
+        invoice(**columns)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("<Amount>12.34</Amount>", "<Amount>12.3</Amount>"),
+        ("<Amount>12.34</Amount>", "<Amount>012.34</Amount>"),
+        ("<Amount>12.34</Amount>", "<Amount>1E2</Amount>"),
+        ("<Amount>12.34</Amount>", "<Amount>-12.34</Amount>"),
+        ("<Amount>12.34</Amount>", "<Amount> 12,34</Amount>"),
+        ("<Amount>12.34</Amount>", ""),
+        ("<Count>17</Count>", "<Count>-17</Count>"),
+        ("<Count>17</Count>", "<Count>17.0</Count>"),
+        ("<Month>2025-05</Month>", "<Month>2025-13</Month>"),
+        ("<Start>2025-05-01</Start>", "<Start>2025-05-32</Start>"),
+        ("<Start>2025-05-01</Start>", "<Start>2025-05-01Z</Start>"),
+        ("<Currency>MAD</Currency>", "<Currency>MA</Currency>"),
+        ('service="voice"', 'service="video"'),
+        ('service="voice"', 'service="sms"'),
+        ("<DiscountPercent>5.00", "<DiscountPercent>100.01"),
+        ("<DiscountPercent>5.00", "<DiscountPercent>5.0"),
+        ("<DiscountPercent>5.00", "<DiscountPercent>5.00001"),
+        ("<RoundingDifference>-0.001230", "<RoundingDifference>-0.00123"),
+        ("</Totals>", "</Totals><Totals/>"),
+        ("invoice:1", "invoice:2"),
+    ],
+)
+def test_the_schema_is_strict(old: str, new: str) -> None:
+    good = InvoiceWriter(PERIOD, Issuer()).document(bill()).decode()
+    bad = good.replace(old, new)
+    assert bad != good
+    assert invoice_schema().validate(etree.fromstring(good.encode()))
+    assert not invoice_schema().validate(etree.fromstring(bad.encode()))
+
+
+def test_an_ordinary_customer_has_an_ordinary_file_name() -> None:
+    assert invoice_file_name("212600302521") == "212600302521.xml"
+
+
+@pytest.mark.parametrize(
+    "customer",
+    ["../../etc/passwd", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\b", "a\x00b", "C:x", "x" * 5000, "é" * 90],
+)
+def test_no_customer_id_leaves_the_directory(customer: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_%~-]{1,190}\.xml", invoice_file_name(customer))
+
+
+def test_an_empty_customer_id_is_refused() -> None:
+    with pytest.raises(InvoiceError, match="without a customer_id"):
+        invoice_file_name("")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(TEXT | st.text("aA./%~", min_size=1, max_size=6) | st.text("a.", min_size=150, max_size=200), unique=True)
+)
+def test_different_customers_have_different_files(customers: list[str]) -> None:
+    assert len({invoice_file_name(customer) for customer in customers}) == len(customers)

@@ -1,0 +1,389 @@
+"""Tariffs and catalogue: reading refuses what cannot be a value, judging finds what cannot be meant."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telecom_assets.reference.csv_files import InputFileError
+from telecom_assets.reference.judging import (
+    customer_findings,
+    known_plans,
+    product_catalog_findings,
+    rate_plan_findings,
+    read_product_catalog,
+    read_rate_plans,
+    unreachable_prices,
+)
+from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets_tests import oracle
+
+#: A plan and a product whose blanks at the end would not be seen.
+BLANK_PLAN, BLANK_PRODUCT = "PLAN_A ", "SMS_INT\u00a0"
+HEADER = "rate_plan_id,product_code,service_type,unit_price,free_units,tier_threshold,tier_price"
+GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a file: text or bytes -> path."""
+
+    def write(content):
+        path = tmp_path / "prices of mine.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def changed(table: pa.Table, key: dict, **values) -> pa.Table:
+    """The table with the rows of this key changed."""
+    rows = [{**row, **values} if key.items() <= row.items() else row for row in table.to_pylist()]
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+def without(table: pa.Table, key: dict) -> pa.Table:
+    return pa.Table.from_pylist([row for row in table.to_pylist() if not key.items() <= row.items()], table.schema)
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_packaged_files_are_read_and_without_findings():
+    plans, catalog = read_rate_plans(), read_product_catalog()
+    assert plans.schema == RATE_PLANS.arrow_schema()
+    assert catalog.schema == PRODUCT_CATALOG.arrow_schema()
+    assert (plans.num_rows, catalog.num_rows) == (18, 6)
+    assert known_plans(plans) == ["PLAN_A", "PLAN_B", "PLAN_C"]
+    assert rate_plan_findings(plans, catalog) == []
+    assert product_catalog_findings(catalog) == []
+
+
+def test_a_price_is_exactly_what_is_written(file):
+    row = read_rate_plans(file(f"{HEADER}\n{GOOD}\nPLAN_A,SMS_NAT,sms,123456.123456,000.0000000,,\n")).to_pylist()
+    assert row[0] == {
+        "rate_plan_id": "PLAN_A",
+        "product_code": "DATA_PREMIUM",
+        "service_type": "data",
+        "unit_price": Decimal("0.015"),
+        "free_units": Decimal(50),
+        "tier_threshold": Decimal(1024),
+        "tier_price": Decimal("0.05"),
+    }
+    assert (row[1]["unit_price"], row[1]["free_units"]) == (Decimal("123456.123456"), 0)
+    assert (row[1]["tier_threshold"], row[1]["tier_price"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"\ufeff{HEADER}\r\n{GOOD}\r\n",
+        f"\n{HEADER}\n\n  \n{GOOD}\n\n",
+        f"{HEADER}\n{GOOD}",
+        "tier_price,tier_threshold,free_units,unit_price,service_type,product_code,rate_plan_id\n"
+        '0.050,1024,50,"0.015",data,DATA_PREMIUM,PLAN_A\n',
+    ],
+    ids=["BOM and CRLF", "blank lines", "no last line end", "other order, quotes"],
+)
+def test_ways_to_write_the_same_file(file, content):
+    assert read_rate_plans(file(content)) == read_rate_plans(file(f"{HEADER}\n{GOOD}\n"))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(
+            ("unit_price", value)
+            for value in ("", " ", "abc", "1e-3", "0,015", "NaN", "inf", "1_0", " 0.1", "٣", "--1")
+        ),
+        ("unit_price", "0.0000001"),
+        ("unit_price", "1000000"),
+        ("free_units", "1000000000000"),
+        ("free_units", ""),
+        ("tier_threshold", "x"),
+        ("tier_price", "0.12345678901234567890123456789012345678901"),
+        ("rate_plan_id", ""),
+        ("service_type", "  "),
+    ],
+)
+def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column, value):
+    cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True)) | {column: value}
+    path = file(f"{HEADER}\n{GOOD}\n" + ",".join(f'"{cell}"' for cell in cells.values()) + "\n")
+    with pytest.raises(InputFileError) as raised:
+        read_rate_plans(path)
+    message = str(raised.value)
+    assert message.startswith(f"{path}: line 3: {column} ")
+    assert "expected" in message
+    assert repr(value) in message or "is missing" in message
+
+
+def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
+    kept = read_rate_plans(file(f"{HEADER}\nP,X,data,0.1500000000000000000000000000000000000000000,0,,\n"))
+    assert kept["unit_price"].to_pylist() == [Decimal("0.15")]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty; expected a header line: rate_plan_id,"),
+        (b"\xef\xbb\xbf \r\n", "is empty"),
+        (f"{HEADER}\n".encode(), "has no rows"),
+        (HEADER.replace(",", ";").encode() + b"\n", "separated by commas"),
+        (HEADER.replace("unit_price", "price").encode(), "no column 'unit_price'; unknown column 'price'"),
+        (f"{HEADER},tier_price\n".encode(), "repeated column 'tier_price'"),
+        (f"{HEADER}\n{GOOD},1\n".encode(), "line 2: has 8 values, expected 7"),
+        (f"{HEADER}\n{GOOD}\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        (f"{HEADER}\n{GOOD}\nPLAN_\xc9,".encode("latin-1"), "line 3: byte 0xc9 is not UTF-8"),
+        (f'{HEADER}\n{GOOD}\n"PLAN_A,X\n{GOOD}\n'.encode(), "line 3: the quotes of the row that begins here are wrong"),
+        (f'{HEADER}\n"PLAN"_A,X\n'.encode(), "line 2: the quotes"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, told):
+    path = file(content)
+    with pytest.raises(InputFileError) as raised:
+        read_rate_plans(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert told in str(raised.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputFileError, match=r"none\.csv: cannot be read \(No such file"):
+        read_product_catalog(tmp_path / "none.csv")
+
+
+# -- judging ---------------------------------------------------------------------------------------------------------
+
+FLAT = {"rate_plan_id": "PLAN_A", "product_code": "DATA_BASIC"}
+TIERED = {"rate_plan_id": "PLAN_A", "product_code": "DATA_PREMIUM"}
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "finding"),
+    [
+        (FLAT, {"unit_price": Decimal("-0.000001")}, "unit_price is -0.000001; expected 0 or more"),
+        (FLAT, {"free_units": Decimal(-1)}, "free_units is -1.000000; expected 0 or more"),
+        (TIERED, {"tier_price": Decimal(-1)}, "tier_price is -1.000000; expected 0 or more"),
+        (FLAT, {"service_type": "voice"}, "service_type is 'voice', in the catalogue 'data'"),
+        (FLAT, {"tier_threshold": Decimal(1000), "tier_price": Decimal(1)}, "has a tier, but the catalogue says flat"),
+        (TIERED, {"tier_threshold": None, "tier_price": None}, "has no tier, but the catalogue says tiered"),
+        (TIERED, {"tier_price": None}, "has half a tier; expected tier_threshold and tier_price, or neither"),
+        (TIERED, {"tier_threshold": None}, "has half a tier; expected tier_threshold and tier_price, or neither"),
+        (TIERED, {"free_units": Decimal("1024.000001")}, "free_units 1024.000001 exceed tier_threshold 1024.000000"),
+    ],
+)
+def test_a_wrong_price_is_the_only_finding(key, values, finding):
+    plans = changed(read_rate_plans(), key, **values)
+    name = f"rate_plans {key['rate_plan_id']}/{key['product_code']}"
+    assert rate_plan_findings(plans, read_product_catalog()) == [f"{name}: {finding}"]
+
+
+def test_free_units_may_reach_the_tier():
+    plans = changed(read_rate_plans(), TIERED, free_units=Decimal(1024))
+    assert rate_plan_findings(plans, read_product_catalog()) == []
+
+
+def test_a_product_without_a_price_is_found():
+    plans = without(read_rate_plans(), {"rate_plan_id": "PLAN_B", "product_code": "SMS_INT"})
+    assert rate_plan_findings(plans, read_product_catalog()) == ["rate_plans PLAN_B: no price for product SMS_INT"]
+
+
+def test_a_price_of_an_unknown_product_is_found():
+    catalog = without(read_product_catalog(), {"product_code": "SMS_INT"})
+    assert rate_plan_findings(read_rate_plans(), catalog) == [
+        f"rate_plans {plan}/SMS_INT: product 'SMS_INT' is not in the catalogue"
+        for plan in ("PLAN_A", "PLAN_B", "PLAN_C")
+    ]
+
+
+def test_repeated_and_missing_values_are_found():
+    plans, catalog = read_rate_plans(), read_product_catalog()
+    assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
+        "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
+    ]
+    assert product_catalog_findings(pa.concat_tables([catalog, catalog])) == [
+        "product_catalog: product_code more than once: DATA_BASIC, DATA_PREMIUM, SMS_INT, SMS_NAT, VOICE_INT and 1 more"
+    ]
+    assert rate_plan_findings(changed(plans, FLAT, unit_price=None), catalog) == [
+        "rate_plans: unit_price is missing in 1 row"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "finding"),
+    [
+        ({"rate_type": "stepped"}, "rate_type 'stepped' in 1 row is unknown; expected one of flat, tiered"),
+        ({"service_type": "mms"}, "service_type 'mms' in 1 row is unknown; expected one of voice, sms, data"),
+        ({"unit": "GB"}, "unit is 'GB', but data is counted in 'MB'"),
+    ],
+)
+def test_a_wrong_product_is_found(values, finding):
+    findings = product_catalog_findings(changed(read_product_catalog(), {"product_code": "DATA_BASIC"}, **values))
+    assert len(findings) == 1
+    assert findings[0].endswith(finding)
+
+
+@pytest.mark.parametrize(
+    ("code", "service"), [("VOICE_NAT", "voice"), ("VOICE_INT", "voice"), ("SMS_NAT", "sms"), ("SMS_INT", "sms")]
+)
+def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, service):
+    """Otherwise each such event is rejected as unknown_product, as if the record were at fault."""
+    catalog = read_product_catalog()
+    refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
+    assert product_catalog_findings(without(catalog, {"product_code": code})) == [
+        f"product_catalog: no product {code}; {refused}"
+    ]
+    other, unit = ("sms", "event") if service == "voice" else ("voice", "minute")
+    assert product_catalog_findings(changed(catalog, {"product_code": code}, service_type=other, unit=unit)) == [
+        f"product_catalog {code}: service_type is {other!r}, expected {service!r}; {refused}"
+    ]
+
+
+def test_a_product_that_records_name_may_have_any_code():
+    catalog = without(read_product_catalog(), {"product_code": "DATA_PREMIUM"})
+    assert product_catalog_findings(changed(catalog, {"product_code": "DATA_BASIC"}, product_code="NET")) == []
+
+
+PRICES = ("unit_price", "free_units", "tier_threshold", "tier_price")
+#: Product and its price, and what of it no event can reach. An event is one message, at most 10,000,000 s (166,666.67,
+#: so 166,667 minutes) or 10,000,000 MB.
+REACHED: list[tuple[str, tuple[str | None, ...], list[str]]] = [
+    ("SMS_NAT", ("0.04", "0", None, None), []),
+    ("SMS_NAT", ("0.04", "0.999987", None, None), []),  # 0.00000052: 0.000001
+    ("SMS_NAT", ("0.04", "0.999988", None, None), ["unit_price"]),  # 0.00000048: 0.000000
+    ("SMS_NAT", ("0.000001", "0.5", None, None), []),  # 0.0000005: 0.000001
+    ("SMS_NAT", ("0.000001", "0.500001", None, None), ["unit_price"]),
+    ("SMS_NAT", ("0.04", "1", None, None), ["unit_price"]),
+    ("SMS_NAT", ("0.04", "5", None, None), ["unit_price"]),
+    ("SMS_NAT", ("0", "1", None, None), []),  # says itself that it costs nothing
+    ("SMS_NAT", ("0.04", "0", "1", "0.02"), ["tier_price"]),
+    ("SMS_NAT", ("0.04", "1", "100", "0.02"), ["unit_price", "tier_price"]),
+    ("SMS_NAT", ("0.04", "0", "0.5", "0.02"), []),
+    ("SMS_NAT", ("0.04", "0", "1", "0"), []),
+    ("VOICE_NAT", ("0.01", "166666.99", None, None), []),
+    ("VOICE_NAT", ("0.01", "166667", None, None), ["unit_price"]),
+    ("DATA_BASIC", ("0.01", "9999999.99", None, None), []),
+    ("DATA_BASIC", ("0.01", "10000000", None, None), ["unit_price"]),
+    ("DATA_BASIC", ("0.01", "50", "9999999.99", "0.02"), []),
+    ("DATA_BASIC", ("0.01", "50", "10000000", "0.02"), ["tier_price"]),
+    ("DATA_BASIC", ("0.01", "1024", "1024", "0.02"), []),  # free up to the tier
+    ("DATA_BASIC", ("0.01", None, None, None), []),  # what is missing is a finding of its own
+]
+
+
+@pytest.mark.parametrize(("code", "figures", "unreached"), REACHED)
+def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached):
+    key = {"rate_plan_id": "PLAN_A", "product_code": code}
+    values = {name: figure and Decimal(figure) for name, figure in zip(PRICES, figures, strict=True)}
+    rate_type = "flat" if figures[2] is None else "tiered"
+    plans = read_rate_plans()
+    plans = changed(plans.filter(pc.equal(plans["product_code"], code)), {}, free_units=Decimal(0))
+    catalog = changed(read_product_catalog(), {"product_code": code}, rate_type=rate_type)
+    advice = unreachable_prices(changed(plans, key, **values), catalog)
+    assert [text.split()[:3] for text in advice] == [["rate_plans", f"PLAN_A/{code}:", name] for name in unreached]
+
+
+@given(
+    code=st.sampled_from(("SMS_NAT", "VOICE_NAT", "DATA_BASIC")),
+    figures=st.tuples(*[st.sampled_from(("0", "0.5", "1", "166666.5", "166667", "9999999.5", "10000000", "2e7"))] * 2),
+    tiered=st.booleans(),
+    tiny=st.booleans(),
+)
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered, tiny):
+    free, threshold = sorted(map(Decimal, figures))
+    unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)
+    price = oracle.Price(unit_price, free, threshold if tiered else None, Decimal(1) if tiered else None)
+    most = {"SMS_NAT": 1, "VOICE_NAT": 166_667, "DATA_BASIC": 10_000_000}[code]
+    row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_")[0].lower()}
+    row |= {"unit_price": price.unit_price, "free_units": free}
+    row |= {"tier_threshold": price.tier_threshold, "tier_price": price.tier_price}
+    plans = pa.Table.from_pylist([row], RATE_PLANS.arrow_schema())
+    rate_type = "tiered" if tiered else "flat"
+    advice = unreachable_prices(plans, changed(read_product_catalog(), {"product_code": code}, rate_type=rate_type))
+    assert (len(advice) == 1 + tiered) == (price.cost(Decimal(most)) == 0)
+
+
+def test_what_is_advised_of_the_packaged_tariffs():
+    """Their free messages are of each event, and an event is one message."""
+    assert unreachable_prices(read_rate_plans(), read_product_catalog()) == [
+        f"rate_plans {plan}/SMS_NAT: unit_price {price} is never charged: {free} units of each event are free, "
+        "and an sms event has 1 at most"
+        for plan, price, free in (("PLAN_A", "0.04", 5), ("PLAN_B", "0.035", 3), ("PLAN_C", "0.035", 2))
+    ]
+    tiered = changed(
+        read_rate_plans(),
+        {"rate_plan_id": "PLAN_B", "product_code": "DATA_PREMIUM"},
+        tier_threshold=Decimal(20_000_000),
+    )
+    assert unreachable_prices(tiered, read_product_catalog())[2] == (
+        "rate_plans PLAN_B/DATA_PREMIUM: tier_price 0.055 is never charged: it holds above 20000000 units of an event, "
+        "and a data event has 10000000 at most"
+    )
+
+
+def test_a_price_of_an_unknown_product_is_not_advised_of():
+    plans = read_rate_plans()
+    catalog = read_product_catalog()
+    assert unreachable_prices(plans, without(catalog, {"product_code": "SMS_NAT"})) == []
+    assert unreachable_prices(plans, changed(catalog, {"product_code": "SMS_NAT"}, service_type="mms")) == []
+
+
+def test_wrong_customers_are_counted_by_value():
+    row = {
+        "customer_id": "212600000001",
+        "customer_name": "Aïcha",
+        "subscription_type": "postpaid",
+        "rate_plan_id": "PLAN_A",
+        "status": "active",
+        "region": "Souss-Massa",
+    }
+    good = [{**row, "customer_id": f"21260000000{n}"} for n in range(1, 4)]
+    plans = read_rate_plans()
+
+    def findings(rows):
+        return customer_findings(pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema()), plans)
+
+    dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
+    assert findings(dated) == []
+    assert findings(good) == ["customers: activation_date is missing in 3 rows"]
+    assert findings([*dated, dated[0]]) == [
+        "customers: customer_id more than once: 212600000001 (one number may be written in several ways)"
+    ]
+    assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in dated]) == [
+        "customers: rate_plan_id 'PLAN_X' in 3 rows is unknown; expected one of PLAN_A, PLAN_B, PLAN_C"
+    ]
+    assert findings([{**dated[0], "status": "Active"}]) == [
+        "customers: status 'Active' in 1 row is unknown; expected one of active, inactive, suspended, terminated"
+    ]
+
+
+def test_a_blank_at_the_end_of_a_plan_is_seen():
+    """Of a plan, a product, a customer: wherever a message names one that only a blank tells from another."""
+    plans, catalog = read_rate_plans(), read_product_catalog()
+    price = {"rate_plan_id": "PLAN_A", "product_code": "SMS_NAT"}
+    odd = changed(plans, price, rate_plan_id=BLANK_PLAN, unit_price=Decimal(-1))
+    found = rate_plan_findings(odd, catalog)
+    assert "rate_plans 'PLAN_A '/SMS_NAT: unit_price is -1.000000; expected 0 or more" in found
+    assert "rate_plans 'PLAN_A ': no price for product SMS_INT" in found
+    assert "rate_plans PLAN_A: no price for product SMS_NAT" in found
+    odd_catalog = changed(catalog, {"product_code": "SMS_INT"}, product_code=BLANK_PRODUCT, unit="minute")
+    assert r"rate_plans PLAN_B: no price for product 'SMS_INT\xa0'" in rate_plan_findings(plans, odd_catalog)
+    wrong_unit = r"product_catalog 'SMS_INT\xa0': unit is 'minute', but sms is counted in 'event'"
+    assert wrong_unit in product_catalog_findings(odd_catalog)
+    twice = pa.concat_tables([odd, odd.filter(pc.equal(odd["rate_plan_id"], BLANK_PLAN))])
+    assert "rate_plans: rate_plan_id, product_code more than once: 'PLAN_A '/SMS_NAT" in rate_plan_findings(
+        twice, catalog
+    )
+    free = changed(odd, {"rate_plan_id": BLANK_PLAN}, unit_price=Decimal(1), free_units=Decimal(5))
+    assert any(
+        advice.startswith("rate_plans 'PLAN_A '/SMS_NAT: unit_price 1 is")
+        for advice in unreachable_prices(free, catalog)
+    )
+    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {"activation_date": dt.date(2026, 1, 1)}
+    customers = [row | {"subscription_type": "prepaid", "status": "active", "rate_plan_id": "PLAN_A\t"}]
+    [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), odd)
+    assert unknown.endswith("expected one of PLAN_A, 'PLAN_A ', PLAN_B, PLAN_C")

@@ -1,0 +1,50 @@
+"""The funnel: sums over reasons, identities, JSON."""
+
+import dataclasses
+import json
+from decimal import Decimal
+
+import pytest
+
+from telecom_assets_tests.reports.months import FUNNEL, empty_month
+
+
+def test_totals_are_sums_over_reasons() -> None:
+    assert FUNNEL.rejected_total == 47_679
+    assert FUNNEL.duplicates_total == 1_988
+    assert FUNNEL.invalid_total == 45_691
+    assert FUNNEL.suspended_total == 589
+    assert FUNNEL.excluded_total == 4_712
+    assert FUNNEL.not_rated_total == 5_301
+    assert FUNNEL.after_discount == Decimal("42872.85")
+
+
+def test_a_month_that_balances_has_no_imbalance() -> None:
+    assert FUNNEL.imbalances() == []
+    assert empty_month().funnel.imbalances() == []
+
+
+@pytest.mark.parametrize(
+    "change, rule",
+    [
+        ({"received": 200_001}, "received = cleaned + rejected: 200001 and 200000"),
+        ({"rejected": {"duplicate": 47_678}}, "received = cleaned + rejected: 200000 and 199999"),
+        ({"rated": 147_019}, "cleaned = rated + suspended + excluded: 152321 and 152320"),
+        ({"rated_amount": Decimal("45129.321929")}, "rated amount = amount before tax − rounding difference"),
+        ({"tax": Decimal("8574.58")}, "amount due = amount before tax − discount + tax: 51447.42 and 51447.43"),
+    ],
+)
+def test_one_record_or_one_centime_too_many_is_seen(change: dict[str, object], rule: str) -> None:
+    (problem,) = dataclasses.replace(FUNNEL, **change).imbalances()  # type: ignore[arg-type]
+    assert problem.startswith(rule)
+
+
+def test_json_holds_every_figure_with_decimals_as_text() -> None:
+    funnel = dataclasses.replace(FUNNEL, rounding_difference=Decimal("0E-6"), rated_amount=Decimal("45129.320000"))
+    found = json.loads(json.dumps(funnel.to_dict()))
+    assert {field.name for field in dataclasses.fields(funnel)} <= set(found)
+    assert found["rounding_difference"] == "0.000000"
+    assert found["rated_amount"] == "45129.320000"
+    assert found["rejected"]["duplicate"] == 1_973
+    assert (found["rejected_total"], found["suspended_total"], found["excluded_total"]) == (47_679, 589, 4_712)
+    assert found["imbalances"] == []

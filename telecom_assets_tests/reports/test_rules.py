@@ -1,0 +1,189 @@
+"""The six reports on both engines, by hand.
+
+Belongs here: what each adds up, its order of ties, its rounding. Whole months are compared in `test_engines_agree`.
+"""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from resources.engine import SparkEngine
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.reports.rules import report
+from telecom_assets.reports.tables import REPORTS, TRAFFIC_HOURLY
+from telecom_assets_tests.oracle import Row
+from telecom_assets_tests.stages.chain import assert_schema, contract_frame, rows_of
+
+PERIOD = "2026-03"
+WEST, EAST = "Casablanca-Settat", "Oriental"
+
+
+def usage(
+    customer: str, kind: str, units: str, amount: str, at: str = "2026-03-10T09:00:00", region: str = WEST
+) -> Row:
+    """A rated event at an instant in UTC; in March 2026 Casablanca is at UTC+0 until the 22nd, then at UTC+1."""
+    instant = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    local = instant.timestamp() + (3_600 if at >= "2026-03-22T02:00:00" else 0)
+    return {
+        "customer_id": customer,
+        "record_type": kind,
+        "event_ts": instant,
+        "region": region,
+        "billable_units": units,
+        "amount": amount,
+        "billing_period": PERIOD,
+        "event_date": datetime.fromtimestamp(local, UTC).date(),
+    }
+
+
+def owed(customer: str, due: str, plan: str = "PLAN_A", region: str = WEST) -> Row:
+    return {
+        "customer_id": customer,
+        "rate_plan_id": plan,
+        "region": region,
+        "amount_due": due,
+        "billing_period": PERIOD,
+    }
+
+
+RATED = [
+    usage("c01", "voice", "3", "0.333333"),
+    usage("c01", "voice", "1", "0.666667", at="2026-03-10T23:59:59"),
+    usage("c02", "sms", "1", "0.045", at="2026-03-11T00:00:00", region=EAST),
+    # The hour that is skipped on the 22nd: 01:59 is the last of hour 1, the next second is hour 3.
+    usage("c02", "data", "512", "1", at="2026-03-22T01:59:59", region=EAST),
+    usage("c02", "data", "0.000512", "0.000001", at="2026-03-22T02:00:00", region=EAST),
+    # 23:30 in Greenwich is half past midnight of the next day in Casablanca.
+    usage("c03", "data", "512.000512", "2", at="2026-03-25T23:30:00"),
+    usage("c01", "data", "1", "0", at="2026-03-10T09:59:59"),
+    usage("c01", "data", "1.5", "0", at="2026-03-10T09:00:00"),
+    # Ten more consumers, so that three tie for the tenth place with 0.25 MB.
+    *(usage(f"d{number:02d}", "data", str(100 - number), "0", at="2026-03-30T10:00:00") for number in range(6)),
+    *(usage(name, "data", "0.25", "0", at="2026-03-30T10:00:00") for name in ("e3", "e1", "e2")),
+    usage("z", "voice", "1000000", "0", at="2026-03-30T10:00:00"),  # minutes are no megabytes
+]
+DUE = [
+    owed("c01", "1.10"),
+    owed("c02", "2.20", region=EAST),
+    owed("c03", "0.05", plan="PLAN_B", region=EAST),
+    *(owed(f"d{number:02d}", "0.01", plan="PLAN_B") for number in range(6)),
+    *(owed(name, "0") for name in ("e1", "e2", "e3", "z", "silent")),
+]
+
+MIDDLE = date(2026, 3, 10)
+EXPECTED: dict[str, list[dict[str, Any]]] = {
+    "daily_revenue": [
+        {"billing_date": MIDDLE, "revenue": "1.0"},  # 0.333333 + 0.666667
+        {"billing_date": date(2026, 3, 11), "revenue": "0.045"},
+        {"billing_date": date(2026, 3, 22), "revenue": "1.000001"},
+        {"billing_date": date(2026, 3, 26), "revenue": "2"},
+        {"billing_date": date(2026, 3, 30), "revenue": "0"},
+    ],
+    "mix_by_region": [
+        {"region": WEST, "record_type": "data", "revenue": "2"},
+        {"region": WEST, "record_type": "voice", "revenue": "1"},
+        {"region": EAST, "record_type": "data", "revenue": "1.000001"},
+        {"region": EAST, "record_type": "sms", "revenue": "0.045"},
+    ],
+    "revenue_by_plan": [
+        {"rate_plan_id": "PLAN_A", "revenue_incl_tax": "3.30"},
+        {"rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.11"},
+    ],
+    "plan_by_region": [
+        {"region": WEST, "rate_plan_id": "PLAN_A", "revenue_incl_tax": "1.10"},
+        {"region": WEST, "rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.06"},
+        {"region": EAST, "rate_plan_id": "PLAN_A", "revenue_incl_tax": "2.20"},
+        {"region": EAST, "rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.05"},
+    ],
+    "top10_consumers": [
+        # c02 and c03 tie at 512.000512 MB; of e1, e2 and e3 (0.25 each) only the first is among the ten
+        {"customer_id": "c02", "total_mb": "512.000512", "amount_due": "2.20"},
+        {"customer_id": "c03", "total_mb": "512.000512", "amount_due": "0.05"},
+        *(
+            {"customer_id": f"d{number:02d}", "total_mb": str(100 - number), "amount_due": "0.01"}
+            for number in range(6)
+        ),
+        {"customer_id": "c01", "total_mb": "2.5", "amount_due": "1.10"},
+        {"customer_id": "e1", "total_mb": "0.25", "amount_due": "0"},
+    ],
+    "traffic_hourly": [
+        {"billing_date": MIDDLE, "hour": 9, "total_gb": "0.002441"},  # 2.5 / 1024 = 0.00244140625
+        {"billing_date": date(2026, 3, 22), "hour": 1, "total_gb": "0.5"},
+        {"billing_date": date(2026, 3, 22), "hour": 3, "total_gb": "0.000001"},  # 0.000512 / 1024 = 0.0000005: half up
+        {"billing_date": date(2026, 3, 26), "hour": 0, "total_gb": "0.500001"},  # 0.5000005: half up
+        # 100 + 99 + 98 + 97 + 96 + 95 + 0.75 = 585.75; / 1024 = 0.572021484…
+        {"billing_date": date(2026, 3, 30), "hour": 11, "total_gb": "0.572021"},
+    ],
+}
+
+
+def exact(rows: list[Row]) -> list[tuple[Any, ...]]:
+    """Rows without their order: figures as numbers, the period left out."""
+    return sorted(
+        tuple(
+            Decimal(value) if name.startswith(("revenue", "total_", "amount_")) else value
+            for name, value in row.items()
+            if name != "billing_period"
+        )
+        for row in rows
+    )
+
+
+@pytest.fixture(scope="module")
+def reports(engine: SparkEngine) -> dict[str, list[Row]]:
+    rated, bills = contract_frame(engine, RATED_CDRS, RATED), contract_frame(engine, FACTURATION_COMPLETE, DUE)
+    found = {}
+    for contract in REPORTS:
+        frame = report(contract, rated, bills, PERIOD)
+        assert_schema(contract, frame)
+        found[contract.name] = rows_of(frame)
+    return found
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_report(reports, name):
+    assert exact(reports[name]) == exact(EXPECTED[name])
+    assert {row["billing_period"] for row in reports[name]} == {PERIOD}
+
+
+def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine):
+    """On 15 February 2026 Ramadan's clock begins at 03:00, which is 02:00 again: half past two is 01:30Z and 02:30Z."""
+    day = {"event_date": date(2026, 2, 15), "billing_period": "2026-02"}
+    twice = [
+        {**usage("c01", "data", mb, "0", at=f"2026-02-15T{at}:00"), **day}
+        for mb, at in (("512", "01:30"), ("256", "02:30"), ("1024", "03:00"))
+    ]
+    bills = contract_frame(engine, FACTURATION_COMPLETE, [])
+    found = rows_of(report(TRAFFIC_HOURLY, contract_frame(engine, RATED_CDRS, twice), bills, "2026-02"))
+    # (512 + 256) / 1024 = 0.75 in the hour of two; 1024 MB in the hour of three
+    assert {row["hour"]: row["total_gb"] for row in found} == {2: Decimal("0.75"), 3: Decimal(1)}
+    assert len(found) == 2
+
+
+def test_a_report_holds_more_than_its_rows_do(engine: SparkEngine):
+    """Each row is as large as its column allows; a day, a region, a plan, a consumer and an hour have two of them."""
+    most, due, units = "999999999999.999999", "9999999999999999.99", "999999999999.999999"
+    rated = contract_frame(engine, RATED_CDRS, [usage("c01", "data", units, most) for _ in range(2)])
+    bills = contract_frame(engine, FACTURATION_COMPLETE, [owed("c01", due), owed("c02", due)])
+    found = {contract.name: rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS}
+    doubled = {"revenue": "1999999999999.999998", "revenue_incl_tax": "19999999999999999.98"}
+    doubled["total_mb"] = "1999999999999.999998"
+    # 1,999,999,999,999.999998 / 1024 = 1,953,124,999.999999998…
+    doubled["total_gb"] = "1953125000.000000"
+    for name, rows in found.items():
+        [row] = rows
+        assert {column: row[column] for column in doubled if column in row} == {
+            column: Decimal(value) for column, value in doubled.items() if column in row
+        }, name
+
+
+def test_there_are_six():
+    assert {contract.name for contract in REPORTS} == set(EXPECTED)
+
+
+def test_an_empty_month_has_empty_reports(sail):
+    rated, bills = contract_frame(sail, RATED_CDRS, []), contract_frame(sail, FACTURATION_COMPLETE, [])
+    assert [rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS] == [[]] * len(REPORTS)

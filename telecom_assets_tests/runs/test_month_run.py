@@ -1,0 +1,83 @@
+"""The order of a month: a pure sequence of steps."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from telecom_assets.definitions import build_defs
+from telecom_assets.runs import month_run
+from telecom_assets.runs.month_run import (
+    MEDIATION,
+    Step,
+    after_mediation,
+    before_mediation,
+    day_range,
+    day_steps,
+    existing_days,
+    one_month,
+    scheduled_steps,
+)
+
+START, END, KEY = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
+
+
+def days(first: str, last: str, shown: str) -> dict[str, str]:
+    return {START: first, END: last, "days": shown}
+
+
+@pytest.fixture
+def mid_june(monkeypatch) -> None:
+    """Tomorrow is 2026-06-15."""
+    monkeypatch.setattr(month_run, "last_day", lambda: date(2026, 6, 15))
+
+
+def test_a_step_names_its_partitions():
+    assert day_range("j", date(2026, 6, 1), date(2026, 6, 3)) == Step(
+        "j", days("2026-06-01", "2026-06-03", "2026-06-01…03"), "2026-06-01 to 2026-06-03"
+    )
+    assert day_range("j", date(2026, 6, 1), date(2026, 6, 1)).label == "2026-06-01"
+    assert one_month("j", "2026-06") == Step("j", {KEY: "2026-06"}, "2026-06")
+
+
+@pytest.mark.usefixtures("mid_june")
+def test_the_whole_month_in_order():
+    """References, landing, every day mediated, floors, every day rated, bills: each a run of its own."""
+    steps = [(step.job, step.tags) for step in scheduled_steps("2026-05")]
+    may = days("2026-05-01", "2026-05-31", "2026-05-01…31")
+    assert steps == [
+        ("reference_job", {}),
+        ("landing_job", {}),
+        ("mediation_job", may),
+        ("data_volume_floor_job", {KEY: "2026-05"}),
+        ("rating_job", may),
+        ("billing_job", {KEY: "2026-05"}),
+    ]
+
+
+@pytest.mark.usefixtures("mid_june")
+def test_an_open_month_ends_with_the_last_day_there_is():
+    assert existing_days("2026-06")[-1] == date(2026, 6, 15)
+    assert len(existing_days("2026-06")) == 15
+    assert after_mediation("2026-06")[1].tags == days("2026-06-01", "2026-06-15", "2026-06-01…15")
+    assert existing_days("2026-05")[-1] == date(2026, 5, 31)
+    assert existing_days("2026-07") == []
+
+
+def test_before_mediation_come_references_and_landing():
+    assert [step.job for step in before_mediation()] == ["reference_job", "landing_job"]
+
+
+def test_other_days_are_mediated_with_the_month_in_as_few_runs_as_can_be():
+    may = [date(2026, 5, 1) + timedelta(days=number) for number in range(31)]
+    steps = day_steps(MEDIATION, [*may, date(2026, 6, 1), date(2025, 1, 7), date(2026, 4, 29)])
+    assert [step.tags for step in steps] == [
+        days("2025-01-07", "2025-01-07", "2025-01-07"),
+        days("2026-04-29", "2026-04-29", "2026-04-29"),
+        days("2026-05-01", "2026-06-01", "2026-05-01…2026-06-01"),
+    ]
+    assert day_steps(MEDIATION, []) == []
+
+
+def test_every_job_but_the_nights_is_a_step_of_a_month():
+    jobs = {job.name for job in build_defs().jobs or []}
+    assert {step.job for step in scheduled_steps("2026-05")} == jobs - {"maintenance_job", "checks_job"}
