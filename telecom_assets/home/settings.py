@@ -35,12 +35,12 @@ class SettingsError(ExpectedError):
 _CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9]{1,5})?(/(;[^;=\s]+=[^;\s]+)*;?)?\Z")
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 
-#: What `schemas.billing.PERCENT` holds.
+#: What `telecom_assets.billing.tables.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 #: Settings whose text may have several lines.
 _OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
-#: Decimals of every amount of a bill, `transforms.numbers.BILL_SCALE`.
+#: Decimals of every amount of a bill, `telecom_assets.model.numbers.BILL_SCALE`.
 _BILL_SCALE = 2
 
 

@@ -2,11 +2,11 @@
 
 Belongs here: every expression that meets bytes of unknown quality. The rules that follow see only NULL or text that is
 known to be UTF-8, and numbers and instants that are known to fit. Does not belong here: whether a CDR is acceptable
-(`transforms.mediation`).
+(`telecom_assets.mediation.rules`).
 
 The two engines disagree on many odd inputs (invalid UTF-8 in a cast, `1e400`, long numbers, text after the closing
 brace, lone surrogates), so such input is decided by regular expressions that both evaluate alike before a JSON or
-number parser sees it (`transforms.json_text`).
+number parser sees it (`telecom_assets.intake.json_text`).
 """
 
 import datetime as dt

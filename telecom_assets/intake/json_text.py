@@ -1,7 +1,7 @@
 """JSON text: a message as one flat object that the parsers of both engines read alike.
 
 Belongs here: the grammar of RFC 8259 as regular expressions, and what is rewritten before a parser sees a text. Does not
-belong here: what the fields mean (`transforms.admission`).
+belong here: what the fields mean (`telecom_assets.intake.admission`).
 
 Three facts shape the expressions: Rust's engine has no look-around and no possessive loops; Java's recurses once per
 iteration of a group, so that a loop over groups needs a bounded text; a loop over one character class is safe at any size.

@@ -1,8 +1,8 @@
 """Telephone numbers as people and switches write them, brought to one form: E.164 without +.
 
-Belongs here: the rule, as the regular expressions of its steps, for the engines (`transforms.parties`) and for Python
+Belongs here: the rule, as the regular expressions of its steps, for the engines (`telecom_assets.mediation.parties`) and for Python
 alike; which numbers are a Moroccan party's, a foreign one's, a subscriber's. Does not belong here: what an event with such
-a party is (`transforms.mediation`).
+a party is (`telecom_assets.mediation.rules`).
 """
 
 import re

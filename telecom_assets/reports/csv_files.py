@@ -1,6 +1,6 @@
 """Reports as CSV files: exact to the last decimal, whole or not at all, the same bytes for the same rows.
 
-Belongs here: a table to a file and back. Does not belong here: what a report holds (`transforms`, `schemas.billing`)
+Belongs here: a table to a file and back. Does not belong here: what a report holds (`telecom_assets.reports.rules`)
 and how a field is written (`csv_text`).
 """
 

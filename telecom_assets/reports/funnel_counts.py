@@ -54,7 +54,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
 def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:
     """Messages that are no CDR, received on days on which a record of the month can be received and be at home in it.
 
-    Those are landing's rule (`transforms.admission`): from the day before the month, since a record may come a day
+    Those are landing's rule (`telecom_assets.intake.admission`): from the day before the month, since a record may come a day
     early, to `max_age_days` after its last day, or without end for a month that was opened by name. A malformed message
     is at home on the day it was received, so that is the day it is counted by, once that day is mediated.
     """

@@ -1,7 +1,7 @@
 """A month opened by name, before or after its records landed, beside a landing, in another home: the same rows, the same days.
 
 Belongs here: where the rows of an opened month lie, and what it costs. Does not belong here: which day a record is at home
-on (`transforms/test_admission`).
+on (`intake/test_admission`).
 """
 
 from collections.abc import Callable

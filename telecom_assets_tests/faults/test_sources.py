@@ -1,7 +1,7 @@
 """A topic that changes under a landing: what lands under the old identity, what is refused, and how work goes on.
 
 Belongs here: a topic made again in the middle, messages that leave a range while it is read, decisions that let landing go
-on, with a real broker. Does not belong here: `telecom sources` as it is typed (`landing/test_cli_sources`).
+on, with a real broker. Does not belong here: `telecom sources` as it is typed (`intake/test_cli_sources`).
 """
 
 import json

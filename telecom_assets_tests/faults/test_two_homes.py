@@ -1,7 +1,7 @@
 """Two homes with one warehouse: each message counts once, rows stay as they are, newer ones are not overwritten.
 
 Belongs here: what two processes do at the same moment, on disk and on S3. Does not belong here: what one of them does
-(`landing/test_land`, `resources/test_maintenance`).
+(`intake/test_landing`, `resources/test_maintenance`).
 """
 
 from decimal import Decimal

@@ -1,7 +1,7 @@
 """A home that several processes start at the same moment, and databases that an earlier start left half made.
 
 Belongs here: Dagster's databases and the tables of a home folder, as real processes find and leave them. Does not belong here: what is
-stored in them (`test_event_log`, `graph/test_instance`).
+stored in them (`home/test_event_log`, `graph/test_instance`).
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Landing from a real broker: what is on the topic, in the table, exactly once, whatever happens between.
 
 Belongs here: the order of landing's steps, its crashes, what it reports. Does not belong here: what a message's fields
-are (`transforms/test_admission`), reading a range (`resources/test_kafka_source`).
+are (`intake/test_admission`), reading a range (`resources/test_kafka_source`).
 """
 
 import importlib

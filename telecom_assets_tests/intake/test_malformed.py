@@ -1,7 +1,7 @@
 """How much of a landing is malformed, from the tables alone.
 
 Belongs here: which messages count, and what is said of them. Does not belong here: how the check is shown
-(`graph/test_checks.py`), what is malformed (`transforms/test_admission.py`).
+(`graph/test_checks.py`), what is malformed (`intake/test_admission.py`).
 """
 
 from datetime import date

@@ -1,6 +1,6 @@
 """Sending: counts are of acknowledged messages, failures are one clear line, the pace is kept.
 
-The broker of these tests is a hand-written fake; that the bytes arrive is tested with a real one in `test_cli_data`.
+The broker of these tests is a hand-written fake; that the bytes arrive is tested with a real one in `cli/test_data`.
 """
 
 from types import SimpleNamespace

@@ -2,7 +2,7 @@
 
 Belongs here: ranges, holes, ends, what is said when a range cannot be read; that what is read is what confluent-kafka's
 own reader reads. Does not belong here: memory that becomes columns (`test_librdkafka`), what becomes of the messages
-(`landing/test_land`).
+(`intake/test_landing`).
 """
 
 import base64
