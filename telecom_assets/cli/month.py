@@ -58,7 +58,9 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         terminate_like_interrupt(),
         RunProgress(terminal(stderr=True), quiet=quiet) as progress,
         # A second run of the month waits for the first, and has little left to do then.
-        turn(app.settings.dagster_home, f"month-{check_month(month)}", progress.wait) as ours,
+        turn(
+            app.settings.dagster_home, f"month-{check_month(month, app.settings.partitions_start)}", progress.wait
+        ) as ours,
     ):
         assert_nothing_went_back(app.connections)
         app.open_month(month)
@@ -126,7 +128,7 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
     """What became of every record of a month, and of the money: counted from the tables alone."""
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
-    figures = count_books(ctx.obj, check_month(month), quiet=as_json)
+    figures = count_books(ctx.obj, check_month(month, ctx.obj.settings.partitions_start), quiet=as_json)
     if as_json:
         typer.echo(json.dumps({"month": month, **figures}))
     if figures["funnel"]["imbalances"]:
