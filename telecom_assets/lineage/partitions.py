@@ -45,8 +45,8 @@ def partitioned_from(spec: dg.AssetSpec, start: dt.date) -> dg.AssetSpec:
     """The asset with its days, or its months, from `start` (TELECOM_PARTITIONS_START) on."""
     if spec.partitions_def is None:
         return spec
-    begin = {DAILY: days_from, MONTHLY: months_from}[spec.partitions_def]
-    return spec.replace_attributes(partitions_def=begin(start))
+    begun = days_from(start) if spec.partitions_def == DAILY else months_from(start)
+    return spec.replace_attributes(partitions_def=begun)
 
 
 def check_month(month: str, start: dt.date, today: dt.date | None = None) -> str:
