@@ -60,17 +60,13 @@ ASSETS: list[Any] = [
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions for some settings (default: the environment's). Tests override resources by name."""
     settings = settings or Settings.load()
-    overrides = resource_overrides or {}
-    connections = overrides.get("connections") or Connections(settings, TABLES)
-    resources: dict[str, Any] = {
-        "connections": connections,
-        # One warehouse a process: what is known of a version is known to stages and checks alike.
-        "io_manager": TellingIOManager(connections.warehouse),
-        **overrides,
-    }
+    resources = {**Connections(settings, TABLES).resources(), **(resource_overrides or {})}
+    # One warehouse a process: what is known of a version is known to stages and checks alike.
+    resources.setdefault("io_manager", TellingIOManager(resources["warehouse"]))
+    engine = resources["engine"].name
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return partitioned_from(with_engine(spec, connections.engine_name), settings.partitions_start)
+        return partitioned_from(with_engine(spec, engine), settings.partitions_start)
 
     interval = settings.sensor_interval_seconds
     webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None

@@ -49,6 +49,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from resources.process_locks import turn  # noqa: PLC0415
     from telecom_assets.billing.restored import assert_nothing_went_back  # noqa: PLC0415
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
+    from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
@@ -62,9 +63,9 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
             app.settings.dagster_home, f"month-{check_month(month, app.settings.partitions_start)}", progress.wait
         ) as ours,
     ):
-        assert_nothing_went_back(app.connections)
+        assert_nothing_went_back(app.connections.warehouse, OnDemand(app.postgres))
         app.open_month(month)
-        definitions = build_defs(app.settings, {"connections": app.connections})
+        definitions = build_defs(app.settings, app.connections.resources())
         runner = MonthRunner(definitions, app.instance, app.connections, progress.noting(ours))
         try:
             runner.run_month(month, force=force)

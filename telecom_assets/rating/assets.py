@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from resources.delta import PinnedTable
+from resources.delta import PinnedTable, Warehouse
+from resources.engine import SparkEngine
 from telecom_assets.books.verdict import require
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.lineage.declaring import (
     ENGINE_KIND,
@@ -83,7 +84,9 @@ def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
     pool=SPARK_POOL,
 )
 def rating(
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    engine: dg.ResourceParam[SparkEngine],
+    warehouse: dg.ResourceParam[Warehouse],
     cleaned_cdrs: PinnedTable,
     data_volume_floor: PinnedTable,
     customers: PinnedTable,
@@ -91,7 +94,7 @@ def rating(
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[DataFrame]]:
     """Every cleaned event of the days becomes one rated event or one suspended event with its reason."""
-    warehouse, days = connections.warehouse, cleaned_cdrs.partitions
+    days = cleaned_cdrs.partitions
     assert days is not None
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
     references = (customers, rate_plans, product_catalog)
@@ -99,7 +102,7 @@ def rating(
         landed_rows_are_consumed(warehouse),
         nothing_is_overtaken(mediated),
         raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
-        records_are_unique(cleaned_cdrs, connections.settings.dedupe_days),
+        records_are_unique(cleaned_cdrs, settings.dedupe_days),
         references_are_valid(*references),
         before=f"rating of {days}",
     )
@@ -108,12 +111,12 @@ def rating(
     )
     # Floors of one billing period can join the customers, which spares a join of all events. Apache Spark would reckon the
     # result too large to be broadcast, and send all events instead.
-    one_period = None if connections.engine.shuffles else only_month(days.first, days.last)
+    one_period = None if engine.shuffles else only_month(days.first, days.last)
     ratings = rate(
         cleaned_cdrs.df,
         data_volume_floor.df,
         tariff,
-        missing_volume=connections.settings.missing_volume_policy,
+        missing_volume=settings.missing_volume_policy,
         one_period=one_period,
     )
     read = versions_read(cleaned_cdrs, rejected, data_volume_floor, *references)

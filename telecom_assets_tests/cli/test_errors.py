@@ -85,7 +85,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     class Context:
         instance = connections = SimpleNamespace(
-            engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False)
+            engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False), resources=dict
         )
 
         def __init__(self, settings: Settings) -> None:
@@ -96,7 +96,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(cli, "AppContext", Context)
     monkeypatch.setattr(definitions, "build_defs", lambda *_: None)
-    monkeypatch.setattr(restored, "assert_nothing_went_back", lambda _: None)
+    monkeypatch.setattr(restored, "assert_nothing_went_back", lambda *_: None)
     monkeypatch.setattr(executor, "MonthRunner", Runner)
     monkeypatch.setattr(funnel, "month_funnel", lambda *_: doing.books)
     monkeypatch.setattr(funnel, "other_days", lambda *_: NOTHING)
