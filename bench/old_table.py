@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.delta import Partitions
+from resources.warehouse import Partitions
 from telecom_assets.connections import Connections
 from telecom_assets.schemas.usage import CLEANED_CDRS
 from telecom_assets.settings import Settings

@@ -1,7 +1,7 @@
 """The IO manager: Dagster assets in and out of the warehouse.
 
 Belongs here: which table and partitions an asset run means, and what the UI is told about a read or a write.
-Does not belong here: how a table is read or written (`resources.delta`).
+Does not belong here: how a table is read or written (`resources.warehouse`).
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.delta import Contract, Partitions, PinnedTable, Warehouse
+from resources.warehouse import Contract, Partitions, PinnedTable, Warehouse
 
 
 class DeltaIOManager(dg.IOManager):

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resources.delta import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.conservation import (
     Verdict,
     cleaned_equals_ratings,

@@ -7,11 +7,11 @@ before it is asked to, so that definitions load without any server.
 import datetime as dt
 from functools import cached_property
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
+from resources.warehouse import Warehouse
 from telecom_assets.schemas import TABLES
 from telecom_assets.settings import Settings
 

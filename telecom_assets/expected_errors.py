@@ -4,13 +4,13 @@ Belongs here: the list. Every other exception is a fault of the program. The com
 (`telecom_assets.cli.errors`).
 """
 
-from resources.delta import WarehouseError
 from resources.engine import EngineUnavailable
 from resources.java import JavaError
 from resources.kafka import KafkaUnavailable
 from resources.kafka_source import KafkaRangeError
 from resources.postgres import PostgresError
 from resources.stack_state import StackStateError
+from resources.warehouse import WarehouseError
 from telecom_assets.conservation import ConservationError
 from telecom_assets.csv_files import InputFileError
 from telecom_assets.documents.atomic import PublishError

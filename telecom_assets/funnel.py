@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.documents.funnel import Funnel, Malformed
 from telecom_assets.landing.journal import read_state
 from telecom_assets.months import month_days

@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resources.delta import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.landing.journal import displaced_days
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
 

@@ -8,8 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resources.changes import committed_at, newest_change
-from resources.delta import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse, committed_at, newest_change
 from telecom_assets.billing_gate import BillingInputs, month_is_over
 from telecom_assets.conservation import Verdict, landed_rows_are_consumed, month_is_mediated, rated_equals_billed
 from telecom_assets.documents.funnel import Funnel, MadeFrom, Remedy

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.documents.dashboard_panels import DashboardData, balance
 from telecom_assets.funnel import malformed_while_open, month_funnel
 from telecom_assets.month_books import look_at_books, made_from, remedy

@@ -2,7 +2,7 @@
 
 Belongs here: how that is noticed, what is said, what follows when a restored warehouse is made the truth. Does not belong
 here: the ledger of published bills itself (`resources.postgres.publishing`), logs that cannot be read
-(`resources.log_repair`).
+(`resources.warehouse`).
 
 The tables of a backup agree with each other: the next positions on the topic, the days that were mediated, the versions that
 rows were made from all go back with them, so `telecom run` lands, mediates and bills again what came later. What lies outside
@@ -20,10 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from resources.changes import commit_info
-from resources.delta import READS, Warehouse, WarehouseError
-from resources.log_repair import entry_path
 from resources.postgres import PostgresConnection, PostgresUnavailable, entries_ahead, follow_version
+from resources.warehouse import READS, Warehouse, WarehouseError, commit_info, entry_path
 from telecom_assets.connections import Connections
 from telecom_assets.landing.decisions import note_adoption
 from telecom_assets.landing.journal import Decision

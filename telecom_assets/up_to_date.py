@@ -24,9 +24,8 @@ import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 import resources
-from resources.changes import commit_identity, partitions_changed
-from resources.delta import Warehouse
 from resources.postgres import published_digest
+from resources.warehouse import Warehouse, commit_identity, partitions_changed
 from telecom_assets.connections import Connections
 from telecom_assets.instance_state import keep_step_record, step_record
 from telecom_assets.landing import position

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.landing import journal
 from telecom_assets.mediation_state import days_of_displaced_copies, days_to_mediate, overtaken_days, stale_days
 from telecom_assets.schemas import TABLES

@@ -5,10 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from resources.changes import partitions_changed
-from resources.delta import PinnedTable, stream_batches
 from resources.io_manager import totals_metadata
 from resources.postgres import publish_period
+from resources.warehouse import PinnedTable, partitions_changed, stream_batches
 from telecom_assets.assets.common import (
     BILLING_TEAM,
     ENGINE_KIND,

@@ -7,7 +7,7 @@ from functools import partial
 
 import dagster as dg
 
-from resources.maintenance import Maintained, maintain
+from resources.warehouse import Maintained, maintain
 from telecom_assets.assets.common import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL, asset
 from telecom_assets.compute_logs import remove_old_output
 from telecom_assets.connections import Connections

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable
+from resources.warehouse import Partitions, PinnedTable
 from telecom_assets.assets.common import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import Verdict, require

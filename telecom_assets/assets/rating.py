@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.assets.common import (
     ENGINE_KIND,
     RATING_TEAM,

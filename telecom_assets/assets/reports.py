@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, asset, multi_asset, table_out, versions_read
 from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import dagster as dg
 
-from resources.delta import PinnedTable, stream_batches, sum_exactly
 from resources.postgres import published_totals
+from resources.warehouse import PinnedTable, stream_batches, sum_exactly
 from telecom_assets.checks.contracts import keeps_columns, keeps_contract
 from telecom_assets.checks.factory import Check, Guard, Scope, step_of
 from telecom_assets.checks.silence import silence_check

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.conservation import Verdict
 from telecom_assets.schemas import TABLES
 from telecom_assets.visible import visible

@@ -17,7 +17,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from resources.delta import MissingTable, Partitions, PinnedTable
+from resources.warehouse import MissingTable, Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.checks.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.connections import Connections

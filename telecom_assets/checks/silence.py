@@ -10,7 +10,7 @@ from functools import partial
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from resources.delta import Warehouse
+from resources.warehouse import Warehouse
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.checks.factory import Check, Scope
 from telecom_assets.conservation import Verdict

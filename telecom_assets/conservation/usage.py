@@ -11,7 +11,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.conservation.verdict import SHOWN, Verdict
 from telecom_assets.mediation_state import days_of_displaced_copies, overtaken_days
 from telecom_assets.months import only_month

@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Refused, Warehouse
 from resources.kafka import KafkaConnection
-from resources.staging import Staged, new_folder
+from resources.warehouse import Partitions, PinnedTable, Refused, Staged, Warehouse, new_folder
 from telecom_assets.landing.displaced import displaced_by
 from telecom_assets.landing.journal import (
     DECIDED,

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from resources.delta import MissingTable, Refused, Warehouse, WarehouseError
 from resources.kafka import TopicState
+from resources.warehouse import MissingTable, Refused, Warehouse, WarehouseError
 from telecom_assets.schemas.usage import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
 RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name

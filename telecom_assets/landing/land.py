@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from resources.delta import Commit, Refused, Warehouse
 from resources.kafka import KafkaConnection, TopicState
 from resources.kafka_source import FORMAT, KafkaRangeError, OffsetRange, range_error, read_range, register
-from resources.staging import Staged, new_folder
+from resources.warehouse import Commit, Refused, Staged, Warehouse, new_folder
 from telecom_assets.landing.displaced import displaced_by
 from telecom_assets.landing.journal import (
     DISPLACED,

@@ -12,8 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from resources.delta import EVERYTHING, Refused, Warehouse, WarehouseError
-from resources.staging import Staged
+from resources.warehouse import EVERYTHING, Refused, Staged, Warehouse, WarehouseError
 from telecom_assets.conservation import landed_rows_are_consumed
 from telecom_assets.landing.decisions import open_month
 from telecom_assets.landing.journal import DISPLACED, LANDED, key, settle

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.landing.journal import DISPLACED, read_state
 from telecom_assets.mediation_state import days_to_mediate
 from telecom_assets.schemas import TABLES

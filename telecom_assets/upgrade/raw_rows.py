@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from resources.delta import Warehouse
+from resources.warehouse import Warehouse
 from telecom_assets.transforms.admission import at_home_in
 from telecom_assets.transforms.civil_time import local_day
 from telecom_assets.upgrade.shapes import SOURCE, Shape

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.schemas import TABLES, Column, TableContract
 from telecom_assets.schemas.usage import (
     CLEANED_CDRS,

@@ -10,11 +10,9 @@ import pyarrow.fs as pafs
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Commit, Partitions, Warehouse, WarehouseError
 from resources.engine import SparkEngine
-from resources.maintenance import Maintained, maintain
 from resources.s3 import S3Error
-from resources.staging import put
+from resources.warehouse import Commit, Maintained, Partitions, Warehouse, WarehouseError, maintain, put
 from telecom_assets.schemas import TABLES
 from telecom_assets_tests.resources.test_delta import FLOORS, JUNE, MAY, floors, floors_table, held
 from telecom_assets_tests.s3_server import S3Server, s3_server

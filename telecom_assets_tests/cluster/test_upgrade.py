@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.landing.journal import read_state
 from telecom_assets.mediation_state import stale_days
 from telecom_assets.schemas import TABLES

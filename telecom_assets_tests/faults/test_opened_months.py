@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse
-from resources.maintenance import maintain
+from resources.warehouse import Warehouse, maintain
 from telecom_assets.landing import decisions
 from telecom_assets.landing.decisions import open_month
 from telecom_assets.landing.journal import read_state

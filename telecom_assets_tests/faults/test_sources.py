@@ -14,8 +14,8 @@ import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.warehouse import Warehouse
 from telecom_assets.landing import LandingError
 from telecom_assets.landing.decisions import accept_source, open_month, skip_positions
 from telecom_assets.landing.journal import read_state

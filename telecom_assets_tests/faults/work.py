@@ -16,9 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from resources import delta
-from resources.delta import Refused, Warehouse
-from resources.maintenance import maintain
-from resources.staging import Staged
+from resources.warehouse import Refused, Staged, Warehouse, maintain
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import landed_equals_consumed
 from telecom_assets.definitions import build_defs

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.private_files import is_open, open_folders, umask_for
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import RAW_CDRS

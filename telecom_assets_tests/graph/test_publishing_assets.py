@@ -12,7 +12,7 @@ import pytest
 from lxml import html
 from pyspark.sql.connect.dataframe import DataFrame
 
-from resources.delta import stream_batches
+from resources.warehouse import stream_batches
 from telecom_assets.assets import billing
 from telecom_assets.funnel import month_funnel
 from telecom_assets.months import month_days

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from resources.delta import Warehouse, WarehouseError
 from resources.postgres import entries_ahead, publish_period
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.restored import assert_tables_agree
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, TopicState
-from resources.staging import Staged, new_folder
+from resources.warehouse import Staged, Warehouse, WarehouseError, new_folder
 from telecom_assets.landing import journal
 from telecom_assets.landing.journal import Decision, LandingState, displaced_days, read_state, settle
 from telecom_assets.landing.land import landed_info

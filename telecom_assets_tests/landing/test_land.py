@@ -29,9 +29,9 @@ from deltalake import DeltaTable
 from pyspark.sql import functions as F
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
 from resources.kafka_producer import MessageProducer
+from resources.warehouse import Warehouse
 from telecom_assets.conservation import landed_equals_consumed
 from telecom_assets.landing import Landed, LandingError, Terms, land
 from telecom_assets.landing.decisions import open_month

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.malformed import few_are_malformed
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import LANDING_RANGES, RAW_CDRS

@@ -1,6 +1,6 @@
 """The warehouse on both engines: whole partitions replaced or nothing, versions that stay, tables anybody can read.
 
-Belongs here: paths, versions, commits and errors of `resources.delta`. Does not belong here: Dagster (`test_io_manager`).
+Belongs here: paths, versions, commits and errors of `resources.warehouse`. Does not belong here: Dagster (`test_io_manager`).
 """
 
 import json
@@ -22,19 +22,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources import delta
-from resources.delta import (
+from resources.engine import SparkEngine
+from resources.warehouse import (
     Commit,
     MissingTable,
     Overtaken,
     Partitions,
     Refused,
+    Staged,
     Warehouse,
     WarehouseError,
     stream_batches,
     sum_exactly,
 )
-from resources.engine import SparkEngine
-from resources.staging import Staged
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.reference import PRODUCT_CATALOG
 from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR, MEDIATED_DAYS, RAW_CDRS
@@ -153,7 +153,7 @@ def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
         patch.setattr(Warehouse, "read", None)
         assert raw.missing_values(columns) == expected  # from the footers of the files
     with monkeypatch.context() as patch:
-        patch.setattr("resources.delta.column_facts", lambda *_: None)  # footers that do not tell
+        patch.setattr("resources.warehouse.column_facts", lambda *_: None)  # footers that do not tell
         assert raw.missing_values(columns) == expected
 
 
@@ -533,7 +533,7 @@ def test_what_was_pinned_is_read_beside_newer_checkpoints(plain, monkeypatch):
 
     Every version is read: those between two checkpoints too, and also once one that is older than any run is named there.
     """
-    monkeypatch.setattr("resources.delta._CHECKPOINT_INTERVAL", 3)
+    monkeypatch.setattr("resources.warehouse._CHECKPOINT_INTERVAL", 3)
     log = Path(plain.path(FLOORS), "_delta_log")
     pinned = []
     for number in range(8):

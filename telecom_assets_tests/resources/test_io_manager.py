@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.connect.dataframe import DataFrame
 
-from resources.delta import Partitions, PinnedTable, Warehouse
 from resources.io_manager import DeltaIOManager, partition_value, plain
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import DAILY_REVENUE

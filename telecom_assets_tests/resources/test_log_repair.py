@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.schemas import TABLES
 
 NAME = "displaced_days"
@@ -99,7 +99,7 @@ def test_a_torn_checkpoint_is_made_again(
     changed = {path for path in before if before[path] != after.get(path)}
     assert changed == {f"_delta_log/{checkpoint(table, name).name}"}
     assert set(after) == set(before)
-    [warning] = [record.getMessage() for record in caplog.records if record.name == "resources.log_repair"]
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "resources.warehouse"]
     assert f"table {NAME} at {table}" in warning
     assert f"{checkpoint(table, name).name} was torn; it was made anew" in warning
     assert versions_read(opened(table, engine)) == ALL

@@ -1,6 +1,6 @@
 """Maintenance of tables: fewer files, the same rows, and every version of the retention as it was.
 
-Belongs here: what `resources.maintenance` does to a table, and what it leaves. Does not belong here: when it is done
+Belongs here: what `resources.warehouse` does to a table, and what it leaves. Does not belong here: when it is done
 (`graph/test_maintenance`), writers that a compaction overtakes (`test_delta`).
 """
 
@@ -15,8 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from resources import maintenance
-from resources.delta import EVERYTHING, Partitions, Warehouse, WarehouseError
-from resources.maintenance import Maintained, maintain
+from resources.warehouse import EVERYTHING, Maintained, Partitions, Warehouse, WarehouseError, maintain
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import RAW_CDRS
 from telecom_assets_tests.resources.test_delta import (

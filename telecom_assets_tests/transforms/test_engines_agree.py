@@ -15,8 +15,8 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.delta import Partitions, Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Partitions, Warehouse
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, REPORTS
 from telecom_assets.schemas.usage import (

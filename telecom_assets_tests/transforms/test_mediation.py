@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.assets.mediation import _neighbourhood
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.reference import MADE_PRODUCTS

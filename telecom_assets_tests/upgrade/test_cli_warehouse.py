@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
+from resources.warehouse import Warehouse
 from telecom_assets.instance import open_instance
 from telecom_assets.landing.journal import read_state
 from telecom_assets.process_locks import held

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.conservation import landed_equals_consumed, landed_rows_are_consumed, raw_equals_outcomes
 from telecom_assets.landing.journal import read_state
 from telecom_assets.mediation_state import stale_days
