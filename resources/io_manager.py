@@ -64,11 +64,11 @@ class DeltaIOManager(dg.IOManager):
         keys = context.asset_partition_keys if written.partitions is not None else []
         if len(keys) <= 1:
             rows = sum(written.rows_by_partition().values())
-            context.add_output_metadata(figures(rows, self.warehouse.totals(written)))
+            context.add_output_metadata(figures(rows, written.totals()))
             return
         # What a partition without rows says; the others say their own.
         context.add_output_metadata(figures(0, dict.fromkeys(written.contract.money, Decimal(0))))
-        totals, step = self.warehouse.totals_by_partition(written), dg.AssetExecutionContext.get()
+        totals, step = written.totals_by_partition(), dg.AssetExecutionContext.get()
         counts = {str(value): (rows, totals.get(value, {})) for value, rows in written.rows_by_partition().items()}
         for key in keys:
             if key in counts:

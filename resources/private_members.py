@@ -33,8 +33,8 @@ def make_active(session: SparkSession) -> None:
     pyspark 4.1.1 (Connect): the client takes kept rows that come back for the active session's, whichever asked for them,
     and `SparkSession.getOrCreate` is the only public call that makes one active: it would make another.
     """
-    active: Any = type(session)._active_session  # type: ignore[attr-defined]
-    active.session = session
+    kind: Any = type(session)
+    kind._active_session.session = session
 
 
 def never_forget(kept: DataFrame) -> None:
@@ -52,7 +52,8 @@ def do_not_clean_up_ml(session: SparkSession) -> None:
 
     pyspark 4.1.1 (Connect) cleans up Spark ML when Python ends. Nothing here uses it, and the embedded engine has none.
     """
-    atexit.unregister(session.client._cleanup_ml_cache)
+    connected: Any = session
+    atexit.unregister(connected.client._cleanup_ml_cache)
 
 
 def write_through(files: pafs.PyFileSystem, path: str, content: bytes) -> None:
@@ -60,5 +61,6 @@ def write_through(files: pafs.PyFileSystem, path: str, content: bytes) -> None:
 
     deltalake 1.6.6: the file that it opens does not take pyarrow's buffers, so pyarrow's own streams fail to write to it.
     """
-    with closing(files.handler._handler.open_output_stream(path, None)) as stream:
+    handler: Any = files.handler
+    with closing(handler._handler.open_output_stream(path, None)) as stream:
         stream.write(content)

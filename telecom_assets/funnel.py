@@ -29,7 +29,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
     )
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
-    money = warehouse.totals(bills)
+    money = bills.totals()
     return Funnel(
         received=sum(raw.rows_by_partition().values()),
         cleaned=sum(cleaned.rows_by_partition().values()),
@@ -37,7 +37,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
             {reason: count for (reason,), count in _count_by(rejected.df, "reason").items()}, REJECTION_REASONS
         ),
         rated=sum(rated.rows_by_partition().values()),
-        rated_amount=warehouse.totals(rated)["amount"],
+        rated_amount=rated.totals()["amount"],
         suspended=_with_disposition(reasons, "suspended"),
         excluded=_with_disposition(reasons, "excluded"),
         billed_customers=sum(bills.rows_by_partition().values()),

@@ -2,7 +2,7 @@
 
 Belongs here: how that is noticed, what is said, what follows when a restored warehouse is made the truth. Does not belong
 here: the ledger of published bills itself (`resources.postgres.publishing`), logs that cannot be read
-(`resources.warehouse`).
+(`resources.warehouse.log_repair`).
 
 The tables of a backup agree with each other: the next positions on the topic, the days that were mediated, the versions that
 rows were made from all go back with them, so `telecom run` lands, mediates and bills again what came later. What lies outside
@@ -60,8 +60,8 @@ def published_ahead(warehouse: Warehouse, postgres: PostgresConnection) -> Publi
     """What PostgreSQL's ledger has of versions of the bills that the warehouse lacks. Makes no table. Raises PostgresError."""
     if not warehouse.exists(_BILLS):
         return Published(-1, {})  # a table that is made anew has another identity, and takes the place of what is there
-    newest = warehouse.version(_BILLS)
-    return Published(newest, entries_ahead(postgres, _BILLS, warehouse.table_id(_BILLS), newest))
+    bills = warehouse.pin(_BILLS)
+    return Published(bills.version, entries_ahead(postgres, _BILLS, bills.table_id, bills.version))
 
 
 def assert_nothing_went_back(connections: Connections) -> None:
@@ -92,7 +92,7 @@ def assert_tables_agree(warehouse: Warehouse) -> None:
         if name not in present:
             continue
         newest = warehouse.version(name)
-        if version > newest and warehouse.created_at(name) <= at:
+        if version > newest and warehouse.log(name).created_at() <= at:
             entry = f"{warehouse.path(name)}/{entry_path(newest + 1)}"
             raise WarehouseError(
                 f"table {name} at {warehouse.path(name)} is at version {newest}, and {by} was made from version {version}: "
@@ -139,5 +139,5 @@ def adopt(warehouse: Warehouse, postgres: PostgresConnection, *, by: str, why: s
         )
     detail = f"{_BILLS} goes on from version {ahead.newest}; published were {ahead}"
     decision = note_adoption(warehouse, detail, by=by, why=why)
-    follow_version(postgres, _BILLS, warehouse.table_id(_BILLS), ahead.newest)
+    follow_version(postgres, _BILLS, warehouse.pin(_BILLS).table_id, ahead.newest)
     return ahead, decision

@@ -205,7 +205,7 @@ class MonthRecords:
         return {name: self._state(name, self._warehouse.version(name)) for name in names}
 
     def _state(self, name: str, version: int) -> tuple[str, int, str]:
-        return self._warehouse.table_id(name), version, self._commit(name, version)
+        return self._warehouse.pin(name).table_id, version, self._commit(name, version)
 
     def _commit(self, name: str, version: int) -> str:
         """The commit that made a version; read once."""

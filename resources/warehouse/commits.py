@@ -157,9 +157,7 @@ def _assert_inside(warehouse: "Warehouse", name: str, files: Staged, partitions:
         )
 
 
-def _touched(
-    warehouse: "Warehouse", name: str, since: int, upto: int, replace: Partitions | Everything
-) -> bool:
+def _touched(warehouse: "Warehouse", name: str, since: int, upto: int, replace: Partitions | Everything) -> bool:
     """Whether commits after `since` changed rows of what is to be replaced. True where the log does not tell."""
     contract, log = warehouse.contracts[name], warehouse.log(name)
     for version in range(since + 1, upto + 1):

@@ -83,6 +83,8 @@ def maintain(
         if not warehouse.exists(name):
             continue
         try:
+            if not dry_run:
+                warehouse.make_tables([name])  # it is there: what of its log is torn is mended
             done = _Upkeep(warehouse, name, target_file_bytes, now, busy, dry_run).carry_out()
         except WarehouseError as error:
             failures.append(str(error))

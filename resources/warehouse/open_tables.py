@@ -59,8 +59,8 @@ class OpenTables:
         self._newest: dict[str, tuple[int, tuple[int, int]]] = {}
         #: Tables whose hint was right when this process looked at it.
         self._right_hints: set[str] = set()
-        #: Tables that are read from a mended copy of their log.
-        self._from_copies: set[str] = set()
+        #: Versions of tables that were opened from a mended copy of the log.
+        self._from_copies: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
     def exists(self, name: str) -> bool:
@@ -98,10 +98,10 @@ class OpenTables:
         except MissingTable:
             self._make(contract)
             return self.at(contract, version)
-        if name in self._from_copies:
+        if self.is_from_a_copy(name, table.version()):
             self._mend(name)
             table = self.at(contract, version)
-            if name in self._from_copies:
+            if self.is_from_a_copy(name, table.version()):
                 raise WarehouseError(
                     f"{self._named(name)} cannot be written: its log is torn and was not mended; give this user the right "
                     "to write there"
@@ -123,9 +123,9 @@ class OpenTables:
         """Whether a version was the newest when this process last looked for it."""
         return name in self._newest and self._newest[name][0] == version
 
-    def is_from_a_copy(self, name: str) -> bool:
-        """Whether the log of a table is torn, and was read from a mended copy: an engine cannot read the table."""
-        return name in self._from_copies
+    def is_from_a_copy(self, name: str, version: int) -> bool:
+        """Whether the log was torn when a version was opened, and a mended copy of it was read: no engine can read it then."""
+        return (name, version) in self._from_copies
 
     def forget(self, name: str, version: int) -> None:
         """A version is not what it was when it was opened: open it anew."""
@@ -183,36 +183,34 @@ class OpenTables:
         name, place = contract.name, self._place
         try:
             table = DeltaTable(place.path(name), version=version, storage_options=place.storage_options)
-            self._from_copies.discard(name)
+            self._from_copies.discard((name, table.version()))
         except TableNotFoundError:
             raise
-        except DeltaError as error:
-            table = self._opened_copy(name, version, error)
+        except DeltaError:
+            table = self._opened_copy(name, version)
         [info] = place.stored(name).get_file_info([entry_path(table.version())])
         if info.type is pafs.FileType.File and not info.size:
             raise DeltaError(f"the entry of version {table.version()} is empty")  # which delta-rs takes for no change
         return table
 
-    def _opened_copy(self, name: str, version: int | None, error: DeltaError) -> DeltaTable:
-        """A version of a table from a copy of its log, in which what is torn is made again. Raises the error else."""
+    def _opened_copy(self, name: str, version: int | None) -> DeltaTable:
+        """A version of a table from a copy of its log, in which what is torn is made again. Raises DeltaError like the log."""
         folder = process_folder()
         copy_log(self._place.stored(name), folder)
         done = mended(pafs.SubTreeFileSystem(folder, pafs.LocalFileSystem()))
-        # Another process may have mended the log itself while this one looked.
-        table = DeltaTable(folder, version=version) if done else None
-        if table is None:
+        if not done:  # nothing can be made again, or another process has mended the log itself meanwhile
             return DeltaTable(self._place.path(name), version=version, storage_options=self._place.storage_options)
-        if name not in self._from_copies:
-            for each in done:
-                _log.warning("%s, in a copy: whoever writes the table next mends it: %s", self._named(name), each)
-        self._from_copies.add(name)
+        table = DeltaTable(folder, version=version)
+        for each in done:
+            _log.warning("%s, in a copy of its log (whoever writes it next mends that): %s", self._named(name), each)
+        self._from_copies.add((name, table.version()))
         return table
 
     def _mend(self, name: str) -> None:
         """Mend the log of a table in its place, and know nothing any more of what it was."""
         mend(self._place.files(name), self._named(name))
         with self._lock:
-            self._from_copies.discard(name)
+            self._from_copies = {key for key in self._from_copies if key[0] != name}
             self._newest.pop(name, None)
             for key in [key for key in self._opened if key[0] == name]:
                 del self._opened[key]

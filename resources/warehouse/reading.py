@@ -94,13 +94,13 @@ def _is_out_of_reach(pinned: "PinnedTable") -> bool:
     """Whether the engine would not find a version in the log. Raises WarehouseError where there is no other way to it."""
     warehouse, name = pinned.warehouse, pinned.name
     if warehouse.engine.name != "sail":
-        if warehouse.tables.is_from_a_copy(name):
+        if warehouse.tables.is_from_a_copy(name, pinned.version):
             raise WarehouseError(
                 f"table {name} at {warehouse.path(name)}: its log is torn, and Apache Spark cannot read it; `telecom maintain` "
                 "mends it"
             )
         return False
-    if warehouse.tables.is_from_a_copy(name) or warehouse.tables.hint_is_wrong(name):
+    if warehouse.tables.is_from_a_copy(name, pinned.version) or warehouse.tables.hint_is_wrong(name):
         return True
     return not warehouse.tables.is_newest_known(name, pinned.version) and sail_quirks.is_hidden(
         pinned.version, hinted(warehouse.place.stored(name))

@@ -74,7 +74,12 @@ class Warehouse:
         return self.pin(name).version
 
     def pin(
-        self, name: str, partitions: Partitions | None = None, version: int | None = None, *, was: Contract | None = None
+        self,
+        name: str,
+        partitions: Partitions | None = None,
+        version: int | None = None,
+        *,
+        was: Contract | None = None,
     ) -> PinnedTable:
         """Pin the newest (or the given) version of a table. was: the contract that it has, where that is a former one."""
         contract = was or self.contracts[name]

@@ -53,12 +53,14 @@ def _contract(name: str, *, unique: bool = False) -> Check:
 _LANDED = Check(
     "landed_equals_consumed",
     "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
-    lambda scope: landed_equals_consumed(scope.connections.warehouse),
+    lambda scope: landed_equals_consumed(scope.looking_at("raw_cdrs", "landing_ranges")),
 )
 _MALFORMED = Check(
     "few_are_malformed",
     "At most TELECOM_MALFORMED_SHARE of what landed last is malformed: neither UTF-8 nor one JSON object.",
-    lambda scope: few_are_malformed(scope.connections.warehouse, scope.connections.settings.malformed_share),
+    lambda scope: few_are_malformed(
+        scope.looking_at("raw_cdrs", "landing_ranges"), scope.connections.settings.malformed_share
+    ),
     advisory=True,
 )
 _RAW_COLUMNS = Check(
@@ -92,10 +94,9 @@ _RATED = Check(
 
 
 def _billed(scope: Scope) -> Verdict:
-    warehouse = scope.connections.warehouse
     by_period = {
         period: rated_equals_billed(
-            warehouse.pin_period("rated_cdrs", period), warehouse.pin_period("facturation_complete", period)
+            scope.pin_period("rated_cdrs", period), scope.pin_period("facturation_complete", period)
         )
         for period in scope.periods
     }
@@ -162,9 +163,9 @@ def _published(scope: Scope) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in scope.periods:
-        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
         rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, list(_MONEY))
-        left |= _labelled(period, sum(bills.rows_by_partition().values()), scope.connections.warehouse.totals(bills))
+        left |= _labelled(period, sum(bills.rows_by_partition().values()), bills.totals())
         right |= _labelled(period, rows, sums)
     return totals_agree("bills = published rows", left, right, ("bills", "published"))
 
@@ -173,8 +174,8 @@ def _invoiced(scope: Scope) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in scope.periods:
-        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
-        sums = scope.connections.warehouse.totals(bills)
+        bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
+        sums = bills.totals()
         found = read_invoice_totals(invoice_directory(scope.connections.settings, period))
         names = ("amount_before_tax", "amount_due")
         left |= _labelled(period, sum(bills.rows_by_partition().values()), {name: sums[name] for name in names})
@@ -206,7 +207,7 @@ def _in_file(scope: Scope) -> Verdict:
 
 def _file_verdict(scope: Scope, period: str) -> Verdict:
     schema = FACTURATION_COMPLETE.arrow_schema()
-    bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+    bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
     path = bills_file(scope.connections.settings, period)
     if not path.exists():
         return Verdict("", [f"{period}: there is no file {path}"])
@@ -240,9 +241,8 @@ def _report_source(name: str) -> Check:
 
 
 def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
-    warehouse = scope.connections.warehouse
-    month = warehouse.pin_period(name, period)
-    rated, bills = (warehouse.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
+    month = scope.pin_period(name, period)
+    rated, bills = (scope.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
     held = month.arrow()
     source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
     findings = [*source.findings, *_total_findings(name, month, rated, bills)]
@@ -262,8 +262,7 @@ def _total_findings(name: str, report: PinnedTable, rated: PinnedTable, bills: P
         return []
     column = contract.money[0]
     source, source_column = (rated, "amount") if column == "revenue" else (bills, "amount_due")
-    warehouse = report.warehouse
-    total, expected = warehouse.totals(report)[column], warehouse.totals(source)[source_column]
+    total, expected = report.totals()[column], source.totals()[source_column]
     return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
 
 

@@ -19,7 +19,7 @@ _KEPT, _BROKEN = "the table keeps its contract", "the table does not keep its co
 def keeps_columns(pinned: PinnedTable) -> Verdict:
     """Columns and types as declared: read from the table's log, no row is looked at."""
     contract = TABLES[pinned.name]
-    stored = pinned.warehouse.stored_schema(contract, pinned.version)
+    stored = pinned.stored_schema()
     declared = contract.arrow_schema()
     differs = []
     for field in declared:

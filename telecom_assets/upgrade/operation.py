@@ -133,7 +133,7 @@ def _mediated(warehouse: Warehouse, shape: Shape) -> None:
     outcomes = []
     for contract in (CLEANED_CDRS, REJECTED_CDRS):
         version = upgraded_version(warehouse, contract.name)
-        outcomes.append(Outcomes(version, warehouse.rows_by_partition(contract, version)))
+        outcomes.append(Outcomes(version, warehouse.pin(contract.name, version=version).rows_by_partition()))
     rows = mediated_once(former_rows(warehouse, shape), *outcomes)
     _commit_rows(warehouse, shape, rows)
 

@@ -68,7 +68,7 @@ class Range:
 
 def rows_of(warehouse: Warehouse, shape: Shape, source_id: str | None) -> DataFrame:
     """The rows of a table in its new shape, whatever its shape is."""
-    rows = warehouse.read(shape.was, shape.version)
+    rows = warehouse.pin(shape.name, version=shape.version, was=shape.was).all()
     columns = []
     for column in shape.contract.columns:
         if column.name in shape.added:

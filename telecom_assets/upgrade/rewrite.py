@@ -31,7 +31,7 @@ def rewrite(
 
     without: partition values, as the log writes them, whose files are left out.
     """
-    stored, by = warehouse.stored(shape.name), shape.contract.partition_by
+    stored, by = warehouse.place.stored(shape.name), shape.contract.partition_by
     table = DeltaTable(warehouse.path(shape.name), version=shape.version, storage_options=warehouse.storage_options)
     folder = new_folder()
     try:

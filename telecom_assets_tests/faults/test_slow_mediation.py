@@ -1,7 +1,7 @@
 """A mediation of one home that is slower than another home's, through the graph: newer rows stay, and are told of.
 
 Belongs here: what two mediations of the same days leave. Does not belong here: the write that is refused
-(`resources/test_delta`), which days are overtaken (`test_mediation_state`).
+(`resources/warehouse/test_writing`), which days are overtaken (`test_mediation_state`).
 """
 
 from collections.abc import Callable

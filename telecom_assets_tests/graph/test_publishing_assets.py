@@ -198,7 +198,7 @@ LEDGER = "SELECT delta_table_id, delta_version, row_count FROM publish_ledger WH
 def test_the_ledger_names_the_version_that_was_published(billed: MonthRun):
     project = billed.project
     rows = project.postgres(LEDGER)
-    table_id = project.warehouse.table_id("facturation_complete")
+    table_id = project.warehouse.pin("facturation_complete").table_id
     assert rows == [(table_id, project.version("facturation_complete"), len(project.rows("facturation_complete")))]
 
 

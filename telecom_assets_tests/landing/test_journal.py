@@ -73,17 +73,17 @@ class Home:
 @contextmanager
 def between(warehouse: Warehouse, place: int, meddle: Callable[[], Any]) -> Iterator[None]:
     """Somebody does something just before a table is opened for the `place`-th time."""
-    table, opened = warehouse._table, 0
+    at, opened = warehouse.tables.at, 0
 
     def meddling(*arguments: Any) -> Any:
         nonlocal opened
         opened += 1
         if opened == place:
             meddle()
-        return table(*arguments)
+        return at(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warehouse, "_table", meddling)
+        patch.setattr(warehouse.tables, "at", meddling)
         yield
 
 

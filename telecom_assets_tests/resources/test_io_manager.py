@@ -1,6 +1,6 @@
 """The IO manager alone, with built contexts: which table, which partitions, what the UI is told.
 
-Belongs here: Dagster's side of a read or a write. Does not belong here: how tables are written (`test_delta`).
+Belongs here: Dagster's side of a read or a write. Does not belong here: how tables are written (`warehouse/test_writing`).
 """
 
 from datetime import date
