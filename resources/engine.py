@@ -126,7 +126,7 @@ class SparkEngine(PySparkResource):
     def keep(self, rows: DataFrame) -> DataFrame:
         """The same rows, computed once now and kept for the queries that follow: for few rows that many queries need."""
         make_active(rows.sparkSession)
-        kept = sail_quirks.checkpointed(rows) if self.name == "sail" else rows.localCheckpoint()
+        kept = rows.localCheckpoint()
         never_forget(kept)
         # Apache Spark takes kept rows for as many as those they were made from, and would send those to be joined.
         few = self.shuffles and kept.count() <= _SENT_TO_ALL_ROWS

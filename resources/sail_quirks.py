@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
 
 from resources.temporary import process_folder
 
@@ -41,11 +40,6 @@ def plain_link(path: str, new_folder: Callable[[], str]) -> str:
         link = _links[path] = f"{new_folder()}/warehouse"
         Path(link).symlink_to(Path(path).absolute(), target_is_directory=True)
     return link
-
-
-def checkpointed(rows: DataFrame) -> DataFrame:
-    """Rows, computed once now and kept. Sail 0.7.2 has no local checkpoints (`localCheckpoint`), only files."""
-    return rows.checkpoint()
 
 
 def checkpoint_to_name(checkpoints: Mapping[int, dt.datetime], now: dt.datetime) -> int | None:

@@ -100,7 +100,7 @@ def _is_out_of_reach(pinned: "PinnedTable") -> bool:
                 "mends it"
             )
         return False
-    if warehouse.tables.is_from_a_copy(name, pinned.version) or warehouse.tables.hint_is_wrong(name):
+    if warehouse.tables.is_from_a_copy(name, pinned.version):
         return True
     return not warehouse.tables.is_newest_known(name, pinned.version) and sail_quirks.is_hidden(
         pinned.version, hinted(warehouse.place.stored(name))

@@ -191,9 +191,11 @@ def tear_both(table: Path) -> None:
         lambda table: tear(checkpoint(table, 10)),
         lambda table: tear(hint(table)),
         lambda table: hint(table).write_text('{"version":77,"size":12}'),
+        lambda table: hint(table).write_text('{"version":7,"size":12}'),
+        lambda table: hint(table).write_text(""),
         tear_both,
     ],
-    ids=["checkpoint", "hint", "hint to nothing", "both"],
+    ids=["checkpoint", "hint", "hint to nothing", "hint between", "empty hint", "both"],
 )
 def test_who_only_reads_mends_nothing_and_reads_all(table: Path, sail: SparkEngine, damage: Callable[[Path], object]):
     """The newest version and an older one, through the engine and without it. The next writer mends the log."""

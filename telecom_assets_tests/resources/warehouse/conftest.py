@@ -13,3 +13,9 @@ from telecom_assets.schemas import TABLES
 def plain(tmp_path: Path, sail: SparkEngine) -> Warehouse:
     """An empty warehouse on the embedded engine."""
     return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+
+
+def everything_below(root: Path) -> dict[str, tuple[int, int]]:
+    """Every file and folder with its size and time of change."""
+    found = [root, *root.rglob("*")] if root.exists() else []
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}

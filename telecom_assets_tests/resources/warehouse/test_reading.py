@@ -12,13 +12,13 @@ import pytest
 from deltalake import DeltaTable
 
 from resources.engine import SparkEngine
-from resources.warehouse import (
-    Partitions,
-    Warehouse,
-)
+from resources.warehouse import Partitions, Warehouse, commit_identity, committed_at, partitions_changed
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR
+from telecom_assets_tests.resources.warehouse.conftest import everything_below
 from telecom_assets_tests.resources.warehouse.tables import (
+    CATALOGUE,
+    DAYS,
     FLOORS,
     JULY,
     JUNE,
@@ -97,3 +97,35 @@ def test_what_one_engine_writes_the_others_read(tmp_path, spark_remote, writer, 
         files = [str(root / FLOORS / name) for name in pa.table(table.get_add_actions())["path"].to_pylist()]
         total = connection.execute("SELECT sum(floor_mb) FROM read_parquet($files)", {"files": files}).fetchall()
     assert total == [(Decimal("2.500001"),)]
+
+
+def test_reading_changes_no_file(engine, tmp_path):
+    """Whatever is asked of a table that is there, of an old version of it, and of one that is not."""
+    root = tmp_path / "ware house"
+    writer = Warehouse(str(root), engine, TABLES)
+    for number in range(4):
+        writer.append_arrow(FLOORS, floors_table([(f"{number}", "1", MAY), (f"{number}", "2", JUNE)]))
+    DeltaTable(writer.path(FLOORS)).create_checkpoint()  # and names it in `_last_checkpoint`
+    before = everything_below(root)
+
+    warehouse = Warehouse(str(root), engine, TABLES)
+    for name, rows in ((FLOORS, 8), (DAYS, 0), (CATALOGUE, 0)):
+        pinned = warehouse.pin(name)
+        assert pinned.version == warehouse.version(name) == (4 if rows else 0)
+        assert warehouse.exists(name) == bool(pinned.table_id) == bool(rows)
+        assert pinned.all().count() == pinned.df.count() == pinned.arrow().num_rows == rows
+        assert sum(batch.num_rows for batch in pinned.batches()) == sum(pinned.rows_by_partition().values()) == rows
+        assert pinned.stored_schema() == pinned.contract.arrow_schema()
+        assert (pinned.is_small, pinned.repeated_keys(1), pinned.totals()) == (True, [], {})
+        assert pinned.missing_values(pinned.contract.column_names[:1]) == {pinned.contract.column_names[0]: 0}
+        assert (pinned.totals_by_partition(), len(pinned.constants(["floor_mb"]) or [])) == ({}, 0)
+        log = warehouse.log(name)
+        assert (log.created_at() > 0) == bool(rows)
+        assert (log.position("key"), log.last_changed(-1).keys()) == (None, {MAY, JUNE} if rows else set())
+        assert (log.entry(0) is None) == (not rows)
+        assert (commit_identity(warehouse, name, 1) == "") == (committed_at(warehouse, name, 1) is None) == (not rows)
+        assert partitions_changed(warehouse, name, pinned.table_id, pinned.version) == set()
+    assert [warehouse.pin_period(name, MAY).df.count() for name in (FLOORS, DAYS)] == [4, 0]
+    old = warehouse.pin(FLOORS, Partitions(MAY, MAY), version=2)
+    assert (old.df.count(), old.arrow().num_rows, old.share_of(Partitions(MAY, JUNE))) == (2, 2, 0.5)
+    assert everything_below(root) == before
