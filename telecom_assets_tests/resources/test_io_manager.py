@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.connect.dataframe import DataFrame
 
-from resources.io_manager import DeltaIOManager, partition_value, plain
-from resources.warehouse import Partitions, PinnedTable, Warehouse
+from resources.io_manager import DeltaIOManager, plain
+from resources.warehouse import Partitions, PinnedTable, Warehouse, partition_value
 from telecom_assets.partitions import DAILY, MONTHLY
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.billing import DAILY_REVENUE
@@ -245,7 +245,7 @@ def test_partitions_may_come_in_any_order(plain_warehouse, name, keys, expected)
 
 
 def test_partition_values_and_plain_amounts():
-    assert partition_value(RATED_CDRS, "2026-06-01") == date(2026, 6, 1)
-    assert partition_value(DAILY_REVENUE, "2026-06") == "2026-06"
+    assert partition_value("2026-06-01", RATED_CDRS) == date(2026, 6, 1)
+    assert partition_value("2026-06", DAILY_REVENUE) == "2026-06"
     assert plain(Decimal("0E-6")) == "0.000000"
     assert plain(Decimal("1E+3")) == "1000"
