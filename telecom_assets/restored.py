@@ -57,7 +57,7 @@ class Published:
 
 
 def published_ahead(warehouse: Warehouse, postgres: PostgresConnection) -> Published:
-    """What PostgreSQL's ledger has of versions of the bills that the warehouse lacks. Makes no table. Raises PostgresError."""
+    """What PostgreSQL's ledger has of versions of the bills that the warehouse lacks. Raises PostgresError."""
     if not warehouse.exists(_BILLS):
         return Published(-1, {})  # a table that is made anew has another identity, and takes the place of what is there
     bills = warehouse.pin(_BILLS)
@@ -84,7 +84,7 @@ def assert_not_restored(connections: Connections) -> None:
 
 
 def assert_tables_agree(warehouse: Warehouse) -> None:
-    """Raise WarehouseError where a table lacks a version that another was made from. Makes no table."""
+    """Raise WarehouseError where a table lacks a version that another was made from."""
     present = [name for name in warehouse.contracts if warehouse.exists(name)]
     named = [*_versions_read(warehouse, present), *_versions_mediated(warehouse, present)]
     # They were read first: a version that another process makes meanwhile is newer than what was named.

@@ -35,7 +35,7 @@ def read_frame(pinned: "PinnedTable") -> DataFrame:
         return _no_rows(warehouse, contract)
     spark = warehouse.engine.spark_session
     if _is_out_of_reach(pinned):
-        return spark.read.parquet(_copy(replace(pinned, partitions=None))).select(contract.column_names)
+        return _as_declared(spark.read.parquet(_copy(replace(pinned, partitions=None))), contract)
     return (
         spark.read.format("delta")
         .option("versionAsOf", pinned.version)
@@ -71,7 +71,7 @@ def read_batches(pinned: "PinnedTable") -> Iterator[pa.RecordBatch]:
 def staged_rows(warehouse: "Warehouse", name: str, files: Staged) -> DataFrame:
     """Rows that are staged, through the engine."""
     rows = warehouse.engine.spark_session.read.parquet(f"{warehouse.place.engine_path(name)}/{files.folder}")
-    return rows.select([F.col(column.name).cast(column.type) for column in warehouse.contracts[name].columns])
+    return _as_declared(rows, warehouse.contracts[name])
 
 
 def staged_arrow(warehouse: "Warehouse", name: str, files: Staged, columns: Sequence[str]) -> pa.Table:
@@ -82,6 +82,11 @@ def staged_arrow(warehouse: "Warehouse", name: str, files: Staged, columns: Sequ
     ]
     schema = pa.schema([warehouse.contracts[name].arrow_schema().field(column) for column in columns])
     return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
+
+
+def _as_declared(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Rows of files with the columns and types of a contract."""
+    return rows.select([F.col(column.name).cast(column.type) for column in contract.columns])
 
 
 def _no_rows(warehouse: "Warehouse", contract: Contract) -> DataFrame:
