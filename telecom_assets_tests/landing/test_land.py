@@ -272,7 +272,7 @@ def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
     assert (compact(plain), compact(plain, LEDGER)) == (2, 3)
     assert set(stale_days(plain)) == set()
     with monkeypatch.context() as patch:
-        patch.setattr(plain, "read", crash)
+        patch.setattr("resources.warehouse.pinned_table.read_frame", crash)
         assert read_state(plain).unsettled == []
         again = landing(plain, kafka)
     assert (again.records, again.days, again.raw_version) == (0, {}, 4)
