@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.delta import Partitions
+from resources.warehouse import Partitions
 from telecom_assets.home.connections import Connections
 from telecom_assets.home.settings import Settings
 from telecom_assets.mediation.tables import CLEANED_CDRS

@@ -1,10 +1,9 @@
 """The DataFrame engine: one Spark Connect session a process, whichever engine answers it.
 
-Belongs here: which engine runs, how its session is made, and what the two engines do differently in a session.
-Does not belong here: table reads and writes (`resources.delta`), rules.
+Belongs here: which engine runs, how its session is made and set up. Does not belong here: table reads and writes
+(`resources.warehouse`), what the embedded engine gets wrong (`resources.sail_quirks`), rules.
 """
 
-import atexit
 import json
 import logging
 import os
@@ -14,7 +13,6 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 import dagster as dg
 from dagster_pyspark import PySparkResource
@@ -23,8 +21,10 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from resources import sail_quirks
 from resources.expected_errors import ExpectedError
 from resources.other_users import other_users_warning
+from resources.private_members import do_not_clean_up_ml, make_active, never_forget
 from resources.s3 import hadoop_path
 from resources.stack_state import read_stack_state
 from resources.temporary import is_ours, process_folder
@@ -41,7 +41,6 @@ class EngineUnavailable(ExpectedError):
 
 _lock = threading.Lock()
 _sessions: dict[str, SparkSession] = {}
-_links: dict[str, str] = {}
 _sail_server: Any = None
 
 _SESSION_SETTINGS = {
@@ -127,13 +126,9 @@ class SparkEngine(PySparkResource):
 
     def keep(self, rows: DataFrame) -> DataFrame:
         """The same rows, computed once now and kept for the queries that follow: for few rows that many queries need."""
-        # The client takes what comes back for the thread's active session's, whichever asked for it.
-        active: Any = type(rows.sparkSession)._active_session  # type: ignore[attr-defined]
-        active.session = rows.sparkSession
-        kept: Any = rows.checkpoint() if self.name == "sail" else rows.localCheckpoint()
-        # Its finalizer would ask the server to forget the rows, from wherever the garbage collector happens to run: inside
-        # another request that waits for ever (PySpark 4.1, either engine). They go with the session, that is the process.
-        kept._plan._spark_session = None
+        make_active(rows.sparkSession)
+        kept = rows.localCheckpoint()
+        never_forget(kept)
         # Apache Spark takes kept rows for as many as those they were made from, and would send those to be joined.
         few = self.shuffles and kept.count() <= _SENT_TO_ALL_ROWS
         return F.broadcast(kept) if few else kept
@@ -154,28 +149,19 @@ class SparkEngine(PySparkResource):
 
 
 def readable_path(engine: SparkEngine, path: str) -> str:
-    """The path as the engine can read it.
-
-    Hadoop has its own name for S3. The embedded engine encodes a space or an accent in a path twice, and then looks in
-    another folder than it should: it gets a link without them, one per process and root.
-    """
+    """The path as the engine can read it: Hadoop has its own name for S3, the embedded engine needs a plain one."""
     if engine.name == "spark":
         return hadoop_path(path)
-    if "://" in path or quote(path) == path:
+    if "://" in path or not sail_quirks.encodes_wrongly(path):
         return path
     with _lock:
-        link = _links.get(path)
-        if link is None:
-            link = _links[path] = f"{_temporary_folder()}/warehouse"
-            Path(path).mkdir(parents=True, exist_ok=True)
-            Path(link).symlink_to(Path(path).absolute(), target_is_directory=True)
-        return link
+        return sail_quirks.plain_link(path, _temporary_folder)
 
 
 def _temporary_folder() -> str:
     """A new private folder, gone with the process, in a path that no engine needs to encode."""
     configured = tempfile.gettempdir()
-    return process_folder(configured if quote(configured) == configured else "/tmp")  # noqa: S108  (it is private)
+    return process_folder("/tmp" if sail_quirks.encodes_wrongly(configured) else configured)  # noqa: S108  (it is private)
 
 
 def _sail_address(memory_mb: int | None) -> str:
@@ -217,8 +203,7 @@ def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
         for key, value in {**_SESSION_SETTINGS, **(_SAIL_SETTINGS if name == "sail" else {}), **extra}.items():
             session.conf.set(key, str(value))
         session.range(1).count()
-        # Nothing here uses Spark ML, and the embedded engine has none to clean up.
-        atexit.unregister(session.client._cleanup_ml_cache)
+        do_not_clean_up_ml(session)
     except PySparkException as error:
         reason = str(error).splitlines()[0][:200]
         for parameter in parameters.split(";"):

@@ -1,7 +1,7 @@
 """The IO manager: Dagster assets in and out of the warehouse.
 
 Belongs here: which table and partitions an asset run means, and what the UI is told about a read or a write.
-Does not belong here: how a table is read or written (`resources.delta`).
+Does not belong here: how a table is read or written (`resources.warehouse`).
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.delta import Contract, Partitions, PinnedTable, Warehouse
+from resources.warehouse import Contract, Partitions, PinnedTable, Warehouse, partition_value
 
 
 class DeltaIOManager(dg.IOManager):
@@ -64,11 +64,11 @@ class DeltaIOManager(dg.IOManager):
         keys = context.asset_partition_keys if written.partitions is not None else []
         if len(keys) <= 1:
             rows = sum(written.rows_by_partition().values())
-            context.add_output_metadata(figures(rows, self.warehouse.totals(written)))
+            context.add_output_metadata(figures(rows, written.totals()))
             return
         # What a partition without rows says; the others say their own.
         context.add_output_metadata(figures(0, dict.fromkeys(written.contract.money, Decimal(0))))
-        totals, step = self.warehouse.totals_by_partition(written), dg.AssetExecutionContext.get()
+        totals, step = written.totals_by_partition(), dg.AssetExecutionContext.get()
         counts = {str(value): (rows, totals.get(value, {})) for value, rows in written.rows_by_partition().items()}
         for key in keys:
             if key in counts:
@@ -105,7 +105,7 @@ def _partitions(contract: Contract, context: dg.OutputContext | dg.InputContext)
     if contract.partition_by is None or not context.has_asset_partitions:
         return None
     keys = sorted(context.asset_partition_keys)
-    first, last = partition_value(contract, keys[0]), partition_value(contract, keys[-1])
+    first, last = partition_value(keys[0], contract), partition_value(keys[-1], contract)
     if _distance(first, last) + 1 != len(keys):
         raise dg.DagsterInvariantViolationError(
             f"{contract.name}: {keys[0]} to {keys[-1]} of this run have gaps; run each contiguous range by itself"
@@ -119,8 +119,3 @@ def _distance(first: dt.date | str, last: dt.date | str) -> int:
         return (last - first).days
     (first_year, first_month), (last_year, last_month) = (map(int, str(month).split("-")) for month in (first, last))
     return (last_year - first_year) * 12 + last_month - first_month
-
-
-def partition_value(contract: Contract, key: str) -> Any:
-    """The value of the partition column for a Dagster partition key: a date, or a month as yyyy-MM."""
-    return key if contract.partition_by == "billing_period" else dt.date.fromisoformat(key)

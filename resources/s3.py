@@ -1,7 +1,7 @@
 """A warehouse on S3 or a server that speaks its protocol: what each of its clients must be told, and one clear first error.
 
 Belongs here: the options of delta-rs, of the embedded engine and of Hadoop's S3A, from one description; the check that
-endpoint, credentials and bucket are right. Does not belong here: tables (`resources.delta`), where the options come from.
+endpoint, credentials and bucket are right. Does not belong here: tables (`resources.warehouse`), where the options come from.
 
 One client alone writes the log, delta-rs, and puts a commit only where nothing is (`If-None-Match: *`): none takes the
 place of another. The engines write plain files.

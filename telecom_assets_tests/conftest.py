@@ -15,10 +15,10 @@ from confluent_kafka.admin import NewTopic
 from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
+from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.stack_fixtures import spark_remote, stack, stack_home

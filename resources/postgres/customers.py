@@ -12,14 +12,7 @@ from psycopg import errors, sql
 
 from resources.postgres.arrow_copy import copy_batches, read_table
 from resources.postgres.connection import PostgresConnection, PostgresError
-from resources.postgres.tables import (
-    TableContract,
-    TableMissing,
-    arrow_schema,
-    columns_sql,
-    create_stage,
-    ensure_table,
-)
+from resources.postgres.tables import TableContract, TableMissing, arrow_schema, columns_sql, create_stage, ensure_table
 
 HOW_TO_FILL = "create and fill it with `telecom customers import FILE.csv`"
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable, Warehouse
 from resources.io_manager import totals_metadata
 from resources.postgres import PostgresConnection, publish_period
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.gate import BillingInputs, assert_billed
 from telecom_assets.billing.restored import assert_not_restored
 from telecom_assets.billing.rules import BillingTerms, bill
@@ -89,7 +89,7 @@ def published_bills(
         delta_table_id=bills.table_id,
         delta_version=bills.version,
         expected_rows=sum(bills.rows_by_partition().values()),
-        expected_sums=warehouse.totals(bills),
+        expected_sums=bills.totals(),
     )
     if not result.published:
         assert_not_restored(warehouse, postgres)

@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from resources.delta import sum_exactly
 from resources.postgres import published_totals
+from resources.warehouse import sum_exactly
 from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
@@ -13,10 +13,9 @@ from telecom_assets.books.verdict import Verdict, together
 
 
 def _billed(scope: Scope) -> Verdict:
-    warehouse = scope.warehouse
     by_period = {
         period: rated_equals_billed(
-            warehouse.pin_period("rated_cdrs", period), warehouse.pin_period("facturation_complete", period)
+            scope.pin_period("rated_cdrs", period), scope.pin_period("facturation_complete", period)
         )
         for period in scope.periods
     }
@@ -37,9 +36,9 @@ def _published(scope: Scope) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in scope.periods:
-        bills = scope.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
         rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, list(FACTURATION_COMPLETE.money))
-        left |= labelled(period, sum(bills.rows_by_partition().values()), scope.warehouse.totals(bills))
+        left |= labelled(period, sum(bills.rows_by_partition().values()), bills.totals())
         right |= labelled(period, rows, sums)
     return totals_agree("bills = published rows", left, right, ("bills", "published"))
 

@@ -7,8 +7,8 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resources.delta import PinnedTable, Warehouse
 from resources.side_by_side import side_by_side
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.intake.identities import landed_rows_are_consumed

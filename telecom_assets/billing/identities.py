@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.text import visible
 

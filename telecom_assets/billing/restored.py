@@ -2,7 +2,7 @@
 
 Belongs here: how that is noticed, what is said, what follows when a restored warehouse is made the truth. Does not belong
 here: the ledger of published bills itself (`resources.postgres.publishing`), logs that cannot be read
-(`resources.log_repair`).
+(`resources.warehouse.log_repair`).
 
 The tables of a backup agree with each other: the next positions on the topic, the days that were mediated, the versions that
 rows were made from all go back with them, so `telecom run` lands, mediates and bills again what came later. What lies outside
@@ -20,10 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from resources.changes import commit_info
-from resources.delta import READS, Warehouse, WarehouseError
-from resources.log_repair import entry_path
 from resources.postgres import PostgresConnection, PostgresUnavailable, entries_ahead, follow_version
+from resources.warehouse import READS, Warehouse, WarehouseError, commit_info, entry_path
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.connections import OnDemand
 from telecom_assets.intake.decisions import note_adoption
@@ -60,11 +58,11 @@ class Published:
 
 
 def published_ahead(warehouse: Warehouse, postgres: PostgresConnection) -> Published:
-    """What PostgreSQL's ledger has of versions of the bills that the warehouse lacks. Makes no table. Raises PostgresError."""
+    """What PostgreSQL's ledger has of versions of the bills that the warehouse lacks. Raises PostgresError."""
     if not warehouse.exists(_BILLS):
         return Published(-1, {})  # a table that is made anew has another identity, and takes the place of what is there
-    newest = warehouse.version(_BILLS)
-    return Published(newest, entries_ahead(postgres, _BILLS, warehouse.table_id(_BILLS), newest))
+    bills = warehouse.pin(_BILLS)
+    return Published(bills.version, entries_ahead(postgres, _BILLS, bills.table_id, bills.version))
 
 
 def assert_nothing_went_back(warehouse: Warehouse, postgres: OnDemand[PostgresConnection]) -> None:
@@ -87,7 +85,7 @@ def assert_not_restored(warehouse: Warehouse, postgres: OnDemand[PostgresConnect
 
 
 def assert_tables_agree(warehouse: Warehouse) -> None:
-    """Raise WarehouseError where a table lacks a version that another was made from. Makes no table."""
+    """Raise WarehouseError where a table lacks a version that another was made from."""
     present = [name for name in warehouse.contracts if warehouse.exists(name)]
     named = [*_versions_read(warehouse, present), *_versions_mediated(warehouse, present)]
     # They were read first: a version that another process makes meanwhile is newer than what was named.
@@ -95,7 +93,7 @@ def assert_tables_agree(warehouse: Warehouse) -> None:
         if name not in present:
             continue
         newest = warehouse.version(name)
-        if version > newest and warehouse.created_at(name) <= at:
+        if version > newest and warehouse.log(name).created_at() <= at:
             entry = f"{warehouse.path(name)}/{entry_path(newest + 1)}"
             raise WarehouseError(
                 f"table {name} at {warehouse.path(name)} is at version {newest}, and {by} was made from version {version}: "
@@ -142,5 +140,5 @@ def adopt(warehouse: Warehouse, postgres: PostgresConnection, *, by: str, why: s
         )
     detail = f"{_BILLS} goes on from version {ahead.newest}; published were {ahead}"
     decision = note_adoption(warehouse, detail, by=by, why=why)
-    follow_version(postgres, _BILLS, warehouse.table_id(_BILLS), ahead.newest)
+    follow_version(postgres, _BILLS, warehouse.pin(_BILLS).table_id, ahead.newest)
     return ahead, decision

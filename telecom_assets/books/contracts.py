@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.text import visible
 
@@ -18,7 +18,7 @@ _KEPT, _BROKEN = "the table keeps its contract", "the table does not keep its co
 def keeps_columns(pinned: PinnedTable) -> Verdict:
     """Columns and types as declared: read from the table's log, no row is looked at."""
     contract = pinned.contract
-    stored = pinned.warehouse.stored_schema(contract, pinned.version)
+    stored = pinned.stored_schema()
     declared = contract.arrow_schema()
     differs = []
     for field in declared:

@@ -1,6 +1,6 @@
 """The factory: from a verdict function to a Dagster check, which is blocking unless it only advises.
 
-Belongs here: how a check learns which partitions it is about, and that reading makes no table.
+Belongs here: how a check learns which partitions it is about, and that a table which is not there is a finding.
 """
 
 import datetime as dt
@@ -17,9 +17,9 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from resources.delta import MissingTable, Partitions, PinnedTable, Warehouse
 from resources.postgres import PostgresConnection
 from resources.side_by_side import side_by_side
+from resources.warehouse import MissingTable, Partitions, PinnedTable, Warehouse
 from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.home.connections import Clock, OnDemand
@@ -55,14 +55,28 @@ class Scope:
         """The newest version of a table, narrowed to the run's partitions."""
         partition_by = self.warehouse.contracts[name].partition_by
         partitions = {"event_date": self.days, "billing_period": self.months, None: None}[partition_by]
-        return self.warehouse.pin(name, partitions)
+        return self.looking_at(name).pin(name, partitions)
+
+    def pin_period(self, name: str, period: str) -> PinnedTable:
+        """The newest version of a table, narrowed to one month."""
+        return self.looking_at(name).pin_period(name, period)
+
+    def looking_at(self, *names: str) -> Warehouse:
+        """The warehouse, which has these tables. Raises MissingTable: to others a table that is not there is an empty one."""
+        warehouse = self.warehouse
+        for name in names:
+            if not warehouse.exists(name):
+                raise MissingTable(
+                    f"table {name} is not there ({warehouse.path(name)}): nothing was ever written to it"
+                )
+        return warehouse
 
     @property
     def periods(self) -> list[str]:
         """The billing periods of the run, or all that were billed."""
         if self.months is not None:
             return months_between(self.months.first, self.months.last)
-        bills = self.warehouse.pin("facturation_complete")
+        bills = self.pin("facturation_complete")
         return sorted(bills.rows_by_partition())
 
 
@@ -99,10 +113,9 @@ class Guard:
 
 
 def decide(check: Check, scope: Scope) -> Verdict:
-    """The verdict of one check. Reading makes no table: one that is not there is a finding."""
+    """The verdict of one check. A table that is not there is a finding."""
     try:
-        with scope.warehouse.only_reading():
-            return check.decide(scope)
+        return check.decide(scope)
     except MissingTable as error:
         return Verdict(check.description.rstrip("."), [str(error)])
 
@@ -166,7 +179,7 @@ def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
     )
     if unit is None:
         return metadata
-    with suppress(MissingTable), scope.warehouse.only_reading():
+    with suppress(MissingTable):
         table = scope.pin(asset)
         rows, more = looked_at(verdict, table.rows_by_partition(), table.partitions, unit)
         metadata[f"{unit}s"] = as_table(rows)

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import Partitions
 from resources.io_manager import plain
+from resources.warehouse import Partitions
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.months import days_between, months_between
 

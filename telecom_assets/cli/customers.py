@@ -14,13 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from resources.postgres import (
-    PostgresConnection,
-    PostgresError,
-    UpsertCounts,
-    create_customers_table,
-    upsert_customers,
-)
+from resources.postgres import PostgresConnection, PostgresError, UpsertCounts, create_customers_table, upsert_customers
 from telecom_assets.cli.show import terminal
 from telecom_assets.home.paths import checked
 from telecom_assets.reference.csv_files import InputFileError

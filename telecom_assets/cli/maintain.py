@@ -1,6 +1,6 @@
 """`telecom maintain`: the night's maintenance of the tables, now.
 
-Belongs here: arguments, what is printed. The work is in `resources.maintenance`, its run is the one that the UI shows.
+Belongs here: arguments, what is printed. The work is in `resources.warehouse`, its run is the one that the UI shows.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ def maintain(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fal
 
 
 def _look(app: AppContext) -> list[dict[str, Any]]:
-    from resources.maintenance import maintain as maintain_tables  # noqa: PLC0415
+    from resources.warehouse import maintain as maintain_tables  # noqa: PLC0415
 
     target, now = app.settings.target_file_bytes, dt.datetime.now(dt.UTC)
     done = maintain_tables(app.connections.warehouse, target_file_bytes=target, now=now, dry_run=True)

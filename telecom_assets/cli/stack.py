@@ -164,7 +164,7 @@ def warnings_of(settings: Settings) -> list[str]:
 
 def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
     """Decisions about sources of the warehouse, if there is one; else why it cannot be read."""
-    from resources.delta import WarehouseError  # noqa: PLC0415
+    from resources.warehouse import WarehouseError  # noqa: PLC0415
     from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
 
     try:
@@ -175,8 +175,8 @@ def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
 
 def restored_of(app: AppContext) -> list[str]:
     """What is to be said of a warehouse that went back behind what PostgreSQL has published of it."""
-    from resources.delta import WarehouseError  # noqa: PLC0415
     from resources.postgres import PostgresError  # noqa: PLC0415
+    from resources.warehouse import WarehouseError  # noqa: PLC0415
     from telecom_assets.billing.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
     from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
 

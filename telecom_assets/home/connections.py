@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from resources.delta import Contract, Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
+from resources.warehouse import Contract, Warehouse
 from telecom_assets.home.settings import Settings
 
 _Connection = TypeVar("_Connection")

@@ -1,8 +1,8 @@
 """Every setting of the project, in one place.
 
-Belongs here: names, defaults, meaning and validation of what may be configured from the environment.
-Does not belong here: how a setting is used (resources, transforms) and what the local stack found out about itself
-(`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
+Belongs here: names, defaults and meaning of what may be configured from the environment. Does not belong here: which values
+can be used (`home.setting_values`), how a setting is used (resources, transforms), what the local stack found out about
+itself (`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
 
 Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE`, `SPARK_REMOTE`,
 which are short because people type them, and `AWS_…`, which are everybody's names. `docs/configuration.md` is this file
@@ -11,37 +11,29 @@ for readers.
 
 import datetime as dt
 import difflib
-import json
 import os
-import re
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from resources.expected_errors import ExpectedError
 from resources.s3 import S3Storage, is_s3
-from telecom_assets.home.paths import control_character, path_problem, shown
+from telecom_assets.home import setting_values as values
+from telecom_assets.home.paths import shown
 
 
 class SettingsError(ExpectedError):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
 
-_CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9]{1,5})?(/(;[^;=\s]+=[^;\s]+)*;?)?\Z")
-_SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
-
 #: What `telecom_assets.billing.tables.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
-#: Settings whose text may have several lines.
-_OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
-#: Decimals of every amount of a bill, `telecom_assets.model.numbers.BILL_SCALE`.
-_BILL_SCALE = 2
 
 
 class Settings(BaseSettings):
@@ -189,141 +181,25 @@ class Settings(BaseSettings):
         None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
     )
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_one_line(cls, value: Any, info: ValidationInfo) -> Any:
-        """A line end is in a name by mistake, and would be in every message. JSON and libpq's words may have several lines."""
-        text = value if isinstance(value, str) and info.field_name not in _OF_SEVERAL_LINES else ""
-        if (wrong := control_character(text)) is not None:
-            raise ValueError(f"holds {wrong}; expected one line")
-        return value
-
-    @field_validator("home", "warehouse", "output", "rate_plans", "product_catalog")
-    @classmethod
-    def _can_be_a_path(cls, value: Any, info: ValidationInfo) -> Any:
-        is_file = info.field_name in ("rate_plans", "product_catalog")
-        if value is not None and (problem := path_problem(value, is_folder=not is_file)) is not None:
-            raise ValueError(problem)
-        return value
-
-    @field_validator("aws_endpoint_url")
-    @classmethod
-    def _is_an_endpoint(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"\Ahttps?://[^/@?#\s]+/?\Z", value):
-            raise ValueError("expected http://host:port or https://host:port, without user, path or question")
-        return value
-
-    @field_validator("kafka_topic")
-    @classmethod
-    def _is_a_topic(cls, value: str) -> str:
-        if not re.match(r"\A[A-Za-z0-9._-]{1,249}\Z", value):
-            raise ValueError("expected 1 to 249 letters of A to Z, a to z, digits and . _ -")
-        return value
-
-    @field_validator("warehouse")
-    @classmethod
-    def _is_a_path_that_every_engine_reads(cls, value: str | None) -> str | None:
-        """The embedded engine encodes other characters of a URI twice."""
-        if value is not None and "://" in value and not is_s3(value) and not value.startswith("file://"):
-            raise ValueError("expected a folder, or s3://bucket/prefix")
-        if (
-            value is not None
-            and is_s3(value)
-            and not re.match(r"\As3a?://[a-z0-9][a-z0-9.-]{2,62}(/[\w.=-]+)*/?\Z", value, re.A)
-        ):
-            raise ValueError("expected s3://bucket/prefix of letters, digits and . _ = -")
-        return value
-
-    @field_validator("kafka_options", "spark_properties", mode="before")
-    @classmethod
-    def _options_are_a_json_object(cls, value: Any, info: ValidationInfo) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            parsed = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON: {error}") from error
-        if not isinstance(parsed, dict):
-            example = {"kafka_options": '{"security.protocol": "SASL_SSL"}'}
-            raise ValueError(f"expected a JSON object such as {example.get(str(info.field_name), _SPARK_EXAMPLE)}")
-        return parsed
-
-    @field_validator("spark_remote")
-    @classmethod
-    def _is_a_connect_address(cls, value: str | None) -> str | None:
-        """pyspark says what it cannot read, token and all, or takes what it does not understand for nothing."""
-        if value is not None and not _CONNECT_ADDRESS.match(value):
-            raise ValueError("expected sc://host:port, with parameters as in sc://host:port/;use_ssl=true;token=…")
-        return value
-
-    @field_validator("kafka_bootstrap_servers")
-    @classmethod
-    def _holds_no_credentials(cls, value: str | None) -> str | None:
-        """Addresses are in messages and logs."""
-        if value is not None and "@" in value:
-            raise ValueError("expected host:port,…; user and password belong in TELECOM_KAFKA_OPTIONS")
-        return value
-
-    @field_validator("dagster_postgres_url")
-    @classmethod
-    def _is_a_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"postgres(ql)?://", value.get_secret_value()):
-            raise ValueError("expected postgresql://user:password@host:port/database")
-        return value
-
-    @field_validator("failure_webhook")
-    @classmethod
-    def _is_a_web_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"https?://[^/\s]", value.get_secret_value()):
-            raise ValueError("expected an address that begins with http:// or https://")
-        return value
-
-    @field_validator("retention_days")
-    @classmethod
-    def _is_not_short_by_mistake(cls, value: int, info: ValidationInfo) -> int:
-        if value < 7 and not info.data.get("short_retention"):
-            raise ValueError("expected 7 or more; set TELECOM_SHORT_RETENTION=true to keep versions for less")
-        return value
-
-    @field_validator("partitions_start")
-    @classmethod
-    def _starts_with_a_month(cls, value: dt.date) -> dt.date:
-        if value.day != 1:
-            raise ValueError("expected the first day of a month, e.g. 2020-01-01")
-        return value
-
-    @field_validator("currency")
-    @classmethod
-    def _has_the_decimals_of_a_bill(cls, value: str) -> str:
-        """Bills have one scale: in yen they would ask for what nobody can pay, in dinars of Tunisia they would round too early."""
-        if not re.match(r"\A[A-Z]{3}\Z", value):
-            raise ValueError("expected three capital letters, a code of ISO 4217 such as MAD")
-        from iso4217 import Currency  # noqa: PLC0415  (reads its table for 30 ms; few commands are given a currency)
-
-        try:
-            exponent = Currency(value).exponent
-        except ValueError:
-            raise ValueError("expected a code of ISO 4217, such as MAD") from None
-        if exponent != _BILL_SCALE:
-            found = "no ISO 4217 exponent" if exponent is None else f"an ISO 4217 exponent of {exponent}"
-            raise ValueError(
-                f"bills have two decimals, and {value} has {found}; expected a currency whose exponent is {_BILL_SCALE}"
-            )
-        return value
-
-    @field_validator("rate_plans", "product_catalog")
-    @classmethod
-    def _file_exists(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError(f"no file at {value}")
-        return value
-
-    @field_validator("aws_secret_access_key")
-    @classmethod
-    def _has_its_access_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if (value is None) != (info.data.get("aws_access_key_id") is None):
-            raise ValueError("expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or neither")
-        return value
+    _is_one_line = field_validator("*", mode="before")(values.is_one_line)
+    _can_be_a_path = field_validator("home", "warehouse", "output", "rate_plans", "product_catalog")(
+        values.can_be_a_path
+    )
+    _is_an_endpoint = field_validator("aws_endpoint_url")(values.is_an_endpoint)
+    _is_a_topic = field_validator("kafka_topic")(values.is_a_topic)
+    _is_a_path_that_every_engine_reads = field_validator("warehouse")(values.is_a_path_that_every_engine_reads)
+    _options_are_a_json_object = field_validator("kafka_options", "spark_properties", mode="before")(
+        values.options_are_a_json_object
+    )
+    _is_a_connect_address = field_validator("spark_remote")(values.is_a_connect_address)
+    _holds_no_credentials = field_validator("kafka_bootstrap_servers")(values.holds_no_credentials)
+    _is_a_postgres_address = field_validator("dagster_postgres_url")(values.is_a_postgres_address)
+    _is_a_web_address = field_validator("failure_webhook")(values.is_a_web_address)
+    _is_not_short_by_mistake = field_validator("retention_days")(values.is_not_short_by_mistake)
+    _starts_with_a_month = field_validator("partitions_start")(values.starts_with_a_month)
+    _has_the_decimals_of_a_bill = field_validator("currency")(values.has_the_decimals_of_a_bill)
+    _file_exists = field_validator("rate_plans", "product_catalog")(values.file_exists)
+    _has_its_access_key = field_validator("aws_secret_access_key")(values.has_its_access_key)
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from resources.delta import Warehouse
 from resources.kafka import KafkaConnection
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
+from resources.warehouse import Warehouse
 from telecom_assets.home.connections import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.landing import Terms, land

@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Refused, Warehouse
 from resources.kafka import KafkaConnection
-from resources.staging import Staged, new_folder
+from resources.warehouse import Partitions, PinnedTable, Refused, Staged, Warehouse, new_folder, paths_of
 from telecom_assets.intake.admission import at_home_in
 from telecom_assets.intake.displaced import displaced_by
 from telecom_assets.intake.journal import (
@@ -52,7 +51,7 @@ def open_month(warehouse: Warehouse, month: str, *, calendar_start: dt.date, ded
         giving = _rows_by_day(raw, moves)
         if giving:
             files = warehouse.stage(RAW, _moved(raw, sorted(giving), moves, own))
-            paths = warehouse.paths_of(RAW, here.raw_version, set(giving))
+            paths = paths_of(raw, set(giving))
             _assert_whole(raw, set(giving), files)
             moved = raw.all().where(moves).withColumn("event_date", own)
             stay = raw.all().where(~F.coalesce(moves, F.lit(False)))

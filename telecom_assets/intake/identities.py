@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS

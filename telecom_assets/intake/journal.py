@@ -15,11 +15,13 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from resources.delta import MissingTable, Refused, Warehouse, WarehouseError
 from resources.kafka import TopicState
+from resources.warehouse import Refused, Warehouse, WarehouseError
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
 RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
+#: The tables that follow the log of raw_cdrs.
+FOLLOWERS = (LEDGER, LANDING_DECISIONS.name, DISPLACED_DAYS.name)
 
 #: What an entry of the log of raw_cdrs says of a landing, of a decision, and of days whose outcome it may have changed.
 LANDED, DECIDED, DISPLACED = "telecom.landed", "telecom.decided", "telecom.displaced_days"
@@ -148,7 +150,7 @@ def read_state(warehouse: Warehouse) -> LandingState:
     source_id, topic, parts = sources[-1] if sources else (None, None, set())
     ends = {}
     for part in sorted(parts):
-        end = warehouse.position(RAW, key(str(source_id), part), version)
+        end = warehouse.log(RAW).position(key(str(source_id), part), version)
         if end is None:
             raise WarehouseError(
                 f"table {RAW} at {warehouse.path(RAW)} does not say how far partition {part} of topic {topic!r} was landed, "
@@ -162,7 +164,7 @@ def read_state(warehouse: Warehouse) -> LandingState:
 
 def assert_new_source(warehouse: Warehouse, source_id: str, parts: Iterable[int], version: int) -> None:
     """Raise WarehouseError when a source that the ledger does not know has positions: it would be landed a second time."""
-    if any(warehouse.position(RAW, key(source_id, part), version) is not None for part in parts):
+    if any(warehouse.log(RAW).position(key(source_id, part), version) is not None for part in parts):
         raise WarehouseError(
             f"table {RAW} at {warehouse.path(RAW)} holds rows of source {source_id}, and {LEDGER} knows nothing of it: rows of "
             f"{LEDGER} were deleted; nothing was landed, restore it from a backup, or remove its folder if the log of {RAW} is "
@@ -174,7 +176,7 @@ def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
     """What the commits of raw_cdrs after one version say, up to another; those of maintenance say nothing."""
     entries = []
     for version in range(after + 1, upto + 1):
-        actions = warehouse.log_entry(RAW, version)
+        actions = warehouse.log(RAW).entry(version)
         if actions is None:
             raise WarehouseError(
                 f"table {RAW} at {warehouse.path(RAW)}: its log has no version {version}, which {LEDGER} has not seen; "
@@ -189,7 +191,7 @@ def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
                     said.get(LANDED),
                     Decision.read(decided) if decided else None,
                     [dt.date.fromisoformat(day) for day in said.get(DISPLACED, ())],
-                    warehouse.rows_added(RAW, actions),
+                    warehouse.log(RAW).rows_added(actions),
                 )
             )
     return entries
@@ -204,7 +206,7 @@ def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
     ledger_version = warehouse.version(LEDGER)
     version = warehouse.version(RAW)
     settled = _settled(warehouse, ledger_version, version)
-    table = _follower(warehouse, DISPLACED_DAYS.name)
+    table = warehouse.pin(DISPLACED_DAYS.name).arrow()
     found = list(zip(table["event_date"].to_pylist(), table["raw_version"].to_pylist(), strict=True))
     found += [(day, entry.version) for entry in read_entries(warehouse, settled, version) for day in entry.displaced]
     newest: dict[dt.date, int] = {}
@@ -213,30 +215,20 @@ def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
     return newest
 
 
-def _follower(warehouse: Warehouse, name: str) -> pa.Table:
-    """The rows of a table that follows the log. Nothing was ever written to one whose kind of entry has not come yet."""
-    try:
-        return warehouse.pin(name).arrow()
-    except MissingTable:  # who only reads makes none
-        return warehouse.contracts[name].arrow_schema().empty_table()
-
-
 def source_decisions(warehouse: Warehouse) -> list[Decision]:
-    """All decisions but opened months, in their order. Makes no table where there is none."""
-    if not warehouse.exists(RAW):
-        return []
+    """All decisions but opened months, in their order."""
     return [decision for decision in read_state(warehouse).decisions if decision.kind != "month_opened"]
 
 
 def landed_sources(warehouse: Warehouse) -> list[Source]:
-    """All sources, in the order in which they were first landed. Makes no table where there is none."""
-    if not warehouse.exists(RAW):
-        return []
+    """All sources, in the order in which they were first landed."""
     state = read_state(warehouse)
     rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
     found = []
     for source_id, topic, parts in _sources(rows):
-        ends = {part: warehouse.position(RAW, key(source_id, part), state.raw_version) or 0 for part in sorted(parts)}
+        ends = {
+            part: warehouse.log(RAW).position(key(source_id, part), state.raw_version) or 0 for part in sorted(parts)
+        }
         records = dict.fromkeys(ends, 0)
         for row in rows:
             if row["source_id"] == source_id:
@@ -247,8 +239,6 @@ def landed_sources(warehouse: Warehouse) -> list[Source]:
 
 def last_landed(warehouse: Warehouse) -> dt.datetime | None:
     """When a message landed last; where none ever did, since when the topic is watched. None before the first landing."""
-    if not warehouse.exists(RAW):
-        return None
     state = read_state(warehouse)
     rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
     landed = [row["landed_at"] for row in rows if row["records"]]
@@ -287,7 +277,7 @@ def settle(warehouse: Warehouse) -> list[Entry]:
 
 def _settled(warehouse: Warehouse, ledger_version: int, raw_version: int) -> int:
     """Version of raw_cdrs up to which a version of the ledger is complete."""
-    settled = warehouse.position(LEDGER, _UPTO, ledger_version) or 0
+    settled = warehouse.log(LEDGER).position(_UPTO, ledger_version) or 0
     if settled > raw_version:
         raise WarehouseError(
             f"table {RAW} at {warehouse.path(RAW)} is at version {raw_version}, and {LEDGER} has seen version {settled}: "
@@ -337,6 +327,8 @@ def _sources(ranges: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, set[in
 
 def _decisions(warehouse: Warehouse, unsettled: Iterable[Entry], upto: int) -> list[Decision]:
     """All decisions up to a version of raw_cdrs in their order, each once."""
-    known = {row["raw_version"]: Decision.read(row) for row in _follower(warehouse, LANDING_DECISIONS.name).to_pylist()}
+    known = {
+        row["raw_version"]: Decision.read(row) for row in warehouse.pin(LANDING_DECISIONS.name).arrow().to_pylist()
+    }
     known |= {entry.version: entry.decision for entry in unsettled if entry.decision}
     return [known[version] for version in sorted(known) if version <= upto]

@@ -19,14 +19,14 @@ import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from resources.delta import Commit, Refused, Warehouse
 from resources.kafka import KafkaConnection, TopicState
 from resources.kafka_source import FORMAT, KafkaRangeError, OffsetRange, range_error, read_range, register
-from resources.staging import Staged, new_folder
+from resources.warehouse import Commit, Refused, Staged, Warehouse, new_folder, staged_arrow, staged_rows, went_back
 from telecom_assets.intake.admission import admit
 from telecom_assets.intake.displaced import displaced_by
 from telecom_assets.intake.journal import (
     DISPLACED,
+    FOLLOWERS,
     LANDED,
     RAW,
     LandingState,
@@ -80,6 +80,7 @@ def land(
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     landed = Landed()
     kafka.topic_id()  # first of all: a broker that is down leaves the warehouse as it is
+    warehouse.make_tables([RAW, *FOLLOWERS])
     _settle(warehouse, landed, report)
     while True:
         here, state = position(warehouse, kafka)
@@ -304,7 +305,7 @@ def _verify(
     Every offset that the topic still gives must be among the rows. A row whose message has left the topic since (retention,
     compaction of the topic) is right. Raises LandingError.
     """
-    rows = warehouse.staged_arrow(RAW, files, ["source_part", "source_position"])
+    rows = staged_arrow(warehouse, RAW, files, ["source_part", "source_position"])
     records = {}
     for offsets in ranges:
         found, read = _positions(rows, offsets)
@@ -361,8 +362,9 @@ def _displaced_days(warehouse: Warehouse, files: Staged, on: int, dedupe_days: i
     Almost always none: the broker's times only go back where partitions were read unevenly. File statistics tell
     whether a look is needed at all, and how far back it must go.
     """
-    since = warehouse.went_back(RAW, files, on, "received_at")
+    raw = warehouse.pin(RAW, version=on)
+    since = went_back(raw, files, "received_at")
     if since is None:
         return []
-    older = warehouse.pin(RAW, version=on).all().where(F.col("received_at") >= F.lit(since))
-    return displaced_by(warehouse.staged_rows(RAW, files), older, dedupe_days)
+    older = raw.all().where(F.col("received_at") >= F.lit(since))
+    return displaced_by(staged_rows(warehouse, RAW, files), older, dedupe_days)

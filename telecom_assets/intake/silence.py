@@ -10,7 +10,7 @@ from functools import partial
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from resources.delta import Warehouse
+from resources.warehouse import Warehouse
 from telecom_assets.books.factory import Check, Scope
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.journal import last_landed

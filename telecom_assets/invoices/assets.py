@@ -5,9 +5,8 @@ from functools import partial
 import dagster as dg
 
 from resources.atomic_files import Superseded
-from resources.changes import partitions_changed
-from resources.delta import PinnedTable, Warehouse, stream_batches
 from resources.io_manager import totals_metadata
+from resources.warehouse import PinnedTable, partitions_changed, stream_batches
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.output_files import invoice_directory
@@ -34,7 +33,6 @@ GROUP = "billing"
 def invoices(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
-    warehouse: dg.ResourceParam[Warehouse],
     rated_cdrs: PinnedTable,
     facturation_complete: PinnedTable,
     customers: PinnedTable,
@@ -48,7 +46,7 @@ def invoices(
     directory = invoice_directory(settings, period)
     names = customers.all().select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
-    sums = warehouse.totals(bills)
+    sums = bills.totals()
     summary = write_invoices(
         stream_batches(named),
         period,

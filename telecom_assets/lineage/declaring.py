@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.lineage.failures import telling
 from telecom_assets.model.contract import TableContract
 

@@ -33,8 +33,9 @@ class TellingIOManager(DeltaIOManager):
 
     def data_version(self, name: str) -> dg.DataVersion:
         """Version of a table that last changed its rows: compaction changes none. The identity tells it from another table."""
-        version, table_id = self.warehouse.version(name), self.warehouse.table_id(name)
-        while version > 0 and not self.warehouse.rows_changed(name, version - 1, version):
+        table = self.warehouse.pin(name)
+        version, table_id = table.version, table.table_id
+        while version > 0 and not self.warehouse.log(name).rows_changed(version - 1, version):
             version -= 1
         return dg.DataVersion(f"{version} of {table_id.partition('-')[0]}")
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read

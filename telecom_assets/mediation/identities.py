@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import SHOWN, Verdict
 from telecom_assets.mediation.rules import SMALL_PART, hashed, repeated_hashes, with_ids_of

@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resources.delta import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.intake.journal import displaced_days
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -70,7 +70,7 @@ def _rewritten(warehouse: Warehouse, rows: Sequence[_Row]) -> _Overtaken:
     found: _Overtaken = {}
     for name in (CLEANED_CDRS.name, REJECTED_CDRS.name) if rows else ():
         column = f"{name.removesuffix('_cdrs')}_version"
-        written = warehouse.last_changed(name, min(int(row[column] or 0) for row in rows))
+        written = warehouse.log(name).last_changed(min(int(row[column] or 0) for row in rows))
         for row in rows:
             if (version := written.get(row["event_date"], 0)) > (row[column] or 0):
                 reason = f"{name} was written after the mediation that mediated_days tells of"

@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from resources.delta import PinnedTable, Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.books.verdict import require
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.identities import landed_rows_are_consumed

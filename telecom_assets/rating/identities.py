@@ -7,7 +7,7 @@ from decimal import Decimal
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.months import only_month

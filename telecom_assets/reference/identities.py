@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.reference.judging import customer_findings, product_catalog_findings, rate_plan_findings
 

@@ -6,20 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable, Warehouse, stream_batches
 from resources.side_by_side import side_by_side
+from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import (
-    BILLING_TEAM,
-    SPARK_POOL,
-    asset,
-    multi_asset,
-    table_out,
-    versions_read,
-)
+from telecom_assets.lineage.declaring import BILLING_TEAM, SPARK_POOL, asset, multi_asset, table_out, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv

@@ -1,6 +1,6 @@
 """What is asserted of the reports and of the files for spreadsheets."""
 
-from resources.delta import PinnedTable, stream_batches
+from resources.warehouse import PinnedTable, stream_batches
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.agreement import rows_agree
 from telecom_assets.books.contract_checks import contract_check
@@ -18,7 +18,7 @@ def _in_file(scope: Scope) -> Verdict:
 
 def _file_verdict(scope: Scope, period: str) -> Verdict:
     schema = FACTURATION_COMPLETE.arrow_schema()
-    bills = scope.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+    bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
     path = bills_file(scope.settings, period)
     if not path.exists():
         return Verdict("", [f"{period}: there is no file {path}"])
@@ -52,9 +52,8 @@ def _report_source(name: str) -> Check:
 
 
 def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
-    warehouse = scope.warehouse
-    month = warehouse.pin_period(name, period)
-    rated, bills = (warehouse.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
+    month = scope.pin_period(name, period)
+    rated, bills = (scope.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
     held = month.arrow()
     source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
     findings = [*source.findings, *_total_findings(month, rated, bills)]
@@ -73,8 +72,7 @@ def _total_findings(report: PinnedTable, rated: PinnedTable, bills: PinnedTable)
         return []
     column = report.contract.money[0]
     source, source_column = (rated, "amount") if column == "revenue" else (bills, "amount_due")
-    warehouse = report.warehouse
-    total, expected = warehouse.totals(report)[column], warehouse.totals(source)[source_column]
+    total, expected = report.totals()[column], source.totals()[source_column]
     return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
 
 

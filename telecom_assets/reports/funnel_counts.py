@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.intake.journal import read_state
@@ -31,7 +31,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
     )
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
-    money = warehouse.totals(bills)
+    money = bills.totals()
     return Funnel(
         received=sum(raw.rows_by_partition().values()),
         cleaned=sum(cleaned.rows_by_partition().values()),
@@ -39,7 +39,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
             {reason: count for (reason,), count in _count_by(rejected.df, "reason").items()}, REJECTION_REASONS
         ),
         rated=sum(rated.rows_by_partition().values()),
-        rated_amount=warehouse.totals(rated)["amount"],
+        rated_amount=rated.totals()["amount"],
         suspended=_with_disposition(reasons, "suspended"),
         excluded=_with_disposition(reasons, "excluded"),
         billed_customers=sum(bills.rows_by_partition().values()),

@@ -8,9 +8,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resources.changes import committed_at, newest_change
-from resources.delta import PinnedTable, Warehouse
 from resources.side_by_side import side_by_side
+from resources.warehouse import PinnedTable, Warehouse, committed_at, newest_change
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.books.verdict import Verdict

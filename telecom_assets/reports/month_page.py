@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.home.settings import Settings
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.reports.dashboard_panels import DashboardData, balance

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from resources.delta import PinnedTable
+from resources.warehouse import PinnedTable
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import REPORTS
 

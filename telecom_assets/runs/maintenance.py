@@ -7,9 +7,8 @@ from functools import partial
 
 import dagster as dg
 
-from resources.delta import Warehouse
-from resources.maintenance import Maintained, maintain
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
+from resources.warehouse import Maintained, Warehouse, maintain
 from telecom_assets.home.compute_logs import remove_old_output
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle

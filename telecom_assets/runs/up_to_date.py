@@ -24,9 +24,8 @@ import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 import resources
-from resources.changes import commit_identity, partitions_changed
-from resources.delta import Warehouse
 from resources.postgres import published_digest
+from resources.warehouse import Warehouse, commit_identity, partitions_changed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.connections import Connections
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
@@ -200,7 +199,7 @@ class MonthRecords:
         return {name: self._state(name, self._warehouse.version(name)) for name in names}
 
     def _state(self, name: str, version: int) -> tuple[str, int, str]:
-        return self._warehouse.table_id(name), version, self._commit(name, version)
+        return self._warehouse.pin(name).table_id, version, self._commit(name, version)
 
     def _commit(self, name: str, version: int) -> str:
         """The commit that made a version; read once."""

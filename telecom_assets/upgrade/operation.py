@@ -12,8 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from resources.delta import EVERYTHING, Refused, Warehouse, WarehouseError
-from resources.staging import Staged
+from resources.warehouse import EVERYTHING, Refused, Staged, Warehouse, WarehouseError
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.journal import DISPLACED, LANDED, key, settle
@@ -135,7 +134,7 @@ def _mediated(warehouse: Warehouse, shape: Shape) -> None:
     outcomes = []
     for contract in (CLEANED_CDRS, REJECTED_CDRS):
         version = upgraded_version(warehouse, contract.name)
-        outcomes.append(Outcomes(version, warehouse.rows_by_partition(contract, version)))
+        outcomes.append(Outcomes(version, warehouse.pin(contract.name, version=version).rows_by_partition()))
     rows = mediated_once(former_rows(warehouse, shape), *outcomes)
     _commit_rows(warehouse, shape, rows)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.journal import DISPLACED, read_state
 from telecom_assets.intake.tables import LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import days_to_mediate
@@ -90,13 +90,13 @@ def plan_upgrade(warehouse: Warehouse, months: Sequence[str], calendar_start: dt
 
 def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
     """All rows of a small table, under the names of its contract; what it does not have is left out."""
-    table = warehouse.read_arrow(shape.was, shape.version, None)
+    table = warehouse.pin(shape.name, version=shape.version, was=shape.was).arrow()
     return table.rename_columns([name for name in shape.contract.column_names if name not in shape.added]).to_pylist()
 
 
 def upgraded_version(warehouse: Warehouse, name: str) -> int:
     """The version of a table that the upgrade has made, whatever came after it; the newest where it has made none."""
-    return warehouse.position(name, UPGRADED) or warehouse.version(name)
+    return warehouse.log(name).position(UPGRADED) or warehouse.version(name)
 
 
 def _source(
@@ -132,15 +132,15 @@ def _opened(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> set[str]:
 
 def _stale(warehouse: Warehouse, raw: Shape, mediated: Shape) -> set[dt.date]:
     """Days whose rows are not those that were mediated, or that are marked, before anything is changed."""
-    landed = warehouse.rows_by_partition(raw.was, raw.version)
+    landed = warehouse.pin(RAW, version=raw.version, was=raw.was).rows_by_partition()
     counted = {row["event_date"]: row["raw_rows"] for row in former_rows(warehouse, mediated)}
     return days_to_mediate(landed, counted) | _displaced(warehouse, raw)
 
 
 def _displaced(warehouse: Warehouse, raw: Shape) -> set[dt.date]:
     """Days that an upgrade which died has asked for with its commit of raw_cdrs."""
-    version = warehouse.position(RAW, UPGRADED) if raw.is_new else None
-    for action in warehouse.log_entry(RAW, version) or () if version is not None else ():
+    version = warehouse.log(RAW).position(UPGRADED) if raw.is_new else None
+    for action in warehouse.log(RAW).entry(version) or () if version is not None else ():
         if days := action.get("commitInfo", {}).get(DISPLACED):
             return {dt.date.fromisoformat(day) for day in days}
     return set()

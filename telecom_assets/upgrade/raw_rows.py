@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from resources.delta import Warehouse
+from resources.warehouse import Warehouse
 from telecom_assets.intake.admission import at_home_in
 from telecom_assets.model.civil_time import local_day
 from telecom_assets.upgrade.shapes import SOURCE, Shape
@@ -68,7 +68,7 @@ class Range:
 
 def rows_of(warehouse: Warehouse, shape: Shape, source_id: str | None) -> DataFrame:
     """The rows of a table in its new shape, whatever its shape is."""
-    rows = warehouse.read(shape.was, shape.version)
+    rows = warehouse.pin(shape.name, version=shape.version, was=shape.was).all()
     columns = []
     for column in shape.contract.columns:
         if column.name in shape.added:

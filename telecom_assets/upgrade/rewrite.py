@@ -13,8 +13,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse
-from resources.staging import NULL_PARTITION, Staged, new_folder, put, staged
+from resources.warehouse import NULL_PARTITION, Staged, Warehouse, new_folder, put, staged
 from telecom_assets.upgrade.shapes import Shape
 
 #: Values of the columns that a table gets, the same in all of its rows.
@@ -32,7 +31,7 @@ def rewrite(
 
     without: partition values, as the log writes them, whose files are left out.
     """
-    stored, by = warehouse.stored(shape.name), shape.contract.partition_by
+    stored, by = warehouse.place.stored(shape.name), shape.contract.partition_by
     table = DeltaTable(warehouse.path(shape.name), version=shape.version, storage_options=warehouse.storage_options)
     folder = new_folder()
     try:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.delta import Partitions
+from resources.warehouse import Partitions
 from telecom_assets.books.shown import DIFFERING, LOOKED_AT, as_table, differing, differing_not_shown, looked_at
 from telecom_assets.books.verdict import Verdict
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.stack_state import read_stack_state
+from resources.warehouse import Warehouse
 from telecom_assets.local_stack import LocalStack, SparkShape
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import new_project

@@ -15,10 +15,10 @@ import pytest
 from pyspark import cloudpickle
 
 from resources import kafka_source
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
 from resources.kafka_source import KafkaOffsetRanges, KafkaRangeError
+from resources.warehouse import Warehouse
 from telecom_assets.local_stack import LocalStack, SparkShape
 from telecom_assets.local_stack.layout import Kept
 from telecom_assets.local_stack.processes import Command, ServerProcess

@@ -10,13 +10,11 @@ import pyarrow.fs as pafs
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Commit, Partitions, Warehouse, WarehouseError
 from resources.engine import SparkEngine
-from resources.maintenance import Maintained, maintain
 from resources.s3 import S3Error
-from resources.staging import put
+from resources.warehouse import Commit, Maintained, Partitions, Warehouse, WarehouseError, maintain, put
 from telecom_assets.tables import TABLES
-from telecom_assets_tests.resources.test_delta import FLOORS, JUNE, MAY, floors, floors_table, held
+from telecom_assets_tests.resources.warehouse.tables import FLOORS, JUNE, MAY, floors, floors_table, held
 from telecom_assets_tests.s3_server import S3Server, s3_server
 
 SECRET = "a-secret-that-nobody-sees"  # noqa: S105
@@ -87,7 +85,7 @@ def test_many_writers_at_once_lose_nothing(sail_on_s3: Warehouse, cluster_on_s3:
 
 def damaged(warehouse: Warehouse, path: str, content: bytes) -> Warehouse:
     """Put other content in the place of a file of the table; the warehouse as a process that begins now sees it."""
-    put(warehouse.files(FLOORS), path, content)
+    put(warehouse.place.files(FLOORS), path, content)
     return Warehouse(warehouse.root, warehouse.engine, TABLES, s3=warehouse.s3)
 
 
@@ -97,16 +95,18 @@ def test_a_damaged_log_is_mended_or_named_as_in_a_folder(sail_on_s3: Warehouse):
     for number in range(4):
         warehouse.append_arrow(FLOORS, floors_table([(f"a{number}", "1", MAY)]))
     rows = held(warehouse.pin(FLOORS).arrow())
-    warehouse.checkpoint(FLOORS, 2)
-    files, checkpoint = warehouse.files(FLOORS), f"_delta_log/{2:020d}.checkpoint.parquet"
+    warehouse.log(FLOORS).checkpoint(2)
+    files, checkpoint = warehouse.place.files(FLOORS), f"_delta_log/{2:020d}.checkpoint.parquet"
     with files.open_input_stream(checkpoint) as stored:
         half = stored.read()[:500]
     mended = damaged(warehouse, checkpoint, half)
+    mended.make_tables([FLOORS])
     assert held(mended.pin(FLOORS).all()) == held(mended.pin(FLOORS).arrow()) == rows
     [kept] = [each.path for each in files.get_file_info(pafs.FileSelector("_delta_log")) if "_torn-" in each.path]
     with files.open_input_stream(kept) as stored:
         assert stored.read() == half
     mended = damaged(warehouse, "_delta_log/_last_checkpoint", b'{"version":77,"size":1}')
+    mended.make_tables([FLOORS])
     assert held(mended.pin(FLOORS).all()) == rows
     torn = damaged(warehouse, f"_delta_log/{4:020d}.json", b'{"commitInfo":{')
     with pytest.raises(WarehouseError, match=rf"{4:020d}.json is torn \(15 bytes.*the last good version is 3"):
@@ -143,7 +143,7 @@ def test_maintenance_merges_files_and_removes_what_is_past_its_time(sail_on_s3: 
     assert held(warehouse.pin(FLOORS).arrow()) == held(warehouse.pin(FLOORS).all()) == {("b", "2.000000", MAY)}
     with pytest.raises(WarehouseError, match=rf"table {FLOORS} at s3://.* at version 4.*vacuumed"):
         warehouse.pin(FLOORS, version=4).arrow()
-    found = warehouse.files(FLOORS).get_file_info(pafs.FileSelector("", recursive=True))
+    found = warehouse.place.files(FLOORS).get_file_info(pafs.FileSelector("", recursive=True))
     assert len([info for info in found if info.path.endswith(".parquet")]) == 2  # the rows and the checkpoint
 
 
@@ -151,7 +151,7 @@ def test_what_was_pinned_is_read_beside_a_newer_checkpoint(on_s3: Warehouse):
     on_s3.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     pinned = on_s3.pin(FLOORS)
     on_s3.append_arrow(FLOORS, floors_table([("b", "1", MAY)]))
-    on_s3.checkpoint(FLOORS, on_s3.version(FLOORS))
+    on_s3.log(FLOORS).checkpoint(on_s3.version(FLOORS))
     assert {row[0] for row in held(on_s3.pin(FLOORS, version=pinned.version).all())} == {"a"}
     assert {row[0] for row in held(on_s3.pin(FLOORS).all())} == {"a", "b"}
 

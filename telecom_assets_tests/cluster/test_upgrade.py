@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.journal import read_state
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.tables import TABLES

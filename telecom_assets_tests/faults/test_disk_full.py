@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from telecom_assets.tables import TABLES
-from telecom_assets_tests.graph.conftest import (  # noqa: F401  (a fixture)
+from telecom_assets_tests.graph.conftest import (
     customers,
     environment,
-    new_project,
+    new_project,  # noqa: F401  (a fixture)
     telecom,
 )
 from telecom_assets_tests.graph.project import MONTH, Project, cdr

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse
-from resources.maintenance import maintain
+from resources.warehouse import Warehouse, maintain
 from telecom_assets.intake import decisions
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.journal import read_state
@@ -23,17 +22,13 @@ from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.conftest import Shared, counted_by_a_stranger
 from telecom_assets_tests.faults.processes import Running
-from telecom_assets_tests.graph.conftest import customers, new_project  # noqa: F401  (a fixture)
+from telecom_assets_tests.graph.conftest import (
+    customers,
+    new_project,  # noqa: F401  (a fixture)
+)
 from telecom_assets_tests.graph.project import MONTH, Project, day_tags
 from telecom_assets_tests.graph.project import cdr as cdr_of_month
-from telecom_assets_tests.intake.test_landing import (
-    assert_sound,
-    cdr,
-    landing,
-    mediated,
-    produced,
-    rows_of,
-)
+from telecom_assets_tests.intake.test_landing import assert_sound, cdr, landing, mediated, produced, rows_of
 
 OPENED = "2015-05"
 FIRST, LAST = date(2015, 5, 1), date(2015, 5, 31)

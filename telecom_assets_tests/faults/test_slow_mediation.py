@@ -1,7 +1,7 @@
 """A mediation of one home that is slower than another home's, through the graph: newer rows stay, and are told of.
 
 Belongs here: what two mediations of the same days leave. Does not belong here: the write that is refused
-(`resources/test_delta`), which days are overtaken (`mediation/test_stale_days`).
+(`resources/warehouse/test_writing`), which days are overtaken (`mediation/test_stale_days`).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from telecom_assets.mediation.stale_days import stale_days
-from telecom_assets_tests.graph.conftest import customers, new_project  # noqa: F401  (a fixture)
+from telecom_assets_tests.graph.conftest import (
+    customers,
+    new_project,  # noqa: F401  (a fixture)
+)
 from telecom_assets_tests.graph.project import MONTH, Project, Row, cdr, day_tags, open_project
 from telecom_assets_tests.intake.test_landing import crash
 

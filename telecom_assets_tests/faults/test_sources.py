@@ -14,13 +14,16 @@ import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import accept_source, open_month, skip_positions
 from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.landing import LandingError
 from telecom_assets.intake.tables import LANDING_DECISIONS
-from telecom_assets_tests.graph.conftest import customers, new_project  # noqa: F401  (a fixture)
+from telecom_assets_tests.graph.conftest import (
+    customers,
+    new_project,  # noqa: F401  (a fixture)
+)
 from telecom_assets_tests.graph.project import MONTH, Project, cdr, day_tags
 from telecom_assets_tests.intake.test_landing import (
     assert_sound,

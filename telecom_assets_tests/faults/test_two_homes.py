@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pyarrow.compute as pc
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults import work

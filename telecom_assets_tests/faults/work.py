@@ -15,10 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from resources import delta
-from resources.delta import Refused, Warehouse
-from resources.maintenance import maintain
-from resources.staging import Staged
+from resources.warehouse import Refused, Staged, TableLog, Warehouse, maintain, table_log
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.connections import Connections
 from telecom_assets.home.instance import open_instance
@@ -49,7 +46,10 @@ class Trips:
 
 
 #: What a process asks of the warehouse on its way through a write, and may stumble at.
-_STEPS = ("stage", "stage_arrow", "commit", "drop", "checkpoint", "keep_readable", "log_entry", "position", "version")
+_STEPS = {
+    Warehouse: ("stage", "stage_arrow", "commit", "drop", "version"),
+    TableLog: ("checkpoint", "name_an_old_checkpoint", "entry", "position"),
+}
 
 
 def stumble(halt: Halt, trips: Trips | None) -> Callable[[], int]:
@@ -81,8 +81,9 @@ def stumble(halt: Halt, trips: Trips | None) -> Callable[[], int]:
             os.kill(os.getpid(), signal.SIGKILL)
         halt("a step")
 
-    for name in _STEPS:
-        setattr(Warehouse, name, stumbling(getattr(Warehouse, name)))
+    for kind, names in _STEPS.items():
+        for name in names:
+            setattr(kind, name, stumbling(getattr(kind, name)))
     return lambda: calls
 
 
@@ -169,7 +170,7 @@ def _runner(connections: Connections) -> Iterator[MonthRunner]:
 
 def compared_and_set(halt: Halt, given: Given, meet: Any, who: str, rounds: int) -> list[bool]:
     """In each round commit a row on the version that the round before has made; whether that was accepted."""
-    delta._CHECKPOINT_INTERVAL = 10  # who opens a version reads so few entries of the log
+    table_log.CHECKPOINT_INTERVAL = 10  # who opens a version reads so few entries of the log
     warehouse, name, won = opened(given).warehouse, DATA_VOLUME_FLOOR.name, list[bool]()
     for number in range(rounds):
         if not won or won[-1]:  # what was refused is no part of the table: it is tried again as it is

@@ -24,16 +24,7 @@ from telecom_assets.reports.tables import REPORTS
 from telecom_assets.runs.checks import build_checks
 from telecom_assets_tests import oracle
 from telecom_assets_tests.graph.conftest import customers
-from telecom_assets_tests.graph.project import (
-    DATA,
-    MONTH,
-    Project,
-    Row,
-    day_tags,
-    month_tag,
-    open_project,
-    ordered,
-)
+from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, day_tags, month_tag, open_project, ordered
 
 JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
 TAGS: dict[str, dict[str, str]] = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.home.private_files import is_open, open_folders, umask_for
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.tables import RAW_CDRS

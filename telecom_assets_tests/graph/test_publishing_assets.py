@@ -12,7 +12,7 @@ import pytest
 from lxml import html
 from pyspark.sql.connect.dataframe import DataFrame
 
-from resources.delta import stream_batches
+from resources.warehouse import stream_batches
 from telecom_assets.billing import assets as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.model.months import month_days
@@ -198,7 +198,7 @@ LEDGER = "SELECT delta_table_id, delta_version, row_count FROM publish_ledger WH
 def test_the_ledger_names_the_version_that_was_published(billed: MonthRun):
     project = billed.project
     rows = project.postgres(LEDGER)
-    table_id = project.warehouse.table_id("facturation_complete")
+    table_id = project.warehouse.pin("facturation_complete").table_id
     assert rows == [(table_id, project.version("facturation_complete"), len(project.rows("facturation_complete")))]
 
 

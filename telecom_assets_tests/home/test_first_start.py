@@ -21,8 +21,8 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.cli.errors import EXPECTED_ERRORS
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
@@ -283,7 +283,8 @@ def test_a_table_may_be_made_by_several_at_once(tmp_path: Path, sail: SparkEngin
     def opened(root: Path, start: Barrier) -> str:
         warehouse = Warehouse(str(root), sail, TABLES)
         start.wait()
-        return str(warehouse._open(RAW_CDRS, None).metadata().id)
+        warehouse.make_tables([RAW_CDRS.name])
+        return warehouse.pin(RAW_CDRS.name).table_id
 
     for number in range(40):
         start = Barrier(8)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import NewTopic
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
+from resources.warehouse import Warehouse
 from telecom_assets.intake.landing import LandingError
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.intake.test_landing import (

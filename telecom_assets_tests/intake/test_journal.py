@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, TopicState
-from resources.staging import Staged, new_folder
+from resources.warehouse import Staged, Warehouse, WarehouseError, new_folder
 from telecom_assets.intake import journal
 from telecom_assets.intake.journal import Decision, LandingState, displaced_days, read_state, settle
 from telecom_assets.intake.landing import landed_info
@@ -72,17 +71,17 @@ class Home:
 @contextmanager
 def between(warehouse: Warehouse, place: int, meddle: Callable[[], Any]) -> Iterator[None]:
     """Somebody does something just before a table is opened for the `place`-th time."""
-    table, opened = warehouse._table, 0
+    at, opened = warehouse.tables.at, 0
 
     def meddling(*arguments: Any) -> Any:
         nonlocal opened
         opened += 1
         if opened == place:
             meddle()
-        return table(*arguments)
+        return at(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warehouse, "_table", meddling)
+        patch.setattr(warehouse.tables, "at", meddling)
         yield
 
 

@@ -17,21 +17,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition, Uuid
-from confluent_kafka.admin import (
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewPartitions,
-    NewTopic,
-    ResourceType,
-)
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, ResourceType
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
 from resources.kafka_producer import MessageProducer
+from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.identities import landed_equals_consumed
 from telecom_assets.intake.journal import Entry, read_state
@@ -273,7 +266,7 @@ def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
     assert (compact(plain), compact(plain, LEDGER)) == (2, 3)
     assert set(stale_days(plain)) == set()
     with monkeypatch.context() as patch:
-        patch.setattr(plain, "read", crash)
+        patch.setattr("resources.warehouse.pinned_table.read_frame", crash)
         assert read_state(plain).unsettled == []
         again = landing(plain, kafka)
     assert (again.records, again.days, again.raw_version) == (0, {}, 4)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.intake.malformed import few_are_malformed
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 from telecom_assets.tables import TABLES

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from pyspark.sql import SparkSession
 from pyspark.sql.connect.proto import base_pb2
@@ -49,15 +51,18 @@ def test_session_has_the_settings_of_the_project(session: SparkSession) -> None:
     assert {key: session.conf.get(key) for key in wanted} == wanted
 
 
-def test_delta_replaces_exactly_the_partitions_that_are_named(session: SparkSession, tmp_path: Path) -> None:
+def test_it_reads_each_version_of_a_delta_table(session: SparkSession, tmp_path: Path) -> None:
+    """Which delta-rs has written: Spark commits to none."""
     path = str(tmp_path / "a table")
-    session.sql("select 1 as id, 'a' as part union all select 2, 'b'").write.format("delta").partitionBy("part").save(
-        path
-    )
-    replacement = session.sql("select 3 as id, 'b' as part")
-    replacement.write.format("delta").mode("overwrite").option("replaceWhere", "part = 'b'").save(path)
-    rows = session.read.format("delta").load(path).orderBy("id").collect()
-    assert [tuple(row) for row in rows] == [(1, "a"), (3, "b")]
+    for rows in ({"id": [1, 2], "part": ["a", "b"]}, {"id": [3], "part": ["b"]}):
+        write_deltalake(path, pa.table(rows), partition_by=["part"], mode="append")
+
+    def read(version: int) -> list[tuple[int, str]]:
+        found = session.read.format("delta").option("versionAsOf", version).load(path).orderBy("id")
+        return [tuple(row) for row in found.collect()]
+
+    assert read(0) == [(1, "a"), (2, "b")]
+    assert read(1) == [(1, "a"), (2, "b"), (3, "b")]
 
 
 class Interpreter(DataSource):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.assets import _neighbourhood
 from telecom_assets.mediation.rules import REJECTION_REASONS, Outcomes, days_with_copies, mediate

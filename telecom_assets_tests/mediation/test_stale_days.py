@@ -6,8 +6,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse, paths_of
 from telecom_assets.intake import journal
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import days_of_displaced_copies, days_to_mediate, overtaken_days, stale_days
@@ -127,7 +127,7 @@ def test_rows_that_only_move_to_other_files_overtake_nothing(warehouse):
     mediated(warehouse, {A: 1})
     name = CLEANED_CDRS.name
     rows = warehouse.pin(name).arrow()
-    files, paths = warehouse.stage_arrow(name, rows), warehouse.paths_of(name, 2, {A})
+    files, paths = warehouse.stage_arrow(name, rows), paths_of(warehouse.pin(name, version=2), {A})
     assert len(paths) == 2
     warehouse.commit(name, files, 2, remove=paths, moved=True)
     assert stale_days(warehouse) == {}
@@ -139,8 +139,8 @@ def test_a_long_log_is_listed_and_gives_the_same_answer(warehouse):
     mediated(warehouse, {A: 1, B: 1})
     for number in range(30):
         written(warehouse, CLEANED_CDRS.name, (A, B)[number % 2])
-    warehouse.checkpoint(CLEANED_CDRS.name, 10)
-    log = warehouse.files(CLEANED_CDRS.name)
+    warehouse.log(CLEANED_CDRS.name).checkpoint(10)
+    log = warehouse.place.files(CLEANED_CDRS.name)
     for version in range(10):
         log.delete_file(f"_delta_log/{version:020d}.json")
     assert stale_days(warehouse) == {A: 29, B: 30}

@@ -1,6 +1,6 @@
 """What footers of Parquet files tell of a column, and what they do not.
 
-Belongs here: `resources.footers` on files as different writers make them.
+Belongs here: `resources.warehouse.parquet_footers` on files as different writers make them.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
-from resources.footers import ColumnFacts, column_facts
+from resources.warehouse.parquet_footers import ColumnFacts, column_facts
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The IO manager alone, with built contexts: which table, which partitions, what the UI is told.
 
-Belongs here: Dagster's side of a read or a write. Does not belong here: how tables are written (`test_delta`).
+Belongs here: Dagster's side of a read or a write. Does not belong here: how tables are written (`warehouse/test_writing`).
 """
 
 from datetime import date
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.connect.dataframe import DataFrame
 
-from resources.delta import Partitions, PinnedTable, Warehouse
-from resources.io_manager import DeltaIOManager, partition_value, plain
+from resources.io_manager import DeltaIOManager, plain
+from resources.warehouse import Partitions, PinnedTable, Warehouse, partition_value
 from telecom_assets.lineage.partitions import DAILY, MONTHLY
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS
 from telecom_assets.reference.tables import PRODUCT_CATALOG
@@ -245,7 +245,7 @@ def test_partitions_may_come_in_any_order(plain_warehouse, name, keys, expected)
 
 
 def test_partition_values_and_plain_amounts():
-    assert partition_value(RATED_CDRS, "2026-06-01") == date(2026, 6, 1)
-    assert partition_value(DAILY_REVENUE, "2026-06") == "2026-06"
+    assert partition_value("2026-06-01", RATED_CDRS) == date(2026, 6, 1)
+    assert partition_value("2026-06", DAILY_REVENUE) == "2026-06"
     assert plain(Decimal("0E-6")) == "0.000000"
     assert plain(Decimal("1E+3")) == "1000"

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.tables import TABLES
 
 NAME = "displaced_days"
@@ -28,7 +29,7 @@ def sound(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
         day = {"event_date": dt.date(2025, 6, version), "raw_version": version}
         made.append_arrow(NAME, pa.Table.from_pylist([day], schema=TABLES[NAME].arrow_schema()))
         if version in (5, 10):
-            made.checkpoint(NAME, version)
+            made.log(NAME).checkpoint(version)
     (root / NAME / "_delta_log" / "_last_checkpoint").write_text('{"version":10,"size":12}')
     return root / NAME
 
@@ -68,6 +69,13 @@ def opened(table: Path, engine: SparkEngine) -> Warehouse:
     return Warehouse(str(table.parent), engine, TABLES)
 
 
+def mended(table: Path, engine: SparkEngine) -> Warehouse:
+    """The same once it is about to write the table."""
+    warehouse = opened(table, engine)
+    warehouse.make_tables([NAME])
+    return warehouse
+
+
 def versions_read(warehouse: Warehouse) -> list[int]:
     """Rows of the newest version, through the engine: the number of the commit that brought each."""
     return sorted(row["raw_version"] for row in warehouse.pin(NAME).df.collect())
@@ -92,17 +100,17 @@ def test_a_torn_checkpoint_is_made_again(
         checkpoint(table, 10).unlink()
     damage(checkpoint(table, name))
     torn, before = checkpoint(table, name).read_bytes(), files_of(table)
-    assert versions_read(opened(table, engine)) == ALL
+    assert versions_read(mended(table, engine)) == ALL
     after = files_of(table)
     [kept] = [path for path in after if "_torn-" in path]
     assert after.pop(kept) == torn
     changed = {path for path in before if before[path] != after.get(path)}
     assert changed == {f"_delta_log/{checkpoint(table, name).name}"}
     assert set(after) == set(before)
-    [warning] = [record.getMessage() for record in caplog.records if record.name == "resources.log_repair"]
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "resources.warehouse.log_repair"]
     assert f"table {NAME} at {table}" in warning
     assert f"{checkpoint(table, name).name} was torn; it was made anew" in warning
-    assert versions_read(opened(table, engine)) == ALL
+    assert versions_read(mended(table, engine)) == ALL
 
 
 def test_a_checkpoint_is_made_from_the_one_before_it(table: Path, engine: SparkEngine):
@@ -110,7 +118,7 @@ def test_a_checkpoint_is_made_from_the_one_before_it(table: Path, engine: SparkE
     for version in range(5):
         entry(table, version).unlink()
     tear(checkpoint(table, 10))
-    assert versions_read(opened(table, engine)) == ALL
+    assert versions_read(mended(table, engine)) == ALL
 
 
 @pytest.mark.parametrize(
@@ -121,8 +129,8 @@ def test_a_hint_that_names_nothing_is_made_again(
 ):
     before = files_of(table)
     hint(table).write_text(said)
-    assert versions_read(opened(table, engine)) == ALL
-    assert opened(table, engine).read(TABLES[NAME], 11).count() == 11
+    assert versions_read(mended(table, engine)) == ALL
+    assert mended(table, engine).pin(NAME, version=11).all().count() == 11
     assert json.loads(hint(table).read_text())["version"] in (5, 10)
     assert {path for path, content in files_of(table).items() if before[path] != content} <= {
         "_delta_log/_last_checkpoint"
@@ -133,7 +141,7 @@ def test_a_hint_that_names_nothing_is_made_again(
 def test_a_hint_without_a_checkpoint_goes(table: Path, engine: SparkEngine):
     for version in (5, 10):
         checkpoint(table, version).unlink()
-    assert versions_read(opened(table, engine)) == ALL
+    assert versions_read(mended(table, engine)) == ALL
     assert not hint(table).exists()
 
 
@@ -141,7 +149,7 @@ def test_both_at_once(table: Path, engine: SparkEngine):
     """The only whole checkpoint is the older one, and the hint is torn."""
     tear(checkpoint(table, 10))
     tear(hint(table))
-    assert versions_read(opened(table, engine)) == ALL
+    assert versions_read(mended(table, engine)) == ALL
 
 
 def test_several_may_mend_at_once(table: Path, sail: SparkEngine):
@@ -152,6 +160,7 @@ def test_several_may_mend_at_once(table: Path, sail: SparkEngine):
     def look() -> None:
         warehouse = opened(table, sail)
         barrier.wait(60)
+        warehouse.make_tables([NAME])
         found.append(warehouse.version(NAME))
 
     threads = [threading.Thread(target=look) for _ in range(4)]
@@ -168,6 +177,50 @@ def test_several_may_mend_at_once(table: Path, sail: SparkEngine):
 def test_a_sound_log_is_read_and_not_written(table: Path, engine: SparkEngine):
     before = files_of(table)
     assert versions_read(opened(table, engine)) == ALL
+    assert files_of(table) == before
+
+
+def tear_both(table: Path) -> None:
+    tear(checkpoint(table, 10))
+    tear(hint(table))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda table: tear(checkpoint(table, 10)),
+        lambda table: tear(hint(table)),
+        lambda table: hint(table).write_text('{"version":77,"size":12}'),
+        lambda table: hint(table).write_text('{"version":7,"size":12}'),
+        lambda table: hint(table).write_text(""),
+        tear_both,
+    ],
+    ids=["checkpoint", "hint", "hint to nothing", "hint between", "empty hint", "both"],
+)
+def test_who_only_reads_mends_nothing_and_reads_all(table: Path, sail: SparkEngine, damage: Callable[[Path], object]):
+    """The newest version and an older one, through the engine and without it. The next writer mends the log."""
+    damage(table)
+    before = files_of(table)
+    warehouse = opened(table, sail)
+    assert versions_read(warehouse) == ALL
+    older = warehouse.pin(NAME, version=7)
+    assert older.all().count() == older.arrow().num_rows == sum(older.rows_by_partition().values()) == 7
+    assert files_of(table) == before
+    row = {"event_date": dt.date(2025, 7, 1), "raw_version": 13}
+    warehouse.append_arrow(NAME, pa.Table.from_pylist([row], schema=TABLES[NAME].arrow_schema()))
+    assert versions_read(opened(table, sail)) == versions_read(warehouse) == [*ALL, 13]
+    assert json.loads(hint(table).read_text())["version"] in (5, 10)
+    assert all(pq.read_table(path).num_rows for path in table.glob("_delta_log/*.checkpoint.parquet"))
+
+
+def test_spark_says_what_mends_a_torn_log(table: Path, spark_remote: str):
+    """It reads the log itself, and nothing is mended for a reader."""
+    tear(checkpoint(table, 10))
+    before = files_of(table)
+    spark = SparkEngine(kind="spark", remote=spark_remote)
+    with pytest.raises(WarehouseError, match=f"table {NAME} at .*: its log is torn.*`telecom maintain` mends it"):
+        versions_read(opened(table, spark))
+    assert opened(table, spark).pin(NAME).arrow().num_rows == NEWEST
     assert files_of(table) == before
 
 

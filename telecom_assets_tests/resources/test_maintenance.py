@@ -1,7 +1,7 @@
 """Maintenance of tables: fewer files, the same rows, and every version of the retention as it was.
 
-Belongs here: what `resources.maintenance` does to a table, and what it leaves. Does not belong here: when it is done
-(`graph/test_maintenance`), writers that a compaction overtakes (`test_delta`).
+Belongs here: what `resources.warehouse` does to a table, and what it leaves. Does not belong here: when it is done
+(`graph/test_maintenance`), writers that a compaction overtakes (`warehouse/test_writing`).
 """
 
 import os
@@ -14,12 +14,19 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from resources import maintenance
-from resources.delta import EVERYTHING, Partitions, Warehouse, WarehouseError
-from resources.maintenance import Maintained, maintain
+from resources.warehouse import (
+    EVERYTHING,
+    Maintained,
+    Partitions,
+    Warehouse,
+    WarehouseError,
+    maintain,
+    maintenance,
+    went_back,
+)
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.tables import TABLES
-from telecom_assets_tests.resources.test_delta import (
+from telecom_assets_tests.resources.warehouse.tables import (
     CATALOGUE,
     FLOORS,
     JUNE,
@@ -77,7 +84,7 @@ def age(warehouse: Warehouse, days: Iterable[float]) -> None:
     folder = Path(warehouse.path(FLOORS))
     for version, distance in enumerate(days):
         moment = (NOW - timedelta(days=distance)).timestamp()
-        added = [action["add"]["path"] for action in warehouse.log_entry(FLOORS, version) or [] if "add" in action]
+        added = [action["add"]["path"] for action in warehouse.log(FLOORS).entry(version) or [] if "add" in action]
         for path in [*added, f"_delta_log/{version:020d}.json"]:
             os.utime(folder / path, (moment, moment))
 
@@ -98,7 +105,7 @@ def test_compaction_keeps_rows_counts_and_pinned_versions(warehouse):
     after = warehouse.pin(FLOORS, Partitions(MAY, MAY))
     assert held(before.df) == held(after.df) == held(after.arrow()) == rows
     assert before.rows_by_partition() == after.rows_by_partition() == {MAY: 3}
-    assert not warehouse.rows_changed(FLOORS, before.version, after.version)
+    assert not warehouse.log(FLOORS).rows_changed(before.version, after.version)
 
     again = keep(warehouse)[FLOORS]
     assert (again.files_before, again.files_compacted, again.version) == (2, 0, 5)
@@ -128,7 +135,7 @@ def test_whether_rows_went_back_is_told_after_a_compaction(plain):
     assert keep(plain)[RAW_CDRS.name].files_after == 1
     for moment, back in [(last, last), (last + timedelta(milliseconds=1), None)]:
         files = plain.stage_arrow(RAW_CDRS.name, received(moment))
-        assert plain.went_back(RAW_CDRS.name, files, plain.version(RAW_CDRS.name), "received_at") == back
+        assert went_back(plain.pin(RAW_CDRS.name), files, "received_at") == back
 
 
 # -------------------------------------------------------------------------------------------------- beside the writers
@@ -255,7 +262,7 @@ def test_the_last_change_of_rows_stays_in_the_log(plain):
     age(plain, [90, 80, 70, 60, 50])
     done = keep(plain)[FLOORS]
     assert (done.version, done.versions) == (4, 2)
-    assert not plain.rows_changed(FLOORS, 3, 4)
+    assert not plain.log(FLOORS).rows_changed(3, 4)
     assert plain.pin(FLOORS).rows_by_partition() == {MAY: 3}
 
 

@@ -15,8 +15,8 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.delta import Partitions, Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Partitions, Warehouse
 from telecom_assets.billing.rules import bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.intake.tables import RAW_CDRS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.upgrade.former import FormerWarehouse, filled
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
 from resources.process_locks import held
+from resources.warehouse import Warehouse
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import read_state

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from resources.delta import Warehouse, WarehouseError
 from resources.engine import SparkEngine
+from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.journal import read_state
 from telecom_assets.mediation.stale_days import stale_days

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from resources.delta import Warehouse, WarehouseError
+from resources.warehouse import Warehouse, WarehouseError, went_back
 from telecom_assets.intake.identities import landed_equals_consumed, landed_rows_are_consumed
 from telecom_assets.intake.journal import read_state
 from telecom_assets.mediation.identities import raw_equals_outcomes
@@ -134,7 +134,7 @@ def test_the_log_has_statistics_of_the_new_columns(former: FormerWarehouse, open
     assert {(each["min.source_id"], each["null_count.source_part"]) for each in files} == {(TOPIC_ID, 0)}
     assert max(each["max.received_at"] for each in files) == max(each.received_at for each in MESSAGES)
     late = warehouse.stage_arrow(RAW, pa.Table.from_pylist(raw_rows(of_days(A)[:1]), TABLES[RAW].arrow_schema()))
-    assert warehouse.went_back(RAW, late, warehouse.version(RAW), "received_at") == of_days(A)[0].received_at
+    assert went_back(warehouse.pin(RAW), late, "received_at") == of_days(A)[0].received_at
 
 
 def test_a_plan_changes_nothing_and_a_second_upgrade_has_nothing_to_do(

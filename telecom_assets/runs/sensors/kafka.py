@@ -6,8 +6,8 @@ import hashlib
 import dagster as dg
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 
-from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.warehouse import Warehouse
 from telecom_assets.home.connections import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.assets import lag_observation

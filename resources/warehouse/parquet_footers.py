@@ -1,6 +1,6 @@
 """What the footers of Parquet files say of their columns: what their writer counted, without reading a row.
 
-Belongs here: reading footers, wherever the files lie. Does not belong here: which files a table has (`resources.delta`).
+Belongs here: reading footers, wherever the files lie. Does not belong here: which files a table has (`statistics`).
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,13 +1,13 @@
 """The log of a table that is damaged: what can be made again is made, of the rest it is said what is wrong.
 
 Belongs here: which files of a log are whole, a checkpoint from the entries, the hint, the sentence about the rest. Does not
-belong here: opening tables, and when somebody looks (`resources.delta`).
+belong here: opening tables, and when somebody looks (`open_tables`).
 
-Reading a table writes nothing, with one exception, which is here: a checkpoint and the hint (`_last_checkpoint`) say nothing
-that the entries do not say, so one that is torn is made anew from them. It is done when a table cannot be opened, or when its
-hint names no checkpoint, and told in a warning. Nothing is destroyed: a torn checkpoint stays beside the new one, under a
-name that no reader of tables looks at. Several processes may do it at once: each puts a whole file in its place, and all of
-them the same. Entries are never made, moved or removed: one that is torn or gone held what nothing else knows.
+A checkpoint and the hint (`_last_checkpoint`) say nothing that the entries do not say, so one that is torn is made anew from
+them. Whoever reads does so in a copy of the log (`copy_log`, `mended`), whoever writes in its place (`mend`), which is told
+in a warning. Nothing is destroyed: a torn checkpoint stays beside the new one, under a name that no reader of tables looks
+at. Several processes may do it at once: each puts a whole file in its place, and all of them the same. Entries are never
+made, moved or removed: one that is torn or gone held what nothing else knows.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from resources.staging import put
 from resources.temporary import temporary_folder
+from resources.warehouse.staged_files import put
 
 #: Where a table's log lies, how its entries and checkpoints are named, and the hint: the checkpoint to begin with.
 LOG = "_delta_log"
@@ -109,7 +109,7 @@ def made_checkpoint(files: pafs.FileSystem, version: int, known: Collection[int]
     """The checkpoint of a version, from its entries and from the newest one before it among the known.
 
     It is made in a copy of the log: whoever makes one in the log itself names it in `_last_checkpoint` at once, and a run
-    that reads an older version at that moment fails (`Warehouse.keep_readable`). Raises FileNotFoundError where an entry is
+    that reads an older version at that moment fails (`sail_quirks.checkpoint_to_name`). Raises FileNotFoundError where an entry is
     missing, DeltaError where one is torn.
     """
     base = max((number for number in known if number < version), default=None)
@@ -123,8 +123,14 @@ def made_checkpoint(files: pafs.FileSystem, version: int, known: Collection[int]
         return Path(folder, checkpoint_path(version)).read_bytes()
 
 
-def mend(files: pafs.FileSystem, table: str) -> list[str]:
-    """Make what of a log can be made from its entries; returns what was done, in words. `table` names it in warnings.
+def mend(files: pafs.FileSystem, table: str) -> None:
+    """Make what of a log can be made from its entries. `table` names it in the warnings that say what was done."""
+    for each in mended(files):
+        _log.warning("%s: %s", table, each)
+
+
+def mended(files: pafs.FileSystem) -> list[str]:
+    """Make what of a log can be made from its entries; returns what was done, in words.
 
     Of a torn checkpoint a copy is kept first. Without the right to write nothing is done, and nothing raised.
     """
@@ -144,9 +150,17 @@ def mend(files: pafs.FileSystem, table: str) -> list[str]:
                 write_hint(files, usable[0])
             named = f"names checkpoint {usable[0]} now" if usable else "is gone: there is no checkpoint"
             done.append(f"{HINT} was torn or named no checkpoint; it {named}")
-    for each in done:
-        _log.warning("%s: %s", table, each)
     return done
+
+
+def copy_log(files: pafs.FileSystem, folder: str) -> None:
+    """Copy the log of a table, entries, checkpoints and hint, to a local folder."""
+    Path(folder, LOG).mkdir(exist_ok=True)
+    log = LogFiles.of(files)
+    names = [*map(entry_path, log.entries), *map(checkpoint_path, log.checkpoints), HINT]
+    for each in names:
+        with suppress(FileNotFoundError):  # there is no hint, or maintenance has removed an old file meanwhile
+            Path(folder, each).write_bytes(_content(files, each))
 
 
 def write_hint(files: pafs.FileSystem, version: int) -> None:

@@ -1,7 +1,7 @@
 """Files of rows that lie below a table and belong to no version of it yet: the first half of every write.
 
 Belongs here: what an attempt to write leaves on disk, and what the log must be told of each file. Does not belong here:
-the commit that makes the files a part of the table (`resources.delta`).
+the commit that makes the files a part of the table (`commits`).
 
 A write has two halves. First the rows become plain Parquet in a folder of their own, named after the attempt; no reader
 sees them. Then one commit names the files, on the version that the writer has read (`Warehouse.commit`). Who dies between
@@ -14,7 +14,6 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,6 +24,8 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
+
+from resources.private_members import write_through
 
 #: Footers that are read at a time.
 _AT_ONCE = 8
@@ -109,9 +110,7 @@ def write_staged(
 def put(files: pafs.FileSystem, path: str, content: bytes) -> None:
     """Put a whole file in its place, wherever the folder lies."""
     if isinstance(files, pafs.PyFileSystem):
-        # Not through pyarrow, whose buffers the file that deltalake 1.6 opens does not take.
-        with closing(files.handler._handler.open_output_stream(path, None)) as stream:
-            stream.write(content)
+        write_through(files, path, content)
         return
     files.create_dir(path.rsplit("/", 1)[0], recursive=True)
     with files.open_output_stream(path) as stream:

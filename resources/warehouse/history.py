@@ -1,18 +1,21 @@
-"""What became different in a table since one of its versions, read from its log.
+"""The history of a table, from its log: what its commits say of themselves, what is different since a version.
 
-Belongs here: which partitions other commits touched. Does not belong here: what follows from it.
+Does not belong here: reading the log (`table_log`), what follows from a change.
 """
 
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from resources.delta import ATTEMPT, PinnedTable, Warehouse, changed_files
+from resources.warehouse.commits import ATTEMPT
+from resources.warehouse.pinned_table import PinnedTable
+from resources.warehouse.table_log import changed_files
+from resources.warehouse.warehouse import Warehouse
 
 
 def commit_info(warehouse: Warehouse, name: str, version: int) -> Mapping[str, Any]:
     """What a commit says of itself (Delta protocol, "Commit Provenance Information"); nothing where the log has no such entry."""
-    actions = warehouse.log_entry(name, version) or ()
+    actions = warehouse.log(name).entry(version) or ()
     return next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
 
 
@@ -34,14 +37,15 @@ def partitions_changed(
     it is gone, the columns or properties changed, the table has no partitions and a newer version, or rows were removed
     from a table that is `append_only`. Compaction changes nothing of a partitioned table.
     """
-    newest, column = warehouse.version(name), warehouse.contracts[name].partition_by
-    if newest < since or warehouse.table_id(name) != table_id:
+    pinned, column = warehouse.pin(name), warehouse.contracts[name].partition_by
+    newest = pinned.version
+    if newest < since or pinned.table_id != table_id:
         return None
     if column is None:
         return set() if newest == since else None
     changed: set[str] = set()
     for version in range(since + 1, newest + 1):
-        actions = warehouse.log_entry(name, version)
+        actions = warehouse.log(name).entry(version)
         if actions is None or any("metaData" in action for action in actions):
             return None
         for kind, file in changed_files(actions):
@@ -58,7 +62,7 @@ def newest_change(pinned: PinnedTable) -> int:
     The pinned version itself where the log does not tell any more.
     """
     assert pinned.partitions is not None
-    changed = pinned.warehouse.last_changed(pinned.name, -1, pinned.version)
+    changed = pinned.warehouse.log(pinned.name).last_changed(-1, pinned.version)
     return changed.get(pinned.partitions.first, pinned.version)
 
 

@@ -21,12 +21,17 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, PostCommitHookProperties
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from resources.delta import Contract, Refused, Warehouse, WarehouseError, changes_rows
-from resources.log_repair import CHECKPOINT, LOG
-from resources.staging import Staged, new_folder, put, staged
+from resources.warehouse.commits import NOTHING_AFTERWARDS
+from resources.warehouse.contract import Contract, indexed_columns
+from resources.warehouse.errors import Refused, WarehouseError
+from resources.warehouse.log_repair import CHECKPOINT, LOG
+from resources.warehouse.open_tables import retention_properties
+from resources.warehouse.staged_files import Staged, new_folder, put, staged
+from resources.warehouse.table_log import changes_rows
+from resources.warehouse.warehouse import Warehouse
 
 #: Says why a table is not to be committed to now, or None.
 Busy = Callable[[str], str | None]
@@ -37,7 +42,6 @@ _CHECKSUM = re.compile(r"\A\.(.+)\.crc\Z")
 _INTERVAL = re.compile(r"\Ainterval (\d+) (day|week)s?\Z")
 #: Appends of others that a compaction lets pass.
 _TRIES = 10
-_NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 @dataclass
@@ -79,6 +83,8 @@ def maintain(
         if not warehouse.exists(name):
             continue
         try:
+            if not dry_run:
+                warehouse.make_tables([name])  # it is there: what of its log is torn is mended
             done = _Upkeep(warehouse, name, target_file_bytes, now, busy, dry_run).carry_out()
         except WarehouseError as error:
             failures.append(str(error))
@@ -107,7 +113,8 @@ class _Upkeep:
         self.cutoff = now - dt.timedelta(days=warehouse.retention_days)
         self.busy = busy
         self.dry_run = dry_run
-        self.files = warehouse.files(name)
+        self.files = warehouse.place.files(name)
+        self.log = warehouse.log(name)
         self.done = Maintained(name)
 
     def carry_out(self) -> Maintained:
@@ -119,14 +126,14 @@ class _Upkeep:
         self._compact(before)
         newest = self._open()
         self.done.version, self.done.files_after = newest.version(), len(_paths(newest))
-        log = Log(self.files.get_file_info(pafs.FileSelector(LOG)))
+        log = LogFolder(self.files.get_file_info(pafs.FileSelector(LOG)))
         kept = self._oldest_kept(log, newest.version())
         self.done.versions = newest.version() - kept + 1
         unused = self._unused_files(newest, kept)
         if not self.dry_run:
-            self.warehouse.checkpoint(self.name, newest.version())
+            self.log.checkpoint(newest.version())
             if kept > log.oldest:
-                self.warehouse.checkpoint(self.name, kept)
+                self.log.checkpoint(kept)
         # The log first: a version that can be opened has its files.
         self._remove(log.before(kept))
         self._remove(unused)
@@ -140,11 +147,11 @@ class _Upkeep:
         stored = table.metadata().configuration
         due = {
             key: wanted
-            for key, wanted in self.warehouse.retention_properties().items()
+            for key, wanted in retention_properties(self.warehouse.retention_days).items()
             if key not in stored or _days(stored[key]) < _days(wanted)
         }
         if due and not self._leave():
-            self._commit(lambda: table.alter.set_table_properties(due, post_commithook_properties=_NOTHING_AFTERWARDS))
+            self._commit(lambda: table.alter.set_table_properties(due, post_commithook_properties=NOTHING_AFTERWARDS))
 
     def _compact(self, before: DeltaTable) -> None:
         """Merge the small files of each partition that has several."""
@@ -198,13 +205,13 @@ class _Upkeep:
 
     # -- what is kept ------------------------------------------------------------------------------------------------
 
-    def _oldest_kept(self, log: "Log", newest: int) -> int:
+    def _oldest_kept(self, log: "LogFolder", newest: int) -> int:
         """The version that was the newest when the retention began; where there is none, the oldest that can be read.
 
         The newest commit that changed rows stays in the log in any case: landing asks what came after it.
         """
         changed = newest
-        while changed > log.oldest and not changes_rows(self.warehouse.log_entry(self.name, changed) or []):
+        while changed > log.oldest and not changes_rows(self.log.entry(changed) or []):
             changed -= 1
         aged = [version for version, at in log.commits.items() if at <= self.cutoff]
         return max(min(max(aged, default=0), changed), log.oldest)
@@ -217,7 +224,7 @@ class _Upkeep:
         if old:
             needed |= _paths(self._open(kept))
             for version in range(kept + 1, newest.version() + 1):
-                entry = self.warehouse.log_entry(self.name, version)
+                entry = self.log.entry(version)
                 if entry is None:
                     raise WarehouseError(
                         f"table {self.name} at {self.warehouse.path(self.name)}: its log has no version {version}, "
@@ -252,7 +259,7 @@ class _Upkeep:
 
 def merge(warehouse: Warehouse, name: str, paths: Sequence[str], target_bytes: int) -> Staged:
     """Write the rows of some files of one partition into as few of about the target size, and commit nothing."""
-    contract, files = warehouse.contracts[name], warehouse.stored(name)
+    contract, files = warehouse.contracts[name], warehouse.place.stored(name)
     by = contract.partition_by
     schema = contract.arrow_schema()
     if by is not None:
@@ -266,7 +273,7 @@ def merge(warehouse: Warehouse, name: str, paths: Sequence[str], target_bytes: i
     )
     for number, content in enumerate(_in_files(batches, schema, target_bytes)):
         put(files, "/".join([folder, *below, f"{number:05d}.parquet"]), content)
-    return staged(files, folder, by, contract.column_names[: contract.indexed])
+    return staged(files, folder, by, indexed_columns(contract))
 
 
 def _in_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target_bytes: int) -> Iterator[bytes]:
@@ -284,7 +291,7 @@ def _in_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target_bytes
         yield content.getvalue().to_pybytes()
 
 
-class Log:
+class LogFolder:
     """The files of a table's log."""
 
     def __init__(self, infos: Iterable[pafs.FileInfo]) -> None:

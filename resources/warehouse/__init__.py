@@ -1,0 +1,50 @@
+"""The warehouse of Delta tables. What other packages use is named here, and imported from here."""
+
+from resources.private_members import stream_batches
+from resources.warehouse.commits import READS
+from resources.warehouse.contract import EVERYTHING, Commit, Contract, Partitions, partition_value
+from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
+from resources.warehouse.history import commit_identity, commit_info, committed_at, newest_change, partitions_changed
+from resources.warehouse.log_repair import entry_path
+from resources.warehouse.maintenance import Maintained, maintain
+from resources.warehouse.pinned_table import PinnedTable
+from resources.warehouse.reading import staged_arrow, staged_rows
+from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged
+from resources.warehouse.statistics import paths_of, sum_exactly, went_back
+from resources.warehouse.table_log import TableLog
+from resources.warehouse.warehouse import Warehouse
+
+__all__ = [
+    "EVERYTHING",
+    "NULL_PARTITION",
+    "READS",
+    "Commit",
+    "Contract",
+    "Maintained",
+    "MissingTable",
+    "Overtaken",
+    "Partitions",
+    "PinnedTable",
+    "Refused",
+    "Staged",
+    "TableLog",
+    "Warehouse",
+    "WarehouseError",
+    "commit_identity",
+    "commit_info",
+    "committed_at",
+    "entry_path",
+    "maintain",
+    "new_folder",
+    "newest_change",
+    "partition_value",
+    "partitions_changed",
+    "paths_of",
+    "put",
+    "staged",
+    "staged_arrow",
+    "staged_rows",
+    "stream_batches",
+    "sum_exactly",
+    "went_back",
+]

@@ -1,0 +1,96 @@
+"""What the warehouse is told of a table, and the terms in which it is asked for rows: partitions, commits.
+
+Belongs here: nothing that reads or writes. Does not belong here: the contracts themselves, which are passed in.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+
+class Contract(Protocol):
+    """What the warehouse needs to know of a table."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key(self) -> tuple[str, ...]: ...
+    @property
+    def partition_by(self) -> str | None: ...
+    @property
+    def indexed(self) -> int: ...
+    @property
+    def money(self) -> tuple[str, ...]: ...
+    @property
+    def columns(self) -> Sequence[Any]: ...
+    @property
+    def column_names(self) -> list[str]: ...
+    @property
+    def required_names(self) -> list[str]: ...
+    def arrow_schema(self) -> pa.Schema: ...
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """A contiguous range of partition values, both ends included: days or billing periods."""
+
+    first: Any
+    last: Any
+
+    def holds(self, column: Column) -> Column:
+        if self.first == self.last:
+            return column == F.lit(self.first)
+        return (column >= F.lit(self.first)) & (column <= F.lit(self.last))
+
+    def filters(self, name: str) -> list[tuple[str, str, str]]:
+        """As delta-rs is told of them."""
+        return [(name, ">=", str(self.first)), (name, "<=", str(self.last))]
+
+    def widened(self, days: int) -> "Partitions":
+        """A range of days with so many more before and after it."""
+        reach = dt.timedelta(days=days)
+        return Partitions(self.first - reach, self.last + reach)
+
+    def __contains__(self, value: Any) -> bool:
+        return self.first <= value <= self.last
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}…{self.last}"
+
+
+class Everything:
+    """All rows of a table, whatever its partitions."""
+
+
+EVERYTHING = Everything()
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one write did: the version it made and the rows it added per partition value."""
+
+    version: int
+    rows: Mapping[Any, int]
+
+
+def is_by_day(contract: Contract) -> bool:
+    """Whether a table's partitions are days. The partitions of any other table are texts: months, as yyyy-MM."""
+    by = contract.partition_by
+    return by is not None and pa.types.is_date(contract.arrow_schema().field(by).type)
+
+
+def partition_value(text: str | None, contract: Contract) -> Any:
+    """A partition value as the contract types it; in the log, and in Dagster's keys, all are text."""
+    if contract.partition_by is None or text is None:
+        return None
+    return dt.date.fromisoformat(text) if is_by_day(contract) else text
+
+
+def indexed_columns(contract: Contract) -> list[str]:
+    """Columns of which the log holds the smallest and the largest value of each file."""
+    return contract.column_names[: contract.indexed]
