@@ -1,0 +1,69 @@
+"""What a table contract is: columns with types, units and meaning, the grain, the key and the partition column.
+
+Belongs here: the one type that the warehouse, PostgreSQL and the project's own contracts (`telecom_assets.schemas`) share, and
+its translations (Arrow for the Delta log). Does not belong here: any table.
+"""
+
+import re
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+_ARROW = {
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+_DECIMAL = re.compile(r"\Adecimal\((\d+),(\d+)\)\Z")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `type` is a Spark SQL type name; `doc` says meaning and unit; `required` columns are never NULL."""
+
+    name: str
+    type: str
+    doc: str
+    required: bool = True
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        if match := _DECIMAL.match(self.type):
+            return pa.decimal128(int(match[1]), int(match[2]))
+        return _ARROW[self.type]
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """A table: its grain in one sentence, its columns in order, its key and its partition column (if any).
+
+    `money` names the columns whose totals are reported with every materialisation.
+    `indexed` is how many leading columns get file statistics (min/max); put the ones that queries filter on first.
+    """
+
+    name: str
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition_by: str | None = None
+    money: tuple[str, ...] = ()
+    indexed: int = 4
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def required_names(self) -> list[str]:
+        return [column.name for column in self.columns if column.required]
+
+    def arrow_schema(self) -> pa.Schema:
+        """The schema of the Delta table. Every column is nullable there; `required` is held by a check."""
+        return pa.schema([pa.field(column.name, column.arrow_type) for column in self.columns])
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
