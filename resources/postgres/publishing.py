@@ -23,17 +23,10 @@ import psycopg
 import pyarrow as pa
 from psycopg import errors, sql
 
+from resources.contract import Column, TableContract
 from resources.postgres.arrow_copy import copy_batches
 from resources.postgres.connection import PostgresConnection, PostgresError
-from resources.postgres.tables import (
-    TableContract,
-    TableMissing,
-    arrow_schema,
-    columns_sql,
-    create_stage,
-    ensure_table,
-    table_exists,
-)
+from resources.postgres.tables import TableMissing, columns_sql, create_stage, ensure_table, table_exists
 
 
 class PublishMismatch(PostgresError):
@@ -71,35 +64,19 @@ class PublishResult:
         return self.outcome == "published"
 
 
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    arrow_type: pa.DataType
-    doc: str
-    required: bool = True
-
-
-@dataclass(frozen=True)
-class _Ledger:
-    """The contract of the ledger table."""
-
-    name: str = "publish_ledger"
-    grain: str = "One row per published table and period: the Delta version that it holds."
-    key: tuple[str, ...] = ("table_name", "period")
-    partition_by: str | None = None
-    columns: tuple[_Column, ...] = (
-        _Column("table_name", pa.string(), "Published table."),
-        _Column("period", pa.string(), "Published period, yyyy-MM."),
-        _Column(
-            "delta_table_id", pa.string(), "Identity of the Delta table; another one after the warehouse is rebuilt."
-        ),
-        _Column("delta_version", pa.int64(), "Version of the Delta table that was published."),
-        _Column("row_count", pa.int64(), "Rows published."),
-        _Column("published_at", pa.timestamp("us", tz="UTC"), "When it was committed."),
-    )
-
-
-LEDGER = _Ledger()
+LEDGER = TableContract(
+    name="publish_ledger",
+    grain="One row per published table and period: the Delta version that it holds.",
+    key=("table_name", "period"),
+    columns=(
+        Column("table_name", "string", "Published table."),
+        Column("period", "string", "Published period, yyyy-MM."),
+        Column("delta_table_id", "string", "Identity of the Delta table; another one after the warehouse is rebuilt."),
+        Column("delta_version", "bigint", "Version of the Delta table that was published."),
+        Column("row_count", "bigint", "Rows published."),
+        Column("published_at", "timestamp", "When it was committed."),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +142,7 @@ def publish_period(
         with session.transaction():
             _limit_waits(session, lock_timeout_seconds)
             stage = create_stage(session, f"stage_{contract.name}", contract)
-            copy_batches(session, stage, arrow_schema(contract), batches)
+            copy_batches(session, stage, contract.arrow_schema(), batches)
             _verify(publication, "given", _totals(session, publication, stage))
             _lock(session, contract.name, period)
             entry = _ledger_entry(session, contract.name, period)

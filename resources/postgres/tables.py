@@ -1,18 +1,17 @@
 """PostgreSQL tables made from a table contract: types, DDL, comments, and what to say when a table has drifted from it.
 
-Belongs here: everything about the shape of a table. Does not belong here: rows.
-
-A contract is whatever has the attributes of `TableContract` below; each room's `tables.py` is where they are written.
+Belongs here: everything about the shape of a table. Does not belong here: rows. `partition_by` of a contract is the period
+column of a published table.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from resources.contract import Column, TableContract
 from resources.postgres.connection import PostgresConnection, PostgresError
 
 
@@ -24,34 +23,6 @@ class TableDrift(PostgresError):
     """An existing table does not have the columns of its contract. The message says which, and the statement to run."""
 
 
-class ColumnContract(Protocol):
-    """What a contract says about a column."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def doc(self) -> str: ...
-    @property
-    def required(self) -> bool: ...
-    @property
-    def arrow_type(self) -> pa.DataType: ...
-
-
-class TableContract(Protocol):
-    """What a contract says about a table. `partition_by` is the period column of a published table."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def grain(self) -> str: ...
-    @property
-    def columns(self) -> Sequence[ColumnContract]: ...
-    @property
-    def key(self) -> Sequence[str]: ...
-    @property
-    def partition_by(self) -> str | None: ...
-
-
 @dataclass(frozen=True)
 class ColumnDrift:
     """A column of the contract that the table lacks (`found` is None) or has with another type."""
@@ -59,11 +30,6 @@ class ColumnDrift:
     name: str
     expected: str
     found: str | None
-
-
-def arrow_schema(contract: TableContract) -> pa.Schema:
-    """The Arrow schema of a contract's rows."""
-    return pa.schema([pa.field(column.name, column.arrow_type) for column in contract.columns])
 
 
 def postgres_type(arrow_type: pa.DataType) -> str:
@@ -244,7 +210,7 @@ def _creation(
     ]
 
 
-def _definition(column: ColumnContract) -> sql.Composable:
+def _definition(column: Column) -> sql.Composable:
     # The type is one of postgres_type's own spellings, never text from outside.
     return sql.SQL("{} {}{}").format(
         sql.Identifier(column.name),

@@ -2,7 +2,7 @@
 
 from resources.private_members import stream_batches
 from resources.warehouse.commits import READS
-from resources.warehouse.contract import EVERYTHING, Commit, Contract, Partitions, partition_value
+from resources.warehouse.contract import EVERYTHING, Commit, Partitions, partition_value
 from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
 from resources.warehouse.history import commit_identity, commit_info, committed_at, newest_change, partitions_changed
 from resources.warehouse.log_repair import entry_path
@@ -19,7 +19,6 @@ __all__ = [
     "NULL_PARTITION",
     "READS",
     "Commit",
-    "Contract",
     "Maintained",
     "MissingTable",
     "Overtaken",

@@ -17,8 +17,9 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import RemoveAction
 
+from resources.contract import TableContract
 from resources.warehouse import table_log
-from resources.warehouse.contract import EVERYTHING, Commit, Contract, Everything, Partitions, partition_value
+from resources.warehouse.contract import EVERYTHING, Commit, Everything, Partitions, partition_value
 from resources.warehouse.errors import Overtaken, Refused, WarehouseError, first_line
 from resources.warehouse.staged_files import Staged
 
@@ -42,7 +43,7 @@ class Change:
     moved: bool = False
     positions: Mapping[str, int] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
-    was: Contract | None = None
+    was: TableContract | None = None
 
 
 def commit_files(warehouse: "Warehouse", name: str, files: Staged, on: int, change: Change) -> Commit:
@@ -189,7 +190,7 @@ def _named(table: DeltaTable, paths: set[str]) -> list[dict[str, Any]]:
     return [file for file in files if unquote(file["path"]) in paths]
 
 
-def _removal(file: Mapping[str, Any], contract: Contract, *, moved: bool) -> RemoveAction:
+def _removal(file: Mapping[str, Any], contract: TableContract, *, moved: bool) -> RemoveAction:
     """What a commit says of a file that goes; `file` as `get_add_actions` has it."""
     by = contract.partition_by
     values = {by: None if file[f"partition.{by}"] is None else str(file[f"partition.{by}"])} if by else {}

@@ -1,38 +1,18 @@
 """What the warehouse is told of a table, and the terms in which it is asked for rows: partitions, commits.
 
-Belongs here: nothing that reads or writes. Does not belong here: the contracts themselves, which are passed in.
+Belongs here: nothing that reads or writes. Does not belong here: what a contract is (`resources.contract`).
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-
-class Contract(Protocol):
-    """What the warehouse needs to know of a table."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def key(self) -> tuple[str, ...]: ...
-    @property
-    def partition_by(self) -> str | None: ...
-    @property
-    def indexed(self) -> int: ...
-    @property
-    def money(self) -> tuple[str, ...]: ...
-    @property
-    def columns(self) -> Sequence[Any]: ...
-    @property
-    def column_names(self) -> list[str]: ...
-    @property
-    def required_names(self) -> list[str]: ...
-    def arrow_schema(self) -> pa.Schema: ...
+from resources.contract import TableContract
 
 
 @dataclass(frozen=True)
@@ -78,19 +58,19 @@ class Commit:
     rows: Mapping[Any, int]
 
 
-def is_by_day(contract: Contract) -> bool:
+def is_by_day(contract: TableContract) -> bool:
     """Whether a table's partitions are days. The partitions of any other table are texts: months, as yyyy-MM."""
     by = contract.partition_by
     return by is not None and pa.types.is_date(contract.arrow_schema().field(by).type)
 
 
-def partition_value(text: str | None, contract: Contract) -> Any:
+def partition_value(text: str | None, contract: TableContract) -> Any:
     """A partition value as the contract types it; in the log, and in Dagster's keys, all are text."""
     if contract.partition_by is None or text is None:
         return None
     return dt.date.fromisoformat(text) if is_by_day(contract) else text
 
 
-def indexed_columns(contract: Contract) -> list[str]:
+def indexed_columns(contract: TableContract) -> list[str]:
     """Columns of which the log holds the smallest and the largest value of each file."""
     return contract.column_names[: contract.indexed]

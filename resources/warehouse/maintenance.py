@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from resources.contract import TableContract
 from resources.warehouse.commits import NOTHING_AFTERWARDS
-from resources.warehouse.contract import Contract, indexed_columns
+from resources.warehouse.contract import indexed_columns
 from resources.warehouse.errors import Refused, WarehouseError
 from resources.warehouse.log_repair import CHECKPOINT, LOG
 from resources.warehouse.open_tables import retention_properties
@@ -107,7 +108,7 @@ class _Upkeep:
         self, warehouse: Warehouse, name: str, target_file_bytes: int, now: dt.datetime, busy: Busy, dry_run: bool
     ) -> None:
         self.warehouse = warehouse
-        self.contract: Contract = warehouse.contracts[name]
+        self.contract: TableContract = warehouse.contracts[name]
         self.name = name
         self.target_file_bytes = target_file_bytes
         self.cutoff = now - dt.timedelta(days=warehouse.retention_days)

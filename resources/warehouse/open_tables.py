@@ -17,8 +17,8 @@ import pyarrow.fs as pafs
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from resources.contract import TableContract
 from resources.temporary import process_folder
-from resources.warehouse.contract import Contract
 from resources.warehouse.errors import MissingTable, WarehouseError, first_line
 from resources.warehouse.log_repair import Damage, copy_log, damage, entry_path, hint_is_wrong, mend, mended
 from resources.warehouse.place import Place
@@ -59,7 +59,7 @@ class OpenTables:
         self._place.check_bucket()
         return DeltaTable.is_deltatable(self._place.path(name), storage_options=self._place.storage_options)
 
-    def at(self, contract: Contract, version: int | None = None) -> DeltaTable:
+    def at(self, contract: TableContract, version: int | None = None) -> DeltaTable:
         """A version of a table (default: the newest). Raises MissingTable where there is no table, and none is expected.
 
         A version never changes, so those that were opened last are kept: an old table takes a while to open, and a month
@@ -80,7 +80,7 @@ class OpenTables:
                 self._opened.popitem(last=False)
             return table
 
-    def for_writing(self, contract: Contract, version: int | None = None) -> DeltaTable:
+    def for_writing(self, contract: TableContract, version: int | None = None) -> DeltaTable:
         """The same for whoever writes the table: it is made where there is none, and its log is mended where it is torn."""
         name = contract.name
         if self.hint_is_wrong(name):
@@ -107,7 +107,7 @@ class OpenTables:
             self._right_hints.add(name)
         return wrong
 
-    def is_still_there(self, contract: Contract) -> bool:
+    def is_still_there(self, contract: TableContract) -> bool:
         """Whether a table is there: the newest version that this process knows, or any."""
         return self._still_newest(contract) is not None or self.exists(contract.name)
 
@@ -124,7 +124,7 @@ class OpenTables:
         with self._lock:
             self._opened.pop((name, version), None)
 
-    def unreadable(self, contract: Contract, version: int | None, error: Exception) -> WarehouseError:
+    def unreadable(self, contract: TableContract, version: int | None, error: Exception) -> WarehouseError:
         """What is wrong with a table that cannot be read."""
         told = f"{self._named(contract.name)} cannot be read"
         told += "" if version is None else f" at version {version}"
@@ -137,14 +137,14 @@ class OpenTables:
     def _named(self, name: str) -> str:
         return f"table {name} at {self._place.path(name)}"
 
-    def _still_newest(self, contract: Contract) -> int | None:
+    def _still_newest(self, contract: TableContract) -> int | None:
         """The version that was the newest, if its entry in the log is the same one and none came after it."""
         if contract.name not in self._newest:
             return None
         version, entry = self._newest[contract.name]
         return version if self._log_entries(contract, version) == (entry, None) else None
 
-    def _log_entries(self, contract: Contract, version: int) -> tuple[tuple[int, int] | None, ...]:
+    def _log_entries(self, contract: TableContract, version: int) -> tuple[tuple[int, int] | None, ...]:
         """Size and time of the log's entries of a version and of the next one; None where there is none."""
         paths = [entry_path(number) for number in (version, version + 1)]
         try:
@@ -153,12 +153,12 @@ class OpenTables:
             return None, None
         return tuple((info.size, info.mtime_ns) if info.type is pafs.FileType.File else None for info in found)
 
-    def _is_another(self, contract: Contract, table: DeltaTable) -> bool:
+    def _is_another(self, contract: TableContract, table: DeltaTable) -> bool:
         """Whether versions of a table are known that was dropped since and made again."""
         known = [opened for (name, _), opened in self._opened.items() if name == contract.name]
         return any(opened.metadata().id != table.metadata().id for opened in known)
 
-    def _open(self, contract: Contract, version: int | None) -> DeltaTable:
+    def _open(self, contract: TableContract, version: int | None) -> DeltaTable:
         try:
             return self._of_this_version(contract, self._opened_log(contract, version))
         except TableNotFoundError as error:
@@ -171,7 +171,7 @@ class OpenTables:
         except DeltaError as error:
             raise self.unreadable(contract, version, error) from error
 
-    def _opened_log(self, contract: Contract, version: int | None) -> DeltaTable:
+    def _opened_log(self, contract: TableContract, version: int | None) -> DeltaTable:
         name, place = contract.name, self._place
         try:
             table = DeltaTable(place.path(name), version=version, storage_options=place.storage_options)
@@ -207,7 +207,7 @@ class OpenTables:
             for key in [key for key in self._opened if key[0] == name]:
                 del self._opened[key]
 
-    def _make(self, contract: Contract) -> None:
+    def _make(self, contract: TableContract) -> None:
         """Make an empty table, unless another process does."""
         path = self._place.path(contract.name)
         try:
@@ -231,7 +231,7 @@ class OpenTables:
         except (DeltaError, OSError) as error:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {first_line(error)}") from error
 
-    def _of_this_version(self, contract: Contract, table: DeltaTable) -> DeltaTable:
+    def _of_this_version(self, contract: TableContract, table: DeltaTable) -> DeltaTable:
         """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
         stored = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
         missing = [name for name in contract.column_names if name not in stored]
@@ -248,7 +248,7 @@ class OpenTables:
             )
         return table
 
-    def _damage(self, contract: Contract) -> Damage | None:
+    def _damage(self, contract: TableContract) -> Damage | None:
         """What is wrong with a table's log, as far as it can be looked at."""
         with suppress(OSError):
             return damage(self._place.stored(contract.name))

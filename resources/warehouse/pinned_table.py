@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from resources.contract import TableContract
 from resources.warehouse import statistics
-from resources.warehouse.contract import Contract, Partitions
+from resources.warehouse.contract import Partitions
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.reading import read_batches, read_frame
 
@@ -34,7 +35,7 @@ class PinnedTable:
     """
 
     warehouse: "Warehouse" = field(repr=False)
-    contract: Contract = field(repr=False)
+    contract: TableContract = field(repr=False)
     version: int
     partitions: Partitions | None = None
     #: Of the table: one that was dropped and made again counts its versions anew. Empty where there is no table.

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources import sail_quirks
-from resources.warehouse.contract import Contract
+from resources.contract import TableContract
 from resources.warehouse.errors import MissingTable, WarehouseError
 from resources.warehouse.log_repair import hinted
 from resources.warehouse.staged_files import Staged
@@ -84,12 +84,12 @@ def staged_arrow(warehouse: "Warehouse", name: str, files: Staged, columns: Sequ
     return pa.concat_tables([part.cast(schema) for part in parts]) if parts else schema.empty_table()
 
 
-def _as_declared(rows: DataFrame, contract: Contract) -> DataFrame:
+def _as_declared(rows: DataFrame, contract: TableContract) -> DataFrame:
     """Rows of files with the columns and types of a contract."""
     return rows.select([F.col(column.name).cast(column.type) for column in contract.columns])
 
 
-def _no_rows(warehouse: "Warehouse", contract: Contract) -> DataFrame:
+def _no_rows(warehouse: "Warehouse", contract: TableContract) -> DataFrame:
     """The rows of a table that was never written."""
     columns = [F.lit(None).cast(column.type).alias(column.name) for column in contract.columns]
     return warehouse.engine.spark_session.range(0).select(columns)

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+from resources.contract import TableContract
 from resources.sail_quirks import checkpoint_to_name
-from resources.warehouse.contract import Contract, partition_value
+from resources.warehouse.contract import partition_value
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.log_repair import (
     HINT,
@@ -37,7 +38,7 @@ _FEW_ENTRIES, _READERS = 20, 16
 class TableLog:
     """The log of one table. Of a table that is not there it says nothing."""
 
-    def __init__(self, place: Place, tables: OpenTables, contract: Contract) -> None:
+    def __init__(self, place: Place, tables: OpenTables, contract: TableContract) -> None:
         self._place = place
         self._tables = tables
         self._contract = contract

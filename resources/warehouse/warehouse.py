@@ -19,10 +19,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources import sail_quirks
+from resources.contract import TableContract
 from resources.engine import SparkEngine
 from resources.s3 import S3Storage
 from resources.warehouse.commits import Change, append_files, commit_files, replace_partitions
-from resources.warehouse.contract import Commit, Contract, Everything, Partitions, indexed_columns, is_by_day
+from resources.warehouse.contract import Commit, Everything, Partitions, indexed_columns, is_by_day
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.open_tables import OpenTables
 from resources.warehouse.pinned_table import PinnedTable
@@ -44,7 +45,7 @@ class Warehouse:
         self,
         root: str,
         engine: SparkEngine,
-        contracts: Mapping[str, Contract],
+        contracts: Mapping[str, TableContract],
         s3: S3Storage | None = None,
         retention_days: int = 35,
     ) -> None:
@@ -79,7 +80,7 @@ class Warehouse:
         partitions: Partitions | None = None,
         version: int | None = None,
         *,
-        was: Contract | None = None,
+        was: TableContract | None = None,
     ) -> PinnedTable:
         """Pin the newest (or the given) version of a table. was: the contract that it has, where that is a former one."""
         contract = was or self.contracts[name]
@@ -108,7 +109,7 @@ class Warehouse:
         for name in self.contracts if names is None else names:
             self.tables.for_writing(self.contracts[name])
 
-    def stage(self, name: str, rows: DataFrame, *, was: Contract | None = None) -> Staged:
+    def stage(self, name: str, rows: DataFrame, *, was: TableContract | None = None) -> Staged:
         """Have the engine write rows as files below the table; they belong to no version until they are committed.
 
         was: see `commit`.
@@ -155,7 +156,7 @@ class Warehouse:
         moved: bool = False,
         positions: Mapping[str, int] | None = None,
         info: Mapping[str, Any] | None = None,
-        was: Contract | None = None,
+        was: TableContract | None = None,
     ) -> Commit:
         """Make staged files a part of the table, as the version after `on`, or raise Refused and change nothing.
 

@@ -37,7 +37,7 @@ def _published(scope: Scope) -> Verdict:
     right: dict[str, object] = {}
     for period in scope.periods:
         bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
-        rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, list(FACTURATION_COMPLETE.money))
+        rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, FACTURATION_COMPLETE.money)
         left |= labelled(period, sum(bills.rows_by_partition().values()), bills.totals())
         right |= labelled(period, rows, sums)
     return totals_agree("bills = published rows", left, right, ("bills", "published"))

@@ -1,8 +1,8 @@
 """Contract of the bills. Terms: TM Forum TMF678, EN 16931."""
 
+from resources.contract import Column as C
+from resources.contract import TableContract
 from telecom_assets.model.columns import BILLING_PERIOD
-from telecom_assets.model.contract import Column as C
-from telecom_assets.model.contract import TableContract
 
 #: A percentage of the terms, 0 to 100, exactly as it is set.
 PERCENT = "decimal(7,4)"

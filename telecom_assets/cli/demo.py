@@ -59,6 +59,7 @@ def demo(
     check_month(spec.month, ctx.obj.settings.partitions_start)  # before anything is emptied, started or sent
     app = AppContext(_demo_settings(ctx.obj.settings, spec.month))
     stack = local_stack(app.settings, needed_services(app.settings))
+    stack.assert_installed()  # before anything is emptied
     begun = time.monotonic()
     private_folder(ctx.obj.settings.home_path)
     # A second demo would empty the folder under the first.

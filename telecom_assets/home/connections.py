@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from resources.contract import TableContract
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
-from resources.warehouse import Contract, Warehouse
+from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
 
 _Connection = TypeVar("_Connection")
@@ -33,7 +34,7 @@ class OnDemand(Generic[_Connection]):
 class Connections:
     """Everything a command may reach; Dagster has each part of it as a resource of its own name. Tests pass other settings."""
 
-    def __init__(self, settings: Settings, tables: Mapping[str, Contract]) -> None:
+    def __init__(self, settings: Settings, tables: Mapping[str, TableContract]) -> None:
         """`tables`: the contracts of the warehouse's tables by name."""
         self.settings = settings
         self.tables = tables

@@ -1,8 +1,8 @@
 """Contracts of the tables of intake: landed messages and the ledgers of landing. Terms: 3GPP TS 32.298."""
 
+from resources.contract import Column as C
+from resources.contract import TableContract
 from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
-from telecom_assets.model.contract import Column as C
-from telecom_assets.model.contract import TableContract
 
 RAW_CDRS = TableContract(
     name="raw_cdrs",

@@ -43,7 +43,6 @@ INDEX_COLUMNS = ("customer_id", "file", "amount_before_tax", "amount_due", "curr
 
 _ROWS_AT_A_TIME = 2_000
 _FILES_AT_A_TIME = 500
-_SUMMED = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
 
 
 @dataclass(frozen=True)
@@ -270,7 +269,7 @@ class _Index:
         self._lines.execute("BEGIN")
         self._lines.execute("CREATE TABLE line (customer BLOB PRIMARY KEY, content BLOB) WITHOUT ROWID")
         self.count = 0
-        self.sums = dict.fromkeys(_SUMMED, Decimal(0))
+        self.sums = dict.fromkeys(FACTURATION_COMPLETE.money, Decimal(0))
         self.currency: str | None = None
 
     def add(self, bill: dict[str, Any], name: str, content: bytes) -> None:
@@ -298,7 +297,7 @@ class _Index:
             )
         self.currency = bill["currency"]
         self.count += 1
-        for column in _SUMMED:
+        for column in self.sums:
             self.sums[column] += bill[column]
 
     def write(self, path: Path) -> str:

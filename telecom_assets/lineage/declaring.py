@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from resources.contract import TableContract
 from resources.warehouse import PinnedTable
 from telecom_assets.lineage.failures import telling
-from telecom_assets.model.contract import TableContract
 
 LANDING_POOL = "landing"
 SPARK_POOL = "spark"

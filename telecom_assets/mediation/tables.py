@@ -1,8 +1,8 @@
 """Contracts of the tables of mediation: cleaned events, rejections and its ledger. Terms: 3GPP TS 32.298."""
 
+from resources.contract import Column as C
+from resources.contract import TableContract
 from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
-from telecom_assets.model.contract import Column as C
-from telecom_assets.model.contract import TableContract
 
 CLEANED_CDRS = TableContract(
     name="cleaned_cdrs",

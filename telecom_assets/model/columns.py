@@ -1,6 +1,6 @@
 """Columns that tables of several stages share: one description each."""
 
-from telecom_assets.model.contract import Column as C
+from resources.contract import Column as C
 
 #: What tells one landed message from another.
 SOURCE_IDENTITY = (

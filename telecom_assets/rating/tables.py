@@ -1,8 +1,8 @@
 """Contracts of the tables of rating: charged and suspended events. Terms: 3GPP TS 32.298, TM Forum TMF678."""
 
+from resources.contract import Column as C
+from resources.contract import TableContract
 from telecom_assets.model.columns import BILLING_PERIOD, EVENT_DAY, SOURCE_IDENTITY
-from telecom_assets.model.contract import Column as C
-from telecom_assets.model.contract import TableContract
 
 _VERSIONS = (
     C("customers_version", "bigint", "Version of customers it was rated against."),

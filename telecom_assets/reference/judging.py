@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telecom_assets.model.contract import Column, TableContract
+from resources.contract import Column, TableContract
 from telecom_assets.model.text import visible
 from telecom_assets.record_types.fields import MAX_QUANTITY
 from telecom_assets.reference.csv_files import InputFileError, read_csv_rows

@@ -1,7 +1,7 @@
 """Contracts of the reference tables: customers, tariffs, catalogue."""
 
-from telecom_assets.model.contract import Column as C
-from telecom_assets.model.contract import TableContract
+from resources.contract import Column as C
+from resources.contract import TableContract
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")

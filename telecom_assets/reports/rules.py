@@ -10,8 +10,8 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from resources.contract import TableContract
 from telecom_assets.model.civil_time import local_hour, utc_hour
-from telecom_assets.model.contract import TableContract
 from telecom_assets.model.numbers import BILL_SUM, RATED_SUM, VOLUME_SUM
 
 #: The rows of a report from rated_cdrs and facturation_complete of its month, without the month.

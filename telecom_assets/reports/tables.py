@@ -4,9 +4,9 @@ What adds up rows of a whole month has more digits than the rows: two events may
 digits for.
 """
 
+from resources.contract import Column as C
+from resources.contract import TableContract
 from telecom_assets.model.columns import BILLING_PERIOD
-from telecom_assets.model.contract import Column as C
-from telecom_assets.model.contract import TableContract
 
 
 def _report(name: str, grain: str, key: tuple[str, ...], money: tuple[str, ...], *columns: C) -> TableContract:

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from resources.contract import Column, TableContract
 from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
-from telecom_assets.model.contract import Column, TableContract
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.tables import TABLES
 

@@ -19,8 +19,8 @@ from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.graph.project import DATA
 from telecom_assets_tests.oracle import Message, Parameters
 
-#: The open month lies before the day of receipt: of one that reaches beyond it, the script takes every day.
-MONTH = "2026-04"
+#: The open month reaches beyond the day of receipt: a record of its later days is from the future all the same.
+MONTH = "2026-06"
 CALL: dict[str, Any] = {
     "record_type": "data",
     "timestamp": "2026-06-15T09:00:00",
@@ -37,6 +37,7 @@ def lines() -> list[bytes]:
     """The corpus's timestamps, each as written, and nested values in every field; a record_ID is of one line."""
     fields = [oracle.admit(value)[0] for value in cdrs.HOSTILE_CORPUS]
     texts = {found["timestamp"] for found in fields if "timestamp" in found} | set(cdrs.EDGE_TIMESTAMPS)
+    texts |= {f"2026-06-{day}T00:00:00" for day in ("01", "16", "17", "30")}
     records = [CALL | {"timestamp": text} for text in sorted(texts)]
     nested: list[object] = [[], {}, ["a]"], {"}": [{"b": '"'}]}]
     records += [CALL | {name: value} for name in (*CALL, "tags") for value in nested]

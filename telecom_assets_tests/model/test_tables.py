@@ -5,8 +5,8 @@ import re
 import pyarrow as pa
 import pytest
 
+from resources.contract import Column, TableContract
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.model.contract import Column, TableContract
 from telecom_assets.record_types.fields import CDR_FIELDS
 from telecom_assets.reports.tables import REPORTS
 from telecom_assets.tables import TABLES

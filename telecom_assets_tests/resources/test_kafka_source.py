@@ -1,24 +1,33 @@
 """Reading exact offset ranges from a real broker, without an engine: every message of a range, and none besides.
 
-Belongs here: ranges, holes, ends, what is said when a range cannot be read; that what is read is what confluent-kafka's
-own reader reads. Does not belong here: memory that becomes columns (`test_librdkafka`), what becomes of the messages
-(`intake/test_landing`).
+Belongs here: ranges, holes, ends, what is said when a range cannot be read; that what is read is what a plain consumer reads.
+Does not belong here: what becomes of the messages (`intake/test_landing`).
 """
 
 import base64
+import ctypes
 import json
 import random
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    TIMESTAMP_LOG_APPEND_TIME,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from pyspark.errors import PySparkException
 from pyspark.serializers import CloudPickleSerializer
 
@@ -279,40 +288,38 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(kafka):
     assert pa.Table.from_batches(batches(kafka, 0, 20_000))["value"].to_pylist() == values
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_signal_while_messages_are_given_back_at_the_end_leaves_none(kafka, first):
-    """As if one came after the first or the last of them: the client still ends, and it is told."""
-    sent(kafka, drawn(4, 100))
-    consumer = kafka_source._consumer(kafka.plain_config(), kafka.topic, OffsetRange(0, 0, 100))
-    while (held := len(consumer.consume(100, 0.5))) < 2:
-        pass
-    destroy, destroyed, told = consumer._functions.message_destroy, 0, []
-
-    def interrupted(message: int) -> None:
-        nonlocal destroyed
-        destroy(message)
-        destroyed += 1
-        if destroyed == (1 if first else held):
-            raise Interrupted
-
-    def close() -> None:
-        try:
-            consumer.close()
-        except Interrupted as error:
-            told.append(error)
-
-    consumer._functions.message_destroy = interrupted
-    closing = threading.Thread(target=close, daemon=True)
-    closing.start()
-    closing.join(30)
-    assert not closing.is_alive()
-    assert (destroyed, len(told)) == (held, 1)
-
-
 def test_options_that_librdkafka_refuses_are_an_error(kafka):
     refused = KafkaConnection(kafka.bootstrap_servers, kafka.topic, {**kafka.options, "nonsense": True})
     with pytest.raises(KafkaRangeError, match=rf'{kafka.topic}\[0\]: No such configuration property: "nonsense"'):
         read(refused, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "start", "said"),
+    [
+        ({"fetch.min.bytes": "many"}, 0, 'Invalid value for configuration property "fetch.min.bytes"'),
+        ({"security.protocol": "ssl", "ssl.ca.location": "/not/there"}, 0, "ssl.ca.location failed"),
+        (
+            {"session.timeout.ms": 2, "max.poll.interval.ms": 1},
+            0,
+            "`max.poll.interval.ms`must be >= `session.timeout.ms`",
+        ),
+        ({"client.id": None}, -7, "Invalid argument"),  # a default, which it takes; the offset is refused
+    ],
+)
+def test_what_librdkafka_refuses_is_told_in_its_words(options, start, said):
+    nowhere = KafkaConnection("127.0.0.1:1", "cdrs", {"log_level": 0, **options})
+    with pytest.raises(KafkaRangeError, match=r"^cdrs\[0\]: ") as caught:
+        read(nowhere, start, 1)
+    assert said in str(caught.value)
+
+
+def test_a_client_without_a_broker_is_closed():
+    before = psutil.Process().num_threads()
+    nowhere = KafkaConnection("127.0.0.1:1", "cdrs", {"log_level": 0})
+    with pytest.raises(KafkaRangeError, match="127.0.0.1:1: nothing listens there: Connection refused"):
+        read(nowhere, 0, 10, timeout=0.3)
+    assert psutil.Process().num_threads() <= before
 
 
 def test_a_wrong_password_is_told(kafka):
@@ -328,6 +335,101 @@ def test_nothing_is_written_to_the_terminal(kafka, capfd):
     with pytest.raises(KafkaRangeError):
         read(gone, 0, 1, timeout=0.2)
     assert capfd.readouterr() == ("", "")
+
+
+# --------------------------------------------------------------------------------------------------------- rows of a batch
+
+
+def rows_of(*messages: Message, broker_time: bool = True) -> list[pa.RecordBatch]:
+    rows = kafka_source._Rows("cdrs", 3, broker_time)
+    return [*rows.add([*messages]), *rows.rest()]
+
+
+def message(offset: int, value: bytes | None = None, timestamp: tuple[int, int] = (0, 0)) -> Message:
+    return Message("cdrs", 3, offset, value=value, timestamp=timestamp)
+
+
+def test_the_numbers_are_those_of_confluent_kafka():
+    """They are written down, since executors get the module without the package."""
+    assert kafka_source._PARTITION_EOF == KafkaError._PARTITION_EOF
+    assert kafka_source._LOG_APPEND_TIME == TIMESTAMP_LOG_APPEND_TIME
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [TIMESTAMP_LOG_APPEND_TIME] * 4,
+        [TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, TIMESTAMP_LOG_APPEND_TIME],
+        [TIMESTAMP_NOT_AVAILABLE, TIMESTAMP_CREATE_TIME, TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE],
+    ],
+    ids=str,
+)
+def test_only_the_brokers_time_is_told(kinds):
+    """The kind of time is a message's own, not its topic's."""
+    messages = [message(number, b"x", (kind, 1000 + number)) for number, kind in enumerate(kinds)]
+    expected = [1000 + number if kind == TIMESTAMP_LOG_APPEND_TIME else None for number, kind in enumerate(kinds)]
+    [batch] = rows_of(*messages)
+    assert batch["broker_ms"].to_pylist() == expected
+    [batch] = rows_of(*messages, broker_time=False)
+    assert batch["broker_ms"].to_pylist() == [None] * 4
+
+
+def test_batches_are_bound_by_their_bytes(monkeypatch):
+    values = [b"x" * 10, None, b"y" * 10, b"z" * 21, b"", b"w" * 20, b"v"]
+    messages = [message(number, value) for number, value in enumerate(values)]
+    monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 20)
+    found = [batch["value"].to_pylist() for batch in rows_of(*messages)]
+    assert found == [values[:3], [values[3]], values[4:6], [values[6]]]
+    monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 10**9)
+    [whole] = rows_of(*messages)
+    assert whole["value"].to_pylist() == values
+    assert whole["kafka_offset"].to_pylist() == list(range(len(values)))
+    assert rows_of() == []
+
+
+def test_bytes_of_earlier_messages_count(monkeypatch):
+    """A batch is filled by several reads; none makes it larger than the bound."""
+    monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 20)
+    rows = kafka_source._Rows("cdrs", 3, True)
+    found = [batch for read_at_once in (b"a" * 15, b"b" * 5, b"c") for batch in rows.add([message(0, read_at_once)])]
+    assert [batch["value"].to_pylist() for batch in [*found, *rows.rest()]] == [[b"a" * 15, b"b" * 5], [b"c"]]
+
+
+class ArrowArray(ctypes.Structure):
+    """The structure of Arrow's C data interface."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("length", "null_count", "offset", "n_buffers", "n_children")),
+        *((name, ctypes.c_void_p) for name in ("buffers", "children", "dictionary", "release", "private_data")),
+    ]
+
+
+def is_let_go_without_pythons_lock(make: Callable[[], pa.Array]) -> bool:
+    """Whether a thread that is none of Python's can let go of a column while this one holds Python's lock."""
+    exported = ArrowArray()
+    make()._export_to_c(ctypes.addressof(exported))
+    system, thread = ctypes.PyDLL(None), ctypes.c_void_p()
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # who waits for the lock does not ask for it meanwhile
+    started = system.pthread_create(
+        ctypes.byref(thread), None, ctypes.c_void_p(exported.release), ctypes.byref(exported)
+    )
+    assert started == 0
+    system.usleep(300_000)  # with the lock
+    released = not exported.release
+    sys.setswitchinterval(often)
+    ctypes.CDLL(None).pthread_join(thread, None)  # without it
+    assert not exported.release
+    return released
+
+
+def test_columns_are_let_go_without_pythons_lock():
+    """Otherwise landing stands still: the embedded engine does so on threads of its own, and holds the lock meanwhile."""
+    assert not is_let_go_without_pythons_lock(lambda: pa.array(np.arange(1000)))
+    kinds = (TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME)
+    messages = [message(number, [b"a value", None][number % 2], (kinds[number % 2], number)) for number in range(30)]
+    for name in kafka_source._ARROW.names:
+        assert is_let_go_without_pythons_lock(lambda name=name: rows_of(*messages)[0][name]), name
 
 
 # ----------------------------------------------------------------------------------------------- on somebody else's Python

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame
 
+from resources.contract import TableContract
 from resources.engine import SparkEngine
 from telecom_assets.billing.rules import BillingTerms
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.model.contract import TableContract
 from telecom_assets.rating.rules import Tariff
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.tables import TABLES

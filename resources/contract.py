@@ -1,7 +1,7 @@
 """What a table contract is: columns with types, units and meaning, the grain, the key and the partition column.
 
-Belongs here: the vocabulary in which the contracts of the sibling modules are written, and its translations
-(Arrow for the Delta log). Does not belong here: any table.
+Belongs here: the one type that the warehouse, PostgreSQL and the project's own contracts (`telecom_assets.schemas`) share, and
+its translations (Arrow for the Delta log). Does not belong here: any table.
 """
 
 import re
