@@ -17,6 +17,8 @@ from threading import Barrier
 
 import dagster as dg
 import pytest
+
+# A row as the UI leaves it that switches a sensor off: Dagster has no public way to write one without a UI.
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus

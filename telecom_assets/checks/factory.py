@@ -11,11 +11,6 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from resources.delta import MissingTable, Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
@@ -23,6 +18,11 @@ from telecom_assets.checks.shown import as_table, differing, differing_not_shown
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import Verdict
 from telecom_assets.failures import telling
+from telecom_assets.model.run_tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 from telecom_assets.months import month_days, months_between
 from telecom_assets.schemas import TABLES
 from telecom_assets.side_by_side import side_by_side

@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.tags import (
+
+from telecom_assets.connections import Connections
+from telecom_assets.jobs import JOBS, maintenance_job
+from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
-
-from telecom_assets.connections import Connections
-from telecom_assets.jobs import JOBS, maintenance_job
 from telecom_assets.month_run import RATING, Step, day_range
 from telecom_assets.schemas.usage import RATED_CDRS
 from telecom_assets.sensors.month_end import MONTH_TAG, STEP_TAG, step_request

@@ -4,7 +4,6 @@ import datetime as dt
 import hashlib
 
 import dagster as dg
-from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from telecom_assets.abandoned_runs import end_abandoned_runs
@@ -15,6 +14,7 @@ from telecom_assets.jobs import landing_job, mediation_job
 from telecom_assets.landing import LandingError, position
 from telecom_assets.landing.plan import lag
 from telecom_assets.mediation_state import stale_days
+from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 from telecom_assets.month_run import LANDING
 from telecom_assets.schemas.usage import RAW_CDRS
 from telecom_assets.sensors.plan import Request, landing_request, mediation_requests

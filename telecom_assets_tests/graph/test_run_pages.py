@@ -16,7 +16,8 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterEventType
-from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
+
+# The UI's own server without a port: its pages have no other way to be asked.
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
 from dagster_graphql.schema import create_schema
@@ -26,6 +27,7 @@ from telecom_assets.connections import Connections
 from telecom_assets.definitions import build_defs
 from telecom_assets.executor import MonthRunner, RunFailed
 from telecom_assets.instance import open_instance
+from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
 from telecom_assets.month_run import LANDING, Step, day_steps, scheduled_steps
 from telecom_assets.months import month_days, shown_days
 from telecom_assets.sensors.month_end import step_request

@@ -8,18 +8,18 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 from confluent_kafka import TopicPartition
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_KEY_TAG
 
 from resources.kafka import KafkaConnection, TopicState, Watermarks
 from telecom_assets.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message
 from telecom_assets.mediation_state import days_to_mediate
+from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets.partitions import local_today
 from telecom_assets.sensors.plan import landing_request, mediation_requests
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
+from telecom_assets_tests.graph.ticks import Tick
 from telecom_assets_tests.landing.test_land import dying_settle, landing_module
 
 RANGE = tuple(day_tags(""))
@@ -37,7 +37,7 @@ def sms(day: dt.date, record_id: str, **fields: object) -> bytes:
     return json.dumps({**record, **fields}).encode()
 
 
-def tick(project: Project) -> SensorExecutionData:
+def tick(project: Project) -> Tick:
     """One evaluation of the sensor, as the daemon makes it."""
     repository = project.defs.get_repository_def()
     resources = {"connections": repository.get_top_level_resources()["connections"]}
@@ -295,7 +295,7 @@ def test_what_landing_must_not_pass_over_is_a_run_that_fails(losing: Project):
     """Once: the run says it, and its failure is reported; the sensor goes on to say why it waits."""
     [request] = tick(losing).run_requests
     assert request.job_name == "landing_job"
-    assert MAX_RETRIES_TAG not in request.tags, "nothing becomes better by itself"
+    assert "dagster/max_retries" not in request.tags, "nothing becomes better by itself"
     assert [again.run_key for again in tick(losing).run_requests] == [request.run_key]
     failed = losing.run(request.job_name, {**request.tags, RUN_KEY_TAG: request.run_key})
     assert LOST.format(1) in innermost_message(*failed.get_step_failure_events())
