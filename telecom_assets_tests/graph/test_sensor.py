@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import dagster as dg
@@ -17,6 +17,7 @@ from telecom_assets.mediation_state import days_to_mediate
 from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets.partitions import local_today
 from telecom_assets.sensors.plan import landing_request, mediation_requests
+from telecom_assets_tests.dagster_versions import STORAGES
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
 from telecom_assets_tests.graph.ticks import Tick
@@ -70,10 +71,20 @@ def carry_out(project: Project) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(new_project: Callable[..., Project], forgetful: dg.DagsterInstance) -> Project:
-    """A project of its own, whose runs are kept in memory."""
+def storage() -> str:
+    """Where the runs are kept."""
+    return "memory"
+
+
+@pytest.fixture
+def project(new_project: Callable[..., Project], storage: str) -> Iterator[Project]:
+    """A project of its own."""
     made = new_project(partitions=2)
     made.store_customers(customers())
+    if storage != "memory":
+        with STORAGES[storage]():
+            yield open_project(made.settings)
+        return
     with dg.DagsterInstance.ephemeral() as instance:
         made.instance = instance
         yield made
@@ -82,6 +93,7 @@ def project(new_project: Callable[..., Project], forgetful: dg.DagsterInstance) 
 # -- the story -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("storage", ["Dagster's storage"])
 def test_from_the_topic_to_mediated_days(project: Project):
     today = local_today()
     yesterday, earlier, old = (today - dt.timedelta(days) for days in (1, 4, 40))
