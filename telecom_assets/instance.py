@@ -59,7 +59,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
 def prepare_instance(settings: Settings) -> Path:
     """Write the instance's configuration and set the environment for it; returns DAGSTER_HOME."""
     home = settings.dagster_home
-    if (untested := untested_version()) is not None:
+    if (untested := untested_version(sqlite=settings.dagster_storage == "sqlite")) is not None:
         log.warning("%s", untested)
     make_home(settings)
     private_folder(home)

@@ -42,15 +42,18 @@ def is_tested() -> bool:
     return dg.__version__ in TESTED_VERSIONS
 
 
-def untested_version() -> str | None:
-    """What a person should know where Dagster's own storage is used for the version's sake; None where it is not."""
+def untested_version(*, sqlite: bool) -> str | None:
+    """What a person should know of a Dagster that this module was not tested with; None of a tested one.
+
+    sqlite: whether the home keeps runs and events on SQLite.
+    """
     if is_tested():
         return None
+    slower = "runs and events are kept by Dagster's own storage, the same data in the same files, and a month takes some seconds longer; "
     return (
-        f"Dagster {dg.__version__} is installed, and the project's own storage of runs and events was tested with "
-        f"{', '.join(TESTED_VERSIONS)} only: Dagster's own is used, with the same data in the same files; a month takes some "
-        "seconds longer, and the UI and the failure webhook leave out the runs of commands (requirements.lock has the tested "
-        "version)"
+        f"Dagster {dg.__version__} is installed, and what the project adds to it was tested with {', '.join(TESTED_VERSIONS)} only "
+        f"and is left out: {slower if sqlite else ''}the UI's pages of jobs and the failure webhook do not hear of runs of "
+        "commands (requirements.lock has the tested version)"
     )
 
 
