@@ -49,7 +49,10 @@ def untested_version(*, sqlite: bool) -> str | None:
     """
     if is_tested():
         return None
-    slower = "runs and events are kept by Dagster's own storage, the same data in the same files, and a month takes some seconds longer; "
+    slower = (
+        "runs and events are kept by Dagster's own storage, the same data in the same files, and a month takes some seconds "
+        "longer; "
+    )
     return (
         f"Dagster {dg.__version__} is installed, and what the project adds to it was tested with {', '.join(TESTED_VERSIONS)} only "
         f"and is left out: {slower if sqlite else ''}the UI's pages of jobs and the failure webhook do not hear of runs of "
