@@ -5,9 +5,8 @@ with which they were tested. With any other version none of them is imported: Da
 files and tables. Does not belong here: how a database is made (`telecom_assets.sqlite_databases`).
 
 What the storage is for. A range run over a month reports one event a day and table. Dagster's own SQLite storage opens a
-database, compiles its statements and commits twice for each of them, which takes longer than the work that the events report;
-of runs it asks for the columns of a table before every write. Here connections are kept, and the events of a moment are one
-transaction. A storage on PostgreSQL needs none of this.
+database, compiles its statements and commits twice for each of them, which takes longer than the work that the events report.
+Here connections are kept, and the events of a moment are one transaction. A storage on PostgreSQL needs none of this.
 
 Adding a version: install it, put it into TESTED_VERSIONS, and run the test suite.
 """
@@ -110,6 +109,7 @@ def runs_belong_to(instance: dg.DagsterInstance, code_location: str, job: str) -
         del vars(instance)["create_run_for_job"]
 
 
+# With any other version nothing below is there, and none of it is asked for.
 if is_tested():
     from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
     from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -169,8 +169,8 @@ if is_tested():
             self._timer: threading.Timer | None = None
             #: Guards what waits and the timer.
             self._lock = threading.RLock()
-            #: Tables, and columns of the table of assets, that are there: asked for at every event.
-            self._found: set[str] = set()
+            #: Tables that are there.
+            self._tables: set[str] = set()
             #: The connection of a thread that is in a transaction.
             self._own = threading.local()
             Database(
@@ -195,17 +195,10 @@ if is_tested():
                 yield connection
 
         def has_table(self, table_name: str) -> bool:
-            return self._is_there(table_name, super().has_table, table_name)
-
-        def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-            look = super()._has_asset_key_col_on_connection
-            return self._is_there(f"asset_keys.{column_name}", look, conn, column_name)
-
-        def _is_there(self, name: str, look: Callable[..., bool], *arguments: Any) -> bool:
-            """Whether the database has something; what it has, it keeps."""
-            if name not in self._found and look(*arguments):
-                self._found.add(name)
-            return name in self._found
+            """Whether the database has a table. Asked at every check, each time with a connection of its own; what it has, it keeps."""
+            if table_name not in self._tables and super().has_table(table_name):
+                self._tables.add(table_name)
+            return table_name in self._tables
 
         def store_event(self, event: dg.EventLogEntry) -> None:
             self.store_event_batch([event])
@@ -337,13 +330,6 @@ if is_tested():
         def connect(self) -> Iterator[Connection]:
             with self._engine.begin() as connection:
                 yield connection
-
-        @cached_property
-        def _has_run_times(self) -> bool:
-            return super().has_run_stats_index_cols()
-
-        def has_run_stats_index_cols(self) -> bool:
-            return self._has_run_times
 
     def _make_schedules(folder: str) -> None:
         schedules = SqliteScheduleStorage.from_local(folder)
