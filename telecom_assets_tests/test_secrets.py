@@ -11,6 +11,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import tenacity
+
+# What Dagster stores of an error, as it stores it: that is where a secret would be found.
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from resources.engine import EngineUnavailable, SparkEngine

@@ -11,11 +11,6 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from resources.postgres import PostgresConnection
 from resources.side_by_side import side_by_side
@@ -27,6 +22,11 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata
 from telecom_assets.lineage.failures import telling
 from telecom_assets.model.months import month_days, months_between
+from telecom_assets.model.run_tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 #: Tag of a run of checks alone that is about one month.
 MONTH_TAG = "telecom/month"

@@ -49,11 +49,12 @@ def dev(
 
     Sensors and schedules run while it does. The servers of the local stack go on afterwards: `telecom down` ends them.
     """
-    from telecom_assets.home.instance import check_storage, prepare_instance  # noqa: PLC0415
+    from telecom_assets.home.instance import open_instance  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    prepare_instance(app.settings)
-    check_storage(app.settings)
+    # Whatever is wrong with it is said here, and its databases are made before Dagster's processes open them at once.
+    with open_instance(app.settings):
+        pass
     os.environ["TELECOM_HOME"] = str(app.settings.home_path)
     with _only_one(app.settings) as ours:
         _assert_free(port)

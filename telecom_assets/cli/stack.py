@@ -87,7 +87,7 @@ def status(ctx: typer.Context, services: Services = None, as_json: AsJson = Fals
         found = stack.status()
         expected = services or needed_services(settings)
         decisions, trouble = source_decisions_of(ctx.obj)
-        warnings = [*warnings_of(settings), *trouble, *restored_of(ctx.obj)]
+        warnings = [*warnings_of(settings), *trouble, *restored_of(ctx.obj), *other_dagster(settings)]
         _show(stack, found, as_json, warnings=warnings, source_decisions=[decision.said() for decision in decisions])
         if not as_json:
             print_decisions(terminal(), decisions)
@@ -160,6 +160,14 @@ def warnings_of(settings: Settings) -> list[str]:
     if embedded and (others := other_users_warning()):
         found.append(others)
     return found
+
+
+def other_dagster(settings: Settings) -> list[str]:
+    """What another version of Dagster than the tested ones costs."""
+    from telecom_assets.home.dagster_storage import untested_version  # noqa: PLC0415
+
+    said = untested_version(sqlite=settings.dagster_storage == "sqlite")
+    return [said] if said else []
 
 
 def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":

@@ -7,17 +7,13 @@ and with it the progress that is drawn there: that stays where it is, and the ta
 
 import datetime as dt
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
-from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._serdes import ConfigurableClassData
-
-_ELSEWHERE = """\
+#: What the tabs of a run say whose output is in a terminal.
+ELSEWHERE = """\
 Nothing is captured here: a command (telecom run, demo or maintain) executed this run in its own process.
 What the steps printed is in the terminal where the command was typed; what they logged is among the run's events.
 """
@@ -51,24 +47,6 @@ def printed_in_the_terminal() -> Iterator[None]:
         _in_a_terminal.reset(token)
 
 
-class StepOutput(LocalComputeLogManager):
-    """Dagster's `LocalComputeLogManager`, for runs that have a process of their own."""
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> "StepOutput":
-        return cls(inst_data=inst_data, **config_value)
-
-    @contextmanager
-    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
-        if not _in_a_terminal.get():
-            with super().capture_logs(log_key) as context:
-                yield context
-            return
-        for io_type in ComputeIOType:
-            with self.open_log_stream(log_key, io_type) as stream:
-                assert stream is not None
-                stream.write(_ELSEWHERE)
-        Path(self.complete_artifact_path(log_key)).touch()
-        yield CapturedLogContext(log_key)
+def is_in_a_terminal() -> bool:
+    """Whether what runs print now is left where it is."""
+    return _in_a_terminal.get()

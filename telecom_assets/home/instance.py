@@ -4,6 +4,7 @@ Belongs here: storage, pools, tick retention, captured output. The file is writt
 stay in one place; secrets stay out of it (it names an environment variable).
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from resources.file_locks import waited_for
 from resources.postgres import PostgresConnection
 from resources.stack_state import read_stack_state
-from telecom_assets.home.compute_logs import StepOutput, output_folder
-from telecom_assets.home.event_log import BatchedSqliteEventLog, enable_batches
+from telecom_assets.home.compute_logs import output_folder
+from telecom_assets.home.dagster_storage import enable_batches, output_config, sqlite_config, untested_version
 from telecom_assets.home.private_files import make_home, private_folder
-from telecom_assets.home.run_storage import KeptSqliteRunStorage
-from telecom_assets.home.schedule_storage import WholeSqliteScheduleStorage
 from telecom_assets.home.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
 
 #: Environment variable through which Dagster reads its PostgreSQL address.
 POSTGRES_URL_VARIABLE = "TELECOM_DAGSTER_POSTGRES_URL"
@@ -35,7 +37,7 @@ def instance_config(settings: Settings) -> dict[str, Any]:
             "pools": {"default_limit": 1, "granularity": "op"},
             "runs": {"max_concurrent_runs": 3},
         },
-        "compute_logs": _own(StepOutput, output_folder(settings.dagster_home)),
+        **output_config(output_folder(settings.dagster_home)),
         # A sensor that waits for a broker keeps none of the others waiting.
         "sensors": {"use_threads": True, "num_workers": 4},
         # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.
@@ -50,24 +52,15 @@ def instance_config(settings: Settings) -> dict[str, Any]:
     if settings.dagster_storage == "postgres":
         config["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_URL_VARIABLE}}}
     else:
-        config["run_storage"] = _own(KeptSqliteRunStorage, settings.dagster_home / "history")
-        config["event_log_storage"] = _own(BatchedSqliteEventLog, settings.dagster_home / "history")
-        config["schedule_storage"] = _own(WholeSqliteScheduleStorage, settings.dagster_home / "schedules")
+        config |= sqlite_config(settings.dagster_home)
     return config
-
-
-def _own(storage: type, folder: Path) -> dict[str, Any]:
-    """A storage of ours, in the folder that Dagster would use itself."""
-    return {
-        "module": storage.__module__,
-        "class": storage.__name__,
-        "config": {"base_dir": str(folder)},
-    }
 
 
 def prepare_instance(settings: Settings) -> Path:
     """Write the instance's configuration and set the environment for it; returns DAGSTER_HOME."""
     home = settings.dagster_home
+    if (untested := untested_version(sqlite=settings.dagster_storage == "sqlite")) is not None:
+        log.warning("%s", untested)
     make_home(settings)
     private_folder(home)
     target = home / "dagster.yaml"
@@ -85,9 +78,11 @@ def prepare_instance(settings: Settings) -> Path:
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance that the UI of the same home folder shows. Raises PostgresUnavailable, InstanceError, SettingsError."""
-    prepare_instance(settings)
+    home = prepare_instance(settings)
     check_storage(settings)
-    instance = dg.DagsterInstance.get()
+    # Dagster's own storage makes its tables in the files themselves, and two processes that do so at once spoil them.
+    with waited_for(home / ".opening.lock"):
+        instance = dg.DagsterInstance.get()
     if settings.dagster_storage == "postgres":
         # As the UI's own server does: without, the storage opens a connection for every question, a thousand in a month.
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)

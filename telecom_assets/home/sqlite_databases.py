@@ -1,7 +1,7 @@
 """Dagster's SQLite databases of a home: each is made by one process, and is there whole or not at all.
 
 Belongs here: the first making of a database, and what becomes of one that an earlier start left half made. Does not
-belong here: how a storage uses its database (`run_storage`, `event_log`, `schedule_storage`).
+belong here: how a storage uses its database (`telecom_assets.home.dagster_storage`).
 
 Dagster makes its tables in the file itself, in several transactions, and notes the revision of its schema last. Two
 processes that do so at once leave tables without a revision or with two, and no later start gets past either; so does a
@@ -26,11 +26,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-
 from resources.file_locks import waited_for
 
 log = logging.getLogger(__name__)
+
+#: How long a connection waits for another one that writes; Dagster's own wait as long.
+BUSY_TIMEOUT_SECONDS = 30
 
 _REVISIONS = "alembic_version"
 #: What the making itself writes; rows of any other table are somebody's.
@@ -142,7 +143,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         """The file that is there; none is made."""
         address = f"{self.file.absolute().as_uri()}?mode=rw"
-        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=SQLITE_BUSY_TIMEOUT_SECONDS)
+        return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
 
     @property
     def _what_to_do(self) -> str:

@@ -8,7 +8,6 @@ import datetime as dt
 from functools import partial
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from resources.warehouse import Warehouse
 from telecom_assets.books.factory import Check, Scope
@@ -63,9 +62,9 @@ def silence_event(
 ) -> dg.AssetCheckEvaluation | None:
     """The verdict as an event of the check, when it is another than the last one, or silence has gone on for an hour."""
     verdict = silence(last_landed(warehouse), hours, now)
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([KEY]).get(KEY)
+    latest = instance.get_latest_asset_check_evaluation_record(KEY)
     if latest is not None:
-        passed = latest.status is AssetCheckExecutionRecordStatus.SUCCEEDED
+        passed = isinstance(latest.evaluation, dg.AssetCheckEvaluation) and latest.evaluation.passed
         age = now - dt.datetime.fromtimestamp(latest.create_timestamp, dt.UTC)
         if not is_news(verdict.passed, passed, age):
             return None

@@ -9,19 +9,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
-from dagster._utils.error import SerializableErrorInfo
 
 from resources.expected_errors import ExpectedError
 from telecom_assets.home.full_disk import no_space
 from telecom_assets.model.months import months_between, shown_range
+from telecom_assets.model.run_tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 #: Commands in a message stand in backquotes.
 _COMMAND = re.compile(r"`(telecom [^`]+)`")
@@ -29,6 +28,17 @@ _LONGEST_CAUSE = 300
 _AGAIN = "This run again (Re-execute), once that is mended."
 #: Metadata of a failure that says how to go on.
 WHAT_TO_RUN = "what_to_run"
+
+
+class _Told(Protocol):
+    """An error as Dagster keeps it with an event."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def cls_name(self) -> str | None: ...
+    @property
+    def cause(self) -> "_Told | None": ...
 
 
 @contextmanager
@@ -145,8 +155,8 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _innermost(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
-    error = event.step_failure_data.error
+def _innermost(event: dg.DagsterEvent) -> _Told | None:
+    error: _Told | None = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return error

@@ -25,7 +25,7 @@ class TellingIOManager(DeltaIOManager):
             super().handle_output(context, obj)
             name = context.asset_key.path[-1]
             if obj is not None and self.warehouse.contracts[name].partition_by is None:
-                context.step_context.set_data_version(context.asset_key, self.data_version(name))
+                dg.OpExecutionContext.get().set_data_version(context.asset_key, self.data_version(name))
 
     def load_input(self, context: dg.InputContext) -> Any:
         with expected_errors_told(lambda: _about(context)):

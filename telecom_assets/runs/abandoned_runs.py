@@ -9,16 +9,19 @@ from collections.abc import Collection
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 from resources.process_locks import SignOfLife, has_ended, remove_ended
+from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
 
 #: Run tag: the sign of life of the process that executes the run. Hidden in the UI: it tells people nothing.
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}telecom_process"
-#: The tag of an earlier version, whose runs may have been killed.
-_FORMER_TAG = "telecom_assets/process"
 _FOLDER = "processes"
+#: States of a run that is at work or waits for its turn.
+NOT_FINISHED_STATUSES = [
+    status
+    for status in dg.DagsterRunStatus
+    if status not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+]
 
 
 def sign_of_life(dagster_home: Path) -> SignOfLife:
@@ -33,7 +36,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance, dagster_home: Path) -> Coll
     """
     folder, living, ended = dagster_home / _FOLDER, set(), []
     for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
-        name = run.tags.get(PROCESS_TAG) or run.tags.get(_FORMER_TAG)
+        name = run.tags.get(PROCESS_TAG)
         if name is None:
             continue
         if has_ended(folder, name):
@@ -43,9 +46,9 @@ def end_abandoned_runs(instance: dg.DagsterInstance, dagster_home: Path) -> Coll
             living.add(name)
     log = instance.event_log_storage
     if log.supports_global_concurrency_limits and (holding := log.get_concurrency_run_ids()):
-        known = {run.run_id: run.status for run in instance.get_runs(dg.RunsFilter(run_ids=list(holding)))}
+        known = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=list(holding)))}
         for run_id in holding:
-            if known.get(run_id) is None or known[run_id] in FINISHED_STATUSES:
+            if run_id not in known or known[run_id].is_finished:
                 log.free_concurrency_slots_for_run(run_id)
     remove_ended(folder, keep=living)
     return ended

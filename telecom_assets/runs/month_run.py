@@ -10,14 +10,13 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dagster._core.storage.tags import (
+from telecom_assets.lineage.partitions import last_day
+from telecom_assets.model.months import contiguous, month_days, shown_days
+from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
-
-from telecom_assets.lineage.partitions import last_day
-from telecom_assets.model.months import contiguous, month_days, shown_days
 
 REFERENCES = "reference_job"
 LANDING = "landing_job"

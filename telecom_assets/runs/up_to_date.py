@@ -21,7 +21,6 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 import resources
 from resources.postgres import published_digest
@@ -235,7 +234,8 @@ class MonthRecords:
         """Whether the newest outcome of one of the step's checks, of any run, is not good."""
         keys = self.checks.get(job, ())
         latest = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys) if keys else {}
-        return any(each.status is not AssetCheckExecutionRecordStatus.SUCCEEDED for each in latest.values())
+        made = [each.evaluation for each in latest.values()]  # one that was only planned is no evaluation
+        return not all(isinstance(each, dg.AssetCheckEvaluation) and each.passed for each in made)
 
     def _read_beside(self, job: str) -> str:
         """What a step reads and is compared by its content: the floors of rating, and how billing is to write its files."""

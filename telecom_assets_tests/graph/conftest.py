@@ -1,6 +1,7 @@
 """Months that are run once and looked at by many tests; copies of them for the tests that damage something.
 
-The chain is `billed` → `again` (the same month run once more, in a copy) → `late` (late records, then `telecom run`).
+The chain is `billed` → `again` (the same month run once more, in a copy, with Dagster's own storage) → `late` (late records, then
+`telecom run`, with the project's storage as at first).
 What lies behind a link is never changed by the next.
 """
 
@@ -24,6 +25,7 @@ from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generat
 from telecom_assets.home.settings import Settings
 from telecom_assets.reference.tables import CUSTOMERS
 from telecom_assets.runs.month_runner import StepResult
+from telecom_assets_tests.dagster_versions import other_dagster
 from telecom_assets_tests.graph.project import (
     MONTH,
     Project,
@@ -162,9 +164,10 @@ def billed(new_project: Callable[..., Project]) -> MonthRun:
 
 @pytest.fixture(scope="session")
 def again(billed: MonthRun, copy_of: Callable[..., Project]) -> MonthRun:
-    """The same month run once more, in a copy."""
-    project = copy_of(billed.project)
-    return MonthRun(project, project.run_month(force=True))
+    """The same month run once more, in a copy, with Dagster's own storage over the files of ours: as if it were upgraded."""
+    with other_dagster():
+        project = copy_of(billed.project)
+        return MonthRun(project, project.run_month(force=True))
 
 
 def late_records() -> list[bytes]:

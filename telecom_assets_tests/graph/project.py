@@ -18,11 +18,6 @@ import psycopg
 import pyarrow as pa
 import pytest
 from confluent_kafka.admin import NewTopic
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 from deltalake import DeltaTable, write_deltalake
 from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -39,6 +34,11 @@ from telecom_assets.intake import journal
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.landing import landed_info
 from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.model.run_tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 from telecom_assets.runs.month_runner import MonthRunner, StepResult
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle

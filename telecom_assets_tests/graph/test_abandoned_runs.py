@@ -19,6 +19,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
 from telecom_assets.runs.month_run import Step
 from telecom_assets.runs.month_runner import MonthRunner
+from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
 ROOT = Path(__file__).parents[2]
 JOB = "hold_job"
@@ -52,18 +53,30 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    with open_instance(settings) as made:
+def storage() -> str:
+    """Which storage keeps the runs. What frees a run's places asks the storage, and is tried with both."""
+    return "own storage"
+
+
+both_storages = pytest.mark.parametrize("storage", STORAGES)
+
+
+@pytest.fixture
+def instance(settings: Settings, storage: str) -> Iterator[dg.DagsterInstance]:
+    with STORAGES[storage](), open_instance(settings) as made:
         yield made
 
 
 @pytest.fixture
-def holder(settings: Settings, tmp_path: Path, instance: dg.DagsterInstance) -> Iterator[subprocess.Popen[bytes]]:
+def holder(
+    settings: Settings, tmp_path: Path, instance: dg.DagsterInstance, storage: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Another process, inside its step."""
     begun = tmp_path / "begun"
     # As in a terminal: under nohup the tests themselves ignore it, and a child would inherit that.
     program = (
-        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        ("" if storage == "own storage" else OTHER_DAGSTER)
+        + "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         f"from telecom_assets_tests.graph.test_abandoned_runs import hold_in; hold_in({str(settings.home_path)!r})"
     )
     environment = {**os.environ, "BEGUN": str(begun), "STAY": "1", "PYTHONPATH": str(ROOT)}
@@ -79,7 +92,14 @@ def holder(settings: Settings, tmp_path: Path, instance: dg.DagsterInstance) -> 
         process.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "storage"),
+    [
+        (signal.SIGKILL, "own storage"),
+        (signal.SIGHUP, "own storage"),
+        (signal.SIGKILL, "Dagster's storage"),
+    ],
+)
 def test_a_killed_process_holds_nobody_up(
     settings: Settings,
     tmp_path: Path,
@@ -99,11 +119,11 @@ def test_a_killed_process_holds_nobody_up(
     assert not instance.event_log_storage.get_concurrency_info("landing").claimed_slots
 
 
-@pytest.mark.parametrize("tag", [PROCESS_TAG, "telecom_assets/process"], ids=["this version", "the one before"])
-def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance, tag: str):
+@both_storages
+def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance):
     job = dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph())
     life = sign_of_life(settings.dagster_home)
-    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={tag: life.name})
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: life.name})
     assert end_abandoned_runs(instance, settings.dagster_home) == []
     life.end()
     assert end_abandoned_runs(instance, settings.dagster_home) == [run.run_id]
@@ -121,6 +141,7 @@ def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: d
     ]
 
 
+@both_storages
 def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance):
     """The code server reports the run of a killed worker as failed, and leaves its place taken."""
     run = instance.create_run_for_job(dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph()))

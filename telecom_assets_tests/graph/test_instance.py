@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
 import psycopg
 import pytest
 import yaml
+
+# The argument of the one question that Dagster answers about how long ticks are kept.
+from dagster._core.definitions.run_request import InstigatorType
 
 from resources.stack_state import StackState
 from telecom_assets.home.instance import POSTGRES_URL_VARIABLE, instance_config, open_instance, prepare_instance
@@ -69,7 +71,7 @@ def test_a_sensor_that_waits_keeps_no_other_waiting_and_dagster_retries_nothing(
 
 def test_ticks_are_not_kept_for_ever(tmp_path: Path):
     with open_instance(Settings.load(home=tmp_path / "home")) as instance:
-        days = instance.get_tick_retention_settings(dg._core.definitions.run_request.InstigatorType.SENSOR)
+        days = instance.get_tick_retention_settings(InstigatorType.SENSOR)
         assert days
         assert all(0 < number <= 30 for number in days.values())
 

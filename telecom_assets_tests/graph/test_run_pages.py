@@ -16,7 +16,8 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterEventType
-from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
+
+# The UI's own server without a port: its pages have no other way to be asked.
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget
 from dagster_graphql.schema import create_schema
@@ -27,11 +28,13 @@ from telecom_assets.home.connections import Connections
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.model.months import month_days, shown_days
+from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
 from telecom_assets.runs.month_run import LANDING, Step, day_steps, scheduled_steps
 from telecom_assets.runs.month_runner import MonthRunner, RunFailed
 from telecom_assets.runs.sensors.month_end import step_request
 from telecom_assets.runs.sensors.plan import mediation_requests
 from telecom_assets.tables import TABLES
+from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
 ROOT = Path(telecom_assets.__file__).parents[1]
 #: As `telecom dev` starts it: dagster dev -m telecom_assets.definitions.
@@ -57,8 +60,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    with open_instance(settings) as made:
+def storage() -> str:
+    """Which storage keeps the runs."""
+    return "own storage"
+
+
+with_dagsters_storage = pytest.mark.parametrize("storage", ["Dagster's storage"])
+
+
+@pytest.fixture
+def instance(settings: Settings, storage: str) -> Iterator[dg.DagsterInstance]:
+    with STORAGES[storage](), open_instance(settings) as made:
         yield made
 
 
@@ -96,6 +108,16 @@ def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed:
     }
     # What the tags hold for our own machinery is nothing that a person reads.
     assert not [tag["key"] for tag in shown["tags"] if "process" in tag["key"]]
+
+
+@with_dagsters_storage
+def test_with_another_dagster_a_run_of_a_command_is_in_the_list_and_belongs_to_no_job(
+    instance: dg.DagsterInstance, failed: dg.DagsterRun
+):
+    data = asked(instance, PAGES)
+    [shown] = data["runsOrError"]["results"]
+    assert (shown["runId"], shown["repositoryOrigin"]) == (failed.run_id, None)
+    assert data["pipelineOrError"]["runs"] == []
 
 
 def test_both_ways_to_start_the_ui_give_the_code_location_one_name(instance: dg.DagsterInstance):
@@ -180,16 +202,18 @@ def talkative() -> None:
 TALKATIVE = dg.Definitions(assets=[talkative], jobs=[dg.define_asset_job("talk", [talkative])])
 
 
-def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, tmp_path: Path):
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, storage: str):
     """A process of its own, as the daemon starts it."""
     program = (
-        "from telecom_assets.home.instance import open_instance; from telecom_assets.home.settings import Settings; "
+        ("" if storage == "own storage" else OTHER_DAGSTER)
+        + "from telecom_assets.home.instance import open_instance; from telecom_assets.home.settings import Settings; "
         "from telecom_assets_tests.graph.test_run_pages import TALKATIVE; instance = open_instance(Settings.load()); "
         "print('run', TALKATIVE.resolve_job_def('talk').execute_in_process(instance=instance).run_id)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     run_id = done.stdout.split("run ")[-1].strip()
-    with open_instance(settings) as instance:
+    with STORAGES[storage](), open_instance(settings) as instance:
         stdout, stderr = tabs(instance, run_id)
     assert stdout is not None and b"to stdout" in stdout
     assert stderr is not None and b"to stderr" in stderr

@@ -2,25 +2,26 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import dagster as dg
 import pytest
 from confluent_kafka import TopicPartition
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RUN_KEY_TAG
 
 from resources.kafka import KafkaConnection, TopicState, Watermarks
 from telecom_assets.home.connections import Connections
 from telecom_assets.lineage.failures import innermost_message
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.stale_days import days_to_mediate
+from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.runs.sensors.plan import landing_request, mediation_requests
 from telecom_assets.tables import TABLES
+from telecom_assets_tests.dagster_versions import STORAGES
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
+from telecom_assets_tests.graph.ticks import Tick
 from telecom_assets_tests.intake.test_landing import dying_settle, landing_module
 
 RANGE = tuple(day_tags(""))
@@ -38,7 +39,7 @@ def sms(day: dt.date, record_id: str, **fields: object) -> bytes:
     return json.dumps({**record, **fields}).encode()
 
 
-def tick(project: Project) -> SensorExecutionData:
+def tick(project: Project) -> Tick:
     """One evaluation of the sensor, as the daemon makes it."""
     repository = project.defs.get_repository_def()
     resources = project.connections.resources()
@@ -71,10 +72,20 @@ def carry_out(project: Project) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(new_project: Callable[..., Project], forgetful: dg.DagsterInstance) -> Project:
-    """A project of its own, whose runs are kept in memory."""
+def storage() -> str:
+    """Where the runs are kept."""
+    return "memory"
+
+
+@pytest.fixture
+def project(new_project: Callable[..., Project], storage: str) -> Iterator[Project]:
+    """A project of its own."""
     made = new_project(partitions=2)
     made.store_customers(customers())
+    if storage != "memory":
+        with STORAGES[storage]():
+            yield open_project(made.settings)
+        return
     with dg.DagsterInstance.ephemeral() as instance:
         made.instance = instance
         yield made
@@ -83,6 +94,7 @@ def project(new_project: Callable[..., Project], forgetful: dg.DagsterInstance) 
 # -- the story -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("storage", ["Dagster's storage"])
 def test_from_the_topic_to_mediated_days(project: Project):
     today = local_today()
     yesterday, earlier, old = (today - dt.timedelta(days) for days in (1, 4, 40))
@@ -296,7 +308,7 @@ def test_what_landing_must_not_pass_over_is_a_run_that_fails(losing: Project):
     """Once: the run says it, and its failure is reported; the sensor goes on to say why it waits."""
     [request] = tick(losing).run_requests
     assert request.job_name == "landing_job"
-    assert MAX_RETRIES_TAG not in request.tags, "nothing becomes better by itself"
+    assert "dagster/max_retries" not in request.tags, "nothing becomes better by itself"
     assert [again.run_key for again in tick(losing).run_requests] == [request.run_key]
     failed = losing.run(request.job_name, {**request.tags, RUN_KEY_TAG: request.run_key})
     assert LOST.format(1) in innermost_message(*failed.get_step_failure_events())

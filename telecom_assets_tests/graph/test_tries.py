@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from resources.process_locks import held
 from telecom_assets.intake import assets as landing
@@ -73,7 +72,7 @@ def test_landing_is_tried_until_the_lock_is_free(project: Project, clock: Clock)
             assert [request.run_key for request in asked.run_requests] == [
                 request.run_key for request in tick(project, KAFKA).run_requests
             ], "a tick that is played again"
-            assert all(MAX_RETRIES_TAG not in request.tags for request in asked.run_requests)
+            assert all("dagster/max_retries" not in request.tags for request in asked.run_requests)
             # Runs end when they end: the clock of the instance stands still.
             clock.ahead = dt.timedelta(0)
             assert outcomes(carry_out(project, asked)) == [("landing_job", False)]

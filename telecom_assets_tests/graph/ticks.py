@@ -5,12 +5,23 @@ Belongs here: being the daemon. Does not belong here: what a sensor is to do.
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Protocol
 
 import dagster as dg
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster._core.storage.tags import RUN_KEY_TAG
 
+from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets_tests.graph.project import Project
+
+
+class Tick(Protocol):
+    """What a sensor says in a tick."""
+
+    @property
+    def run_requests(self) -> Sequence[dg.RunRequest] | None: ...
+    @property
+    def skip_message(self) -> str | None: ...
+    @property
+    def asset_events(self) -> Sequence[dg.AssetObservation | dg.AssetCheckEvaluation | dg.AssetMaterialization]: ...
 
 
 class Clock:
@@ -27,7 +38,7 @@ class Clock:
         self.ahead += dt.timedelta(**time)
 
 
-def tick(project: Project, sensor: str) -> SensorExecutionData:
+def tick(project: Project, sensor: str) -> Tick:
     """One evaluation of a sensor, as the daemon makes it. Raises what the tick fails of."""
     repository = project.defs.get_repository_def()
     resources = project.connections.resources()
@@ -35,7 +46,7 @@ def tick(project: Project, sensor: str) -> SensorExecutionData:
     return repository.get_sensor_def(sensor).evaluate_tick(context)
 
 
-def carry_out(project: Project, asked: SensorExecutionData) -> list[dg.ExecuteInProcessResult]:
+def carry_out(project: Project, asked: Tick) -> list[dg.ExecuteInProcessResult]:
     """Run what a tick asks for, as the daemon does: a key that was asked for before is passed over."""
     done = []
     for request in asked.run_requests or ():

@@ -12,12 +12,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events.log import EventLogEntry
-from dagster._utils.concurrency import ConcurrencySlotStatus
 
-from telecom_assets.home import event_log
-from telecom_assets.home.event_log import BatchedSqliteEventLog, enable_batches
-from telecom_assets.home.run_storage import KeptSqliteRunStorage
+from telecom_assets.home import dagster_storage
+from telecom_assets.home.dagster_storage import BatchedSqliteEventLog, KeptSqliteRunStorage, enable_batches
 
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 FIRST, LAST = "2025-02-27", "2025-03-02"
@@ -146,7 +143,9 @@ def counted_writes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     written: list[list[str]] = []
     write = BatchedSqliteEventLog._write
 
-    def counting(self: BatchedSqliteEventLog, rows: Sequence[dict[str, Any]], events: Sequence[EventLogEntry]) -> None:
+    def counting(
+        self: BatchedSqliteEventLog, rows: Sequence[dict[str, Any]], events: Sequence[dg.EventLogEntry]
+    ) -> None:
         write(self, rows, events)
         written.append([str(each.dagster_event_type) for each in events])
 
@@ -155,7 +154,7 @@ def counted_writes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_events_of_one_output_are_one_transaction(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     written = counted_writes(monkeypatch)
     run(batched)
     days = [kinds.count("DagsterEventType.ASSET_MATERIALIZATION") for kinds in written]
@@ -175,7 +174,7 @@ def stored(log: BatchedSqliteEventLog) -> int:
 
 
 def test_an_event_waits_for_others_but_not_for_long(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(event_log, "DELAY_SECONDS", 2)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 2)
     written, log = counted_writes(monkeypatch), log_of(batched)
     materialized(batched, "2025-01-01")
     materialized(batched, "2025-01-02")
@@ -187,7 +186,7 @@ def test_an_event_waits_for_others_but_not_for_long(batched: dg.DagsterInstance,
 
 
 def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     materialized(batched, "2025-01-01")
     assert stored(log_of(batched)) == 0
     assert batched.get_materialized_partitions(dg.AssetKey("calls")) == {"2025-01-01"}
@@ -195,7 +194,7 @@ def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pyt
 
 
 def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     run(batched)
     with closing(sqlite3.connect(log_of(batched).get_db_path())) as connection:
         kinds = [kind for (kind,) in connection.execute("SELECT dagster_event_type FROM event_logs ORDER BY id")]
@@ -207,7 +206,7 @@ def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch
 def test_what_could_not_be_written_is_written_with_the_next(
     batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     materialized(batched, "2025-01-01")
     with monkeypatch.context() as broken:
         broken.setattr(BatchedSqliteEventLog, "_store_beside", lambda *_: 1 / 0)
@@ -222,7 +221,7 @@ def test_what_could_not_be_written_is_written_with_the_next(
 def test_an_event_that_cannot_be_stored_keeps_no_other_waiting(
     batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(event_log, "DELAY_SECONDS", 60)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     with monkeypatch.context() as broken:
         broken.setattr(BatchedSqliteEventLog, "_event_to_row", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -289,7 +288,9 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance):
 
         def claim(log: BatchedSqliteEventLog, run_id: str, start: Barrier = start) -> bool:
             start.wait()
-            return log._claim_concurrency_slot("landing", run_id, "step") is ConcurrencySlotStatus.CLAIMED
+            return (
+                log._claim_concurrency_slot("landing", run_id, "step") is dagster_storage.ConcurrencySlotStatus.CLAIMED
+            )
 
         runs = [f"{number}-first", f"{number}-second"]
         with ThreadPoolExecutor(2) as pool:
@@ -306,7 +307,7 @@ def test_who_watches_a_run_is_told(batched: dg.DagsterInstance):
     told: list[str] = []
     all_told = Event()
 
-    def hear(entry: EventLogEntry, _cursor: str) -> None:
+    def hear(entry: dg.EventLogEntry, _cursor: str) -> None:
         told.append(str(entry.dagster_event_type))
         if entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
             all_told.set()

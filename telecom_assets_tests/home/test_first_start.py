@@ -17,6 +17,8 @@ from threading import Barrier
 
 import dagster as dg
 import pytest
+
+# A row as the UI leaves it that switches a sensor off: Dagster has no public way to write one without a UI.
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
@@ -29,6 +31,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.runs.instance_state import keep_step_record, step_record
 from telecom_assets.tables import TABLES
+from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
 #: Where Dagster's storages lie below the instance's folder.
 FILES = ("history/runs.db", "history/event_log.db", "schedules/schedules.db")
@@ -56,12 +59,16 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(scope="module")
-def openers() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that wait for a home to open."""
+@pytest.fixture(scope="module", params=["", OTHER_DAGSTER], ids=STORAGES)
+def openers(request: pytest.FixtureRequest) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that wait for a home to open, with the project's storage and with Dagster's."""
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", _OPENER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, "-c", request.param + _OPENER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
         for _ in range(PROCESSES)
     ]
@@ -94,7 +101,9 @@ def test_a_new_home_may_be_started_by_several_at_once(openers: list[subprocess.P
     for number in range(ROUNDS):
         home = tmp_path / f"home {number}"
         assert opened_at_once(openers, home) == ["opened"] * PROCESSES
-        assert [len(revisions(home / "dagster" / name)) for name in FILES] == [1, 1, 1]
+        noted = [len(revisions(home / "dagster" / name)) for name in FILES]
+        # Dagster 1.13 does not commit the revision of the event log; the project's storage adds it.
+        assert noted in ([1, 1, 1], [1, 0, 1])
 
 
 # -- databases that an earlier start left -----------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.partitions.context import partition_loading_context
 
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.settings import Settings
@@ -16,7 +15,7 @@ from telecom_assets.model.months import MonthError, contiguous, month_days, mont
 
 def keys(definition: dg.PartitionsDefinition, now: datetime) -> list[str]:
     """The partitions that exist at some moment."""
-    with partition_loading_context(now):
+    with dg.partition_loading_context(now):
         return list(definition.get_partition_keys())
 
 
@@ -48,7 +47,7 @@ def test_no_day_is_left_out_and_none_stands_twice():
 
 
 def test_a_month_depends_on_its_days_and_a_day_on_its_month():
-    with partition_loading_context(datetime(2026, 6, 15, 12, tzinfo=UTC)):
+    with dg.partition_loading_context(datetime(2026, 6, 15, 12, tzinfo=UTC)):
         march = BY_TIME.get_upstream_mapped_partitions_result_for_partitions(
             MONTHLY.subset_with_partition_keys(["2026-03"]), MONTHLY, DAILY
         )

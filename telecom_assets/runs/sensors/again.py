@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.tags import (
+
+from telecom_assets.home.connections import Clock
+from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
-
-from telecom_assets.home.connections import Clock
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.runs.jobs import JOBS, maintenance_job
 from telecom_assets.runs.month_run import RATING, Step, day_range

@@ -5,6 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from telecom_assets.lineage.failures import innermost_message, told_what_to_run, was_interrupted, why_failed
+from telecom_assets.model.run_tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 from telecom_assets.runs.sensors.tries import AFTER_TAG, TRY_TAG
 from telecom_assets.runs.sensors.webhook import post
 
@@ -16,11 +21,11 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
     """
     run = context.dagster_run
     failed = context.get_step_failure_events()
-    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
+    first, last = (run.tags.get(name, "") for name in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG))
     return {
         "job": run.job_name,
         "run_id": run.run_id,
-        "partition": run.tags.get("dagster/partition", "") or (f"{first}...{last}" if first else ""),
+        "partition": run.tags.get(PARTITION_NAME_TAG, "") or (f"{first}...{last}" if first else ""),
         "error": _said(failed) or context.failure_event.message or "",
         "what_to_run": "; ".join(dict.fromkeys(filter(None, map(told_what_to_run, failed)))),
     }

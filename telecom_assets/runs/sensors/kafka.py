@@ -4,7 +4,6 @@ import datetime as dt
 import hashlib
 
 import dagster as dg
-from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.warehouse import Warehouse
@@ -16,6 +15,7 @@ from telecom_assets.intake.plan import lag
 from telecom_assets.intake.silence import silence_event
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 from telecom_assets.runs.abandoned_runs import end_abandoned_runs
 from telecom_assets.runs.jobs import landing_job, mediation_job
 from telecom_assets.runs.month_run import LANDING

@@ -9,10 +9,9 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-
 from resources.kafka import TopicState
 from telecom_assets.intake.plan import lag
+from telecom_assets.model.run_tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from telecom_assets.runs.month_run import LANDING, MEDIATION, Step, day_steps
 
 

@@ -6,11 +6,11 @@ Belongs here: from Dagster's run records to what `tries` decides on. Does not be
 import datetime as dt
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import RUN_KEY_TAG
 
 from telecom_assets.lineage.failures import why_failed
 from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.run_tags import RUN_KEY_TAG
+from telecom_assets.runs.abandoned_runs import NOT_FINISHED_STATUSES
 from telecom_assets.runs.sensors.tries import REQUEST_TAG, TRY_TAG, Outcome, Try, Wait, said
 
 
@@ -24,7 +24,7 @@ def as_try(record: dg.RunRecord) -> Try:
     """A run as a try of its request. One that was cancelled counts as failed."""
     run = record.dagster_run
     outcome, ended = Outcome.AT_WORK, None
-    if run.status not in NOT_FINISHED_STATUSES:
+    if run.is_finished:
         outcome = Outcome.WENT_WELL if run.is_success else Outcome.FAILED
         # A run that never began to work has no end.
         ended = dt.datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), dt.UTC)

@@ -11,7 +11,7 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import Enum
 
-from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
+from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
 
 #: Tag of a run, hidden in the UI as all that tell people nothing: its request. All tries of one request have the same.
 REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_request"

@@ -1,0 +1,35 @@
+"""A month with a Dagster of another version: nothing private to Dagster is imported, and the bills are the same."""
+
+import json
+import shutil
+from collections.abc import Callable
+
+from telecom_assets_tests.dagster_versions import OTHER_VERSION, telecom_with_other_dagster
+from telecom_assets_tests.graph.conftest import MonthRun, environment
+from telecom_assets_tests.graph.project import MONTH, Project, ordered, without
+from telecom_assets_tests.typed import without_other_users
+
+
+def test_a_month_in_a_new_instance(billed: MonthRun, copy_of: Callable[..., Project]) -> None:
+    """`telecom run` as a user types it, in a home whose instance Dagster's own storage makes: every step, from the start."""
+    project = copy_of(billed.project)
+    project.instance.dispose()
+    shutil.rmtree(project.settings.dagster_home)
+    finished = telecom_with_other_dagster(environment(project), "run", "--month", MONTH, "--json")
+    said = without_other_users(finished.stderr)
+    assert finished.returncode == 0, said
+    assert said.startswith(f"Dagster {OTHER_VERSION} is installed")
+    assert said.count("\n") == 1
+    report = json.loads(finished.stdout)
+    assert report["error"] is None
+    assert [step["job"] for step in report["steps"] if step["up_to_date"]] == []
+    for name in ("rated_cdrs", "facturation_complete", "mix_by_region"):
+        before, now = (
+            ordered(
+                without(each.rows(name), "rate_plans_version", "customers_version", "product_catalog_version"), *key
+            )
+            for each in (billed.project, project)
+            for key in [billed.project.warehouse.contracts[name].key]
+        )
+        assert now == before, name
+    assert project.expected().bills(MONTH) == ordered(project.rows("facturation_complete"), "customer_id")
