@@ -646,11 +646,16 @@ class Warehouse:
         return self._appended(name, self.stage_arrow(name, rows))
 
     def overwrite(
-        self, name: str, rows: DataFrame, partitions: Partitions | None, reads: Mapping[str, int] | None = None
+        self,
+        name: str,
+        rows: DataFrame,
+        partitions: Partitions | None,
+        reads: Mapping[str, int] | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> Commit:
         """Replace exactly the given partitions (or everything) in one commit. See `_replace`."""
         on = self.version(name)
-        return self._replace(name, self.stage(name, rows), partitions, on, reads or {})
+        return self._replace(name, self.stage(name, rows), partitions, on, reads or {}, info or {})
 
     def overwrite_arrow(
         self,
@@ -658,8 +663,9 @@ class Warehouse:
         rows: pa.Table,
         partitions: Partitions | None = None,
         reads: Mapping[str, int] | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> Commit:
-        """Replace exactly the given partitions of a table with few rows, without the engine.
+        """Replace exactly the given partitions of a table with few rows, without the engine. See `_replace`.
 
         An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays.
         """
@@ -670,7 +676,7 @@ class Warehouse:
             order = [(column, "ascending") for column in contract.column_names]
             if self.read_arrow(contract, table.version(), None).sort_by(order).equals(rows.sort_by(order)):
                 return Commit(table.version(), {None: rows.num_rows})
-        return self._replace(name, self.stage_arrow(name, rows), partitions, table.version(), reads or {})
+        return self._replace(name, self.stage_arrow(name, rows), partitions, table.version(), reads or {}, info or {})
 
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
         """Sums of the money columns over the pinned partitions. A version does not change: a process adds it up once."""
@@ -861,7 +867,13 @@ class Warehouse:
         raise self._no_peace(name)
 
     def _replace(
-        self, name: str, files: Staged, partitions: Partitions | None, on: int, reads: Mapping[str, int]
+        self,
+        name: str,
+        files: Staged,
+        partitions: Partitions | None,
+        on: int,
+        reads: Mapping[str, int],
+        info: Mapping[str, Any],
     ) -> Commit:
         """Commit an overwrite of partitions on the version that was the newest before its rows were made.
 
@@ -869,6 +881,8 @@ class Warehouse:
         Where they did not, this write goes on only if it was made from the newest there is (`reads`: versions of tables):
         old rows never take the place of newer ones. Raises Overtaken then, and for rows outside the partitions
         WarehouseError; the files are dropped.
+
+        info: what the commit's entry in the log says besides; with some, no rows in the place of no rows are a commit too.
         """
         contract, began = self.contracts[name], on
         by = contract.partition_by
@@ -878,13 +892,13 @@ class Warehouse:
                 self.drop(name, files.folder)
                 raise WarehouseError(_outside(contract, partitions) + f": {strangers[0]}")
         replace: Partitions | Everything = partitions if by is not None and partitions is not None else EVERYTHING
-        info = {READS: dict(reads)} if reads else {}
+        said = {**({READS: dict(reads)} if reads else {}), **info}
         for pause in _pauses():
-            if not files.files and isinstance(replace, Partitions) and not self._holds(contract, on, replace):
+            if not (info or files.files) and isinstance(replace, Partitions) and not self._holds(contract, on, replace):
                 self.written[name] = on
                 return Commit(on, {})  # nothing in the place of nothing
             try:
-                commit = self.commit(name, files, on, replace=replace, info=info)
+                commit = self.commit(name, files, on, replace=replace, info=said)
             except Refused:
                 time.sleep(pause)
             else:
