@@ -26,6 +26,9 @@ from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, 
 from telecom_assets.side_by_side import side_by_side
 from telecom_assets.transforms.rating import MissingVolumePolicy
 
+#: What is looked at of the way from the topic to the rated events, besides those.
+GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
+
 
 def month_is_over(period: str, today: dt.date) -> Verdict:
     """No usage of the month is still to come."""
@@ -48,10 +51,7 @@ class BillingInputs:
 
     @classmethod
     def pin(cls, warehouse: Warehouse, period: str, rated: PinnedTable, suspended: PinnedTable) -> "BillingInputs":
-        raw, mediated, cleaned, rejected = (
-            warehouse.pin_period(contract.name, period)
-            for contract in (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
-        )
+        raw, mediated, cleaned, rejected = (warehouse.pin_period(contract.name, period) for contract in GATE)
         return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
 
     def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:

@@ -16,6 +16,7 @@ from telecom_assets.connections import Connections
 from telecom_assets.io_manager import TellingIOManager
 from telecom_assets.jobs import JOBS, checks_job, maintenance_job
 from telecom_assets.private_files import keep_private
+from telecom_assets.runs.rules import Rules
 from telecom_assets.sensors import (
     again_sensor,
     cdr_topic_sensor,
@@ -45,6 +46,7 @@ ASSETS: list[Any] = [
     billing.bills_csv,
     reports.reports,
     reports.dashboard,
+    reports.billed_months,
     maintenance.maintenance,
 ]
 
@@ -54,10 +56,11 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     settings = settings or Settings.load()
     overrides = resource_overrides or {}
     connections = overrides.get("connections") or Connections(settings)
+    rules = Rules(ASSETS, settings, connections.engine_name)
     resources: dict[str, Any] = {
         "connections": connections,
         # One warehouse a process: what is known of a version is known to stages and checks alike.
-        "io_manager": TellingIOManager(connections.warehouse),
+        "io_manager": TellingIOManager(connections.warehouse, rules.of_table),
         **overrides,
     }
     interval = settings.sensor_interval_seconds

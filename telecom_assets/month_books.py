@@ -88,7 +88,7 @@ def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[
     to_mediate |= _days_that_differ(rows[RAW_CDRS.name], rows[CLEANED_CDRS.name], rows[REJECTED_CDRS.name])
     to_rate = _days_that_differ(rows[CLEANED_CDRS.name], rows[RATED_CDRS.name], rows[SUSPENDED_CDRS.name])
     causes = [
-        *_days_told(to_mediate, "to be mediated"),
+        *_days_told(to_mediate, "stale"),
         *_days_told(to_rate - to_mediate, "to be rated"),
     ]
     if books.rated and not books.billed_customers:

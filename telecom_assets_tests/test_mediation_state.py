@@ -9,7 +9,7 @@ import pytest
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from telecom_assets.landing import journal
-from telecom_assets.mediation_state import days_of_displaced_copies, days_to_mediate, overtaken_days, stale_days
+from telecom_assets.mediation_state import days_of_displaced_copies, days_with_new_rows, stale_since_mediation, stale_days
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
 from telecom_assets_tests.transforms.chain import contract_table
@@ -30,7 +30,7 @@ A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
     ],
 )
 def test_days_whose_rows_are_not_those_that_were_mediated(landed, mediated, expected):
-    assert days_to_mediate(landed, mediated) == expected
+    assert days_with_new_rows(landed, mediated) == expected
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_day_whose_copy_was_displaced_is_overtaken(warehouse, settled):
     assert stale_days(warehouse) == {A: 2, C: 0}
     days = warehouse.pin(MEDIATED_DAYS.name)
     assert days_of_displaced_copies(days) == {A}
-    assert overtaken_days(days) == {A: "a copy has landed that came before one that the day keeps"}
+    assert stale_since_mediation(days) == {A: "a copy has landed that came before one that the day keeps"}
 
 
 def test_a_displaced_day_that_was_mediated_since_is_not_overtaken(warehouse):
@@ -115,7 +115,7 @@ def test_a_day_that_another_wrote_after_its_mediation_is_overtaken(warehouse, na
     assert written(warehouse, name, B) == 2
     assert stale_days(warehouse) == {B: 2}
     days = warehouse.pin(MEDIATED_DAYS.name)
-    assert overtaken_days(days) == {B: f"{name} was written after the mediation that mediated_days tells of"}
+    assert stale_since_mediation(days) == {B: f"{name} was written after the mediation that mediated_days tells of"}
     assert days_of_displaced_copies(days) == set()
 
 

@@ -15,9 +15,10 @@ from telecom_assets.assets.common import (
     SPARK_POOL,
     asset,
     table_metadata,
+    versions_asserted,
     versions_read,
 )
-from telecom_assets.billing_gate import BillingInputs, assert_billed
+from telecom_assets.billing_gate import GATE, BillingInputs, assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.atomic import Superseded
 from telecom_assets.documents.invoices import InvoiceTotals, write_invoices
@@ -39,6 +40,8 @@ GROUP = "billing"
         SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         "customers": dg.AssetIn(),
     },
+    # What the gate looks at; the funnel of the dashboard, later in the same run, counts it.
+    deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
     group_name=GROUP,
     owners=[BILLING_TEAM],
     kinds={"delta", ENGINE_KIND},
@@ -65,7 +68,10 @@ def facturation_complete(
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
         bill(rated_cdrs.df, customers.all(), period, terms),
-        metadata=versions_read(rated_cdrs, suspended_cdrs, customers),
+        metadata={
+            **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected),
+            **versions_read(rated_cdrs, suspended_cdrs, customers),
+        },
     )
 
 

@@ -20,7 +20,7 @@ from telecom_assets.assets.common import (
 from telecom_assets.connections import Connections
 from telecom_assets.conservation import (
     landed_rows_are_consumed,
-    nothing_is_overtaken,
+    no_day_is_stale,
     raw_equals_outcomes,
     records_are_unique,
     references_are_valid,
@@ -107,7 +107,7 @@ def rating(
     references = (customers, rate_plans, product_catalog)
     require(
         landed_rows_are_consumed(warehouse),
-        nothing_is_overtaken(mediated),
+        no_day_is_stale(mediated),
         raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
         records_are_unique(cleaned_cdrs, connections.settings.dedupe_days),
         references_are_valid(*references),

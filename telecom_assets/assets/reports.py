@@ -5,16 +5,33 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from resources.delta import PinnedTable
-from telecom_assets.assets.common import BILLING_TEAM, SPARK_POOL, asset, multi_asset, table_out, versions_read
+from resources.postgres import published_digest
+from telecom_assets.assets.common import (
+    BILLING_TEAM,
+    SPARK_POOL,
+    asset,
+    multi_asset,
+    table_metadata,
+    table_out,
+    versions_read,
+)
 from telecom_assets.billing_gate import assert_billed
 from telecom_assets.connections import Connections
 from telecom_assets.documents.report_files import with_currency, write_report_csv
 from telecom_assets.month_reports import currency_of, month_report
-from telecom_assets.outputs import dashboard_file, report_file
+from telecom_assets.outputs import dashboard_file, documents_digest, report_file
 from telecom_assets.partitions import BY_TIME, MONTHLY
-from telecom_assets.schemas.billing import DAILY_REVENUE, FACTURATION_COMPLETE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
+from telecom_assets.schemas.billing import (
+    BILLED_MONTHS,
+    DAILY_REVENUE,
+    FACTURATION_COMPLETE,
+    PLAN_BY_REGION,
+    REPORTS,
+    TOP10_CONSUMERS,
+)
 from telecom_assets.schemas.usage import RATED_CDRS
 from telecom_assets.side_by_side import side_by_side
 
@@ -96,4 +113,34 @@ def dashboard(
             "books_balance": not balance(data).problems,
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
         }
+    )
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={FACTURATION_COMPLETE.name: dg.AssetIn()},
+    deps=["published_bills", "invoices", "bills_csv", "dashboard", *(contract.name for contract in REPORTS)],
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"delta"},
+    metadata=table_metadata(BILLED_MONTHS),
+    pool=SPARK_POOL,
+)
+def billed_months(
+    context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections], facturation_complete: PinnedTable
+) -> dg.Output[pa.Table]:
+    """The ledger of billing: what was published and which documents there were once a month was billed. One row per month.
+
+    `telecom run` sees by it that somebody changed them since, and makes them again.
+    """
+    period, settings, warehouse = context.partition_key, connections.settings, connections.warehouse
+    row = {
+        "published": published_digest(connections.postgres(), FACTURATION_COMPLETE, period),
+        "documents": documents_digest(settings, period),
+        "billing_period": period,
+    }
+    stored = (warehouse.pin(contract.name) for contract in REPORTS)
+    return dg.Output(
+        pa.Table.from_pylist([row], schema=BILLED_MONTHS.arrow_schema()),
+        metadata=versions_read(facturation_complete, *stored),
     )

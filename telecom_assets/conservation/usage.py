@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from resources.delta import PinnedTable
 from telecom_assets.conservation.verdict import SHOWN, Verdict
-from telecom_assets.mediation_state import days_of_displaced_copies, overtaken_days
+from telecom_assets.mediation_state import days_of_displaced_copies, stale_since_mediation
 from telecom_assets.months import only_month
 from telecom_assets.reference_files import customer_findings, product_catalog_findings, rate_plan_findings
 from telecom_assets.schemas.usage import MEDIATED_DAYS
@@ -32,12 +32,12 @@ def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: P
     return _days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
 
 
-def nothing_is_overtaken(mediated: PinnedTable) -> Verdict:
-    """No day of the run waits to be mediated again."""
-    overtaken = sorted(overtaken_days(mediated).items())
-    findings = [f"{day}: {reason}; mediate the day again" for day, reason in overtaken]
-    differs = [{"day": day, "reason": reason} for day, reason in overtaken]
-    return _of_days("no day is to be mediated again", findings, differs, otherwise="some days are to be mediated again")
+def no_day_is_stale(mediated: PinnedTable) -> Verdict:
+    """No mediated day of the run is stale."""
+    stale = sorted(stale_since_mediation(mediated).items())
+    findings = [f"{day}: {reason}; mediate the day again" for day, reason in stale]
+    differs = [{"day": day, "reason": reason} for day, reason in stale]
+    return _of_days("no mediated day is stale", findings, differs, otherwise="some mediated days are stale")
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -100,12 +100,12 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
             reason = f"{landed.get(day, 0)} records landed, {rows} were mediated"
             findings.append(f"{day}: {reason}; mediate the day again")
             differs.append({"day": day, "reason": reason})
-    overtaken = nothing_is_overtaken(mediated)
-    findings += overtaken.findings
+    stale = no_day_is_stale(mediated)
+    findings += stale.findings
     return _of_days(
         f"every day of {period} is mediated",
         findings,
-        [*differs, *overtaken.differs],
+        [*differs, *stale.differs],
         {"days": len(days)},
         f"not every day of {period} is mediated as it stands now",
     )

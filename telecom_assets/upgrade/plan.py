@@ -10,7 +10,7 @@ from typing import Any
 
 from resources.delta import Warehouse, WarehouseError
 from telecom_assets.landing.journal import DISPLACED, read_state
-from telecom_assets.mediation_state import days_to_mediate
+from telecom_assets.mediation_state import days_with_new_rows
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import LANDING_DECISIONS, LANDING_RANGES, MEDIATED_DAYS, RAW_CDRS
 from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, find_doubled, rows_of
@@ -133,7 +133,7 @@ def _stale(warehouse: Warehouse, raw: Shape, mediated: Shape) -> set[dt.date]:
     """Days whose rows are not those that were mediated, or that are marked, before anything is changed."""
     landed = warehouse.rows_by_partition(raw.was, raw.version)
     counted = {row["event_date"]: row["raw_rows"] for row in former_rows(warehouse, mediated)}
-    return days_to_mediate(landed, counted) | _displaced(warehouse, raw)
+    return days_with_new_rows(landed, counted) | _displaced(warehouse, raw)
 
 
 def _displaced(warehouse: Warehouse, raw: Shape) -> set[dt.date]:

@@ -166,11 +166,11 @@ def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, type
 @pytest.mark.parametrize(
     ("table", "predicate", "cause"),
     [
-        ("rejected_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be mediated ({MONTH}-05)"),
+        ("rejected_cdrs", f"event_date = '{MONTH}-05'", f"1 day is stale ({MONTH}-05)"),
         (
             "cleaned_cdrs",
             f"event_date >= '{MONTH}-03' AND event_date <= '{MONTH}-06'",
-            f"4 days are to be mediated ({MONTH}-03, {MONTH}-04, {MONTH}-05, …)",
+            f"4 days are stale ({MONTH}-03, {MONTH}-04, {MONTH}-05, …)",
         ),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be rated ({MONTH}-05)"),
         ("suspended_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be rated ({MONTH}-05)"),

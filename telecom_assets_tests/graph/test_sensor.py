@@ -15,7 +15,7 @@ from resources.kafka import KafkaConnection, TopicState, Watermarks
 from telecom_assets.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.connections import Connections
 from telecom_assets.failures import innermost_message
-from telecom_assets.mediation_state import days_to_mediate
+from telecom_assets.mediation_state import days_with_new_rows
 from telecom_assets.partitions import local_today
 from telecom_assets.sensors.plan import landing_request, mediation_requests
 from telecom_assets_tests.graph.conftest import customers
@@ -381,11 +381,11 @@ DAYS = [dt.date(2025, 2, 27) + dt.timedelta(number) for number in range(6)]
 
 def test_days_to_mediate_are_those_with_other_rows():
     landed = {DAYS[0]: 3, DAYS[1]: 4, DAYS[2]: 5}
-    assert days_to_mediate(landed, {}) == {DAYS[0], DAYS[1], DAYS[2]}
-    assert days_to_mediate(landed, landed) == set()
-    assert days_to_mediate(landed, {**landed, DAYS[1]: 3}) == {DAYS[1]}
-    assert days_to_mediate(landed, {**landed, DAYS[3]: 0}) == set(), "a day without records, mediated, stays so"
-    assert days_to_mediate({}, {}) == set()
+    assert days_with_new_rows(landed, {}) == {DAYS[0], DAYS[1], DAYS[2]}
+    assert days_with_new_rows(landed, landed) == set()
+    assert days_with_new_rows(landed, {**landed, DAYS[1]: 3}) == {DAYS[1]}
+    assert days_with_new_rows(landed, {**landed, DAYS[3]: 0}) == set(), "a day without records, mediated, stays so"
+    assert days_with_new_rows({}, {}) == set()
 
 
 def test_contiguous_days_are_one_request():
