@@ -21,7 +21,7 @@ def identity_of(actions: Iterable[Mapping[str, Any]] | None) -> str:
 
     actions: its entry in the log. Empty where the log has no such entry.
     """
-    said = next((each["commitInfo"] for each in actions or () if "commitInfo" in each), {})
+    said: Mapping[str, Any] = next((each["commitInfo"] for each in actions or () if "commitInfo" in each), {})
     return f"{said.get('timestamp', '')} {said.get(ATTEMPT, '')}".strip()
 
 

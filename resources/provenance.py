@@ -134,11 +134,10 @@ class Look:
         try:
             newest, column = self.warehouse.version(name), self.warehouse.contracts[name].partition_by
         except MissingTable:
-            return f"{name} is gone"
-        if self.warehouse.table_id(name) != table_id or newest < version:
-            return f"another {name} is there"
-        if self.state(name, version)[2] != commit or not commit:
-            return f"version {version} of {name} is another one, or gone"
+            newest, column = -1, None
+        same_table = newest >= version and self.warehouse.table_id(name) == table_id
+        if not (same_table and commit and self.state(name, version)[2] == commit):
+            return f"version {version} of {name} is gone, or another one"
         if column is None:
             # Any version more counts, one of compaction too: rated rows name the version of their tariff, one for a month.
             return frozenset() if newest == version else f"{name} has changed"

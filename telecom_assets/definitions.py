@@ -30,7 +30,7 @@ from telecom_assets.sensors import (
 )
 from telecom_assets.settings import Settings
 
-ASSETS: list[Any] = [
+_OF_A_MONTH: list[Any] = [
     landing.cdr_topic,
     landing.landing,
     landing.raw_cdrs,
@@ -47,8 +47,8 @@ ASSETS: list[Any] = [
     reports.reports,
     reports.dashboard,
     reports.billed_months,
-    maintenance.maintenance,
 ]
+ASSETS = [*_OF_A_MONTH, maintenance.maintenance_of(maintenance.pools_of_tables(_OF_A_MONTH))]
 
 
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -9,7 +9,12 @@ import pytest
 from resources.delta import Warehouse
 from resources.engine import SparkEngine
 from telecom_assets.landing import journal
-from telecom_assets.mediation_state import days_of_displaced_copies, days_with_new_rows, stale_since_mediation, stale_days
+from telecom_assets.mediation_state import (
+    days_of_displaced_copies,
+    days_with_new_rows,
+    stale_days,
+    stale_since_mediation,
+)
 from telecom_assets.schemas import TABLES
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS
 from telecom_assets_tests.transforms.chain import contract_table

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import Any
 import dagster as dg
 
 from telecom_assets.connections import Connections
-from telecom_assets.runs.stages import Stage, stage_of_table
+from telecom_assets.runs.stages import STAGES, Stage, stage_of_table
 from telecom_assets.settings import Settings
 
 _PACKAGES = ("telecom_assets", "resources")
@@ -45,42 +46,40 @@ class Rules:
 
     def __init__(self, assets: Iterable[Any], settings: Settings, engine: str) -> None:
         """assets: the definitions of the project. engine: the one that evaluates, by name."""
-        self._made_by = {
-            key.path[-1]: inspect.unwrap(each.op.compute_fn.decorated_fn)
-            for each in assets
-            if isinstance(each, dg.AssetsDefinition) and each.is_executable
-            for key in each.keys
-        }
+        self._bodies: dict[str, _Symbol] = {}
+        for each in assets:
+            if isinstance(each, dg.AssetsDefinition) and each.is_executable:
+                function: Any = each.op.compute_fn
+                body = inspect.unwrap(function.decorated_fn)
+                self._bodies |= {key.path[-1]: (body.__module__, body.__qualname__) for key in each.keys}
         self._settings = settings
         self._engine = [engine, *(f"{name} {installed_version(name)}" for name in _ENGINES)]
-        self._code = Code()
-        self._digests: dict[str, str] = {}
-        self._found: dict[str, Reached] = {}
 
     def of(self, stage: Stage) -> str:
         """Digest of the rules of a stage."""
-        if stage.name not in self._digests:
-            reached = self._reached(stage)
-            settings = self._settings.model_dump(mode="json", include=reached.settings - _PLACES)
-            text = json.dumps([self._engine, reached.digest, settings], sort_keys=True)
-            self._digests[stage.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
-        return self._digests[stage.name]
+        settings = self._settings.model_dump(mode="json", include=self.settings_of(stage))
+        text = json.dumps([self._engine, self._reached[stage.name].digest, settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def of_table(self, table: str) -> str | None:
-        """Digest of the rules by which a table is made; None for one of no stage."""
+        """Digest of the rules by which a table is made; None for one of no stage that is about days or months."""
         stage = stage_of_table(table)
-        return self.of(stage) if stage is not None else None
+        return self.of(stage) if stage is not None and stage.grain else None
 
     def settings_of(self, stage: Stage) -> set[str]:
         """The settings that a stage depends on, by their names."""
-        return set(self._reached(stage).settings - _PLACES)
+        return set(self._reached[stage.name].settings - _PLACES)
 
-    def _reached(self, stage: Stage) -> "Reached":
-        if stage.name not in self._found:
-            bodies = {body for asset in stage.assets if (body := self._made_by.get(asset)) is not None}
-            with _no_collection():
-                self._found[stage.name] = self._code.reached((body.__module__, body.__qualname__) for body in bodies)
-        return self._found[stage.name]
+    @cached_property
+    def _reached(self) -> "Mapping[str, Reached]":
+        """What the stages rest on that are about days or months: all at once, for they share most of it."""
+        with _no_collection():
+            code = Code()
+            return {
+                stage.name: code.reached(self._bodies[asset] for asset in stage.assets)
+                for stage in STAGES
+                if stage.grain
+            }
 
 
 @dataclass(frozen=True)
@@ -273,26 +272,26 @@ class _Scan:
         elif kind is ast.ImportFrom or kind is ast.Import:
             self.imported |= _imports([node])  # type: ignore[list-item]
         for name in kind._fields:
-            if name in without or name in _UNTOLD:
-                continue
-            value = getattr(node, name, None)
-            if isinstance(value, ast.AST):
-                self.add(value)
-                if name in ("annotation", "returns"):
-                    self._written(value)
-            elif isinstance(value, list):
-                self.parts.append(f"{name}[")
-                for each in value:
-                    if isinstance(each, ast.AST):
-                        if not _is_text(each):
-                            self.add(each)
-                    else:
-                        self.parts.append(repr(each))
-                self.parts.append("]")
-            elif value is not None:
-                self.parts.append(repr(value))
-                if kind is ast.Constant and isinstance(value, str):
-                    self.texts.add(value)
+            if name not in without and name not in _UNTOLD:
+                self._add_field(name, getattr(node, name, None))
+        if kind is ast.Constant and isinstance(node.value, str):  # type: ignore[attr-defined]
+            self.texts.add(node.value)  # type: ignore[attr-defined]
+
+    def _add_field(self, name: str, value: Any) -> None:
+        if isinstance(value, ast.AST):
+            self.add(value)
+            if name in ("annotation", "returns"):
+                self._written(value)
+        elif isinstance(value, list):
+            self.parts.append(f"{name}[")
+            for each in value:
+                if not isinstance(each, ast.AST):
+                    self.parts.append(repr(each))
+                elif not _is_text(each):
+                    self.add(each)
+            self.parts.append("]")
+        elif value is not None:
+            self.parts.append(repr(value))
 
     def _written(self, annotation: ast.AST) -> None:
         """Names in annotations that stand in quotes."""
@@ -325,7 +324,7 @@ class _Module:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Trees are many objects, and all of them stay: to look for garbage meanwhile takes three times as long as the rest."""
+    """Trees are many objects that hold no garbage: to look for it while they are made takes three times as long as the rest."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -336,13 +335,19 @@ def _no_collection() -> Iterator[None]:
 
 
 def _installed_source(name: str) -> str | None:
-    try:
-        spec = find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin).read_text(encoding="utf-8")
+    """The text of a module, without importing it or the packages above it."""
+    package, *inner = name.split(".")
+    for folder in _folders(package):
+        place = folder.joinpath(*inner)
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            if path.is_file():
+                return path.read_text(encoding="utf-8")
+    return None
+
+
+def _folders(package: str) -> list[Path]:
+    spec = find_spec(package)
+    return [Path(folder) for folder in spec.submodule_search_locations or ()] if spec is not None else []
 
 
 def _names_made(node: ast.stmt) -> Iterator[str]:
@@ -391,10 +396,8 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _files_beside_code() -> Sequence[Path]:
-    found: list[Path] = []
-    for package in _PACKAGES:
-        spec = find_spec(package)
-        for folder in spec.submodule_search_locations or () if spec is not None else ():
-            found += [path for path in Path(folder).rglob("*") if path.is_file() and not path.suffix.startswith(".py")]
-    return found
+def _files_beside_code() -> list[Path]:
+    """Files of the packages that are no code."""
+    folders = (folder for package in _PACKAGES for folder in _folders(package))
+    files = (path for folder in folders for path in folder.rglob("*"))
+    return [path for path in files if path.is_file() and not path.suffix.startswith(".py")]

@@ -29,7 +29,9 @@ from telecom_assets.landing import Terms, land
 from telecom_assets.landing.decisions import open_month
 from telecom_assets.landing.journal import RAW
 from telecom_assets.mediation_state import stale_days
-from telecom_assets.month_run import MEDIATION, REFERENCES, Step, day_steps
+from telecom_assets.month_run import Step, day_range
+from telecom_assets.months import contiguous
+from telecom_assets.runs.stages import MEDIATION, REFERENCE
 from telecom_assets.schemas.usage import DATA_VOLUME_FLOOR
 from telecom_assets.settings import Settings
 from telecom_assets_tests.faults.processes import Halt
@@ -136,9 +138,9 @@ def mediated(halt: Halt, given: Given, *, trips: Trips | None = None) -> list[st
     with _runner(connections) as runner:
         stumble(halt, trips)
         try:
-            runner.execute(Step(REFERENCES))
-            for step in day_steps(MEDIATION, sorted(stale_days(connections.warehouse))):
-                runner.execute(step)
+            runner.execute(Step(REFERENCE.job))
+            for days in contiguous(stale_days(connections.warehouse)):
+                runner.execute(day_range(MEDIATION.job, *days))
         except RunFailed as failure:
             return [str(failure)]
     return []
