@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -256,6 +256,8 @@ class Warehouse:
         self._newest: dict[str, tuple[int, tuple[int, int]]] = {}
         #: Of each table, what versions changed (`_changed_by`).
         self._changes: dict[tuple[str, str], dict[int, frozenset[Any]]] = {}
+        #: Sums of the money columns of what was pinned (`_sums_of`).
+        self._sums: dict[PinnedTable, Mapping[Any, Mapping[str, Decimal]]] = {}
         #: Of each table, the version that this process has last written.
         self.written: dict[str, int] = {}
         #: Tables whose hint this process has looked at.
@@ -679,15 +681,20 @@ class Warehouse:
         return self._replace(name, self.stage_arrow(name, rows), partitions, table.version(), reads or {}, info or {})
 
     def totals(self, pinned: PinnedTable) -> dict[str, Decimal]:
-        """Sums of the money columns over the pinned partitions. A version does not change: a process adds it up once."""
-        sums = _totals(pinned).values()
+        """Sums of the money columns over the pinned partitions. A version does not change: it is added up once."""
+        sums = self._sums_of(pinned).values()
         return {name: sum_exactly(of[name] for of in sums) for name in pinned.contract.money}
 
     def totals_by_partition(self, pinned: PinnedTable) -> dict[Any, dict[str, Decimal]]:
         """The same sums by partition value, in one aggregate; a partition without rows is left out."""
-        return {value: dict(of) for value, of in _totals(pinned).items()}
+        return {value: dict(of) for value, of in self._sums_of(pinned).items()}
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _sums_of(self, pinned: PinnedTable) -> Mapping[Any, Mapping[str, Decimal]]:
+        if pinned not in self._sums:
+            self._sums[pinned] = _totals(pinned)
+        return self._sums[pinned]
 
     def _table(self, contract: Contract, version: int | None = None) -> DeltaTable:
         """The table, made empty where there is none: `replaceWhere` needs one on the embedded engine.
@@ -964,7 +971,6 @@ def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
         return sum(amounts, Decimal(0))
 
 
-@lru_cache(maxsize=256)
 def _totals(pinned: PinnedTable) -> Mapping[Any, Mapping[str, Decimal]]:
     """Sums of the money columns by partition value (or under None)."""
     money, by = pinned.contract.money, pinned.contract.partition_by

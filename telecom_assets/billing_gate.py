@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from resources.delta import PinnedTable, Warehouse
 from telecom_assets.conservation import (
     Verdict,
+    asked,
     cleaned_equals_ratings,
     landed_rows_are_consumed,
     missing_volumes_follow,
@@ -23,7 +24,6 @@ from telecom_assets.conservation import (
 from telecom_assets.months import month_days
 from telecom_assets.partitions import local_today
 from telecom_assets.schemas.usage import CLEANED_CDRS, MEDIATED_DAYS, RAW_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
-from telecom_assets.side_by_side import side_by_side
 from telecom_assets.transforms.rating import MissingVolumePolicy
 
 #: What is looked at of the way from the topic to the rated events, besides those.
@@ -57,7 +57,7 @@ class BillingInputs:
     def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
-        verdicts = side_by_side(
+        verdicts = asked(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
@@ -88,4 +88,4 @@ def assert_billed(rated: PinnedTable, bills: PinnedTable, dedupe_days: int, befo
     period, warehouse = bills.partitions.first, bills.warehouse
     inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
     questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(rated, bills)]
-    require(*side_by_side(questions), before=f"{before} of {period}")
+    require(*asked(questions), before=f"{before} of {period}")

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from resources.changes import committed_at, newest_change
 from resources.delta import PinnedTable, Warehouse
 from telecom_assets.billing_gate import BillingInputs, month_is_over
-from telecom_assets.conservation import Verdict, landed_rows_are_consumed, month_is_mediated, rated_equals_billed
+from telecom_assets.conservation import landed_rows_are_consumed, month_is_mediated, rated_equals_billed
 from telecom_assets.documents.funnel import Funnel, MadeFrom, Remedy
 from telecom_assets.mediation_state import stale_days
 from telecom_assets.months import month_days
 from telecom_assets.partitions import ZONE, local_today
 from telecom_assets.schemas.usage import CLEANED_CDRS, RATED_CDRS, RAW_CDRS, REJECTED_CDRS, SUSPENDED_CDRS
-from telecom_assets.side_by_side import side_by_side
 
 _SHOWN = 3
 
@@ -38,13 +37,11 @@ def look_at_books(bills: PinnedTable, rated: PinnedTable, dedupe_days: int) -> L
     assert bills.partitions is not None
     period, warehouse = bills.partitions.first, bills.warehouse
     inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
-    verdicts: list[Verdict] = side_by_side(
-        [
-            lambda: month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
-            *inputs.conserved(dedupe_days),
-            lambda: rated_equals_billed(rated, bills),
-        ]
-    )
+    verdicts = [
+        month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
+        *(question() for question in inputs.conserved(dedupe_days)),
+        rated_equals_billed(rated, bills),
+    ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     return LookedAt([verdict.identity for verdict in verdicts], failed)
 

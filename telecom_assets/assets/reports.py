@@ -1,7 +1,6 @@
 """Reports of a month, as tables and CSV files, and the dashboard page made from them."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -33,7 +32,6 @@ from telecom_assets.schemas.billing import (
     TOP10_CONSUMERS,
 )
 from telecom_assets.schemas.usage import RATED_CDRS
-from telecom_assets.side_by_side import side_by_side
 
 GROUP = "reports"
 #: How the rows of a file are ordered, where not by the report's key.
@@ -60,9 +58,8 @@ def reports(
     settings = connections.settings
     assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
-    # Six small results, none of which can fill all cores while it is made.
-    made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
-    for contract, rows in zip(REPORTS, made, strict=True):
+    for contract in REPORTS:
+        rows = month_report(contract.name, rated_cdrs, facturation_complete)
         path = report_file(settings, period, contract.name)
         read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
         yield dg.Output(rows, contract.name, metadata=read)

@@ -14,10 +14,9 @@ from telecom_assets.checks.catalogue import guards
 from telecom_assets.checks.factory import Check, Scope, decide
 from telecom_assets.checks.shown import differing, differing_not_shown
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import Verdict
+from telecom_assets.conservation import Verdict, asked
 from telecom_assets.months import NothingBilled
 from telecom_assets.schemas.billing import FACTURATION_COMPLETE
-from telecom_assets.side_by_side import side_by_side
 
 Status = Literal["passed", "failed", "advice", "error"]
 
@@ -94,7 +93,7 @@ def check_month(connections: Connections, month: str, cannot_look: tuple[type[Ex
         for key, check in guard.keyed().items()
     ]
     with connections.warehouse.only_reading():
-        return side_by_side(questions)
+        return asked(questions)
 
 
 def _ask(asset: str, check: Check, scope: Scope, cannot_look: Sequence[type[Exception]]) -> Outcome:

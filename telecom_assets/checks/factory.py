@@ -21,11 +21,10 @@ from resources.delta import MissingTable, Partitions, PinnedTable
 from telecom_assets.assets.common import as_metadata
 from telecom_assets.checks.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.connections import Connections
-from telecom_assets.conservation import Verdict
+from telecom_assets.conservation import Verdict, asked
 from telecom_assets.failures import telling
 from telecom_assets.months import month_days, months_between
 from telecom_assets.schemas import TABLES
-from telecom_assets.side_by_side import side_by_side
 
 #: Tag of a run of checks alone that is about one month.
 MONTH_TAG = "telecom/month"
@@ -133,7 +132,7 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         scope = _scope(context, connections)
         keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
-        verdicts = side_by_side(partial(decide, by_key[key], scope) for key in keys)
+        verdicts = asked(partial(decide, by_key[key], scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,

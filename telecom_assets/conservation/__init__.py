@@ -17,11 +17,12 @@ from telecom_assets.conservation.usage import (
     records_are_unique,
     references_are_valid,
 )
-from telecom_assets.conservation.verdict import ConservationError, Verdict, require, together
+from telecom_assets.conservation.verdict import ConservationError, Verdict, asked, require, together
 
 __all__ = [
     "ConservationError",
     "Verdict",
+    "asked",
     "cleaned_equals_ratings",
     "landed_equals_consumed",
     "landed_rows_are_consumed",

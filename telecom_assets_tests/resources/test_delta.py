@@ -247,7 +247,6 @@ def test_append_adds_and_says_what(warehouse):
 def test_totals_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
     """The money columns of a contract, exactly; no rows are zero. The engine adds up, or a small table is read without it."""
     monkeypatch.setattr(delta, "_FEW_ROWS", few_rows)
-    delta._totals.cache_clear()
     contract = TABLES["daily_revenue"]
     amounts = [(date(2026, 5, 1), "0.1", MAY), (date(2026, 5, 2), "0.2", MAY), (date(2026, 6, 1), "5", JUNE)]
     rows = [
