@@ -15,6 +15,7 @@ from telecom_assets.checks import build_checks
 from telecom_assets.funnel import malformed_while_open, month_funnel, other_days
 from telecom_assets.landing.journal import read_state
 from telecom_assets.partitions import local_today
+from telecom_assets.schemas import TABLES
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, open_project
 from telecom_assets_tests.graph.test_checks import dearer, doubled
@@ -98,6 +99,42 @@ def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
     instance = open_project(late.project.settings).instance
     assert all(instance.has_run(step["run_id"]) for step in late.json["steps"])
     assert read_state(late.project.warehouse).opened_months == [MONTH]
+
+
+def test_a_dry_run_tells_the_steps_with_their_reasons_and_does_nothing(
+    billed: MonthRun, copy_of: Callable[..., Project], typed: Callable[..., Finished]
+):
+    """A day was taken away: what makes it again, and what follows. The topic may have what other tests have sent."""
+    project = copy_of(billed.project)
+    project.delete("rated_cdrs", f"event_date = '{MONTH}-05'")
+    before = project.versions(TABLES)
+    finished = typed(project, "run", "--month", MONTH, "--dry-run", "--json")
+    assert (finished.status, finished.stderr) == (0, "")
+    steps = [step for step in finished.json["steps"] if step["job"] != "landing_job"]
+    assert steps == [
+        {"job": "reference_job", "partitions": "", "reasons": ["always read: that tells whether they changed"]},
+        {"job": "rating_job", "partitions": f"{MONTH}-05", "reasons": ["rated_cdrs was changed by another hand"]},
+        {"job": "billing_job", "partitions": MONTH, "reasons": ["rated_cdrs has changed", "rating comes before it"]},
+    ]
+    shown = typed(project, "run", "--month", MONTH, "--dry-run").stdout
+    assert f"Would be done for {MONTH}" in shown
+    assert "rated_cdrs was changed by another hand" in " ".join(shown.replace("│", " ").split())
+    assert project.versions(TABLES) == before
+
+
+def test_a_dry_run_of_an_empty_home_makes_no_table(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+    project = new_project(partitions=1)
+    finished = typed(project, "run", "--month", MONTH, "--dry-run", "--json")
+    assert (finished.status, finished.stderr) == (0, "")
+    assert [step["job"] for step in finished.json["steps"]] == [
+        "reference_job",
+        "landing_job",
+        "mediation_job",
+        "data_volume_floor_job",
+        "rating_job",
+        "billing_job",
+    ]
+    assert not (project.settings.home_path / "warehouse").exists()
 
 
 def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]):
