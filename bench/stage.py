@@ -35,8 +35,9 @@ from telecom_assets.home.connections import Connections  # noqa: E402
 from telecom_assets.home.instance import open_instance  # noqa: E402
 from telecom_assets.home.settings import Settings  # noqa: E402
 from telecom_assets.intake.decisions import open_month  # noqa: E402
-from telecom_assets.runs.month_run import BILLING, LANDING, REFERENCES, Step, before_mediation, one_month  # noqa: E402
+from telecom_assets.runs.month_run import Step, one_month  # noqa: E402
 from telecom_assets.runs.month_runner import MonthRunner, StepResult  # noqa: E402
+from telecom_assets.runs.stages import BILLING, LANDING, REFERENCE  # noqa: E402
 from telecom_assets.tables import TABLES  # noqa: E402
 
 _IMPORTED = time.time()
@@ -98,8 +99,8 @@ class Landing(MonthRunner):
 
     def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:  # noqa: ARG002
         self.connections.engine.start_early()
-        for step in sorted(before_mediation(), key=lambda step: step.job != LANDING):
-            self.execute(step)
+        for stage in (LANDING, REFERENCE):
+            self.execute(Step(stage.job))
         return self.results
 
 
@@ -107,7 +108,7 @@ class FromLanded(MonthRunner):
     """The month's own sequence, without the steps that land."""
 
     def execute(self, step: Step) -> StepResult:
-        if step.job in (LANDING, REFERENCES):
+        if step.job in (LANDING.job, REFERENCE.job):
             return StepResult(step, "", 0.0)
         return super().execute(step)
 
@@ -116,7 +117,7 @@ class Bills(FromLanded):
     """As FromLanded, but of billing only the bills."""
 
     def execute(self, step: Step) -> StepResult:
-        return super().execute(replace(step, job=_BILLS) if step.job == BILLING else step)
+        return super().execute(replace(step, job=_BILLS) if step.job == BILLING.job else step)
 
 
 class Publishing(MonthRunner):

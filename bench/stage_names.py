@@ -1,61 +1,22 @@
-"""Which stage an asset, a table's files or an output belongs to. Imports nothing of the project."""
+"""Which stage an asset, a table's files or an output belongs to: the parts of the project's stages that have a time of their own."""
 
 from pathlib import PurePath
 
-#: Stages in the order in which a CDR meets them.
-STAGES = (
-    "start",
-    "landing",
-    "reference",
-    "mediation",
-    "floors",
-    "rating",
-    "billing",
-    "publishing",
-    "reports",
-    "documents",
-    "maintenance",
-    "other",
-)
-#: What the DuckDB script does too: the stages of the ratio. `start` holds the engine, Dagster's instance and definitions.
+from telecom_assets.runs.stages import LANDING, MAINTENANCE, REFERENCE
+from telecom_assets.runs.stages import STAGES as OF_A_MONTH
+
+_DECLARED = (*OF_A_MONTH, MAINTENANCE)
+_ORDER = (LANDING, REFERENCE, *(stage for stage in _DECLARED if stage not in (LANDING, REFERENCE)))
+#: Stages in the order in which a CDR meets them. `start` holds the engine, Dagster's instance and definitions.
+STAGES = ("start", *(part for stage in _ORDER for part in stage.parts), "other")
+#: What the DuckDB script does too: the stages of the ratio.
 COMPARED = ("start", "mediation", "floors", "rating", "billing", "reports")
 
-STAGE_OF_JOB = {
-    "reference_job": "reference",
-    "landing_job": "landing",
-    "mediation_job": "mediation",
-    "data_volume_floor_job": "floors",
-    "rating_job": "rating",
-    "billing_job": "billing",
-}
+STAGE_OF_JOB = {stage.job: next(iter(stage.parts)) for stage in _DECLARED}
 _STAGE_OF_ASSET = {
     "cdr_topic": "landing",
-    "landing": "landing",
-    "landing_ranges": "landing",
-    "landing_decisions": "landing",
-    "displaced_days": "landing",
-    "raw_cdrs": "landing",
-    "customers": "reference",
-    "rate_plans": "reference",
-    "product_catalog": "reference",
-    "cleaned_cdrs": "mediation",
-    "rejected_cdrs": "mediation",
-    "mediated_days": "mediation",
-    "data_volume_floor": "floors",
-    "rated_cdrs": "rating",
-    "suspended_cdrs": "rating",
-    "facturation_complete": "billing",
-    "published_bills": "publishing",
-    "bills_csv": "reports",
-    "daily_revenue": "reports",
-    "mix_by_region": "reports",
-    "revenue_by_plan": "reports",
-    "plan_by_region": "reports",
-    "top10_consumers": "reports",
-    "traffic_hourly": "reports",
-    "invoices": "documents",
-    "dashboard": "documents",
-    "maintenance": "maintenance",
+    **{table: next(iter(stage.parts)) for stage in _DECLARED for table in stage.writes_besides},
+    **{asset: part for stage in _DECLARED for part, assets in stage.parts.items() for asset in assets},
 }
 _STAGE_OF_OUTPUT = {"invoices": "documents", "dashboard": "documents", "reports": "reports"}
 

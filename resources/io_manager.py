@@ -38,12 +38,16 @@ class DeltaIOManager(dg.IOManager):
             return
         name = context.asset_key.path[-1]
         partitions = _partitions(self.warehouse.contracts[name], context)
-        reads = _reads(context.output_metadata)
+        reads, info = versions_of(context.output_metadata, "read/"), self.said(context, partitions)
         if isinstance(obj, pa.Table):
-            commit = self.warehouse.overwrite_arrow(name, obj, partitions, reads)
+            commit = self.warehouse.overwrite_arrow(name, obj, partitions, reads, info)
         else:
-            commit = self.warehouse.overwrite(name, obj, partitions, reads)
+            commit = self.warehouse.overwrite(name, obj, partitions, reads, info)
         self.describe(context, self.warehouse.pin(name, partitions, commit.version))
+
+    def said(self, context: dg.OutputContext, partitions: Partitions | None) -> Mapping[str, Any]:  # noqa: ARG002
+        """What the commit of an output says of itself, besides the versions that it read. Overridden by who knows more."""
+        return {}
 
     def load_input(self, context: dg.InputContext) -> Any:
         name = context.asset_key.path[-1]
@@ -90,10 +94,10 @@ def totals_metadata(money: Mapping[str, Decimal]) -> dict[str, Any]:
     return metadata
 
 
-def _reads(metadata: Mapping[str, Any]) -> dict[str, int]:
-    """Versions of tables that an output says it was made from (`read/<table>` in its metadata)."""
-    values = {key: getattr(value, "value", value) for key, value in metadata.items() if key.startswith("read/")}
-    return {key.removeprefix("read/"): int(value) for key, value in values.items()}
+def versions_of(metadata: Mapping[str, Any], prefix: str) -> dict[str, int]:
+    """Versions of tables that an output names in its metadata under a prefix, such as `read/<table>`: what it was made from."""
+    values = {key: getattr(value, "value", value) for key, value in metadata.items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): int(value) for key, value in values.items()}
 
 
 def plain(amount: Decimal) -> str:

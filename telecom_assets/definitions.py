@@ -24,6 +24,7 @@ from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
 from telecom_assets.runs.jobs import JOBS, checks_job, maintenance_job
+from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
     cdr_topic_sensor,
@@ -37,7 +38,7 @@ from telecom_assets.runs.sensors import (
 )
 from telecom_assets.tables import TABLES
 
-ASSETS: list[Any] = [
+_OF_A_MONTH: list[Any] = [
     landing.cdr_topic,
     landing.landing,
     landing.raw_cdrs,
@@ -53,17 +54,19 @@ ASSETS: list[Any] = [
     reports.bills_csv,
     reports.reports,
     reports.dashboard,
-    maintenance.maintenance,
+    reports.billed_months,
 ]
+ASSETS = [*_OF_A_MONTH, maintenance.maintenance_of(maintenance.pools_of_tables(_OF_A_MONTH))]
 
 
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions for some settings (default: the environment's). Tests override resources by name."""
     settings = settings or Settings.load()
     resources = {**Connections(settings, TABLES).resources(), **(resource_overrides or {})}
-    # One warehouse a process: what is known of a version is known to stages and checks alike.
-    resources.setdefault("io_manager", TellingIOManager(resources["warehouse"]))
     engine = resources["engine"].name
+    rules = Rules(ASSETS, settings, engine)
+    # One warehouse a process: what is known of a version is known to stages and checks alike.
+    resources.setdefault("io_manager", TellingIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
         return partitioned_from(with_engine(spec, engine), settings.partitions_start)

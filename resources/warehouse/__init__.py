@@ -4,14 +4,14 @@ from resources.private_members import stream_batches
 from resources.warehouse.commits import READS
 from resources.warehouse.contract import EVERYTHING, Commit, Partitions, partition_value
 from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
-from resources.warehouse.history import commit_identity, commit_info, committed_at, newest_change, partitions_changed
+from resources.warehouse.history import commit_info, committed_at, identity_of, newest_change, partitions_changed
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.reading import staged_arrow, staged_rows
 from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged
 from resources.warehouse.statistics import paths_of, sum_exactly, went_back
-from resources.warehouse.table_log import TableLog
+from resources.warehouse.table_log import TableLog, changed_files
 from resources.warehouse.warehouse import Warehouse
 
 __all__ = [
@@ -29,10 +29,11 @@ __all__ = [
     "TableLog",
     "Warehouse",
     "WarehouseError",
-    "commit_identity",
+    "changed_files",
     "commit_info",
     "committed_at",
     "entry_path",
+    "identity_of",
     "maintain",
     "new_folder",
     "newest_change",

@@ -104,6 +104,7 @@ def replace_partitions(
     partitions: Partitions | None,
     on: int,
     reads: Mapping[str, int],
+    info: Mapping[str, Any],
 ) -> Commit:
     """Commit an overwrite of partitions on the version that was the newest before its rows were made.
 
@@ -111,19 +112,21 @@ def replace_partitions(
     Where they did not, this write goes on only if it was made from the newest there is (`reads`: versions of tables):
     old rows never take the place of newer ones. Raises Overtaken then, and for rows outside the partitions
     WarehouseError; the files are dropped.
+
+    info: what the commit's entry in the log says besides; with some, no rows in the place of no rows are a commit too.
     """
     contract, began = warehouse.contracts[name], on
     by = contract.partition_by
     if by is not None and partitions is not None:
         _assert_inside(warehouse, name, files, partitions)
     replace: Partitions | Everything = partitions if by is not None and partitions is not None else EVERYTHING
-    info = {READS: dict(reads)} if reads else {}
+    said = {**({READS: dict(reads)} if reads else {}), **info}
     for pause in _pauses():
-        if not files.files and isinstance(replace, Partitions) and not _holds(warehouse, name, on, replace):
+        if not (info or files.files) and isinstance(replace, Partitions) and not _holds(warehouse, name, on, replace):
             warehouse.written[name] = on
             return Commit(on, {})  # nothing in the place of nothing
         try:
-            commit = warehouse.commit(name, files, on, replace=replace, info=info)
+            commit = warehouse.commit(name, files, on, replace=replace, info=said)
         except Refused:
             time.sleep(pause)
         else:

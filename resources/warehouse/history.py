@@ -4,7 +4,7 @@ Does not belong here: reading the log (`table_log`), what follows from a change.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from resources.warehouse.commits import ATTEMPT
@@ -19,23 +19,21 @@ def commit_info(warehouse: Warehouse, name: str, version: int) -> Mapping[str, A
     return next((each["commitInfo"] for each in actions if "commitInfo" in each), {})
 
 
-def commit_identity(warehouse: Warehouse, name: str, version: int) -> str:
+def identity_of(actions: Iterable[Mapping[str, Any]] | None) -> str:
     """What tells a commit from another of the same version: one that came after the table was restored from a backup.
 
-    Empty where the log has no such entry.
+    actions: its entry in the log. Empty where the log has no such entry.
     """
-    said = commit_info(warehouse, name, version)
+    said: Mapping[str, Any] = next((each["commitInfo"] for each in actions or () if "commitInfo" in each), {})
     return f"{said.get('timestamp', '')} {said.get(ATTEMPT, '')}".strip()
 
 
-def partitions_changed(
-    warehouse: Warehouse, name: str, table_id: str, since: int, *, append_only: bool = False
-) -> set[str] | None:
+def partitions_changed(warehouse: Warehouse, name: str, table_id: str, since: int) -> set[str] | None:
     """Partition values, as the log writes them, whose rows may differ from those of version `since`.
 
     None when that cannot be told, or is not bound to partitions: another table lies there, the version or a commit after
-    it is gone, the columns or properties changed, the table has no partitions and a newer version, or rows were removed
-    from a table that is `append_only`. Compaction changes nothing of a partitioned table.
+    it is gone, the columns or properties changed, or the table has no partitions and a newer version. Compaction changes
+    nothing of a partitioned table.
     """
     pinned, column = warehouse.pin(name), warehouse.contracts[name].partition_by
     newest = pinned.version
@@ -48,9 +46,9 @@ def partitions_changed(
         actions = warehouse.log(name).entry(version)
         if actions is None or any("metaData" in action for action in actions):
             return None
-        for kind, file in changed_files(actions):
+        for _, file in changed_files(actions):
             value = (file.get("partitionValues") or {}).get(column)
-            if value is None or (append_only and kind == "remove"):
+            if value is None:
                 return None
             changed.add(value)
     return changed

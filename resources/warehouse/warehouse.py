@@ -177,11 +177,16 @@ class Warehouse:
         return append_files(self, name, self.stage_arrow(name, rows))
 
     def overwrite(
-        self, name: str, rows: DataFrame, partitions: Partitions | None, reads: Mapping[str, int] | None = None
+        self,
+        name: str,
+        rows: DataFrame,
+        partitions: Partitions | None,
+        reads: Mapping[str, int] | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> Commit:
-        """Replace exactly the given partitions (or everything) in one commit. reads: see `replace_partitions`."""
+        """Replace exactly the given partitions (or everything) in one commit. reads, info: see `replace_partitions`."""
         on = self.version(name)
-        return replace_partitions(self, name, self.stage(name, rows), partitions, on, reads or {})
+        return replace_partitions(self, name, self.stage(name, rows), partitions, on, reads or {}, info or {})
 
     def overwrite_arrow(
         self,
@@ -189,8 +194,9 @@ class Warehouse:
         rows: pa.Table,
         partitions: Partitions | None = None,
         reads: Mapping[str, int] | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> Commit:
-        """Replace exactly the given partitions of a table with few rows, without the engine.
+        """Replace exactly the given partitions of a table with few rows, without the engine. See `replace_partitions`.
 
         An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays.
         """
@@ -200,4 +206,5 @@ class Warehouse:
             order = [(column, "ascending") for column in contract.column_names]
             if now.arrow().sort_by(order).equals(rows.sort_by(order)):
                 return Commit(now.version, {None: rows.num_rows})
-        return replace_partitions(self, name, self.stage_arrow(name, rows), partitions, now.version, reads or {})
+        files = self.stage_arrow(name, rows)
+        return replace_partitions(self, name, files, partitions, now.version, reads or {}, info or {})

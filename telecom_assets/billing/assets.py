@@ -7,13 +7,21 @@ import dagster as dg
 from resources.io_manager import totals_metadata
 from resources.postgres import PostgresConnection, publish_period
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.billing.gate import BillingInputs, assert_billed
+from telecom_assets.billing.gate import GATE, BillingInputs, assert_billed
 from telecom_assets.billing.restored import assert_not_restored
 from telecom_assets.billing.rules import BillingTerms, bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.connections import OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import BILLING_TEAM, ENGINE_KIND, SPARK_POOL, asset, table_metadata, versions_read
+from telecom_assets.lineage.declaring import (
+    BILLING_TEAM,
+    ENGINE_KIND,
+    SPARK_POOL,
+    asset,
+    table_metadata,
+    versions_asserted,
+    versions_read,
+)
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 
@@ -27,6 +35,8 @@ GROUP = "billing"
         SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         "customers": dg.AssetIn(),
     },
+    # What the gate looks at; the funnel of the dashboard, later in the same run, counts it.
+    deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
     group_name=GROUP,
     owners=[BILLING_TEAM],
     kinds={"delta", ENGINE_KIND},
@@ -55,7 +65,10 @@ def facturation_complete(
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
         bill(rated_cdrs.df, customers.all(), period, terms),
-        metadata=versions_read(rated_cdrs, suspended_cdrs, customers),
+        metadata={
+            **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected),
+            **versions_read(rated_cdrs, suspended_cdrs, customers),
+        },
     )
 
 

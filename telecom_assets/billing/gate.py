@@ -7,10 +7,10 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resources.side_by_side import side_by_side
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.books.verdict import Verdict, require
+from telecom_assets.conservation import asked
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.partitions import local_today
@@ -20,6 +20,9 @@ from telecom_assets.model.months import month_days
 from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow, one_tariff
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
+
+#: What is looked at of the way from the topic to the rated events, besides those.
+GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
 
 
 def month_is_over(period: str, today: dt.date) -> Verdict:
@@ -43,16 +46,13 @@ class BillingInputs:
 
     @classmethod
     def pin(cls, warehouse: Warehouse, period: str, rated: PinnedTable, suspended: PinnedTable) -> "BillingInputs":
-        raw, mediated, cleaned, rejected = (
-            warehouse.pin_period(contract.name, period)
-            for contract in (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
-        )
+        raw, mediated, cleaned, rejected = (warehouse.pin_period(contract.name, period) for contract in GATE)
         return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
 
     def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
-        verdicts = side_by_side(
+        verdicts = asked(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
@@ -83,4 +83,4 @@ def assert_billed(rated: PinnedTable, bills: PinnedTable, dedupe_days: int, befo
     period, warehouse = bills.partitions.first, bills.warehouse
     inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
     questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(rated, bills)]
-    require(*side_by_side(questions), before=f"{before} of {period}")
+    require(*asked(questions), before=f"{before} of {period}")

@@ -6,10 +6,10 @@ here: the ledger of published bills itself (`resources.postgres.publishing`), lo
 
 The tables of a backup agree with each other: the next positions on the topic, the days that were mediated, the versions that
 rows were made from all go back with them, so `telecom run` lands, mediates and bills again what came later. What lies outside
-does not go back. Reports, invoices and dashboards are replaced by the next run of their month; the records of steps that went
-well name commits that are not there any more, and count as nothing (`telecom_assets.runs.up_to_date`). PostgreSQL's ledger alone
-says no: it takes the restored bills for those of a publisher that comes too late. Until its version is reached again, by
-commits that have nothing to do with it, nothing would be published; so nothing is billed before somebody has decided.
+does not go back. Reports, invoices and dashboards are replaced by the next run of their month: they are not what `billed_months`
+says of them. PostgreSQL's ledger alone says no: it takes the restored bills for those of a publisher that comes too late. Until
+its version is reached again, by commits that have nothing to do with it, nothing would be published; so nothing is billed before
+somebody has decided.
 
 A log whose newest entries are gone can be read, and is whole to all that can be seen of it. What was made from the later
 versions names them: the commits of other tables, and mediated_days. Where nothing does, it cannot be known.

@@ -13,10 +13,10 @@ from typing import Any
 import dagster as dg
 
 from resources.postgres import PostgresConnection
-from resources.side_by_side import side_by_side
 from resources.warehouse import MissingTable, Partitions, PinnedTable, Warehouse
 from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.conservation import asked
 from telecom_assets.home.connections import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata
@@ -153,7 +153,7 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         scope = _narrowed(Scope(settings, warehouse, postgres, clock), context.run.tags)
         keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
-        verdicts = side_by_side(partial(decide, by_key[key], scope) for key in keys)
+        verdicts = asked(partial(decide, by_key[key], scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,

@@ -1,12 +1,16 @@
 """What is said of an identity: whether it holds, what is wrong, what differs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from resources.expected_errors import ExpectedError
 
 SHOWN = 5
+#: Questions at once: each is one query or two, none of which can fill all cores.
+_AT_ONCE = 4
+_Answer = TypeVar("_Answer")
 
 
 class ConservationError(ExpectedError):
@@ -41,6 +45,12 @@ class Verdict:
         more = len(self.findings) - SHOWN
         shown = "; ".join(self.findings[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
         return f"{self.otherwise or f'{self.identity} does not hold'}: {shown}"
+
+
+def asked(questions: Iterable[Callable[[], _Answer]]) -> list[_Answer]:
+    """The answers to some questions, which are asked at once, in their order. Raises what the first that failed did."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [answer.result() for answer in [pool.submit(question) for question in questions]]
 
 
 def require(*verdicts: Verdict, before: str) -> None:

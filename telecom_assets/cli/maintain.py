@@ -51,15 +51,15 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
     import dagster as dg  # noqa: PLC0415
 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
-    from telecom_assets.runs.jobs import maintenance_job  # noqa: PLC0415
     from telecom_assets.runs.month_run import Step  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
+    from telecom_assets.runs.stages import MAINTENANCE  # noqa: PLC0415
 
     definitions = build_defs(app.settings, app.connections.resources())
     with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
         runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
         try:
-            runner.execute(Step(maintenance_job.name))
+            runner.execute(Step(MAINTENANCE.job))
         except RunFailed as failure:
             return [], no_space(failure, app.settings) or str(failure)
     newest = app.instance.get_latest_materialization_event(dg.AssetKey("maintenance"))

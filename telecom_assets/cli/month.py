@@ -11,12 +11,13 @@ import typer
 from rich.markup import escape
 
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_steps, terminal
+from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_plan, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
 Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and why, and change nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -26,16 +27,41 @@ def register(app: typer.Typer) -> None:
     app.command()(funnel)
 
 
-def run(ctx: typer.Context, *, month: Month, force: Force = False, as_json: Json = False) -> None:
+def run(
+    ctx: typer.Context, *, month: Month, force: Force = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
     """Land everything on the topic, mediate, rate, bill and report a month.
 
     Non-zero when a step or a blocking check fails, or the funnel does not balance.
     """
+    if dry_run:
+        show_plan(ctx.obj, month, as_json=as_json, force=force)
+        return
     report = run_month(ctx.obj, month, quiet=as_json, force=force)
     if as_json:
         typer.echo(json.dumps(report))
     if not went_well(report):
         raise typer.Exit(1)
+
+
+def show_plan(app: AppContext, month: str, *, as_json: bool, force: bool) -> None:
+    """Print what a run of the month would do and why, as far as that can be told before anything is landed or read."""
+    from telecom_assets.definitions import build_defs  # noqa: PLC0415
+    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.runs.month_runner import MonthRunner  # noqa: PLC0415
+    from telecom_assets.runs.stages import LANDING  # noqa: PLC0415
+
+    check_month(month, app.settings.partitions_start)
+    definitions = build_defs(app.settings, app.connections.resources())
+    runner = MonthRunner(definitions, app.instance, app.connections, lambda *_: None)
+    steps = runner.plan_month(month, force=force)
+    if as_json:
+        told = [{"job": step.stage.job, "partitions": step.label, "reasons": list(step.reasons)} for step in steps]
+        typer.echo(json.dumps({"month": month, "dry_run": True, "steps": told}))
+        return
+    print_plan(terminal(), month, steps)
+    if any(step.stage == LANDING for step in steps) and not force:
+        terminal().print("What lands makes its days stale: mediation and all that follows have more to do then.")
 
 
 def went_well(report: dict[str, Any]) -> bool:

@@ -23,16 +23,7 @@ if TYPE_CHECKING:
     from telecom_assets.intake.journal import Decision
     from telecom_assets.runs.month_run import Step
     from telecom_assets.runs.month_runner import Listener, StepResult
-
-TITLES = {
-    "reference_job": "reference data",
-    "landing_job": "landing",
-    "mediation_job": "mediation",
-    "data_volume_floor_job": "volume floors",
-    "rating_job": "rating",
-    "billing_job": "billing and reports",
-    "maintenance_job": "maintenance",
-}
+    from telecom_assets.runs.plan import Planned
 
 
 def terminal(*, stderr: bool = False) -> Console:
@@ -70,7 +61,7 @@ class RunProgress:
         """`listen`, which also says at the lock what this process is at."""
 
         def listen(event: str, step: "Step", result: "StepResult | None") -> None:
-            turn.note(f"{TITLES[step.job]} {step.label}".strip())
+            turn.note(_named(step))
             self.listen(event, step, result)
 
         return listen
@@ -78,7 +69,7 @@ class RunProgress:
     def listen(self, event: str, step: "Step", result: "StepResult | None") -> None:
         if self.quiet:
             return
-        name = f"{TITLES[step.job]} {step.label}".strip()
+        name = _named(step)
         if event == "start":
             self._live.update(Spinner("dots", Text(name)))
             return
@@ -92,6 +83,25 @@ class RunProgress:
         self.console.print(f"{mark} {escape(name)}: {result.seconds:.1f} s{checks}", highlight=False)
 
 
+def _title(step: "Step") -> str:
+    from telecom_assets.runs.stages import stage_of_job  # noqa: PLC0415  (imports the tables; not for `--help`)
+
+    return stage_of_job(step.job).title
+
+
+def _named(step: "Step") -> str:
+    """A step in words: its stage, and its days or month."""
+    return f"{_title(step)} {step.label}".strip()
+
+
+def print_plan(console: Console, month: str, steps: "Sequence[Planned]") -> None:
+    """What a run of a month would do, and why."""
+    table = Table("stage", "partitions", "why", title=f"Would be done for {month}", title_justify="left")
+    for step in steps:
+        table.add_row(step.stage.title, escape(step.label), escape(step.why))
+    console.print(table)
+
+
 def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     """Time and checks per stage."""
     table = Table(title="Stages", title_justify="left")
@@ -101,12 +111,12 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     table.add_column("checks", justify="right")
     for result in results:
         if result.up_to_date:
-            table.add_row(TITLES[result.step.job], escape(result.step.label), "up to date", "")
+            table.add_row(_title(result.step), escape(result.step.label), "up to date", "")
             continue
         passed = sum(ok for _, ok, _ in result.checks)
         checks = f"{passed}/{len(result.checks)} passed"
         table.add_row(
-            TITLES[result.step.job],
+            _title(result.step),
             escape(result.step.label),
             f"{result.seconds:.1f} s",
             checks if passed == len(result.checks) else f"[red]{checks}[/]",

@@ -88,7 +88,7 @@ def landing(
     return dg.MaterializeResult(
         metadata={
             "records": landed.records,
-            "days": dg.MetadataValue.json([day.isoformat() for day in sorted(landed.days_to_mediate)]),
+            "days": dg.MetadataValue.json([day.isoformat() for day in sorted(landed.stale_days)]),
             "offset_ranges": dg.MetadataValue.json([[item.partition, item.start, item.end] for item in landed.ranges]),
             "table_version": landed.raw_version,
         }

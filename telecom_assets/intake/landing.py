@@ -65,7 +65,8 @@ class Landed:
     lag: dict[int, int] = field(default_factory=dict)
 
     @property
-    def days_to_mediate(self) -> set[dt.date]:
+    def stale_days(self) -> set[dt.date]:
+        """Days that are to be mediated for it."""
         return set(self.days) | self.displaced
 
     def add(self, rows: Mapping[dt.date, int], displaced: Sequence[dt.date]) -> None:

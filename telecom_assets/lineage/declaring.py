@@ -97,6 +97,11 @@ def versions_read(*tables: PinnedTable) -> dict[str, Any]:
     return {f"read/{table.name}": table.version for table in tables}
 
 
+def versions_asserted(*tables: PinnedTable) -> dict[str, Any]:
+    """The same of tables that were only looked at, to see that what is made may be made."""
+    return {f"asserted/{table.name}": table.version for table in tables}
+
+
 def as_metadata(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures as metadata: integers stay numbers, amounts stay exact text."""
     return {

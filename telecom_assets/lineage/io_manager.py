@@ -1,14 +1,17 @@
 """The project's IO manager: `resources.io_manager` inside the steps of a run.
 
 Belongs here: what Dagster is told of a read or a write besides its metadata: expected errors as those of the steps are,
-and the data version of a table that is read again and again.
+and the data version of a table that is read again and again. What a commit says of how it was made.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
 
-from resources.io_manager import DeltaIOManager
+from resources.io_manager import DeltaIOManager, versions_of
+from resources.provenance import how_made
+from resources.warehouse import Partitions, Warehouse
 from telecom_assets.lineage.failures import expected_errors_told, partitions_told
 
 
@@ -18,7 +21,23 @@ class TellingIOManager(DeltaIOManager):
     A table without partitions, which is replaced whole, has the version that last changed its rows as data version: what
     was made from the rows is stale when they are others, not whenever they were read again. Tables with partitions have
     none: Dagster would give one to all days of a run.
+
+    The commit of a partitioned table says by which rules, over which partitions and from which versions it was made
+    (`resources.provenance`). What an output names as `asserted/<table>` was looked at for it, and counts as read.
     """
+
+    def __init__(self, warehouse: Warehouse, rules_of: Callable[[str], str | None] = lambda _: None) -> None:
+        """rules_of: the rules by which a table is made, as a text that differs when they do; None: the commit says nothing."""
+        super().__init__(warehouse)
+        self.rules_of = rules_of
+
+    def said(self, context: dg.OutputContext, partitions: Partitions | None) -> Mapping[str, Any]:
+        rules = self.rules_of(context.asset_key.path[-1]) if partitions is not None else None
+        if rules is None:
+            return {}
+        metadata = context.output_metadata
+        reads = {**versions_of(metadata, "asserted/"), **versions_of(metadata, "read/")}
+        return how_made(self.warehouse, rules, partitions, reads)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         with expected_errors_told(lambda: _about(context)):

@@ -14,7 +14,7 @@ from resources.warehouse import PinnedTable
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import SHOWN, Verdict
 from telecom_assets.mediation.rules import SMALL_PART, hashed, repeated_hashes, with_ids_of
-from telecom_assets.mediation.stale_days import days_of_displaced_copies, overtaken_days
+from telecom_assets.mediation.stale_days import days_of_displaced_copies, stale_since_mediation
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.text import visible
 
@@ -29,14 +29,12 @@ def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: P
     return days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
 
 
-def nothing_is_overtaken(mediated: PinnedTable) -> Verdict:
-    """No day of the run waits to be mediated again."""
-    overtaken = sorted(overtaken_days(mediated).items())
-    findings = [f"{day}: {reason}; mediate the day again" for day, reason in overtaken]
-    differs = [{"day": day, "reason": reason} for day, reason in overtaken]
-    return verdict_of_days(
-        "no day is to be mediated again", findings, differs, otherwise="some days are to be mediated again"
-    )
+def no_day_is_stale(mediated: PinnedTable) -> Verdict:
+    """No mediated day of the run is stale."""
+    stale = sorted(stale_since_mediation(mediated).items())
+    findings = [f"{day}: {reason}; mediate the day again" for day, reason in stale]
+    differs = [{"day": day, "reason": reason} for day, reason in stale]
+    return verdict_of_days("no mediated day is stale", findings, differs, otherwise="some mediated days are stale")
 
 
 def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
@@ -93,12 +91,12 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
             reason = f"{landed.get(day, 0)} records landed, {rows} were mediated"
             findings.append(f"{day}: {reason}; mediate the day again")
             differs.append({"day": day, "reason": reason})
-    overtaken = nothing_is_overtaken(mediated)
-    findings += overtaken.findings
+    stale = no_day_is_stale(mediated)
+    findings += stale.findings
     return verdict_of_days(
         f"every day of {period} is mediated",
         findings,
-        [*differs, *overtaken.differs],
+        [*differs, *stale.differs],
         {"days": len(days)},
         f"not every day of {period} is mediated as it stands now",
     )

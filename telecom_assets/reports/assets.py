@@ -1,23 +1,33 @@
 """What people read of a month: reports as tables and CSV files, the bills as a CSV file, the dashboard page."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
-from resources.side_by_side import side_by_side
+from resources.postgres import PostgresConnection, published_digest
 from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.home.connections import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import BILLING_TEAM, SPARK_POOL, asset, multi_asset, table_out, versions_read
+from telecom_assets.lineage.declaring import (
+    BILLING_TEAM,
+    SPARK_POOL,
+    asset,
+    multi_asset,
+    table_metadata,
+    table_out,
+    versions_read,
+)
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv
+from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.month_reports import currency_of, month_report
-from telecom_assets.reports.tables import DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
+from telecom_assets.reports.tables import BILLED_MONTHS, DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
 
 GROUP = "reports"
 #: How the rows of a file are ordered, where not by the report's key.
@@ -68,9 +78,8 @@ def reports(
     period = context.partition_key
     assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
-    # Six small results, none of which can fill all cores while it is made.
-    made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
-    for contract, rows in zip(REPORTS, made, strict=True):
+    for contract in REPORTS:
+        rows = month_report(contract.name, rated_cdrs, facturation_complete)
         path = report_file(settings, period, contract.name)
         read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
         yield dg.Output(rows, contract.name, metadata=read)
@@ -120,4 +129,38 @@ def dashboard(
             "books_balance": not balance(data).problems,
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
         }
+    )
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={FACTURATION_COMPLETE.name: dg.AssetIn()},
+    deps=["published_bills", "invoices", "bills_csv", "dashboard", *(contract.name for contract in REPORTS)],
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"delta"},
+    metadata=table_metadata(BILLED_MONTHS),
+    pool=SPARK_POOL,
+)
+def billed_months(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+    facturation_complete: PinnedTable,
+) -> dg.Output[pa.Table]:
+    """The ledger of billing: what was published and which documents there were once a month was billed. One row per month.
+
+    `telecom run` sees by it that somebody changed them since, and makes them again.
+    """
+    period = context.partition_key
+    row = {
+        "published": published_digest(postgres.connect(), FACTURATION_COMPLETE, period),
+        "documents": documents_digest(settings, period),
+        "billing_period": period,
+    }
+    stored = (warehouse.pin(contract.name) for contract in REPORTS)
+    return dg.Output(
+        pa.Table.from_pylist([row], schema=BILLED_MONTHS.arrow_schema()),
+        metadata=versions_read(facturation_complete, *stored),
     )

@@ -8,11 +8,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from resources.side_by_side import side_by_side
 from resources.warehouse import PinnedTable, Warehouse, committed_at, newest_change
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import rated_equals_billed
-from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.partitions import ZONE, local_today
@@ -42,13 +40,11 @@ def look_at_books(bills: PinnedTable, rated: PinnedTable, dedupe_days: int) -> L
     assert bills.partitions is not None
     period, warehouse = bills.partitions.first, bills.warehouse
     inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
-    verdicts: list[Verdict] = side_by_side(
-        [
-            lambda: month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
-            *inputs.conserved(dedupe_days),
-            lambda: rated_equals_billed(rated, bills),
-        ]
-    )
+    verdicts = [
+        month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
+        *(question() for question in inputs.conserved(dedupe_days)),
+        rated_equals_billed(rated, bills),
+    ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     return LookedAt([verdict.identity for verdict in verdicts], failed)
 
@@ -92,7 +88,7 @@ def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[
     to_mediate |= _days_that_differ(rows[RAW_CDRS.name], rows[CLEANED_CDRS.name], rows[REJECTED_CDRS.name])
     to_rate = _days_that_differ(rows[CLEANED_CDRS.name], rows[RATED_CDRS.name], rows[SUSPENDED_CDRS.name])
     causes = [
-        *_days_told(to_mediate, "to be mediated"),
+        *_days_told(to_mediate, "stale"),
         *_days_told(to_rate - to_mediate, "to be rated"),
     ]
     if books.rated and not books.billed_customers:

@@ -78,3 +78,19 @@ TRAFFIC_HOURLY = _report(
 )
 
 REPORTS = (DAILY_REVENUE, MIX_BY_REGION, REVENUE_BY_PLAN, PLAN_BY_REGION, TOP10_CONSUMERS, TRAFFIC_HOURLY)
+
+BILLED_MONTHS = TableContract(
+    name="billed_months",
+    grain="One row per billed month: what was there when its last document was made.",
+    key=("billing_period",),
+    partition_by="billing_period",
+    columns=(
+        C(
+            "published",
+            "string",
+            "The published bills and their entry in the ledger, as a text that differs when they do.",
+        ),
+        C("documents", "string", "Digest of the month's invoices, report files and dashboard."),
+        BILLING_PERIOD,
+    ),
+)

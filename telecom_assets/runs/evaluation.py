@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from resources.side_by_side import side_by_side
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.factory import Check, Scope, decide
 from telecom_assets.books.shown import differing, differing_not_shown
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.conservation import asked
 from telecom_assets.home.connections import Connections, OnDemand
 from telecom_assets.model.months import NothingBilled
 from telecom_assets.runs.checks import guards
@@ -94,7 +94,7 @@ def check_month(connections: Connections, month: str, cannot_look: tuple[type[Ex
         for guard in guards(connections.settings.silent_hours)
         for key, check in guard.keyed().items()
     ]
-    return side_by_side(questions)
+    return asked(questions)
 
 
 def _ask(asset: str, check: Check, scope: Scope, cannot_look: Sequence[type[Exception]]) -> Outcome:

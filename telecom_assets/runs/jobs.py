@@ -2,55 +2,28 @@
 
 Each of a month holds assets of one partitioning, with their checks.
 
-Belongs here: which assets run together. Their order is in `telecom_assets.runs.month_run`.
+Belongs here: a job of Dagster for each stage (`telecom_assets.runs.stages`).
 """
+
+from typing import Any
 
 import dagster as dg
 
-from telecom_assets.runs import month_run
+from telecom_assets.runs.stages import MAINTENANCE, STAGES, Stage
 
-_groups, _assets = dg.AssetSelection.groups, dg.AssetSelection.assets
 
-reference_job = dg.define_asset_job(
-    month_run.REFERENCES,
-    _groups("reference"),
-    description="Reads the customers from PostgreSQL and the tariffs and the catalogue from their files.",
-)
-landing_job = dg.define_asset_job(
-    month_run.LANDING, _assets("landing"), description="Takes every message that is new on the topic into raw_cdrs."
-)
-mediation_job = dg.define_asset_job(
-    month_run.MEDIATION,
-    _groups("mediation"),
-    description="Turns every landed message of some days into one cleaned event or one rejection with its reason.",
-)
-data_volume_floor_job = dg.define_asset_job(
-    month_run.FLOORS,
-    _assets("data_volume_floor"),
-    description="Finds what a data session of unknown volume counts as in a month, customer by customer.",
-)
-rating_job = dg.define_asset_job(
-    month_run.RATING,
-    _assets("rated_cdrs", "suspended_cdrs"),
-    description="Gives every cleaned event of some days its price, or suspends it with a reason.",
-)
-billing_job = dg.define_asset_job(
-    month_run.BILLING,
-    _groups("billing", "reports"),
-    description="Bills a month that is over: bills, their rows in PostgreSQL, invoices, reports and the dashboard.",
-)
+def _job(stage: Stage) -> Any:
+    return dg.define_asset_job(stage.job, dg.AssetSelection.assets(*stage.assets), description=stage.description)
 
+
+#: The jobs of a month, by stage.
+OF_STAGE = {stage.name: _job(stage) for stage in STAGES}
+JOBS = list(OF_STAGE.values())
+
+maintenance_job = _job(MAINTENANCE)
 checks_job = dg.define_asset_job(
     "checks_job",
     dg.AssetSelection.all_asset_checks(),
     description="Makes every check on what is there, and nothing else: all days and months, or, with the run tag "
     "`telecom/month: yyyy-MM`, those of one month. The same as `telecom check`.",
 )
-maintenance_job = dg.define_asset_job(
-    "maintenance_job",
-    _assets("maintenance"),
-    description="Merges the small files of the tables and removes versions that are past their retention.",
-)
-
-#: The jobs of a month's sequence.
-JOBS = [reference_job, landing_job, mediation_job, data_volume_floor_job, rating_job, billing_job]

@@ -1,9 +1,10 @@
 """Care of the tables, beside the runs that write and read them."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -12,35 +13,54 @@ from resources.warehouse import Maintained, Warehouse, maintain
 from telecom_assets.home.compute_logs import remove_old_output
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle
-from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
-from telecom_assets.lineage.declaring import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL, asset
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, asset
+from telecom_assets.runs.stages import STAGES
 
 GROUP = "maintenance"
 
-#: Pools of the steps that write a table, where they are not the engine's alone. The reference tables are replaced whole
-#: and in a moment, and a replacement that meets a compaction is tried again: no pool.
-WRITERS: dict[str, Sequence[str]] = {
-    RAW_CDRS.name: (LANDING_POOL,),
-    LANDING_RANGES.name: (LANDING_POOL,),
-    LANDING_DECISIONS.name: (LANDING_POOL,),
-    DISPLACED_DAYS.name: (LANDING_POOL,),
-    **dict.fromkeys((CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name), ()),
-}
 
+def pools_of_tables(assets: Iterable[Any]) -> dict[str, set[str]]:
+    """Of each table the pools of the steps that write it, as the definitions of their assets say.
 
-@asset(group_name=GROUP, owners=[PLATFORM_TEAM], kinds={"delta"}, pool=MAINTENANCE_POOL)
-def maintenance(
-    context: dg.AssetExecutionContext,
-    settings: dg.ResourceParam[Settings],
-    warehouse: dg.ResourceParam[Warehouse],
-) -> dg.MaterializeResult:
-    """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
-
-    `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left for the
-    next time. The metadata have one row per table.
+    The reference tables have none: they are replaced whole and in a moment, and a replacement that meets a compaction is tried
+    again.
     """
+    pools = {
+        key.path[-1]: {each.op.pool} if each.op.pool else set()
+        for each in assets
+        if isinstance(each, dg.AssetsDefinition) and each.is_executable
+        for key in each.keys
+    }
+    return {
+        table: pools.get(table) or set().union(*(pools[asset] for asset in stage.assets if table not in pools))
+        for stage in STAGES
+        for table in stage.tables
+    }
 
+
+def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
+    """The asset. Made by a function, because the pools are those of the assets beside it (`pools_of_tables`)."""
+
+    @asset(group_name=GROUP, owners=[PLATFORM_TEAM], kinds={"delta"}, pool=MAINTENANCE_POOL)
+    def maintenance(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
+
+        `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left
+        for the next time. The metadata have one row per table.
+        """
+        return _maintain(context, settings, warehouse, pools)
+
+    return maintenance
+
+
+def _maintain(
+    context: dg.AssetExecutionContext, settings: Settings, warehouse: Warehouse, pools: Mapping[str, Collection[str]]
+) -> dg.MaterializeResult:
     def told(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
@@ -55,7 +75,7 @@ def maintenance(
             warehouse,
             target_file_bytes=settings.target_file_bytes,
             now=now,
-            busy=partial(writer_at_work, context.instance),
+            busy=partial(writer_at_work, context.instance, pools),
             report=told,
         )
         # A day at least: what prints now has its output there too.
@@ -72,9 +92,9 @@ def maintenance(
     )
 
 
-def writer_at_work(instance: dg.DagsterInstance, table: str) -> str | None:
+def writer_at_work(instance: dg.DagsterInstance, pools: Mapping[str, Collection[str]], table: str) -> str | None:
     """Why a table is not to be compacted now: the step that writes it has its pool."""
-    for pool in WRITERS.get(table, (SPARK_POOL,)):
+    for pool in pools.get(table, ()):
         slots = instance.event_log_storage.get_concurrency_info(pool).claimed_slots
         if slots:
             return f"step {slots[0].step_key} of run {slots[0].run_id.partition('-')[0]} has the pool {pool}"

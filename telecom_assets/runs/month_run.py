@@ -1,29 +1,23 @@
-"""The order of a month: which jobs, over which partitions, one after the other.
+"""A step of a month as a run of Dagster: its job, and its days or its month as run tags.
 
-One Dagster run cannot hold daily and monthly assets, so a month is a sequence of runs. `telecom run` and the month-end
-schedule follow the same sequence; both use the jobs that the UI shows.
+One Dagster run cannot hold daily and monthly assets, so a month is a sequence of runs; `telecom run` and the month-end
+schedule make the steps of one plan (`telecom_assets.runs.plan`), with the jobs that the UI shows.
 
-Belongs here: the sequence, and what a step needs to be requested. Does not belong here: executing it.
+Belongs here: what a step needs to be requested. Does not belong here: which steps there are, and executing them.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from telecom_assets.lineage.partitions import last_day
-from telecom_assets.model.months import contiguous, month_days, shown_days
+from telecom_assets.model.months import month_days, shown_days
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
-
-REFERENCES = "reference_job"
-LANDING = "landing_job"
-MEDIATION = "mediation_job"
-FLOORS = "data_volume_floor_job"
-RATING = "rating_job"
-BILLING = "billing_job"
+from telecom_assets.runs.plan import Facts, Planned, plan
 
 #: Run tag for people: the days of a range run. A list of runs shows it; Dagster's own two tags of a range it does not.
 DAYS_TAG = "days"
@@ -52,25 +46,16 @@ def one_month(job: str, month: str) -> Step:
     return Step(job, {PARTITION_NAME_TAG: month}, month)
 
 
-def before_mediation() -> list[Step]:
-    """What does not depend on the days: reference data, then everything that is on the topic."""
-    return [Step(REFERENCES), Step(LANDING)]
-
-
-def day_steps(job: str, days: Sequence[dt.date]) -> list[Step]:
-    """A daily job over some days: one run for each contiguous range."""
-    return [day_range(job, first, last) for first, last in contiguous(days)]
-
-
-def after_mediation(month: str) -> list[Step]:
-    """Floors of the month, its days rated with them, then bills and reports."""
-    days = existing_days(month)
-    return [one_month(FLOORS, month), *day_steps(RATING, days), one_month(BILLING, month)]
+def requested(planned: Planned) -> Step:
+    """A planned step as a run."""
+    if planned.days is not None:
+        return day_range(planned.stage.job, *planned.days)
+    return Step(planned.stage.job) if planned.month is None else one_month(planned.stage.job, planned.month)
 
 
 def scheduled_steps(month: str) -> list[Step]:
-    """The whole month for the month-end schedule: every day of it is mediated, whether it needs it or not."""
-    return [*before_mediation(), *day_steps(MEDIATION, existing_days(month)), *after_mediation(month)]
+    """The whole month for the month-end schedule: every step of it, whether it needs it or not."""
+    return [requested(planned) for planned in plan(month, Facts(existing_days(month), everything=True))]
 
 
 def existing_days(month: str) -> list[dt.date]:

@@ -1,37 +1,26 @@
 """Running the steps of a month in this process, through Dagster: the same jobs, assets, checks and instance as the UI.
 
-Belongs here: executing a step and collecting what it said. The order of steps is in `telecom_assets.runs.month_run`.
+Belongs here: executing a step and collecting what it said. Which steps there are is in `telecom_assets.runs.plan`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 import pyspark.sql.connect.dataframe  # noqa: F401  (the steps need it: not while the engine starts beside it)
 
-from resources.kafka import KafkaUnavailable
 from resources.process_locks import SignOfLife
 from telecom_assets.home.code_location import runs_belong_here
 from telecom_assets.home.compute_logs import printed_in_the_terminal
 from telecom_assets.home.connections import Connections
 from telecom_assets.home.full_disk import dagster_says_it_once
-from telecom_assets.intake.landing import LandingError
 from telecom_assets.lineage.failures import innermost_message, was_interrupted
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
-from telecom_assets.runs.month_run import (
-    BILLING,
-    FLOORS,
-    LANDING,
-    MEDIATION,
-    RATING,
-    REFERENCES,
-    Step,
-    day_steps,
-    existing_days,
-    one_month,
-)
-from telecom_assets.runs.up_to_date import MonthRecords, Question
+from telecom_assets.runs.facts import Looker
+from telecom_assets.runs.month_run import Step, requested
+from telecom_assets.runs.plan import Planned, plan
+from telecom_assets.runs.stages import STAGES, Stage
 
 
 class RunFailed(Exception):
@@ -49,9 +38,7 @@ class StepResult:
     #: What its advisory checks found; those are none of the `checks`.
     advice: Sequence[str] = field(default_factory=list)
     error: str | None = None
-    #: Newest version of each table that it wrote.
-    versions: Mapping[str, int] = field(default_factory=dict)
-    #: Nothing that the step reads or makes has changed since it last went well; it was not run.
+    #: Nothing that the step reads or makes has changed since it was made; it was not run.
     up_to_date: bool = False
 
     @property
@@ -81,49 +68,30 @@ class MonthRunner:
         Reference data are always read: that tells whether they changed. Raises RunFailed at the first step that fails.
         """
         self.connections.engine.start_early()
-        self.execute(Step(REFERENCES))
-        records = MonthRecords(self.instance, self.connections, month, self._checks())
-        self._land(records, force=force)
-        for job in (MEDIATION, FLOORS, RATING, BILLING):
-            question = records.ask(job)
-            days = question.days | set(existing_days(month)) if force else question.days
-            if days:
-                by_day = job in (MEDIATION, RATING)
-                steps = day_steps(job, sorted(days)) if by_day else [one_month(job, month)]
-                self._work(records, question, steps)
-            else:
-                self._skip(one_month(job, month))
+        looker = self._looker()
+        for stage in STAGES:
+            # What there is to do for a stage is known when those before it are done.
+            facts = looker.facts(month, [stage], everything=force)
+            steps = [planned for planned in plan(month, facts) if planned.stage == stage]
+            for planned in steps:
+                self.execute(requested(planned))
+            if not steps:
+                self._skip(stage, month)
         return self.results
 
-    def _land(self, records: MonthRecords, *, force: bool) -> None:
-        try:
-            idle = not force and records.nothing_to_land()
-        except (KafkaUnavailable, LandingError):
-            idle = False  # the run says what is wrong
-        if idle:
-            self._skip(Step(LANDING))
-        else:
-            self._work(records, Question(LANDING, set(), {}), [Step(LANDING)])
+    def plan_month(self, month: str, *, force: bool = False) -> list[Planned]:
+        """What `run_month` would do, as far as it can be told before anything is done. Makes no table."""
+        return plan(month, self._looker().facts(month, everything=force))
 
-    def _work(self, records: MonthRecords, question: Question, steps: Sequence[Step]) -> None:
-        """Run the steps of one job; when all went well, remember it."""
-        records.begin(question.job)
-        results = [self.execute(step) for step in steps]
-        if not any(result.failed_checks for result in results):
-            records.went_well(question, {name: made for result in results for name, made in result.versions.items()})
+    def _looker(self) -> Looker:
+        rules_of = self.definitions.resources["io_manager"].rules_of  # type: ignore[index]
+        return Looker(self.definitions, self.instance, self.connections, rules_of)
 
-    def _skip(self, step: Step) -> None:
+    def _skip(self, stage: Stage, month: str) -> None:
+        step = requested(Planned(stage, month=month if stage.grain else None))
         self.listen("start", step, None)
         self.results.append(StepResult(step, "", 0.0, up_to_date=True))
         self.listen("end", step, self.results[-1])
-
-    def _checks(self) -> dict[str, list[dg.AssetCheckKey]]:
-        """Keys of the checks that each job makes."""
-        jobs = (LANDING, MEDIATION, FLOORS, RATING, BILLING)
-        return {
-            job: sorted(self.definitions.resolve_job_def(job).asset_layer.asset_graph.asset_check_keys, key=str)
-            for job in jobs
-        }
 
     def execute(self, step: Step) -> StepResult:
         """Run one step. Raises RunFailed when it fails or a blocking check does."""
@@ -152,7 +120,6 @@ class MonthRunner:
             checks,
             advice,
             None if outcome.success else _error(outcome),
-            _versions(outcome),
         )
         self.results.append(result)
         self.listen("end", step, result)
@@ -167,16 +134,6 @@ def _name(check: dg.AssetCheckEvaluation) -> str:
 
 def _advises(check: dg.AssetCheckEvaluation) -> bool:
     return check.severity == dg.AssetCheckSeverity.WARN
-
-
-def _versions(outcome: dg.ExecuteInProcessResult) -> dict[str, int]:
-    """Table versions of the run's materialisations."""
-    made = [event.step_materialization_data.materialization for event in outcome.get_asset_materialization_events()]
-    return {
-        each.asset_key.path[-1]: int(str(each.metadata["table_version"].value))
-        for each in made
-        if "table_version" in each.metadata
-    }
 
 
 def _error(outcome: dg.ExecuteInProcessResult) -> str:

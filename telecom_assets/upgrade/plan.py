@@ -11,7 +11,7 @@ from typing import Any
 from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.journal import DISPLACED, read_state
 from telecom_assets.intake.tables import LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
-from telecom_assets.mediation.stale_days import days_to_mediate
+from telecom_assets.mediation.stale_days import days_with_new_rows
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.tables import TABLES
 from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, find_doubled, rows_of
@@ -134,7 +134,7 @@ def _stale(warehouse: Warehouse, raw: Shape, mediated: Shape) -> set[dt.date]:
     """Days whose rows are not those that were mediated, or that are marked, before anything is changed."""
     landed = warehouse.pin(RAW, version=raw.version, was=raw.was).rows_by_partition()
     counted = {row["event_date"]: row["raw_rows"] for row in former_rows(warehouse, mediated)}
-    return days_to_mediate(landed, counted) | _displaced(warehouse, raw)
+    return days_with_new_rows(landed, counted) | _displaced(warehouse, raw)
 
 
 def _displaced(warehouse: Warehouse, raw: Shape) -> set[dt.date]:

@@ -25,10 +25,12 @@ from telecom_assets.intake.identities import landed_equals_consumed
 from telecom_assets.intake.journal import RAW
 from telecom_assets.intake.landing import Terms, land
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.model.months import contiguous
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.reports.funnel_counts import month_funnel
-from telecom_assets.runs.month_run import MEDIATION, REFERENCES, Step, day_steps
+from telecom_assets.runs.month_run import Step, day_range
 from telecom_assets.runs.month_runner import MonthRunner, RunFailed
+from telecom_assets.runs.stages import MEDIATION, REFERENCE
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults.processes import Halt
 
@@ -138,9 +140,9 @@ def mediated(halt: Halt, given: Given, *, trips: Trips | None = None) -> list[st
     with _runner(connections) as runner:
         stumble(halt, trips)
         try:
-            runner.execute(Step(REFERENCES))
-            for step in day_steps(MEDIATION, sorted(stale_days(connections.warehouse))):
-                runner.execute(step)
+            runner.execute(Step(REFERENCE.job))
+            for days in contiguous(stale_days(connections.warehouse)):
+                runner.execute(day_range(MEDIATION.job, *days))
         except RunFailed as failure:
             return [str(failure)]
     return []

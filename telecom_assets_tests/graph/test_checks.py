@@ -751,7 +751,7 @@ def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Pr
     assert project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"]) == before
 
 
-def test_a_day_that_was_overtaken_waits_for_its_mediation(damaged: Project):
+def test_a_stale_day_waits_for_its_mediation(damaged: Project):
     day = dt.date.fromisoformat(f"{MONTH}-05")
     damaged.land(displaces=[day])
     says = f"{day}: a copy has landed that came before one that the day keeps; mediate the day again"

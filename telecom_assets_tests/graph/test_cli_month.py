@@ -16,6 +16,7 @@ from telecom_assets.lineage.partitions import local_today
 from telecom_assets.reports import month_books
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days
 from telecom_assets.runs.checks import build_checks
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, open_project
 from telecom_assets_tests.graph.test_checks import dearer, doubled
@@ -101,6 +102,42 @@ def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
     assert read_state(late.project.warehouse).opened_months == [MONTH]
 
 
+def test_a_dry_run_tells_the_steps_with_their_reasons_and_does_nothing(
+    billed: MonthRun, copy_of: Callable[..., Project], typed: Callable[..., Finished]
+):
+    """A day was taken away: what makes it again, and what follows. The topic may have what other tests have sent."""
+    project = copy_of(billed.project)
+    project.delete("rated_cdrs", f"event_date = '{MONTH}-05'")
+    before = project.versions(TABLES)
+    finished = typed(project, "run", "--month", MONTH, "--dry-run", "--json")
+    assert (finished.status, finished.stderr) == (0, "")
+    steps = [step for step in finished.json["steps"] if step["job"] != "landing_job"]
+    assert steps == [
+        {"job": "reference_job", "partitions": "", "reasons": ["always read: that tells whether they changed"]},
+        {"job": "rating_job", "partitions": f"{MONTH}-05", "reasons": ["rated_cdrs was changed by another hand"]},
+        {"job": "billing_job", "partitions": MONTH, "reasons": ["rated_cdrs has changed", "rating comes before it"]},
+    ]
+    shown = typed(project, "run", "--month", MONTH, "--dry-run").stdout
+    assert f"Would be done for {MONTH}" in shown
+    assert "rated_cdrs was changed by another hand" in " ".join(shown.replace("│", " ").split())
+    assert project.versions(TABLES) == before
+
+
+def test_a_dry_run_of_an_empty_home_makes_no_table(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+    project = new_project(partitions=1)
+    finished = typed(project, "run", "--month", MONTH, "--dry-run", "--json")
+    assert (finished.status, finished.stderr) == (0, "")
+    assert [step["job"] for step in finished.json["steps"]] == [
+        "reference_job",
+        "landing_job",
+        "mediation_job",
+        "data_volume_floor_job",
+        "rating_job",
+        "billing_job",
+    ]
+    assert not (project.settings.home_path / "warehouse").exists()
+
+
 def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]):
     finished = typed(billed.project, "funnel", "--month", MONTH, "--json")
     assert (finished.status, finished.stderr) == (0, "")
@@ -167,11 +204,11 @@ def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, type
 @pytest.mark.parametrize(
     ("table", "predicate", "cause"),
     [
-        ("rejected_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be mediated ({MONTH}-05)"),
+        ("rejected_cdrs", f"event_date = '{MONTH}-05'", f"1 day is stale ({MONTH}-05)"),
         (
             "cleaned_cdrs",
             f"event_date >= '{MONTH}-03' AND event_date <= '{MONTH}-06'",
-            f"4 days are to be mediated ({MONTH}-03, {MONTH}-04, {MONTH}-05, …)",
+            f"4 days are stale ({MONTH}-03, {MONTH}-04, {MONTH}-05, …)",
         ),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be rated ({MONTH}-05)"),
         ("suspended_cdrs", f"event_date = '{MONTH}-05'", f"1 day is to be rated ({MONTH}-05)"),

@@ -13,10 +13,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from telecom_assets.definitions import build_defs
+from telecom_assets.definitions import ASSETS, build_defs
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.partitions import local_today
-from telecom_assets.runs.maintenance import WRITERS, writer_at_work
+from telecom_assets.runs.maintenance import pools_of_tables, writer_at_work
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, telecom
 from telecom_assets_tests.graph.project import Project, day_tags
@@ -74,7 +74,7 @@ def test_a_table_that_a_run_is_writing_is_left(project: Project):
     assert done["raw_cdrs"]["note"] == "not compacted: step landing of run 0a1b2c3d has the pool landing"
     assert project.version("raw_cdrs") == before
     assert done["mediated_days"]["note"] == "", "nothing of it was to be done"
-    assert {writer_at_work(project.instance, name) for name in TABLES} == {None}
+    assert {writer_at_work(project.instance, pools_of_tables(ASSETS), name) for name in TABLES} == {None}
 
 
 def test_maintenance_is_no_news(project: Project):
@@ -145,12 +145,13 @@ def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[.
 
 
 def test_who_writes_a_table_is_known_by_its_pool():
-    """A table whose step has another pool must be said in WRITERS."""
-    graph = build_defs(Settings()).resolve_asset_graph()
-    for key in graph.get_all_asset_keys():
-        if key.path[-1] in TABLES:
-            assert set(graph.get(key).pools or ()) <= set(WRITERS.get(key.path[-1], ("spark",))), key
-    assert set(WRITERS) <= set(TABLES)
+    """Landing's tables by its own, the reference tables by none, all others by the engine's."""
+    expected = dict.fromkeys(TABLES, frozenset({"spark"}))
+    expected |= dict.fromkeys(
+        ("raw_cdrs", "landing_ranges", "landing_decisions", "displaced_days"), frozenset({"landing"})
+    )
+    expected |= dict.fromkeys(("customers", "rate_plans", "product_catalog"), frozenset())
+    assert pools_of_tables(ASSETS) == expected
 
 
 def test_the_schedule_runs_every_night_local_time():

@@ -381,7 +381,7 @@ def test_a_page_of_books_that_do_not_balance_any_more_says_so(damaged: Project):
     assert page.get_element_by_id("balance").get("data-value") == "no"
     (alert,) = page.xpath("//*[@role='alert']")
     assert "received = cleaned + rejected" in alert.text_content()
-    assert f"1 day is to be mediated ({MONTH}-05)" in alert.text_content()
+    assert f"1 day is stale ({MONTH}-05)" in alert.text_content()
     assert alert.xpath(".//code/text()") == [f"telecom run --month {MONTH}"]
 
 

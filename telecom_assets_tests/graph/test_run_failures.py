@@ -19,9 +19,10 @@ from telecom_assets.home.connections import Connections
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import asset, multi_asset
 from telecom_assets.lineage.partitions import local_today
-from telecom_assets.runs.month_run import BILLING, LANDING, RATING, REFERENCES, Step, day_range, one_month
+from telecom_assets.runs.month_run import Step, day_range, one_month
 from telecom_assets.runs.month_runner import MonthRunner, RunFailed
 from telecom_assets.runs.sensors.failures import failure_message
+from telecom_assets.runs.stages import BILLING, LANDING, RATING, REFERENCE
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.project import with_single_jobs
 
@@ -79,14 +80,14 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def test_no_kafka(home: Home):
     sentence = "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS, or start the local stack with `telecom up`"
-    assert home.fails(Step(LANDING)) == {"landing": (sentence, {"table": "landing", "what_to_run": "telecom up"})}
+    assert home.fails(Step(LANDING.job)) == {"landing": (sentence, {"table": "landing", "what_to_run": "telecom up"})}
     assert home.line == sentence
     assert (home.posted["error"], home.posted["what_to_run"]) == (f"landing: {sentence}", "telecom up")
 
 
 def test_run_failure_has_it_too(home: Home):
     """The event of the whole run, which alerts and other people's sensors look at."""
-    home.fails(Step(LANDING))
+    home.fails(Step(LANDING.job))
     first = home.told().failure_event.event_specific_data.first_step_failure_event
     assert said(first)[0].startswith("no Kafka: ")
 
@@ -98,7 +99,7 @@ def test_a_month_that_is_not_over(home: Home):
         f"billing of {month} is refused: the month {month} is not over: it ends on {last}; until then its days can be "
         "mediated and rated"
     )
-    assert home.fails(one_month(BILLING, month)) == {
+    assert home.fails(one_month(BILLING.job, month)) == {
         "facturation_complete": (
             sentence,
             {
@@ -117,7 +118,7 @@ def test_files_that_cannot_be_read(home: Home, tmp_path: Path):
     plans = tmp_path / "plans.csv"
     plans.write_text("nothing,of,this\n", encoding="utf-8")
     home = Home(home.settings.replaced(rate_plans=plans), home.instance)
-    failed = home.fails(Step(REFERENCES))
+    failed = home.fails(Step(REFERENCE.job))
     assert set(failed) == {"customers", "rate_plans"}
     sentence, metadata = failed["rate_plans"]
     assert sentence.startswith(f"{plans}: ")
@@ -133,7 +134,7 @@ def test_a_table_that_cannot_be_read(home: Home):
     log = Path(home.warehouse.path("customers"), "_delta_log", f"{0:020d}.json")
     log.write_text("damaged\n", encoding="utf-8")
     home = Home(home.settings, home.instance)
-    sentence, metadata = home.fails(day_range(RATING, dt.date(2025, 6, 1), dt.date(2025, 6, 30)))["rating"]
+    sentence, metadata = home.fails(day_range(RATING.job, dt.date(2025, 6, 1), dt.date(2025, 6, 30)))["rating"]
     assert sentence.startswith(f"table customers at {home.warehouse.path('customers')} ")
     assert metadata["table"] == "customers"
     assert home.line == sentence
@@ -143,7 +144,7 @@ def test_a_table_that_cannot_be_written(home: Home):
     """It is the IO manager that writes it, when the step is done."""
     Path(home.warehouse.root).mkdir(parents=True)
     Path(home.warehouse.path("rate_plans")).write_text("in the way", encoding="utf-8")
-    sentence, metadata = home.fails(Step(REFERENCES))["rate_plans"]
+    sentence, metadata = home.fails(Step(REFERENCE.job))["rate_plans"]
     assert sentence.startswith(f"table rate_plans at {home.warehouse.path('rate_plans')} ")
     assert metadata["table"] == "rate_plans"
 

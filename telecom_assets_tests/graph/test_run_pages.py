@@ -27,12 +27,14 @@ from telecom_assets.definitions import build_defs
 from telecom_assets.home.connections import Connections
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
+from telecom_assets.mediation.stale_days import NEW_ROWS, Stale
 from telecom_assets.model.months import month_days, shown_days
 from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
-from telecom_assets.runs.month_run import LANDING, Step, day_steps, scheduled_steps
+from telecom_assets.runs.month_run import Step, day_range, scheduled_steps
 from telecom_assets.runs.month_runner import MonthRunner, RunFailed
 from telecom_assets.runs.sensors.month_end import step_request
-from telecom_assets.runs.sensors.plan import mediation_requests
+from telecom_assets.runs.sensors.plan import requests
+from telecom_assets.runs.stages import LANDING
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
@@ -80,7 +82,7 @@ def failed(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun:
     connections = Connections(settings, TABLES)
     runner = MonthRunner(build_defs(settings, connections.resources()), instance, connections, lambda *_: None)
     with pytest.raises(RunFailed):
-        runner.execute(Step(LANDING))
+        runner.execute(Step(LANDING.job))
     [run] = instance.get_runs()
     return run
 
@@ -163,8 +165,8 @@ def test_a_range_of_days_as_people_read_it(first: str, last: str, shown: str):
 def test_a_range_run_of_anybody_shows_its_days():
     """Of `telecom run`, of the Kafka sensor, of the schedule."""
     days = month_days("2025-06")
-    [step] = day_steps("mediation_job", days)
-    [asked] = mediation_requests(days, {}, {})
+    step = day_range("mediation_job", days[0], days[-1])
+    [asked] = requests(None, dict.fromkeys(days, Stale(NEW_ROWS, 0)), {})
     scheduled = [step_request("2025-06", number, "key") for number, _ in enumerate(scheduled_steps("2025-06"))]
     assert step.tags["days"] == "2025-06-01…30"
     assert asked.step.tags["days"] == "2025-06-01…30"

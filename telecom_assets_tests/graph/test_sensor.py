@@ -13,10 +13,10 @@ from resources.kafka import KafkaConnection, TopicState, Watermarks
 from telecom_assets.home.connections import Connections
 from telecom_assets.lineage.failures import innermost_message
 from telecom_assets.lineage.partitions import local_today
-from telecom_assets.mediation.stale_days import days_to_mediate
+from telecom_assets.mediation.stale_days import NEW_ROWS, Stale, days_with_new_rows
 from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, sign_of_life
-from telecom_assets.runs.sensors.plan import landing_request, mediation_requests
+from telecom_assets.runs.sensors.plan import Request, Seen, requests
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import STORAGES
 from telecom_assets_tests.graph.conftest import customers
@@ -359,14 +359,20 @@ def state(**latest: int) -> TopicState:
     return TopicState("id", {int(name[1:]): Watermarks(0, end) for name, end in latest.items()}, True)
 
 
+def landing_request(here: TopicState, ends: dict[int, int], *, unrecorded: bool = False) -> Request | None:
+    """What is asked for when no day is stale."""
+    found = requests(Seen(here, ends, unrecorded), {}, {})
+    return found[0] if found else None
+
+
 def test_no_lag_asks_for_no_landing():
-    assert landing_request(state(p0=5, p1=0), {0: 5}, unrecorded=False) is None
-    assert landing_request(state(), {}, unrecorded=False) is None
+    assert landing_request(state(p0=5, p1=0), {0: 5}) is None
+    assert landing_request(state(), {}) is None
 
 
 @pytest.mark.parametrize(("latest", "ends"), [({"p0": 5}, {}), ({"p0": 5}, {0: 4}), ({"p0": 5, "p1": 1}, {0: 5})])
 def test_lag_asks_for_one_landing(latest: dict[str, int], ends: dict[int, int]):
-    request = landing_request(state(**latest), ends, unrecorded=False)
+    request = landing_request(state(**latest), ends)
     assert request is not None
     assert (request.step.job, request.step.tags) == ("landing_job", {})
 
@@ -384,27 +390,32 @@ def test_landing_keys_tell_offset_ranges_apart():
         (state(p0=6, p1=5), {0: 6}),
         (replace(state(p0=5), topic_id="another"), {}),
     ]
-    keys = [landing_request(here, ends, unrecorded=False).run_key for here, ends in ranges]
+    keys = [landing_request(here, ends).run_key for here, ends in ranges]
     assert len(set(keys)) == len(keys)
-    assert keys == [landing_request(here, ends, unrecorded=False).run_key for here, ends in ranges]
+    assert keys == [landing_request(here, ends).run_key for here, ends in ranges]
 
 
 DAYS = [dt.date(2025, 2, 27) + dt.timedelta(number) for number in range(6)]
 
 
-def test_days_to_mediate_are_those_with_other_rows():
+def test_days_with_new_rows_are_those_with_other_rows():
     landed = {DAYS[0]: 3, DAYS[1]: 4, DAYS[2]: 5}
-    assert days_to_mediate(landed, {}) == {DAYS[0], DAYS[1], DAYS[2]}
-    assert days_to_mediate(landed, landed) == set()
-    assert days_to_mediate(landed, {**landed, DAYS[1]: 3}) == {DAYS[1]}
-    assert days_to_mediate(landed, {**landed, DAYS[3]: 0}) == set(), "a day without records, mediated, stays so"
-    assert days_to_mediate({}, {}) == set()
+    assert days_with_new_rows(landed, {}) == {DAYS[0], DAYS[1], DAYS[2]}
+    assert days_with_new_rows(landed, landed) == set()
+    assert days_with_new_rows(landed, {**landed, DAYS[1]: 3}) == {DAYS[1]}
+    assert days_with_new_rows(landed, {**landed, DAYS[3]: 0}) == set(), "a day without records, mediated, stays so"
+    assert days_with_new_rows({}, {}) == set()
+
+
+def mediation_requests(days: set[dt.date], rows: dict[dt.date, int], version: int = 0) -> list[Request]:
+    """What is asked for when some days are stale and nobody can look at the topic."""
+    return requests(None, dict.fromkeys(days, Stale(NEW_ROWS, version)), rows)
 
 
 def test_contiguous_days_are_one_request():
     rows = dict.fromkeys(DAYS, 1)
-    requests = mediation_requests({DAYS[0], DAYS[1], DAYS[2], DAYS[4]}, rows)
-    assert [(request.step.job, *(request.step.tags[name] for name in RANGE)) for request in requests] == [
+    found = mediation_requests({DAYS[0], DAYS[1], DAYS[2], DAYS[4]}, rows)
+    assert [(request.step.job, *(request.step.tags[name] for name in RANGE)) for request in found] == [
         ("mediation_job", "2025-02-27", "2025-03-01"),
         ("mediation_job", "2025-03-03", "2025-03-03"),
     ]
@@ -417,3 +428,5 @@ def test_mediation_keys_tell_what_was_seen():
     assert len(set(keys)) == 2
     again = [request.run_key for request in mediation_requests(set(DAYS[:2]), {**few, DAYS[2]: 10})]
     assert again == keys[:1], "rows of other days do not change the key"
+    [other] = mediation_requests(set(DAYS[:2]), few, version=7)
+    assert other.run_key not in keys, "stale for another reason: the same rows, a later version"

@@ -1,20 +1,24 @@
 """A month that is run again: steps with nothing to do are left out, and never one whose inputs or results have changed."""
 
+import re
 import shutil
 import uuid
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from telecom_assets.billing import rules as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
-from telecom_assets.runs import up_to_date
-from telecom_assets.runs.instance_state import step_record
+from telecom_assets.mediation import rules as mediation
+from telecom_assets.runs import facts, rules
+from telecom_assets.runs.code import installed_source
 from telecom_assets.runs.month_runner import RunFailed, StepResult
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import MonthRun, customers
-from telecom_assets_tests.graph.project import MONTH, Project, cdr, ordered
+from telecom_assets_tests.graph.project import DATA, MONTH, Project, cdr, day_tags, month_tag, ordered
 from telecom_assets_tests.graph.test_month import without_version
 
 ALL_DAYS = f"{MONTH}-01 to {MONTH}-30"
@@ -93,17 +97,26 @@ def test_other_customers_rate_and_bill_the_month(settled: Project):
 
 def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path):
     prices = tmp_path / "rate_plans.csv"
-    packaged = Path(up_to_date.__file__).parents[1] / "data" / "rate_plans.csv"
+    packaged = DATA / "rate_plans.csv"
     header, first, *others = packaged.read_text(encoding="utf-8").splitlines()
     prices.write_text("\n".join([header, *others, first]) + "\n", encoding="utf-8")
     changed = Project(settled.settings.replaced(rate_plans=prices), settled.instance)
     assert worked(changed.run_month()) == [REFERENCES], "the same rows in another order"
 
 
-@pytest.mark.parametrize("change", [{"tax_pct": "19"}, {"missing_volume_policy": "zero"}, {"dedupe_days": 30}])
-def test_a_setting_that_counts_works_the_month(settled: Project, change: dict):
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"tax_pct": "19"}, [BILLING]),
+        ({"missing_volume_policy": "zero"}, [RATING, BILLING]),
+        ({"dedupe_days": 30}, [MEDIATION, FLOORS, RATING, BILLING]),
+        ({"billing_day": 9}, []),
+    ],
+)
+def test_a_setting_works_what_goes_by_it_and_what_follows(settled: Project, change: dict, expected: list):
     changed = Project(settled.settings.replaced(**change), settled.instance)
-    assert worked(changed.run_month()) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+    assert worked(changed.run_month()) == [REFERENCES, *expected]
+    assert worked(changed.run_month()) == [REFERENCES]
 
 
 def test_how_files_are_written_is_asked_by_billing_alone(settled: Project):
@@ -115,9 +128,48 @@ def test_how_files_are_written_is_asked_by_billing_alone(settled: Project):
     assert worked(changed.run_month()) == [REFERENCES]
 
 
-def test_other_code_works_the_month(settled: Project, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(up_to_date, "_code", lambda: "another rule")
-    assert worked(settled.run_month()) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+@pytest.mark.parametrize(
+    ("module", "expected"), [(mediation, [MEDIATION, FLOORS, RATING, BILLING]), (billing, [BILLING])]
+)
+def test_another_rule_works_what_goes_by_it(
+    settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list
+):
+    """Every number of the module is another one. The rules of now are asked; the module that works is as it was."""
+
+    def altered(name: str) -> str | None:
+        text = installed_source(name)
+        return re.sub(r"\b1\b", "2", text) if name == module.__name__ and text else text
+
+    assert altered(module.__name__) != installed_source(module.__name__)
+    monkeypatch.setattr(rules.Rules.__init__, "__defaults__", (altered,))
+    changed = Project(settled.settings, settled.instance)
+    assert worked(changed.run_month()) == [REFERENCES, *expected]
+
+
+def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project):
+    """By whomever a run was asked for: its commits say how it was made."""
+    settled.produce(
+        [cdr("voice", 3, uuid.uuid4().hex, caller_id="212799999999", callee_id="33612345678", duration_sec=9)]
+    )
+    for job, tags in (
+        ("landing_job", {}),
+        ("mediation_job", day_tags(f"{MONTH}-03")),
+        ("data_volume_floor_job", month_tag()),
+        ("rating_job", day_tags(f"{MONTH}-03")),
+        ("billing_job", month_tag()),
+    ):
+        assert settled.run(job, tags).success, job
+    assert worked(settled.run_month()) == [REFERENCES]
+
+
+def test_a_month_without_records_is_made_once(new_project: Callable[..., Project]):
+    """No rows take the place of no rows, on every day and in every table, and yet it is known that they did."""
+    project = new_project(partitions=1)
+    project.store_customers(customers())
+    project.open_month()
+    assert worked(project.run_month()) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+    assert [len(project.rows(name)) for name in ("cleaned_cdrs", "rated_cdrs", "suspended_cdrs")] == [0, 0, 0]
+    assert worked(project.run_month()) == [REFERENCES]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +248,7 @@ def test_a_check_that_failed_since_works_its_step_again(settled: Project):
 
 
 def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.MonkeyPatch):
-    """It fails before it changes anything: tables and documents are as before, and yet it is not up to date."""
+    """It fails before it changes anything: its tables and documents are as before, what it is made from is not."""
     runner = settled.runner()
     execute = runner.execute
 
@@ -208,16 +260,15 @@ def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.
     monkeypatch.setattr(runner, "execute", fails)
     with pytest.raises(RunFailed):
         runner.run_month(MONTH, force=True)
-    assert step_record(settled.instance, f"billing_job/{MONTH}") is None
     assert worked(settled.run_month()) == [REFERENCES, BILLING]
 
 
-def test_a_day_that_the_record_does_not_hold_is_mediated(settled: Project, monkeypatch: pytest.MonkeyPatch):
+def test_a_day_that_was_never_mediated_is_mediated(settled: Project, monkeypatch: pytest.MonkeyPatch):
     """A month that is not over has a day more tomorrow."""
     days = [date(2025, 6, number) for number in range(1, 31)]
-    monkeypatch.setattr(up_to_date, "existing_days", lambda _month: days[:-1])
+    monkeypatch.setattr(facts, "existing_days", lambda _month: days[:-1])
     settled.run_month(force=True)
-    monkeypatch.setattr(up_to_date, "existing_days", lambda _month: days)
+    monkeypatch.setattr(facts, "existing_days", lambda _month: days)
     assert of_day("mediation_job", 30) in worked(settled.run_month())
 
 

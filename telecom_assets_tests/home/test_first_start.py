@@ -29,7 +29,7 @@ from telecom_assets.cli.errors import EXPECTED_ERRORS
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.runs.instance_state import keep_step_record, step_record
+from telecom_assets.runs.instance_state import keep_outage_record, outage_record
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
@@ -154,7 +154,7 @@ def used_home(tmp_path: Path, settings: Settings) -> Path:
     """The same with a row in each of its databases."""
     first = Settings.load(home=tmp_path / "first")
     with open_instance(first) as instance:
-        keep_step_record(instance, MONTH, [MONTH])
+        keep_outage_record(instance, [MONTH])
         instance.report_runless_asset_event(dg.AssetMaterialization("calls"))
         instance.add_instigator_state(SWITCHED_OFF)
         instance.get_asset_keys()
@@ -164,7 +164,7 @@ def used_home(tmp_path: Path, settings: Settings) -> Path:
 def kept(settings: Settings) -> tuple[list[str], int, int]:
     """What is still there of the rows of a used home, and that each of its databases can be written to."""
     with open_instance(settings) as instance:
-        found = step_record(instance, MONTH) or [], len(instance.get_asset_keys()), len(instance.all_instigator_state())
+        found = outage_record(instance) or [], len(instance.get_asset_keys()), len(instance.all_instigator_state())
         instance.daemon_cursor_storage.set_cursor_values({"key": "value"})
         instance.report_runless_asset_event(dg.AssetMaterialization("messages"))
         assert len(instance.get_asset_keys()) == found[1] + 1

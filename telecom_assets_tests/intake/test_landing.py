@@ -685,7 +685,7 @@ def test_home_days_and_opened_months(plain, kafka):
     expected = [recent, receipt[1], date(2016, 2, 29), receipt[3]]
     assert [row["event_date"] for row in rows] == expected
     assert landed.days == {day: expected.count(day) for day in expected}
-    assert landed.days_to_mediate == set(expected)
+    assert landed.stale_days == set(expected)
 
 
 # ------------------------------------------------------------------------------------------------- copies that came first
@@ -749,10 +749,10 @@ def all_mediated(plain, displacing) -> None:
 def test_a_day_whose_copy_is_displaced_is_mediated_again(plain, displacing):
     landed = landing(plain, displacing.kafka)
     assert (landed.days, landed.displaced) == ({displacing.new: 4}, {displacing.near})
-    assert landed.days_to_mediate == {displacing.new, displacing.near}
+    assert landed.stale_days == {displacing.new, displacing.near}
     # The ledger of mediation says so too, until somebody does it.
     assert set(stale_days(plain)) == {displacing.new, displacing.near}
-    assert landing(plain, displacing.kafka).days_to_mediate == set()
+    assert landing(plain, displacing.kafka).stale_days == set()
 
 
 @pytest.mark.usefixtures("all_mediated")
@@ -773,8 +773,8 @@ def test_a_displaced_day_that_nobody_mediated_yet(plain, displacing):
     assert plain.pin(DISPLACED_DAYS.name).arrow().to_pylist() == [
         {"event_date": displacing.near, "raw_version": landed.raw_version}
     ]
-    assert landed.days_to_mediate == {displacing.new, displacing.near}
-    assert set(stale_days(plain)) >= landed.days_to_mediate
+    assert landed.stale_days == {displacing.new, displacing.near}
+    assert set(stale_days(plain)) >= landed.stale_days
     assert_sound(plain)
 
 

@@ -1,4 +1,4 @@
-"""Which days are to be mediated: those whose rows are not the rows that were mediated, and those that were overtaken."""
+"""Which days are stale, and why: new rows, a displaced copy, rewritten tables."""
 
 from datetime import date
 from decimal import Decimal
@@ -10,7 +10,15 @@ from resources.engine import SparkEngine
 from resources.warehouse import Warehouse, paths_of
 from telecom_assets.intake import journal
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.mediation.stale_days import days_of_displaced_copies, days_to_mediate, overtaken_days, stale_days
+from telecom_assets.mediation.stale_days import (
+    DISPLACED_COPY,
+    NEW_ROWS,
+    Stale,
+    days_of_displaced_copies,
+    days_with_new_rows,
+    stale_days,
+    stale_since_mediation,
+)
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.stages.chain import contract_table
@@ -31,7 +39,7 @@ A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
     ],
 )
 def test_days_whose_rows_are_not_those_that_were_mediated(landed, mediated, expected):
-    assert days_to_mediate(landed, mediated) == expected
+    assert days_with_new_rows(landed, mediated) == expected
 
 
 @pytest.fixture
@@ -79,27 +87,27 @@ def test_stale_days_of_a_warehouse(warehouse):
     """From the tables alone, without an engine."""
     assert stale_days(warehouse) == {}
     assert landed(warehouse, A, A, B) == 1
-    assert stale_days(warehouse) == {A: 0, B: 0}
+    assert stale_days(warehouse) == {A: Stale(NEW_ROWS, 0), B: Stale(NEW_ROWS, 0)}
     mediated(warehouse, {A: 2, B: 1, C: 0})
     assert stale_days(warehouse) == {}
     landed(warehouse, B)
-    assert stale_days(warehouse) == {B: 1}, "mediated from version 1"
+    assert stale_days(warehouse) == {B: Stale(NEW_ROWS, 1)}, "mediated from version 1"
 
 
 @pytest.mark.parametrize("settled", [True, False], ids=["in the table", "in the log alone"])
-def test_a_day_whose_copy_was_displaced_is_overtaken(warehouse, settled):
+def test_a_day_whose_copy_was_displaced_is_stale(warehouse, settled):
     landed(warehouse, A, B)
     mediated(warehouse, {A: 1, B: 1})
     assert landed(warehouse, C, displaces=(A,)) == 2
     if settled:
         journal.settle(warehouse)
-    assert stale_days(warehouse) == {A: 2, C: 0}
+    assert stale_days(warehouse) == {A: Stale(DISPLACED_COPY, 2), C: Stale(NEW_ROWS, 0)}
     days = warehouse.pin(MEDIATED_DAYS.name)
     assert days_of_displaced_copies(days) == {A}
-    assert overtaken_days(days) == {A: "a copy has landed that came before one that the day keeps"}
+    assert stale_since_mediation(days) == {A: "a copy has landed that came before one that the day keeps"}
 
 
-def test_a_displaced_day_that_was_mediated_since_is_not_overtaken(warehouse):
+def test_a_displaced_day_that_was_mediated_since_is_not_stale(warehouse):
     landed(warehouse, A)
     landed(warehouse, B, displaces=(A,))
     mediated(warehouse, {A: 1, B: 1})
@@ -107,20 +115,21 @@ def test_a_displaced_day_that_was_mediated_since_is_not_overtaken(warehouse):
 
 
 @pytest.mark.parametrize("name", [CLEANED_CDRS.name, REJECTED_CDRS.name])
-def test_a_day_that_another_wrote_after_its_mediation_is_overtaken(warehouse, name):
+def test_a_day_that_another_wrote_after_its_mediation_is_stale(warehouse, name):
     """As a slower run of another home does: what mediated_days says is not what the tables hold."""
     landed(warehouse, A, B)
     written(warehouse, name, A)
     mediated(warehouse, {A: 1, B: 1})
     assert stale_days(warehouse) == {}
     assert written(warehouse, name, B) == 2
-    assert stale_days(warehouse) == {B: 2}
+    told = f"{name} was written after the mediation that mediated_days tells of"
+    assert stale_days(warehouse) == {B: Stale(told, 2)}
     days = warehouse.pin(MEDIATED_DAYS.name)
-    assert overtaken_days(days) == {B: f"{name} was written after the mediation that mediated_days tells of"}
+    assert stale_since_mediation(days) == {B: told}
     assert days_of_displaced_copies(days) == set()
 
 
-def test_rows_that_only_move_to_other_files_overtake_nothing(warehouse):
+def test_rows_that_only_move_to_other_files_make_nothing_stale(warehouse):
     landed(warehouse, A)
     for _ in range(2):
         written(warehouse, CLEANED_CDRS.name, A)
@@ -143,4 +152,4 @@ def test_a_long_log_is_listed_and_gives_the_same_answer(warehouse):
     log = warehouse.place.files(CLEANED_CDRS.name)
     for version in range(10):
         log.delete_file(f"_delta_log/{version:020d}.json")
-    assert stale_days(warehouse) == {A: 29, B: 30}
+    assert {day: stale.version for day, stale in stale_days(warehouse).items()} == {A: 29, B: 30}

@@ -28,6 +28,7 @@ PARTITIONS = {
     "rate_plans": None,
     "product_catalog": None,
     "facturation_complete": "billing_period",
+    "billed_months": "billing_period",
     "daily_revenue": "billing_period",
     "mix_by_region": "billing_period",
     "revenue_by_plan": "billing_period",

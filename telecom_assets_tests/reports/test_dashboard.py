@@ -126,10 +126,10 @@ def test_the_books_balance_only_when_all_that_is_shown_agrees(change: dict, says
 
 
 def test_books_that_do_not_balance_say_what_to_run() -> None:
-    remedy = Remedy(["1 day is to be mediated (2025-05-03)"], "telecom run --month 2025-05")
+    remedy = Remedy(["1 day is stale (2025-05-03)"], "telecom run --month 2025-05")
     data = dataclasses.replace(month(), differences=["x"], remedy=remedy)
     alert = html.fromstring(render_dashboard(data)).xpath("//*[@role='alert']")[0]
-    assert "1 day is to be mediated (2025-05-03)" in alert.text_content()
+    assert "1 day is stale (2025-05-03)" in alert.text_content()
     assert alert.xpath(".//code/text()") == ["telecom run --month 2025-05"]
 
 

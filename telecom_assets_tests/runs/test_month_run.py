@@ -1,22 +1,14 @@
-"""The order of a month: a pure sequence of steps."""
+"""The steps of a month as runs of Dagster: jobs, and the days or the month as run tags."""
 
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 
 from telecom_assets.definitions import build_defs
 from telecom_assets.runs import month_run
-from telecom_assets.runs.month_run import (
-    MEDIATION,
-    Step,
-    after_mediation,
-    before_mediation,
-    day_range,
-    day_steps,
-    existing_days,
-    one_month,
-    scheduled_steps,
-)
+from telecom_assets.runs.month_run import Step, day_range, existing_days, one_month, requested, scheduled_steps
+from telecom_assets.runs.plan import Planned
+from telecom_assets.runs.stages import BILLING, LANDING, MEDIATION
 
 START, END, KEY = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end", "dagster/partition"
 
@@ -58,24 +50,17 @@ def test_the_whole_month_in_order():
 def test_an_open_month_ends_with_the_last_day_there_is():
     assert existing_days("2026-06")[-1] == date(2026, 6, 15)
     assert len(existing_days("2026-06")) == 15
-    assert after_mediation("2026-06")[1].tags == days("2026-06-01", "2026-06-15", "2026-06-01…15")
+    assert scheduled_steps("2026-06")[2].tags == days("2026-06-01", "2026-06-15", "2026-06-01…15")
     assert existing_days("2026-05")[-1] == date(2026, 5, 31)
     assert existing_days("2026-07") == []
 
 
-def test_before_mediation_come_references_and_landing():
-    assert [step.job for step in before_mediation()] == ["reference_job", "landing_job"]
-
-
-def test_other_days_are_mediated_with_the_month_in_as_few_runs_as_can_be():
-    may = [date(2026, 5, 1) + timedelta(days=number) for number in range(31)]
-    steps = day_steps(MEDIATION, [*may, date(2026, 6, 1), date(2025, 1, 7), date(2026, 4, 29)])
-    assert [step.tags for step in steps] == [
-        days("2025-01-07", "2025-01-07", "2025-01-07"),
-        days("2026-04-29", "2026-04-29", "2026-04-29"),
-        days("2026-05-01", "2026-06-01", "2026-05-01…2026-06-01"),
-    ]
-    assert day_steps(MEDIATION, []) == []
+def test_what_is_planned_is_requested_over_its_days_or_its_month():
+    over = (date(2026, 5, 1), date(2026, 6, 1))
+    assert requested(Planned(MEDIATION, over)) == day_range("mediation_job", *over)
+    assert requested(Planned(MEDIATION, over)).tags == days("2026-05-01", "2026-06-01", "2026-05-01…2026-06-01")
+    assert requested(Planned(BILLING, month="2026-05")) == one_month("billing_job", "2026-05")
+    assert requested(Planned(LANDING)) == Step("landing_job")
 
 
 def test_every_job_but_the_nights_is_a_step_of_a_month():

@@ -21,10 +21,11 @@ from telecom_assets.model.run_tags import (
 )
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.runs.jobs import JOBS, maintenance_job
-from telecom_assets.runs.month_run import RATING, Step, day_range
+from telecom_assets.runs.month_run import Step, day_range
 from telecom_assets.runs.sensors.month_end import MONTH_TAG, STEP_TAG, step_request
 from telecom_assets.runs.sensors.runs import as_try, why_it_waits
 from telecom_assets.runs.sensors.tries import AGAIN, REQUEST_TAG, Ask, Try, Wait, decide
+from telecom_assets.runs.stages import RATING
 
 #: A failed run is forgotten after this long: what has not been made again by then is somebody's own business.
 _DAYS = 7
@@ -45,7 +46,7 @@ class Failed:
     @property
     def is_rating(self) -> bool:
         """Whether rating followed mediation: those runs are of no job of ours, unless they were made again."""
-        return self.request.startswith(f"{RATING}/")
+        return self.request.startswith(f"{RATING.job}/")
 
     @property
     def days(self) -> tuple[dt.date, dt.date]:
@@ -58,7 +59,7 @@ class Failed:
         """In words."""
         tags = self.run.tags
         period = _step_of_days(*self.days).label if self.is_rating else tags.get(MONTH_TAG, "")
-        return f"{(RATING if self.is_rating else self.run.job_name).removesuffix('_job')} {period}".strip()
+        return f"{(RATING.job if self.is_rating else self.run.job_name).removesuffix('_job')} {period}".strip()
 
     def again(self, ask: Ask) -> dg.RunRequest:
         """The run that makes it again."""
@@ -69,7 +70,7 @@ class Failed:
             assert step is not None
             return dg.RunRequest(key, job_name=step.job_name, tags={**step.tags, **tags})
         step_tags = _step_of_days(*self.days).tags if self.is_rating else {}
-        job = RATING if self.is_rating else self.run.job_name
+        job = RATING.job if self.is_rating else self.run.job_name
         return dg.RunRequest(key, job_name=job, tags={**step_tags, **tags})
 
 
@@ -88,7 +89,7 @@ def failed_requests(newest_first: Iterable[dg.RunRecord]) -> list[Failed]:
 
 def _request(run: dg.DagsterRun) -> str:
     """What a run is a try of. The automation cannot say so itself: its tags are the same for all its runs."""
-    return run.tags.get(REQUEST_TAG) or "/".join([RATING, *_rated_days(run)])
+    return run.tags.get(REQUEST_TAG) or "/".join([RATING.job, *_rated_days(run)])
 
 
 def _rated_days(run: dg.DagsterRun) -> tuple[str, str]:
@@ -97,7 +98,7 @@ def _rated_days(run: dg.DagsterRun) -> tuple[str, str]:
 
 
 def _step_of_days(first: dt.date, last: dt.date) -> Step:
-    return day_range(RATING, first, last)
+    return day_range(RATING.job, first, last)
 
 
 def again_sensor(interval_seconds: int) -> dg.SensorDefinition:

@@ -17,11 +17,11 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 from telecom_assets.runs.abandoned_runs import end_abandoned_runs
-from telecom_assets.runs.jobs import landing_job, mediation_job
-from telecom_assets.runs.month_run import LANDING
-from telecom_assets.runs.sensors.plan import Request, landing_request, mediation_requests
+from telecom_assets.runs.jobs import OF_STAGE
+from telecom_assets.runs.sensors.plan import Request, Seen, requests
 from telecom_assets.runs.sensors.runs import is_active, last_try, why_it_waits
 from telecom_assets.runs.sensors.tries import Wait, decide
+from telecom_assets.runs.stages import LANDING, MEDIATION
 
 NAME = "cdr_topic_sensor"
 IDLE = "nothing new on the topic, every landed day is mediated"
@@ -43,7 +43,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=NAME,
-        jobs=[landing_job, mediation_job],
+        jobs=[OF_STAGE[LANDING.name], OF_STAGE[MEDIATION.name]],
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
@@ -73,16 +73,10 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
             else:
                 waiting.append(decided)
 
+        topic = None
         try:
             here, state = position(warehouse, look(kafka))
-            ends = here.ends_on(state)
-            landing = landing_request(state, ends, unrecorded=bool(here.unsettled))
-            if landing is not None:
-                events.append(lag_observation(lag(state, ends)))
-                if is_active(instance, LANDING):
-                    waiting.append("landing is at work")
-                else:
-                    ask(landing)
+            topic = Seen(state, here.ends_on(state), unrecorded=bool(here.unsettled))
         except KafkaUnavailable as error:
             waiting.append(str(error))
         except LandingError as error:
@@ -90,9 +84,16 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
             if (refusal := _refusal(instance, str(error))) is not None:
                 runs.append(refusal)
         rows = warehouse.pin(RAW_CDRS.name).rows_by_partition()
-        stale = stale_days(warehouse)
-        for request in mediation_requests(stale, rows, stale):
-            ask(request)
+        for request in requests(topic, stale_days(warehouse), rows):
+            if request.step.job != LANDING.job:
+                ask(request)
+                continue
+            assert topic is not None
+            events.append(lag_observation(lag(topic.state, topic.ends)))
+            if is_active(instance, LANDING.job):
+                waiting.append("landing is at work")
+            else:
+                ask(request)
         hours = settings.silent_hours
         if hours is not None and (silent := silence_event(instance, warehouse, hours, now)) is not None:
             events.append(silent)
@@ -123,8 +124,8 @@ def _refusal(instance: dg.DagsterInstance, reason: str) -> dg.RunRequest | None:
     None when the newest landing run that the sensor asked for is that one, or one is at work.
     """
     digest = hashlib.sha256(reason.encode()).hexdigest()[:16]
-    newest = instance.get_runs(dg.RunsFilter(job_name=LANDING, tags={SENSOR_NAME_TAG: NAME}), limit=1)
-    if is_active(instance, LANDING) or (newest and newest[0].tags.get(_REFUSAL_TAG) == digest):
+    newest = instance.get_runs(dg.RunsFilter(job_name=LANDING.job, tags={SENSOR_NAME_TAG: NAME}), limit=1)
+    if is_active(instance, LANDING.job) or (newest and newest[0].tags.get(_REFUSAL_TAG) == digest):
         return None
     after = newest[0].run_id[:8] if newest else "first"
-    return dg.RunRequest(run_key=f"landing/refused/{digest}/{after}", job_name=LANDING, tags={_REFUSAL_TAG: digest})
+    return dg.RunRequest(run_key=f"landing/refused/{digest}/{after}", job_name=LANDING.job, tags={_REFUSAL_TAG: digest})

@@ -1,4 +1,4 @@
-"""The month's bill: a schedule starts the sequence of `telecom_assets.runs.month_run`, a sensor takes each next step."""
+"""The month's bill: a schedule starts the plan of the month (`telecom_assets.runs.plan`), a sensor takes each next step."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,10 @@ import dagster as dg
 
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.months import previous_month
-from telecom_assets.runs.jobs import JOBS, reference_job
+from telecom_assets.runs.jobs import JOBS, OF_STAGE
 from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
+from telecom_assets.runs.stages import STAGES
 
 MONTH_TAG = "telecom_assets/runs/month_run"
 STEP_TAG = "telecom_assets/month_run_step"
@@ -39,13 +40,13 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="month_end",
-        job=reference_job,
+        job=OF_STAGE[STAGES[0].name],
         cron_schedule=f"0 {_HOUR} {billing_day} * *",
         execution_timezone=LOCAL_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Bills the previous month on day {billing_day} at {_HOUR}:00: reference data, landing, mediation, volume floors, "
-            "rating, bills and reports, one run after the other (`month_run_sensor`)."
+            f"Bills the previous month on day {billing_day} at {_HOUR}:00: {', '.join(stage.title for stage in STAGES)}, one "
+            "run after the other (`month_run_sensor`)."
         ),
     )
     def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | None:

@@ -1,18 +1,37 @@
 """What the Kafka sensor asks for: a pure function of what is on the topic and what the tables hold.
 
-Belongs here: requests, and how their run keys begin: with offsets, or the version that was looked at, so that a tick that is
-played again asks for nothing twice. Does not belong here: when a request that failed is made again (`tries`).
+Belongs here: the requests for the steps of the plan, and how their run keys begin: with offsets, or the version that was
+looked at, so that a tick that is played again asks for nothing twice. Does not belong here: which steps there are
+(`telecom_assets.runs.plan`), when a request that failed is made again (`tries`).
 """
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from resources.kafka import TopicState
 from telecom_assets.intake.plan import lag
-from telecom_assets.model.run_tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-from telecom_assets.runs.month_run import LANDING, MEDIATION, Step, day_steps
+from telecom_assets.mediation.stale_days import Stale
+from telecom_assets.runs.month_run import Step, requested
+from telecom_assets.runs.plan import Facts, Planned, plan
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The topic, the next position of each of its partitions, and whether rows have landed that the ledger does not know."""
+
+    state: TopicState
+    ends: Mapping[int, int]
+    unrecorded: bool = False
+
+    @property
+    def why_land(self) -> str | None:
+        """Why landing has something to do, or None."""
+        waiting = sum(count for count in lag(self.state, self.ends).values() if count > 0)
+        if waiting:
+            return f"{waiting:,} messages wait on the topic"
+        return "rows have landed that the ledger does not know" if self.unrecorded else None
 
 
 @dataclass(frozen=True)
@@ -33,37 +52,40 @@ class Request:
         return f"{self.step.job.removesuffix('_job')} {self.step.label}".strip()
 
 
-def landing_request(state: TopicState, ends: Mapping[int, int], *, unrecorded: bool) -> Request | None:
-    """A landing run when there is something to land, or rows that the ledger does not know.
+def requests(topic: Seen | None, stale: Mapping[dt.date, Stale], rows: Mapping[dt.date, int]) -> list[Request]:
+    """A request for each step of the plan of what has arrived: landing, and mediation of stale days, whatever their month.
 
-    It is another request when the position has moved: then the last one did something.
+    topic: None where nobody can look at it, or landing refuses. rows: of raw_cdrs, by day.
     """
-    behind = {partition: count for partition, count in lag(state, ends).items() if count > 0}
-    if not behind and not unrecorded:
-        return None
+    facts = Facts(
+        landing=topic.why_land if topic is not None else None,
+        stale={day: found.reason for day, found in stale.items()},
+    )
+    found = []
+    for planned in plan(None, facts):
+        if planned.days is not None:
+            found.append(_mediation(planned, planned.days, stale, rows))
+        elif topic is not None:
+            found.append(_landing(planned, topic))
+    return found
+
+
+def _landing(planned: Planned, topic: Seen) -> Request:
+    """It is another request when the position has moved: then the last one did something."""
+    state = topic.state
     upto = ",".join(f"{partition}:{marks.latest}" for partition, marks in sorted(state.partitions.items()))
-    since = ",".join(f"{partition}:{end}" for partition, end in sorted(ends.items()))
+    since = ",".join(f"{partition}:{end}" for partition, end in sorted(topic.ends.items()))
     # With many partitions a position is long, and a name is shown beside every run.
     position = hashlib.sha256(f"{state.topic_id} {since}".encode()).hexdigest()[:12]
-    return Request(Step(LANDING), f"landing/{position}", f"landing/{state.topic_id}/{since}/{upto}")
+    return Request(requested(planned), f"landing/{position}", f"landing/{state.topic_id}/{since}/{upto}")
 
 
-def mediation_requests(
-    days: Collection[dt.date], rows: Mapping[dt.date, int], versions: Mapping[dt.date, int] | None = None
-) -> list[Request]:
-    """A mediation run for each contiguous range of days.
-
-    The key tells the rows that were seen, and the newest version that asks for it: a day that is to be mediated again has
-    the same rows, and another version.
-    """
-    requests = []
-    for step in day_steps(MEDIATION, sorted(days)):
-        first, last = (
-            dt.date.fromisoformat(step.tags[end])
-            for end in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
-        )
-        seen = sum(count for day, count in rows.items() if first <= day <= last)
-        known = [version for day, version in (versions or {}).items() if first <= day <= last]
-        name = f"mediation/{first}/{last}"
-        requests.append(Request(step, name, f"{name}/{seen}/{max(known, default=0)}"))
-    return requests
+def _mediation(
+    planned: Planned, days: tuple[dt.date, dt.date], stale: Mapping[dt.date, Stale], rows: Mapping[dt.date, int]
+) -> Request:
+    """The key tells the rows that were seen, and the newest version for which a day is stale: it may have the same rows."""
+    first, last = days
+    seen = sum(count for day, count in rows.items() if first <= day <= last)
+    newest = max((found.version for day, found in stale.items() if first <= day <= last), default=0)
+    name = f"mediation/{first}/{last}"
+    return Request(requested(planned), name, f"{name}/{seen}/{newest}")

@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from resources.engine import SparkEngine
-from resources.warehouse import Partitions, Warehouse, commit_identity, committed_at, partitions_changed
+from resources.warehouse import Partitions, Warehouse, committed_at, partitions_changed
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.conftest import everything_below
@@ -123,7 +123,11 @@ def test_reading_changes_no_file(engine, tmp_path):
         assert (log.created_at() > 0) == bool(rows)
         assert (log.position("key"), log.last_changed(-1).keys()) == (None, {MAY, JUNE} if rows else set())
         assert (log.entry(0) is None) == (not rows)
-        assert (commit_identity(warehouse, name, 1) == "") == (committed_at(warehouse, name, 1) is None) == (not rows)
+        assert (
+            (identity_of(warehouse.log(name).entry(1)) == "")
+            == (committed_at(warehouse, name, 1) is None)
+            == (not rows)
+        )
         assert partitions_changed(warehouse, name, pinned.table_id, pinned.version) == set()
     assert [warehouse.pin_period(name, MAY).df.count() for name in (FLOORS, DAYS)] == [4, 0]
     old = warehouse.pin(FLOORS, Partitions(MAY, MAY), version=2)

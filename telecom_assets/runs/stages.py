@@ -1,0 +1,129 @@
+"""The stages on the way of a CDR, each declared once: its name, what people call it, its assets, what comes before it.
+
+Belongs here: the declaration alone, without Dagster. Jobs, the plan of a month, the runner, sensors and schedules, the titles
+of the commands, maintenance and the bench read it. Does not belong here: pools and partitions, which the assets have.
+
+A month is a sequence of runs, one for each stage and contiguous range of its days: one Dagster run cannot hold daily and
+monthly assets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
+from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
+from telecom_assets.tables import TABLES
+
+Grain = Literal["day", "month"]
+_GRAINS: Mapping[str | None, Grain] = {"event_date": "day", "billing_period": "month"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: one job, which makes all of its assets."""
+
+    name: str
+    #: What the commands call it.
+    title: str
+    #: What its job does, for the UI: a sentence.
+    description: str
+    #: The assets that its job makes, in parts that are worth a time of their own.
+    parts: Mapping[str, Sequence[str]]
+    #: Stages whose tables it reads.
+    after: Sequence[str] = ()
+    #: Tables that its assets write and that are no assets of its job.
+    writes_besides: Sequence[str] = field(default=())
+
+    @property
+    def job(self) -> str:
+        return f"{self.name}_job"
+
+    @property
+    def assets(self) -> list[str]:
+        return [asset for assets in self.parts.values() for asset in assets]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that it writes."""
+        return [*(asset for asset in self.assets if asset in TABLES), *self.writes_besides]
+
+    @property
+    def grain(self) -> Grain | None:
+        """What a run of it is about: days, a month, or neither. As its tables are partitioned."""
+        return next((_GRAINS.get(TABLES[asset].partition_by) for asset in self.assets if asset in TABLES), None)
+
+
+REFERENCE = Stage(
+    "reference",
+    "reference data",
+    "Reads the customers from PostgreSQL and the tariffs and the catalogue from their files.",
+    {"reference": [CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name]},
+)
+LANDING = Stage(
+    "landing",
+    "landing",
+    "Takes every message that is new on the topic into raw_cdrs.",
+    {"landing": ["landing"]},
+    writes_besides=[RAW_CDRS.name, LANDING_RANGES.name, LANDING_DECISIONS.name, DISPLACED_DAYS.name],
+)
+MEDIATION = Stage(
+    "mediation",
+    "mediation",
+    "Turns every landed message of some days into one cleaned event or one rejection with its reason.",
+    {"mediation": [CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name]},
+    after=["reference", "landing"],
+)
+FLOORS = Stage(
+    "data_volume_floor",
+    "volume floors",
+    "Finds what a data session of unknown volume counts as in a month, customer by customer.",
+    {"floors": [DATA_VOLUME_FLOOR.name]},
+    after=["mediation"],
+)
+RATING = Stage(
+    "rating",
+    "rating",
+    "Gives every cleaned event of some days its price, or suspends it with a reason.",
+    {"rating": [RATED_CDRS.name, SUSPENDED_CDRS.name]},
+    after=["reference", "mediation", "data_volume_floor"],
+)
+BILLING = Stage(
+    "billing",
+    "billing and reports",
+    "Bills a month that is over: bills, their rows in PostgreSQL, invoices, reports and the dashboard.",
+    {
+        "billing": [FACTURATION_COMPLETE.name],
+        "publishing": ["published_bills"],
+        "reports": ["bills_csv", *(contract.name for contract in REPORTS)],
+        "documents": ["invoices", "dashboard", BILLED_MONTHS.name],
+    },
+    after=["reference", "landing", "mediation", "rating"],
+)
+#: The stages of a month, in their order.
+STAGES = (REFERENCE, LANDING, MEDIATION, FLOORS, RATING, BILLING)
+
+#: Beside the months: what is done every night.
+MAINTENANCE = Stage(
+    "maintenance",
+    "maintenance",
+    "Merges the small files of the tables and removes versions that are past their retention.",
+    {"maintenance": ["maintenance"]},
+)
+
+_ALL = (*STAGES, MAINTENANCE)
+_BY_JOB = {stage.job: stage for stage in _ALL}
+
+
+def stage_of_job(job: str) -> Stage:
+    """The stage of a job. Raises KeyError for a job of none."""
+    return _BY_JOB[job]
+
+
+def stage_of_table(table: str) -> Stage | None:
+    """The stage that writes a table, or makes an asset; None where none does."""
+    return next((stage for stage in _ALL if table in (*stage.assets, *stage.tables)), None)
