@@ -7,7 +7,6 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -104,9 +103,15 @@ def constants(pinned: "PinnedTable", columns: Sequence[str]) -> list[tuple[Any, 
     return found
 
 
-@lru_cache(maxsize=256)
 def totals_by_partition(pinned: "PinnedTable") -> Mapping[Any, Mapping[str, Decimal]]:
-    """Sums of the money columns by partition value (or under None). A version does not change: a process adds it up once."""
+    """Sums of the money columns by partition value (or under None). A version does not change: it is added up once."""
+    known = pinned.warehouse.sums
+    if pinned not in known:
+        known[pinned] = _totals_by_partition(pinned)
+    return known[pinned]
+
+
+def _totals_by_partition(pinned: "PinnedTable") -> Mapping[Any, Mapping[str, Decimal]]:
     money, by = pinned.contract.money, pinned.contract.partition_by
     if not money:
         return {}

@@ -12,6 +12,7 @@ import calendar
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -57,6 +58,8 @@ class Warehouse:
         #: How long a version stays readable after another has taken its place.
         self.retention_days = retention_days
         self.tables = OpenTables(self.place, retention_days)
+        #: Sums of the money columns of what was pinned (`PinnedTable.totals`).
+        self.sums: dict[PinnedTable, Mapping[Any, Mapping[str, Decimal]]] = {}
         #: Of each table, the version that this process has last written.
         self.written: dict[str, int] = {}
         self._logs = {name: TableLog(self.place, self.tables, contract) for name, contract in self.contracts.items()}

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.identities import rated_equals_billed
-from telecom_assets.books.verdict import Verdict, require
-from telecom_assets.conservation import asked
+from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.partitions import local_today

@@ -15,8 +15,7 @@ import dagster as dg
 from resources.postgres import PostgresConnection
 from resources.warehouse import MissingTable, Partitions, PinnedTable, Warehouse
 from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
-from telecom_assets.books.verdict import Verdict
-from telecom_assets.conservation import asked
+from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.home.connections import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata

@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame
 from resources.engine import SparkEngine
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.books.verdict import require
-from telecom_assets.conservation import no_day_is_stale
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.lineage.declaring import (
@@ -23,7 +22,7 @@ from telecom_assets.lineage.declaring import (
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
-from telecom_assets.mediation.identities import raw_equals_outcomes, records_are_unique
+from telecom_assets.mediation.identities import no_day_is_stale, raw_equals_outcomes, records_are_unique
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import only_month
 from telecom_assets.rating.rules import Tariff, rate, volume_floors

@@ -13,8 +13,7 @@ from typing import Any, Literal
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.factory import Check, Scope, decide
 from telecom_assets.books.shown import differing, differing_not_shown
-from telecom_assets.books.verdict import Verdict
-from telecom_assets.conservation import asked
+from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.home.connections import Connections, OnDemand
 from telecom_assets.model.months import NothingBilled
 from telecom_assets.runs.checks import guards

@@ -13,7 +13,8 @@ import pytest
 from telecom_assets.billing import rules as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation import rules as mediation
-from telecom_assets.runs import facts, rules
+from telecom_assets.runs import facts
+from telecom_assets.runs import rule_digest as rules
 from telecom_assets.runs.code import installed_source
 from telecom_assets.runs.month_runner import RunFailed, StepResult
 from telecom_assets.tables import TABLES

@@ -12,7 +12,7 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.provenance import Look, how_made
-from resources.warehouse import Partitions, Warehouse
+from resources.warehouse import Partitions, Warehouse, paths_of
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.stages.chain import contract_table
 
@@ -84,11 +84,9 @@ def test_no_rows_in_place_of_no_rows_are_known_to_have_been_made(warehouse):
 
 def test_nothing_was_ever_made(warehouse):
     assert look(warehouse, RATED, TODAY[:1]) == {"2026-06-01": "rated_cdrs was never made"}
-    with warehouse.only_reading():
-        found = Look(Warehouse(warehouse.root + "/other", warehouse.engine, TABLES))
-        with found.warehouse.only_reading():
-            assert found.not_as_made(RATED, TODAY[:1], "of now", ()) == {"2026-06-01": "rated_cdrs was never made"}
-            assert not Path(found.warehouse.path(RATED)).exists()
+    found = Look(Warehouse(warehouse.root + "/other", warehouse.engine, TABLES))
+    assert found.not_as_made(RATED, TODAY[:1], "of now", ()) == {"2026-06-01": "rated_cdrs was never made"}
+    assert not Path(found.warehouse.path(RATED)).exists()
 
 
 def test_other_rules_make_all_of_it_due(warehouse):
@@ -136,7 +134,7 @@ def test_a_month_that_days_are_made_from_is_compared_by_its_rows(warehouse):
 def test_a_floor_whose_version_cannot_be_read_any_more_has_changed(warehouse):
     make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], customer_id="1", floor_mb=Decimal(1))
     make(warehouse, RATED, (A, A), [A], [FLOORS])
-    [path] = warehouse.paths_of(FLOORS, 1, {JUNE})
+    [path] = paths_of(warehouse.pin(FLOORS, version=1), {JUNE})
     make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], customer_id="1", floor_mb=Decimal(1))
     Path(warehouse.path(FLOORS), path).unlink()
     assert look(warehouse, RATED, TODAY[:1], [FLOORS]) == {"2026-06-01": "data_volume_floor has changed"}
@@ -155,7 +153,7 @@ def test_rows_that_only_moved_to_other_files_change_nothing(warehouse):
     make(warehouse, RATED, (A, A), [A], [CLEANED])
     for name in (CLEANED, RATED):
         files, version = warehouse.stage_arrow(name, rows(name, [A])), warehouse.version(name)
-        warehouse.commit(name, files, version, remove=warehouse.paths_of(name, version, {A}), moved=True)
+        warehouse.commit(name, files, version, remove=paths_of(warehouse.pin(name, version=version), {A}), moved=True)
     assert look(warehouse, RATED, TODAY[:1], [CLEANED]) == {}
 
 

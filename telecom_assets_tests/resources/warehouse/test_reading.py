@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from resources.engine import SparkEngine
-from resources.warehouse import Partitions, Warehouse, committed_at, partitions_changed
+from resources.warehouse import Partitions, Warehouse, committed_at, identity_of, partitions_changed
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.conftest import everything_below

@@ -93,7 +93,6 @@ def test_values_that_a_file_has_one_of_are_known_without_reading_it(warehouse, m
 def test_totals_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
     """The money columns of a contract, exactly; no rows are zero. The engine adds up, or a small table is read without it."""
     monkeypatch.setattr("resources.warehouse.pinned_table.FEW_ROWS", few_rows)
-    statistics.totals_by_partition.cache_clear()
     contract = TABLES["daily_revenue"]
     amounts = [(date(2026, 5, 1), "0.1", MAY), (date(2026, 5, 2), "0.2", MAY), (date(2026, 6, 1), "5", JUNE)]
     rows = [
