@@ -195,9 +195,10 @@ class OpenTables:
 
     def _opened_copy(self, name: str, version: int | None) -> DeltaTable:
         """A version of a table from a copy of its log, in which what is torn is made again. Raises DeltaError like the log."""
-        folder = process_folder()
-        copy_log(self._place.stored(name), folder)
-        done = mended(pafs.SubTreeFileSystem(folder, pafs.LocalFileSystem()))
+        folder, done = process_folder(), list[str]()
+        with suppress(OSError):  # what cannot be read at all is told below
+            copy_log(self._place.stored(name), folder)
+            done = mended(pafs.SubTreeFileSystem(folder, pafs.LocalFileSystem()))
         if not done:  # nothing can be made again, or another process has mended the log itself meanwhile
             return DeltaTable(self._place.path(name), version=version, storage_options=self._place.storage_options)
         table = DeltaTable(folder, version=version)
