@@ -65,7 +65,10 @@ class OpenTables:
 
     def exists(self, name: str) -> bool:
         self._place.check_bucket()
-        return DeltaTable.is_deltatable(self._place.path(name), storage_options=self._place.storage_options)
+        try:
+            return DeltaTable.is_deltatable(self._place.path(name), storage_options=self._place.storage_options)
+        except OSError as error:
+            raise WarehouseError(f"{self._named(name)} cannot be looked for: {first_line(error)}") from error
 
     def at(self, contract: Contract, version: int | None = None) -> DeltaTable:
         """A version of a table (default: the newest). Raises MissingTable where there is no table, and none is expected.
