@@ -56,19 +56,6 @@ _SESSION_SETTINGS = {
 #: static setting of its server.
 _SAIL_SETTINGS = {"spark.python.sql.dataFrameDebugging.enabled": "false"}
 
-#: Read when the embedded engine is loaded; what is set already wins.
-_SAIL_ENVIRONMENT = {
-    # The server logs every session at INFO to stderr.
-    "RUST_LOG": "error",
-    # Its allocator (mimalloc): huge pages are cleared whole for a little use, and pages that were given back are cleared
-    # again when they are next used; half of a write's time in the kernel was that. A run's process keeps what it had.
-    "MIMALLOC_ALLOW_THP": "0",
-    "MIMALLOC_PURGE_DELAY": "-1",
-    # Rows that go from one operator to the next together. The engine's default of 8,192 leaves a few hundred for each
-    # day's file, and costs a tenth of mediation.
-    "SAIL_EXECUTION__BATCH_SIZE": "32768",
-}
-
 #: Folders of the embedded engine for what its queries cannot hold, a JSON list. Set by the user, or to this process's own.
 _SPILLS = "SAIL_RUNTIME__TEMPORARY_FILES__PATHS"
 
@@ -168,7 +155,7 @@ def _sail_address(memory_mb: int | None) -> str:
     global _sail_server  # noqa: PLW0603  (one server a process)
     if _sail_server is None:
         bounds = {} if memory_mb is None else _memory_bounds(memory_mb)
-        for name, value in {**_SAIL_ENVIRONMENT, **bounds}.items():
+        for name, value in {**sail_quirks.ENVIRONMENT, **bounds}.items():
             os.environ.setdefault(name, value)
         # Always its own: an inherited folder goes with the process that made it.
         os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()

@@ -57,7 +57,10 @@ class OpenTables:
 
     def exists(self, name: str) -> bool:
         self._place.check_bucket()
-        return DeltaTable.is_deltatable(self._place.path(name), storage_options=self._place.storage_options)
+        try:
+            return DeltaTable.is_deltatable(self._place.path(name), storage_options=self._place.storage_options)
+        except OSError as error:
+            raise WarehouseError(f"{self._named(name)} cannot be looked for: {first_line(error)}") from error
 
     def at(self, contract: TableContract, version: int | None = None) -> DeltaTable:
         """A version of a table (default: the newest). Raises MissingTable where there is no table, and none is expected.
@@ -187,9 +190,10 @@ class OpenTables:
 
     def _opened_copy(self, name: str, version: int | None) -> DeltaTable:
         """A version of a table from a copy of its log, in which what is torn is made again. Raises DeltaError like the log."""
-        folder = process_folder()
-        copy_log(self._place.stored(name), folder)
-        done = mended(pafs.SubTreeFileSystem(folder, pafs.LocalFileSystem()))
+        folder, done = process_folder(), list[str]()
+        with suppress(OSError):  # what cannot be read at all is told below
+            copy_log(self._place.stored(name), folder)
+            done = mended(pafs.SubTreeFileSystem(folder, pafs.LocalFileSystem()))
         if not done:  # nothing can be made again, or another process has mended the log itself meanwhile
             return DeltaTable(self._place.path(name), version=version, storage_options=self._place.storage_options)
         table = DeltaTable(folder, version=version)

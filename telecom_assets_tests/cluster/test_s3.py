@@ -65,7 +65,7 @@ def test_an_overwrite_does_not_take_back_a_compaction(on_s3: Warehouse, s3: S3Se
 
 def test_many_writers_at_once_lose_nothing(sail_on_s3: Warehouse, cluster_on_s3: Warehouse):
     """Both engines and delta-rs append to one table; each commit has a version of its own."""
-    sail_on_s3.version(FLOORS)
+    sail_on_s3.make_tables([FLOORS])
 
     def write(number: int) -> int:
         row = (f"row{number}", "1", MAY)

@@ -73,7 +73,7 @@ def test_homes_that_land_beside_each_other_share_the_work(shared: Shared):
 
 def test_of_two_commits_on_one_version_exactly_one_stands(shared: Shared):
     """In 200 rounds two processes each commit a row on the version that both have read."""
-    Warehouse(shared.root, SparkEngine(kind="sail"), TABLES, s3=shared.s3).version(FLOORS)  # the empty table, version 0
+    Warehouse(shared.root, SparkEngine(kind="sail"), TABLES, s3=shared.s3).make_tables([FLOORS])  # version 0
     meet = barrier(2)
     both = {who: Running(work.compared_and_set, shared.home(1), meet, who, ROUNDS) for who in ("a", "b")}
     won = {who: process.answer() for who, process in both.items()}

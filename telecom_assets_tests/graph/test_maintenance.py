@@ -129,8 +129,7 @@ def test_what_runs_printed_is_kept_as_long_as_a_version(new_project: Callable[..
 def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[..., Project]):
     """With its name, after the others; the command says the same."""
     project = new_project()
-    for name in ("customers", "rated_cdrs", "suspended_cdrs"):
-        project.warehouse.version(name)
+    project.warehouse.make_tables(["customers", "rated_cdrs", "suspended_cdrs"])
     log = project.settings.home_path / "warehouse" / "rated_cdrs" / "_delta_log" / f"{0:020d}.json"
     log.write_text("{not JSON", encoding="utf-8")
     result = project.run("maintenance_job")

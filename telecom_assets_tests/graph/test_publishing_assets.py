@@ -283,7 +283,7 @@ def make_the_table_again(project: Project) -> None:
     """Same bills in a table that counts its versions from 0 again, up to the version there was before."""
     rows, version = project.rows("facturation_complete"), project.version("facturation_complete")
     shutil.rmtree(project.warehouse.path("facturation_complete"))
-    assert project.warehouse.version("facturation_complete") == 0
+    project.warehouse.make_tables(["facturation_complete"])
     project.add("facturation_complete", rows)
     while project.version("facturation_complete") < version:
         bill_again(project)

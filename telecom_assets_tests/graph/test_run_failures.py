@@ -130,7 +130,7 @@ def test_files_that_cannot_be_read(home: Home, tmp_path: Path):
 
 def test_a_table_that_cannot_be_read(home: Home):
     """It is the IO manager that reads it, before the step begins."""
-    home.warehouse.version("customers")
+    home.warehouse.make_tables(["customers"])
     log = Path(home.warehouse.path("customers"), "_delta_log", f"{0:020d}.json")
     log.write_text("damaged\n", encoding="utf-8")
     home = Home(home.settings, home.instance)

@@ -5,6 +5,9 @@ test with it.
 """
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,6 +64,31 @@ def test_the_level_of_compression_stands_behind_its_name(tmp_path: Path, sail: S
     option = {"parquet.compression.codec.zstd.level": "9"}
     assert size("option", compression="zstd", **option) == size("none", compression="zstd")
     assert size("behind", compression="zstd(9)") < size("ours", **sail_quirks.COMPRESSION)
+
+
+_STARTED = """
+from pysail.spark import SparkConnectServer
+from pyspark.sql import SparkSession
+
+server = SparkConnectServer("127.0.0.1", 0)
+server.start(background=True)
+host, port = server.listening_address
+SparkSession.builder.remote(f"sc://{host}:{port}").create().range(1).count()
+"""
+
+
+@pytest.mark.parametrize("given", [{}, sail_quirks.ENVIRONMENT], ids=["alone", "ours"])
+def test_the_server_writes_to_stderr_unless_it_is_told_not_to(given: dict[str, str]):
+    others = {name: value for name, value in os.environ.items() if name not in sail_quirks.ENVIRONMENT}
+    done = subprocess.run(
+        [sys.executable, "-c", _STARTED],
+        env={**others, **given},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert ("INFO" in done.stderr) == (not given)
 
 
 def test_which_checkpoint_is_named():

@@ -139,3 +139,12 @@ def test_a_root_that_cannot_be_a_folder_is_named(sail, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(WarehouseError, match=FLOORS):
         Warehouse(str(tmp_path / "file"), sail, TABLES).make_tables([FLOORS])
+
+
+def test_a_file_in_the_place_of_a_table_is_named(plain, tmp_path):
+    """To whoever reads and to whoever writes."""
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "warehouse" / CATALOGUE).write_text("in the way", encoding="utf-8")
+    for use in (lambda: plain.pin(CATALOGUE), lambda: plain.append_arrow(CATALOGUE, catalogue_rows("A"))):
+        with pytest.raises(WarehouseError, match=f"table {CATALOGUE} at .*{CATALOGUE}"):
+            use()
