@@ -221,16 +221,18 @@ class _Rows:
 
     def add(self, messages: list[Any]) -> Iterator[pa.RecordBatch]:
         """Take messages in; yields the batches that are full."""
-        # One by one only where their bytes have to be looked at: a value may be of any length.
-        are_many_bytes = self.size + _bytes([message.value() for message in messages]) > _BATCH_BYTES
-        for some in ([message] for message in messages) if are_many_bytes else (messages,):
-            values = [message.value() for message in some]
-            if self.size + _bytes(values) > _BATCH_BYTES:
-                yield from self.rest()
-            self.size += _bytes(values)
-            self.values += values
-            self.offsets += [message.offset() for message in some]
-            self.times += self._times(some)
+        values = [message.value() for message in messages]
+        size = sum(map(len, filter(None, values)))
+        if self.size + size > _BATCH_BYTES:
+            if len(messages) > 1:
+                for message in messages:
+                    yield from self.add([message])
+                return
+            yield from self.rest()
+        self.size += size
+        self.values += values
+        self.offsets += [message.offset() for message in messages]
+        self.times += self._times(messages)
         if len(self.values) >= _BATCH_MESSAGES:
             yield from self.rest()
 
@@ -259,7 +261,3 @@ class _Rows:
             return [None] * len(messages)
         stamps = [message.timestamp() for message in messages]
         return [milliseconds if kind == _LOG_APPEND_TIME else None for kind, milliseconds in stamps]
-
-
-def _bytes(values: list[bytes | None]) -> int:
-    return sum(map(len, filter(None, values)))
