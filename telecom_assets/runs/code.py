@@ -45,7 +45,8 @@ class _Part:
 class Reached:
     """What some functions rest on: digest of all of it, the settings that it reads, and how it was come by."""
 
-    digest: str
+    #: None where the source of one of them is not there.
+    digest: str | None
     settings: frozenset[str]
     #: Each function, class and constant, with the one that first named it.
     named_by: Mapping[Symbol, Symbol | None]
@@ -81,7 +82,7 @@ class Code:
         for path in sorted(path for path in _files_beside_code() if {path.name, path.parent.name} & texts):
             digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
         settings = frozenset[str]().union(*(part.settings for part in parts.values()))
-        return Reached(digest.hexdigest(), settings, named_by)
+        return Reached(digest.hexdigest() if roots <= set(parts) else None, settings, named_by)
 
     def _module(self, name: str) -> "_Module | None":
         if name not in self._modules:

@@ -53,9 +53,11 @@ class Rules:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def of_table(self, table: str) -> str | None:
-        """Digest of the rules by which a table is made; None for one of no stage that is about days or months."""
+        """Digest of the rules by which a table is made; None where it cannot be told, or the stage is about no days or month."""
         stage = stage_of_table(table)
-        return self.of(stage) if stage is not None and stage.grain else None
+        if stage is None or not stage.grain or self._reached[stage.name].digest is None:
+            return None
+        return self.of(stage)
 
     def settings_of(self, stage: Stage) -> set[str]:
         """The settings that a stage depends on, by their names."""

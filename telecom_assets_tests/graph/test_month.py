@@ -311,7 +311,11 @@ def test_the_dashboard_names_the_bills_it_was_made_from(project: Project):
 
 
 #: What a table says of versions that a second run makes anew, by table.
-VERSIONS_MADE = {"mediated_days": {"cleaned_version", "rejected_version"}}
+VERSIONS_MADE = {
+    "mediated_days": {"cleaned_version", "rejected_version"},
+    # The ledger of published bills, and the manifest of the invoices, name the version of the bills.
+    "billed_months": {"published", "documents"},
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(TABLES) - {"displaced_days"}))
@@ -416,7 +420,7 @@ def test_spark_makes_of_the_same_topic_what_sail_made(
     results = spark.run_month()
     assert [failed for result in results for failed in result.failed_checks] == []
     assert spark.connections.engine.name == "spark"
-    for name in sorted(set(TABLES) - {"landing_ranges", "landing_decisions", "mediated_days"}):
+    for name in sorted(set(TABLES) - {"landing_ranges", "landing_decisions", "mediated_days", "billed_months"}):
         columns = [column for column in TABLES[name].column_names if column not in VERSIONS]
         assert ordered_as_text(spark.rows(name), columns) == ordered_as_text(sail.rows(name), columns), name
     assert files_for_people(spark) == files_for_people(sail)

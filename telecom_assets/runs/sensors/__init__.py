@@ -1,6 +1,6 @@
 """Sensors, schedules and automation: what runs when nobody asks.
 
-Belongs here: thin shells over pure functions (`plan`, `tries`, `outages`, `telecom_assets.runs.month_run`). What triggers what:
+Belongs here: thin shells over pure functions (`plan`, `tries`, `outages`, `telecom_assets.runs.plan`). What triggers what:
 the topic → landing → mediation of the days that landing touched (Kafka sensor); mediation → rating (automation
 condition on the rating assets); the calendar → the month (schedule, then one run after the other), and every night the
 maintenance of the tables and, once it is switched on, the checks of all there is; a failed run → the webhook, and the same run
