@@ -1,12 +1,11 @@
 """Every setting of the project, in one place.
 
 Belongs here: names, defaults, meaning and validation of what may be configured from the environment.
-Does not belong here: how a setting is used (resources, transforms) and what the local stack found out about itself
-(`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
+Does not belong here: how a setting is used (resources, transforms), and the addresses of the local stack's servers
+(`<home>/stack.json`, read on use, so that a stack that is started later is found without a reload).
 
-Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE`, `SPARK_REMOTE`,
-which are short because people type them, and `AWS_…`, which are everybody's names. `docs/configuration.md` is this file
-for readers.
+Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE` and `SPARK_REMOTE`, which
+are short because people type them, and `AWS_…`, which other programs read too. `docs/configuration.md` describes them for users.
 """
 
 import datetime as dt
@@ -38,14 +37,14 @@ _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 #: What `telecom_assets.billing.tables.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
-#: Settings whose text may have several lines.
+#: Settings whose value may have several lines.
 _OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
-#: Decimals of every amount of a bill, `telecom_assets.model.numbers.BILL_SCALE`.
+#: Decimals of every amount of a bill, equal to `telecom_assets.model.numbers.BILL_SCALE`.
 _BILL_SCALE = 2
 
 
 class Settings(BaseSettings):
-    """All settings. `Settings.load()` is the only way in: it turns a bad value into one clear line."""
+    """All settings. Made by `Settings.load()` alone, which reports a bad value in one clear line."""
 
     model_config = SettingsConfigDict(
         env_prefix="TELECOM_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
@@ -192,7 +191,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _is_one_line(cls, value: Any, info: ValidationInfo) -> Any:
-        """A line end is in a name by mistake, and would be in every message. JSON and libpq's words may have several lines."""
+        """Refuse a line end: it is a mistake, and would break every message. JSON and libpq's options may have several lines."""
         text = value if isinstance(value, str) and info.field_name not in _OF_SEVERAL_LINES else ""
         if (wrong := control_character(text)) is not None:
             raise ValueError(f"holds {wrong}; expected one line")
@@ -223,7 +222,7 @@ class Settings(BaseSettings):
     @field_validator("warehouse")
     @classmethod
     def _is_a_path_that_every_engine_reads(cls, value: str | None) -> str | None:
-        """The embedded engine encodes other characters of a URI twice."""
+        """Refuse characters of a URI that the embedded engine encodes twice."""
         if value is not None and "://" in value and not is_s3(value) and not value.startswith("file://"):
             raise ValueError("expected a folder, or s3://bucket/prefix")
         if (
@@ -251,7 +250,7 @@ class Settings(BaseSettings):
     @field_validator("spark_remote")
     @classmethod
     def _is_a_connect_address(cls, value: str | None) -> str | None:
-        """pyspark says what it cannot read, token and all, or takes what it does not understand for nothing."""
+        """Refuse what is no address of Spark Connect: pyspark would print it with its token, or ignore parts of it."""
         if value is not None and not _CONNECT_ADDRESS.match(value):
             raise ValueError("expected sc://host:port, with parameters as in sc://host:port/;use_ssl=true;token=…")
         return value
@@ -259,7 +258,7 @@ class Settings(BaseSettings):
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _holds_no_credentials(cls, value: str | None) -> str | None:
-        """Addresses are in messages and logs."""
+        """Refuse credentials in an address: messages and logs show addresses."""
         if value is not None and "@" in value:
             raise ValueError("expected host:port,…; user and password belong in TELECOM_KAFKA_OPTIONS")
         return value
@@ -295,7 +294,7 @@ class Settings(BaseSettings):
     @field_validator("currency")
     @classmethod
     def _has_the_decimals_of_a_bill(cls, value: str) -> str:
-        """Bills have one scale: in yen they would ask for what nobody can pay, in dinars of Tunisia they would round too early."""
+        """Refuse a currency without two decimals: bills have two, too many for the yen and too few for the Tunisian dinar."""
         if not re.match(r"\A[A-Z]{3}\Z", value):
             raise ValueError("expected three capital letters, a code of ISO 4217 such as MAD")
         from iso4217 import Currency  # noqa: PLC0415  (reads its table for 30 ms; few commands are given a currency)
@@ -334,21 +333,21 @@ class Settings(BaseSettings):
             return cls(**{key: value for key, value in overrides.items() if value is not None})._as_the_home_begins()
         except ValidationError as error:
             reason = "; ".join(_one_line(item) for item in error.errors())
-        # Outside of the handler: pydantic's error shows what was given, and would be told as what came before.
+        # Raised outside of the handler: else pydantic's error, which shows the values, would be printed as its cause.
         raise SettingsError(reason)
 
     def replaced(self, **changes: Any) -> "Settings":
-        """The same settings with some changed; the environment is not asked again for those."""
+        """The same settings with some values changed. The environment is not read for the changed ones."""
         return type(self)(**{**self.model_dump(), **changes})
 
     def _as_the_home_begins(self) -> "Settings":
-        """Where nobody sets TELECOM_PARTITIONS_START, the day that whoever made the home has written down (`telecom demo`)."""
+        """These settings with the first day that `telecom demo` stored in the home, unless TELECOM_PARTITIONS_START is set."""
         if "partitions_start" in self.model_fields_set:
             return self
         try:
             text = self.partitions_start_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            return self  # whoever needs the home says what is wrong with it
+            return self  # a home that cannot be read is reported on its first use
         try:
             return self.replaced(partitions_start=text)
         except ValidationError:
@@ -361,14 +360,14 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse_uri(self) -> str:
-        """Where the tables lie: a URL, or a folder's absolute path (an Apache Spark server stands somewhere else)."""
+        """Where the tables lie: a URL, or an absolute path, since a server of Apache Spark has another working directory."""
         if self.warehouse is None:
             return str(self.home_path / "warehouse")
         return self.warehouse if "://" in self.warehouse else str(Path(self.warehouse).expanduser().absolute())
 
     @cached_property
     def s3(self) -> S3Storage | None:
-        """Where the warehouse's bucket is and who asks; None when the warehouse is not on S3."""
+        """Address and credentials of the warehouse's bucket; None when the warehouse is not on S3."""
         if not is_s3(self.warehouse_uri):
             return None
         secret, token = self.aws_secret_access_key, self.aws_session_token
@@ -390,12 +389,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def partitions_start_file(self) -> Path:
-        """Written by whoever makes a home for a few months: TELECOM_PARTITIONS_START where nobody sets it."""
+        """The file of a home with its first day, for when TELECOM_PARTITIONS_START is not set. Written by `telecom demo`."""
         return self.home_path / "partitions_start"
 
     @cached_property
     def stack_file(self) -> Path:
-        """Written by the local stack: where its servers listen, with their credentials. Mode 600."""
+        """The file with addresses and credentials of the local stack's servers, which the stack writes. Mode 600."""
         return self.home_path / "stack.json"
 
     @cached_property
@@ -410,7 +409,7 @@ def variable_name(field: str) -> str:
     return {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(field, f"TELECOM_{field.upper()}")
 
 
-#: Settings that may hold a token or a password: what was given is not shown.
+#: Settings that may hold a token or a password: messages do not show their values.
 _SECRET_FIELDS = {
     *("postgres_dsn", "dagster_postgres_url", "kafka_bootstrap_servers", "kafka_options", "spark_properties"),
     *("warehouse", "aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
@@ -427,7 +426,7 @@ def _one_line(item: Any) -> str:
 
 
 def _misspelt(variables: Iterable[str]) -> list[str]:
-    """Variables that are no setting and look like one. What only begins like ours may be another program's."""
+    """Variables that are no setting but look like a misspelt one. Others that begin with TELECOM_ may be another program's."""
     known = {name for field in Settings.model_fields for name in _variables(field)}
     found = []
     for name in sorted(variables):
@@ -440,13 +439,13 @@ def _misspelt(variables: Iterable[str]) -> list[str]:
 
 
 def _variables(field: str) -> list[str]:
-    """The variables that set a field."""
+    """The environment variables that set a field."""
     alias = Settings.model_fields[field].validation_alias
     return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [f"TELECOM_{field.upper()}"]
 
 
 def _field_name(named: str) -> str:
-    """The field that is set by a name, which may be one of several variables."""
+    """The field that an environment variable sets; several variables may set one field."""
     for name, field in Settings.model_fields.items():
         if isinstance(field.validation_alias, AliasChoices) and named in field.validation_alias.choices:
             return name
