@@ -1,7 +1,7 @@
-"""What is stored with the Dagster instance besides runs and events: records of steps that went well, of an outage of Kafka.
+"""Records that are stored with the Dagster instance besides runs and events: of steps that went well, of an outage of Kafka.
 
-An earlier version kept the months that were opened by name here too. The warehouse has them now, so that two homes agree;
-`telecom warehouse upgrade` brings them there, and reads them here alone.
+An earlier version stored the months that were opened by name here too. They are stored in the warehouse now, so that two homes
+agree; `telecom warehouse upgrade` moves them, and nothing else reads them here.
 """
 
 import json
@@ -17,31 +17,31 @@ _MONTHS = "telecom_assets/accept_months"
 
 
 def step_record(instance: dg.DagsterInstance, step: str) -> Any | None:
-    """What a step left when it last went well (`telecom_assets.runs.up_to_date`), or None."""
+    """The record of a step's last success (`telecom_assets.runs.up_to_date`), or None."""
     key = f"{_STEPS}/{step}"
     stored = instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
     return json.loads(stored) if stored else None
 
 
 def keep_step_record(instance: dg.DagsterInstance, step: str, record: Any | None) -> None:
-    """Keep the record of a step in place of the one before; None forgets it."""
+    """Store the record of a step in place of the one before; None deletes it."""
     instance.daemon_cursor_storage.set_cursor_values({f"{_STEPS}/{step}": json.dumps(record)})
 
 
 def outage_record(instance: dg.DagsterInstance) -> Any | None:
-    """What is known of an outage of Kafka that goes on (`telecom_assets.runs.sensors.outages`), or None."""
+    """The record of an outage of Kafka that is not over (`telecom_assets.runs.sensors.outages`), or None."""
     stored = instance.daemon_cursor_storage.get_cursor_values({_OUTAGE}).get(_OUTAGE)
     return json.loads(stored) if stored else None
 
 
 def keep_outage_record(instance: dg.DagsterInstance, record: Any | None) -> None:
-    """Keep what is known of an outage, in place of what was known before; None: there is none."""
+    """Store the record of an outage in place of the one before; None deletes it: there is no outage."""
     instance.daemon_cursor_storage.set_cursor_values({_OUTAGE: json.dumps(record)})
 
 
 def formerly_opened_months(instance: dg.DagsterInstance) -> list[str]:
-    """The months, yyyy-MM, that an earlier version has opened by name in this home."""
+    """The months, yyyy-MM, that were opened by name in this home under an earlier version."""
     keys = {f"{_MONTHS}/{month}": month for month in all_months()}
     stored = instance.daemon_cursor_storage.get_cursor_values({_MONTHS, *keys})
-    # Before a month had a key of its own, all were one list.
+    # The oldest versions stored all months in one list, later ones stored each under a key of its own.
     return sorted({*json.loads(stored.get(_MONTHS) or "[]"), *(keys[each] for each in keys if stored.get(each))})

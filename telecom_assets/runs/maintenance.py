@@ -1,4 +1,4 @@
-"""Care of the tables, beside the runs that write and read them."""
+"""Maintenance of the tables while other runs write and read them."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLA
 
 GROUP = "maintenance"
 
-#: Pools of the steps that write a table, where they are not the engine's alone. The reference tables are replaced whole
-#: and in a moment, and a replacement that meets a compaction is tried again: no pool.
+#: The pools of the steps that write a table; tables that are not named here are written in the engine's pool. The reference
+#: tables have none: they are replaced whole in a moment, and a replacement that meets a compaction is tried again.
 WRITERS: dict[str, Sequence[str]] = {
     RAW_CDRS.name: (LANDING_POOL,),
     LANDING_RANGES.name: (LANDING_POOL,),
@@ -40,13 +40,13 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
     def told(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
-    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
-    # compactions of the same files one is refused: it would have worked for nothing.
+    # The pool lets one run in, but a run that was cancelled by force has lost its place and may still be working: the lock keeps
+    # the two apart. Without it one of two compactions of the same files would be refused, after doing its work for nothing.
     home, now = connections.settings.dagster_home, dt.datetime.now(dt.UTC)
     waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
     with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
         if connections.warehouse.exists(RAW_CDRS.name):
-            settle(connections.warehouse)  # before entries of the log go, the tables that follow it have what they say
+            settle(connections.warehouse)  # the tables that follow the log read its entries before those are removed
         done = maintain(
             connections.warehouse,
             target_file_bytes=connections.settings.target_file_bytes,
@@ -54,7 +54,7 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
             busy=partial(writer_at_work, context.instance),
             report=told,
         )
-        # A day at least: what prints now has its output there too.
+        # A day at least: the output of runs that are going on lies there too.
         outputs = remove_old_output(home, now - dt.timedelta(days=max(1, connections.settings.retention_days)))
     return dg.MaterializeResult(
         metadata={
@@ -69,7 +69,7 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
 
 
 def writer_at_work(instance: dg.DagsterInstance, table: str) -> str | None:
-    """Why a table is not to be compacted now: the step that writes it has its pool."""
+    """Why a table cannot be compacted now: the name of the pool that its writing step holds. None when it can."""
     for pool in WRITERS.get(table, (SPARK_POOL,)):
         slots = instance.event_log_storage.get_concurrency_info(pool).claimed_slots
         if slots:

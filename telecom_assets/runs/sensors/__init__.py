@@ -1,10 +1,11 @@
-"""Sensors, schedules and automation: what runs when nobody asks.
+"""Sensors, schedules and automation: runs that start by themselves.
 
-Belongs here: thin shells over pure functions (`plan`, `tries`, `outages`, `telecom_assets.runs.month_run`). What triggers what:
-the topic → landing → mediation of the days that landing touched (Kafka sensor); mediation → rating (automation
-condition on the rating assets); the calendar → the month (schedule, then one run after the other), and every night the
-maintenance of the tables and, once it is switched on, the checks of all there is; a failed run → the webhook, and the same run
-again; a topic out of reach → the webhook.
+Belongs here: thin shells over pure functions (`plan`, `tries`, `outages`, `telecom_assets.runs.month_run`).
+
+The Kafka sensor starts landing when messages wait on the topic, and mediation of the days that landing touched. An automation
+condition starts rating after mediation. Schedules start the month's bill (one run after the other), the nightly maintenance
+and, once switched on, the nightly checks. A failed run is reported to the webhook and made again. A topic that cannot be reached
+is reported to the webhook.
 """
 
 from telecom_assets.runs.sensors.again import again_sensor
