@@ -1,6 +1,6 @@
-"""`telecom maintain`: the night's maintenance of the tables, now.
+"""`telecom maintain`: the nightly maintenance of the tables, now.
 
-Belongs here: arguments, what is printed. The work is in `resources.maintenance`, its run is the one that the UI shows.
+Belongs here: arguments, printing. The work is in `resources.maintenance`; it is done in a run that the UI shows.
 """
 
 import datetime as dt
@@ -47,7 +47,7 @@ def _look(app: AppContext) -> list[dict[str, Any]]:
 
 
 def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | None]:
-    """Run the job on the instance; returns the tables and, if it failed, why."""
+    """Run the job on the instance. Returns the tables and, when it failed, the reason."""
     import dagster as dg  # noqa: PLC0415
 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415

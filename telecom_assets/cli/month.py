@@ -57,7 +57,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     with (
         terminate_like_interrupt(),
         RunProgress(terminal(stderr=True), quiet=quiet) as progress,
-        # A second run of the month waits for the first, and has little left to do then.
+        # A second run of the month waits until the first has ended; most steps are up to date then.
         turn(app.settings.dagster_home, f"month-{check_month(month)}", progress.wait) as ours,
     ):
         assert_nothing_went_back(app.connections)
