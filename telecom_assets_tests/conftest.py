@@ -27,6 +27,29 @@ __all__ = ["spark_remote", "stack", "stack_home"]
 
 ENGINES = ("sail", "spark")
 
+#: Fixtures that start a server; a test that asks for one of them, however far away, needs it too.
+SERVERS = frozenset({"stack_home", "new_stack", "s3", "s3_of_faults", "cluster"})
+#: Values of parameters that name a fixture which is built on one of those, or an engine that is a server.
+BUILT_ON_SERVERS = frozenset({"spark", "billed", "again", "late", "sail_on_s3", "cluster_on_s3"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need Kafka, PostgreSQL, Apache Spark or an S3 server, months that are run on them included.
+
+    `make check` leaves those out. The mark comes from the fixtures of a test, so that a new test needs none by hand; a
+    test that starts a server without a fixture says so itself (`pytest.mark.servers`).
+    """
+    for item in items:
+        if not SERVERS.isdisjoint(getattr(item, "fixturenames", ())) or _is_built_on_servers(item):
+            item.add_marker("servers")
+
+
+def _is_built_on_servers(item: pytest.Item) -> bool:
+    """Whether a parameter of the test names a fixture of BUILT_ON_SERVERS, which is asked for only when the test runs."""
+    callspec = getattr(item, "callspec", None)
+    values = callspec.params.values() if callspec is not None else ()
+    return any(isinstance(value, str) and value in BUILT_ON_SERVERS for value in values)
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
