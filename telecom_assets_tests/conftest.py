@@ -90,6 +90,12 @@ def warehouse(tmp_path: Path, engine: SparkEngine) -> Warehouse:
 
 
 @pytest.fixture
+def plain(tmp_path: Path, sail: SparkEngine) -> Warehouse:
+    """An empty warehouse on the embedded engine."""
+    return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+
+
+@pytest.fixture
 def new_kafka_topic(stack: StackState) -> Callable[..., KafkaConnection]:
     """Makes a fresh topic on the real broker: new_kafka_topic(partitions=…, config=…)."""
     assert stack.kafka is not None
@@ -117,6 +123,12 @@ def wait_for_topic(connection: KafkaConnection) -> None:
 def kafka_connection(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
     """A connection to a fresh topic with LogAppendTime."""
     return new_kafka_topic()
+
+
+@pytest.fixture
+def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
+    """A fresh topic of two partitions, once the broker knows it everywhere."""
+    return new_kafka_topic(partitions=2)
 
 
 @pytest.fixture
