@@ -259,7 +259,7 @@ def test_rows_in_tables_that_are_not_ours_are_not_touched(settings: Settings, us
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from telecom_assets import sqlite_databases
+from telecom_assets.home import sqlite_databases
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 sqlite_databases.Database._put = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
