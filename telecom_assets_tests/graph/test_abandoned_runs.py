@@ -79,6 +79,7 @@ def holder(settings: Settings, tmp_path: Path, instance: dg.DagsterInstance) -> 
         process.wait()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_killed_process_holds_nobody_up(
     settings: Settings,
@@ -111,6 +112,7 @@ def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.Dag
     assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("holder")
 def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance):
     assert end_abandoned_runs(instance, settings.dagster_home) == []

@@ -180,6 +180,7 @@ def talkative() -> None:
 TALKATIVE = dg.Definitions(assets=[talkative], jobs=[dg.define_asset_job("talk", [talkative])])
 
 
+@pytest.mark.processes
 def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, tmp_path: Path):
     """A process of its own, as the daemon starts it."""
     program = (

@@ -30,6 +30,8 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.runs.instance_state import keep_step_record, step_record
 from telecom_assets.tables import TABLES
 
+pytestmark = pytest.mark.processes
+
 #: Where Dagster's storages lie below the instance's folder.
 FILES = ("history/runs.db", "history/event_log.db", "schedules/schedules.db")
 PROCESSES = 4

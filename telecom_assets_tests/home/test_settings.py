@@ -300,6 +300,7 @@ def test_the_documentation_names_every_variable():
     assert [name for name in Settings.model_fields if f"`{variable_name(name)}`" not in text] == []
 
 
+@pytest.mark.processes
 def test_partitions_begin_where_the_setting_says(tmp_path):
     """Read once, when the module is: another process, another calendar."""
     code = "from telecom_assets.lineage.partitions import DAILY, MONTHLY as M; print(DAILY.get_first_partition_key(), M.get_first_partition_key())"
