@@ -20,13 +20,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test faults bench dev lint format clean
+.PHONY: help demo check unit test faults bench dev lint format clean
 
 help: ## What can be typed
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/'
 
 demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=, MONTH=, ENGINE=
 	@exec $(BIN)/telecom demo --cdrs $(CDRS) --customers $(CUSTOMERS) $(if $(MONTH),--month $(MONTH))
+
+check: $(READY) ## Before each commit: lint, and beside it the tests of `unit`; WORKERS=
+	@$(MAKE) --no-print-directory -j 2 lint unit
+
+unit: $(READY) ## The tests that need no server and start no process of the whole project: WORKERS=
+	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes"
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
 	@exec $(BIN)/python -m pytest -n $(WORKERS)

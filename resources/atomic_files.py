@@ -10,9 +10,8 @@ A set of files is a directory that readers reach through a symbolic link:
     invoices/.2025-05.versions/v8-77ab01cd/          a set that is being written
     invoices/.2025-05.versions/v8-77ab01cd.claim     locked by its writer for as long as that lives
 
-A writer fills a directory of its own, syncs it to disk and replaces the link, which POSIX makes one atomic step. What
-a killed writer left behind is known by its lock, which died with it, and is removed by the next writer. The locks
-(`flock`) want a local file system.
+A writer fills a directory of its own, syncs it to disk and replaces the link, which POSIX makes one atomic step. A killed
+writer leaves a directory whose lock is free; the next writer removes it. The locks (`flock`) need a local file system.
 """
 
 import ctypes
@@ -34,7 +33,7 @@ from resources.file_locks import is_locked, new_locked_file, waited_for
 
 T = TypeVar("T")
 
-#: What `replaced_directory` goes through, in order; `at_phase` hears each name when that phase has been reached.
+#: The phases of `replaced_directory`, in order. `at_phase` is called with the name of each when it has been reached.
 PHASES = ("staged", "written", "synced", "swapped", "removed")
 
 _VERSION = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -71,14 +70,14 @@ def replaced_directory(
     `before_swap` may still object, by raising: it is called when the set is synced, directly before the swap, and no
     other writer of `directory` can swap or begin until it returns. So it must not write there itself.
 
-    Raises PublishError where `directory` is something else than a set written here.
+    Raises PublishError when `directory` exists and is not a set that was written by this function.
     """
     if not _VERSION.match(str(version)):
         raise PublishError(f"version {version!r}: expected at most 64 letters, digits, '.', '_' or '-'")
     directory = directory.absolute()
     store = directory.with_name(f".{directory.name}.versions")
     store.mkdir(parents=True, exist_ok=True)
-    # Only for the few calls that must not interleave, never while files are written.
+    # Held for the few calls that must not interleave, never while files are written.
     with waited_for(store / ".lock"):
         replaced = _published_name(directory)
         stale = _unclaimed(store, keep=replaced)
@@ -117,9 +116,9 @@ def replaced_directory(
 
 
 def read_directory(directory: Path, read: Callable[[Path], T]) -> T:
-    """Apply `read` to the set that `directory` shows, to one set from beginning to end.
+    """Apply `read` to the current set of `directory`, and return what it returns for one set from beginning to end.
 
-    The old set is removed as soon as a new one is in place, so a read that was overtaken is done again on the new set.
+    The old set is removed as soon as a new one is in place. When that happens during a read, the new set is read instead.
     Raises FileNotFoundError when there is no set.
     """
     while True:
@@ -192,7 +191,7 @@ def _published_name(directory: Path) -> str | None:
 
 
 def _is_shown(directory: Path, stage: Path) -> bool:
-    """Whether readers of `directory` see `stage`. Taken as true when the disk does not tell: the next writer clears up."""
+    """Whether readers of `directory` see `stage`. True when the disk cannot be read: the next writer removes what is left."""
     try:
         return _published_name(directory) == stage.name
     except PublishError:  # another thing lies there
@@ -202,13 +201,13 @@ def _is_shown(directory: Path, stage: Path) -> bool:
 
 
 def _unclaimed(store: Path, keep: str | None) -> list[Path]:
-    """Everything in the store that no living writer works on and no reader is shown."""
+    """Everything in the store except the set that readers see and the sets of living writers."""
     names = {path.name.removesuffix(".claim").removesuffix(".link") for path in store.iterdir()}
     found = []
     for name in sorted(names - {".lock", keep}):
         if _is_free(store / f"{name}.claim"):
             found += [store / name, store / f"{name}.claim", store / f"{name}.link"]
-    if keep is not None:  # a writer that was killed between the swap and the end leaves its claim
+    if keep is not None:  # a writer that was killed after the swap has left its claim
         found.append(store / f"{keep}.claim")
     return found
 
@@ -216,7 +215,7 @@ def _unclaimed(store: Path, keep: str | None) -> list[Path]:
 def _remove(paths: list[Path]) -> None:
     """Remove directories and files; another writer may be removing the same.
 
-    A disk may answer each unlink slowly but many at once (18 s became 4 s for 30,000 files): hence the threads.
+    Files are removed by several threads: some disks answer each unlink slowly, but many at once (30,000 files: 18 s became 4 s).
     """
     for path in paths:
         if path.is_dir() and not path.is_symlink():
@@ -245,7 +244,7 @@ def _number(name: str | None) -> int:
 
 
 def _swap(directory: Path, stage: Path) -> None:
-    """Make `directory` a link to `stage`. The last statement is the step after which there is no way back."""
+    """Make `directory` a link to `stage`. The last statement puts the new set in place; before it nothing has changed."""
     if directory.is_dir() and not directory.is_symlink():
         directory.rmdir()  # empty, see _published_name: no set is lost
     link = stage.with_name(f"{stage.name}.link")
@@ -256,8 +255,8 @@ def _swap(directory: Path, stage: Path) -> None:
 def _sync_tree(directory: Path) -> None:
     """Force the directory and its files to disk.
 
-    One `syncfs` on Linux: 100,000 calls of fsync cost minutes on a disk that honours them, this costs seconds, and it
-    reports write errors since Linux 5.8. Elsewhere, file by file.
+    On Linux by one call of `syncfs`, which takes seconds where 100,000 calls of fsync take minutes, and which reports write
+    errors since Linux 5.8. On other systems file by file.
     """
     if sys.platform == "linux" and _syncfs(directory):
         _fsync_file(directory.parent)

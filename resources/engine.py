@@ -48,18 +48,20 @@ _SESSION_SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     # Spark's own default, INT96, has no statistics in a file.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    # Delta on Spark would count the retention from a version's own commit. Here it begins when another takes its place,
-    # and maintenance removes what is past it from the log: what can be opened can be read.
+    # Delta on Spark counts the retention from a version's own commit, and would refuse versions that are older. In this
+    # warehouse the retention begins when another version takes its place, and maintenance removes versions from the log when
+    # theirs has passed: every version that can be opened has its files.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
 }
-#: Otherwise every expression looks for the line of the caller's code, and for IPython. Apache Spark takes this for a
-#: static setting of its server.
+#: Debugging of DataFrames is off: with it every expression looks up the caller's line, and IPython. Set for the embedded
+#: engine alone: to Apache Spark it is a static setting of the server, which a session cannot change.
 _SAIL_SETTINGS = {"spark.python.sql.dataFrameDebugging.enabled": "false"}
 
-#: Folders of the embedded engine for what its queries cannot hold, a JSON list. Set by the user, or to this process's own.
+#: Folders for the rows that the embedded engine's queries cannot hold in memory, a JSON list. The user's setting, or else a
+#: folder of this process.
 _SPILLS = "SAIL_RUNTIME__TEMPORARY_FILES__PATHS"
 
-#: Kept rows up to this many are sent to whoever joins with them: some hundred megabytes at most.
+#: The most kept rows that are broadcast in a join: some hundred megabytes.
 _SENT_TO_ALL_ROWS = 1_000_000
 
 
@@ -67,9 +69,9 @@ class SparkEngine(PySparkResource):
     """`dagster-pyspark`'s resource over Spark Connect: `engine.spark_session` is the process's one session.
 
     kind: `sail` starts the embedded engine inside this process on first use; `spark` talks to `remote`, or to the
-    local stack's Spark Connect server when `remote` is not set. memory_mb: what the embedded engine's queries may hold
-    together, MiB; the first engine of a process decides. What sorts and groups goes to files beyond that; a query that
-    cannot fails and says so.
+    local stack's Spark Connect server when `remote` is not set. memory_mb: the memory that all queries of the embedded
+    engine may hold together, MiB; the first engine of a process decides. Beyond it, sorting and grouping use files; a query
+    that can use none fails with a message that says so.
     """
 
     kind: Literal["sail", "spark"] = "sail"
@@ -86,11 +88,11 @@ class SparkEngine(PySparkResource):
 
     @property
     def shuffles(self) -> bool:
-        """Whether rows are sent between processes to join them: then it may be cheaper to work something out again."""
+        """Whether a join sends rows between processes: then computing a result again may be cheaper than joining with it."""
         return self.name == "spark"
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Nothing: the session starts when it is first asked for, so that runs without Spark work pay nothing."""
+        """Does nothing: the session starts on first use, so a run that needs no engine does not wait for one."""
 
     @property
     def spark_session(self) -> SparkSession:
@@ -103,7 +105,7 @@ class SparkEngine(PySparkResource):
             return session
 
     def start_early(self) -> None:
-        """Begin to open the session beside what the caller does until it needs it. What goes wrong is said then."""
+        """Open the session in a thread while the caller does something else. The caller gets an error on first use."""
 
         def start() -> None:
             with suppress(EngineUnavailable):
@@ -116,7 +118,7 @@ class SparkEngine(PySparkResource):
         make_active(rows.sparkSession)
         kept = rows.localCheckpoint()
         never_forget(kept)
-        # Apache Spark takes kept rows for as many as those they were made from, and would send those to be joined.
+        # Apache Spark estimates as many kept rows as there were rows in their source, and would shuffle both sides of a join.
         few = self.shuffles and kept.count() <= _SENT_TO_ALL_ROWS
         return F.broadcast(kept) if few else kept
 
@@ -157,9 +159,10 @@ def _sail_address(memory_mb: int | None) -> str:
         bounds = {} if memory_mb is None else _memory_bounds(memory_mb)
         for name, value in {**sail_quirks.ENVIRONMENT, **bounds}.items():
             os.environ.setdefault(name, value)
-        # Always its own: an inherited folder goes with the process that made it.
+        # Always a folder of this process: an inherited one is removed when the process that made it ends.
         os.environ["SAIL_EXECUTION__CHECKPOINT__PATH"] = Path(_temporary_folder()).as_uri()
-        # Where its queries put what they cannot hold: in the system's own folder, what a killed process leaves would stay.
+        # Rows that a query cannot hold in memory go to a folder of this process too: in the system's temporary folder the files
+        # of a killed process would stay for ever.
         spills = os.environ.get(_SPILLS, "[]")
         if spills == "[]" or any(is_ours(path) for path in re.findall(r'[^"]+', spills)):
             os.environ[_SPILLS] = json.dumps([process_folder()])
@@ -183,7 +186,7 @@ def _memory_bounds(memory_mb: int) -> dict[str, str]:
 
 
 def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
-    # A parameter may be a token.
+    # Parameters behind the address are not shown: one of them may be a token.
     shown, _, parameters = address.partition("/;")
     try:
         session = SparkSession.builder.remote(address).create()

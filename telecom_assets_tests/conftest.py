@@ -27,6 +27,43 @@ __all__ = ["spark_remote", "stack", "stack_home"]
 
 ENGINES = ("sail", "spark")
 
+#: Fixtures that start a server; a test that asks for one of them, however far away, needs it too.
+SERVERS = frozenset({"stack_home", "new_stack", "s3", "s3_of_faults", "cluster"})
+#: Fixtures that start a process which loads the whole project, or a browser.
+PROCESSES = frozenset({"holder", "working", "browser"})
+#: Values of parameters that name a fixture which is built on one of those, or an engine that is a server.
+BUILT_ON_SERVERS = frozenset({"spark", "billed", "again", "late", "sail_on_s3", "cluster_on_s3"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need Kafka, PostgreSQL, Apache Spark or an S3 server, and those that start whole processes.
+
+    `make check` leaves both out. The marks come from the fixtures of a test, so that a new test needs none by hand; a test
+    that starts a server or a process without a fixture says so itself (`pytest.mark.servers`, `pytest.mark.processes`).
+    """
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        if not SERVERS.isdisjoint(asked) or _is_built_on_servers(item):
+            item.add_marker("servers")
+        if not PROCESSES.isdisjoint(asked):
+            item.add_marker("processes")
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """A run without servers starts none: a test that asks for one and is not marked fails, and says what to do."""
+    if fixturedef.argname in SERVERS and "not servers" in request.config.option.markexpr:
+        pytest.fail(
+            f"this test starts {fixturedef.argname}, and nothing marks it as one that needs servers: name the fixture that it "
+            "asks for by a parameter in BUILT_ON_SERVERS (telecom_assets_tests/conftest.py), or mark it `servers`"
+        )
+
+
+def _is_built_on_servers(item: pytest.Item) -> bool:
+    """Whether a parameter of the test names a fixture of BUILT_ON_SERVERS, which is asked for only when the test runs."""
+    callspec = getattr(item, "callspec", None)
+    values = callspec.params.values() if callspec is not None else ()
+    return any(isinstance(value, str) and value in BUILT_ON_SERVERS for value in values)
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -67,6 +104,12 @@ def warehouse(tmp_path: Path, engine: SparkEngine) -> Warehouse:
 
 
 @pytest.fixture
+def plain(tmp_path: Path, sail: SparkEngine) -> Warehouse:
+    """An empty warehouse on the embedded engine."""
+    return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+
+
+@pytest.fixture
 def new_kafka_topic(stack: StackState) -> Callable[..., KafkaConnection]:
     """Makes a fresh topic on the real broker: new_kafka_topic(partitions=…, config=…)."""
     assert stack.kafka is not None
@@ -94,6 +137,12 @@ def wait_for_topic(connection: KafkaConnection) -> None:
 def kafka_connection(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
     """A connection to a fresh topic with LogAppendTime."""
     return new_kafka_topic()
+
+
+@pytest.fixture
+def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
+    """A fresh topic of two partitions, once the broker knows it everywhere."""
+    return new_kafka_topic(partitions=2)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import pytest
 
 from telecom_assets_tests.scheduling import ByServers
 
+pytestmark = pytest.mark.processes
+
 _ROOT = Path(__file__).parents[1]
 _CONFTEST = """
 import pytest

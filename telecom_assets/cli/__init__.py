@@ -43,7 +43,7 @@ def _version(*, asked: bool) -> None:
 def telecom(
     ctx: typer.Context,
     *,
-    version: Annotated[  # noqa: ARG001  (its callback answers)
+    version: Annotated[  # noqa: ARG001  (its callback prints it)
         bool,
         typer.Option(
             "--version", help="Print the version and end.", callback=lambda asked: _version(asked=asked), is_eager=True
@@ -80,7 +80,7 @@ def main() -> None:
     except EXPECTED_ERRORS as error:
         _fail(error, 1)
     except OSError as error:
-        # Without a file the system's message says too little; and a closed pipe is Click's to handle.
+        # Without a file name the system's message says too little; and Click handles a closed pipe itself.
         if not isinstance(error.filename, str | bytes | os.PathLike):
             raise
         name = os.fsdecode(error.filename)
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    """The command; a full disk is one line whatever it was that wanted to write."""
+    """Run the command. A full disk is reported in one line, whichever write failed."""
     try:
         app()
     except Exception as error:

@@ -1,7 +1,7 @@
 """Archived CDR files: JSON Lines or a JSON array, plain or compressed, each CDR as its own bytes.
 
-Belongs here: which form a file has, by its first bytes; checking and splitting it. Does not belong here: what a CDR holds,
-where it is sent. A file is read in a bounded memory, whatever its size.
+Belongs here: the form of a file, by its first bytes; checking and splitting it. Does not belong here: the content of a CDR, and
+sending it. A file of any size is read in bounded memory.
 """
 
 import bz2
@@ -18,10 +18,10 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-#: A line, or an element of an array, that is longer is no CDR, and the file none of CDRs.
+#: A file with a longer line, or a longer element of its array, is refused: it holds no CDRs.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
-#: How many bytes tell the form of a file.
+#: How many bytes of a file are read to recognise its form.
 _HEAD_BYTES = 512
 
 _EXPECTED = (
@@ -49,14 +49,14 @@ class _Zstd(io.RawIOBase):
         return len(data)
 
 
-#: Forms that are read: what the file begins with, its usual ending, its name, and how it is opened.
+#: Compressed forms that are read: first bytes, usual ending, name, and the function that opens the file.
 _COMPRESSED: Sequence[tuple[bytes, str, str, Callable[[IO[bytes]], Any]]] = (
     (b"\x1f\x8b", ".gz", "gzip", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", ".bz2", "bzip2", bz2.BZ2File),
     (b"\xfd7zXZ\x00", ".xz", "xz", lzma.LZMAFile),
     (b"\x28\xb5\x2f\xfd", ".zst", "zstd", _zstd),
 )
-#: Forms that are known and not read: what a file begins with (behind how many bytes), and what to do with it.
+#: Forms that are recognised and refused: the offset of the bytes that mark them, those bytes, and advice for the user.
 _REFUSED: Sequence[tuple[int, bytes, str]] = (
     (0, b"PK\x03\x04", "a zip archive; unpack it first"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
@@ -79,9 +79,9 @@ class ArchiveError(Exception):
 
 
 def check_archives(paths: Sequence[Path]) -> None:
-    """Read every file to its end before anything is sent: it opens, its form is known, it is whole.
+    """Read every file to its end before anything is sent, so that a file that cannot be read sends nothing.
 
-    A pipe can be read but once and is not looked at. Raises ArchiveError for the first bad file.
+    A pipe can be read only once, so it is not checked. Raises ArchiveError for the first bad file.
     """
     for path in paths:
         if not path.exists():
@@ -96,9 +96,9 @@ def check_archives(paths: Sequence[Path]) -> None:
 def read_messages(path: Path) -> Iterator[list[bytes]]:
     """The CDRs of a file in batches, in order, each as its bytes.
 
-    Of JSON Lines every line without its end (LF or CRLF): nothing is left out, an empty line is an empty message, only
-    after the last line end there is no line. Of a JSON array every object as it is written. A byte order mark is the
-    file's, of no CDR. Raises ArchiveError.
+    JSON Lines: every line without its line end (LF or CRLF). No line is left out: an empty line is an empty message; after the
+    last line end there is no line. JSON array: every object as it is written. A byte order mark at the beginning belongs to no
+    CDR. Raises ArchiveError.
     """
     blocks = _blocks(path)
     head = b""
@@ -122,7 +122,7 @@ def read_messages(path: Path) -> Iterator[list[bytes]]:
 
 
 def _named(head: bytes) -> str:
-    """The form of a file that is not read, in words."""
+    """The form of a file that is refused, in words."""
     for place, magic, name in _REFUSED:
         if head[place:].startswith(magic):
             return name
@@ -153,7 +153,7 @@ def _lines(path: Path, head: bytes, blocks: Iterator[bytes]) -> Iterator[list[by
 
 
 def _refuse_spread(path: Path, lines: Sequence[bytes]) -> None:
-    """Objects that are spread over lines would go out in pieces."""
+    """Raise ArchiveError for objects that are spread over several lines: they would be sent in pieces."""
     first = next((line.strip(_BLANKS) for line in lines if line.strip(_BLANKS)), b"")
     if first.startswith(b"{") and first.rstrip(_BLANKS)[-1:] in (b"{", b","):
         raise ArchiveError(
@@ -162,7 +162,7 @@ def _refuse_spread(path: Path, lines: Sequence[bytes]) -> None:
 
 
 def _objects(path: Path, head: bytes, blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """The objects of one array. What is left of a block is read again with the next: an object is bounded as a line is."""
+    """The objects of one array. The rest of a block is read again with the next block; an object is no longer than a line."""
     decode, array = codecs.getincrementaldecoder("utf-8")().decode, _Array()
     try:
         for block in _chained(head, blocks):
@@ -183,7 +183,7 @@ class _NotAnArray(Exception):
 class _Array:
     """An array of objects that is read piece by piece."""
 
-    #: What may stand at the next place, by the sign; and what is expected then.
+    #: By what is expected next: each character that may come, with what is expected after it.
     _NEXT: Mapping[str, Mapping[str, str]] = {
         "[": {"[": "object or ]"},
         "object or ]": {"]": "end", "{": ", or ]"},
@@ -199,7 +199,7 @@ class _Array:
         self._decoder = json.JSONDecoder(parse_int=_unread, parse_float=_unread, strict=False)
 
     def read(self, text: str) -> list[bytes]:
-        """The objects that end in one more piece of the text, as they are written."""
+        """Add a piece of the text. Returns the objects that end in it, as they are written."""
         text, place, found = self._rest + text, 0, list[bytes]()
         while (place := _skip(text, place)) < len(text):
             sign = text[place]
@@ -216,12 +216,12 @@ class _Array:
         return found
 
     def end(self) -> None:
-        """Nothing comes any more. Raises _NotAnArray where something is missing."""
+        """End the text. Raises _NotAnArray when the array is not complete."""
         if self._wants != "end":
             raise _NotAnArray(f"element {self.number + 1} is no JSON, or the file was cut")
 
     def _end_of_object(self, text: str, place: int) -> int | None:
-        """Where an object ends; None where it goes on behind this text."""
+        """The index at which an object ends; None when it ends in a later piece."""
         try:
             return self._decoder.raw_decode(text, place)[1]
         except RecursionError:
@@ -240,7 +240,7 @@ class _Array:
 
 
 def _unread(digits: str) -> None:
-    """A number of any length: it is sent as it is written."""
+    """Ignore a number, whatever its length: it is sent as it is written."""
 
 
 def _skip(text: str, place: int) -> int:
@@ -256,7 +256,7 @@ def _chained(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """The content of a file, decompressed where its first bytes say so: one that lost its ending is no less compressed."""
+    """The content of a file, decompressed when its first bytes are those of a compressed form; its name does not matter."""
     form = "gzip"
     try:
         with path.open("rb") as raw:
@@ -277,7 +277,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
     except _DAMAGED as error:
         raise _damaged(path, form, error) from error
     except OSError as error:
-        # Broken bzip2 and zstd data are such errors too, without a number.
+        # Broken bzip2 and zstd data raise OSError too, without an error number.
         raise (_unreadable(path, error) if error.errno else _damaged(path, form, error)) from error
 
 

@@ -1,6 +1,6 @@
-"""`telecom check`: every check of a month on what is there, for people, for programs and for CI.
+"""`telecom check`: every check of a month on the tables as they are, for people, for programs and for CI.
 
-Belongs here: arguments, what is printed and written. The checks are in `telecom_assets.runs.checks`.
+Belongs here: arguments, printing, the report file. The checks are in `telecom_assets.runs.checks`.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ Junit = Annotated[
     Path | None, typer.Option(help="Also write a JUnit report there, for CI.", metavar="FILE", show_default=False)
 ]
 
-#: What each status is in a JUnit report, and how people see it.
+#: The JUnit result of each status, and below it how the terminal shows the status.
 _KINDS: "Mapping[str, Result]" = {"passed": "passed", "failed": "failure", "advice": "passed", "error": "error"}
 _MARKS = {
     "passed": "[green]✓ passed[/]",
@@ -80,7 +80,7 @@ def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
 
 
 def _reported(app: AppContext, month: str, path: Path) -> "list[Outcome]":
-    """The outcomes, when they are in the report too. A file that cannot be written is told of before anything is checked."""
+    """The outcomes, once they are written to the report. A file that cannot be written is an error before any check is made."""
     from telecom_assets.cli.junit import junit_report  # noqa: PLC0415
 
     with _new_file(path) as file:
@@ -115,18 +115,18 @@ def _case(outcome: "Outcome") -> "Case":
 
 
 def _line(row: "Mapping[str, str | int]") -> str:
-    """A row of what differs; a finding is a sentence already."""
+    """A differing row as text; a row with one finding is that sentence."""
     return (
         str(row["finding"]) if set(row) == {"finding"} else ", ".join(f"{name} {value}" for name, value in row.items())
     )
 
 
 def _print(console: Console, month: str, outcomes: "Sequence[Outcome]") -> None:
-    """A line for each check, and below them what differs of those that did not pass."""
+    """A line for each check, and below them the differing rows of the checks that did not pass."""
     table = Table("asset", "check", "verdict", title=f"Checks of {month}", title_justify="left")
     table.add_column("time", justify="right")
     for column in table.columns:
-        column.overflow = "fold"  # half a name is of no use
+        column.overflow = "fold"  # names are wrapped, never cut
     last = ""
     for outcome in outcomes:
         asset, last = ("" if outcome.asset == last else outcome.asset), outcome.asset
@@ -145,7 +145,7 @@ def _print(console: Console, month: str, outcomes: "Sequence[Outcome]") -> None:
 
 
 def _print_differing(console: Console, outcome: "Outcome") -> None:
-    """The first rows of what differs; not where they are the findings, which the summary has."""
+    """Print the first differing rows, unless they are the findings, which the summary shows."""
     rows = outcome.differs
     if not rows or outcome.verdict is None or not outcome.verdict.differs:
         return

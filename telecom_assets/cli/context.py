@@ -1,4 +1,4 @@
-"""What every command gets: the settings and the ways out, made when they are asked for."""
+"""The object that every command gets: settings, connections and instance, each made on first use."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class AppContext:
-    """`ctx.obj` of every command. Heavy imports happen in the methods: `telecom --help` answers at once."""
+    """`ctx.obj` of every command. Heavy modules are imported in the methods, so that `telecom --help` is quick."""
 
     settings: Settings
 

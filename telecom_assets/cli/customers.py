@@ -1,6 +1,6 @@
 """`telecom customers`: fill the customers table in PostgreSQL.
 
-Belongs here: arguments, what the user sees, the exit code. Does not belong here: which rows are good
+Belongs here: arguments, printing, the exit code. Does not belong here: which rows are good
 (`telecom_assets.reference.customer_import`), how they are written (`resources.postgres`).
 """
 
@@ -23,7 +23,7 @@ from telecom_assets.reference.judging import known_plans, read_rate_plans
 from telecom_assets.reference.tables import CUSTOMERS
 
 _SHOWN_BAD_ROWS = 50
-#: The columns stand here, with blanks between them: the table of arguments cuts a long word off.
+#: Lists the columns with blanks between them, since the table of arguments cuts long words.
 _IMPORT_HELP = (
     "Insert new customers, update changed ones. With a bad row nothing is written, unless --skip-bad.\n\n"
     f"The file's header has these columns, in any order: {', '.join(CUSTOMERS.column_names)}."
@@ -32,7 +32,7 @@ _IMPORT_HELP = (
 
 @dataclass(frozen=True)
 class ImportOutcome:
-    """What an import did. `counts` is None when nothing was written because of the bad rows."""
+    """The result of an import. `counts` is None when bad rows kept it from writing anything."""
 
     good_rows: int
     bad_rows: tuple[BadRow, ...]

@@ -43,7 +43,7 @@ class WriteError(Exception):
 
 
 class DataContext(Protocol):
-    """What these commands need of `ctx.obj`, which the `telecom` app makes."""
+    """The part of `ctx.obj` (`AppContext`) that these commands use."""
 
     settings: Settings
 
@@ -130,7 +130,7 @@ def produce(
     connection = _context(ctx).kafka()
     producer = MessageProducer(connection)
     begun = time.monotonic()
-    # A chunk without its last line end, split at the others, is its lines: far faster than one by one.
+    # Splitting a chunk at its line ends is far faster than making its lines one by one.
     batches = (bytes(json_lines(chunk)[:-1]).split(b"\n") for chunk in generate_cdr_chunks(spec))
     with _progress("Sending CDRs", spec.cdrs) as advance:
         acknowledged = producer.send(batches, rate, _differences(advance))
@@ -215,7 +215,7 @@ def _counted(files: list[Path], counts: dict[Path, int]) -> Iterator[list[bytes]
 
 @contextlib.contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, when that is a terminal; yields what to call with each step."""
+    """A progress bar on stderr, when that is a terminal. Yields the function to call with the number of steps done."""
     console = terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -224,7 +224,7 @@ def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def _differences(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Turns "so many so far" into "so many more"."""
+    """A function that takes running totals and passes on their differences."""
     last = 0
 
     def report(so_far: int) -> None:

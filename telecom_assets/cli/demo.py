@@ -1,6 +1,6 @@
-"""`telecom demo`: everything once, from an empty folder to a dashboard, in front of one's eyes.
+"""`telecom demo`: everything once, from an empty folder to a dashboard.
 
-Belongs here: the order of the demonstration and what it tells. Every step is what a user would type.
+Belongs here: the order of the demonstration and its output. Each step does the same as a command that a user would type.
 """
 
 import datetime as dt
@@ -62,7 +62,7 @@ def demo(
     stack.assert_installed()  # before anything is emptied
     begun = time.monotonic()
     private_folder(ctx.obj.settings.home_path)
-    # A second demo would empty the folder under the first.
+    # One demo at a time: a second would empty the folder of the first.
     with terminate_like_interrupt(), held(ctx.obj.settings.home_path, "demo"):
         _empty_home(app.settings, stack.down)
         started: list[str] = []
@@ -89,7 +89,7 @@ def demo(
 
 
 def _demo_settings(settings: Settings, month: str) -> Settings:
-    """The same settings in the demo's own folder and stack, whose days begin with its month; servers of one's own are left alone."""
+    """The settings with the demo's own home and local stack, even when servers are configured; days begin with its month."""
     return settings.replaced(
         home=settings.home_path / "demo",
         warehouse=None,
@@ -103,7 +103,7 @@ def _demo_settings(settings: Settings, month: str) -> Settings:
 
 
 def _empty_home(settings: Settings, stop: Any) -> None:
-    """Remove what an earlier demo left. Refuses to touch a folder that no demo has made."""
+    """Remove the folder of an earlier demo. Refuses a folder that no demo has made."""
     home = settings.home_path
     if home.exists():
         if not (home / _MARKER).exists():
@@ -112,7 +112,7 @@ def _empty_home(settings: Settings, stop: Any) -> None:
         shutil.rmtree(home)
     private_folder(home)
     (home / _MARKER).touch()
-    # The UI of this home shows the demo's days, and no years before them.
+    # So the UI of this home shows the demo's days, and no years before them.
     settings.partitions_start_file.write_text(f"{settings.partitions_start}\n", encoding="utf-8")
 
 
@@ -137,14 +137,14 @@ def _print_outputs(console: Console, report: dict[str, Any], settings: Settings)
     for name, path in report["outputs"].items():
         console.print(f"{name:<10} {escape(_short(path))}", highlight=False, soft_wrap=True)
     home = escape(_short(str(settings.home_path)))
-    # The other storage would show none of the demo's runs.
+    # Without it the UI would open the SQLite storage, which has none of the demo's runs.
     storage = "TELECOM_DAGSTER_STORAGE=postgres " if settings.dagster_storage == "postgres" else ""
     console.print(f"{'UI':<10} {storage}TELECOM_HOME='{home}' make dev", highlight=False, soft_wrap=True)
     console.print(f"\nDone in {report['seconds']:.0f} s. Every blocking check passed.", style="bold green")
 
 
 def _short(path: str) -> str:
-    """Relative to where one stands, when it lies below."""
+    """A path below the current directory as a relative one."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 

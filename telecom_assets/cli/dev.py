@@ -1,11 +1,11 @@
-"""`telecom dev`: the UI of a home folder, for as long as somebody looks.
+"""`telecom dev`: the UI of a home folder, until Ctrl-C.
 
-Belongs here: starting Dagster's own command, one UI for a home and a port, what is said when it ends. Does not belong here:
-what the UI shows (`telecom_assets.definitions`).
+Belongs here: starting Dagster's own command, allowing one UI for a home and a port, the message at the end. Does not belong
+here: the content of the UI (`telecom_assets.definitions`).
 
-The command stays while Dagster's runs, in a process group of its own: a Ctrl-C in the terminal reaches this process alone,
-which hands it on once and has the last word. The lock of the home is handed on as well: should this process be killed, the UI
-that goes on keeps it.
+Dagster's command runs in a process group of its own while this process waits for it. So a Ctrl-C in the terminal reaches this
+process alone, which sends it on once, waits, and prints the last message. Dagster's process inherits the lock of the home: it
+keeps the lock when this process is killed.
 """
 
 import errno
@@ -66,7 +66,7 @@ def dev(
 
 @contextmanager
 def _only_one(settings: Settings) -> Iterator[Turn]:
-    """Two daemons of one home would ask for every run twice."""
+    """Hold the lock of the UI: two daemons of one home would start every run twice. Raises Busy when it is taken."""
     home = settings.dagster_home
     with ExitStack() as lock:
         try:
@@ -80,7 +80,7 @@ def _only_one(settings: Settings) -> Iterator[Turn]:
 
 
 def _assert_free(port: int) -> None:
-    """Raise Busy for a port that another process has; Dagster would say so after half a minute, in many lines."""
+    """Raise Busy when another process listens on the port. Dagster would report it after half a minute, in many lines."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -94,18 +94,18 @@ def _assert_free(port: int) -> None:
 
 
 def _listener(port: int) -> str:
-    """The process that listens on a port, where the system tells."""
+    """The process that listens on a port in words, if the system tells it."""
     with suppress(psutil.Error, OSError):
         for each in psutil.net_connections("tcp"):
             if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
-                # What it was started as; its other arguments may hold what is nobody's business.
+                # Its first words alone: other arguments may hold secrets.
                 words = [Path(word).name for word in psutil.Process(each.pid).cmdline()[:2]]
                 return f"process {each.pid} ({' '.join(word for word in words if not word.startswith('-'))})"
     return "another process"
 
 
 def _run_dagster(port: int, ours: Turn) -> int:
-    """Run Dagster's UI and daemon until they end; their exit status, as a shell has it."""
+    """Run Dagster's UI and daemon until they end. Returns their exit status in the form of a shell."""
     dagster = str(Path(sys.executable).with_name("dagster"))
     command = [dagster, "dev", "-m", DEFINITIONS_MODULE, "-h", _HOST, "-p", str(port)]
     before: dict[signal.Signals, Any] = {}
@@ -116,7 +116,7 @@ def _run_dagster(port: int, ours: Turn) -> int:
             raise KeyboardInterrupt
         if process.poll() is None:
             with suppress(ProcessLookupError):
-                # Of the terminal's signals all get one, as they did in the terminal's own group.
+                # Signals of the terminal go to the whole group, as they would without a group of its own.
                 os.killpg(process.pid, number) if number != signal.SIGTERM else process.terminate()
 
     try:
@@ -132,12 +132,9 @@ def _run_dagster(port: int, ours: Turn) -> int:
 
 
 def _what_goes_on(settings: Settings) -> str:
-    """What still runs of the home, and how it is ended."""
+    """The message about servers of the home that still run, and how to stop them."""
     from telecom_assets.cli.stack import local_stack  # noqa: PLC0415
-    from telecom_assets.local_stack import (  # noqa: PLC0415
-        SERVICES,
-        LocalStackError,
-    )
+    from telecom_assets.local_stack import SERVICES, LocalStackError  # noqa: PLC0415
 
     running: list[str] = []
     with suppress(LocalStackError):

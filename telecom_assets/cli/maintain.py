@@ -1,6 +1,6 @@
-"""`telecom maintain`: the night's maintenance of the tables, now.
+"""`telecom maintain`: the nightly maintenance of the tables, now.
 
-Belongs here: arguments, what is printed. The work is in `resources.warehouse`, its run is the one that the UI shows.
+Belongs here: arguments, printing. The work is in `resources.warehouse`; it is done in a run that the UI shows.
 """
 
 import datetime as dt
@@ -47,15 +47,12 @@ def _look(app: AppContext) -> list[dict[str, Any]]:
 
 
 def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | None]:
-    """Run the job on the instance; returns the tables and, if it failed, why."""
+    """Run the job on the instance. Returns the tables and, when it failed, the reason."""
     import dagster as dg  # noqa: PLC0415
 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.runs.month_run import Step  # noqa: PLC0415
-    from telecom_assets.runs.month_runner import (  # noqa: PLC0415
-        MonthRunner,
-        RunFailed,
-    )
+    from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
     from telecom_assets.runs.stages import MAINTENANCE  # noqa: PLC0415
 
     definitions = build_defs(app.settings, app.connections.resources())

@@ -77,17 +77,14 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
-    from telecom_assets.runs.month_runner import (  # noqa: PLC0415
-        MonthRunner,
-        RunFailed,
-    )
+    from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
     error = None
     with (
         terminate_like_interrupt(),
         RunProgress(terminal(stderr=True), quiet=quiet) as progress,
-        # A second run of the month waits for the first, and has little left to do then.
+        # A second run of the month waits until the first has ended; most steps are up to date then.
         turn(
             app.settings.dagster_home, f"month-{check_month(month, app.settings.partitions_start)}", progress.wait
         ) as ours,
@@ -130,15 +127,8 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
 def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     """Count the funnel of a month from the tables and print it, unless quiet; returns it as JSON has it."""
     from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
-    from telecom_assets.reports.funnel_counts import (  # noqa: PLC0415
-        malformed_while_open,
-        month_funnel,
-        other_days,
-    )
-    from telecom_assets.reports.month_books import (  # noqa: PLC0415
-        remedy,
-        without_records,
-    )
+    from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.reports.month_books import remedy, without_records  # noqa: PLC0415
 
     warehouse = app.connections.warehouse
     books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)

@@ -1,4 +1,4 @@
-"""How a run and a funnel look in a terminal.
+"""Runs and funnels in a terminal.
 
 Belongs here: tables and progress with rich. No counting.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def terminal(*, stderr: bool = False) -> Console:
-    """The console of every command: `:100:` in a path stays what it is. Of text from data `escape` keeps the brackets."""
+    """The console of every command. It has no emoji codes, so that `:100:` in a path stays; text from data needs `escape`."""
     return Console(stderr=stderr, emoji=False)
 
 
@@ -51,14 +51,14 @@ class RunProgress:
         self._live.stop()
 
     def wait(self, other: "Holder") -> None:
-        """Show the process that is waited for: a line, quiet or not, and what it is at."""
+        """Print the process that this one waits for, also when quiet, and show what it does."""
         if other.pid not in self._told:
             self._told.add(other.pid)
             self.console.print(f"waiting for {escape(str(other))}", highlight=False, soft_wrap=True)
         self._live.update(Spinner("dots", Text(f"waiting for {other}")))
 
     def noting(self, turn: "Turn") -> "Listener":
-        """`listen`, which also says at the lock what this process is at."""
+        """`listen` that also writes into the lock file what this process does."""
 
         def listen(event: str, step: "Step", result: "StepResult | None") -> None:
             turn.note(_named(step))
@@ -132,7 +132,7 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
 
 
 def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *, dry_run: bool) -> None:
-    """What was done to each table, as `Maintained.to_dict` has it."""
+    """The maintenance of each table. tables: values of `Maintained.to_dict`."""
     table = Table(title="Would be done" if dry_run else "Maintenance", title_justify="left")
     for name in ("table", "versions", "files", "merged", "removed", "MB", "time", "left for next time"):
         table.add_column(name, justify="left" if name in ("table", "left for next time") else "right")
@@ -148,7 +148,7 @@ def print_maintenance(console: Console, tables: "Sequence[Mapping[str, Any]]", *
 
 
 def print_decisions(console: Console, decisions: "Sequence[Decision]") -> None:
-    """Decisions about sources and the warehouse; nothing where there are none."""
+    """Print the decisions about sources and the warehouse, if there are any."""
     if not decisions:
         return
     table = Table("when", "decision", "by", "why", title="Decisions", title_justify="left")
@@ -167,7 +167,7 @@ def print_funnel(
     malformed: Malformed,
     remedy: Remedy | None,
 ) -> None:
-    """The funnel: counts, money, what lies on days of other months, and what to run when it does not balance."""
+    """The funnel: counts, money, records on days of other months, and what to run when it does not balance."""
     table = Table(title=f"Funnel of {month}", title_justify="left", show_header=True)
     table.add_column("stage")
     table.add_column("records", justify="right")

@@ -1,4 +1,4 @@
-"""`telecom sources list | accept | skip`: what is landed, and the decisions that let landing go on after a loss.
+"""`telecom sources list | accept | skip`: landed sources, and the decisions that let landing go on after a loss.
 
 Belongs here: arguments, what is printed. The decisions are in `telecom_assets.intake.decisions`.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does no
 
 
 def _said(text: str) -> str:
-    """A reason or a name that says something."""
+    """Check that a name or a reason is not empty."""
     if not text.strip():
         raise typer.BadParameter("expected a text that is not empty: it is kept with the decision")
     return text.strip()
@@ -40,10 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def list_sources(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Every source that was landed, how far, and the decisions about them."""
-    from telecom_assets.intake.journal import (  # noqa: PLC0415
-        landed_sources,
-        source_decisions,
-    )
+    from telecom_assets.intake.journal import landed_sources, source_decisions  # noqa: PLC0415
 
     warehouse = ctx.obj.connections.warehouse
     sources, decisions = landed_sources(warehouse), source_decisions(warehouse)
@@ -54,7 +51,7 @@ def list_sources(ctx: typer.Context, *, as_json: Json = False) -> None:
     table = Table(
         "source", "topic", "partition", "landed up to offset", "records", title="Sources", title_justify="left"
     )
-    table.columns[0].overflow = "fold"  # an identity is of use as a whole alone
+    table.columns[0].overflow = "fold"  # identities are wrapped, never cut
     for column in table.columns[2:]:
         column.justify = "right"
     for source in sources:

@@ -42,7 +42,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard out
 
 
 def needed_services(settings: Settings) -> list[str]:
-    """The servers that the settings leave to the local stack: a configured address elsewhere needs none here."""
+    """The servers that the local stack has to run: those for which the settings have no address."""
     dagster_here = settings.dagster_storage == "postgres" and settings.dagster_postgres_url is None
     needed = {
         "postgres": settings.postgres_dsn is None or dagster_here,
@@ -106,10 +106,7 @@ def jars(
 
     Delta, and for a warehouse in a bucket the S3 client.
     """
-    from telecom_assets.local_stack.spark_jvm import (  # noqa: PLC0415
-        cluster_settings,
-        spark_jars,
-    )
+    from telecom_assets.local_stack.spark_jvm import cluster_settings, spark_jars  # noqa: PLC0415
 
     s3 = ctx.obj.settings.s3
     with _errors(as_json):
@@ -136,12 +133,9 @@ def register(app: typer.Typer) -> None:
 
 
 def local_stack(settings: Settings, services: Any) -> "LocalStack":
-    """The local stack as the settings want it."""
+    """The local stack for these settings."""
     from telecom_assets.home.private_files import umask_of  # noqa: PLC0415
-    from telecom_assets.local_stack import (  # noqa: PLC0415
-        LocalStack,
-        SparkShape,
-    )
+    from telecom_assets.local_stack import LocalStack, SparkShape  # noqa: PLC0415
 
     spark = SparkShape(
         settings.spark_workers,
@@ -154,7 +148,7 @@ def local_stack(settings: Settings, services: Any) -> "LocalStack":
 
 
 def warnings_of(settings: Settings) -> list[str]:
-    """What an operator should know of who else can reach the data."""
+    """Warnings about other users of the machine who can reach the data."""
     from resources.other_users import other_users_warning  # noqa: PLC0415
     from telecom_assets.home.private_files import open_folders  # noqa: PLC0415
 
@@ -177,7 +171,7 @@ def other_dagster(settings: Settings) -> list[str]:
 
 
 def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
-    """Decisions about sources of the warehouse, if there is one; else why it cannot be read."""
+    """The decisions about sources of the warehouse, and the reasons why they cannot be read, if they cannot."""
     from resources.warehouse import WarehouseError  # noqa: PLC0415
     from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
 
@@ -188,13 +182,10 @@ def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
 
 
 def restored_of(app: AppContext) -> list[str]:
-    """What is to be said of a warehouse that went back behind what PostgreSQL has published of it."""
+    """A warning when PostgreSQL has published newer bills than the warehouse has: it was restored from a backup."""
     from resources.postgres import PostgresError  # noqa: PLC0415
     from resources.warehouse import WarehouseError  # noqa: PLC0415
-    from telecom_assets.billing.restored import (  # noqa: PLC0415
-        RestoredWarehouse,
-        assert_not_restored,
-    )
+    from telecom_assets.billing.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
     from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
 
     try:
@@ -202,12 +193,12 @@ def restored_of(app: AppContext) -> list[str]:
     except RestoredWarehouse as error:
         return [str(error)]
     except (PostgresError, WarehouseError):
-        pass  # of which others tell
+        pass  # other lines of the status report these
     return []
 
 
 def _progress(line: str) -> None:
-    # A terminal that was closed must not keep `up` from stopping what it had started.
+    # When the terminal is closed, `up` must still stop the servers that it has started.
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
@@ -241,7 +232,7 @@ def _show(stack: "LocalStack", found: "list[ServiceStatus]", as_json: bool, **mo
 
 @contextlib.contextmanager
 def _errors(as_json: bool) -> Iterator[None]:
-    """One line for an error, then the server's last words; no traceback."""
+    """Print an error as one line, then the end of the server's log; no traceback."""
     from telecom_assets.local_stack import LocalStackError  # noqa: PLC0415
 
     try:
@@ -263,8 +254,8 @@ def _errors(as_json: bool) -> Iterator[None]:
 def terminate_like_interrupt() -> Iterator[None]:
     """Let SIGTERM (`timeout`, a CI runner) and SIGHUP (a closed terminal) clean up as Ctrl-C does.
 
-    Without it half a stack or half a run is left. A SIGHUP that is ignored (nohup) stays so. Only the main thread can
-    have signal handlers: in another one nothing changes.
+    Without it half a stack or half a run would be left. An ignored SIGHUP (nohup) stays ignored. Only the main thread can have
+    signal handlers; in another thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -277,7 +268,7 @@ def terminate_like_interrupt() -> Iterator[None]:
     def hang_up(number: int, frame: Any) -> None:
         nonlocal hung_up
         hung_up = True
-        # The shell and the kernel both send it: the second must not end the cleaning up after the first.
+        # The shell and the kernel both send SIGHUP: the second must not interrupt the cleaning up after the first.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # During a run Dagster has its own handler for Ctrl-C and SIGTERM, which lets the step end in order.
         handler = signal.getsignal(signal.SIGTERM)

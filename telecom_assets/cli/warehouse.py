@@ -1,7 +1,7 @@
-"""`telecom warehouse upgrade | adopt`: a warehouse of an earlier version becomes one of this version; one that was restored
-from a backup becomes the truth.
+"""`telecom warehouse upgrade | adopt`: bring a warehouse of an earlier version to this version; make a warehouse that was
+restored from a backup the truth.
 
-Belongs here: arguments, what is printed. The work is in `telecom_assets.upgrade` and `telecom_assets.billing.restored`.
+Belongs here: arguments, printing. The work is in `telecom_assets.upgrade` and `telecom_assets.billing.restored`.
 """
 
 import datetime as dt
@@ -41,10 +41,7 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
     Nothing else may work on it meanwhile. Killed at any moment, it goes on when it is run again. Messages that landed twice
     stay once.
     """
-    from telecom_assets.upgrade import (  # noqa: PLC0415
-        Done,
-        plan_upgrade,
-    )
+    from telecom_assets.upgrade import Done, plan_upgrade  # noqa: PLC0415
     from telecom_assets.upgrade import upgrade as carry_out  # noqa: PLC0415
 
     app: AppContext = ctx.obj
@@ -114,7 +111,7 @@ def adopt(ctx: typer.Context, *, by: By, why: Why, dry_run: DryRun = False, as_j
 
 
 def _former_months(app: AppContext) -> list[str]:
-    """Months that were opened in this home, where it has an instance that may know some."""
+    """Months that an earlier version has opened in this home, if it has a Dagster instance."""
     from telecom_assets.runs.instance_state import formerly_opened_months  # noqa: PLC0415
 
     if not (app.settings.dagster_home / "dagster.yaml").exists():
@@ -124,7 +121,7 @@ def _former_months(app: AppContext) -> list[str]:
 
 @contextmanager
 def _alone(app: AppContext) -> Iterator[None]:
-    """Without the landing and the maintenance of this home."""
+    """Hold the locks of landing and maintenance of this home."""
     from resources.process_locks import held  # noqa: PLC0415
 
     with held(app.settings.dagster_home, "landing"), held(app.settings.dagster_home, "maintenance"):
@@ -132,15 +129,11 @@ def _alone(app: AppContext) -> Iterator[None]:
 
 
 def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None, bool]:
-    """What differed in the published tables; why that is not known or not mended; whether that is a failure.
+    """Differences of the published tables; the reason why they are unknown or remain; whether that is a failure.
 
-    A server that is down is none: the warehouse is upgraded, and publishing says itself what a table lacks.
+    A server that is down is no failure: the warehouse is upgraded, and publishing reports columns that a table lacks.
     """
-    from resources.postgres import (  # noqa: PLC0415
-        PostgresError,
-        PostgresUnavailable,
-        follow_contract,
-    )
+    from resources.postgres import PostgresError, PostgresUnavailable, follow_contract  # noqa: PLC0415
     from telecom_assets.billing.tables import FACTURATION_COMPLETE  # noqa: PLC0415
 
     again = "then run `telecom warehouse upgrade` again"

@@ -1,7 +1,7 @@
-"""From settings to the outside: engine, warehouse, Kafka, PostgreSQL.
+"""Engine, warehouse, Kafka and PostgreSQL, made from the settings.
 
-Belongs here: which setting feeds which resource, and where the local stack fills in what is not set. Nothing connects
-before it is asked to, so that definitions load without any server.
+Belongs here: which setting goes to which resource, and when an address of the local stack is used in place of a setting.
+Resources connect on first use, so that definitions load without any server.
 """
 
 import datetime as dt
@@ -51,7 +51,7 @@ class Connections:
         }
 
     def now(self) -> dt.datetime:
-        """The moment that sensors decide by. Tests have their own."""
+        """The current time, which sensors decide by. Tests set another."""
         return dt.datetime.now(dt.UTC)
 
     @cached_property
@@ -68,7 +68,7 @@ class Connections:
 
     @property
     def engine_name(self) -> str:
-        """`sail` or `spark`, without making the engine."""
+        """`sail` or `spark`. Does not start the engine."""
         return SparkEngine(kind=self.settings.engine, remote=self.settings.spark_remote).name
 
     @cached_property

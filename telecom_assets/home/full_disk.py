@@ -1,9 +1,9 @@
-"""A disk that is full, whoever says so: one sentence for all of them.
+"""A full disk: one sentence, whichever library reports it.
 
-Belongs here: how it is known from an error, which disk it is, what is said. Does not belong here: who tells it to whom.
+Belongs here: which errors mean a full disk, which disk it is, and the sentence. Does not belong here: where it is shown.
 
-The system says it with a number, SQLite and the engines with a text of their own, and a library that wraps their error with
-another one around that. Nothing is left half done by it: tables are committed whole, documents replaced in one step.
+The system reports a full disk by an error number, SQLite and the engines by texts of their own, and libraries wrap those in
+errors of theirs. A full disk leaves nothing half done: tables are committed whole, documents are replaced in one step.
 """
 
 import errno
@@ -27,18 +27,18 @@ _TEXTS = (
     "not enough space",
 )
 _AMBIGUOUS = ("disk I/O error", "unable to open database file")
-#: With so little left it was the space.
+#: With less space than this, an ambiguous error of SQLite is taken for a full disk.
 _NEXT_TO_NOTHING_BYTES = 8 * 2**20
-#: A disk with more left than that is not the one that was full, unless something was freed since.
+#: A disk with more space than this is not named as the full one.
 _LITTLE_BYTES = 512 * 2**20
 
 
 @contextmanager
 def dagster_says_it_once() -> Iterator[None]:
-    """While Dagster runs something: keep back what is printed of a full disk besides the error that is raised.
+    """Drop what is printed about a full disk while Dagster runs something; the error itself is raised as ever.
 
-    Dagster does so of an event that it could not store, and its generators, which report their own end as an event, complain
-    as well; the client of the engines does so of every answer that is an error.
+    Dagster prints every event that it cannot store, its generators complain that their last event could not be stored, and the
+    client of the engines prints every answer that is an error.
     """
     before, client = sys.unraisablehook, logging.getLogger("pyspark.sql.connect.logging")
 
@@ -62,7 +62,7 @@ def _says_nothing_of_it(record: logging.LogRecord) -> bool:
 
 
 class _WithoutRepeats:
-    """A stream that leaves out Dagster's line about an event that found no space."""
+    """A stream that drops Dagster's line about an event that could not be stored."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -77,16 +77,16 @@ class _WithoutRepeats:
 
 
 def _says_so(error: BaseException) -> bool:
-    """Whether an error, or one that it came from, says that a disk is full."""
+    """Whether an error, or one of its causes, says that a disk is full."""
     return any(
-        # The number says as well that no more files can be watched, which no disk has to do with.
+        # The same number is raised when inotify can watch no more files, which has nothing to do with a disk.
         (isinstance(each, OSError) and each.errno in _NUMBERS and "inotify" not in str(each)) or _holds(each, _TEXTS)
         for each in _chain(error)
     )
 
 
 def _may_mean_it(error: BaseException) -> bool:
-    """Whether it is what SQLite says of a file beside its database that it could not make longer."""
+    """Whether an error is SQLite's for a file beside its database that it could not extend: a full disk, or something else."""
     return any(_holds(each, _AMBIGUOUS) for each in _chain(error))
 
 
@@ -95,7 +95,7 @@ def _holds(error: BaseException, texts: Sequence[str]) -> bool:
 
 
 def no_space(error: BaseException, settings: Settings | None = None) -> str | None:
-    """What to say of an error that comes from a full disk; None of any other."""
+    """The sentence for an error that comes from a full disk; None for any other error."""
     surely = _says_so(error)
     if not surely and not _may_mean_it(error):
         return None
@@ -113,7 +113,7 @@ def no_space(error: BaseException, settings: Settings | None = None) -> str | No
 
 
 def _fullest(settings: Settings) -> tuple[Path, int] | None:
-    """Of the folders that are written the one on the disk with the least space, with how much that is; None with enough."""
+    """The written folder on the disk with the least space, and that space in bytes; None when every disk has enough."""
     folders = [settings.home_path, settings.output_path, Path(tempfile.gettempdir())]
     if "://" not in settings.warehouse_uri:
         folders.append(Path(settings.warehouse_uri))
@@ -127,7 +127,7 @@ def _fullest(settings: Settings) -> tuple[Path, int] | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it came from."""
+    """An error and its causes."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:

@@ -1,7 +1,7 @@
-"""The Dagster instance of a home folder: `<home>/dagster/dagster.yaml` and what it says.
+"""The Dagster instance of a home folder, and its configuration `<home>/dagster/dagster.yaml`.
 
-Belongs here: storage, pools, tick retention, captured output. The file is written from the settings on every start, so that settings
-stay in one place; secrets stay out of it (it names an environment variable).
+Belongs here: storage, pools, retention of ticks, captured output. The file is written from the settings on every start, so that
+settings stay in one place. Secrets stay out of it: it names an environment variable.
 """
 
 import logging
@@ -31,16 +31,16 @@ _HEADER = "# Written from the settings (docs/configuration.md) at every start: c
 def instance_config(settings: Settings) -> dict[str, Any]:
     """Content of dagster.yaml."""
     config: dict[str, Any] = {
-        # One run at a time lands, one at a time uses the engine, and maintenance is in the way of neither; a run holds
-        # its place for its whole step.
+        # One step at a time lands, one uses the engine, one maintains tables; the three do not wait for each other. A step holds
+        # its place in the pool until it ends.
         "concurrency": {
             "pools": {"default_limit": 1, "granularity": "op"},
             "runs": {"max_concurrent_runs": 3},
         },
         **output_config(output_folder(settings.dagster_home)),
-        # A sensor that waits for a broker keeps none of the others waiting.
+        # Sensors run in threads, so that the others go on while one waits for a broker.
         "sensors": {"use_threads": True, "num_workers": 4},
-        # A process that is killed in a step keeps its place in the step's pool, until somebody frees it.
+        # A process that is killed in a step keeps its place in the pool until the monitor frees it.
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "free_slots_after_run_end_seconds": 60},
         "retention": {
             "sensor": {"purge_after_days": {"skipped": 1, "success": 30, "failure": 30, "started": 7}},
@@ -77,20 +77,20 @@ def prepare_instance(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance that the UI of the same home folder shows. Raises PostgresUnavailable, InstanceError, SettingsError."""
+    """The instance of the home folder, which its UI shows. Raises PostgresUnavailable, InstanceError, SettingsError."""
     home = prepare_instance(settings)
     check_storage(settings)
     # Dagster's own storage makes its tables in the files themselves, and two processes that do so at once spoil them.
     with waited_for(home / ".opening.lock"):
         instance = dg.DagsterInstance.get()
     if settings.dagster_storage == "postgres":
-        # As the UI's own server does: without, the storage opens a connection for every question, a thousand in a month.
+        # The UI's server calls this too. Without it the storage opens a connection for every query, a thousand for a month.
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
     return instance
 
 
 def check_storage(settings: Settings) -> None:
-    """See that a PostgreSQL storage can be reached. Raises PostgresUnavailable, where Dagster would log what it was given."""
+    """Raise PostgresUnavailable when a PostgreSQL storage cannot be reached: Dagster would log its URL with the password."""
     if settings.dagster_storage == "postgres":
         PostgresConnection(_postgres_url(settings), setting=POSTGRES_URL_VARIABLE).connect().close()
 
@@ -107,5 +107,5 @@ def _postgres_url(settings: Settings) -> str:
 
 
 def _for_psycopg2(url: str) -> str:
-    """The URL with its driver named: dagster-postgres is written for psycopg2, SQLAlchemy would take psycopg 3."""
+    """The URL with its driver named: dagster-postgres needs psycopg2, and SQLAlchemy would choose psycopg 3."""
     return f"postgresql+psycopg2://{url.partition('://')[2]}"

@@ -14,7 +14,7 @@ def report_file(settings: Settings, period: str, name: str) -> Path:
 
 
 def bills_file(settings: Settings, period: str) -> Path:
-    """Beside the reports, for whoever opens those."""
+    """The file of the month's bills, beside its reports."""
     return report_file(settings, period, "bills")
 
 

@@ -1,6 +1,6 @@
-"""Paths that people give: what is wrong with one, in words, before a system call says it in its own.
+"""Paths that people type: why a text cannot be a path, in our words, before a system call fails with an error code.
 
-Belongs here: lengths and characters. Does not belong here: whether something lies there.
+Belongs here: lengths and characters. Does not belong here: whether the path exists.
 """
 
 import os
@@ -10,21 +10,21 @@ from typing import TypeVar
 
 
 class PathError(Exception):
-    """A path that was given to a command cannot be one. The message names the argument and what was expected."""
+    """A text that was given to a command cannot be a path. The message names the argument and what was expected."""
 
 
-#: What Linux and macOS take: bytes of a path, and of a name in it.
+#: The most bytes of a path, and of a name in it, on Linux and macOS.
 _PATH_BYTES, _NAME_BYTES = 4095, 255
-#: What is left of them for what lies below a folder of ours: tables, runs, invoices.
+#: The bytes of a path that are kept free for files below a folder of ours: tables, runs, invoices.
 _BELOW_BYTES = 512
-#: A text that is longer is shown by its beginning and its end.
+#: Longer texts are shown by their beginning and their end.
 _SHOWN = 120
 
 P = TypeVar("P", Path, None, list[Path])
 
 
 def path_problem(path: str | os.PathLike[str], *, is_folder: bool = False) -> str | None:
-    """What keeps a path from being one, in words; None when nothing does. A folder is to hold files of ours."""
+    """Why a text cannot be a path, in words; None when it can. is_folder: files of ours will lie below it."""
     text = os.fspath(path)
     if (wrong := control_character(text)) is not None:
         return f"holds {wrong}; expected a path on one line"
@@ -38,7 +38,7 @@ def path_problem(path: str | os.PathLike[str], *, is_folder: bool = False) -> st
 
 
 def control_character(text: str) -> str | None:
-    """The first character of a text that no line of text holds, in words; None when there is none."""
+    """The first control character of a text, in words; None when it has none."""
     found = next((each for each in text if ord(each) < 0x20 or each in "\x7f\x85\u2028\u2029"), None)
     if found is None:
         return None
@@ -55,7 +55,7 @@ def shown(text: str) -> str:
 
 
 def one_line(message: str) -> str:
-    """A message without what would end its line: it may hold a name that somebody gave."""
+    """A message on one line: names of people in it may hold line ends, which are replaced."""
     return "".join(repr(each)[1:-1] if control_character(each) else each for each in message.strip())
 
 

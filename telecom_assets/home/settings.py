@@ -4,9 +4,8 @@ Belongs here: names, defaults and meaning of what may be configured from the env
 can be used (`home.setting_values`), how a setting is used (resources, transforms), what the local stack found out about
 itself (`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
 
-Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE`, `SPARK_REMOTE`,
-which are short because people type them, and `AWS_…`, which are everybody's names. `docs/configuration.md` is this file
-for readers.
+Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE` and `SPARK_REMOTE`, which
+are short because people type them, and `AWS_…`, which other programs read too. `docs/configuration.md` describes them for users.
 """
 
 import datetime as dt
@@ -37,7 +36,7 @@ Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)
 
 
 class Settings(BaseSettings):
-    """All settings. `Settings.load()` is the only way in: it turns a bad value into one clear line."""
+    """All settings. Made by `Settings.load()` alone, which reports a bad value in one clear line."""
 
     model_config = SettingsConfigDict(
         env_prefix="TELECOM_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
@@ -210,21 +209,21 @@ class Settings(BaseSettings):
             return cls(**{key: value for key, value in overrides.items() if value is not None})._as_the_home_begins()
         except ValidationError as error:
             reason = "; ".join(_one_line(item) for item in error.errors())
-        # Outside of the handler: pydantic's error shows what was given, and would be told as what came before.
+        # Raised outside of the handler: else pydantic's error, which shows the values, would be printed as its cause.
         raise SettingsError(reason)
 
     def replaced(self, **changes: Any) -> "Settings":
-        """The same settings with some changed; the environment is not asked again for those."""
+        """The same settings with some values changed. The environment is not read for the changed ones."""
         return type(self)(**{**self.model_dump(), **changes})
 
     def _as_the_home_begins(self) -> "Settings":
-        """Where nobody sets TELECOM_PARTITIONS_START, the day that whoever made the home has written down (`telecom demo`)."""
+        """These settings with the first day that `telecom demo` stored in the home, unless TELECOM_PARTITIONS_START is set."""
         if "partitions_start" in self.model_fields_set:
             return self
         try:
             text = self.partitions_start_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            return self  # whoever needs the home says what is wrong with it
+            return self  # a home that cannot be read is reported on its first use
         try:
             return self.replaced(partitions_start=text)
         except ValidationError:
@@ -237,14 +236,14 @@ class Settings(BaseSettings):
 
     @cached_property
     def warehouse_uri(self) -> str:
-        """Where the tables lie: a URL, or a folder's absolute path (an Apache Spark server stands somewhere else)."""
+        """Where the tables lie: a URL, or an absolute path, since a server of Apache Spark has another working directory."""
         if self.warehouse is None:
             return str(self.home_path / "warehouse")
         return self.warehouse if "://" in self.warehouse else str(Path(self.warehouse).expanduser().absolute())
 
     @cached_property
     def s3(self) -> S3Storage | None:
-        """Where the warehouse's bucket is and who asks; None when the warehouse is not on S3."""
+        """Address and credentials of the warehouse's bucket; None when the warehouse is not on S3."""
         if not is_s3(self.warehouse_uri):
             return None
         secret, token = self.aws_secret_access_key, self.aws_session_token
@@ -266,12 +265,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def partitions_start_file(self) -> Path:
-        """Written by whoever makes a home for a few months: TELECOM_PARTITIONS_START where nobody sets it."""
+        """The file of a home with its first day, for when TELECOM_PARTITIONS_START is not set. Written by `telecom demo`."""
         return self.home_path / "partitions_start"
 
     @cached_property
     def stack_file(self) -> Path:
-        """Written by the local stack: where its servers listen, with their credentials. Mode 600."""
+        """The file with addresses and credentials of the local stack's servers, which the stack writes. Mode 600."""
         return self.home_path / "stack.json"
 
     @cached_property
@@ -286,7 +285,7 @@ def variable_name(field: str) -> str:
     return {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(field, f"TELECOM_{field.upper()}")
 
 
-#: Settings that may hold a token or a password: what was given is not shown.
+#: Settings that may hold a token or a password: messages do not show their values.
 _SECRET_FIELDS = {
     *("postgres_dsn", "dagster_postgres_url", "kafka_bootstrap_servers", "kafka_options", "spark_properties"),
     *("warehouse", "aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
@@ -303,7 +302,7 @@ def _one_line(item: Any) -> str:
 
 
 def _misspelt(variables: Iterable[str]) -> list[str]:
-    """Variables that are no setting and look like one. What only begins like ours may be another program's."""
+    """Variables that are no setting but look like a misspelt one. Others that begin with TELECOM_ may be another program's."""
     known = {name for field in Settings.model_fields for name in _variables(field)}
     found = []
     for name in sorted(variables):
@@ -316,13 +315,13 @@ def _misspelt(variables: Iterable[str]) -> list[str]:
 
 
 def _variables(field: str) -> list[str]:
-    """The variables that set a field."""
+    """The environment variables that set a field."""
     alias = Settings.model_fields[field].validation_alias
     return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [f"TELECOM_{field.upper()}"]
 
 
 def _field_name(named: str) -> str:
-    """The field that is set by a name, which may be one of several variables."""
+    """The field that an environment variable sets; several variables may set one field."""
     for name, field in Settings.model_fields.items():
         if isinstance(field.validation_alias, AliasChoices) and named in field.validation_alias.choices:
             return name

@@ -24,8 +24,8 @@ from telecom_assets.record_types.fields import CDR_FIELDS
 MALFORMED_UTF8 = "malformed_utf8"
 MALFORMED_JSON = "malformed_json"
 
-#: The contract fields that are missing when their value is an array or an object. Any other has then a text that is none of
-#: its values, so that the record is refused for it.
+#: The contract fields that count as missing when their value is an array or an object. Every other field then holds a text that
+#: is no valid value of it, so that the record is refused for that field.
 NONE_WHEN_NESTED = ("record_ID", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec")
 
 #: The contract fields as columns of raw_cdrs.
@@ -46,7 +46,7 @@ def admit(
     `received_at` is kept between `calendar_start` and `now`, so that a broker with a wrong clock cannot put a record
     outside the calendar; NULL becomes `now`, the landing time.
     """
-    # Noon, so that the local day is the calendar's first whatever the zone.
+    # Noon in UTC: its local day is the calendar's first day in every time zone.
     earliest = F.lit(f"{calendar_start}T12:00:00Z").cast("timestamp")
     latest = F.lit(now.isoformat()).cast("timestamp")
     text = F.expr("try_validate_utf8(value)")
@@ -74,10 +74,10 @@ def admit(
 
 
 def _home_day(max_age_days: int, accept_months: Collection[str], calendar_start: dt.date) -> Column:
-    """The day a record is at home on: its event day when acceptable, else the day it was received (both local).
+    """The home day of a record: its event day when that is acceptable, else the day it was received (both local).
 
-    No day is acceptable before the calendar or after the day that follows receipt, in an opened month either: the daily
-    partitions end there.
+    A day before the calendar, or later than the day after receipt, is never acceptable, not in an opened month either: there
+    are no daily partitions for it.
     """
     event_day = local_day(F.col("event_ts"))
     received_day = local_day(F.col("received_at"))
@@ -86,7 +86,7 @@ def _home_day(max_age_days: int, accept_months: Collection[str], calendar_start:
 
 
 def at_home_in(months: Collection[str], calendar_start: dt.date) -> Column:
-    """Whether a record is at home on its own day because that lies in one of these (opened) months."""
+    """Whether the event day of a record lies in one of these (opened) months, so that it is the record's home day."""
     event_day = local_day(F.col("event_ts"))
     opened = F.lit(False)
     for first, last in contiguous([day for month in months for day in month_days(month)]):

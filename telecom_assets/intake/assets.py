@@ -37,7 +37,7 @@ raw_cdrs = dg.AssetSpec(
 
 
 def lag_observation(lag: Mapping[int, int]) -> dg.AssetObservation:
-    """What the UI shows of the topic: offsets that are not landed, in all and per partition."""
+    """The lag of the topic for the UI: offsets that are not landed, in all and per partition."""
     by_partition = {str(partition): count for partition, count in lag.items()}
     return dg.AssetObservation(
         cdr_topic.key, metadata={"lag": sum(lag.values()), "lag_by_partition": dg.MetadataValue.json(by_partition)}
@@ -55,8 +55,8 @@ def landing(
 
     `cdr_topic_sensor` asks for it when messages wait. Reports a materialisation of raw_cdrs for every day it touched.
     """
-    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Two would
-    # do no harm, the commits see to that; but one of them would work for nothing.
+    # The pool lets one run in, but a run that was cancelled by force has lost its place and may still be working. Two landings
+    # would do no harm, since conditional commits refuse one of them; the lock spares that one its work.
     waits = once(lambda other: context.log.info(f"waiting for {other}, which lands"))
     with turn(settings.dagster_home, "landing", waits, STEP_PATIENCE_SECONDS):
         landed = land(

@@ -27,5 +27,5 @@ GUARD = Guard("landing", {"landing": [_RAW_COLUMNS, _LANDED, _MALFORMED]})
 
 
 def silence_guard(hours: int) -> Guard:
-    """The check of a silent topic, for a setting of TELECOM_SILENT_HOURS."""
+    """The check of a silent topic; hours: TELECOM_SILENT_HOURS."""
     return Guard("raw_cdrs", {"raw_cdrs": [silence_check(hours)]})

@@ -1,8 +1,8 @@
 """Decisions that a person makes: a month opened by name, another source accepted, positions given up, a restored warehouse
 adopted.
 
-Belongs here: how each becomes a commit of raw_cdrs. It is one whether rows move or not, so a landing that has read the
-state before is refused and begins anew: the order of two commands does not decide which day a record is at home on.
+Belongs here: making each decision a commit of raw_cdrs. A decision is a commit even when no rows move, so a landing that has
+read the state before it is refused and begins anew. So the order of two commands never decides the home day of a record.
 """
 
 import datetime as dt
@@ -34,10 +34,10 @@ from telecom_assets.model.civil_time import local_day
 
 
 def open_month(warehouse: Warehouse, month: str, *, calendar_start: dt.date, dedupe_days: int, why: str = "") -> int:
-    """Open a month, yyyy-MM: its CDRs are at home on their own days from now on, however old, those landed before too.
+    """Open a month, yyyy-MM: the home day of its CDRs is their event day from now on, however old they are.
 
-    Rows that lie on the day of their receipt move to their own day in the same commit, and both days are to be mediated
-    again. Returns how many moved. Doing it twice changes nothing.
+    Rows that landed before move from the day of their receipt to their event day in the same commit, and both days become
+    stale. Returns the number of rows that moved. Opening a month twice changes nothing.
     """
     while True:
         here = read_state(warehouse)
@@ -62,10 +62,10 @@ def open_month(warehouse: Warehouse, month: str, *, calendar_start: dt.date, ded
 
 
 def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why: str) -> Decision:
-    """Go on with the topic as it is now, where the warehouse was filled from another one of its name or elsewhere.
+    """Make the topic as it is now the current source, in place of the topic that the warehouse was filled from.
 
-    The old source is closed as far as it was landed; copies of its records are found by record id as ever. Raises
-    LandingError when there is nothing to accept.
+    The old source is closed at the position up to which it was landed. Records of the new source that are copies of landed ones
+    are still found, by record id. Raises LandingError when the topic is the current source, or a closed one.
     """
     while True:
         here, state = read_state(warehouse), kafka.topic_state()
@@ -102,9 +102,9 @@ def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why:
 def skip_positions(
     warehouse: Warehouse, kafka: KafkaConnection, *, partition: int, to: int, by: str, why: str
 ) -> Decision:
-    """Give up the offsets of a partition that retention took before they were landed: at most so many records are lost.
+    """Give up the offsets of a partition that retention deleted before they were landed; at most as many records are lost.
 
-    Raises LandingError for offsets that the topic still has, or that are no gap.
+    to: the offset at which landing goes on. Raises LandingError for offsets that the topic still has, or that are no gap.
     """
     while True:
         here, state = read_state(warehouse), kafka.topic_state()
@@ -152,7 +152,7 @@ def skip_positions(
 
 
 def note_adoption(warehouse: Warehouse, detail: str, *, by: str, why: str) -> Decision:
-    """Write down that a restored warehouse is the truth from now on. detail: what follows it, in words."""
+    """Record that a restored warehouse is the truth from now on. detail: what is set back to it, in words."""
     while True:
         here = read_state(warehouse)
         decision = Decision("warehouse_adopted", dt.datetime.now(dt.UTC), detail=detail, decided_by=by, why=why)
@@ -171,7 +171,7 @@ def _decided(
     landed: Mapping[str, object] | None = None,
     displaced: Collection[dt.date] = (),
 ) -> bool:
-    """Commit a decision on the version that it was made at. False when another commit came first: decide anew."""
+    """Commit a decision on the version that was read for it. False when another commit came first: read and decide anew."""
     info: dict[str, object] = {
         DECIDED: decision.said(),
         DISPLACED: [day.isoformat() for day in sorted(displaced)],
@@ -188,13 +188,13 @@ def _decided(
 
 
 def _moved(raw: PinnedTable, days: list[dt.date], moves: Column, own: Column) -> DataFrame:
-    """All rows of some days, those that move on their own day."""
+    """All rows of some days, with the rows that move on their event day (`own`)."""
     rows = raw.between(Partitions(days[0], days[-1])).where(F.col("event_date").isin(days))
     return rows.withColumn("event_date", F.when(moves, own).otherwise(F.col("event_date")))
 
 
 def _rows_by_day(raw: PinnedTable, moves: Column) -> dict[dt.date, int]:
-    """Rows that move, by the day they lie on. An empty table is not asked."""
+    """The number of rows that move, by the day on which they lie now. Runs no query on an empty table."""
     if not raw.rows_by_partition():
         return {}
     found = raw.all().where(moves).groupBy("event_date").agg(F.count("*").alias("rows")).collect()
@@ -202,7 +202,7 @@ def _rows_by_day(raw: PinnedTable, moves: Column) -> dict[dt.date, int]:
 
 
 def _days_of(files: Staged) -> set[dt.date]:
-    """Days that staged files of raw_cdrs belong to."""
+    """The days of staged files of raw_cdrs."""
     return {dt.date.fromisoformat(str(file.partition["event_date"])) for file in files.files}
 
 
@@ -217,5 +217,5 @@ def _assert_whole(raw: PinnedTable, days: set[dt.date], files: Staged) -> None:
 
 
 def _former(warehouse: Warehouse) -> set[str]:
-    """Sources that the ledger knows."""
+    """The identities of the sources in the ledger."""
     return set(warehouse.pin(LEDGER).arrow()["source_id"].to_pylist())

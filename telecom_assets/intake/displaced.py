@@ -1,4 +1,4 @@
-"""Which days must be mediated again because a copy of one of their records has come that is earlier."""
+"""Stale days: days that keep a copy of a record, when an earlier copy has landed on another day."""
 
 import datetime as dt
 
@@ -7,10 +7,10 @@ from pyspark.sql import functions as F
 
 
 def displaced_by(fresh: DataFrame, older: DataFrame, dedupe_days: int) -> list[dt.date]:
-    """Days that hold a copy which was received later than a fresh one that is at home on another day.
+    """The days that hold a copy which was received later than a copy among the fresh rows of another day.
 
-    fresh: rows of raw_cdrs that come to their days now. older: rows that may hold such a copy. Copies are looked for within
-    `dedupe_days`, as mediation does.
+    fresh: rows of raw_cdrs that are added to their days now. older: rows that may hold later copies. Copies are looked for
+    within `dedupe_days`, as in mediation.
     """
     columns = ("record_id", "event_date", "received_at")
     new = fresh.select("record_id", *(F.col(name).alias(f"new_{name}") for name in columns[1:]))

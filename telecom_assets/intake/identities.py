@@ -1,4 +1,4 @@
-"""Between the topic and raw_cdrs."""
+"""From the topic to raw_cdrs: the identity that landing keeps."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 
 LANDED_IDENTITY = "offsets landed = offsets consumed"
-#: Times that the ledger is compared with raw_cdrs while other homes land.
+#: The most times that the ledger is compared with raw_cdrs while other homes land.
 _LOOKS = 20
 #: A part of a source: its identity and number.
 _Part = tuple[str, int]
@@ -20,7 +20,7 @@ _Part = tuple[str, int]
 def landed_equals_consumed(warehouse: Warehouse) -> Verdict:
     """Positions landed = positions consumed: every range of the ledger is in raw_cdrs once and whole, nothing else is.
 
-    Another home may land between the two: what does not hold is looked at again for as long as either changes.
+    Another home may land between the two reads: an identity that does not hold is computed again while either table changes.
     """
     for _ in range(_LOOKS):
         ledger, raw = warehouse.pin(LANDING_RANGES.name), warehouse.pin(RAW_CDRS.name)
@@ -44,7 +44,7 @@ def _landed_equals_consumed(landing_ranges: PinnedTable, raw: PinnedTable) -> Ve
             broken.add(part)
         ends[part] = row["to_position"]
         consumed[part] = consumed.get(part, 0) + row["records"]
-    # Distinct positions as bits, 64 to a group: exact, and a table of any size is counted in a little memory.
+    # Distinct positions are counted as bits, 64 positions to a group: exact, and in little memory for a table of any size.
     sets = (
         raw.all()
         .groupBy("source_id", "source_part", F.expr("source_position div 64").alias("word"))
@@ -84,10 +84,10 @@ def _landed_equals_consumed(landing_ranges: PinnedTable, raw: PinnedTable) -> Ve
 
 
 def landed_rows_are_consumed(warehouse: Warehouse) -> Verdict:
-    """The same identity by its totals, which takes no look at the rows: what each stage that writes money asks first.
+    """The same identity by totals, without reading rows. Every stage that writes money asserts it first.
 
-    raw_cdrs has as many rows, by its files' statistics, as messages were consumed, by the ledger and by the commits that
-    it does not know yet.
+    The rows of raw_cdrs by its files' statistics equal the consumed messages by the ledger, together with those of the commits
+    that the ledger does not have yet.
     """
     state = read_state(warehouse)
     ledger = warehouse.pin(LANDING_RANGES.name, version=state.ledger_version).arrow()

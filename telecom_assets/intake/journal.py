@@ -1,11 +1,11 @@
-"""What the log of raw_cdrs says: every landing and every decision about it is a commit there, and says itself what it did.
+"""The log of raw_cdrs as a journal: every landing and every decision is a commit there, whose entry says what it did.
 
-Belongs here: reading that, the state that follows from it, and writing the tables that follow it (`landing_ranges`,
-`landing_decisions`, `displaced_days`). Does not belong here: the commits themselves (`land`, `decisions`).
+Belongs here: reading the entries, the state of landing that follows from them, and writing the tables that follow the log
+(`landing_ranges`, `landing_decisions`, `displaced_days`). Does not belong here: the commits themselves (`landing`, `decisions`).
 
-Rows and position are one commit: its transaction versions are the next position of each part of a source, under the key
-`<source>/<part>`. The tables that follow are for people and for sums; they are made from the commits by whoever lands
-next, so a process that died between a commit and its row in the ledger has lost nothing.
+Rows and positions are one commit: its transaction versions are the next position of each part of a source, under the key
+`<source>/<part>`. The tables that follow the log are for people and for sums. The next process that lands writes the rows that
+they lack, so a process that died between a commit and its row in the ledger has lost nothing.
 """
 
 import datetime as dt
@@ -23,11 +23,11 @@ RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
 #: The tables that follow the log of raw_cdrs.
 FOLLOWERS = (LEDGER, LANDING_DECISIONS.name, DISPLACED_DAYS.name)
 
-#: What an entry of the log of raw_cdrs says of a landing, of a decision, and of days whose outcome it may have changed.
+#: Keys in the log entries of raw_cdrs: of a landing, of a decision, and of the days whose outcome the commit may have changed.
 LANDED, DECIDED, DISPLACED = "telecom.landed", "telecom.decided", "telecom.displaced_days"
-#: In the ledger's transaction versions: the version of raw_cdrs up to which its rows are complete.
+#: Key in the ledger's transaction versions: the version of raw_cdrs up to which the ledger's rows are complete.
 _UPTO = RAW
-#: Versions without a landing (compactions) that may pass before the ledger says that it has seen them.
+#: After this many versions without a landing (compactions) the ledger's version is moved on by a commit of its own.
 _UNSEEN = 50
 
 Kind = Literal["month_opened", "source_accepted", "positions_skipped", "warehouse_adopted"]
@@ -50,7 +50,7 @@ class Decision:
 
     @property
     def summary(self) -> str:
-        """In words, without who and why."""
+        """The decision in words, without its author and reason."""
         if self.kind == "month_opened":
             return f"month {self.month} opened"
         if self.kind == "source_accepted":
@@ -63,12 +63,12 @@ class Decision:
         )
 
     def said(self) -> dict[str, Any]:
-        """As the log has it."""
+        """The decision as a value of the log."""
         return {**vars(self), "decided_at": self.decided_at.isoformat()}
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> "Decision":
-        """From the log, or from a row of landing_decisions."""
+        """The decision of a value of the log, or of a row of landing_decisions."""
         at = said["decided_at"]
         names = (name for name in cls.__dataclass_fields__ if name != "decided_at")
         moment = at if isinstance(at, dt.datetime) else dt.datetime.fromisoformat(at)
@@ -83,29 +83,29 @@ class Entry:
     landed: Mapping[str, Any] | None
     decision: Decision | None
     displaced: Sequence[dt.date]
-    #: Rows that it added per day.
+    #: Rows that the commit added, per day.
     rows: Mapping[dt.date, int]
 
     @property
     def ranges(self) -> list[tuple[int, int, int, int]]:
-        """(part, from, to, records)."""
+        """The landed ranges as (part, from, to, records)."""
         return [(part, start, end, count) for part, start, end, count in (self.landed or {}).get("ranges", ())]
 
 
 @dataclass(frozen=True)
 class LandingState:
-    """Where landing stands at one version of raw_cdrs, from the tables alone."""
+    """The state of landing at one version of raw_cdrs, from the tables alone."""
 
     raw_version: int
-    #: The source that is landed now, and its name; None before the first landing.
+    #: The current source, and its topic's name; None before the first landing.
     source_id: str | None
     topic: str | None
-    #: Next position of each part that is known.
+    #: The next position of each known part.
     ends: Mapping[int, int]
     decisions: Sequence[Decision]
-    #: Commits that the ledger does not know yet.
+    #: Commits that have no rows in the ledger yet.
     unsettled: Sequence[Entry]
-    #: Version of raw_cdrs up to which the ledger is complete.
+    #: The version of raw_cdrs up to which the ledger is complete.
     settled: int = 0
     ledger_version: int = 0
 
@@ -114,20 +114,20 @@ class LandingState:
         return sorted({decision.month for decision in self.decisions if decision.month is not None})
 
     def ends_on(self, state: TopicState) -> dict[int, int]:
-        """Next position per partition; a partition that was added to a known topic begins at 0, whatever is left of it."""
+        """The next position per partition. A partition that was added to a known topic begins at 0, also if messages are gone."""
         added = {} if self.source_id is None else dict.fromkeys(state.partitions, 0)
         return {**added, **self.ends}
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source that was landed: how far, and how many records, by part."""
+    """A landed source: its next position and its number of records, by part."""
 
     source_id: str
     topic: str
     ends: Mapping[int, int]
     records: Mapping[int, int]
-    #: Whether landing goes on with it.
+    #: Whether it is the current source, which landing goes on with.
     current: bool
 
 
@@ -137,10 +137,10 @@ def key(source_id: str, part: int) -> str:
 
 
 def read_state(warehouse: Warehouse) -> LandingState:
-    """The state at the newest version of raw_cdrs. Costs the ledgers and the entries of the log that they do not know.
+    """The state at the newest version of raw_cdrs. Reads the ledgers, and the log entries that they do not have.
 
-    Another process may land meanwhile. The ledger is read first, so that it has seen no version that is not looked at here;
-    decisions are written down before the ledger says so, so that they are read last, and later ones are left out.
+    Another process may land meanwhile. The ledger is read first, so that it knows no version that is not read here. Decisions are
+    read last, since they are stored before the ledger is complete up to them; decisions of later versions are left out.
     """
     ledger = warehouse.pin(LEDGER)
     version = warehouse.version(RAW)
@@ -163,7 +163,7 @@ def read_state(warehouse: Warehouse) -> LandingState:
 
 
 def assert_new_source(warehouse: Warehouse, source_id: str, parts: Iterable[int], version: int) -> None:
-    """Raise WarehouseError when a source that the ledger does not know has positions: it would be landed a second time."""
+    """Raise WarehouseError when a source has positions but no rows in the ledger: it would be landed a second time."""
     if any(warehouse.log(RAW).position(key(source_id, part), version) is not None for part in parts):
         raise WarehouseError(
             f"table {RAW} at {warehouse.path(RAW)} holds rows of source {source_id}, and {LEDGER} knows nothing of it: rows of "
@@ -173,7 +173,7 @@ def assert_new_source(warehouse: Warehouse, source_id: str, parts: Iterable[int]
 
 
 def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
-    """What the commits of raw_cdrs after one version say, up to another; those of maintenance say nothing."""
+    """The entries of the commits of raw_cdrs after one version, up to another. Commits of maintenance have none."""
     entries = []
     for version in range(after + 1, upto + 1):
         actions = warehouse.log(RAW).entry(version)
@@ -198,10 +198,10 @@ def read_entries(warehouse: Warehouse, after: int, upto: int) -> list[Entry]:
 
 
 def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
-    """Days that a version of raw_cdrs asks to mediate again, though its own rows lie elsewhere: the newest such version.
+    """The displaced days, each with the newest version of raw_cdrs that asks to mediate it again.
 
-    From `displaced_days` and from commits that it does not know yet. The ledger, which says which it knows, is read before
-    it: another process may write them down meanwhile.
+    Read from the table `displaced_days`, and from the log entries of commits that have no rows there yet. The ledger, which says
+    which commits those are, is read before the table, since another process may write their rows meanwhile.
     """
     ledger_version = warehouse.version(LEDGER)
     version = warehouse.version(RAW)
@@ -238,7 +238,7 @@ def landed_sources(warehouse: Warehouse) -> list[Source]:
 
 
 def last_landed(warehouse: Warehouse) -> dt.datetime | None:
-    """When a message landed last; where none ever did, since when the topic is watched. None before the first landing."""
+    """The time of the last landing with messages, or else of the first landing, which had none. None before that."""
     state = read_state(warehouse)
     rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
     landed = [row["landed_at"] for row in rows if row["records"]]
@@ -246,10 +246,10 @@ def last_landed(warehouse: Warehouse) -> dt.datetime | None:
 
 
 def settle(warehouse: Warehouse) -> list[Entry]:
-    """Write the rows of the following tables for commits that have none yet; returns those commits.
+    """Write the missing rows of the tables that follow the log. Returns the commits that had none.
 
-    Several processes may do so at once: the ledger's rows are one conditional commit, so each commit has its rows once.
-    A day or a decision that is written twice means nothing more than once (`displaced_days`, `_decisions`).
+    Several processes may do so at once. The ledger's rows are one conditional commit, so each landing has its rows once. A day
+    or a decision may be written twice, which means the same as once (`displaced_days`, `_decisions`).
     """
     while True:
         state = read_state(warehouse)
@@ -276,7 +276,7 @@ def settle(warehouse: Warehouse) -> list[Entry]:
 
 
 def _settled(warehouse: Warehouse, ledger_version: int, raw_version: int) -> int:
-    """Version of raw_cdrs up to which a version of the ledger is complete."""
+    """The version of raw_cdrs up to which a version of the ledger is complete."""
     settled = warehouse.log(LEDGER).position(_UPTO, ledger_version) or 0
     if settled > raw_version:
         raise WarehouseError(
@@ -311,7 +311,7 @@ def _ledger_rows(entry: Entry) -> list[dict[str, Any]]:
 
 
 def _all_ranges(ledger: pa.Table, unsettled: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Rows of the ledger, those it lacks included, in the order of their landing."""
+    """The rows of the ledger and those of commits that it does not have yet, in the order of their landing."""
     rows = [*ledger.to_pylist(), *(row for entry in unsettled for row in _ledger_rows(entry))]
     return sorted(rows, key=lambda row: row["raw_version"])
 

@@ -1,10 +1,10 @@
 """JSON text: a message as one flat object that the parsers of both engines read alike.
 
-Belongs here: the grammar of RFC 8259 as regular expressions, and what is rewritten before a parser sees a text. Does not
-belong here: what the fields mean (`telecom_assets.intake.admission`).
+Belongs here: the grammar of RFC 8259 as regular expressions, and the rewriting of a text before a parser sees it. Does not
+belong here: the meaning of the fields (`telecom_assets.intake.admission`).
 
-Three facts shape the expressions: Rust's engine has no look-around and no possessive loops; Java's recurses once per
-iteration of a group, so that a loop over groups needs a bounded text; a loop over one character class is safe at any size.
+Three facts shape the expressions. Rust's regular expressions have no look-around and no possessive loops. Java's recurse once
+per iteration of a group, so a loop over groups needs a bounded text. A loop over one character class is safe at any size.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-#: How deep arrays and objects may lie in each other inside the message's own object.
+#: How deep arrays and objects may be nested inside the message's own object.
 MAX_DEPTH = 8
-#: What stands for a nested value where a field has to have a text.
+#: The texts that replace a nested array or object in a field that must not be null.
 NESTED_ARRAY, NESTED_OBJECT = "[…]", "{…}"
 
 _WS = r"[ \t\r\n]*"
@@ -32,18 +32,19 @@ _PLAIN_MAX_LENGTH = 1024
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _SURROGATE_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE = r'\\["\\/bfnrt]|\\u[0-9a-cA-CefEF][0-9a-fA-F]{3}|\\u[dD][0-7][0-9a-fA-F]{2}'
-#: Stands for a token while the grammar is tried; a control character cannot stand in a JSON object itself.
+#: Replaces a token while the grammar is tried. A control character, since those cannot occur in a JSON object.
 _MARK = "\x01"
 _BACKSLASH, _QUOTE = "\x02", "\x03"
-#: While nested values are looked for: around what begins one, between, around what ends one; and before what it was.
+#: Marks while nested values are looked for: around their first bracket, between tokens, around their last bracket; and in place
+#: of a value that was found.
 _BEGIN, _BETWEEN, _END, _NESTED = "\x04", "\x05", "\x06", "\x07"
-#: While the grammar of nested values is tried: a value, a name with its colon, a member; a further value, a further member.
+#: Marks while the grammar of nested values is tried: a value, a name with its colon, a member; a further value, a further member.
 _VALUE, _NAME, _MEMBER, _VALUES, _MEMBERS = "\x01", "\x02", "\x03", "\x04", "\x05"
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 
 
 def flat_object(text: Column, *, none_when_nested: Sequence[str]) -> Column:
-    """The text as a flat JSON object that both engines parse alike, or NULL when it is none.
+    """The text as a flat JSON object that both engines parse alike, or NULL when the text is no JSON object.
 
     Arrays and objects as values, up to MAX_DEPTH deep, are skipped: such a value is null for the names `none_when_nested`,
     and NESTED_ARRAY or NESTED_OBJECT for any other name.
@@ -70,8 +71,8 @@ def _is_flat_object(text: Column) -> Column:
 def _is_nested_object(text: Column) -> Column:
     """RFC 8259 grammar of one object whose values may be nested, at most MAX_DEPTH deep.
 
-    Names, scalars and then, level by level from the innermost, arrays and objects become one mark each. What follows a
-    comma has a mark of its own, so that a level is one bracket, one mark, a run of others, and one bracket.
+    Names, scalars and then, level by level from the innermost, arrays and objects become one mark each. Values and members
+    behind a comma get marks of their own, so that a level is a bracket, one mark, a run of those other marks, and a bracket.
     """
     names = _replace(_empty_strings(text), rf'""{_WS}:', _NAME)
     scalars = _replace(names, rf'""|{_NUMBER}|true|false|null', _VALUE)
@@ -92,7 +93,7 @@ def _empty_strings(text: Column) -> Column:
 
 
 def _without_escapes(text: Column) -> Column:
-    """Escaped backslashes and quotes put aside (they pair from the left), so that a string is all between two quotes."""
+    """The text without escaped backslashes and quotes (they pair from the left), so that a string ends at the next quote."""
     return F.replace(F.replace(text, F.lit(r"\\"), F.lit(_BACKSLASH)), F.lit(r"\""), F.lit(_QUOTE))
 
 
@@ -101,10 +102,11 @@ def _with_escapes(text: Column) -> Column:
 
 
 def _skip_nested(text: Column, none_when_nested: Sequence[str]) -> Column:
-    """An object without nested values, of an object `_without_escapes`.
+    """The object with its nested values replaced. text: an object `_without_escapes`.
 
-    Strings and brackets are matched together, from left to right, so a bracket inside a string is never touched. All get
-    marks; a string's are removed. The object's own brackets lose theirs, and what is left is replaced from the innermost.
+    Strings and brackets are matched together, from left to right, so that a bracket inside a string is never touched. All get
+    marks. The marks of strings and of the object's own brackets are removed; then values between marked brackets are replaced,
+    from the innermost.
     """
     tokens = r'("[^"]*")|([\[{])|([\]}])'
     marked = _replace(text, tokens, f"$1{_BEGIN}$2{_BETWEEN}$3{_END}")
@@ -121,7 +123,7 @@ def _skip_nested(text: Column, none_when_nested: Sequence[str]) -> Column:
 
 
 def _spelt(name: str) -> str:
-    """A name as a regular expression: each character (of ASCII) as it is or escaped, `a` or `\\u0061`."""
+    """A name as a regular expression: each (ASCII) character as it is or escaped, `a` or `\\u0061`."""
 
     def spelt(character: str) -> str:
         digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):04x}")
@@ -131,11 +133,11 @@ def _spelt(name: str) -> str:
 
 
 def _quote_numbers(text: Column) -> Column:
-    """Numbers as strings, so that their digits survive the parser, and names that no parser takes cut.
+    """The object with its numbers as strings, so that their digits survive the parser, and with very long names cut.
 
-    Of a flat object `_without_escapes`. Strings and numbers are matched together, from left to right, so a number inside a
-    string is never touched. Both get a pair of marks; a string's marks are removed, a number's become quotes. A name of
-    more than a thousand characters is none of the contract's; Spark's parser stops at 50,000.
+    text: a flat object `_without_escapes`. Strings and numbers are matched together, from left to right, so that a number
+    inside a string is never touched. Both get a pair of marks; a string's marks are removed, a number's become quotes. Names of
+    more than a thousand characters are cut: no contract field has one, and Spark's parser fails at 50,000.
     """
     tokens = rf'"[^"]{{1000}}[^"]*"{_WS}(:)|("[^"]*")|({_NUMBER})'
     marked = F.regexp_replace(text, F.lit(tokens), F.lit(f"$1$2{_MARK}$3{_MARK}"))

@@ -1,12 +1,12 @@
 """The landing operation: read the next ranges of positions, admit, and commit rows and position together.
 
-Belongs here: the order of the steps that makes landing exactly-once. Does not belong here: what the log of raw_cdrs says
-of earlier commits (`journal`), which ranges come next (`plan`).
+Belongs here: the order of the steps that makes landing exactly-once. Does not belong here: reading the log of raw_cdrs
+(`journal`), choosing the next ranges (`plan`).
 
-A chunk is files that no version names until one commit on the version of raw_cdrs that the position was read at names them
-and sets the new position. Whatever came first refuses that commit: another landing, a decision, a compaction. Then the
-newest version is read again. So a process that is dead, slow, stopped or on another machine can add nothing that is there
-already, whatever it has on disk.
+The rows of a chunk are written to files that no version of raw_cdrs names. One commit then adds the files and sets the new
+positions, on the version from which the positions were read. When another commit came first (a landing, a decision, a
+compaction), it is refused, and the newest version is read again. So a process that is slow, was stopped, or runs on another
+machine can never add rows a second time, whatever files it has written.
 """
 
 import datetime as dt
@@ -37,13 +37,13 @@ from telecom_assets.intake.journal import (
 )
 from telecom_assets.intake.plan import LandingError, check_topic, lag, landing_chunks
 
-#: Times that a range is read again while retention takes messages from under the reader.
+#: The most times that a range is read again while retention deletes messages of it.
 _RECOUNTS = 3
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The settings that landing goes by, and the run that lands."""
+    """The settings of a landing, and the id of the run that lands."""
 
     run_id: str
     max_age_days: int
@@ -54,7 +54,7 @@ class Terms:
 
 @dataclass
 class Landed:
-    """What a landing run did: records, rows per touched day, and other days whose outcome may have changed."""
+    """The result of a landing run: records, rows per day that got rows, and displaced days."""
 
     records: int = 0
     days: dict[dt.date, int] = field(default_factory=dict)
@@ -80,15 +80,15 @@ def land(
 ) -> Landed:
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     landed = Landed()
-    kafka.topic_id()  # first of all: a broker that is down leaves the warehouse as it is
+    kafka.topic_id()  # first, so that the warehouse is not touched when the broker is down
     warehouse.make_tables([RAW, *FOLLOWERS])
     _settle(warehouse, landed, report)
     while True:
         here, state = position(warehouse, kafka)
         landed.lag = landed.lag or lag(state, here.ends_on(state))
         if here.source_id is None:
-            # Every partition is watched from its earliest offset on, whatever becomes of this run: what retention takes
-            # from a partition that is empty now is noticed, and what it took before is not asked for later.
+            # The first commit sets every partition to its earliest offset, even if this run fails later: messages that retention
+            # deletes from now on are noticed as a loss, also in a partition that is empty now; earlier ones are not asked for.
             _watch(warehouse, kafka.topic, state, here, terms)
             continue
         done = _land_chunks(warehouse, kafka, state, here, terms, landed, report)
@@ -101,10 +101,10 @@ def land(
 
 
 def position(warehouse: Warehouse, kafka: KafkaConnection) -> tuple[LandingState, TopicState]:
-    """Where landing stands, and the topic as it was after that. Raises LandingError where the one does not follow the other.
+    """The state of landing, and the topic's state after it. Raises LandingError when the topic does not continue the landing.
 
-    Another home may land meanwhile: the topic is asked last, so that it has all that was landed; and what it lacks is
-    missing only if nobody has landed it since.
+    Another home may land meanwhile. The topic is asked last, so that its ends are not behind landed positions; a difference
+    is an error only when nobody has landed since the state was read.
     """
     while True:
         here = read_state(warehouse)
@@ -119,7 +119,7 @@ def position(warehouse: Warehouse, kafka: KafkaConnection) -> tuple[LandingState
 
 
 def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str], None]) -> None:
-    """Write the ledger's rows of all commits that have none. Those of a run that died are told of (`landed`)."""
+    """Write the ledger's missing rows. landed: also count commits of a run that died, and report them."""
     for entry in settle(warehouse):
         if landed is not None and entry.landed is not None:
             landed.add(entry.rows, entry.displaced)
@@ -147,7 +147,7 @@ def _land_chunks(
     landed: Landed,
     report: Callable[[str], None],
 ) -> bool:
-    """Land the backlog chunk by chunk. False when another landing or a decision came between: plan anew."""
+    """Land the backlog chunk by chunk. False when another landing or a decision was committed meanwhile: plan anew."""
     ends = here.ends_on(state)
     chunks = landing_chunks(state, ends, terms.chunk_rows)
     total = landed.records + sum(lag(state, ends).values())
@@ -156,7 +156,7 @@ def _land_chunks(
         try:
             files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
         except KafkaRangeError:
-            _same_topic(kafka, state)  # that is what is wrong, and not the range
+            _same_topic(kafka, state)  # a topic that was made again explains the error better than the range does
             raise
         try:
             records = _verify(warehouse, kafka, ranges, files)
@@ -233,7 +233,7 @@ def _commit_behind(
     displaced: Sequence[dt.date],
     terms: Terms,
 ) -> Commit | None:
-    """Commit behind compactions. None when another landing has moved the position, or a decision was made."""
+    """Commit, after compactions if some came first. None when another landing has moved a position, or a decision was made."""
     assert here.source_id is not None
     while True:
         try:
@@ -247,7 +247,7 @@ def _commit_behind(
 
 
 def _known(found: Mapping[int, int], ends: Mapping[int, int]) -> bool:
-    """Whether the positions that the table has are those that were counted on; one that it lacks is 0 there."""
+    """Whether the table's positions are the expected ones (`ends`); a part that the table lacks is at 0."""
     return all(found.get(part, 0) == end for part, end in ends.items()) and set(found) <= set(ends)
 
 
@@ -261,7 +261,7 @@ def _commit(
     displaced: Sequence[dt.date],
     terms: Terms,
 ) -> Commit:
-    """Rows, position and what the ledger is to say, in one commit on one version."""
+    """Commit rows, positions and the entry for the ledger together, on version `on`."""
     info = {
         LANDED: landed_info(
             source_id,
@@ -278,7 +278,7 @@ def _commit(
 def landed_info(
     source_id: str, topic: str, ranges: Sequence[tuple[int, int, int, int]], run_id: str
 ) -> dict[str, object]:
-    """What a commit of raw_cdrs says of what it landed. ranges: (part, from, to, records)."""
+    """The log entry of a landing. ranges: (part, from, to, records)."""
     now = dt.datetime.now(dt.UTC).isoformat()
     return {
         "source_id": source_id,
@@ -290,7 +290,7 @@ def landed_info(
 
 
 def _same_topic(kafka: KafkaConnection, state: TopicState) -> None:
-    """Raise LandingError when the messages that were just read may be of another topic of the same name."""
+    """Raise LandingError when the topic was made again since `state`: messages read meanwhile may be of the new one."""
     if (now := kafka.topic_id()) != state.topic_id:
         raise LandingError(
             f"topic {kafka.topic!r} was deleted and made again while it was read (id {now}, it was {state.topic_id}); "
@@ -301,10 +301,10 @@ def _same_topic(kafka: KafkaConnection, state: TopicState) -> None:
 def _verify(
     warehouse: Warehouse, kafka: KafkaConnection, ranges: Sequence[OffsetRange], files: Staged
 ) -> dict[OffsetRange, int]:
-    """Records per range. Where offsets hold no message, a bare consumer reads the range again, before the commit.
+    """The number of records per range. Raises LandingError unless the staged rows are the messages of the ranges.
 
-    Every offset that the topic still gives must be among the rows. A row whose message has left the topic since (retention,
-    compaction of the topic) is right. Raises LandingError.
+    A range with fewer rows than offsets is read again by a bare consumer: every offset for which the topic has a message must
+    be among the rows. A row whose message has left the topic since (retention, compaction of the topic) is right.
     """
     rows = staged_arrow(warehouse, RAW, files, ["source_part", "source_position"])
     records = {}
@@ -332,7 +332,7 @@ def _verify(
 
 
 def _positions(rows: pa.Table, offsets: OffsetRange) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Offsets of a range that some rows have: each once, and as they are."""
+    """The offsets of the rows within a range: the distinct ones, and all of them."""
     place = pc.field("source_position")
     inside = (pc.field("source_part") == offsets.partition) & (place >= offsets.start) & (place < offsets.end)
     found = rows.filter(inside)["source_position"]
@@ -340,7 +340,7 @@ def _positions(rows: pa.Table, offsets: OffsetRange) -> tuple[pa.ChunkedArray, p
 
 
 def _still_on_topic(kafka: KafkaConnection, offsets: OffsetRange) -> set[int]:
-    """Offsets of a range for which the topic gives a message now, read by a bare consumer."""
+    """The offsets of a range for which the topic has a message now, read by a bare consumer."""
     for attempt in range(_RECOUNTS):
         state = kafka.topic_state()
         earliest = state.partitions[offsets.partition].earliest
@@ -351,17 +351,17 @@ def _still_on_topic(kafka: KafkaConnection, offsets: OffsetRange) -> set[int]:
         try:
             return {offset for batch in batches for offset in batch["kafka_offset"].to_pylist()}
         except KafkaRangeError:
-            # Retention may have taken the first offsets between the two questions.
+            # Retention may have deleted the first offsets between the two requests.
             if attempt == _RECOUNTS - 1:
                 raise
     raise AssertionError("unreachable")
 
 
 def _displaced_days(warehouse: Warehouse, files: Staged, on: int, dedupe_days: int) -> list[dt.date]:
-    """Days that hold a copy which was received later than one that lands now for another day.
+    """The days that hold a copy which was received later than a copy that lands now on another day.
 
-    Almost always none: the broker's times only go back where partitions were read unevenly. File statistics tell
-    whether a look is needed at all, and how far back it must go.
+    Almost always none: rows that land are older than landed rows only where partitions were read unevenly. File statistics tell
+    whether rows must be compared at all, and from which time on.
     """
     raw = warehouse.pin(RAW, version=on)
     since = went_back(raw, files, "received_at")

@@ -1,6 +1,6 @@
-"""How much of the newest landing cannot be read: a producer that changed its format, or a file that is none of CDRs.
+"""The share of the newest landing that is malformed: a producer may have changed its format, or a file held no CDRs.
 
-Belongs here: the share of malformed messages, asked of the tables, so that it can be asked again at any time. Does not
+Belongs here: the share of malformed messages, computed from the tables, so that it can be computed again at any time. Does not
 belong here: what makes a message malformed (`telecom_assets.intake.admission`), how a verdict is shown (`telecom_assets.books`).
 """
 
@@ -17,15 +17,15 @@ from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 
-#: Positions that are shown of the malformed messages.
+#: How many malformed messages are shown by their positions.
 _SHOWN = 5
 
 
 def few_are_malformed(warehouse: Warehouse, most: Decimal) -> Verdict:
     """At most this share of the messages of the newest landing is malformed: neither UTF-8 nor one JSON object.
 
-    The newest landing is all that the run landed which is last in the ledger; a run that found nothing on the topic is in
-    no ledger. A landing without messages has none that is malformed.
+    The newest landing is everything that the last run of the ledger landed; a run that found no messages is not in the ledger.
+    A landing without messages passes.
     """
     ledger = warehouse.pin(LANDING_RANGES.name).arrow().to_pylist()
     last_run = max(ledger, key=itemgetter("raw_version"))["run_id"] if ledger else None
@@ -53,7 +53,7 @@ def few_are_malformed(warehouse: Warehouse, most: Decimal) -> Verdict:
 
 
 def _malformed(raw: PinnedTable, landed: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
-    """How many rows of these ranges are malformed, and where the first of them lie."""
+    """The number of malformed rows of these ranges, and the positions of the first of them."""
     rows = raw.all().where(F.col("admission_error").isNotNull() & reduce(or_, map(_within, _joined(landed))))
     count = rows.count()
     if not count:
@@ -64,7 +64,7 @@ def _malformed(raw: PinnedTable, landed: Sequence[Mapping[str, Any]]) -> tuple[i
 
 
 def _joined(landed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The ranges, those that meet as one: a run lands a partition chunk by chunk."""
+    """The ranges with adjacent ones joined: a run lands a partition chunk by chunk."""
     joined: list[dict[str, Any]] = []
     for row in sorted(landed, key=itemgetter("source_id", "source_part", "from_position", "to_position")):
         before = joined[-1] if joined else None

@@ -1,6 +1,6 @@
 """Which offsets to land next: a pure function of the topic's state, the ledger and the table.
 
-Belongs here: where reading starts, when it must stop loudly, how a backlog is cut. No Kafka client, no table.
+Belongs here: where reading starts, when landing must refuse, how a backlog is cut into chunks. No Kafka client, no table.
 """
 
 from collections.abc import Mapping

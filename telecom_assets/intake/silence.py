@@ -1,7 +1,7 @@
 """A silent topic: nothing has landed for longer than is usual, and nothing else is wrong.
 
-Belongs here: the verdict, and the event that tells of it while nothing lands: a check that only a landing run makes would
-never see silence. Does not belong here: who evaluates it (the check of raw_cdrs, the Kafka sensor).
+Belongs here: the verdict, and the Dagster event that reports it while nothing lands, since a check that is made by landing runs
+alone would never see silence. Does not belong here: when it is evaluated (the check of raw_cdrs, the Kafka sensor).
 """
 
 import datetime as dt
@@ -20,12 +20,12 @@ from telecom_assets.model.text import counted
 
 NAME = "topic_is_not_silent"
 KEY = dg.AssetCheckKey(dg.AssetKey(RAW_CDRS.name), NAME)
-#: How often silence that goes on is told anew: its length is in the text.
+#: How often a verdict of silence is stored again while silence goes on; its text has the length.
 _AGAIN = dt.timedelta(hours=1)
 
 
 def silence(last: dt.datetime | None, hours: int, now: dt.datetime) -> Verdict:
-    """Whether a message landed within so many hours. Holds before the first landing: then nothing is expected yet."""
+    """Whether a message has landed within `hours`. Passes before the first landing, when no message is expected yet."""
     identity = f"a message has landed within {counted(hours, 'hour')}"
     if last is None:
         return Verdict(identity, [], {"last_landed_at": "never"})
@@ -39,7 +39,7 @@ def silence(last: dt.datetime | None, hours: int, now: dt.datetime) -> Verdict:
 
 
 def silence_check(hours: int) -> Check:
-    """The check of raw_cdrs, for a setting of TELECOM_SILENT_HOURS."""
+    """The check of raw_cdrs; hours: TELECOM_SILENT_HOURS."""
     return Check(
         NAME,
         f"A message has landed within {counted(hours, 'hour')} (TELECOM_SILENT_HOURS). The Kafka sensor evaluates it at every look.",
@@ -53,14 +53,14 @@ def _decide(hours: int, scope: Scope) -> Verdict:
 
 
 def is_news(passed: bool, before: bool, age: dt.timedelta) -> bool:
-    """Whether a verdict is to be stored: another than the one before, or silence of which nothing was said for an hour."""
+    """Whether a verdict is stored: when it differs from the stored one, or silence was last stored an hour ago (`age`)."""
     return passed != before or (not passed and age >= _AGAIN)
 
 
 def silence_event(
     instance: dg.DagsterInstance, warehouse: Warehouse, hours: int, now: dt.datetime
 ) -> dg.AssetCheckEvaluation | None:
-    """The verdict as an event of the check, when it is another than the last one, or silence has gone on for an hour."""
+    """The verdict as an event of the check; None when it is no news (`is_news`)."""
     verdict = silence(last_landed(warehouse), hours, now)
     latest = instance.get_latest_asset_check_evaluation_record(KEY)
     if latest is not None:

@@ -1,4 +1,4 @@
-"""How Java servers are started: options in files, so that no path, space or password meets a command line."""
+"""Starting Java servers with their options in files, so that no space or password is on a command line."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence

@@ -23,7 +23,7 @@ from telecom_assets.local_stack.layout import Kept, Layout
 from telecom_assets.local_stack.processes import Command, ServerProcess
 from telecom_assets.local_stack.service import NotReady, Report, Service
 
-# The second is the binding that makes Kafka's log messages appear: its own POM does not name one.
+# The second jar binds a logger, without which Kafka's log is empty; Kafka's own POM names none.
 _JARS = ("org.apache.kafka:kafka_2.13:4.2.0", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3")
 _JAVA_VERSIONS = (17, 21, 25)
 _USER = "telecom"
@@ -82,7 +82,7 @@ class Kafka(Service):
         write_properties(configuration, self._configuration())
         formatted = self.folder / "formatted"
         if not formatted.exists():
-            shutil.rmtree(self._data, ignore_errors=True)  # left by a format that was interrupted: no broker ran on it
+            shutil.rmtree(self._data, ignore_errors=True)  # left by an interrupted format: no broker has used it
             tool = [*("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"), *self._common_options()]
             tool += ["kafka.tools.StorageTool", "format", "-t", self.kept.value("kafka_cluster_id")]
             self.run_tool(self._command("format.args", [*tool, "-c", str(configuration)]), cancel)
@@ -146,7 +146,7 @@ class Kafka(Service):
         return {
             "process.roles": "broker,controller",
             "node.id": 1,
-            # Voters by configuration, not by `format --standalone`: that would write the port into the data.
+            # Voters are configured here: `format --standalone` would write the port into the data.
             "controller.quorum.voters": f"1@{controller}",
             "listeners": f"CLIENT://{self.address},CONTROLLER://{controller}",
             "advertised.listeners": f"CLIENT://{self.address}",
@@ -168,7 +168,7 @@ class Kafka(Service):
             "log.retention.bytes": -1,
             "message.max.bytes": _MAX_MESSAGE_BYTES,
             "replica.fetch.max.bytes": _MAX_MESSAGE_BYTES,
-            # One node: internal topics have one replica, and few partitions, since each costs files and start time.
+            # Internal topics have one replica, since there is one node, and few partitions, since each costs files and start time.
             "offsets.topic.replication.factor": 1,
             "offsets.topic.num.partitions": 4,
             "transaction.state.log.replication.factor": 1,

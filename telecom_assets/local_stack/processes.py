@@ -1,7 +1,7 @@
 """Processes of the local stack: started apart from the caller, recognised later, ended orderly.
 
-Belongs here: everything about pids and signals. A process is known by its pid and its start time together, so a pid
-that the system has given to somebody else since is never taken for ours. Does not belong here: what is run.
+Belongs here: everything about pids and signals. A process is identified by its pid and its start time together, so that a pid
+which the system has reused is never taken for ours. Does not belong here: which programs are run.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ _LOG_LIMIT_BYTES = 20_000_000
 _POLL_SECONDS = 0.05
 _TAIL_LINES = 15
 
-# Becomes a program as another user, from a process of its own. Popen's own `user=` makes it fork this one, and a
-# library's fork handlers then run in the child: gRPC's, while another thread is in a call to Spark, abort it now and
-# then. Without `user=` Popen uses vfork, which runs none.
+# Starts a program as another user by way of a process of its own. Popen's own `user=` forks this process, and then fork handlers
+# of libraries run in the child: gRPC's abort it now and then while another thread is in a call to Spark. Without `user=` Popen
+# uses vfork, which runs no handlers.
 _AS_USER = (
     *("-I", "-S", "-c"),
     "import os, sys\n"
@@ -45,19 +45,19 @@ _AS_USER = (
     "    sys.exit(f'{argv[0]}: {error.strerror}')",
 )
 
-# Children of this very process would stay zombies until somebody asks for their exit status.
+# Children of this process, kept to ask for their exit status: without that, ended ones stay zombies.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class Cancelled(Exception):
-    """The start was called off (Ctrl-C, or another server failed)."""
+    """The start was cancelled (Ctrl-C, or another server failed)."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A program with all that it runs in. `user` is a uid for a caller that is root; `fds` are passed on.
+    """A program with its arguments, folder and environment. user: a uid, for a caller that is root. fds: inherited descriptors.
 
-    `umask`: what others may not do with its files; nothing at all, unless a group shares them.
+    umask: 077 (files for the user alone), unless a group shares the folders.
     """
 
     argv: Sequence[str | Path]
@@ -104,7 +104,7 @@ class ServerProcess:
             process = cls(child.pid, psutil.Process(child.pid).create_time())
             write_private(record, json.dumps({"pid": process.pid, "started": process.started}))
         except psutil.NoSuchProcess:
-            process = cls(child.pid, time.time())  # ended at once: the caller sees that it does not run
+            process = cls(child.pid, time.time())  # it has ended already, which the caller finds out
         except BaseException:
             child.kill()
             raise
@@ -112,7 +112,7 @@ class ServerProcess:
 
     @classmethod
     def read(cls, record: Path) -> "ServerProcess | None":
-        """The process that was written down, alive or not; None when there is none."""
+        """The process of a record, alive or not; None when there is no record."""
         try:
             entry = json.loads(record.read_text(encoding="utf-8"))
             return cls(int(entry["pid"]), float(entry["started"]))
@@ -126,14 +126,14 @@ class ServerProcess:
             ) from error
 
     def alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Whether the process still runs."""
         return self._process() is not None
 
     def stop(self, signals: Sequence[tuple[signal.Signals, float]]) -> None:
         """Send one signal after the other, each with its seconds of grace, until the process has ended.
 
-        What the process had started itself and left behind is ended too. Raises LocalStackError when it may not be
-        ended by this user or does not end.
+        Processes that it has started and left behind are ended too. Raises LocalStackError when this user may not end it, or
+        it does not end.
         """
         process = self._process()
         if process is None:

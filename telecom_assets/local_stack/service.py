@@ -1,4 +1,4 @@
-"""What every server of the local stack is able to do; `stack` drives them through this alone."""
+"""The interface of a server of the local stack; `stack` uses servers through it alone."""
 
 import socket
 import threading
@@ -48,23 +48,23 @@ class Service(ABC):
         return f"127.0.0.1:{self.port}"
 
     def helper_records(self) -> list[Path]:
-        """Where further processes of the server are written down, last started first; of an earlier start as well."""
+        """The record files of the server's further processes, last started first, those of an earlier start included."""
         return sorted(self.record.parent.glob(f"{self.name}-*.json"), reverse=True)
 
     def processes(self) -> list[ServerProcess]:
-        """The server's processes that were written down and are alive: the one that answers, then its helpers."""
+        """The server's recorded processes that are alive: the one that answers, then its helpers."""
         known = (ServerProcess.read(record) for record in (self.record, *self.helper_records()))
         return [process for process in known if process is not None and process.alive()]
 
     def prepare_folder(self) -> None:
-        """The part of `prepare` that is the same for all."""
+        """The part of `prepare` that is the same for all servers."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         roll_log(self.log)
         self.kept.choose_port(f"{self.name}_port")
 
     @abstractmethod
     def prepare(self, report: Report) -> None:
-        """Before a start, in the caller's thread: check what is needed, fetch it, make credentials, choose ports."""
+        """Prepare a start, in the caller's thread: check and fetch programs, make credentials, choose ports."""
 
     @abstractmethod
     def launch(self, cancel: threading.Event) -> ServerProcess:
@@ -76,22 +76,22 @@ class Service(ABC):
 
     @abstractmethod
     def furnish(self) -> None:
-        """Make what its users expect to find in it (databases, topics), unless it is there."""
+        """Make the databases or topics that users of the server expect, unless they exist."""
 
     @abstractmethod
     def entry(self) -> BaseModel:
-        """Its part of stack.json."""
+        """The server's part of stack.json."""
 
     def last_words(self, since: int = 0) -> str:
-        """What the server said last, after a mark in its log, for an error message."""
+        """The end of the server's log after a mark, for an error message."""
         return tail(self.log, since)
 
     def run_tool(self, command: Command, cancel: threading.Event) -> None:
-        """Run one of the server's own tools; what it says goes to the server's log."""
+        """Run one of the server's own tools; its output goes to the server's log."""
         run_tool(command, self.log, cancel)
 
     def check_port_answers(self) -> None:
-        """A cheap first question, which spares the clients' own slow retries. Raises NotReady."""
+        """Raise NotReady when nothing listens on the port; so the clients' own slow retries are avoided."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError as error:

@@ -35,9 +35,9 @@ from telecom_assets.local_stack.spark_jvm import (
     spark_jars,
 )
 
-#: Masters and workers only keep accounts.
+#: Heap of a master and of a worker: they hold no data.
 _DAEMON_MEMORY_MB = 256
-#: A shorter value (`true`, `4g`) is no secret, and part of other words.
+#: Shorter values (`true`, `4g`) are not hidden: they are no secrets, and parts of other words.
 _SHORTEST_SECRET = 8
 _MASTER_SECONDS = 60
 _POLL_SECONDS = 0.1
@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class SparkShape:
-    """How Apache Spark is run."""
+    """The configuration of Apache Spark."""
 
     #: 0: the Connect server does everything itself.
     workers: int = 0
@@ -53,11 +53,11 @@ class SparkShape:
     memory_mb: int | None = None
     #: The warehouse's bucket, when it lies in one.
     s3: S3Storage | None = None
-    #: Spark's own settings that are to be otherwise.
+    #: Settings of Spark that replace ours.
     properties: Mapping[str, str] = field(default_factory=dict)
-    #: Options of every JVM; none with a space in it.
+    #: Options of every JVM, without spaces.
     java_options: tuple[str, ...] = ()
-    #: Of the files that it writes.
+    #: Umask of the files that it writes.
     umask: int = 0o077
 
 
@@ -77,7 +77,7 @@ class Spark(Service):
         self._jars: list[Path] = []
 
     def entry(self) -> SparkState:
-        # `localhost` by name: only for that name do clients send a token without TLS.
+        # By the name `localhost`: clients send a token without TLS to no other name.
         return SparkState(remote=f"sc://localhost:{self.port}/;token={self.kept.value('spark_token')}")
 
     def prepare(self, report: Report) -> None:
@@ -92,7 +92,7 @@ class Spark(Service):
     def launch(self, cancel: threading.Event) -> ServerProcess:
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700)
-        # Made by this service before the first of its processes reads it, since it holds the secrets of all.
+        # Written before the first of the processes starts: it holds the secrets of all of them.
         write_properties(self._properties, self._configuration())
         if self.shape.workers:
             self._launch_cluster(cancel)
@@ -101,7 +101,7 @@ class Spark(Service):
         return self._launch("spark", self._memory_mb, connect, self.record, cancel)
 
     def ask(self) -> None:
-        """Open a session and ask for the version: that needs the token, the driver and the session's catalog."""
+        """Ask for the version in a session: an answer shows that token, driver and the session's catalog work."""
         for record in self.helper_records():
             if not ((process := ServerProcess.read(record)) and process.alive()):
                 raise NotReady(f"{record.stem} has ended; see {self.layout.log(record.stem)}")
@@ -128,18 +128,18 @@ class Spark(Service):
         return self._redacted(super().last_words(since))
 
     def _redacted(self, words: str) -> str:
-        """Words of a server without the values that the user set: Spark says what it cannot use, and one may be a key."""
+        """Output of the server without values that the user set: Spark prints values that it cannot use, and one may be a key."""
         for value in map(str, self.shape.properties.values()):
             words = words.replace(value, "…") if len(value) >= _SHORTEST_SECRET else words
         return words
 
     def furnish(self) -> None:
-        """Nothing: its tables live in the warehouse folder."""
+        """Does nothing: tables lie in the warehouse's folder."""
 
     # -- the cluster -------------------------------------------------------------------------------------------------
 
     def _launch_cluster(self, cancel: threading.Event) -> None:
-        """The master, and once it listens the workers: who finds no master waits long before asking again."""
+        """Start the master, and the workers when it listens: a worker that finds no master waits long before it tries again."""
         port = self.kept.port("spark_master_port")
         common = ["--host", "127.0.0.1", "--webui-port", "0", "--properties-file", str(self._properties)]
         master = ["org.apache.spark.deploy.master.Master", "--port", str(port), *common]
@@ -232,7 +232,7 @@ class Spark(Service):
         return {
             "spark.master": f"spark://127.0.0.1:{self.kept.port('spark_master_port')}",
             "spark.authenticate.secret": self.kept.value("spark_secret"),
-            # It knows no authentication, and the master does not start with both.
+            # The REST server knows no authentication, and the master does not start with both.
             "spark.master.rest.enabled": "false",
             "spark.ui.killEnabled": "false",
             "spark.executor.cores": self._executor_cores,
@@ -242,7 +242,7 @@ class Spark(Service):
                 ["-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC", *self.shape.java_options]
             ),
             "spark.cores.max": self._executor_cores * self.shape.workers,
-            # The first job waits for all executors, and does not run on the first of them.
+            # The first job waits for all executors; else it would run on the first alone.
             "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         }
 

@@ -1,9 +1,9 @@
-"""What every JVM of Apache Spark is started with: class path, options, environment.
+"""Class path, options and environment of every JVM of Apache Spark.
 
-The JVMs are started directly: Spark's own launchers insist on a Java module that the runtime from pip lacks.
+The JVMs are started directly: Spark's own launchers require a Java module that the runtime from pip does not have.
 
-Belongs here: what a Connect server, a master and a worker have in common. Does not belong here: which of them run, and
-how they are configured (`spark`).
+Belongs here: the common part of a Connect server, a master and a worker. Does not belong here: which of them run, and their
+configuration (`spark`).
 """
 
 import os
@@ -19,7 +19,7 @@ from telecom_assets.local_stack.jvm import fetch_jars, java_environment
 from telecom_assets.local_stack.service import Report
 
 JAVA_VERSIONS = (17, 21)
-#: Spark itself names it for every JVM that it starts.
+#: An option that Spark gives to every JVM that it starts itself; the runtime from pip does not have the module.
 _LACKING_MODULE = "--add-modules=jdk.incubator.vector"
 _DELTA = ("io.delta:delta-spark_4.1_2.13:4.3.0",)
 #: The Hadoop that pyspark brings, and the AWS SDK that it was built with: the modules that S3A loads, 10 MB, instead of
@@ -87,7 +87,7 @@ def spark_jars(title: str, report: Report, *, s3: bool) -> list[Path]:
 
 
 def cluster_settings(s3: S3Storage | None) -> dict[str, str]:
-    """What the warehouse needs of an Apache Spark, wherever it runs. The credentials are in the environment of its JVMs."""
+    """The settings that a warehouse needs on any Apache Spark. Credentials are in the environment of its JVMs."""
     settings = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -120,7 +120,7 @@ def jvm_arguments(folder: Path, scratch: Path, memory_mb: int, jars: Sequence[Pa
 
 
 def spark_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without what would steer Spark, and with what its Python workers import."""
+    """The caller's environment without variables that configure Spark, and with the path that its Python workers import from."""
     inherited = {key: value for key, value in java_environment().items() if not key.startswith(("SPARK_", "PYSPARK_"))}
     packages = []
     for package in ("resources", "telecom_assets"):
@@ -141,7 +141,7 @@ def spark_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def forgiving_java_home(folder: Path, java: Path) -> Path:
-    """A JAVA_HOME for workers, which start executors with it: its `java` passes over the module that is lacking."""
+    """A JAVA_HOME with which workers start executors: its `java` leaves out the option for the missing module."""
     program = folder / "java" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
     quoted = str(java).replace("'", "'\\''")

@@ -1,7 +1,7 @@
 """The local stack as a whole: start, stop and ask its servers.
 
-Belongs here: what holds for all servers alike (order, lock, health, clean-up, stack.json). Does not belong here: how
-one server is run (`postgres`, `kafka`, `spark`).
+Belongs here: order, lock, health, clean-up and stack.json, the same for all servers. Does not belong here: running one server
+(`postgres`, `kafka`, `spark`).
 """
 
 import datetime as dt
@@ -26,13 +26,13 @@ from telecom_assets.local_stack.spark import Spark, SparkShape
 
 SERVICES = ("postgres", "kafka", "spark")
 _POLL_SECONDS = 0.1
-#: Grace for servers whose start failed or was interrupted: Kafka, told to stop while it starts, waits for itself.
+#: Seconds of grace for servers whose start failed or was interrupted: Kafka, stopped during its start, would wait for ever.
 _FAILED_START_SECONDS = 3
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One server now.
+    """The state of one server.
 
     `up`: runs and answers. `down`: was not started, or was stopped. `crashed`: ended without being stopped. `silent`:
     runs but does not answer; `problem` says why.
@@ -126,10 +126,10 @@ class LocalStack:
             return list(pool.map(_status, [self._all[name] for name in self.services]))
 
     def _bring_up(self, wanted: Sequence[Service], missing: Sequence[Service], report: Report) -> None:
-        """Start side by side and wait for all.
+        """Start servers side by side and wait for all.
 
-        Threads start the processes: Ctrl-C reaches the main thread only, so it cannot fall between the start of a
-        process and the note of its pid.
+        Threads start the processes. Ctrl-C interrupts the main thread only, so never between the start of a process and the
+        record of its pid.
         """
         cancel = threading.Event()
         with ThreadPoolExecutor(max(len(wanted), 1)) as pool:
@@ -144,9 +144,9 @@ class LocalStack:
             raise failures[0]
 
     def _stop(self, services: Sequence[Service], report: Report, most: float = math.inf) -> list[str]:
-        """Stop side by side, with at most so many seconds of grace a signal.
+        """Stop servers side by side, with at most `most` seconds of grace for each signal.
 
-        stack.json forgets them first, so that nobody is sent to a server that is going.
+        They are removed from stack.json first, so that no client uses a server that is being stopped.
         """
         running = [service for service in services if service.processes()]
         self._write_state(without={service.name for service in services})
@@ -159,7 +159,7 @@ class LocalStack:
         return [service.name for service in running]
 
     def _write_state(self, without: Collection[str] = ()) -> None:
-        """Make stack.json say what runs. Not written when it says so already."""
+        """Write the running servers to stack.json, unless it lists them already."""
         path = self.layout.state_file
         try:
             before: StackState | None = read_stack_state(path)

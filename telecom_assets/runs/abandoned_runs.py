@@ -1,8 +1,7 @@
-"""Runs whose process was killed: they are ended in its place, so that others need not wait for them.
+"""Runs whose process was killed: they are reported as failed, so that other runs need not wait for them.
 
-Belongs here: which process executes a run, and what becomes of the run when that process is gone. Dagster's own daemon
-looks after the processes that it starts; nobody looks after those of `telecom run`, and what a killed process holds of a
-pool stays held.
+Belongs here: which process executes a run, and how a run is ended when that process has ended. Dagster's daemon watches the
+processes that it starts, but not those of `telecom run`; when one of these is killed, its place in a pool stays taken.
 """
 
 from collections.abc import Collection
@@ -13,7 +12,7 @@ import dagster as dg
 from resources.process_locks import SignOfLife, has_ended, remove_ended
 from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
 
-#: Run tag: the sign of life of the process that executes the run. Hidden in the UI: it tells people nothing.
+#: Run tag: the name of the sign of life of the process that executes the run. Hidden in the UI: it has no meaning to people.
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}telecom_process"
 _FOLDER = "processes"
 #: States of a run that is at work or waits for its turn.
@@ -30,9 +29,9 @@ def sign_of_life(dagster_home: Path) -> SignOfLife:
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, dagster_home: Path) -> Collection[str]:
-    """Report the runs of killed processes as failed, and free what ended runs still hold of a pool; returns the former.
+    """Report runs of killed processes as failed, and free the places in pools that ended runs hold. Returns the ids of the failed.
 
-    A run without a sign of life on this machine is left alone.
+    A run without a sign of life on this machine is left alone: its process may run elsewhere.
     """
     folder, living, ended = dagster_home / _FOLDER, set(), []
     for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):

@@ -1,7 +1,7 @@
 """Every check of the project: the guards of all rooms, in the order of the stages.
 
-All are blocking, so that a run stops at the first stage whose books do not balance, but those that only advise.
-Belongs here: the order. What is asserted of a table is said in its room (`checks.py`).
+All but the advisory ones are blocking, so that a run stops at the first stage whose books do not balance.
+Belongs here: the order. The checks of a table stand in its room (`checks.py`).
 """
 
 import dagster as dg
@@ -30,11 +30,11 @@ _GUARDS = [
 
 
 def guards(silent_hours: int | None = None) -> list[Guard]:
-    """Every check of the project, in the order of the stages; that of a silent topic only where it is asked for."""
+    """Every check of the project, in the order of the stages; the check of a silent topic only when `silent_hours` is set."""
     silent = [of_intake.silence_guard(silent_hours)] if silent_hours else []
     return [*silent, *_GUARDS]
 
 
 def build_checks(silent_hours: int | None = None) -> list[dg.AssetChecksDefinition]:
-    """Every check of the project, as Dagster has them."""
+    """Every check of the project as Dagster's definitions."""
     return [step_of(each) for each in guards(silent_hours)]

@@ -1,7 +1,7 @@
-"""All checks of a month on what is there, without a run of Dagster: nothing is made, stored or reported.
+"""All checks of a month on the tables as they are, without a run of Dagster: nothing is written and nothing is reported.
 
-Belongs here: which checks, over which days and months, and what becomes of one that cannot look. Does not belong here: how
-the outcomes are shown (`telecom_assets.cli.check`).
+Belongs here: which checks are made, over which days and months, and the outcome of a check that cannot read its table. Does not
+belong here: how outcomes are shown (`telecom_assets.cli.check`).
 """
 
 import time
@@ -23,7 +23,7 @@ Status = Literal["passed", "failed", "advice", "error"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check says: its verdict, or why it could not look (`error`)."""
+    """The outcome of one check: its verdict, or the reason why it could not read what it checks (`error`)."""
 
     asset: str
     check: str
@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def status(self) -> Status:
-        """Of an advisory check that found something: advice."""
+        """passed, failed or error; advice for an advisory check with findings."""
         if self.verdict is None:
             return "error"
         if self.verdict.passed:
@@ -47,7 +47,7 @@ class Outcome:
 
     @property
     def stops(self) -> bool:
-        """Whether the month is not as it must be, or nobody can say."""
+        """Whether the check failed, or could not be made: then the command exits with 1."""
         return self.status in ("failed", "error")
 
     @property
@@ -81,10 +81,10 @@ def assert_billed(connections: Connections, month: str) -> None:
 
 
 def check_month(connections: Connections, month: str, cannot_look: tuple[type[Exception], ...]) -> list[Outcome]:
-    """Every check, in the order of the stages, on the days and the bills of a month; reference data and landing as a whole.
+    """Every check in the order of the stages, on the days and bills of a month, and on reference data and landing as a whole.
 
-    The month is billed (`assert_billed`). cannot_look: exceptions of a check that are its outcome: a server that is down, a
-    file that is gone.
+    The month must be billed (`assert_billed`). cannot_look: exceptions that become the outcome of a check, such as a server
+    that is down or a file that is missing.
     """
     everything = Scope(connections.settings, connections.warehouse, OnDemand(connections.postgres), connections.now)
     scope = everything.over(month, month)

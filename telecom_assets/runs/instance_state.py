@@ -1,7 +1,7 @@
 """What is stored with the Dagster instance besides runs and events: what is known of an outage of Kafka.
 
-An earlier version kept the months that were opened by name here too. The warehouse has them now, so that two homes agree;
-`telecom warehouse upgrade` brings them there, and reads them here alone.
+An earlier version stored the months that were opened by name here too. They are stored in the warehouse now, so that two homes
+agree; `telecom warehouse upgrade` moves them, and nothing else reads them here.
 """
 
 import datetime as dt
@@ -17,13 +17,13 @@ _MONTHS = "telecom_assets/accept_months"
 
 
 def outage_record(instance: dg.DagsterInstance) -> Any | None:
-    """What is known of an outage of Kafka that goes on (`telecom_assets.runs.sensors.outages`), or None."""
+    """The record of an outage of Kafka that is not over (`telecom_assets.runs.sensors.outages`), or None."""
     stored = instance.daemon_cursor_storage.get_cursor_values({_OUTAGE}).get(_OUTAGE)
     return json.loads(stored) if stored else None
 
 
 def keep_outage_record(instance: dg.DagsterInstance, record: Any | None) -> None:
-    """Keep what is known of an outage, in place of what was known before; None: there is none."""
+    """Store the record of an outage in place of the one before; None deletes it: there is no outage."""
     instance.daemon_cursor_storage.set_cursor_values({_OUTAGE: json.dumps(record)})
 
 
@@ -31,5 +31,5 @@ def formerly_opened_months(instance: dg.DagsterInstance, start: dt.date) -> list
     """The months, yyyy-MM, that an earlier version has opened by name in this home, whose partitions begin at `start`."""
     keys = {f"{_MONTHS}/{month}": month for month in all_months(start)}
     stored = instance.daemon_cursor_storage.get_cursor_values({_MONTHS, *keys})
-    # Before a month had a key of its own, all were one list.
+    # The oldest versions stored all months in one list, later ones stored each under a key of its own.
     return sorted({*json.loads(stored.get(_MONTHS) or "[]"), *(keys[each] for each in keys if stored.get(each))})

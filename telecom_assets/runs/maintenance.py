@@ -1,4 +1,4 @@
-"""Care of the tables, beside the runs that write and read them."""
+"""Maintenance of the tables while other runs write and read them."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -64,8 +64,8 @@ def _maintain(
     def told(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
-    # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
-    # compactions of the same files one is refused: it would have worked for nothing.
+    # The pool lets one run in, but a run that was cancelled by force has lost its place and may still be working: the lock keeps
+    # the two apart. Without it one of two compactions of the same files would be refused, after doing its work for nothing.
     home, now = settings.dagster_home, dt.datetime.now(dt.UTC)
     waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
     with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
@@ -78,7 +78,7 @@ def _maintain(
             busy=partial(writer_at_work, context.instance, pools),
             report=told,
         )
-        # A day at least: what prints now has its output there too.
+        # A day at least: the output of runs that are going on lies there too.
         outputs = remove_old_output(home, now - dt.timedelta(days=max(1, settings.retention_days)))
     return dg.MaterializeResult(
         metadata={
@@ -93,7 +93,7 @@ def _maintain(
 
 
 def writer_at_work(instance: dg.DagsterInstance, pools: Mapping[str, Collection[str]], table: str) -> str | None:
-    """Why a table is not to be compacted now: the step that writes it has its pool."""
+    """Why a table cannot be compacted now: the name of the pool that its writing step holds. None when it can."""
     for pool in pools.get(table, ()):
         slots = instance.event_log_storage.get_concurrency_info(pool).claimed_slots
         if slots:

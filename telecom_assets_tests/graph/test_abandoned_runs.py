@@ -92,6 +92,7 @@ def holder(
         process.wait()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("number", "storage"),
     [
@@ -131,6 +132,7 @@ def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.Dag
     assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("holder")
 def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance):
     assert end_abandoned_runs(instance, settings.dagster_home) == []

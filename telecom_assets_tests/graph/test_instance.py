@@ -50,7 +50,7 @@ def test_sqlite_in_the_home_folder_is_the_default(tmp_path: Path):
     assert "storage" not in written(settings)
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgres"])
+@pytest.mark.parametrize("storage", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
 def test_pools_hold_one_run_each(request: pytest.FixtureRequest, tmp_path: Path, storage: str):
     settings = (
         request.getfixturevalue("postgres_settings") if storage == "postgres" else Settings.load(home=tmp_path / "home")

@@ -100,6 +100,7 @@ def test_apache_spark_writes_for_its_user_alone(spark_remote: str, tmp_path: Pat
 _LOADS = "import os, telecom_assets.definitions; print(oct(os.umask(0)))"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("mode", "umask"), [(0o755, "0o77"), (0o2770, "0o7")])
 def test_a_process_that_loads_the_definitions_writes_alike(tmp_path: Path, mode: int, umask: str) -> None:
     """Those of `dagster dev`, however it was started."""

@@ -204,6 +204,7 @@ def talkative() -> None:
 TALKATIVE = dg.Definitions(assets=[talkative], jobs=[dg.define_asset_job("talk", [talkative])])
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("storage", STORAGES)
 def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, storage: str):
     """A process of its own, as the daemon starts it."""

@@ -167,6 +167,7 @@ def test_a_range_of_days_is_one_run(name: str):
         assert node(name).backfill_policy == dg.BackfillPolicy.single_run()
 
 
+@pytest.mark.processes
 def test_definitions_load_without_any_server_or_setting(tmp_path: Path):
     """`dagster definitions validate`, where nothing runs and nothing is set."""
     root = Path(telecom_assets.__file__).parents[1]

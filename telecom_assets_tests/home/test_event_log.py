@@ -237,6 +237,7 @@ materialized(instance_in(sys.argv[1]), "2025-01-01")
 """
 
 
+@pytest.mark.processes
 def test_a_process_that_ends_writes_what_waits(batched: dg.DagsterInstance, tmp_path: Path):
     subprocess.run([sys.executable, "-c", _LAST_WORD, str(tmp_path / "batched")], check=True, timeout=120)
     assert stored(log_of(batched)) == 1

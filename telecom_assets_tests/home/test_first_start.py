@@ -33,6 +33,8 @@ from telecom_assets.runs.instance_state import keep_outage_record, outage_record
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
+pytestmark = pytest.mark.processes
+
 #: Where Dagster's storages lie below the instance's folder.
 FILES = ("history/runs.db", "history/event_log.db", "schedules/schedules.db")
 PROCESSES = 4
@@ -268,7 +270,7 @@ def test_rows_in_tables_that_are_not_ours_are_not_touched(settings: Settings, us
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from telecom_assets import sqlite_databases
+from telecom_assets.home import sqlite_databases
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 sqlite_databases.Database._put = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -20,7 +20,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TopicPartition, Uuid
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, ResourceType
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
-from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from resources.kafka import KafkaConnection, KafkaUnavailable, TopicState, Watermarks
 from resources.kafka_producer import MessageProducer
@@ -32,7 +32,6 @@ from telecom_assets.intake.landing import Landed, LandingError, Terms, land
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import MEDIATED_DAYS
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.oracle import CASABLANCA, Message, Parameters, Row
 from telecom_assets_tests.stages.chain import assert_rows, raw_row
 
@@ -47,21 +46,6 @@ class Crash(Exception):
 
 def crash(*_: Any, **__: Any) -> None:
     raise Crash
-
-
-@pytest.fixture
-def plain(tmp_path, sail) -> Warehouse:
-    """An empty warehouse on the embedded engine."""
-    return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
-
-
-@pytest.fixture
-def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
-    """A fresh topic of two partitions, once the broker knows it everywhere."""
-    connection = new_kafka_topic(partitions=2)
-    known = Retrying(retry=retry_if_exception_type(KafkaUnavailable), stop=stop_after_delay(30), wait=wait_fixed(0.05))
-    known(connection.topic_state)
-    return connection
 
 
 def landing(warehouse: Warehouse, kafka: KafkaConnection, **changed: Any) -> Landed:

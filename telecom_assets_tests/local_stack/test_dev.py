@@ -16,6 +16,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from resources.process_locks import holder
 from resources.stack_state import StackState
 
+pytestmark = pytest.mark.processes
+
 Start = Callable[..., subprocess.Popen[str]]
 
 

@@ -6,6 +6,7 @@ lists are libphonenumber's. What a whole record becomes is tested with mediation
 
 import csv
 import re
+from functools import cache
 
 import pyarrow as pa
 import pytest
@@ -50,6 +51,7 @@ def test_no_calling_code_begins_another():
     ]
 
 
+@cache
 def texts() -> list[str]:
     """Every code with every length from one to nineteen, with and without a plus, and 6,000 drawn."""
     codes = [*CALLING_CODES, *NO_COUNTRY, "210", "999", "0", "5", "6", "06"]

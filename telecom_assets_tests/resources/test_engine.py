@@ -77,6 +77,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.processes
 def test_the_embedded_engine_keeps_within_its_memory():
     """In a process of its own: sorting more than that uses files, and what cannot is refused with a reason."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SAIL_")}

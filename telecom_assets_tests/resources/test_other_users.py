@@ -120,6 +120,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.processes
 def test_the_log_of_a_process_tells_of_them_once() -> None:
     done = subprocess.run([sys.executable, "-c", _ENGINE], capture_output=True, text=True, check=True)
     assert done.stderr.count("other users can log in to this machine (anna)") == 1

@@ -1,4 +1,4 @@
-"""Sensors, schedules and automation: what runs when nobody asks.
+"""Sensors, schedules and automation: runs that start by themselves.
 
 Belongs here: thin shells over pure functions (`plan`, `tries`, `outages`, `telecom_assets.runs.plan`). What triggers what:
 the topic → landing → mediation of the days that landing touched (Kafka sensor); mediation → rating (automation

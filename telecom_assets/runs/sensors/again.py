@@ -1,10 +1,10 @@
 """Runs that failed are made again, with growing pauses: steps of a month, rating after mediation, the night's maintenance.
 
-Belongs here: which failed runs are made again, as what. Does not belong here: landing and mediation, which the Kafka sensor
-asks for from what the tables hold (`kafka`); the pauses (`tries`).
+Belongs here: which failed runs are made again, and as which runs. Does not belong here: landing and mediation, which the Kafka
+sensor asks for by the state of the tables (`kafka`); the pauses (`tries`).
 
-Why not by the automation condition of rating: it asks for a day once, when its mediation is new; a run that failed is not
-asked for again. Why not by `month_run_sensor`: it hears of runs that went well, once.
+Other triggers cannot do this. The automation condition of rating asks for a day once, when its mediation is new, and not again
+when that run fails. `month_run_sensor` is called once for each run, and only for runs that succeeded.
 """
 
 import datetime as dt
@@ -27,10 +27,10 @@ from telecom_assets.runs.sensors.runs import as_try, why_it_waits
 from telecom_assets.runs.sensors.tries import AGAIN, REQUEST_TAG, Ask, Try, Wait, decide
 from telecom_assets.runs.stages import RATING
 
-#: A failed run is forgotten after this long: what has not been made again by then is somebody's own business.
+#: Failed runs that are older than this many days are not made again.
 _DAYS = 7
 _RUNS = 500
-#: From this try on a month begins anew: what its step needs may be what is wrong, such as days that were landed meanwhile.
+#: From this try on the whole month is made again: the fault may lie in an earlier step, or days have landed meanwhile.
 _WHOLE_MONTH = 3
 _RANGE = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 
@@ -45,7 +45,7 @@ class Failed:
 
     @property
     def is_rating(self) -> bool:
-        """Whether rating followed mediation: those runs are of no job of ours, unless they were made again."""
+        """Whether the run is a rating that the automation condition started. Such a run belongs to no job of ours."""
         return self.request.startswith(f"{RATING.job}/")
 
     @property
@@ -56,13 +56,13 @@ class Failed:
 
     @property
     def label(self) -> str:
-        """In words."""
+        """The request in words."""
         tags = self.run.tags
         period = _step_of_days(*self.days).label if self.is_rating else tags.get(MONTH_TAG, "")
         return f"{(RATING.job if self.is_rating else self.run.job_name).removesuffix('_job')} {period}".strip()
 
     def again(self, ask: Ask) -> dg.RunRequest:
-        """The run that makes it again."""
+        """The run that makes the request again."""
         key, tags = ask.key(self.request), {**AGAIN, **ask.tags(self.request)}
         if (month := self.run.tags.get(MONTH_TAG)) is not None:
             number = 0 if ask.number >= _WHOLE_MONTH else int(self.run.tags[STEP_TAG])
@@ -75,7 +75,7 @@ class Failed:
 
 
 def failed_requests(newest_first: Iterable[dg.RunRecord]) -> list[Failed]:
-    """The requests whose newest run failed, the oldest first. A run that was cancelled is left alone."""
+    """The requests whose newest run failed, the oldest first. Cancelled runs are not made again."""
     newest: dict[str, dg.RunRecord] = {}
     for record in newest_first:
         newest.setdefault(_request(record.dagster_run), record)
@@ -88,7 +88,7 @@ def failed_requests(newest_first: Iterable[dg.RunRecord]) -> list[Failed]:
 
 
 def _request(run: dg.DagsterRun) -> str:
-    """What a run is a try of. The automation cannot say so itself: its tags are the same for all its runs."""
+    """The request of a run. For runs of the automation it is made of their days: their tags are the same for all."""
     return run.tags.get(REQUEST_TAG) or "/".join([RATING.job, *_rated_days(run)])
 
 
@@ -102,7 +102,7 @@ def _step_of_days(first: dt.date, last: dt.date) -> Step:
 
 
 def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
-    """Made by a function, because the interval is a setting."""
+    """The sensor, which looks every `interval_seconds` (a setting)."""
 
     @dg.sensor(
         name="failed_runs_again",
@@ -136,7 +136,7 @@ def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
 
 def _rated_since(instance: dg.DagsterInstance, failed: Failed) -> bool:
-    """Whether all days of a rating that failed were rated after it, by whomever."""
+    """Whether all days of a failed rating were rated since, by any run."""
     log = instance.event_log_storage
     ended = instance.get_records_for_run(failed.last.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
     first, last = failed.days

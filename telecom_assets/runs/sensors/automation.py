@@ -6,7 +6,7 @@ from telecom_assets.runs.sensors.tries import AGAIN
 
 
 def rating_automation(interval_seconds: int) -> dg.AutomationConditionSensorDefinition:
-    """Made by a function, because the interval is a setting."""
+    """The sensor, which looks every `interval_seconds` (a setting)."""
     return dg.AutomationConditionSensorDefinition(
         "rating_automation",
         target=dg.AssetSelection.groups("rating"),

@@ -1,4 +1,4 @@
-"""The night's checks of everything there is, for those who switch them on."""
+"""The nightly checks of all days and months. Off until somebody switches the schedule on."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from telecom_assets.runs.jobs import checks_job
 
 
 def checks_schedule(hour: int) -> dg.ScheduleDefinition:
-    """Half an hour after the night's maintenance has begun."""
+    """The schedule, half an hour after the nightly maintenance, which begins at `hour`."""
     return dg.ScheduleDefinition(
         name="nightly_checks",
         job=checks_job,

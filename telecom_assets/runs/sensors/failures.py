@@ -15,10 +15,7 @@ from telecom_assets.runs.sensors.webhook import post
 
 
 def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
-    """What is sent: which run of which job failed, for which partitions, why, and what to run ("" where nobody knows).
-
-    The error's text only, no settings.
-    """
+    """The message: run, job, partitions, the error's text, and what to run ("" when unknown). It holds no settings."""
     run = context.dagster_run
     failed = context.get_step_failure_events()
     first, last = (run.tags.get(name, "") for name in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG))
@@ -32,12 +29,12 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
 
 
 def _said(failed: Sequence[dg.DagsterEvent]) -> str:
-    """The failed steps, each with what it says: Dagster's own message only names the steps."""
+    """The errors of the failed steps: Dagster's own message only names the steps."""
     return "; ".join(f"{event.step_key}: {innermost_message(event)}" for event in failed)
 
 
 def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
-    """Made by a function, because the address is a setting."""
+    """The sensor, which posts to `webhook` (a setting). None: no webhook is set, and the sensor does nothing."""
 
     @dg.run_failure_sensor(
         name="run_failure_webhook",
@@ -64,7 +61,7 @@ def failure_sensor(webhook: str | None) -> dg.SensorDefinition:
 
 
 def _told_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run is another try of one that failed of the same: in a night there may be dozens."""
+    """Whether the run before it failed of the same error and was reported: in a night there may be dozens of tries."""
     before = run.tags.get(AFTER_TAG)
     failed = instance.get_run_by_id(before) if before else None
     if failed is None or failed.status is not dg.DagsterRunStatus.FAILURE:

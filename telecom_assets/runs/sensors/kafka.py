@@ -25,21 +25,21 @@ from telecom_assets.runs.stages import LANDING, MEDIATION
 
 NAME = "cdr_topic_sensor"
 IDLE = "nothing new on the topic, every landed day is mediated"
-#: Tag of a run: digest of the reason for which landing refuses.
+#: Tag of a run: digest of the reason why landing refuses.
 _REFUSAL_TAG = f"{HIDDEN_TAG_PREFIX}telecom_refusal"
-#: How long a broker may take to answer a sensor, at most: a tick keeps a place of the daemon.
+#: The most seconds that a sensor waits for a broker: its tick occupies a thread of the daemon meanwhile.
 LOOK_SECONDS = 3.0
 
 
 def look(kafka: OnDemand[KafkaConnection]) -> KafkaConnection:
-    """The broker, for a look at the topic. Raises KafkaUnavailable when none is configured."""
+    """A connection with a short timeout, for a look at the topic. Raises KafkaUnavailable when no broker is configured."""
     broker = kafka.connect()
     broker.timeout_seconds = min(broker.timeout_seconds, LOOK_SECONDS)
     return broker
 
 
 def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
-    """Made by a function, because the interval is a setting."""
+    """The sensor, which looks every `interval_seconds` (a setting)."""
 
     @dg.sensor(
         name=NAME,
@@ -98,7 +98,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         if hours is not None and (silent := silence_event(instance, warehouse, hours, now)) is not None:
             events.append(silent)
         if runs and waiting:
-            # A tick that asks for runs has no place for the reason.
+            # Dagster shows a reason only for ticks without runs.
             context.log.warning("; ".join(waiting))
         skip = None if runs else dg.SkipReason("; ".join(waiting) or IDLE)
         return dg.SensorResult(run_requests=runs, skip_reason=skip, asset_events=events)
@@ -107,7 +107,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
 
 def _asked(instance: dg.DagsterInstance, request: Request, now: dt.datetime) -> dg.RunRequest | str:
-    """The run of a request, or why it is not made now."""
+    """The run of a request, or the reason why it is not made now."""
     decision = decide(request.run_key, last_try(instance, request.name), now)
     if isinstance(decision, Wait):
         return why_it_waits(instance, request.label, decision)
@@ -119,9 +119,9 @@ def _asked(instance: dg.DagsterInstance, request: Request, now: dt.datetime) -> 
 
 
 def _refusal(instance: dg.DagsterInstance, reason: str) -> dg.RunRequest | None:
-    """A landing run that will refuse for the same reason: only a run that failed is reported. No other try helps.
+    """A landing run that will refuse for the same reason, so that the refusal is reported: only failed runs are. It is made once.
 
-    None when the newest landing run that the sensor asked for is that one, or one is at work.
+    None when the sensor's newest landing run has refused for this reason, or when a landing run is going on.
     """
     digest = hashlib.sha256(reason.encode()).hexdigest()[:16]
     newest = instance.get_runs(dg.RunsFilter(job_name=LANDING.job, tags={SENSOR_NAME_TAG: NAME}), limit=1)

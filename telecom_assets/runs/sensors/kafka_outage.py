@@ -1,6 +1,6 @@
-"""An outage of Kafka reaches people: one failed tick, one message when it has lasted for a while, one when it is over.
+"""The sensor that reports an outage of Kafka: one failed tick and one message when it has lasted a while, one when it is over.
 
-Belongs here: the sensor, and where its state is kept: with the instance, since a failed tick cannot move a cursor.
+Its state is stored with the instance, since a failed tick cannot move the sensor's cursor.
 """
 
 import datetime as dt
@@ -23,14 +23,14 @@ from telecom_assets.runs.sensors.webhook import WebhookError, post
 class KafkaOutage(dg.DagsterError):
     """Kafka has been out of reach for TELECOM_OUTAGE_MINUTES. The message says since when, and why.
 
-    One of Dagster's own errors, since it wraps any other: the tick in the UI would begin with the wrapping.
+    A subclass of Dagster's own error: Dagster wraps any other, and the UI would show the wrapper's text first.
     """
 
 
 def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None) -> dg.SensorDefinition:
-    """Made by a function, because interval, patience and address are settings."""
+    """The sensor. Interval, minutes until an outage is reported, and the webhook's address are settings."""
     patience = dt.timedelta(minutes=minutes)
-    # Looks that come late are no gap.
+    # Ticks that come a few intervals late do not count as a gap.
     longest_gap = patience + dt.timedelta(seconds=4 * interval_seconds)
 
     @dg.sensor(
@@ -64,7 +64,7 @@ def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None
             keep_outage_record(instance, outage.stored())
             return dg.SkipReason(said)
         untold = None if outage.told else _untold(webhook, outage.began_message())
-        # A tick that fails loses its cursor: what is known lies elsewhere, and is kept before.
+        # Stored before the tick fails: a failed tick keeps nothing.
         keep_outage_record(instance, replace(outage, failed=True, told=untold is None).stored())
         if not outage.failed:
             raise KafkaOutage(_joined(said, untold))
@@ -74,7 +74,7 @@ def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None
 
 
 def _problem(kafka: OnDemand[KafkaConnection]) -> str | None:
-    """Why the topic cannot be reached, if it cannot."""
+    """Why the topic cannot be reached; None when it can."""
     try:
         look(kafka).topic_state()
     except KafkaUnavailable as error:
@@ -83,7 +83,7 @@ def _problem(kafka: OnDemand[KafkaConnection]) -> str | None:
 
 
 def _untold(webhook: str | None, message: Mapping[str, Any]) -> str | None:
-    """Tell the webhook, where there is one. Returns why it was not told: the next tick tells it then."""
+    """Send the message to the webhook, if one is set. Returns why it could not be sent; the next tick sends it then."""
     if webhook is None:
         return None
     try:

@@ -8,7 +8,7 @@ from telecom_assets.runs.sensors.tries import AGAIN, Ask
 
 
 def maintenance_schedule(hour: int) -> dg.ScheduleDefinition:
-    """Made by a function, because the hour is a setting."""
+    """The schedule, every night at `hour` (a setting)."""
     return dg.ScheduleDefinition(
         name="nightly_maintenance",
         job=maintenance_job,

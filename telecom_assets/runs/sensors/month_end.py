@@ -17,7 +17,7 @@ _HOUR = 6
 
 
 def step_request(month: str, number: int, key: str, tries: int = 1) -> dg.RunRequest | None:
-    """The run of one step of a month, or None after the last. `tries`: how often the month is tried, with this run."""
+    """The run of one step of a month; None after the last step. tries: the number of the try, this run included."""
     steps = scheduled_steps(month)
     if number >= len(steps):
         return None
@@ -36,7 +36,7 @@ def step_request(month: str, number: int, key: str, tries: int = 1) -> dg.RunReq
 
 
 def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
-    """Made by a function, because the day is a setting."""
+    """The schedule, on the day of the month that `billing_day` (a setting) says."""
 
     @dg.schedule(
         name="month_end",
@@ -67,7 +67,7 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
     ),
 )
 def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """A step that fails is made again by `failed_runs_again`; the sequence goes on from there."""
+    """Starts the next step of a month when a step has succeeded. `failed_runs_again` makes a failed step again."""
     tags = context.dagster_run.tags
     if MONTH_TAG not in tags:
         yield dg.SkipReason("not a run of a month's sequence")

@@ -1,7 +1,6 @@
-"""What is known of an outage of Kafka, and what is to be told of it: pure.
+"""Outages of Kafka as pure functions: when one begins, when it is reported, when it ends.
 
-Belongs here: when an outage begins, is told of, ends. Does not belong here: asking the broker, the webhook, where the state is
-kept (`kafka_outage`).
+Does not belong here: asking the broker, calling the webhook, storing the state (`kafka_outage`).
 """
 
 import datetime as dt
@@ -14,9 +13,10 @@ from telecom_assets.model.text import counted
 
 @dataclass(frozen=True)
 class Outage:
-    """Kafka has not answered since a moment; `seen` is the last look that found it so, `reason` our sentence of that look.
+    """An outage since some moment. `seen`: the last look at which Kafka did not answer. `reason`: why, as a sentence.
 
-    `failed`: a tick has failed of it. `told`: the webhook has it. `ended`: Kafka answers again, and that is not told yet.
+    `failed`: a tick has failed because of it. `told`: the webhook knows of it. `ended`: when Kafka answered again, while the
+    webhook does not know that yet.
     """
 
     since: dt.datetime
@@ -27,11 +27,11 @@ class Outage:
     ended: dt.datetime | None = None
 
     def is_long(self, now: dt.datetime, patience: dt.timedelta) -> bool:
-        """Whether it is to be told of."""
+        """Whether it has lasted long enough to be reported."""
         return self.failed or now - self.since >= patience
 
     def said(self, now: dt.datetime, patience: dt.timedelta, zone: dt.tzinfo) -> str:
-        """In words, with what becomes of it; times are those of a zone."""
+        """The outage in words, with the next thing that happens; times are in the zone."""
         since, length = f"{self.since.astimezone(zone):%Y-%m-%d %H:%M}", counted(self.minutes(now), "minute")
         if self.ended is not None:
             return f"Kafka answers again at {self.ended.astimezone(zone):%H:%M}, after {length} (since {since})"
@@ -41,15 +41,15 @@ class Outage:
         return f"Kafka has been out of reach since {since}, which is told at {due}: {self.reason}"
 
     def minutes(self, now: dt.datetime) -> int:
-        """Its length so far, or in all, in whole minutes."""
+        """Its length in whole minutes: up to now, or up to its end."""
         return int(((self.ended or now) - self.since).total_seconds() // 60)
 
     def began_message(self) -> dict[str, Any]:
-        """What the webhook gets when it has lasted for a while."""
+        """The message to the webhook when the outage has lasted long enough."""
         return {"sensor": "kafka_outage", "event": "began", "since": self.since.isoformat(), "error": self.reason}
 
     def ended_message(self) -> dict[str, Any]:
-        """What the webhook gets when it is over."""
+        """The message to the webhook when the outage is over."""
         assert self.ended is not None
         return {
             "sensor": "kafka_outage",
@@ -61,14 +61,14 @@ class Outage:
         }
 
     def stored(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The outage as a value for JSON."""
         return {
             name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in vars(self).items()
         }
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "Outage":
-        """From what `stored` gave."""
+        """The outage of a value that `stored` made."""
         moments = {
             name: stored[name] and dt.datetime.fromisoformat(stored[name]) for name in ("since", "seen", "ended")
         }
@@ -78,10 +78,10 @@ class Outage:
 def after_look(
     before: Outage | None, problem: str | None, now: dt.datetime, *, longest_gap: dt.timedelta
 ) -> Outage | None:
-    """What is known after a look at Kafka, which found a problem or none.
+    """The outage after a look at Kafka; None when there is none. problem: why Kafka did not answer, None when it did.
 
-    Where nobody looked for longer than `longest_gap` (the daemon did not run) an outage that no tick has failed of begins
-    anew: nobody knows of the time between. One that ends before anybody was told of it is none.
+    When the look before is longer ago than `longest_gap` (the daemon was down), an outage for which no tick has failed begins
+    anew, since nothing is known of the time between. An outage that ends before it was reported is forgotten.
     """
     if problem is None:
         return replace(before, ended=before.ended or now) if before is not None and before.failed else None

@@ -1,10 +1,10 @@
-"""When a request that failed is made again: at once, after a pause that grows, or not while its run is at work.
+"""When a failed request is made again: at once, after a pause that grows, or not while its run is going on.
 
-Belongs here: the pauses, and the decision, as pure functions of the newest run of a request; what its runs are tagged with.
-Does not belong here: reading runs from the instance (`runs`), what is asked for (`plan`, `month_end`, …).
+Belongs here: the pauses and the decision, as pure functions of the newest run of a request; the tags of its runs. Does not
+belong here: reading runs from the instance (`runs`), which requests there are (`plan`, `month_end`, …).
 
-Why not Dagster's own retries (`dagster/max_retries`): they follow within a minute, and then nobody tries again; a broker that
-is away for twenty minutes, a lock that is held, a disk that is full until somebody clears it, would need a hand.
+Why not Dagster's own retries (`dagster/max_retries`): they follow within a minute and then end. After a broker that is away for
+twenty minutes, a lock that is held, or a disk that somebody clears an hour later, a person would have to start the run again.
 """
 
 import datetime as dt
@@ -13,22 +13,22 @@ from enum import Enum
 
 from telecom_assets.model.run_tags import HIDDEN_TAG_PREFIX
 
-#: Tag of a run, hidden in the UI as all that tell people nothing: its request. All tries of one request have the same.
+#: Tag of a run: its request, the same for all tries of one request. Hidden in the UI, like every tag without meaning to people.
 REQUEST_TAG = f"{HIDDEN_TAG_PREFIX}telecom_request"
 #: Tag of a run: the number of the try, from 2.
 TRY_TAG = "telecom_assets/try"
-#: Tag of a run: the run of the request that came before it, and did not do.
+#: Tag of a run: the id of the request's run before it.
 AFTER_TAG = f"{HIDDEN_TAG_PREFIX}telecom_tried_before"
-#: Tag of a run that `failed_runs_again` makes again when it fails: nobody else would.
+#: Tag of a run that `failed_runs_again` makes again when it fails; no other sensor asks for it again.
 AGAIN_TAG = f"{HIDDEN_TAG_PREFIX}telecom_again_when_failed"
 AGAIN = {AGAIN_TAG: "yes"}
 
-#: Minutes to wait after the first, second, third failed try; the last of them after every later one.
+#: Minutes to wait after the first, second and third failed try; the last number after every later try.
 PAUSES = (1, 2, 5, 10)
 
 
 class Outcome(Enum):
-    """What became of a run."""
+    """How a run ended, if it did."""
 
     AT_WORK = "at work"
     WENT_WELL = "went well"
@@ -37,7 +37,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Try:
-    """The newest run of a request: which try it was, by which key it was asked for, and when it ended (None: at work)."""
+    """The newest run of a request: the number of the try, its run key, and when it ended (None: it is going on)."""
 
     run_id: str
     number: int
@@ -48,24 +48,24 @@ class Try:
 
 @dataclass(frozen=True)
 class Ask:
-    """Make the request now, as this try; `after` is the run that came before it."""
+    """Make the request now, as this try; `after` is the id of the run before it."""
 
     number: int
     after: str | None = None
 
     def key(self, state: str) -> str:
-        """The run key: it tells the try, and what it follows, so that a state that comes back is asked for again."""
+        """The run key. It holds the try and the run before, so that a state that occurs a second time gets a new key."""
         return f"{state}/{self.number}" + (f"/{self.after[:8]}" if self.after else "")
 
     def tags(self, request: str) -> dict[str, str]:
-        """Tags of the run."""
+        """The tags of the run."""
         again = {TRY_TAG: str(self.number)} if self.number > 1 else {}
         return {REQUEST_TAG: request, **again, **({AFTER_TAG: self.after} if self.after else {})}
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Do not make the request now: it has failed so often, and is made again at `until`; None: its run is at work."""
+    """Do not make the request now. It has failed `tries` times and is made again at `until`; None: its run is going on."""
 
     tries: int
     last: Try
@@ -80,8 +80,8 @@ def pause(tries: int) -> dt.timedelta:
 def decide(state: str, last: Try | None, now: dt.datetime) -> Ask | Wait:
     """Whether a request is made now.
 
-    `state` is what the request is made for, as the key of its runs begins. A run that went well begins a new count, unless
-    everything is as it was before it: then it was of no use, and counts as one that failed.
+    state: the state of the tables or of the topic for which the request is made; run keys begin with it. A run that succeeded
+    begins a new count, unless the state is the same as before it: a run that changed nothing counts as failed.
     """
     if last is None:
         return Ask(1)
