@@ -190,7 +190,8 @@ SELECT u.record_id, u.month, u.record_type, u.home_day, c.customer_id, c.region,
     WHEN c.rate_plan_id NOT IN (SELECT rate_plan_id FROM rate_plans) THEN 'unknown_plan'
     WHEN p.product_code IS NULL THEN 'no_price'
     WHEN u.units IS NULL THEN 'missing_volume'
-    WHEN amount >= 1000000000000 THEN 'amount_out_of_range' ELSE 'rated' END AS reason
+    WHEN amount >= 1000000000000 THEN 'amount_out_of_range'
+    WHEN u.mb IS NULL AND $policy = 'customer_min' THEN 'imputed' ELSE 'rated' END AS reason
 FROM imputed u
 LEFT JOIN customers c ON c.customer_id = u.payer
 LEFT JOIN (
@@ -205,7 +206,7 @@ WITH lines AS (
         round(coalesce(sum(amount) FILTER (record_type = 'voice'), 0), 2)
         + round(coalesce(sum(amount) FILTER (record_type = 'sms'), 0), 2)
         + round(coalesce(sum(amount) FILTER (record_type = 'data'), 0), 2) AS before_tax
-    FROM customers c LEFT JOIN priced p ON p.customer_id = c.customer_id AND p.reason = 'rated' AND p.month = $month
+    FROM customers c LEFT JOIN priced p ON p.customer_id = c.customer_id AND p.reason IN ('rated', 'imputed') AND p.month = $month
     WHERE c.subscription_type = 'postpaid' AND c.status = 'active' GROUP BY ALL
 ), discounted AS (
     SELECT customer_id, before_tax::DECIMAL(18,2) AS before_tax,
@@ -237,14 +238,14 @@ class SqlTotals:
     month: str
     #: Records by (home month, 'cleaned' or the reason of rejection).
     outcomes: dict[tuple[str, str], int]
-    #: Cleaned records of the month by 'rated' or the reason of suspension.
+    #: Cleaned records of the month by 'rated', 'imputed' (deferred by its day, priced by the month) or the reason of suspension.
     rating: dict[str, int]
-    #: Exact sum of the rated amounts of the month, for every customer with rated usage.
+    #: Exact sum of the charged amounts of the month, for every customer with charged usage.
     rated_by_customer: dict[str, Decimal]
     #: Amounts of the month for every active postpaid customer.
     before_tax_by_customer: dict[str, Decimal]
     amount_due_by_customer: dict[str, Decimal]
-    #: Rated amounts of the month by day and by (region, record_type).
+    #: Charged amounts of the month by day and by (region, record_type).
     revenue_by_day: dict[Any, Decimal]
     revenue_by_region_and_type: dict[tuple[str, str], Decimal]
 
@@ -342,7 +343,7 @@ def sql_totals(
             rows = connection.execute(query, {"month": month} if "$month" in where else None).fetchall()
             return {row[0] if len(row) == 2 else row[:-1]: row[-1] for row in rows}
 
-        rated = "reason = 'rated' AND month = $month"
+        rated = "reason IN ('rated', 'imputed') AND month = $month"
         percents = {"month": month, "discount_pct": discount_pct, "tax_pct": tax_pct}
         bills = connection.execute(_BILL, percents).fetchall()
         return SqlTotals(

@@ -1,4 +1,4 @@
-"""From rated_cdrs to the bills of a month, in the warehouse and in PostgreSQL."""
+"""From the charges of a month to its bills, in the warehouse and in PostgreSQL."""
 
 from typing import Any
 
@@ -14,7 +14,8 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.connections import Connections
 from telecom_assets.lineage.declaring import BILLING_TEAM, ENGINE_KIND, SPARK_POOL, asset, table_metadata, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
-from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.charges import Charges
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 
 GROUP = "billing"
 
@@ -23,6 +24,7 @@ GROUP = "billing"
     partitions_def=MONTHLY,
     ins={
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
         SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         "customers": dg.AssetIn(),
     },
@@ -36,6 +38,7 @@ def facturation_complete(
     context: dg.AssetExecutionContext,
     connections: dg.ResourceParam[Connections],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     suspended_cdrs: PinnedTable,
     customers: PinnedTable,
 ) -> dg.Output[Any]:
@@ -46,19 +49,24 @@ def facturation_complete(
     """
     period, settings = context.partition_key, connections.settings
     assert_not_restored(connections)  # before the version grows: what it was would not be noticed any more
-    inputs = BillingInputs.pin(connections.warehouse, period, rated_cdrs, suspended_cdrs)
+    charges = Charges(rated_cdrs, period_charges)
+    inputs = BillingInputs.pin(connections.warehouse, period, charges, suspended_cdrs)
     versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
     customers = connections.warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
-        bill(rated_cdrs.df, customers.all(), period, terms),
-        metadata=versions_read(rated_cdrs, suspended_cdrs, customers),
+        bill(charges.df, customers.all(), period, terms),
+        metadata=versions_read(rated_cdrs, period_charges, suspended_cdrs, customers),
     )
 
 
 @asset(
     partitions_def=MONTHLY,
-    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+    },
     group_name=GROUP,
     owners=[BILLING_TEAM],
     kinds={"postgres"},
@@ -68,6 +76,7 @@ def published_bills(
     context: dg.AssetExecutionContext,
     connections: dg.ResourceParam[Connections],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
     """The month's bills in PostgreSQL, table facturation_complete, for everybody who reads bills. One row per bill.
@@ -75,7 +84,7 @@ def published_bills(
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    assert_billed(rated_cdrs, bills, connections.settings.dedupe_days, "publishing")
+    assert_billed(Charges(rated_cdrs, period_charges), bills, connections.settings.dedupe_days, "publishing")
     result = publish_period(
         connections.postgres(),
         FACTURATION_COMPLETE,

@@ -24,11 +24,6 @@ mediation_job = dg.define_asset_job(
     _groups("mediation"),
     description="Turns every landed message of some days into one cleaned event or one rejection with its reason.",
 )
-data_volume_floor_job = dg.define_asset_job(
-    month_run.FLOORS,
-    _assets("data_volume_floor"),
-    description="Finds what a data session of unknown volume counts as in a month, customer by customer.",
-)
 rating_job = dg.define_asset_job(
     month_run.RATING,
     _assets("rated_cdrs", "suspended_cdrs"),
@@ -36,8 +31,9 @@ rating_job = dg.define_asset_job(
 )
 billing_job = dg.define_asset_job(
     month_run.BILLING,
-    _groups("billing", "reports"),
-    description="Bills a month that is over: bills, their rows in PostgreSQL, invoices, reports and the dashboard.",
+    _assets("period_charges") | _groups("billing", "reports"),
+    description="Bills a month that is over: the charges that only the month decides, bills, their rows in PostgreSQL, "
+    "invoices, reports and the dashboard.",
 )
 
 checks_job = dg.define_asset_job(
@@ -53,4 +49,4 @@ maintenance_job = dg.define_asset_job(
 )
 
 #: The jobs of a month's sequence.
-JOBS = [reference_job, landing_job, mediation_job, data_volume_floor_job, rating_job, billing_job]
+JOBS = [reference_job, landing_job, mediation_job, rating_job, billing_job]

@@ -22,7 +22,6 @@ from telecom_assets.model.months import contiguous, month_days, shown_days
 REFERENCES = "reference_job"
 LANDING = "landing_job"
 MEDIATION = "mediation_job"
-FLOORS = "data_volume_floor_job"
 RATING = "rating_job"
 BILLING = "billing_job"
 
@@ -64,9 +63,8 @@ def day_steps(job: str, days: Sequence[dt.date]) -> list[Step]:
 
 
 def after_mediation(month: str) -> list[Step]:
-    """Floors of the month, its days rated with them, then bills and reports."""
-    days = existing_days(month)
-    return [one_month(FLOORS, month), *day_steps(RATING, days), one_month(BILLING, month)]
+    """The days of the month rated, then bills and reports."""
+    return [*day_steps(RATING, existing_days(month)), one_month(BILLING, month)]
 
 
 def scheduled_steps(month: str) -> list[Step]:

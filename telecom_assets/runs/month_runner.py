@@ -21,7 +21,6 @@ from telecom_assets.lineage.failures import innermost_message, was_interrupted
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
 from telecom_assets.runs.month_run import (
     BILLING,
-    FLOORS,
     LANDING,
     MEDIATION,
     RATING,
@@ -84,7 +83,7 @@ class MonthRunner:
         self.execute(Step(REFERENCES))
         records = MonthRecords(self.instance, self.connections, month, self._checks())
         self._land(records, force=force)
-        for job in (MEDIATION, FLOORS, RATING, BILLING):
+        for job in (MEDIATION, RATING, BILLING):
             question = records.ask(job)
             days = question.days | set(existing_days(month)) if force else question.days
             if days:
@@ -119,7 +118,7 @@ class MonthRunner:
 
     def _checks(self) -> dict[str, list[dg.AssetCheckKey]]:
         """Keys of the checks that each job makes."""
-        jobs = (LANDING, MEDIATION, FLOORS, RATING, BILLING)
+        jobs = (LANDING, MEDIATION, RATING, BILLING)
         return {
             job: sorted(self.definitions.resolve_job_def(job).asset_layer.asset_graph.asset_check_keys, key=str)
             for job in jobs

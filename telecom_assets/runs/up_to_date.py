@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 import resources
@@ -36,11 +35,11 @@ from telecom_assets.intake.plan import lag
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reports.tables import REPORTS
 from telecom_assets.runs.instance_state import keep_step_record, step_record
-from telecom_assets.runs.month_run import BILLING, FLOORS, LANDING, MEDIATION, RATING, existing_days
+from telecom_assets.runs.month_run import BILLING, LANDING, MEDIATION, RATING, existing_days
 
 #: Settings that no result depends on: where things lie (tables, documents and bills are looked at themselves), when work is
 #: done, and how files are written, which only billing asks for (`_read_beside`).
@@ -95,8 +94,6 @@ _OF_STEP: Mapping[str, _Tables] = {
     MEDIATION: _Tables(
         (RAW_CDRS.name, PRODUCT_CATALOG.name), (CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name)
     ),
-    FLOORS: _Tables((CLEANED_CDRS.name,), (DATA_VOLUME_FLOOR.name,)),
-    # The floors are compared by their rows: they are written anew whenever a day of the month was mediated.
     RATING: _Tables(
         (
             CLEANED_CDRS.name,
@@ -118,7 +115,7 @@ _OF_STEP: Mapping[str, _Tables] = {
             SUSPENDED_CDRS.name,
             CUSTOMERS.name,
         ),
-        (FACTURATION_COMPLETE.name, *(contract.name for contract in REPORTS)),
+        (PERIOD_CHARGES.name, FACTURATION_COMPLETE.name, *(contract.name for contract in REPORTS)),
     ),
 }
 
@@ -239,15 +236,8 @@ class MonthRecords:
         return any(each.status is not AssetCheckExecutionRecordStatus.SUCCEEDED for each in latest.values())
 
     def _read_beside(self, job: str) -> str:
-        """What a step reads and is compared by its content: the floors of rating, and how billing is to write its files."""
-        if job == BILLING:
-            return f"csv_bom={self.connections.settings.csv_bom}"
-        if job != RATING:
-            return ""
-        floors = self._warehouse.pin_period(DATA_VOLUME_FLOOR.name, self.month).arrow()
-        rows = floors.sort_by([(name, "ascending") for name in floors.column_names])
-        texts = [column.cast(pa.string()).to_pylist() for column in rows.columns]
-        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+        """What a step reads and is compared by its content: how billing is to write its files."""
+        return f"csv_bom={self.connections.settings.csv_bom}" if job == BILLING else ""
 
     def _made_beside(self, job: str) -> str:
         """What a step makes besides tables: the published bills and the documents of billing."""

@@ -44,8 +44,8 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
         execution_timezone=LOCAL_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Bills the previous month on day {billing_day} at {_HOUR}:00: reference data, landing, mediation, volume floors, "
-            "rating, bills and reports, one run after the other (`month_run_sensor`)."
+            f"Bills the previous month on day {billing_day} at {_HOUR}:00: reference data, landing, mediation, rating, "
+            "bills and reports, one run after the other (`month_run_sensor`)."
         ),
     )
     def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | None:
