@@ -12,6 +12,13 @@ from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 
+#: What no event without a volume is under a policy: in words, and as dispositions.
+_AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
+    "customer_min": ("suspended", ["suspended"]),
+    "zero": ("deferred or suspended", [DEFERRED, "suspended"]),
+    "suspend": ("deferred", [DEFERRED]),
+}
+
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of offsets."""
@@ -36,15 +43,13 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     imputed = rated.df.where("imputed")
     if policy == "zero":
         imputed = imputed.where(F.col("billable_units") != 0)
-    missing = suspended.df.where(F.col("reason") == "missing_volume")
-    if policy != "zero":
-        expected = DEFERRED if policy == "customer_min" else "suspended"
-        missing = missing.where(F.col("disposition") != expected)
+    are, dispositions = _AGAINST_THE_POLICY[policy]
+    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
     told = [
         (day, rows, what)
         for wrong, what in (
             (imputed, "events have an imputed volume"),
-            (missing, "events without a volume are deferred or suspended"),
+            (missing, f"events without a volume are {are}"),
         )
         for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     ]

@@ -15,9 +15,9 @@ from resources.engine import SparkEngine
 from resources.maintenance import Maintained, maintain
 from resources.s3 import S3Error
 from resources.staging import put
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.test_delta import FLOORS, JUNE, MAY, floors, floors_table, held
 from telecom_assets_tests.s3_server import S3Server, s3_server
+from telecom_assets_tests.sample_tables import TABLES
 
 SECRET = "a-secret-that-nobody-sees"  # noqa: S105
 

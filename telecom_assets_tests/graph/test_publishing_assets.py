@@ -27,11 +27,9 @@ READS = {
     "cleaned_cdrs": {"raw_cdrs", "product_catalog"},
     "rejected_cdrs": {"raw_cdrs", "cleaned_cdrs", "product_catalog"},
     "mediated_days": {"raw_cdrs", "product_catalog"},
-    "data_volume_floor": {"cleaned_cdrs"},
     "rated_cdrs": {
         "cleaned_cdrs",
         "rejected_cdrs",
-        "data_volume_floor",
         "customers",
         "rate_plans",
         "product_catalog",
@@ -39,16 +37,16 @@ READS = {
     "suspended_cdrs": {
         "cleaned_cdrs",
         "rejected_cdrs",
-        "data_volume_floor",
         "customers",
         "rate_plans",
         "product_catalog",
     },
-    "facturation_complete": {"rated_cdrs", "suspended_cdrs", "customers"},
+    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs"},
+    "facturation_complete": {"rated_cdrs", "period_charges", "suspended_cdrs", "customers"},
     "published_bills": {"facturation_complete"},
     "bills_csv": {"facturation_complete"},
     "invoices": {"facturation_complete", "customers"},
-    **{contract.name: {"rated_cdrs", "facturation_complete"} for contract in REPORTS},
+    **{contract.name: {"rated_cdrs", "period_charges", "facturation_complete"} for contract in REPORTS},
     "dashboard": {"daily_revenue", "plan_by_region", "top10_consumers", "facturation_complete"},
 }
 TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog"})
@@ -178,7 +176,6 @@ def test_a_month_is_one_run_a_step(billed: MonthRun):
             "landing_job",
             "mediation_job",
             "mediation_job",
-            "data_volume_floor_job",
             "rating_job",
             "billing_job",
         ]

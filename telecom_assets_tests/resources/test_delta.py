@@ -37,12 +37,11 @@ from resources.engine import SparkEngine
 from resources.staging import Staged
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import MEDIATED_DAYS
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.reference.tables import PRODUCT_CATALOG
-from telecom_assets.tables import TABLES
+from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 
 #: A small table by months and one by days.
-FLOORS, DAYS = DATA_VOLUME_FLOOR.name, MEDIATED_DAYS.name
+FLOORS, DAYS = MONTHLY_SAMPLE.name, MEDIATED_DAYS.name
 CATALOGUE = PRODUCT_CATALOG.name
 MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
 
@@ -51,7 +50,7 @@ Floor = tuple[str, str, str]
 
 def floors_table(floors: Iterable[Floor]) -> pa.Table:
     rows = [{"customer_id": who, "floor_mb": Decimal(mb), "billing_period": month} for who, mb, month in floors]
-    return pa.Table.from_pylist(rows, schema=DATA_VOLUME_FLOOR.arrow_schema())
+    return pa.Table.from_pylist(rows, schema=MONTHLY_SAMPLE.arrow_schema())
 
 
 def floors(warehouse: Warehouse, *rows: Floor) -> DataFrame:
@@ -97,9 +96,9 @@ def test_a_table_that_is_not_there_is_empty(warehouse):
     assert warehouse.exists(FLOORS)
     assert held(pinned.all()) == set()
     assert [(field.name, field.dataType.simpleString()) for field in pinned.all().schema] == [
-        (column.name, column.type) for column in DATA_VOLUME_FLOOR.columns
+        (column.name, column.type) for column in MONTHLY_SAMPLE.columns
     ]
-    assert warehouse.stored_schema(DATA_VOLUME_FLOOR, 0).names == DATA_VOLUME_FLOOR.column_names
+    assert warehouse.stored_schema(MONTHLY_SAMPLE, 0).names == MONTHLY_SAMPLE.column_names
 
 
 def test_partitions_are_replaced_whole_and_alone(warehouse):
@@ -612,7 +611,7 @@ def test_what_one_engine_writes_the_others_read(tmp_path, spark_remote, writer, 
     assert held(second.pin(FLOORS, version=1).all()) == {("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)}
     assert [path.name for path in root.iterdir()] == [FLOORS]
     table = DeltaTable(str(root / FLOORS))
-    assert held(pa.table(table.to_pyarrow_table().select(DATA_VOLUME_FLOOR.column_names))) == expected
+    assert held(pa.table(table.to_pyarrow_table().select(MONTHLY_SAMPLE.column_names))) == expected
     with duckdb.connect() as connection:
         files = [str(root / FLOORS / name) for name in pa.table(table.get_add_actions())["path"].to_pylist()]
         total = connection.execute("SELECT sum(floor_mb) FROM read_parquet($files)", {"files": files}).fetchall()

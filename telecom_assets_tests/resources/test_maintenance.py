@@ -18,7 +18,6 @@ from resources import maintenance
 from resources.delta import EVERYTHING, Partitions, Warehouse, WarehouseError
 from resources.maintenance import Maintained, maintain
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.test_delta import (
     CATALOGUE,
     FLOORS,
@@ -30,6 +29,7 @@ from telecom_assets_tests.resources.test_delta import (
     held,
     received,
 )
+from telecom_assets_tests.sample_tables import TABLES
 
 NOW = datetime.now(UTC)
 
