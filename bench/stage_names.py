@@ -8,7 +8,6 @@ STAGES = (
     "landing",
     "reference",
     "mediation",
-    "floors",
     "rating",
     "billing",
     "publishing",
@@ -18,13 +17,12 @@ STAGES = (
     "other",
 )
 #: What the DuckDB script does too: the stages of the ratio. `start` holds the engine, Dagster's instance and definitions.
-COMPARED = ("start", "mediation", "floors", "rating", "billing", "reports")
+COMPARED = ("start", "mediation", "rating", "billing", "reports")
 
 STAGE_OF_JOB = {
     "reference_job": "reference",
     "landing_job": "landing",
     "mediation_job": "mediation",
-    "data_volume_floor_job": "floors",
     "rating_job": "rating",
     "billing_job": "billing",
 }
@@ -41,9 +39,9 @@ _STAGE_OF_ASSET = {
     "cleaned_cdrs": "mediation",
     "rejected_cdrs": "mediation",
     "mediated_days": "mediation",
-    "data_volume_floor": "floors",
     "rated_cdrs": "rating",
     "suspended_cdrs": "rating",
+    "period_charges": "billing",
     "facturation_complete": "billing",
     "published_bills": "publishing",
     "bills_csv": "reports",
