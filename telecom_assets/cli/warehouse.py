@@ -210,14 +210,15 @@ def _print(
         )
     for month, rows in {**plan.months, **done.moved}.items():
         say(f"month {month} is opened in the warehouse; {rows:,} rows move to their own days")
-    for difference in published:
-        say(f"PostgreSQL, facturation_complete: {difference}")
+    for line in (
+        *_of_rating(plan, dry_run=dry_run),
+        *(f"PostgreSQL, facturation_complete: {each}" for each in published),
+    ):
+        say(line)
     if note is not None:
         say(note, "yellow")
     if days := plan.days if dry_run else done.days:
         say(f"`telecom run` will mediate again: {_ranges(days)}")
-    for line in _of_rating(plan, dry_run=dry_run):
-        say(line)
     for finding in done.findings:
         say(f"does not balance: {finding}", "bold red")
 

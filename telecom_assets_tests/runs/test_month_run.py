@@ -57,7 +57,7 @@ def test_the_whole_month_in_order():
 def test_an_open_month_ends_with_the_last_day_there_is():
     assert existing_days("2026-06")[-1] == date(2026, 6, 15)
     assert len(existing_days("2026-06")) == 15
-    assert after_mediation("2026-06")[1].tags == days("2026-06-01", "2026-06-15", "2026-06-01…15")
+    assert after_mediation("2026-06")[0].tags == days("2026-06-01", "2026-06-15", "2026-06-01…15")
     assert existing_days("2026-05")[-1] == date(2026, 5, 31)
     assert existing_days("2026-07") == []
 
