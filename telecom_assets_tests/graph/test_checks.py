@@ -828,6 +828,18 @@ def test_a_copy_that_lands_while_its_day_is_mediated_is_not_forgotten(
     assert day not in stale_days(damaged.warehouse)
 
 
+def test_what_a_month_that_is_not_billed_has_deferred_is_no_finding(damaged: Project):
+    """The month prices it when it is billed; asked for that month, the check says what lacks."""
+    row = first(damaged.rows("suspended_cdrs"), record_id="imputed-1")
+    damaged.add("suspended_cdrs", [{**row, "event_date": dt.date(2025, 7, 1), "billing_period": "2025-07"}])
+    assert damaged.check("period_charges", {})[IMPUTED].passed
+    july = damaged.check("period_charges", month_tag("2025-07"))[IMPUTED]
+    assert (july.passed, july.description) == (
+        False,
+        "deferred = imputed does not hold: 2025-07-01: 1 deferred, 0 imputed",
+    )
+
+
 # -- the gate before a bill --------------------------------------------------------------------------------------------
 
 
