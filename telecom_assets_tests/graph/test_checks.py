@@ -975,6 +975,25 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     assert sorted(project.rows("facturation_complete"), key=key) == sorted(before, key=key)
 
 
+def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, tmp_path: Path):
+    """Every price is another since: the month is priced with the one that its days were rated against."""
+    before = ordered(damaged.rows("period_charges"), "source_part", "source_position")
+    assert any(row["amount"] for row in before)
+    prices = damaged.rows("rate_plans")
+    path = tmp_path / "rate_plans.csv"
+    lines = [",".join(prices[0])]
+    lines += [
+        ",".join("" if value is None else str(value) for value in {**row, "unit_price": row["unit_price"] + 1}.values())
+        for row in prices
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    dearer_now = open_project(damaged.settings.replaced(rate_plans=path), damaged.instance)
+    assert dearer_now.run("reference_job").success
+    assert {row["unit_price"] for row in damaged.rows("rate_plans")} == {row["unit_price"] + 1 for row in prices}
+    assert dearer_now.materialise("period_charges", month_tag()).success
+    assert ordered(damaged.rows("period_charges"), "source_part", "source_position") == before
+
+
 def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project):
     """Late records are landed and mediated, and the bill is asked for too early; rated, they are on it."""
     row = first(damaged.rows("raw_cdrs"), record_id="floor-9")
