@@ -65,7 +65,7 @@ class BillingInputs:
                 *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
                 lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed),
-                lambda: one_tariff(self.charges.rated, self.suspended),
+                lambda: one_tariff(self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")

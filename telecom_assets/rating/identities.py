@@ -66,30 +66,31 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
 def imputed_are_the_smallest(cleaned: PinnedTable, imputed: PinnedTable) -> Verdict:
     """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
 
-    cleaned, imputed: cleaned_cdrs and period_charges of the same month.
+    cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
-    smallest = zero_if_null(F.col("smallest_mb"))
-    joined = imputed.df.join(
-        smallest_volumes(cleaned.df), on=F.col("customer_id") == F.col("subscriber"), how="left"
-    ).where(F.col("billable_units") != smallest)
-    found = joined.groupBy("event_date").agg(F.count("*").alias("rows")).collect()
-    told = sorted(map(tuple, found))
-    findings = [
-        f"{day}: {rows} imputed volumes are out of date; make period_charges of the month again" for day, rows in told
-    ]
+    told: list[tuple[dt.date, int]] = []
+    if sum(imputed.rows_by_partition().values()):
+        smallest = smallest_volumes(cleaned.df)
+        joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
+        wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest_mb")))
+        told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    what = "imputed volumes are out of date"
     return verdict_of_days(
         "imputed volumes are the smallest known ones",
-        findings,
-        [{"day": day, "events": rows, "reason": "imputed volumes are out of date"} for day, rows in told],
+        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in told],
+        [{"day": day, "events": rows, "reason": what} for day, rows in told],
         otherwise="imputed volumes are not the smallest known ones",
     )
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """A month is rated against one version of each reference table; its figures are those (none for an empty month)."""
+def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+    """A month is rated against one version of each reference table; its figures are those (none for an empty month).
+
+    imputed: period_charges of the month, which are out of date where the days were rated against another tariff since.
+    """
     names = ("customers", "rate_plans", "product_catalog")
     days: dict[tuple[int, ...], list[dt.date]] = {}
-    for table in (rated, suspended):
+    for table in (rated, suspended, imputed):
         for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
             days.setdefault(versions, []).append(day)
     findings = []
@@ -116,7 +117,7 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
 
 def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
-    if (known := table.constants(columns)) is not None:
+    if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
     rows = table.df.select("event_date", *columns).distinct().collect()
     return [(row["event_date"], tuple(row[name] for name in columns)) for row in rows]

@@ -912,7 +912,9 @@ def test_days_that_are_rated_by_themselves_defer_the_same_events(damaged: Projec
 @pytest.mark.parametrize(("policy", "are"), [("zero", "deferred or suspended"), ("suspend", "deferred")])
 def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str, are: str):
     project = open_project(damaged.settings.replaced(missing_volume_policy=policy), damaged.instance)
-    says = f"{MONTH}-04: 1 events without a volume are {are}, and the policy is {policy}; rate the day again"
+    days = [row["event_date"] for row in damaged.rows("period_charges")]
+    first_day = f"{min(days)}: {days.count(min(days))}"
+    says = f"{first_day} events without a volume are {are}, and the policy is {policy}; rate the day again"
     assert says in billing_refusal(project)
     assert says in refusal(project.materialise("period_charges", month_tag()))
 
@@ -973,6 +975,16 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     assert project.materialise("facturation_complete", month_tag()).success
     key = lambda row: row["customer_id"]  # noqa: E731
     assert sorted(project.rows("facturation_complete"), key=key) == sorted(before, key=key)
+
+
+def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed(damaged: Project):
+    """The days were rated again since, and no volume is another: only the tariff tells that the prices are out of date."""
+    damaged.change("period_charges", lambda row: {**row, "rate_plans_version": row["rate_plans_version"] - 1})
+    message = billing_refusal(damaged)
+    assert "rated against several versions of a reference table: " in message
+    assert "rate the month again" in message
+    assert damaged.materialise("period_charges", month_tag()).success
+    assert damaged.materialise("facturation_complete", month_tag()).success
 
 
 def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, tmp_path: Path):

@@ -92,7 +92,7 @@ def test_other_customers_rate_and_bill_the_month(settled: Project):
 
 def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path):
     prices = tmp_path / "rate_plans.csv"
-    packaged = Path(up_to_date.__file__).parent / "data" / "rate_plans.csv"
+    packaged = Path(up_to_date.__file__).parents[1] / "data" / "rate_plans.csv"
     header, first, *others = packaged.read_text(encoding="utf-8").splitlines()
     prices.write_text("\n".join([header, *others, first]) + "\n", encoding="utf-8")
     changed = Project(settled.settings.replaced(rate_plans=prices), settled.instance)
