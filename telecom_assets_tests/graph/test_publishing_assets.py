@@ -13,8 +13,8 @@ from lxml import html
 from pyspark.sql.connect.dataframe import DataFrame
 
 from resources.delta import stream_batches
-from telecom_assets.billing import assets as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.invoices import assets as invoices
 from telecom_assets.model.months import month_days
 from telecom_assets.reports.funnel_counts import month_funnel
 from telecom_assets.reports.tables import REPORTS
@@ -264,7 +264,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> 
         yield from stream_batches(rows)
         change()
 
-    monkeypatch.setattr(billing, "stream_batches", read_then_change)
+    monkeypatch.setattr(invoices, "stream_batches", read_then_change)
 
 
 def set_of(directory: Path) -> tuple[Path, dict[str, bytes]]:
@@ -345,7 +345,7 @@ def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project
     def without_the_last(rows: DataFrame) -> Iterable[pa.RecordBatch]:
         return pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
 
-    monkeypatch.setattr(billing, "stream_batches", without_the_last)
+    monkeypatch.setattr(invoices, "stream_batches", without_the_last)
     result = damaged.materialise("invoices", month_tag())
     assert not result.success
     said_so = "\n".join(failures(result))
