@@ -151,7 +151,7 @@ RUNNERS: Mapping[str, type[MonthRunner]] = {
 def definitions_of(settings: Settings, connections: Connections) -> dg.Definitions:
     """The project's definitions, with a job for each of `_PARTS`."""
     parts = [dg.define_asset_job(job, dg.AssetSelection.assets(asset)) for job, asset in _PARTS.items()]
-    return dg.Definitions.merge(build_defs(settings, {"connections": connections}), dg.Definitions(jobs=parts))
+    return dg.Definitions.merge(build_defs(settings, connections.resources()), dg.Definitions(jobs=parts))
 
 
 def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int] | None) -> StageReport:
@@ -209,9 +209,10 @@ def run_ticks(ends: Mapping[int, int] | None) -> StageReport:
     report = StageReport(_PROCESS_BEGAN, _IMPORTED)
     settings = Settings.load()
     instance = open_instance(settings)
-    definitions = build_defs(settings, {"connections": BenchConnections(settings, ends)})
+    connections = BenchConnections(settings, ends)
+    definitions = build_defs(settings, connections.resources())
     repository = definitions.get_repository_def()
-    resources = {"connections": repository.get_top_level_resources()["connections"]}
+    resources = connections.resources()
     sensor = repository.get_sensor_def("cdr_topic_sensor")
     for _ in range(_TICKS):
         begin = time.time()

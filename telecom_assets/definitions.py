@@ -4,7 +4,6 @@ Loading it needs no server, no network and no database; nothing connects before 
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,6 +16,7 @@ from telecom_assets.intake import assets as landing
 from telecom_assets.invoices import assets as invoices
 from telecom_assets.lineage.declaring import with_engine
 from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.lineage.partitions import partitioned_from
 from telecom_assets.mediation import assets as mediation
 from telecom_assets.rating import assets as rating
 from telecom_assets.reference import assets as reference
@@ -60,18 +60,18 @@ ASSETS: list[Any] = [
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions for some settings (default: the environment's). Tests override resources by name."""
     settings = settings or Settings.load()
-    overrides = resource_overrides or {}
-    connections = overrides.get("connections") or Connections(settings, TABLES)
-    resources: dict[str, Any] = {
-        "connections": connections,
-        # One warehouse a process: what is known of a version is known to stages and checks alike.
-        "io_manager": TellingIOManager(connections.warehouse),
-        **overrides,
-    }
+    resources = {**Connections(settings, TABLES).resources(), **(resource_overrides or {})}
+    # One warehouse a process: what is known of a version is known to stages and checks alike.
+    resources.setdefault("io_manager", TellingIOManager(resources["warehouse"]))
+    engine = resources["engine"].name
+
+    def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return partitioned_from(with_engine(spec, engine), settings.partitions_start)
+
     interval = settings.sensor_interval_seconds
     webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None
     return dg.Definitions(
-        assets=dg.map_asset_specs(partial(with_engine, engine=connections.engine_name), ASSETS),
+        assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
         jobs=[*JOBS, checks_job, maintenance_job],
         sensors=[

@@ -4,14 +4,15 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable
+from resources.delta import PinnedTable, Warehouse
 from resources.io_manager import totals_metadata
-from resources.postgres import publish_period
+from resources.postgres import PostgresConnection, publish_period
 from telecom_assets.billing.gate import BillingInputs, assert_billed
 from telecom_assets.billing.restored import assert_not_restored
 from telecom_assets.billing.rules import BillingTerms, bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import BILLING_TEAM, ENGINE_KIND, SPARK_POOL, asset, table_metadata, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.charges import Charges
@@ -36,7 +37,9 @@ GROUP = "billing"
 )
 def facturation_complete(
     context: dg.AssetExecutionContext,
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     suspended_cdrs: PinnedTable,
@@ -47,12 +50,12 @@ def facturation_complete(
     Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
     of date, or when the month was rated against more than one version of customers or tariffs.
     """
-    period, settings = context.partition_key, connections.settings
-    assert_not_restored(connections)  # before the version grows: what it was would not be noticed any more
+    period = context.partition_key
+    assert_not_restored(warehouse, postgres)  # before the version grows: what it was would not be noticed any more
     charges = Charges(rated_cdrs, period_charges)
-    inputs = BillingInputs.pin(connections.warehouse, period, charges, suspended_cdrs)
+    inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
     versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
-    customers = connections.warehouse.pin("customers", version=versions.get("customers", customers.version))
+    customers = warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
         bill(charges.df, customers.all(), period, terms),
@@ -74,7 +77,9 @@ def facturation_complete(
 )
 def published_bills(
     context: dg.AssetExecutionContext,
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
@@ -84,19 +89,19 @@ def published_bills(
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    assert_billed(Charges(rated_cdrs, period_charges), bills, connections.settings.dedupe_days, "publishing")
+    assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "publishing")
     result = publish_period(
-        connections.postgres(),
+        postgres.connect(),
         FACTURATION_COMPLETE,
         period,
         bills.batches(),
         delta_table_id=bills.table_id,
         delta_version=bills.version,
         expected_rows=sum(bills.rows_by_partition().values()),
-        expected_sums=connections.warehouse.totals(bills),
+        expected_sums=warehouse.totals(bills),
     )
     if not result.published:
-        assert_not_restored(connections)
+        assert_not_restored(warehouse, postgres)
         context.log.warning(
             f"{period}: newer bills (version {result.delta_version}) are published already; nothing done"
         )

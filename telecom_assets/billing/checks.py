@@ -14,7 +14,7 @@ from telecom_assets.rating.charges import charges_of_month
 
 
 def _billed(scope: Scope) -> Verdict:
-    warehouse = scope.connections.warehouse
+    warehouse = scope.warehouse
     by_period = {
         period: rated_equals_billed(
             charges_of_month(warehouse, period), warehouse.pin_period("facturation_complete", period)
@@ -34,13 +34,13 @@ _BILLED = Check(
 
 
 def _published(scope: Scope) -> Verdict:
-    connection = scope.connections.postgres()
+    connection = scope.postgres.connect()
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in scope.periods:
-        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        bills = scope.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
         rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, list(FACTURATION_COMPLETE.money))
-        left |= labelled(period, sum(bills.rows_by_partition().values()), scope.connections.warehouse.totals(bills))
+        left |= labelled(period, sum(bills.rows_by_partition().values()), scope.warehouse.totals(bills))
         right |= labelled(period, rows, sums)
     return totals_agree("bills = published rows", left, right, ("bills", "published"))
 

@@ -25,7 +25,7 @@ from resources.delta import READS, Warehouse, WarehouseError
 from resources.log_repair import entry_path
 from resources.postgres import PostgresConnection, PostgresUnavailable, entries_ahead, follow_version
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import OnDemand
 from telecom_assets.intake.decisions import note_adoption
 from telecom_assets.intake.journal import Decision
 from telecom_assets.intake.tables import RAW_CDRS
@@ -67,19 +67,19 @@ def published_ahead(warehouse: Warehouse, postgres: PostgresConnection) -> Publi
     return Published(newest, entries_ahead(postgres, _BILLS, warehouse.table_id(_BILLS), newest))
 
 
-def assert_nothing_went_back(connections: Connections) -> None:
+def assert_nothing_went_back(warehouse: Warehouse, postgres: OnDemand[PostgresConnection]) -> None:
     """Raise WarehouseError where the warehouse, or a table of it, lies behind what was made from it."""
-    assert_tables_agree(connections.warehouse)
-    assert_not_restored(connections)
+    assert_tables_agree(warehouse)
+    assert_not_restored(warehouse, postgres)
 
 
-def assert_not_restored(connections: Connections) -> None:
+def assert_not_restored(warehouse: Warehouse, postgres: OnDemand[PostgresConnection]) -> None:
     """Raise RestoredWarehouse where PostgreSQL is ahead of the warehouse. A server that does not answer says so itself, later."""
     with suppress(PostgresUnavailable):
-        ahead = published_ahead(connections.warehouse, connections.postgres())
+        ahead = published_ahead(warehouse, postgres.connect())
         if ahead.versions:
             raise RestoredWarehouse(
-                f"table {_BILLS} at {connections.warehouse.path(_BILLS)} is at version {ahead.newest}, and PostgreSQL has "
+                f"table {_BILLS} at {warehouse.path(_BILLS)} is at version {ahead.newest}, and PostgreSQL has "
                 f"published later ones: {ahead}; the warehouse was restored from a backup, or the newest entries of its log "
                 "are gone. Nothing was changed. Restore what is newer, or make this warehouse the truth with `telecom "
                 "warehouse adopt --by NAME --why REASON` (--dry-run says what it would do)"

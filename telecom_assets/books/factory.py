@@ -6,7 +6,7 @@ Belongs here: how a check learns which partitions it is about, and that reading 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,13 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from resources.delta import MissingTable, Partitions, PinnedTable
+from resources.delta import MissingTable, Partitions, PinnedTable, Warehouse
+from resources.postgres import PostgresConnection
 from resources.side_by_side import side_by_side
 from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.books.verdict import Verdict
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata
 from telecom_assets.lineage.failures import telling
 from telecom_assets.model.months import month_days, months_between
@@ -34,31 +36,33 @@ MONTH_TAG = "telecom/month"
 class Scope:
     """What a check looks at: the partitions of its run (None: everything there is), and everything reachable."""
 
-    connections: Connections
-    days: Partitions | None
-    months: Partitions | None
+    settings: Settings
+    warehouse: Warehouse
+    postgres: OnDemand[PostgresConnection]
+    clock: Clock
+    days: Partitions | None = None
+    months: Partitions | None = None
 
-    @classmethod
-    def of(cls, connections: Connections, first: str, last: str) -> "Scope":
-        """The days, or the months, from first to last, as partition keys."""
+    def over(self, first: str, last: str) -> "Scope":
+        """The same, narrowed to the days, or the months, from first to last, as partition keys."""
         if len(first) == len("yyyy-MM"):
             days = Partitions(month_days(first)[0], month_days(last)[-1])
         else:
             days = Partitions(dt.date.fromisoformat(first), dt.date.fromisoformat(last))
-        return cls(connections, days, Partitions(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}"))
+        return replace(self, days=days, months=Partitions(f"{days.first:%Y-%m}", f"{days.last:%Y-%m}"))
 
     def pin(self, name: str) -> PinnedTable:
         """The newest version of a table, narrowed to the run's partitions."""
-        partition_by = self.connections.tables[name].partition_by
+        partition_by = self.warehouse.contracts[name].partition_by
         partitions = {"event_date": self.days, "billing_period": self.months, None: None}[partition_by]
-        return self.connections.warehouse.pin(name, partitions)
+        return self.warehouse.pin(name, partitions)
 
     @property
     def periods(self) -> list[str]:
         """The billing periods of the run, or all that were billed."""
         if self.months is not None:
             return months_between(self.months.first, self.months.last)
-        bills = self.connections.warehouse.pin("facturation_complete")
+        bills = self.warehouse.pin("facturation_complete")
         return sorted(bills.rows_by_partition())
 
 
@@ -97,7 +101,7 @@ class Guard:
 def decide(check: Check, scope: Scope) -> Verdict:
     """The verdict of one check. Reading makes no table: one that is not there is a finding."""
     try:
-        with scope.connections.warehouse.only_reading():
+        with scope.warehouse.only_reading():
             return check.decide(scope)
     except MissingTable as error:
         return Verdict(check.description.rstrip("."), [str(error)])
@@ -128,9 +132,13 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
     )
     @telling
     def run_checks(
-        context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
+        context: dg.AssetCheckExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        warehouse: dg.ResourceParam[Warehouse],
+        postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+        clock: dg.ResourceParam[Clock],
     ) -> Iterator[dg.AssetCheckResult]:
-        scope = _scope(context, connections)
+        scope = _narrowed(Scope(settings, warehouse, postgres, clock), context.run.tags)
         keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
         verdicts = side_by_side(partial(decide, by_key[key], scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
@@ -154,11 +162,11 @@ def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
         if more := differing_not_shown(verdict):
             metadata["differs_not_shown"] = more
     unit = {"event_date": "day", "billing_period": "month"}.get(
-        getattr(scope.connections.tables.get(asset), "partition_by", None) or ""
+        getattr(scope.warehouse.contracts.get(asset), "partition_by", None) or ""
     )
     if unit is None:
         return metadata
-    with suppress(MissingTable), scope.connections.warehouse.only_reading():
+    with suppress(MissingTable), scope.warehouse.only_reading():
         table = scope.pin(asset)
         rows, more = looked_at(verdict, table.rows_by_partition(), table.partitions, unit)
         metadata[f"{unit}s"] = as_table(rows)
@@ -167,10 +175,7 @@ def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
     return metadata
 
 
-def _scope(context: dg.AssetCheckExecutionContext, connections: Connections) -> Scope:
+def _narrowed(scope: Scope, tags: Mapping[str, str]) -> Scope:
     """What a run is about: its days or months, the month it names, or, where it has none of these, all there is."""
-    tags = context.run.tags
     first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(MONTH_TAG)
-    if first is None:
-        return Scope(connections, None, None)
-    return Scope.of(connections, first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))
+    return scope if first is None else scope.over(first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))

@@ -53,7 +53,7 @@ def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Jun
     from telecom_assets.runs.evaluation import assert_billed  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    month = checked_month(month)
+    month = checked_month(month, app.settings.partitions_start)
     assert_billed(app.connections, month)
     outcomes = _evaluated(app, month) if junit is None else _reported(app, month, junit)
     if as_json:

@@ -47,7 +47,7 @@ class AppContext:
         settings = self.settings
         open_month(
             self.connections.warehouse,
-            check_month(month),
+            check_month(month, settings.partitions_start),
             calendar_start=settings.partitions_start,
             dedupe_days=settings.dedupe_days,
         )

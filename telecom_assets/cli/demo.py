@@ -56,7 +56,7 @@ def demo(
     spec = GeneratorSpec(
         cdrs=cdrs, customers=customers, month=month or previous_month(dt.datetime.now(ZONE).date()), seed=seed
     )
-    check_month(spec.month)  # before anything is emptied, started or sent
+    check_month(spec.month, ctx.obj.settings.partitions_start)  # before anything is emptied, started or sent
     app = AppContext(_demo_settings(ctx.obj.settings, spec.month))
     stack = local_stack(app.settings, needed_services(app.settings))
     begun = time.monotonic()

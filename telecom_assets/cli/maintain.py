@@ -55,7 +55,7 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
     from telecom_assets.runs.month_run import Step  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
-    definitions = build_defs(app.settings, {"connections": app.connections})
+    definitions = build_defs(app.settings, app.connections.resources())
     with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
         runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
         try:

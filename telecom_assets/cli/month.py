@@ -49,6 +49,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from resources.process_locks import turn  # noqa: PLC0415
     from telecom_assets.billing.restored import assert_nothing_went_back  # noqa: PLC0415
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
+    from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
@@ -58,11 +59,13 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         terminate_like_interrupt(),
         RunProgress(terminal(stderr=True), quiet=quiet) as progress,
         # A second run of the month waits for the first, and has little left to do then.
-        turn(app.settings.dagster_home, f"month-{check_month(month)}", progress.wait) as ours,
+        turn(
+            app.settings.dagster_home, f"month-{check_month(month, app.settings.partitions_start)}", progress.wait
+        ) as ours,
     ):
-        assert_nothing_went_back(app.connections)
+        assert_nothing_went_back(app.connections.warehouse, OnDemand(app.postgres))
         app.open_month(month)
-        definitions = build_defs(app.settings, {"connections": app.connections})
+        definitions = build_defs(app.settings, app.connections.resources())
         runner = MonthRunner(definitions, app.instance, app.connections, progress.noting(ours))
         try:
             runner.run_month(month, force=force)
@@ -126,7 +129,7 @@ def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
     """What became of every record of a month, and of the money: counted from the tables alone."""
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
-    figures = count_books(ctx.obj, check_month(month), quiet=as_json)
+    figures = count_books(ctx.obj, check_month(month, ctx.obj.settings.partitions_start), quiet=as_json)
     if as_json:
         typer.echo(json.dumps({"month": month, **figures}))
     if figures["funnel"]["imbalances"]:

@@ -178,9 +178,10 @@ def restored_of(app: AppContext) -> list[str]:
     from resources.delta import WarehouseError  # noqa: PLC0415
     from resources.postgres import PostgresError  # noqa: PLC0415
     from telecom_assets.billing.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
+    from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
 
     try:
-        assert_not_restored(app.connections)
+        assert_not_restored(app.connections.warehouse, OnDemand(app.postgres))
     except RestoredWarehouse as error:
         return [str(error)]
     except (PostgresError, WarehouseError):

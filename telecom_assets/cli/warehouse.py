@@ -117,7 +117,7 @@ def _former_months(app: AppContext) -> list[str]:
 
     if not (app.settings.dagster_home / "dagster.yaml").exists():
         return []
-    return formerly_opened_months(app.instance)
+    return formerly_opened_months(app.instance, app.settings.partitions_start)
 
 
 @contextmanager

@@ -5,8 +5,10 @@ before it is asked to, so that definitions load without any server.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 from resources.delta import Contract, Warehouse
 from resources.engine import SparkEngine
@@ -15,14 +17,37 @@ from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
 from telecom_assets.home.settings import Settings
 
+_Connection = TypeVar("_Connection")
+#: Tells the moment that sensors and checks decide by.
+Clock = Callable[[], dt.datetime]
+
+
+@dataclass(frozen=True)
+class OnDemand(Generic[_Connection]):
+    """A server that is looked for when it is needed, so that definitions load without it."""
+
+    #: Raises KafkaUnavailable, or PostgresUnavailable, when no server is configured.
+    connect: Callable[[], _Connection]
+
 
 class Connections:
-    """Everything an asset, a sensor or a command may reach. Tests pass other settings."""
+    """Everything a command may reach; Dagster has each part of it as a resource of its own name. Tests pass other settings."""
 
     def __init__(self, settings: Settings, tables: Mapping[str, Contract]) -> None:
         """`tables`: the contracts of the warehouse's tables by name."""
         self.settings = settings
         self.tables = tables
+
+    def resources(self) -> dict[str, Any]:
+        """Dagster's resources by name: settings, engine, warehouse, kafka, postgres, clock."""
+        return {
+            "settings": self.settings,
+            "engine": self.engine,
+            "warehouse": self.warehouse,
+            "kafka": OnDemand(self.kafka),
+            "postgres": OnDemand(self.postgres),
+            "clock": self.now,
+        }
 
     def now(self) -> dt.datetime:
         """The moment that sensors decide by. Tests have their own."""

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from resources.delta import Warehouse
+from resources.kafka import KafkaConnection
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.settings import Settings
 from telecom_assets.intake.landing import Terms, land
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.declaring import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, asset, table_metadata
@@ -42,19 +45,23 @@ def lag_observation(lag: Mapping[int, int]) -> dg.AssetObservation:
 
 
 @asset(deps=[cdr_topic], group_name=GROUP, owners=[MEDIATION_TEAM], kinds={"kafka", ENGINE_KIND}, pool=LANDING_POOL)
-def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
+def landing(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    kafka: dg.ResourceParam[OnDemand[KafkaConnection]],
+) -> dg.MaterializeResult:
     """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
 
     `cdr_topic_sensor` asks for it when messages wait. Reports a materialisation of raw_cdrs for every day it touched.
     """
-    settings = connections.settings
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Two would
     # do no harm, the commits see to that; but one of them would work for nothing.
     waits = once(lambda other: context.log.info(f"waiting for {other}, which lands"))
     with turn(settings.dagster_home, "landing", waits, STEP_PATIENCE_SECONDS):
         landed = land(
-            connections.warehouse,
-            connections.kafka(),
+            warehouse,
+            kafka.connect(),
             Terms(
                 run_id=context.run.run_id,
                 max_age_days=settings.max_age_days,
@@ -65,7 +72,7 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
             context.log.info,
         )
     context.log_event(lag_observation(landed.lag))
-    held_rows = connections.warehouse.pin(RAW_CDRS.name, version=landed.raw_version).rows_by_partition()
+    held_rows = warehouse.pin(RAW_CDRS.name, version=landed.raw_version).rows_by_partition()
     for day, rows in sorted(landed.days.items()):
         context.log_event(
             dg.AssetMaterialization(

@@ -9,12 +9,12 @@ from telecom_assets.intake.silence import silence_check
 _LANDED = Check(
     "landed_equals_consumed",
     "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
-    lambda scope: landed_equals_consumed(scope.connections.warehouse),
+    lambda scope: landed_equals_consumed(scope.warehouse),
 )
 _MALFORMED = Check(
     "few_are_malformed",
     "At most TELECOM_MALFORMED_SHARE of what landed last is malformed: neither UTF-8 nor one JSON object.",
-    lambda scope: few_are_malformed(scope.connections.warehouse, scope.connections.settings.malformed_share),
+    lambda scope: few_are_malformed(scope.warehouse, scope.settings.malformed_share),
     advisory=True,
 )
 _RAW_COLUMNS = Check(

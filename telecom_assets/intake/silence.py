@@ -50,7 +50,7 @@ def silence_check(hours: int) -> Check:
 
 
 def _decide(hours: int, scope: Scope) -> Verdict:
-    return silence(last_landed(scope.connections.warehouse), hours, scope.connections.now())
+    return silence(last_landed(scope.warehouse), hours, scope.clock())
 
 
 def is_news(passed: bool, before: bool, age: dt.timedelta) -> bool:

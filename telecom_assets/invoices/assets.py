@@ -6,12 +6,12 @@ import dagster as dg
 
 from resources.atomic_files import Superseded
 from resources.changes import partitions_changed
-from resources.delta import PinnedTable, stream_batches
+from resources.delta import PinnedTable, Warehouse, stream_batches
 from resources.io_manager import totals_metadata
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import Connections
 from telecom_assets.home.output_files import invoice_directory
+from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import InvoiceTotals, write_invoices
 from telecom_assets.lineage.declaring import BILLING_TEAM, asset, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
@@ -35,7 +35,8 @@ GROUP = "billing"
 )
 def invoices(
     context: dg.AssetExecutionContext,
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
@@ -46,11 +47,11 @@ def invoices(
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    assert_billed(Charges(rated_cdrs, period_charges), bills, connections.settings.dedupe_days, "invoices")
-    directory = invoice_directory(connections.settings, period)
+    assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "invoices")
+    directory = invoice_directory(settings, period)
     names = customers.all().select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
-    sums = connections.warehouse.totals(bills)
+    sums = warehouse.totals(bills)
     summary = write_invoices(
         stream_batches(named),
         period,

@@ -12,9 +12,9 @@ def _invoiced(scope: Scope) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in scope.periods:
-        bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
-        sums = scope.connections.warehouse.totals(bills)
-        found = read_invoice_totals(invoice_directory(scope.connections.settings, period))
+        bills = scope.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+        sums = scope.warehouse.totals(bills)
+        found = read_invoice_totals(invoice_directory(scope.settings, period))
         names = ("amount_before_tax", "amount_due")
         left |= labelled(period, sum(bills.rows_by_partition().values()), {name: sums[name] for name in names})
         right |= labelled(

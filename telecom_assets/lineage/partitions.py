@@ -11,15 +11,24 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from telecom_assets.home.settings import Settings
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.months import MonthError, months_between
 
 ZONE = ZoneInfo(LOCAL_ZONE)
-_START = Settings.load().partitions_start
 
-DAILY = dg.DailyPartitionsDefinition(start_date=_START.isoformat(), timezone=LOCAL_ZONE, end_offset=2)
-MONTHLY = dg.MonthlyPartitionsDefinition(start_date=f"{_START:%Y-%m}", timezone=LOCAL_ZONE, end_offset=1, fmt="%Y-%m")
+
+def days_from(start: dt.date) -> dg.DailyPartitionsDefinition:
+    """The days of events from `start` on."""
+    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), timezone=LOCAL_ZONE, end_offset=2)
+
+
+def months_from(start: dt.date) -> dg.MonthlyPartitionsDefinition:
+    """The billing periods from the month of `start` on."""
+    return dg.MonthlyPartitionsDefinition(start_date=f"{start:%Y-%m}", timezone=LOCAL_ZONE, end_offset=1, fmt="%Y-%m")
+
+
+#: What an asset is declared with: that it goes by days, or by months. Where they begin, the settings of `build_defs` say.
+DAILY, MONTHLY = days_from(dt.date(2020, 1, 1)), months_from(dt.date(2020, 1, 1))
 
 # Tried and pinned: partition mappings to days that do not exist yet, backfill policies, partitioned checks.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -32,11 +41,19 @@ BY_TIME = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=Tr
 ONE_RUN = dg.BackfillPolicy.single_run()
 
 
-def check_month(month: str, today: dt.date | None = None) -> str:
-    """The month, when it is one the partitions hold. Raises MonthError with one line otherwise."""
+def partitioned_from(spec: dg.AssetSpec, start: dt.date) -> dg.AssetSpec:
+    """The asset with its days, or its months, from `start` (TELECOM_PARTITIONS_START) on."""
+    if spec.partitions_def is None:
+        return spec
+    begun = days_from(start) if spec.partitions_def == DAILY else months_from(start)
+    return spec.replace_attributes(partitions_def=begun)
+
+
+def check_month(month: str, start: dt.date, today: dt.date | None = None) -> str:
+    """The month, when it is one the partitions hold, which begin at `start`. Raises MonthError with one line otherwise."""
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
         raise MonthError(f"month {month!r}: expected yyyy-MM, e.g. 2026-10")
-    first = f"{_START:%Y-%m}"
+    first = f"{start:%Y-%m}"
     last = f"{today or local_today():%Y-%m}"
     if not first <= month <= last:
         raise MonthError(
@@ -45,9 +62,9 @@ def check_month(month: str, today: dt.date | None = None) -> str:
     return month
 
 
-def all_months() -> list[str]:
-    """The months that the partitions hold."""
-    return months_between(f"{_START:%Y-%m}", f"{local_today():%Y-%m}")
+def all_months(start: dt.date) -> list[str]:
+    """The months that the partitions hold, when they begin at `start`."""
+    return months_between(f"{start:%Y-%m}", f"{local_today():%Y-%m}")
 
 
 def local_today() -> dt.date:

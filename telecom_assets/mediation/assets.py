@@ -11,9 +11,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.delta import Partitions, PinnedTable
+from resources.delta import Partitions, PinnedTable, Warehouse
+from resources.engine import SparkEngine
 from telecom_assets.books.verdict import Verdict, require
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.lineage.partitions import DAILY, ONE_RUN
 from telecom_assets.mediation.rules import SMALL_PART, days_with_copies, mediate
@@ -42,28 +43,32 @@ GROUP = "mediation"
     pool=SPARK_POOL,
 )
 def mediation(
-    connections: dg.ResourceParam[Connections], raw_cdrs: PinnedTable, product_catalog: PinnedTable
+    settings: dg.ResourceParam[Settings],
+    engine: dg.ResourceParam[SparkEngine],
+    warehouse: dg.ResourceParam[Warehouse],
+    raw_cdrs: PinnedTable,
+    product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
     findings = product_catalog_findings(product_catalog.arrow())
     catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")
     require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
-    dedupe_days = connections.settings.dedupe_days
+    dedupe_days = settings.dedupe_days
     outcomes = mediate(
         raw_cdrs.df,
         _neighbourhood(raw_cdrs, dedupe_days),
         product_catalog.all(),
         dedupe_days=dedupe_days,
-        share=connections.engine.keep,
+        share=engine.keep,
     )
     read = versions_read(raw_cdrs, product_catalog)
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
     # Dagster has stored the table when the generator goes on; its own version, since another may have come behind it.
-    written = connections.warehouse.written
-    cleaned = connections.warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions, written[CLEANED_CDRS.name])
+    written = warehouse.written
+    cleaned = warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions, written[CLEANED_CDRS.name])
     # Beside the cleaned rows only the others are judged again; where rows are sent to be joined, that takes longer.
-    rejected = outcomes.rejected if connections.engine.shuffles else outcomes.rejected_beside(cleaned.df)
+    rejected = outcomes.rejected if engine.shuffles else outcomes.rejected_beside(cleaned.df)
     yield dg.Output(rejected, REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)})
     named = {
         "cleaned_version": cleaned.version,

@@ -15,7 +15,7 @@ _MEDIATED = Check(
 _UNIQUE = Check(
     "records_are_unique",
     "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
-    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.connections.settings.dedupe_days),
+    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.settings.dedupe_days),
 )
 
 GUARD = Guard(

@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from resources.delta import PinnedTable
+from resources.delta import PinnedTable, Warehouse
 from telecom_assets.books.verdict import require
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.lineage.declaring import (
     ENGINE_KIND,
@@ -66,14 +66,15 @@ RATE_AFTER_MEDIATION = (
     pool=SPARK_POOL,
 )
 def rating(
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
     cleaned_cdrs: PinnedTable,
     customers: PinnedTable,
     rate_plans: PinnedTable,
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[DataFrame]]:
     """Every cleaned event of the days becomes one rated event or one suspended event with its reason. No month is asked."""
-    warehouse, days = connections.warehouse, cleaned_cdrs.partitions
+    days = cleaned_cdrs.partitions
     assert days is not None
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
     references = (customers, rate_plans, product_catalog)
@@ -81,14 +82,14 @@ def rating(
         landed_rows_are_consumed(warehouse),
         nothing_is_overtaken(mediated),
         raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
-        records_are_unique(cleaned_cdrs, connections.settings.dedupe_days),
+        records_are_unique(cleaned_cdrs, settings.dedupe_days),
         references_are_valid(*references),
         before=f"rating of {days}",
     )
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=connections.settings.missing_volume_policy)
+    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=settings.missing_volume_policy)
     read = versions_read(cleaned_cdrs, rejected, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
     yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)
@@ -109,7 +110,8 @@ def rating(
     pool=SPARK_POOL,
 )
 def period_charges(
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
     cleaned_cdrs: PinnedTable,
     suspended_cdrs: PinnedTable,
     rate_plans: PinnedTable,
@@ -119,7 +121,7 @@ def period_charges(
 
     One row per deferred event. Priced against the tariff that its day was rated against. Empty under the other policies.
     """
-    warehouse, settings, days = connections.warehouse, connections.settings, cleaned_cdrs.partitions
+    days = cleaned_cdrs.partitions
     assert days is not None
     mediated, rejected, rated = (
         warehouse.pin(contract.name, days) for contract in (MEDIATED_DAYS, REJECTED_CDRS, RATED_CDRS)

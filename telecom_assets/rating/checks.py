@@ -18,7 +18,7 @@ _RATED = Check(
 
 def _imputed(scope: Scope) -> Verdict:
     """Of the months of the run, or of all that are billed: what a month defers before that is priced with its bills."""
-    warehouse = scope.connections.warehouse
+    warehouse = scope.warehouse
     by_period = {
         period: deferred_equals_imputed(
             warehouse.pin_period(SUSPENDED_CDRS.name, period), warehouse.pin_period(PERIOD_CHARGES.name, period)

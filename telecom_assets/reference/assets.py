@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from resources.postgres import read_customers
-from telecom_assets.home.connections import Connections
+from resources.postgres import PostgresConnection, read_customers
+from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata
 from telecom_assets.model.party_numbers import with_normalised
 from telecom_assets.reference.judging import read_product_catalog, read_rate_plans
@@ -13,21 +14,21 @@ GROUP = "reference"
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
-def customers(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
+def customers(postgres: dg.ResourceParam[OnDemand[PostgresConnection]]) -> dg.Output[object]:
     """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version.
 
     Their numbers are brought to the form that their calls have.
     """
-    return dg.Output(with_normalised(read_customers(connections.postgres(), CUSTOMERS), "customer_id"))
+    return dg.Output(with_normalised(read_customers(postgres.connect(), CUSTOMERS), "customer_id"))
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))
-def rate_plans(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
+def rate_plans(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
     """What each product costs in each rate plan. One row per plan and product."""
-    return dg.Output(read_rate_plans(connections.settings.rate_plans))
+    return dg.Output(read_rate_plans(settings.rate_plans))
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(PRODUCT_CATALOG))
-def product_catalog(connections: dg.ResourceParam[Connections]) -> dg.Output[object]:
+def product_catalog(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
     """What can be charged, in which unit. One row per product."""
-    return dg.Output(read_product_catalog(connections.settings.product_catalog))
+    return dg.Output(read_product_catalog(settings.product_catalog))

@@ -6,12 +6,12 @@ from typing import Any
 
 import dagster as dg
 
-from resources.delta import PinnedTable, stream_batches
+from resources.delta import PinnedTable, Warehouse, stream_batches
 from resources.side_by_side import side_by_side
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import Connections
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
+from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
     SPARK_POOL,
@@ -45,13 +45,13 @@ _FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 )
 def bills_csv(
     context: dg.AssetExecutionContext,
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
     """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
-    period, settings, bills = context.partition_key, connections.settings, facturation_complete
+    period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)
     schema, ordered = FACTURATION_COMPLETE.arrow_schema(), bills.df.orderBy("customer_id")
@@ -76,14 +76,14 @@ def bills_csv(
 )
 def reports(
     context: dg.AssetExecutionContext,
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
-    settings = connections.settings
     charges = Charges(rated_cdrs, period_charges)
     assert_billed(charges, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
@@ -97,7 +97,7 @@ def reports(
         }
         yield dg.Output(rows, contract.name, metadata=read)
         # Dagster has stored the table when the generator goes on: the file is made from what was stored.
-        stored = connections.warehouse.pin(contract.name, facturation_complete.partitions).arrow()
+        stored = warehouse.pin(contract.name, facturation_complete.partitions).arrow()
         order = _FILE_ORDER.get(contract.name, contract.key[1:])
         write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
 
@@ -116,7 +116,7 @@ def reports(
 )
 def dashboard(
     context: dg.AssetExecutionContext,
-    connections: dg.ResourceParam[Connections],
+    settings: dg.ResourceParam[Settings],
     daily_revenue: PinnedTable,
     plan_by_region: PinnedTable,
     top10_consumers: PinnedTable,
@@ -131,7 +131,6 @@ def dashboard(
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
 
-    settings = connections.settings
     data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
     page = render_dashboard(data)
     path = dashboard_file(settings, context.partition_key)

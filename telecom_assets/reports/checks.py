@@ -19,8 +19,8 @@ def _in_file(scope: Scope) -> Verdict:
 
 def _file_verdict(scope: Scope, period: str) -> Verdict:
     schema = FACTURATION_COMPLETE.arrow_schema()
-    bills = scope.connections.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
-    path = bills_file(scope.connections.settings, period)
+    bills = scope.warehouse.pin_period(FACTURATION_COMPLETE.name, period)
+    path = bills_file(scope.settings, period)
     if not path.exists():
         return Verdict("", [f"{period}: there is no file {path}"])
     rows = differing_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema)
@@ -53,13 +53,13 @@ def _report_source(name: str) -> Check:
 
 
 def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
-    warehouse = scope.connections.warehouse
+    warehouse = scope.warehouse
     month = warehouse.pin_period(name, period)
     charges, bills = charges_of_month(warehouse, period), warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     held = month.arrow()
     source = rows_agree("", held, month_report(name, charges, bills), ("report", "source"))
     findings = [*source.findings, *_total_findings(month, charges, bills)]
-    settings = scope.connections.settings
+    settings = scope.settings
     stored = with_currency(held, currency_of(bills, settings.currency))
     path = report_file(settings, period, name)
     file = rows_agree("", stored, read_report_csv(path, stored.schema), ("table", "CSV file"))

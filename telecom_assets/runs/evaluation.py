@@ -15,7 +15,7 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.factory import Check, Scope, decide
 from telecom_assets.books.shown import differing, differing_not_shown
 from telecom_assets.books.verdict import Verdict
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import Connections, OnDemand
 from telecom_assets.model.months import NothingBilled
 from telecom_assets.runs.checks import guards
 
@@ -87,7 +87,8 @@ def check_month(connections: Connections, month: str, cannot_look: tuple[type[Ex
     The month is billed (`assert_billed`). cannot_look: exceptions of a check that are its outcome: a server that is down, a
     file that is gone.
     """
-    scope = Scope.of(connections, month, month)
+    everything = Scope(connections.settings, connections.warehouse, OnDemand(connections.postgres), connections.now)
+    scope = everything.over(month, month)
     questions = [
         partial(_ask, key.asset_key.path[-1], check, scope, cannot_look)
         for guard in guards(connections.settings.silent_hours)

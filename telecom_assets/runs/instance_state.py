@@ -4,6 +4,7 @@ An earlier version kept the months that were opened by name here too. The wareho
 `telecom warehouse upgrade` brings them there, and reads them here alone.
 """
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -39,9 +40,9 @@ def keep_outage_record(instance: dg.DagsterInstance, record: Any | None) -> None
     instance.daemon_cursor_storage.set_cursor_values({_OUTAGE: json.dumps(record)})
 
 
-def formerly_opened_months(instance: dg.DagsterInstance) -> list[str]:
-    """The months, yyyy-MM, that an earlier version has opened by name in this home."""
-    keys = {f"{_MONTHS}/{month}": month for month in all_months()}
+def formerly_opened_months(instance: dg.DagsterInstance, start: dt.date) -> list[str]:
+    """The months, yyyy-MM, that an earlier version has opened by name in this home, whose partitions begin at `start`."""
+    keys = {f"{_MONTHS}/{month}": month for month in all_months(start)}
     stored = instance.daemon_cursor_storage.get_cursor_values({_MONTHS, *keys})
     # Before a month had a key of its own, all were one list.
     return sorted({*json.loads(stored.get(_MONTHS) or "[]"), *(keys[each] for each in keys if stored.get(each))})

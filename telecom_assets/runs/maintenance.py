@@ -7,10 +7,11 @@ from functools import partial
 
 import dagster as dg
 
+from resources.delta import Warehouse
 from resources.maintenance import Maintained, maintain
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from telecom_assets.home.compute_logs import remove_old_output
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.lineage.declaring import LANDING_POOL, MAINTENANCE_POOL, PLATFORM_TEAM, SPARK_POOL, asset
@@ -30,7 +31,11 @@ WRITERS: dict[str, Sequence[str]] = {
 
 
 @asset(group_name=GROUP, owners=[PLATFORM_TEAM], kinds={"delta"}, pool=MAINTENANCE_POOL)
-def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult:
+def maintenance(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult:
     """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 
     `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left for the
@@ -42,20 +47,20 @@ def maintenance(context: dg.AssetExecutionContext, connections: dg.ResourceParam
 
     # The pool lets one run in. What was cancelled by force has lost its place and may be at work all the same. Of two
     # compactions of the same files one is refused: it would have worked for nothing.
-    home, now = connections.settings.dagster_home, dt.datetime.now(dt.UTC)
+    home, now = settings.dagster_home, dt.datetime.now(dt.UTC)
     waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
     with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
-        if connections.warehouse.exists(RAW_CDRS.name):
-            settle(connections.warehouse)  # before entries of the log go, the tables that follow it have what they say
+        if warehouse.exists(RAW_CDRS.name):
+            settle(warehouse)  # before entries of the log go, the tables that follow it have what they say
         done = maintain(
-            connections.warehouse,
-            target_file_bytes=connections.settings.target_file_bytes,
+            warehouse,
+            target_file_bytes=settings.target_file_bytes,
             now=now,
             busy=partial(writer_at_work, context.instance),
             report=told,
         )
         # A day at least: what prints now has its output there too.
-        outputs = remove_old_output(home, now - dt.timedelta(days=max(1, connections.settings.retention_days)))
+        outputs = remove_old_output(home, now - dt.timedelta(days=max(1, settings.retention_days)))
     return dg.MaterializeResult(
         metadata={
             "tables": as_table(done),

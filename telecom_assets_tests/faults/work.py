@@ -161,7 +161,7 @@ def month_run(halt: Halt, given: Given, month: str, *, trips: Trips | None = Non
 
 @contextmanager
 def _runner(connections: Connections) -> Iterator[MonthRunner]:
-    definitions = build_defs(connections.settings, {"connections": connections})
+    definitions = build_defs(connections.settings, connections.resources())
     with open_instance(connections.settings) as instance:
         yield MonthRunner(definitions, instance, connections, lambda *_: None)
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pytest
 
 from resources.stack_state import StackState
+from telecom_assets.definitions import build_defs
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.home.settings import Settings
 from telecom_assets.reference.tables import CUSTOMERS
@@ -26,11 +27,11 @@ from telecom_assets.runs.month_runner import StepResult
 from telecom_assets_tests.graph.project import (
     MONTH,
     Project,
-    Workbench,
     cdr,
     make_database,
     make_topic,
     open_project,
+    with_single_jobs,
 )
 from telecom_assets_tests.graph.webhook import webhook
 from telecom_assets_tests.strategies import HOSTILE_CORPUS
@@ -217,8 +218,9 @@ def forgetful() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="session")
-def workbench(billed: MonthRun) -> Workbench:
-    return Workbench(billed.project.settings)
+def borrowed(billed: MonthRun) -> dg.Definitions:
+    """One set of definitions for many projects: making it takes longer than a check does."""
+    return with_single_jobs(build_defs(billed.project.settings))
 
 
 @pytest.fixture
@@ -226,13 +228,15 @@ def damaged(
     billed: MonthRun,
     untouched: Project,
     forgetful: dg.DagsterInstance,
-    workbench: Workbench,
+    borrowed: dg.Definitions,
     copy_of: Callable[..., Project],
 ) -> Project:
     """A light copy of the billed month, to take rows away from. Its PostgreSQL is everybody's: look, do not touch."""
     assert untouched.settings.postgres_dsn is not None
     light = (forgetful, untouched.settings.postgres_dsn.get_secret_value())
-    return workbench.take(copy_of(billed.project, light=light))
+    project = copy_of(billed.project, light=light)
+    vars(project)["defs"] = borrowed
+    return project
 
 
 @pytest.fixture

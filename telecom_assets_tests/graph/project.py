@@ -123,7 +123,7 @@ class Project:
 
     @cached_property
     def defs(self) -> dg.Definitions:
-        return with_single_jobs(build_defs(self.settings, {"connections": self.connections}))
+        return with_single_jobs(build_defs(self.settings, self.connections.resources()))
 
     @property
     def warehouse(self):
@@ -158,8 +158,16 @@ class Project:
         """Run a job of the definitions; a failure is in the result."""
         with printed_in_the_terminal():
             return self.defs.resolve_job_def(job).execute_in_process(
-                instance=self.instance, tags=dict(tags or {}), raise_on_error=False, run_config=QUIET
+                instance=self.instance,
+                tags=dict(tags or {}),
+                raise_on_error=False,
+                run_config=QUIET,
+                resources=self.resources(),
             )
+
+    def resources(self) -> dict[str, Any]:
+        """Of this project, whichever definitions it borrows."""
+        return {**self.connections.resources(), "io_manager": TellingIOManager(self.warehouse)}
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""
@@ -261,24 +269,6 @@ class Project:
         rate_plans = oracle.read_csv(settings.rate_plans or DATA / "rate_plans.csv")
         catalogue = oracle.read_csv(settings.product_catalog or DATA / "product_catalog.csv")
         return oracle.run(self.messages(), customers, rate_plans, catalogue, parameters)
-
-
-class Workbench:
-    """One set of definitions for many projects, one after the other: making it takes longer than a check does."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.connections = Connections(settings, TABLES)
-        self.io_manager = TellingIOManager(self.connections.warehouse)
-        resources = {"connections": self.connections, "io_manager": self.io_manager}
-        self.defs = with_single_jobs(build_defs(settings, resources))
-
-    def take(self, project: Project) -> Project:
-        """The project, to be worked on with these definitions until another one is taken."""
-        vars(self.connections).pop("warehouse", None)
-        self.connections.settings = project.settings
-        self.io_manager.warehouse = self.connections.warehouse
-        vars(project).update(connections=self.connections, defs=self.defs)
-        return project
 
 
 def open_project(settings: Settings, instance: dg.DagsterInstance | None = None) -> Project:

@@ -33,7 +33,7 @@ class Home:
         self.settings, self.instance = settings, instance
         connections = Connections(settings, TABLES)
         self.warehouse = connections.warehouse
-        self.defs = with_single_jobs(build_defs(settings, {"connections": connections}))
+        self.defs = with_single_jobs(build_defs(settings, connections.resources()))
         self.runner = MonthRunner(self.defs, instance, connections, lambda *_: None)
         #: What the command prints of the run that failed last, and what the webhook gets of it.
         self.line, self.posted = "", {}

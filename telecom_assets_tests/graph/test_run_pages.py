@@ -66,7 +66,7 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def failed(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun:
     """A run of a command: a landing, which fails for want of a Kafka."""
     connections = Connections(settings, TABLES)
-    runner = MonthRunner(build_defs(settings, {"connections": connections}), instance, connections, lambda *_: None)
+    runner = MonthRunner(build_defs(settings, connections.resources()), instance, connections, lambda *_: None)
     with pytest.raises(RunFailed):
         runner.execute(Step(LANDING))
     [run] = instance.get_runs()

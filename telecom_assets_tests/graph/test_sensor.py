@@ -18,6 +18,7 @@ from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.stale_days import days_to_mediate
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.runs.sensors.plan import landing_request, mediation_requests
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
 from telecom_assets_tests.intake.test_landing import dying_settle, landing_module
@@ -40,7 +41,7 @@ def sms(day: dt.date, record_id: str, **fields: object) -> bytes:
 def tick(project: Project) -> SensorExecutionData:
     """One evaluation of the sensor, as the daemon makes it."""
     repository = project.defs.get_repository_def()
-    resources = {"connections": repository.get_top_level_resources()["connections"]}
+    resources = project.connections.resources()
     context = dg.build_sensor_context(project.instance, repository_def=repository, resources=resources)
     return repository.get_sensor_def("cdr_topic_sensor").evaluate_tick(context)
 
@@ -205,7 +206,7 @@ def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project):
     today, before = local_today(), local_today() - dt.timedelta(3)
     assert project.run("reference_job").success
     hasty = Project(project.settings, project.instance)
-    hasty.__dict__["connections"] = SlowPartition(project.settings)
+    hasty.__dict__["connections"] = SlowPartition(project.settings, TABLES)
     project.produce([sms(before, "twice")])  # partition 0, first
     project.produce([b"", sms(today, "twice")])  # partition 1, later
     keys = carry_out(hasty) | carry_out(hasty)

@@ -187,7 +187,6 @@ def test_definitions_load_without_any_server_or_setting(tmp_path: Path):
 def test_stages_and_checks_share_a_warehouse(tmp_path):
     """Whichever connections are given: what a stage has worked out of a version, its check need not work out again."""
     connections = Connections(Settings.load(home=tmp_path), TABLES)
-    for defs in (build_defs(connections.settings), build_defs(connections.settings, {"connections": connections})):
+    for defs in (build_defs(connections.settings), build_defs(connections.settings, connections.resources())):
         resources = defs.get_repository_def().get_top_level_resources()
-        used = resources["connections"].resource_fn(None)
-        assert resources["io_manager"].resource_fn(None).warehouse is used.warehouse
+        assert resources["io_manager"].resource_fn(None).warehouse is resources["warehouse"].resource_fn(None)

@@ -30,7 +30,7 @@ class Clock:
 def tick(project: Project, sensor: str) -> SensorExecutionData:
     """One evaluation of a sensor, as the daemon makes it. Raises what the tick fails of."""
     repository = project.defs.get_repository_def()
-    resources = {"connections": project.connections}
+    resources = project.connections.resources()
     context = dg.build_sensor_context(project.instance, repository_def=repository, resources=resources)
     return repository.get_sensor_def(sensor).evaluate_tick(context)
 

@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from telecom_assets.definitions import build_defs
+from telecom_assets.home.settings import Settings
 from telecom_assets.lineage import partitions
 from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN, check_month, last_day, local_today
 from telecom_assets.model.months import MonthError, contiguous, month_days, months_between, previous_month
@@ -120,12 +122,12 @@ def test_days_as_the_fewest_ranges(numbers, ranges):
 
 # ------------------------------------------------------------------------------------------------- months that can be run
 
-TODAY = date(2026, 6, 15)
+START, TODAY = date(2020, 1, 1), date(2026, 6, 15)
 
 
 @pytest.mark.parametrize("month", ["2020-01", "2026-05", "2026-06", "2024-12"])
 def test_a_month_of_the_partitions(month):
-    assert check_month(month, TODAY) == month
+    assert check_month(month, START, TODAY) == month
 
 
 @pytest.mark.parametrize(
@@ -133,15 +135,32 @@ def test_a_month_of_the_partitions(month):
 )
 def test_what_is_no_month_is_told_so(month):
     with pytest.raises(MonthError, match=re.escape(f"month {month!r}: expected yyyy-MM, e.g. 2026-10")):
-        check_month(month, TODAY)
+        check_month(month, START, TODAY)
 
 
 @pytest.mark.parametrize("month", ["2019-12", "2026-07", "9999-12"])
 def test_a_month_outside_is_told_the_range(month):
     expected = f"month {month}: expected a month from 2020-01 (TELECOM_PARTITIONS_START) to 2026-06 (this month)"
     with pytest.raises(MonthError, match=re.escape(expected)):
-        check_month(month, TODAY)
+        check_month(month, START, TODAY)
 
 
 def test_this_month_is_one_by_todays_clock():
-    assert check_month(f"{local_today():%Y-%m}")
+    assert check_month(f"{local_today():%Y-%m}", START)
+
+
+# ------------------------------------------------------------------------------------------------------- where they begin
+
+
+def test_partitions_begin_where_the_settings_of_the_definitions_say(tmp_path):
+    """Of each definitions their own, in one process: nothing is read when a module is."""
+    for start, first in ((date(2024, 3, 1), ("2024-03-01", "2024-03")), (date(2026, 10, 1), ("2026-10-01", "2026-10"))):
+        defs = build_defs(Settings.load(home=tmp_path, partitions_start=start))
+        begins = {}
+        for each in defs.resolve_all_asset_specs():
+            if each.partitions_def is not None:
+                begins[each.key.to_user_string()] = each.partitions_def.get_first_partition_key()
+        days = {"raw_cdrs", "cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"}
+        assert {name for name, key in begins.items() if key == first[0]} == days
+        assert {name for name, key in begins.items() if key == first[1]} == set(begins) - days != set()
+        assert defs.resolve_job_def("rating_job").partitions_def.get_first_partition_key() == first[0]

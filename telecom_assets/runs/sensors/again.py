@@ -18,7 +18,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import Clock
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.runs.jobs import JOBS, maintenance_job
 from telecom_assets.runs.month_run import RATING, Step, day_range
@@ -114,8 +114,8 @@ def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
             "were started by hand, and runs that were cancelled, are left alone."
         ),
     )
-    def make_again(context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]) -> dg.SensorResult:
-        instance, now = context.instance, connections.now()
+    def make_again(context: dg.SensorEvaluationContext, clock: dg.ResourceParam[Clock]) -> dg.SensorResult:
+        instance, now = context.instance, clock()
         since = dg.RunsFilter(tags=AGAIN, created_after=now - dt.timedelta(days=_DAYS))
         runs, waiting = [], []
         for failed in failed_requests(instance.get_run_records(since, limit=_RUNS)):

@@ -6,8 +6,10 @@ import hashlib
 import dagster as dg
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX, SENSOR_NAME_TAG
 
+from resources.delta import Warehouse
 from resources.kafka import KafkaConnection, KafkaUnavailable
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.settings import Settings
 from telecom_assets.intake.assets import lag_observation
 from telecom_assets.intake.landing import LandingError, position
 from telecom_assets.intake.plan import lag
@@ -29,11 +31,11 @@ _REFUSAL_TAG = f"{HIDDEN_TAG_PREFIX}telecom_refusal"
 LOOK_SECONDS = 3.0
 
 
-def look(connections: Connections) -> KafkaConnection:
+def look(kafka: OnDemand[KafkaConnection]) -> KafkaConnection:
     """The broker, for a look at the topic. Raises KafkaUnavailable when none is configured."""
-    kafka = connections.kafka()
-    kafka.timeout_seconds = min(kafka.timeout_seconds, LOOK_SECONDS)
-    return kafka
+    broker = kafka.connect()
+    broker.timeout_seconds = min(broker.timeout_seconds, LOOK_SECONDS)
+    return broker
 
 
 def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
@@ -51,10 +53,15 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
             "mended."
         ),
     )
-    def sense(context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]) -> dg.SensorResult:
-        instance, warehouse = context.instance, connections.warehouse
-        end_abandoned_runs(instance, connections.settings.dagster_home)
-        now = connections.now()
+    def sense(
+        context: dg.SensorEvaluationContext,
+        settings: dg.ResourceParam[Settings],
+        warehouse: dg.ResourceParam[Warehouse],
+        kafka: dg.ResourceParam[OnDemand[KafkaConnection]],
+        clock: dg.ResourceParam[Clock],
+    ) -> dg.SensorResult:
+        instance, now = context.instance, clock()
+        end_abandoned_runs(instance, settings.dagster_home)
         runs: list[dg.RunRequest] = []
         waiting: list[str] = []
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
@@ -67,7 +74,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
                 waiting.append(decided)
 
         try:
-            here, state = position(warehouse, look(connections))
+            here, state = position(warehouse, look(kafka))
             ends = here.ends_on(state)
             landing = landing_request(state, ends, unrecorded=bool(here.unsettled))
             if landing is not None:
@@ -86,7 +93,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         stale = stale_days(warehouse)
         for request in mediation_requests(stale, rows, stale):
             ask(request)
-        hours = connections.settings.silent_hours
+        hours = settings.silent_hours
         if hours is not None and (silent := silence_event(instance, warehouse, hours, now)) is not None:
             events.append(silent)
         if runs and waiting:

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from resources.kafka import KafkaUnavailable
-from telecom_assets.home.connections import Connections
+from resources.kafka import KafkaConnection, KafkaUnavailable
+from telecom_assets.home.connections import Clock, OnDemand
 from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.model.text import counted
 from telecom_assets.runs.instance_state import keep_outage_record, outage_record
@@ -43,11 +43,15 @@ def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None
             "and once more when the outage is over, with its length."
         ),
     )
-    def watch(context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]) -> dg.SkipReason:
-        instance, now = context.instance, connections.now()
+    def watch(
+        context: dg.SensorEvaluationContext,
+        kafka: dg.ResourceParam[OnDemand[KafkaConnection]],
+        clock: dg.ResourceParam[Clock],
+    ) -> dg.SkipReason:
+        instance, now = context.instance, clock()
         stored = outage_record(instance)
         before = Outage.read(stored) if stored else None
-        outage = after_look(before, _problem(connections), now, longest_gap=longest_gap)
+        outage = after_look(before, _problem(kafka), now, longest_gap=longest_gap)
         if outage is None:
             keep_outage_record(instance, None)
             return dg.SkipReason("Kafka answers")
@@ -69,10 +73,10 @@ def kafka_outage_sensor(interval_seconds: int, minutes: int, webhook: str | None
     return watch
 
 
-def _problem(connections: Connections) -> str | None:
+def _problem(kafka: OnDemand[KafkaConnection]) -> str | None:
     """Why the topic cannot be reached, if it cannot."""
     try:
-        look(connections).topic_state()
+        look(kafka).topic_state()
     except KafkaUnavailable as error:
         return str(error)
     return None
