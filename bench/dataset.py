@@ -5,8 +5,8 @@ Belongs here: what is generated, where it lies, the servers that hold it. Does n
 
     <BENCH_HOME>/<cdrs>-<customers>-<month>-<seed>[-heavy]/
         data/cdr.jsonl, customers.csv           by the project's generator
-        data/late-quiet.jsonl                   late CDRs of one day that move no data volume floor
-        data/late-floors.jsonl                  late CDRs of the same day that do
+        data/late-quiet.jsonl                   late CDRs of one day that change no imputed volume
+        data/late-smallest.jsonl                late CDRs of the same day that do
         stack/                                  a home of the local stack: Kafka with the topic, PostgreSQL
         dataset.json                            what is where; written last, so that a folder without it is made again
 
@@ -40,8 +40,8 @@ from telecom_assets.local_stack import LocalStack, SparkShape
 
 TOPIC = "cdr_topic"
 #: The parts of the topic in the order of sending.
-MONTH, QUIET, FLOORS = "month", "late-quiet", "late-floors"
-PARTS = (MONTH, QUIET, FLOORS)
+MONTH, QUIET, SMALLEST = "month", "late-quiet", "late-smallest"
+PARTS = (MONTH, QUIET, SMALLEST)
 
 _LATE_DAY = 15
 #: Late CDRs: one in so many of the month, at least a few.
@@ -96,7 +96,7 @@ class Dataset:
 
     def cdr_files(self, upto: str = MONTH) -> list[Path]:
         """The files of the topic's parts up to one of them, that included."""
-        names = {MONTH: "cdr.jsonl", QUIET: "late-quiet.jsonl", FLOORS: "late-floors.jsonl"}
+        names = {MONTH: "cdr.jsonl", QUIET: "late-quiet.jsonl", SMALLEST: "late-smallest.jsonl"}
         return [self.folder / "data" / names[part] for part in PARTS[: PARTS.index(upto) + 1]]
 
     @cached_property
@@ -148,7 +148,7 @@ def _make(spec: DataSpec, folder: Path, report: Report) -> None:
     callers = _callers(files.customers_file)
     if spec.heavy:
         give_to_one(files.cdr_file, callers[0])
-    for name, lines in (("late-quiet", quiet_cdrs(spec, callers)), ("late-floors", floor_cdrs(spec, callers))):
+    for name, lines in (("late-quiet", quiet_cdrs(spec, callers)), ("late-smallest", smallest_cdrs(spec, callers))):
         (folder / "data" / f"{name}.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     stack_of(folder, ("postgres", "kafka")).up(report)
     dataset = Dataset(spec, folder, files.cdr_file.stat().st_size, dt.datetime.now(dt.UTC), {})
@@ -204,18 +204,18 @@ def _late_count(spec: DataSpec) -> int:
 
 
 def quiet_cdrs(spec: DataSpec, callers: Sequence[str]) -> list[bytes]:
-    """Late calls: bills change, no data volume floor does."""
+    """Late calls: bills change, no imputed volume does."""
     return [
         _cdr("voice", spec, f"late-quiet-{number}", caller_id=caller, callee_id="33612345678", duration_sec=61)
         for number, caller in zip(range(_late_count(spec)), _around(callers), strict=False)
     ]
 
 
-def floor_cdrs(spec: DataSpec, callers: Sequence[str]) -> list[bytes]:
-    """Late data sessions smaller than any that the generator makes, so that their customers' floors move."""
+def smallest_cdrs(spec: DataSpec, callers: Sequence[str]) -> list[bytes]:
+    """Late data sessions smaller than any that the generator makes, so that their customers' imputed volumes change."""
     own = {"data_volume_mb": 0.005, "session_duration_sec": 60, "product_code": "DATA_BASIC"}
     return [
-        _cdr("data", spec, f"late-floors-{number}", user_id=caller, **own)
+        _cdr("data", spec, f"late-smallest-{number}", user_id=caller, **own)
         for number, caller in zip(range(_late_count(spec)), _around(callers), strict=False)
     ]
 

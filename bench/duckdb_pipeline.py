@@ -36,9 +36,8 @@ ZONE = ZoneInfo("Africa/Casablanca")
 #: What each stage writes, in the order of writing, with the column that partitions it.
 STAGES: Mapping[str, tuple[str, ...]] = {
     "mediation": ("cleaned_cdrs", "rejected_cdrs"),
-    "floors": ("data_volume_floor",),
     "rating": ("rated_cdrs", "suspended_cdrs"),
-    "billing": ("facturation_complete",),
+    "billing": ("period_charges", "facturation_complete"),
     "reports": (
         "daily_revenue",
         "mix_by_region",

@@ -56,7 +56,10 @@ def ratios(results: Mapping[str, Any]) -> dict[str, float]:
         landing = pipeline["sums"]["topic to landed table"]
         found["landing_to_bare_consumer"] = _ratio(landing, limits["bare consumer"], "rows_per_sec")
     if changed:
-        for kind, name in (("moves no floor", "changed_day_to_month"), ("moves floors", "changed_floors_to_month")):
+        for kind, name in (
+            ("imputes nothing anew", "changed_day_to_month"),
+            ("imputes anew", "changed_imputed_to_month"),
+        ):
             found[name] = _ratio(changed[kind]["sums"]["landed to reports"], changed["month"])
     if pipeline and skew:
         found["skew_to_even"] = _ratio(skew["sums"]["topic to reports"], pipeline["sums"]["topic to reports"])

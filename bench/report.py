@@ -126,7 +126,7 @@ def _duckdb(found: Mapping[str, Any]) -> Iterator[Section]:
 
 
 def _changed_day(found: Mapping[str, Any]) -> Iterator[Section]:
-    for name in ("moves no floor", "moves floors"):
+    for name in ("imputes nothing anew", "imputes anew"):
         kind = found[name]
         title = f"A changed day that {name} ({kind['late_cdrs']:,} late CDRs)"
         yield _figures(title, {**kind["stages"], **kind["sums"], "whole month": found["month"]})

@@ -8,7 +8,7 @@ import fcntl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from bench.dataset import FLOORS, MONTH, QUIET, Dataset, DataSpec, bench_home, open_dataset, stack_of
+from bench.dataset import MONTH, QUIET, SMALLEST, Dataset, DataSpec, bench_home, open_dataset, stack_of
 from bench.errors import BenchError
 from bench.homes import Homes
 from bench.project_runs import Project
@@ -19,8 +19,8 @@ EMPTY = "empty"
 LANDED = "landed"
 #: The month is billed and reported.
 BILLED = "billed"
-#: Late CDRs of one day have landed in a billed month: such as move no floor; all of them.
-QUIET_LANDED, FLOORS_LANDED = "quiet-landed", "floors-landed"
+#: Late CDRs of one day have landed in a billed month: such as change no imputed volume; all of them.
+QUIET_LANDED, SMALLEST_LANDED = "quiet-landed", "smallest-landed"
 #: All that is on the topic is billed and reported: there is nothing to do.
 SETTLED = "settled"
 #: The month's bills are made, and nothing was made of them yet.
@@ -31,8 +31,8 @@ _MADE_BY = {
     LANDED: (EMPTY, "land", MONTH),
     BILLED: (LANDED, "month", MONTH),
     QUIET_LANDED: (BILLED, "land", QUIET),
-    FLOORS_LANDED: (BILLED, "land", FLOORS),
-    SETTLED: (FLOORS_LANDED, "month", FLOORS),
+    SMALLEST_LANDED: (BILLED, "land", SMALLEST),
+    SETTLED: (SMALLEST_LANDED, "month", SMALLEST),
     UNPUBLISHED: (LANDED, "bills", MONTH),
 }
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resources.warehouse import Partitions, Warehouse, WarehouseError, changed_files, identity_of
+from resources.warehouse import Partitions, Warehouse, changed_files, identity_of
 
 #: Where the log's entry of a commit says how it was made.
 MADE = "telecom.made"
@@ -55,7 +55,6 @@ class Look:
         self.append_only = append_only
         self._entries: dict[tuple[str, int], Sequence[Mapping[str, Any]] | None] = {}
         self._changes: dict[tuple[str, _State], _Since] = {}
-        self._equal: dict[tuple[str, int, str], bool] = {}
 
     def state(self, name: str, version: int) -> _State:
         """What tells a version from another of the same number."""
@@ -115,7 +114,7 @@ class Look:
             since = self._since(other, (table_id, version, commit))
             if isinstance(since, str):
                 return since
-            if self._concerns(name, value, other, since) and not self._same_rows(name, value, other, version):
+            if self._concerns(name, value, other, since):
                 return f"{other} has changed"
         return None
 
@@ -147,35 +146,11 @@ class Look:
         return frozenset(changed)
 
     def _concerns(self, name: str, value: str, other: str, changed: Collection[str]) -> bool:
-        """Whether changes of another table's partitions concern a partition: a month is made from its days, a day from its month."""
+        """Whether changes of another table's partitions concern a partition: a month is made from its days."""
         mine, theirs = (self.warehouse.contracts[each].partition_by for each in (name, other))
         if mine == theirs:
             return value in changed
-        if mine == "billing_period":
-            return any(each.startswith(value) for each in changed)
-        return value[: len("yyyy-MM")] in changed
-
-    def _same_rows(self, name: str, value: str, other: str, version: int) -> bool:
-        """Of a month that days are made from, whether it has the same rows as in the version that was read.
-
-        Such a table is written anew whenever one of the month's days is.
-        """
-        mine, theirs = (self.warehouse.contracts[each] for each in (name, other))
-        if theirs.partition_by != "billing_period" or mine.partition_by == theirs.partition_by:
-            return False
-        month = value[: len("yyyy-MM")]
-        if (other, version, month) not in self._equal:
-            self._equal[other, version, month] = self._are_equal(other, version, month)
-        return self._equal[other, version, month]
-
-    def _are_equal(self, name: str, version: int, month: str) -> bool:
-        order = [(column, "ascending") for column in self.warehouse.contracts[name].column_names]
-        partition = Partitions(month, month)
-        try:
-            now, then = (self.warehouse.pin(name, partition, each).arrow() for each in (None, version))
-        except WarehouseError:  # the version cannot be read any more
-            return False
-        return bool(now.sort_by(order).equals(then.sort_by(order)))
+        return any(each.startswith(value) for each in changed)
 
 
 def _covers(made: Mapping[str, Any], value: str) -> bool:

@@ -20,7 +20,7 @@ from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
-from telecom_assets.tables import TABLES
+from telecom_assets_tests.sample_tables import TABLES
 from telecom_assets_tests.stack_fixtures import spark_remote, stack, stack_home
 
 __all__ = ["spark_remote", "stack", "stack_home"]

@@ -11,7 +11,7 @@ Use::
     result = run(messages, customers, rate_plans, catalogue, Parameters(accept_months={"2025-05"}))
     result.outcomes          # one Outcome per message, in the order given
     result.cleaned, result.rejected, result.rated, result.suspended     # rows (dicts) as in schemas/usage.py
-    result.floors()          # rows of data_volume_floor, every month
+    result.imputed, result.charges     # rows of period_charges; all that is charged, every month
     result.bills("2025-05")  # rows of facturation_complete
     result.reports("2025-05")["daily_revenue"]
     result.funnel("2025-05")
@@ -588,15 +588,15 @@ def _price_list(rate_plans: Iterable[Row]) -> dict[str, dict[str, Price]]:
     return dict(plans)
 
 
-def volume_floors(cleaned: Iterable[Row]) -> dict[tuple[str, str], Decimal]:
+def smallest_volumes(cleaned: Iterable[Row]) -> dict[tuple[str, str], Decimal]:
     """The smallest known data volume by (month, subscriber), compared as numbers."""
-    floors: dict[tuple[str, str], Decimal] = {}
+    smallest: dict[tuple[str, str], Decimal] = {}
     for row in cleaned:
         volume = row["data_volume_mb"]
         if isinstance(volume, Decimal):
             key = (_month(row["event_date"]), str(row["subscriber_id"]))
-            floors[key] = min(volume, floors.get(key, volume))
-    return floors
+            smallest[key] = min(volume, smallest.get(key, volume))
+    return smallest
 
 
 def known_units(row: Row) -> Decimal | None:
@@ -629,7 +629,7 @@ def _suspension(
         yield "unknown_plan"
     elif row["product_code"] not in plan:
         yield "no_price"
-    if known_units(row) is None and parameters.missing_volume_policy == "suspend":
+    if known_units(row) is None and parameters.missing_volume_policy != "zero":
         yield "missing_volume"
 
 
@@ -637,7 +637,6 @@ def rate(
     cleaned: Iterable[Row],
     customers: Iterable[Row],
     rate_plans: Iterable[Row],
-    floors: Mapping[tuple[str, str], Decimal],
     parameters: Parameters,
 ) -> tuple[list[Row], list[Row]]:
     """Rated rows and suspended rows: each cleaned row becomes exactly one of either."""
@@ -649,12 +648,12 @@ def rate(
         reason, charged = next(_suspension(row, customer, plans, parameters), None), None
         if reason is None and customer is not None:
             price = plans[str(customer["rate_plan_id"])][str(row["product_code"])]
-            charged = _rated_row(row, customer, price, floors, parameters)
+            charged = _rated_row(row, customer, price)
             reason = "amount_out_of_range" if charged["amount"] > MAX_AMOUNT else None
         if charged and reason is None:
             rated.append(charged)
         else:
-            suspended.append(_suspended_row(row, customer, str(reason)))
+            suspended.append(_suspended_row(row, customer, str(reason), parameters))
     return rated, suspended
 
 
@@ -666,22 +665,9 @@ def _usage_columns(row: Row) -> Row:
     return {name: row[name] for name in (*kept, *coordinates)} | period | {"customer_id": row["subscriber_id"]}
 
 
-def _rated_row(
-    row: Row,
-    customer: Row,
-    price: Price,
-    floors: Mapping[tuple[str, str], Decimal],
-    parameters: Parameters,
-) -> Row:
-    usage = _usage_columns(row)
-    units = known_units(row)
-    imputed = units is None
-    if units is None:
-        floor_mb = floors.get((str(usage["billing_period"]), str(row["subscriber_id"])), Decimal(0))
-        units = half_up(floor_mb if parameters.missing_volume_policy == "customer_min" else Decimal(0), 6)
-    return usage | {
-        "rate_plan_id": customer["rate_plan_id"],
-        "region": customer["region"],
+def _charge_columns(price: Price, units: Decimal, *, imputed: bool) -> Row:
+    """Every figure of a price; `amount` may be more than a column holds."""
+    return {
         "billable_units": units,
         "free_units_applied": half_up(min(units, price.free_units), 6),
         "unit_price": price.unit_price,
@@ -692,14 +678,39 @@ def _rated_row(
     }
 
 
-def _suspended_row(row: Row, customer: Row | None, reason: str) -> Row:
+def _rated_row(row: Row, customer: Row, price: Price) -> Row:
+    units = known_units(row)
+    home = {"rate_plan_id": customer["rate_plan_id"], "region": customer["region"]}
+    charge = _charge_columns(price, half_up(Decimal(0), 6) if units is None else units, imputed=units is None)
+    return _usage_columns(row) | home | charge
+
+
+def _suspended_row(row: Row, customer: Row | None, reason: str, parameters: Parameters) -> Row:
+    deferred = reason == "missing_volume" and parameters.missing_volume_policy == "customer_min"
     return _usage_columns(row) | {
         "reason": reason,
-        "disposition": SUSPENSION_REASONS[reason],
+        "disposition": "deferred" if deferred else SUSPENSION_REASONS[reason],
         "rate_plan_id": customer["rate_plan_id"] if customer else None,
         "region": customer["region"] if customer else None,
         "billable_units": known_units(row),
     }
+
+
+def impute(suspended: Iterable[Row], cleaned: Iterable[Row], rate_plans: Iterable[Row]) -> list[Row]:
+    """A row for every deferred event: what it would have cost with the smallest known volume of its number in the month.
+
+    An amount that no column holds is None: the event is known, and nobody is charged.
+    """
+    plans, smallest, rows = _price_list(rate_plans), smallest_volumes(cleaned), []
+    for row in suspended:
+        if row["disposition"] != "deferred":
+            continue
+        kept = {name: value for name, value in row.items() if name not in {"reason", "disposition"}}
+        price = plans[str(row["rate_plan_id"])][str(row["product_code"])]
+        units = smallest.get((str(row["billing_period"]), str(row["customer_id"])), Decimal(0))
+        charge = _charge_columns(price, half_up(units, 6), imputed=True)
+        rows.append(kept | charge | {"amount": charge["amount"] if charge["amount"] <= MAX_AMOUNT else None})
+    return rows
 
 
 # ------------------------------------------------------------------------------------------------- billing and reports
@@ -800,10 +811,24 @@ class Funnel:
     rejected: dict[str, int]
     rated: int
     rated_amount: Decimal
+    #: By reason; the deferred are not among them.
     suspended: dict[str, int]
+    deferred: int
+    imputed: int
+    imputed_amount: Decimal
+    #: Those of the imputed that have no amount.
+    imputed_out_of_range: int
     bills: int
     amount_before_tax: Decimal
     amount_due: Decimal
+
+    @property
+    def charged(self) -> int:
+        return self.rated + self.imputed - self.imputed_out_of_range
+
+    @property
+    def charged_amount(self) -> Decimal:
+        return self.rated_amount + self.imputed_amount
 
 
 @dataclass
@@ -824,18 +849,10 @@ class Result:
     def rejected(self) -> list[Row]:
         return [outcome.row for outcome in self.outcomes if outcome.reason is not None]
 
-    def floors(self) -> list[Row]:
-        """Rows of data_volume_floor, by month and customer."""
-        return [
-            {"customer_id": customer, "floor_mb": floor_mb, "billing_period": month}
-            for (month, customer), floor_mb in sorted(volume_floors(self.cleaned).items())
-        ]
-
     @cached_property
     def _rated_and_suspended(self) -> tuple[list[Row], list[Row]]:
         with localcontext(prec=80):
-            floors = volume_floors(self.cleaned)
-            return rate(self.cleaned, self.customers, self.rate_plans, floors, self.parameters)
+            return rate(self.cleaned, self.customers, self.rate_plans, self.parameters)
 
     @property
     def rated(self) -> list[Row]:
@@ -845,6 +862,17 @@ class Result:
     def suspended(self) -> list[Row]:
         return self._rated_and_suspended[1]
 
+    @cached_property
+    def imputed(self) -> list[Row]:
+        """Rows of period_charges, of every month."""
+        with localcontext(prec=80):
+            return impute(self.suspended, self.cleaned, self.rate_plans)
+
+    @property
+    def charges(self) -> list[Row]:
+        """All that is charged: what the days have priced, and what the months have."""
+        return [*self.rated, *(row for row in self.imputed if row["amount"] is not None)]
+
     def months(self) -> list[str]:
         """The months that have cleaned usage."""
         return sorted({_month(row["event_date"]) for row in self.cleaned})
@@ -853,22 +881,23 @@ class Result:
         """Rows of facturation_complete, by customer_id."""
         if month not in self._bills:
             with localcontext(prec=80):
-                self._bills[month] = bill_all(self.rated, self.customers, month, self.parameters)
+                self._bills[month] = bill_all(self.charges, self.customers, month, self.parameters)
         return self._bills[month]
 
     def reports(self, month: str) -> dict[str, list[Row]]:
         """Rows of the six reports by table name."""
         with localcontext(prec=80):
-            return report_all(self.rated, self.bills(month), month)
+            return report_all(self.charges, self.bills(month), month)
 
     def funnel(self, month: str | None = None) -> Funnel:
         """The month's funnel; without a month, the funnel of everything (bills of every month with usage)."""
         outcomes = [item for item in self.outcomes if month in {None, _month(item.home_day)}]
         rated = [row for row in self.rated if month in {None, row["billing_period"]}]
         suspended = [row for row in self.suspended if month in {None, row["billing_period"]}]
+        imputed = [row for row in self.imputed if month in {None, row["billing_period"]}]
         bills = [row for each in ([month] if month else self.months()) for row in self.bills(each)]
         rejected = Counter(item.reason for item in outcomes if item.reason)
-        reasons = Counter(str(row["reason"]) for row in suspended)
+        reasons = Counter(str(row["reason"]) for row in suspended if row["disposition"] != "deferred")
         return Funnel(
             month=month,
             received=len(outcomes),
@@ -877,6 +906,10 @@ class Result:
             rated=len(rated),
             rated_amount=_total(rated, "amount"),
             suspended={reason: reasons[reason] for reason in SUSPENSION_REASONS if reasons[reason]},
+            deferred=sum(row["disposition"] == "deferred" for row in suspended),
+            imputed=len(imputed),
+            imputed_amount=sum((row["amount"] for row in imputed if row["amount"] is not None), Decimal(0)),
+            imputed_out_of_range=sum(row["amount"] is None for row in imputed),
             bills=len(bills),
             amount_before_tax=_total(bills, "amount_before_tax"),
             amount_due=_total(bills, "amount_due"),

@@ -51,14 +51,14 @@ class SqlTotals:
     month: str
     #: Records by (home month, 'cleaned' or the reason of rejection).
     outcomes: dict[tuple[str, str], int]
-    #: Cleaned records of the month by 'rated' or the reason of suspension.
+    #: Cleaned records of the month by 'rated', 'imputed' (deferred by its day, priced by the month) or the reason of suspension.
     rating: dict[str, int]
-    #: Exact sum of the rated amounts of the month, for every customer with rated usage.
+    #: Exact sum of the charged amounts of the month, for every customer with charged usage.
     rated_by_customer: dict[str, Decimal]
     #: Amounts of the month for every active postpaid customer.
     before_tax_by_customer: dict[str, Decimal]
     amount_due_by_customer: dict[str, Decimal]
-    #: Rated amounts of the month by day and by (region, record_type).
+    #: Charged amounts of the month by day and by (region, record_type).
     revenue_by_day: dict[Any, Decimal]
     revenue_by_region_and_type: dict[tuple[str, str], Decimal]
 

@@ -36,6 +36,7 @@ from telecom_assets_tests.oracle import (
     read_number,
     read_timestamp,
     run,
+    smallest_volumes,
     typed,
 )
 from telecom_assets_tests.sql_check import sql_totals
@@ -317,10 +318,10 @@ def test_nested_values_of_other_fields_are_skipped_or_missing():
     assert (session["session_duration_sec"], session["rating_status"]) == (None, "needs_review")
 
 
-@pytest.mark.parametrize("table", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])
+@pytest.mark.parametrize("table", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs", "period_charges"])
 def test_rows_have_the_columns_of_their_contract(table):
     result = chain(cdrs.cdr_batch(seed=1, count=200))
-    rows = getattr(result, table.removesuffix("_cdrs"))
+    rows = getattr(result, "imputed" if table == "period_charges" else table.removesuffix("_cdrs"))
     not_modelled = {"detail", "customers_version", "rate_plans_version", "product_catalog_version"}
     expected = set(TABLES[table].column_names) - not_modelled
     assert rows
@@ -329,7 +330,7 @@ def test_rows_have_the_columns_of_their_contract(table):
 
 def test_monthly_rows_have_the_columns_of_their_contract():
     result = chain(cdrs.cdr_batch(seed=1, count=200))
-    monthly = {"data_volume_floor": result.floors(), "facturation_complete": result.bills("2026-03")}
+    monthly = {"facturation_complete": result.bills("2026-03")}
     for table, rows in (monthly | result.reports("2026-03")).items():
         assert rows, table
         assert {frozenset(row) for row in rows} == {frozenset(TABLES[table].column_names)}, table
@@ -669,8 +670,8 @@ def data(record_id: str, volume: object, timestamp: str = "2026-06-10T12:00:00",
 
 
 def imputed(result: Result) -> dict[object, tuple[object, object]]:
-    """Units and amount of the imputed rows by record."""
-    return {row["record_id"]: (row["billable_units"], row["amount"]) for row in result.rated if row["imputed"]}
+    """Units and amount of the imputed charges by record."""
+    return {row["record_id"]: (row["billable_units"], row["amount"]) for row in result.charges if row["imputed"]}
 
 
 def test_a_missing_volume_takes_the_customers_smallest_as_a_number():
@@ -682,8 +683,43 @@ def test_a_missing_volume_takes_the_customers_smallest_as_a_number():
     assert imputed(chain(batch, missing_volume_policy="suspend")) == {}
 
 
-def test_floors_are_of_the_month_and_of_every_cleaned_volume():
-    """May 31 23:30Z is June 1 in Casablanca; unknown and prepaid subscribers have floors too; rejected volumes none."""
+@pytest.mark.parametrize(
+    ("policy", "rated", "fates", "months"),
+    [
+        ("customer_min", ["1"], [("2", "missing_volume", "deferred"), ("3", "prepaid_customer", "excluded")], ["2"]),
+        ("zero", ["1", "2"], [("3", "prepaid_customer", "excluded")], []),
+        ("suspend", ["1"], [("2", "missing_volume", "suspended"), ("3", "prepaid_customer", "excluded")], []),
+    ],
+)
+def test_what_the_day_leaves_to_the_month(policy, rated, fates, months):
+    """Only what would be charged but for its volume is deferred; a prepaid customer's session is excluded first."""
+    batch = messages(data("1", 5), data("2", None), data("3", None, user_id="212600000004"))
+    result = chain(batch, missing_volume_policy=policy)
+    assert [row["record_id"] for row in result.rated] == rated
+    assert [(row["record_id"], row["reason"], row["disposition"]) for row in result.suspended] == fates
+    assert [row["record_id"] for row in result.imputed] == months
+    assert all(row["imputed"] for row in result.imputed)
+
+
+def test_a_deferred_charge_that_no_amount_holds_has_its_row_without_one():
+    """9,999,999.9 MB × 999,999 = 9,999,989,900,000.1, more than twelve digits: known, on no bill."""
+    dear = [{**row, "unit_price": "999999"} if row["product_code"] == "DATA_BASIC" else row for row in cdrs.RATE_PLANS]
+    batch = messages(data("1", None), data("2", 10_000_000, product_code="DATA_PREMIUM"))
+    result = run(batch, cdrs.CUSTOMERS, dear, cdrs.CATALOGUE)
+    assert imputed(result) == {}
+    assert [(row["record_id"], row["billable_units"], row["amount"]) for row in result.imputed] == [
+        ("1", Decimal(10_000_000), None)
+    ]
+    funnel = result.funnel("2026-06")
+    assert (funnel.rated, funnel.deferred, funnel.imputed, funnel.imputed_out_of_range, funnel.charged) == (
+        1, 1, 1, 1, 1
+    )  # fmt: skip
+    totals = sql_totals(batch, cdrs.CUSTOMERS, dear, cdrs.CATALOGUE, "2026-06")
+    assert totals.rating == {"amount_out_of_range": 1, "rated": 1}
+
+
+def test_the_smallest_is_of_the_month_and_of_every_cleaned_volume():
+    """May 31 23:30Z is June 1 in Casablanca; unknown and prepaid subscribers have one too; rejected volumes none."""
     batch = messages(
         data("1", 5),
         data("2", 3, "2026-05-31T23:30:00Z"),
@@ -694,8 +730,7 @@ def test_floors_are_of_the_month_and_of_every_cleaned_volume():
         data("7", None, user_id=B),
         data("2", 0.5, "2026-05-31T23:30:00Z"),  # a conflict
     )
-    floors = {(row["billing_period"], row["customer_id"]): row["floor_mb"] for row in chain(batch).floors()}
-    assert floors == {
+    assert smallest_volumes(chain(batch).cleaned) == {
         ("2026-05", A): Decimal(2),
         ("2026-06", A): Decimal(3),
         ("2026-06", "212600000004"): Decimal(8),
@@ -703,12 +738,12 @@ def test_floors_are_of_the_month_and_of_every_cleaned_volume():
     }
 
 
-def test_without_a_floor_a_missing_volume_is_nothing():
-    batch = messages(data("1", None), data("2", 4, "2026-05-31T12:00:00"))  # another month's volume is no floor
+def test_without_a_known_volume_a_missing_one_is_nothing():
+    batch = messages(data("1", None), data("2", 4, "2026-05-31T12:00:00"))  # another month's volume does not count
     assert imputed(chain(batch)) == {"1": (Decimal(0), Decimal(0))}
 
 
-def test_a_known_zero_is_a_floor_and_is_not_imputed():
+def test_a_known_zero_is_the_smallest_and_is_not_imputed():
     result = chain(messages(data("1", 0), data("2", 4), data("3", None)))
     assert imputed(result) == {"3": (Decimal(0), Decimal(0))}
 
@@ -935,13 +970,15 @@ SLOW = settings(
 
 
 def assert_conserved(result: Result) -> None:
-    """Every message has one outcome, every cleaned row one fate, and the bills hold what was rated, exactly."""
+    """Every message has one outcome, every cleaned row one fate, every deferred one its price, and the bills hold all, exactly."""
     assert len(result.outcomes) == len(result.cleaned) + len(result.rejected)
     assert len(result.cleaned) == len(result.rated) + len(result.suspended)
+    deferred = [row["record_id"] for row in result.suspended if row["disposition"] == "deferred"]
+    assert deferred == [row["record_id"] for row in result.imputed]
     identities = Counter((row["record_id"], row["event_date"]) for row in result.cleaned)
     assert not identities or max(identities.values()) == 1
     for month in result.months():
-        rated = sum((row["amount"] for row in result.rated if row["billing_period"] == month), Decimal(0))
+        rated = sum((row["amount"] for row in result.charges if row["billing_period"] == month), Decimal(0))
         bills = result.bills(month)
         assert sum((row["amount_before_tax"] - row["rounding_difference"] for row in bills), Decimal(0)) == rated
         reports = result.reports(month)
@@ -986,7 +1023,7 @@ def test_batches_are_reproducible_and_reach_the_common_reasons():
         "duplicate_conflict",
     }
     assert set(funnel.suspended) == set(SUSPENSION_REASONS) - {"missing_volume", "amount_out_of_range"}
-    assert any(row["imputed"] and row["billable_units"] for row in chain(batch).rated)
+    assert any(row["imputed"] and row["billable_units"] for row in chain(batch).imputed)
 
 
 # ------------------------------------------------------------------------------------------------------ the same in SQL
@@ -998,8 +1035,13 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
     funnel, bills, reports = result.funnel(month), result.bills(month), result.reports(month)
     everything = Counter((f"{item.home_day:%Y-%m}", item.reason or "cleaned") for item in result.outcomes)
     assert totals.outcomes == everything
-    assert totals.rating == {**funnel.suspended, **({"rated": funnel.rated} if funnel.rated else {})}
-    assert totals.rated_amount == funnel.rated_amount
+    fates = Counter(funnel.suspended) + Counter(
+        rated=funnel.rated,
+        imputed=funnel.imputed - funnel.imputed_out_of_range,
+        amount_out_of_range=funnel.imputed_out_of_range,
+    )
+    assert totals.rating == fates
+    assert totals.rated_amount == funnel.charged_amount
     assert totals.before_tax_by_customer == {row["customer_id"]: row["amount_before_tax"] for row in bills}
     assert totals.amount_due_by_customer == {row["customer_id"]: row["amount_due"] for row in bills}
     assert totals.rated_by_customer == {

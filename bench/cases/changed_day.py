@@ -1,6 +1,6 @@
 """Case `changed-day`: late CDRs of one day of a billed month; mediation to reports once more.
 
-Twice: with late calls, which move no data volume floor, and with late data sessions so small that they move the floors
+Twice: with late calls, which change no imputed volume, and with late data sessions so small that they change those
 of their customers, so that imputed volumes on other days are out of date. The late CDRs land first, untimed. What comes
 out is compared with the DuckDB script on all files, row for row.
 """
@@ -8,16 +8,16 @@ out is compared with the DuckDB script on all files, row for row.
 from typing import Any
 
 from bench.bench_run import Bench
-from bench.dataset import FLOORS, MONTH, QUIET
+from bench.dataset import MONTH, QUIET, SMALLEST
 from bench.duckdb_runs import compare
 from bench.figures import Figures, medians, total
 from bench.stage_names import COMPARED, STAGES
-from bench.workplace import BILLED, FLOORS_LANDED, LANDED, QUIET_LANDED, SETTLED
+from bench.workplace import BILLED, LANDED, QUIET_LANDED, SETTLED, SMALLEST_LANDED
 
 #: Name of the measurement, the state it begins from, how much of the topic it sees.
 _KINDS = (
-    ("moves no floor", QUIET_LANDED, QUIET),
-    ("moves floors", FLOORS_LANDED, FLOORS),
+    ("imputes nothing anew", QUIET_LANDED, QUIET),
+    ("imputes anew", SMALLEST_LANDED, SMALLEST),
 )
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from bench.bench_run import Bench
-from bench.dataset import FLOORS
+from bench.dataset import SMALLEST
 from bench.figures import Figures, medians
 from bench.workplace import SETTLED
 
@@ -24,7 +24,7 @@ def measure(bench: Bench) -> None:
             _HELP: project.telecom("--help"),
         }
         repetitions.append({name: Figures(item.wall, item.cpu, item.peak_rss) for name, item in commands.items()})
-        ticks = project.report("ticks", FLOORS)[0]["ticks"]
+        ticks = project.report("ticks", SMALLEST)[0]["ticks"]
         first.append(ticks[0])
         later.append(statistics.median(ticks[1:]))
         bench.told(

@@ -1,6 +1,34 @@
--- Billing: one bill for every customer that is active postpaid or has rated usage. Each line is rounded once.
+-- What the month charges besides its days, and then one bill for every customer that is active postpaid or has rated usage. Each line is rounded once.
 --
--- Variables: month, discount_pct, tax_pct, currency. Tables: priced, customers.
+-- Variables: month, month_first, month_last, discount_pct, tax_pct, currency. Tables: prices, customers; the views
+-- cleaned_cdrs, rated_cdrs, suspended_cdrs.
+
+-- A deferred session counts as the smallest known volume of its number in the month, as none where none is known. What costs
+-- more than an amount holds is on no bill.
+CREATE TABLE period_charges AS
+WITH smallest AS (
+    SELECT subscriber_id AS customer_id, min(data_volume_mb) AS smallest_mb FROM cleaned_cdrs
+    WHERE record_type = 'data' AND event_date BETWEEN getvariable('month_first') AND getvariable('month_last')
+    GROUP BY subscriber_id
+), deferred AS (
+    SELECT s.* EXCLUDE (billable_units), p.* EXCLUDE (rate_plan_id, product_code),
+        coalesce(smallest_mb, 0)::DECIMAL(18,6) AS units,
+        cost_of(units, free_units, unit_price, is_tiered, tier_threshold, tier_price) AS cost
+    FROM suspended_cdrs s JOIN prices p USING (rate_plan_id, product_code) LEFT JOIN smallest USING (customer_id)
+    WHERE disposition = 'deferred'
+)
+SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, product_code, units AS billable_units,
+    least(units, free_units) AS free_units_applied, unit_price, tier_threshold, tier_price,
+    CASE WHEN cost < 1000000000000 THEN cost::DECIMAL(18,6) END AS amount, rating_status, true AS imputed,
+    source_id, source_part, source_position, customers_version, rate_plans_version, product_catalog_version, event_date,
+    billing_period
+FROM deferred;
+
+CREATE VIEW charges AS
+SELECT customer_id, region, rate_plan_id, record_type, event_ts, event_date, billable_units, amount FROM rated_cdrs
+UNION ALL BY NAME
+SELECT customer_id, region, rate_plan_id, record_type, event_ts, event_date, billable_units, amount FROM period_charges
+WHERE amount IS NOT NULL;
 
 CREATE TABLE facturation_complete AS
 WITH usage AS (
@@ -12,7 +40,7 @@ WITH usage AS (
         count(*) FILTER (record_type = 'sms') AS sms_count,
         count(*) FILTER (record_type = 'data') AS data_count,
         max(region) AS region, max(rate_plan_id) AS rate_plan_id
-    FROM priced WHERE reason IS NULL GROUP BY customer_id
+    FROM charges GROUP BY customer_id
 ), billable AS (
     SELECT customer_id, region, rate_plan_id FROM customers
     WHERE subscription_type = 'postpaid' AND status = 'active'

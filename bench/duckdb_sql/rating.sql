@@ -1,6 +1,7 @@
--- Rating: every cleaned event of the month gets its price, or the first reason why it has none.
+-- Rating: every cleaned event of the month gets its price, or the first reason why it has none. A data session without a
+-- volume is deferred to the month (`billing.sql`).
 --
--- Variables: month, month_first, month_last, missing_volume_policy. Tables: customers, rate_plans, product_catalog, data_volume_floor, and the
+-- Variables: month, month_first, month_last, missing_volume_policy. Tables: customers, rate_plans, product_catalog, and the
 -- view cleaned_cdrs.
 
 -- Customers have their calls' numbers, however the file writes them.
@@ -10,9 +11,9 @@ WHERE try_cast(customer_id AS BIGINT)::VARCHAR IS DISTINCT FROM customer_id
 
 -- All that is to be known of a subscriber in one row, so that an event is joined once.
 CREATE TABLE subscribers AS
-SELECT c.customer_id, subscription_type, status, region, c.rate_plan_id, floor_mb,
+SELECT c.customer_id, subscription_type, status, region, c.rate_plan_id,
        c.rate_plan_id IN (SELECT rate_plan_id FROM rate_plans) AS plan_is_known
-FROM customers c LEFT JOIN data_volume_floor f ON f.customer_id = c.customer_id;
+FROM customers c;
 
 CREATE TABLE prices AS
 SELECT rate_plan_id, product_code, unit_price, free_units, tier_price,
@@ -21,6 +22,13 @@ FROM rate_plans LEFT JOIN product_catalog USING (product_code);
 
 -- What is subtracted fits DECIMAL(18,6); a product has twelve places until it is rounded, and more digits than DuckDB gives one of
 -- two short factors.
+CREATE MACRO cost_of(units, free_units, unit_price, is_tiered, tier_threshold, tier_price) AS round(CASE
+    WHEN is_tiered THEN
+        greatest((least(units, tier_threshold) - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * unit_price
+        + greatest((units - tier_threshold)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * tier_price
+    ELSE greatest((units - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * unit_price
+    END, 6)::DECIMAL(28,6);
+
 CREATE TABLE priced AS
 WITH joined AS (
     SELECT e.*, s.rate_plan_id, s.region, p.* EXCLUDE (rate_plan_id, product_code),
@@ -28,8 +36,8 @@ WITH joined AS (
         CASE e.record_type
             WHEN 'voice' THEN (((e.duration_sec * 1000)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
             WHEN 'sms' THEN 1::DECIMAL(18,6)
-            ELSE coalesce(e.data_volume_mb, CASE getvariable('missing_volume_policy')
-                 WHEN 'customer_min' THEN coalesce(s.floor_mb, 0) WHEN 'zero' THEN 0 END)::DECIMAL(18,6) END AS units,
+            ELSE coalesce(e.data_volume_mb, CASE getvariable('missing_volume_policy') WHEN 'zero' THEN 0 END)::DECIMAL(18,6)
+            END AS units,
         CASE WHEN s.customer_id IS NULL THEN 'unknown_customer'
              WHEN s.subscription_type <> 'postpaid' THEN 'prepaid_customer'
              WHEN s.status <> 'active' THEN 'inactive_customer'
@@ -41,17 +49,12 @@ WITH joined AS (
     LEFT JOIN prices p ON p.rate_plan_id = s.rate_plan_id AND p.product_code = e.product_code
     WHERE e.event_date BETWEEN getvariable('month_first') AND getvariable('month_last')
 ), charged AS (
-    SELECT * EXCLUDE (reason), round(CASE
-        WHEN is_tiered THEN
-            greatest((least(units, tier_threshold) - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * unit_price
-            + greatest((units - tier_threshold)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * tier_price
-        ELSE greatest((units - free_units)::DECIMAL(18,6), 0::DECIMAL(18,6))::DECIMAL(28,6) * unit_price
-        END, 6)::DECIMAL(28,6) AS cost,
+    SELECT * EXCLUDE (reason), cost_of(units, free_units, unit_price, is_tiered, tier_threshold, tier_price) AS cost,
         coalesce(joined.reason, CASE WHEN cost >= 1000000000000 THEN 'amount_out_of_range' END) AS reason
     FROM joined
 )
 SELECT record_id, subscriber_id AS customer_id, record_type, event_ts, rate_plan_id, region, product_code,
-    CASE WHEN reason IS NULL OR NOT missing THEN units END AS billable_units,
+    units AS billable_units,
     least(units, free_units) AS free_units_applied, unit_price, tier_threshold, tier_price,
     CASE WHEN reason IS NULL THEN cost::DECIMAL(18,6) END AS amount,
     rating_status, missing AS imputed, reason, source_id, source_part, source_position,
@@ -67,7 +70,9 @@ FROM priced WHERE reason IS NULL;
 
 CREATE VIEW suspended_cdrs AS
 SELECT record_id, customer_id, record_type, event_ts, reason,
-       CASE WHEN reason IN ('prepaid_customer', 'inactive_customer') THEN 'excluded' ELSE 'suspended' END AS disposition,
+       CASE WHEN reason IN ('prepaid_customer', 'inactive_customer') THEN 'excluded'
+            WHEN reason = 'missing_volume' AND getvariable('missing_volume_policy') = 'customer_min' THEN 'deferred'
+            ELSE 'suspended' END AS disposition,
        product_code, rate_plan_id, region, billable_units, rating_status, getvariable('month') AS billing_period,
        source_id, source_part, source_position, 0::BIGINT AS customers_version, 0::BIGINT AS rate_plans_version,
        0::BIGINT AS product_catalog_version, event_date

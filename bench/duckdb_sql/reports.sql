@@ -1,14 +1,14 @@
 -- The six reports of the month.
 --
--- Variables: month. Tables: priced, facturation_complete.
+-- Variables: month. The view charges, and the table facturation_complete.
 
 CREATE TABLE daily_revenue AS
 SELECT event_date AS billing_date, sum(amount)::DECIMAL(28,6) AS revenue, getvariable('month') AS billing_period
-FROM priced WHERE reason IS NULL GROUP BY event_date;
+FROM charges GROUP BY event_date;
 
 CREATE TABLE mix_by_region AS
 SELECT region, record_type, sum(amount)::DECIMAL(28,6) AS revenue, getvariable('month') AS billing_period
-FROM priced WHERE reason IS NULL GROUP BY region, record_type;
+FROM charges GROUP BY region, record_type;
 
 CREATE TABLE revenue_by_plan AS
 SELECT rate_plan_id, sum(amount_due)::DECIMAL(28,2) AS revenue_incl_tax, billing_period
@@ -21,7 +21,7 @@ FROM facturation_complete GROUP BY region, rate_plan_id, billing_period;
 CREATE TABLE top10_consumers AS
 WITH volumes AS (
     SELECT customer_id, sum(billable_units)::DECIMAL(24,6) AS total_mb
-    FROM priced WHERE reason IS NULL AND record_type = 'data' GROUP BY customer_id
+    FROM charges WHERE record_type = 'data' GROUP BY customer_id
     ORDER BY total_mb DESC, customer_id LIMIT 10
 )
 SELECT customer_id, total_mb, amount_due, billing_period FROM volumes JOIN facturation_complete USING (customer_id);
@@ -31,7 +31,7 @@ SELECT customer_id, total_mb, amount_due, billing_period FROM volumes JOIN factu
 CREATE TABLE traffic_hourly AS
 WITH hours AS (
     SELECT event_date, epoch_us(event_ts) // 3600000000 AS utc_hour, sum(billable_units) AS mb
-    FROM priced WHERE reason IS NULL AND record_type = 'data' GROUP BY ALL
+    FROM charges WHERE record_type = 'data' GROUP BY ALL
 ), local_hours AS (
     SELECT event_date AS billing_date,
         hour(timezone('Africa/Casablanca', make_timestamptz(utc_hour * 3600000000)))::INTEGER AS "hour", sum(mb) AS mb

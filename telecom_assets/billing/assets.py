@@ -1,4 +1,4 @@
-"""From rated_cdrs to the bills of a month, in the warehouse and in PostgreSQL."""
+"""From the charges of a month to its bills, in the warehouse and in PostgreSQL."""
 
 from typing import Any
 
@@ -23,7 +23,8 @@ from telecom_assets.lineage.declaring import (
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
-from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.charges import Charges
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 
 GROUP = "billing"
 
@@ -32,6 +33,7 @@ GROUP = "billing"
     partitions_def=MONTHLY,
     ins={
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
         SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         "customers": dg.AssetIn(),
     },
@@ -49,6 +51,7 @@ def facturation_complete(
     warehouse: dg.ResourceParam[Warehouse],
     postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     suspended_cdrs: PinnedTable,
     customers: PinnedTable,
 ) -> dg.Output[Any]:
@@ -59,22 +62,27 @@ def facturation_complete(
     """
     period = context.partition_key
     assert_not_restored(warehouse, postgres)  # before the version grows: what it was would not be noticed any more
-    inputs = BillingInputs.pin(warehouse, period, rated_cdrs, suspended_cdrs)
+    charges = Charges(rated_cdrs, period_charges)
+    inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
     versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
     customers = warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
-        bill(rated_cdrs.df, customers.all(), period, terms),
+        bill(charges.df, customers.all(), period, terms),
         metadata={
             **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected),
-            **versions_read(rated_cdrs, suspended_cdrs, customers),
+            **versions_read(rated_cdrs, period_charges, suspended_cdrs, customers),
         },
     )
 
 
 @asset(
     partitions_def=MONTHLY,
-    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+    },
     group_name=GROUP,
     owners=[BILLING_TEAM],
     kinds={"postgres"},
@@ -86,6 +94,7 @@ def published_bills(
     warehouse: dg.ResourceParam[Warehouse],
     postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
     """The month's bills in PostgreSQL, table facturation_complete, for everybody who reads bills. One row per bill.
@@ -93,7 +102,7 @@ def published_bills(
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    assert_billed(rated_cdrs, bills, settings.dedupe_days, "publishing")
+    assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "publishing")
     result = publish_period(
         postgres.connect(),
         FACTURATION_COMPLETE,

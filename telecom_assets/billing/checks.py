@@ -10,23 +10,25 @@ from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, Guard, Scope
 from telecom_assets.books.verdict import Verdict, together
+from telecom_assets.rating.charges import charges_of_month
 
 
 def _billed(scope: Scope) -> Verdict:
     by_period = {
         period: rated_equals_billed(
-            scope.pin_period("rated_cdrs", period), scope.pin_period("facturation_complete", period)
+            charges_of_month(scope.looking_at("rated_cdrs", "period_charges"), period),
+            scope.pin_period("facturation_complete", period),
         )
         for period in scope.periods
     }
     made = by_period.values()
     sums = {name: sum_exactly(verdict.figures[name] or Decimal(0) for verdict in made) for name in ("rated", "billed")}
-    return together("rated = bills before tax − rounding, per customer", by_period, sums)
+    return together("rated + period charges = bills before tax − rounding, per customer", by_period, sums)
 
 
 _BILLED = Check(
     "rated_equals_billed",
-    "Σ rated = Σ (bills before tax − rounding), per customer, to the last decimal.",
+    "Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, to the last decimal.",
     _billed,
 )
 

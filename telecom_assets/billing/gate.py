@@ -16,7 +16,14 @@ from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.identities import month_is_mediated, raw_equals_outcomes, records_are_unique
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
-from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow, one_tariff
+from telecom_assets.rating.charges import Charges
+from telecom_assets.rating.identities import (
+    cleaned_equals_ratings,
+    deferred_equals_imputed,
+    imputed_are_the_smallest,
+    missing_volumes_follow,
+    one_tariff,
+)
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
 
@@ -40,13 +47,13 @@ class BillingInputs:
     mediated: PinnedTable
     cleaned: PinnedTable
     rejected: PinnedTable
-    rated: PinnedTable
+    charges: Charges
     suspended: PinnedTable
 
     @classmethod
-    def pin(cls, warehouse: Warehouse, period: str, rated: PinnedTable, suspended: PinnedTable) -> "BillingInputs":
+    def pin(cls, warehouse: Warehouse, period: str, charges: Charges, suspended: PinnedTable) -> "BillingInputs":
         raw, mediated, cleaned, rejected = (warehouse.pin_period(contract.name, period) for contract in GATE)
-        return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
+        return cls(period, raw, mediated, cleaned, rejected, charges, suspended)
 
     def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
@@ -55,31 +62,33 @@ class BillingInputs:
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
-                lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended),
-                lambda: one_tariff(self.rated, self.suspended),
+                lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
+                lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed),
+                lambda: one_tariff(self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")
         return dict(verdicts[-1].figures)
 
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
-        """The identities from the topic to the rated events, as questions."""
+        """The identities from the topic to the charges, as questions."""
         warehouse = self.raw.warehouse
         return [
             lambda: landed_rows_are_consumed(warehouse),
             lambda: raw_equals_outcomes(self.mediated, self.cleaned, self.rejected),
             lambda: records_are_unique(self.cleaned, dedupe_days),
-            lambda: cleaned_equals_ratings(self.cleaned, self.rated, self.suspended),
+            lambda: cleaned_equals_ratings(self.cleaned, self.charges.rated, self.suspended),
+            lambda: deferred_equals_imputed(self.suspended, self.charges.imputed),
         ]
 
 
-def assert_billed(rated: PinnedTable, bills: PinnedTable, dedupe_days: int, before: str) -> None:
+def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before: str) -> None:
     """Raise ConservationError unless the bills of a month stand on usage that adds up from the topic to them.
 
     For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
     """
     assert bills.partitions is not None
     period, warehouse = bills.partitions.first, bills.warehouse
-    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
-    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(rated, bills)]
+    inputs = BillingInputs.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(charges, bills)]
     require(*asked(questions), before=f"{before} of {period}")

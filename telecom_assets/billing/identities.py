@@ -8,12 +8,13 @@ from pyspark.sql import functions as F
 from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.text import visible
+from telecom_assets.rating.charges import Charges
 
 
 @lru_cache(maxsize=64)
-def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
-    """Σ rated = Σ (bills before tax − rounding), per customer, and the counts agree."""
-    usage = rated.df.groupBy("customer_id").agg(
+def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
+    """Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, and the counts agree."""
+    usage = charges.df.groupBy("customer_id").agg(
         F.sum("amount").alias("rated_amount"), F.count("*").alias("rated_count")
     )
     # One bill for each customer: one that stands twice would meet the usage twice, and each time agree.
@@ -44,7 +45,7 @@ def rated_equals_billed(rated: PinnedTable, bills: PinnedTable) -> Verdict:
     ]
     differs = [{**row.asDict(), "difference": row["rated_amount"] - row["billed_amount"]} for row in wrong]
     return Verdict(
-        "rated = bills before tax − rounding, per customer",
+        "rated + period charges = bills before tax − rounding, per customer",
         findings,
         {"rated": totals["rated"], "billed": totals["billed"]},
         differs,

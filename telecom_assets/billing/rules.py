@@ -1,4 +1,4 @@
-"""Billing: the rated events of a month become one bill a customer.
+"""Billing: the charges of a month become one bill a customer.
 
 Belongs here: what a bill adds up and where it rounds. Rounding follows EN 16931: each line is rounded once, totals are
 sums of rounded lines, and the difference to the exact sum is kept on the bill.
@@ -25,13 +25,13 @@ class BillingTerms:
     currency: str
 
 
-def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerms) -> DataFrame:
+def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTerms) -> DataFrame:
     """facturation_complete of one month.
 
-    rated: rows of rated_cdrs of the month. customers: the version they were rated against. One row for every customer
-    that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
+    charges: the month's, with the columns of rated_cdrs. customers: the version they were rated against. One row for every
+    customer that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
     """
-    usage = _usage(rated)
+    usage = _usage(charges)
     billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
         "customer_id", "region", "rate_plan_id"
     )
@@ -62,7 +62,7 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
     )
 
 
-def _usage(rated: DataFrame) -> DataFrame:
+def _usage(charges: DataFrame) -> DataFrame:
     """Exact sum and count of each service by customer, with the region and plan of the usage.
 
     Added up by region and plan first, although a customer has one of each: the largest of some texts cannot be kept in
@@ -70,7 +70,7 @@ def _usage(rated: DataFrame) -> DataFrame:
     """
     sums = [f"{service}_exact" for service in SERVICES]
     counts = [f"{service}_count" for service in SERVICES]
-    by_home = rated.groupBy("customer_id", "region", "rate_plan_id").agg(
+    by_home = charges.groupBy("customer_id", "region", "rate_plan_id").agg(
         *(_exact_sum(service).alias(name) for service, name in zip(SERVICES, sums, strict=True)),
         *(_count(service).alias(name) for service, name in zip(SERVICES, counts, strict=True)),
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
@@ -18,10 +19,15 @@ from telecom_assets.books.verdict import Verdict
 @lru_cache(maxsize=256)
 def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
     """Rows of each day, and the sum of their positions. A version does not change: a process adds it up once."""
-    rows = pinned.df.groupBy("event_date").agg(
+    return added_up(pinned.df)
+
+
+def added_up(rows: DataFrame) -> dict[dt.date, tuple[int, int]]:
+    """Rows of each day (event_date), and the sum of their positions (source_position)."""
+    by_day = rows.groupBy("event_date").agg(
         F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")
     )
-    return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in rows.collect()}
+    return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in by_day.collect()}
 
 
 def days_add_up(

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from telecom_assets.model.text import for_people
-from telecom_assets.reports.funnel import Funnel, Malformed, Remedy
+from telecom_assets.reports.funnel import MISSING_VOLUME, OUT_OF_RANGE, Funnel, Malformed, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,7 +184,14 @@ def print_funnel(
         row(f"  suspended: {reason}", count, style="yellow")
     for reason, count in books.excluded.items():
         row(f"  excluded: {reason}", count, style="dim")
+    if books.deferred or books.imputed:
+        row(f"  deferred: {MISSING_VOLUME}", books.deferred, style="dim")
     row("rated (before tax)", books.rated, for_people(books.rated_amount, 6), "bold")
+    if books.deferred or books.imputed:
+        row("  deferred → imputed", books.imputed, for_people(books.imputed_amount, 6))
+        if books.imputed_out_of_range:
+            row(f"  suspended: {OUT_OF_RANGE}, of the imputed", books.imputed_out_of_range, style="yellow")
+        row("charged (before tax)", books.charged, for_people(books.charged_amount, 6), "bold")
     table.add_section()
     row(
         f"billed: {books.billed_customers:,} customers, before tax",

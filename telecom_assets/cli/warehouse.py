@@ -46,7 +46,8 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
 
     app: AppContext = ctx.obj
     settings, warehouse = app.settings, app.connections.warehouse
-    plan, done = plan_upgrade(warehouse, _former_months(app), settings.partitions_start), Done()
+    plan = plan_upgrade(warehouse, _former_months(app), settings.partitions_start, settings.missing_volume_policy)
+    done = Done()
     if not dry_run and not plan.is_empty:
         console = terminal(stderr=True)
         with terminate_like_interrupt(), _alone(app):
@@ -166,6 +167,8 @@ def _as_json(plan: "Plan", done: "Done", published: list[str], note: str | None,
         ],
         "opened_months": {**plan.months, **done.moved},
         "days_to_mediate": [day.isoformat() for day in sorted(days)],
+        "tables_added": list(plan.added),
+        "months_to_rate": list(plan.months_to_rate),
         "imbalances": list(done.findings),
         "postgres": published,
         "postgres_note": note,
@@ -207,14 +210,27 @@ def _print(
         )
     for month, rows in {**plan.months, **done.moved}.items():
         say(f"month {month} is opened in the warehouse; {rows:,} rows move to their own days")
-    for difference in published:
-        say(f"PostgreSQL, facturation_complete: {difference}")
+    for line in (
+        *_of_rating(plan, dry_run=dry_run),
+        *(f"PostgreSQL, facturation_complete: {each}" for each in published),
+    ):
+        say(line)
     if note is not None:
         say(note, "yellow")
     if days := plan.days if dry_run else done.days:
         say(f"`telecom run` will mediate again: {_ranges(days)}")
     for finding in done.findings:
         say(f"does not balance: {finding}", "bold red")
+
+
+def _of_rating(plan: "Plan", *, dry_run: bool) -> Iterator[str]:
+    for name in plan.added:
+        yield f"table {name} is {'to be ' if dry_run else ''}made, without rows"
+    for month in plan.months_to_rate:
+        yield (
+            f"`telecom run --month {month}` will rate the month again: its days have charged volumes that the month charges "
+            "now; the figures are the same"
+        )
 
 
 def _ranges(days: Collection[dt.date]) -> str:

@@ -136,7 +136,9 @@ class Settings(BaseSettings):
         Decimal("0.2"), description="Share of a landing, 0 to 1, above which malformed messages are a warning."
     )
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
-        "customer_min", description="What a data CDR without a volume is rated as."
+        "customer_min",
+        description="What a data CDR without a volume counts as: the smallest of its number in the month (customer_min), "
+        "nothing (zero), or it is suspended (suspend).",
     )
     discount_pct: Percent = Field(
         Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."

@@ -14,7 +14,8 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import InvoiceTotals, write_invoices
 from telecom_assets.lineage.declaring import BILLING_TEAM, asset, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
-from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.rating.charges import Charges
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 
 GROUP = "billing"
 
@@ -23,6 +24,7 @@ GROUP = "billing"
     partitions_def=MONTHLY,
     ins={
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
         FACTURATION_COMPLETE.name: dg.AssetIn(),
         "customers": dg.AssetIn(),
     },
@@ -34,6 +36,7 @@ def invoices(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     facturation_complete: PinnedTable,
     customers: PinnedTable,
 ) -> dg.MaterializeResult:
@@ -42,7 +45,7 @@ def invoices(
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
-    assert_billed(rated_cdrs, bills, settings.dedupe_days, "invoices")
+    assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "invoices")
     directory = invoice_directory(settings, period)
     names = customers.all().select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")

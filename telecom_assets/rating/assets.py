@@ -1,4 +1,4 @@
-"""From cleaned_cdrs to rated_cdrs and suspended_cdrs, with the month's volume floors between."""
+"""From cleaned_cdrs to rated_cdrs and suspended_cdrs, day by day, and to what only the month can price: period_charges."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from resources.engine import SparkEngine
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.books.verdict import require
 from telecom_assets.home.settings import Settings
@@ -25,8 +24,10 @@ from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.mediation.identities import no_day_is_stale, raw_equals_outcomes, records_are_unique
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import only_month
-from telecom_assets.rating.rules import Tariff, rate, volume_floors
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow
+from telecom_assets.rating.month_rules import PRICE_VERSIONS, deferred_events, impute
+from telecom_assets.rating.rules import Tariff, price_list, rate
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reference.identities import references_are_valid
 
 GROUP = "rating"
@@ -40,29 +41,10 @@ RATE_AFTER_MEDIATION = (
 )
 
 
-@asset(
-    partitions_def=MONTHLY,
-    backfill_policy=ONE_RUN,
-    ins={CLEANED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME)},
-    group_name=GROUP,
-    owners=[RATING_TEAM],
-    kinds={"delta", ENGINE_KIND},
-    metadata=table_metadata(DATA_VOLUME_FLOOR),
-    pool=SPARK_POOL,
-)
-def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
-    """What a data session of unknown volume counts as. One row per customer and month: its smallest known volume."""
-    days = cleaned_cdrs.partitions
-    assert days is not None
-    floors = volume_floors(cleaned_cdrs.df, one_period=only_month(days.first, days.last))
-    return dg.Output(floors, metadata=versions_read(cleaned_cdrs))
-
-
 @multi_asset(
     name="rating",
     ins={
         CLEANED_CDRS.name: dg.AssetIn(),
-        DATA_VOLUME_FLOOR.name: dg.AssetIn(partition_mapping=BY_TIME),
         "customers": dg.AssetIn(),
         "rate_plans": dg.AssetIn(),
         "product_catalog": dg.AssetIn(),
@@ -72,7 +54,7 @@ def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
             RATED_CDRS,
             GROUP,
             RATING_TEAM,
-            "Usage with its price. A day is rated by itself when it was mediated anew (`rating_automation`).",
+            "Usage with its price. A day is rated by itself when it was mediated anew (`rating_automation`), and no other is.",
             RATE_AFTER_MEDIATION,
         ),
         SUSPENDED_CDRS.name: table_out(
@@ -85,15 +67,13 @@ def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
 )
 def rating(
     settings: dg.ResourceParam[Settings],
-    engine: dg.ResourceParam[SparkEngine],
     warehouse: dg.ResourceParam[Warehouse],
     cleaned_cdrs: PinnedTable,
-    data_volume_floor: PinnedTable,
     customers: PinnedTable,
     rate_plans: PinnedTable,
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[DataFrame]]:
-    """Every cleaned event of the days becomes one rated event or one suspended event with its reason."""
+    """Every cleaned event of the days becomes one rated event or one suspended event with its reason. No month is asked."""
     days = cleaned_cdrs.partitions
     assert days is not None
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
@@ -109,16 +89,64 @@ def rating(
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    # Floors of one billing period can join the customers, which spares a join of all events. Apache Spark would reckon the
-    # result too large to be broadcast, and send all events instead.
-    one_period = None if engine.shuffles else only_month(days.first, days.last)
-    ratings = rate(
-        cleaned_cdrs.df,
-        data_volume_floor.df,
-        tariff,
-        missing_volume=settings.missing_volume_policy,
-        one_period=one_period,
-    )
-    read = versions_read(cleaned_cdrs, rejected, data_volume_floor, *references)
+    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=settings.missing_volume_policy)
+    read = versions_read(cleaned_cdrs, rejected, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
     yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={
+        CLEANED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        "rate_plans": dg.AssetIn(),
+        "product_catalog": dg.AssetIn(),
+    },
+    group_name=GROUP,
+    owners=[RATING_TEAM],
+    kinds={"delta", ENGINE_KIND},
+    metadata=table_metadata(PERIOD_CHARGES),
+    pool=SPARK_POOL,
+)
+def period_charges(
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    cleaned_cdrs: PinnedTable,
+    suspended_cdrs: PinnedTable,
+    rate_plans: PinnedTable,
+    product_catalog: PinnedTable,
+) -> dg.Output[Any]:
+    """The charges that only the month decides: a data session of unknown volume counts as the customer's smallest known one.
+
+    One row per deferred event. Priced against the tariff that its day was rated against. Empty under the other policies.
+    """
+    days = cleaned_cdrs.partitions
+    assert days is not None
+    mediated, rejected, rated = (
+        warehouse.pin(contract.name, days) for contract in (MEDIATED_DAYS, REJECTED_CDRS, RATED_CDRS)
+    )
+    require(
+        landed_rows_are_consumed(warehouse),
+        no_day_is_stale(mediated),
+        raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
+        records_are_unique(cleaned_cdrs, settings.dedupe_days),
+        cleaned_equals_ratings(cleaned_cdrs, rated, suspended_cdrs),
+        missing_volumes_follow(settings.missing_volume_policy, rated, suspended_cdrs),
+        before=f"period charges of {only_month(days.first, days.last)}",
+    )
+    deferred = deferred_events(suspended_cdrs.df)
+    named = {tuple(row) for row in deferred.select(*PRICE_VERSIONS).distinct().collect()}
+    # The days' own versions; where nothing is deferred, any do.
+    prices = {
+        versions: price_list(
+            *(
+                warehouse.pin(table.name, version=each).all()
+                for table, each in zip((rate_plans, product_catalog), versions, strict=True)
+            )
+        )
+        for versions in named or {(rate_plans.version, product_catalog.version)}
+    }
+    return dg.Output(
+        impute(deferred, cleaned_cdrs.df, prices), metadata=versions_read(cleaned_cdrs, suspended_cdrs, rated)
+    )

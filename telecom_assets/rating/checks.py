@@ -1,8 +1,10 @@
-"""What is asserted of rated days."""
+"""What is asserted of rated days, and of the charges that their month decides."""
 
 from telecom_assets.books.contract_checks import contract_check
-from telecom_assets.books.factory import Check, Guard
-from telecom_assets.rating.identities import cleaned_equals_ratings
+from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.verdict import Verdict, together
+from telecom_assets.rating.identities import cleaned_equals_ratings, deferred_equals_imputed
+from telecom_assets.rating.tables import PERIOD_CHARGES, SUSPENDED_CDRS
 
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",
@@ -13,7 +15,23 @@ _RATED = Check(
     reads=["suspended_cdrs"],
 )
 
-FLOOR_GUARD = Guard("data_volume_floor", {"data_volume_floor": [contract_check("data_volume_floor", unique=True)]})
+
+def _imputed(scope: Scope) -> Verdict:
+    """Of the months of the run, or of all that are billed: what a month defers before that is priced with its bills."""
+    warehouse = scope.warehouse
+    by_period = {
+        period: deferred_equals_imputed(
+            warehouse.pin_period(SUSPENDED_CDRS.name, period), warehouse.pin_period(PERIOD_CHARGES.name, period)
+        )
+        for period in scope.periods
+    }
+    sums = {name: sum(each.figures[name] for each in by_period.values()) for name in ("deferred", "imputed")}
+    return together("deferred = imputed", by_period, sums)
+
+
+_IMPUTED = Check("deferred_equals_imputed", "Deferred events = rows of period_charges, per day.", _imputed)
+
+PERIOD_GUARD = Guard("period_charges", {"period_charges": [_IMPUTED, contract_check("period_charges", unique=True)]})
 GUARD = Guard(
     "rating",
     {"rated_cdrs": [_RATED, contract_check("rated_cdrs")], "suspended_cdrs": [contract_check("suspended_cdrs")]},

@@ -2,62 +2,95 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from decimal import Decimal
 
-from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
-from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
+from telecom_assets.books.days import added_up, days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
-from telecom_assets.model.months import only_month
-from telecom_assets.rating.rules import MissingVolumePolicy, volume_floors
+from telecom_assets.model.numbers import zero_if_null
+from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
+from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
+
+#: What no event without a volume is under a policy: in words, and as dispositions.
+_AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
+    "customer_min": ("suspended", ["suspended"]),
+    "zero": ("deferred or suspended", [DEFERRED, "suspended"]),
+    "suspend": ("deferred", [DEFERRED]),
+}
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """cleaned = rated + suspended, per day, by count and by sum of offsets."""
+    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of offsets."""
     parts = {"rated": rows_by_day(rated), "suspended": rows_by_day(suspended)}
     return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
 
 
-def missing_volumes_follow(
-    policy: MissingVolumePolicy, cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable
-) -> Verdict:
-    """Every imputed volume is what the policy says now that the month's events are known.
+def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+    """deferred = imputed, per day, by count and by sum of offsets.
 
-    None is waiting (suspended as missing_volume) unless the policy says so.
+    imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
-    imputed = rated.df.where("imputed").select("customer_id", "event_date", "billable_units")
-    if policy == "customer_min":
-        assert cleaned.partitions is not None
-        period = only_month(cleaned.partitions.first, cleaned.partitions.last)
-        floors = volume_floors(cleaned.df, one_period=period).select("customer_id", "floor_mb")
-        expected: Column = F.coalesce("floor_mb", F.lit(Decimal(0)))
-        joined = imputed.join(floors, on="customer_id", how="left")
-    else:
-        expected, joined = F.lit(Decimal(0)), imputed
-    wrong = joined.where(F.lit(policy == "suspend") | (F.col("billable_units") != expected))
-    found = wrong.groupBy("event_date").agg(F.count("*").alias("rows")).collect()
-    told = [(day, rows, "imputed volumes are out of date") for day, rows in sorted(map(tuple, found))]
-    if policy != "suspend":
-        waiting = suspended.df.where(F.col("reason") == "missing_volume").groupBy("event_date").count().collect()
-        what = f"volumes are missing, and the policy is {policy}"
-        told += [(day, rows, what) for day, rows in sorted(map(tuple, waiting))]
-    findings = [f"{day}: {rows} {what}; rate the day again" for day, rows, what in told]
+    parts = {"imputed": added_up(imputed.df)}
+    return days_add_up("deferred = imputed", "deferred", added_up(deferred_events(suspended.df)), parts)
+
+
+def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
+    """What became of events without a volume is what the policy says now, which may not be the one of their rating.
+
+    customer_min: they are deferred; zero: rated with no units; suspend: suspended.
+    """
+    imputed = rated.df.where("imputed")
+    if policy == "zero":
+        imputed = imputed.where(F.col("billable_units") != 0)
+    are, dispositions = _AGAINST_THE_POLICY[policy]
+    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
+    told = [
+        (day, rows, what)
+        for wrong, what in (
+            (imputed, "events have an imputed volume"),
+            (missing, f"events without a volume are {are}"),
+        )
+        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    ]
+    findings = [f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in told]
     differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in told]
     return verdict_of_days(
-        f"imputed volumes follow the policy {policy}",
+        f"missing volumes follow the policy {policy}",
         findings,
         differs,
-        otherwise=f"imputed volumes do not follow the policy {policy}",
+        otherwise=f"missing volumes do not follow the policy {policy}",
     )
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """A month is rated against one version of each reference table; its figures are those (none for an empty month)."""
+def imputed_are_the_smallest(cleaned: PinnedTable, imputed: PinnedTable) -> Verdict:
+    """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
+
+    cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
+    """
+    told: list[tuple[dt.date, int]] = []
+    if sum(imputed.rows_by_partition().values()):
+        smallest = smallest_volumes(cleaned.df)
+        joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
+        wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest_mb")))
+        told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    what = "imputed volumes are out of date"
+    return verdict_of_days(
+        "imputed volumes are the smallest known ones",
+        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in told],
+        [{"day": day, "events": rows, "reason": what} for day, rows in told],
+        otherwise="imputed volumes are not the smallest known ones",
+    )
+
+
+def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+    """A month is rated against one version of each reference table; its figures are those (none for an empty month).
+
+    imputed: period_charges of the month, which are out of date where the days were rated against another tariff since.
+    """
     names = ("customers", "rate_plans", "product_catalog")
     days: dict[tuple[int, ...], list[dt.date]] = {}
-    for table in (rated, suspended):
+    for table in (rated, suspended, imputed):
         for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
             days.setdefault(versions, []).append(day)
     findings = []
@@ -84,7 +117,7 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable) -> Verdict:
 
 def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
-    if (known := table.constants(columns)) is not None:
+    if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
     rows = table.df.select("event_date", *columns).distinct().collect()
     return [(row["event_date"], tuple(row[name] for name in columns)) for row in rows]

@@ -1,6 +1,7 @@
 """Rating: each cleaned event gets its price, or leaves with the reason why it has none.
 
-Belongs here: billable units, what a missing volume counts as, who is charged, and the price formula.
+Belongs here: billable units, who is charged, and the price formula: all that an event decides by itself. What a month
+decides is in `telecom_assets.rating.month_rules`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pyspark.sql import functions as F
 
 from telecom_assets.model.civil_time import billing_period
 from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null, zero_if_null
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 
 #: Reasons why an event is not rated, in the order in which they are tried.
 SUSPENSION_REASONS = (
@@ -28,6 +29,8 @@ SUSPENSION_REASONS = (
 )
 #: Not ours to bill; the others are to be worked.
 EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
+#: Disposition of an event whose price only its month can tell.
+DEFERRED = "deferred"
 
 #: What a customer is whose usage is charged.
 _CHARGEABLE = "chargeable"
@@ -68,57 +71,19 @@ class Ratings:
         return self.rows.where(F.col("reason").isNotNull()).select(SUSPENDED_CDRS.column_names)
 
 
-def volume_floors(cleaned: DataFrame, *, one_period: str | None = None) -> DataFrame:
-    """data_volume_floor of whole months: each customer's smallest known data volume of a month, compared as numbers.
+def rate(cleaned: DataFrame, tariff: Tariff, *, missing_volume: MissingVolumePolicy) -> Ratings:
+    """Rate cleaned events, each by itself: no other event and no month is asked.
 
-    cleaned: rows of cleaned_cdrs of the months. one_period: the billing period, when all are of the same one.
+    A data session without a volume that would be charged is, by policy, of no volume (`zero`), suspended (`suspend`) or
+    deferred to its month (`customer_min`); that is the last of the questions, so each deferred event has its price.
     """
-    known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
-    customer = F.col("subscriber_id").alias("customer_id")
-    if one_period is None:
-        # Grouped by a date: a text for each event takes half as long again.
-        months = known.groupBy(customer, F.trunc("event_date", "MM").alias("month"))
-        period = billing_period(F.col("month"))
-    else:
-        months, period = known.groupBy(customer), F.lit(one_period)
-    return (
-        months.agg(F.min("data_volume_mb").alias("floor_mb"))
-        .withColumn("billing_period", period)
-        .select(DATA_VOLUME_FLOOR.column_names)
-    )
-
-
-def rate(
-    cleaned: DataFrame,
-    floors: DataFrame,
-    tariff: Tariff,
-    *,
-    missing_volume: MissingVolumePolicy,
-    one_period: str | None = None,
-) -> Ratings:
-    """Rate cleaned events.
-
-    floors: data_volume_floor of the events' months. one_period: the billing period, when all events are of the same one.
-    """
-    subscribers, prices = _subscribers(tariff), _prices(tariff)
-    floor = floors.select(
-        F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
-    )
-    if one_period is not None:
-        of_period = floor.where(F.col("floor_period") == one_period)
-        subscribers = subscribers.join(of_period, on=F.col("customer_id") == F.col("floor_customer"), how="left")
-
+    subscribers, prices = _subscribers(tariff), price_list(tariff.rate_plans, tariff.product_catalog)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
     joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
         prices,
         on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
         how="left",
     )
-    if one_period is None:
-        of_event = (F.col("subscriber_id") == F.col("floor_customer")) & (
-            F.col("billing_period") == F.col("floor_period")
-        )
-        joined = joined.join(floor, on=of_event, how="left")
     priced = (
         joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
         .withColumn("billable_units", _billable_units(missing_volume))
@@ -145,7 +110,7 @@ def rate(
             "rating_status",
             "imputed",
             "reason",
-            F.when(F.col("reason").isin(*EXCLUDED_REASONS), "excluded").otherwise("suspended").alias("disposition"),
+            _disposition(missing_volume).alias("disposition"),
             "billing_period",
             "source_id",
             "source_part",
@@ -192,10 +157,10 @@ def _subscribers(tariff: Tariff) -> DataFrame:
     )
 
 
-def _prices(tariff: Tariff) -> DataFrame:
-    """The price of each plan for each product."""
-    rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
-    return tariff.rate_plans.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+def price_list(rate_plans: DataFrame, product_catalog: DataFrame) -> DataFrame:
+    """The price of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units."""
+    rate_types = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
+    return rate_plans.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
         F.col("rate_plan_id").alias("price_plan"),
         F.col("product_code").alias("price_product"),
         "unit_price",
@@ -212,20 +177,26 @@ def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
         .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
         .when(F.col("unit_price").isNull(), "no_price")
     )
-    if missing_volume == "suspend":
+    if missing_volume != "zero":
         chain = chain.when(F.col("missing"), "missing_volume")
     # What units come from is asked first: it is at hand, where the amount would be worked out twice for every event.
-    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in ("data_volume_mb", "floor_mb", "duration_sec")))
+    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in ("data_volume_mb", "duration_sec")))
     return chain.when(F.when(large, F.col("amount").isNull()), "amount_out_of_range")
 
 
+def _disposition(missing_volume: MissingVolumePolicy) -> Column:
+    """What is to become of an event that its day does not charge."""
+    chain = F.when(F.col("reason").isin(*EXCLUDED_REASONS), "excluded")
+    if missing_volume == "customer_min":
+        chain = chain.when(F.col("reason") == "missing_volume", DEFERRED)
+    return chain.otherwise("suspended")
+
+
 def _billable_units(missing_volume: MissingVolumePolicy) -> Column:
-    """Started minutes, messages or megabytes; a missing volume by policy."""
+    """Started minutes, messages or megabytes; a missing volume is zero or, where the day cannot tell it, NULL."""
     minutes = F.expr("(cast(duration_sec * 1000 as bigint) + 59999) div 60000")
     volume = F.col("data_volume_mb")
-    if missing_volume == "customer_min":
-        volume = F.coalesce(volume, zero_if_null(F.col("floor_mb")))
-    elif missing_volume == "zero":
+    if missing_volume == "zero":
         volume = zero_if_null(volume)
     return (
         F.when(F.col("record_type") == "voice", minutes.cast("decimal(18,6)"))

@@ -1,4 +1,7 @@
-"""Contracts of the tables of rating: charged and suspended events. Terms: 3GPP TS 32.298, TM Forum TMF678."""
+"""Contracts of the tables of rating: charged and suspended events of a day, charges that only the month decides.
+
+Terms: 3GPP TS 32.298, TM Forum TMF678.
+"""
 
 from resources.contract import Column as C
 from resources.contract import TableContract
@@ -12,7 +15,7 @@ _VERSIONS = (
 
 RATED_CDRS = TableContract(
     name="rated_cdrs",
-    grain="One row per cleaned event that is charged, with every figure that makes its price.",
+    grain="One row per cleaned event that its day alone can charge, with every figure that makes its price.",
     key=("record_id",),
     partition_by="event_date",
     money=("amount",),
@@ -50,7 +53,7 @@ RATED_CDRS = TableContract(
 
 SUSPENDED_CDRS = TableContract(
     name="suspended_cdrs",
-    grain="One row per cleaned event that is not charged, with the first reason that applies.",
+    grain="One row per cleaned event that its day does not charge, with the first reason that applies.",
     key=("record_id",),
     partition_by="event_date",
     columns=(
@@ -64,7 +67,11 @@ SUSPENDED_CDRS = TableContract(
             "unknown_customer, prepaid_customer, inactive_customer, unknown_plan, no_price, missing_volume or "
             "amount_out_of_range (10^12 or more).",
         ),
-        C("disposition", "string", "excluded (not ours to bill) or suspended (to be worked)."),
+        C(
+            "disposition",
+            "string",
+            "excluded (not ours to bill), suspended (to be worked) or deferred (the month prices it: period_charges).",
+        ),
         C("product_code", "string", "Product of the event."),
         C("rate_plan_id", "string", "Rate plan of the customer, if known.", required=False),
         C("region", "string", "Region of the customer, if known.", required=False),
@@ -82,14 +89,28 @@ SUSPENDED_CDRS = TableContract(
     ),
 )
 
-DATA_VOLUME_FLOOR = TableContract(
-    name="data_volume_floor",
-    grain="One row per customer with a known data volume in the month: its smallest.",
-    key=("billing_period", "customer_id"),
+#: The columns of a charge, whatever decided it: those of rated_cdrs.
+_OF_A_CHARGE = {column.name: column for column in RATED_CDRS.columns}
+_AMOUNT = C(
+    "amount",
+    "decimal(18,6)",
+    "Charge before discount and tax, rounded once, half up; NULL where it is 10^12 or more: then it is on no bill.",
+    required=False,
+)
+
+PERIOD_CHARGES = TableContract(
+    name="period_charges",
+    grain="One row per deferred event of the month, with every figure that makes its price.",
+    key=("record_id",),
     partition_by="billing_period",
+    money=("amount",),
     columns=(
-        C("customer_id", "string", "Subscriber."),
-        C("floor_mb", "decimal(18,6)", "Smallest known data volume over the month's cleaned events, megabytes."),
+        *(
+            _AMOUNT if name == "amount" else column
+            for name, column in _OF_A_CHARGE.items()
+            if name not in (EVENT_DAY.name, BILLING_PERIOD.name)
+        ),
+        EVENT_DAY,
         BILLING_PERIOD,
     ),
 )

@@ -23,7 +23,8 @@ from telecom_assets.lineage.declaring import (
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
-from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.rating.charges import Charges
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.month_reports import currency_of, month_report
@@ -36,7 +37,11 @@ _FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 
 @asset(
     partitions_def=MONTHLY,
-    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+    },
     group_name="billing",
     owners=[BILLING_TEAM],
     kinds={"csv"},
@@ -45,11 +50,12 @@ def bills_csv(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> dg.MaterializeResult:
     """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
     period, bills = context.partition_key, facturation_complete
-    assert_billed(rated_cdrs, bills, settings.dedupe_days, "bills.csv")
+    assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)
     schema, ordered = FACTURATION_COMPLETE.arrow_schema(), bills.df.orderBy("customer_id")
     rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
@@ -60,7 +66,11 @@ def bills_csv(
 
 @multi_asset(
     name="reports",
-    ins={RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME), FACTURATION_COMPLETE.name: dg.AssetIn()},
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
+        FACTURATION_COMPLETE.name: dg.AssetIn(),
+    },
     outs={
         contract.name: table_out(contract, GROUP, BILLING_TEAM, "Also a CSV file for BI tools.") for contract in REPORTS
     },
@@ -72,16 +82,21 @@ def reports(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
     rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
-    assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
+    charges = Charges(rated_cdrs, period_charges)
+    assert_billed(charges, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
     for contract in REPORTS:
-        rows = month_report(contract.name, rated_cdrs, facturation_complete)
+        rows = month_report(contract.name, charges, facturation_complete)
         path = report_file(settings, period, contract.name)
-        read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}
+        read = {
+            **versions_read(rated_cdrs, period_charges, facturation_complete),
+            "file": dg.MetadataValue.path(str(path)),
+        }
         yield dg.Output(rows, contract.name, metadata=read)
         # Dagster has stored the table when the generator goes on: the file is made from what was stored.
         stored = warehouse.pin(contract.name, facturation_complete.partitions).arrow()

@@ -7,6 +7,7 @@ from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, Guard, Scope
 from telecom_assets.books.verdict import Verdict, together
 from telecom_assets.home.output_files import bills_file, report_file
+from telecom_assets.rating.charges import Charges, charges_of_month
 from telecom_assets.reports.csv_files import differing_rows, read_csv_rows, read_report_csv, with_currency
 from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
@@ -53,10 +54,11 @@ def _report_source(name: str) -> Check:
 
 def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
     month = scope.pin_period(name, period)
-    rated, bills = (scope.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
+    charges = charges_of_month(scope.looking_at("rated_cdrs", "period_charges"), period)
+    bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
     held = month.arrow()
-    source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
-    findings = [*source.findings, *_total_findings(month, rated, bills)]
+    source = rows_agree("", held, month_report(name, charges, bills), ("report", "source"))
+    findings = [*source.findings, *_total_findings(month, charges, bills)]
     settings = scope.settings
     stored = with_currency(held, currency_of(bills, settings.currency))
     path = report_file(settings, period, name)
@@ -66,13 +68,13 @@ def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
     return Verdict("the report equals its source", findings, differs=[*source.differs, *file.differs])
 
 
-def _total_findings(report: PinnedTable, rated: PinnedTable, bills: PinnedTable) -> list[str]:
+def _total_findings(report: PinnedTable, charges: Charges, bills: PinnedTable) -> list[str]:
     """The report's total against the source's, computed without the report's own rule."""
     if report.name in (TOP10_CONSUMERS.name, TRAFFIC_HOURLY.name):
         return []
     column = report.contract.money[0]
-    source, source_column = (rated, "amount") if column == "revenue" else (bills, "amount_due")
-    total, expected = report.totals()[column], source.totals()[source_column]
+    total = report.totals()[column]
+    expected = charges.total() if column == "revenue" else bills.totals()["amount_due"]
     return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
 
 

@@ -43,9 +43,10 @@ def stages(funnel: Funnel) -> list[Stage]:
         stage(
             "rated",
             "Rated",
-            funnel.rated,
-            ("suspended", "suspended", funnel.suspended_total),
+            funnel.charged,
+            ("suspended", "suspended", funnel.suspended_total + funnel.imputed_out_of_range),
             ("excluded", "excluded", funnel.excluded_total),
+            ("deferred", "deferred", funnel.waiting),
         ),
     ]
 
@@ -90,8 +91,7 @@ def rejected_reasons(counts: Mapping[str, int]) -> list[tuple[str, str, int, str
 
 def not_rated_reasons(funnel: Funnel) -> list[tuple[str, str, int, str]]:
     """(reason, disposition, count, width of its bar), most frequent first."""
-    found = [(reason, "suspended", count) for reason, count in funnel.suspended.items()]
-    found += [(reason, "excluded", count) for reason, count in funnel.excluded.items()]
+    found = funnel.not_rated
     most = max((count for _, _, count in found), default=0)
     ordered = sorted(found, key=lambda item: (-item[2], item[0]))
     return [(legible(reason), kind, count, _width(count, most)) for reason, kind, count in ordered]
@@ -100,7 +100,7 @@ def not_rated_reasons(funnel: Funnel) -> list[tuple[str, str, int, str]]:
 def money_steps(funnel: Funnel) -> list[dict[str, str]]:
     """From the exact sum of rated usage to what customers owe, as it adds up."""
     steps: tuple[tuple[str, str, Decimal, int, str], ...] = (
-        ("rated_amount", "Rated usage, exact", funnel.rated_amount, 6, ""),
+        ("rated_amount", "Rated usage, exact", funnel.charged_amount, 6, ""),
         ("rounding_difference", "Rounding of invoice lines", funnel.rounding_difference, 6, "step"),
         ("amount_before_tax", "Amount before tax", funnel.amount_before_tax, 2, "sum"),
         ("discount", "Discount", -funnel.discount, 2, "step"),

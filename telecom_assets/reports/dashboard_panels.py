@@ -84,7 +84,7 @@ def balance(data: DashboardData) -> Balance:
     """The identities of the funnel, of the page's own panels, and those between the tables."""
     identities = [
         *data.funnel.identities(),
-        ("daily revenue = rated amount", _sum(data.daily_revenue), data.funnel.rated_amount),
+        ("daily revenue = rated amount", _sum(data.daily_revenue), data.funnel.charged_amount),
         ("revenue by plan and region = amount due", _sum(data.plan_by_region), data.funnel.amount_due),
     ]
     problems = [*imbalances(identities), *data.differences]
@@ -100,7 +100,7 @@ def _sum(rows: Sequence[tuple[*tuple[Any, ...], Decimal]]) -> Decimal:
 def headline_figures(data: DashboardData) -> list[dict[str, str]]:
     """The four figures at the top of the page."""
     funnel = data.funnel
-    rated = f"{share(funnel.rated, funnel.received)} of them rated" if funnel.received else "none in this period"
+    rated = f"{share(funnel.charged, funnel.received)} of them rated" if funnel.received else "none in this period"
     return [
         {
             "name": "amount-due",
@@ -113,8 +113,8 @@ def headline_figures(data: DashboardData) -> list[dict[str, str]]:
         {
             "name": "rated-amount",
             "title": "Rated usage",
-            "value": plain(funnel.rated_amount),
-            "shown": for_people(funnel.rated_amount, 2),
+            "value": plain(funnel.charged_amount),
+            "shown": for_people(funnel.charged_amount, 2),
             "unit": data.currency,
             "note": BEFORE_TAX,
         },

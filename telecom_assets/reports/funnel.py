@@ -14,6 +14,8 @@ from telecom_assets.model.text import plain
 
 #: Rejections of a record that came more than once; the record itself is counted where it came first.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
+#: Why an event is deferred, and why one that was has no amount.
+MISSING_VOLUME, OUT_OF_RANGE = "missing_volume", "amount_out_of_range"
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ class Remedy:
 class Funnel:
     """Counts are CDRs of the month's event days; money is in the currency of the bills.
 
-    `rejected`, `suspended` (to be worked) and `excluded` (not ours to bill) map a reason to its count. `rated_amount`
-    is the exact sum of the rated CDRs, before discount and tax.
+    `rejected`, `suspended` (to be worked) and `excluded` (not ours to bill) map a reason to its count. `rated` and
+    `rated_amount` are of the CDRs that their days have priced, exact, before discount and tax. `deferred`: CDRs that their
+    days have left to the month. `imputed`: those of them that the month has worked out, with their amount;
+    `imputed_out_of_range` of these have none, since no bill holds it.
     """
 
     received: int
@@ -89,6 +93,10 @@ class Funnel:
     rejected: Mapping[str, int] = field(default_factory=dict)
     suspended: Mapping[str, int] = field(default_factory=dict)
     excluded: Mapping[str, int] = field(default_factory=dict)
+    deferred: int = 0
+    imputed: int = 0
+    imputed_amount: Decimal = Decimal(0)
+    imputed_out_of_range: int = 0
 
     @property
     def rejected_total(self) -> int:
@@ -114,9 +122,35 @@ class Funnel:
         return sum(self.excluded.values())
 
     @property
+    def charged(self) -> int:
+        """CDRs with a price, whether their day or the month has told it."""
+        return self.rated + self.imputed - self.imputed_out_of_range
+
+    @property
+    def charged_amount(self) -> Decimal:
+        return self.rated_amount + self.imputed_amount
+
+    @property
+    def waiting(self) -> int:
+        """Deferred CDRs that the month has not worked out; none where it has too many."""
+        return max(self.deferred - self.imputed, 0)
+
+    @property
+    def not_rated(self) -> list[tuple[str, str, int]]:
+        """Cleaned CDRs without a price: (reason, disposition, count)."""
+        suspended = dict(self.suspended)
+        if self.imputed_out_of_range:
+            suspended[OUT_OF_RANGE] = suspended.get(OUT_OF_RANGE, 0) + self.imputed_out_of_range
+        return [
+            *((reason, "suspended", count) for reason, count in suspended.items()),
+            *((reason, "excluded", count) for reason, count in self.excluded.items()),
+            *([(MISSING_VOLUME, "deferred", self.waiting)] if self.waiting else []),
+        ]
+
+    @property
     def not_rated_total(self) -> int:
-        """Cleaned CDRs without a price: suspended and excluded."""
-        return self.suspended_total + self.excluded_total
+        """Cleaned CDRs without a price."""
+        return sum(count for *_, count in self.not_rated)
 
     @property
     def after_discount(self) -> Decimal:
@@ -131,7 +165,7 @@ class Funnel:
     @property
     def without_price(self) -> int:
         """Cleaned CDRs that have neither a price nor a reason for having none; negative when there are too many of both."""
-        return self.cleaned - self.rated - self.not_rated_total
+        return self.cleaned - self.rated - self.suspended_total - self.excluded_total - self.deferred
 
     @property
     def without_outcome(self) -> int:
@@ -142,10 +176,11 @@ class Funnel:
         """What must be equal: the rule, its left side, its right side."""
         return [
             ("received = cleaned + rejected", self.received, self.cleaned + self.rejected_total),
-            ("cleaned = rated + suspended + excluded", self.cleaned, self.rated + self.not_rated_total),
+            ("cleaned = rated + suspended + excluded + deferred", self.cleaned, self.cleaned - self.without_price),
+            ("deferred = imputed", self.deferred, self.imputed),
             (
-                "rated amount = amount before tax − rounding difference",
-                self.rated_amount,
+                "rated + imputed amount = amount before tax − rounding difference",
+                self.charged_amount,
                 self.amount_before_tax - self.rounding_difference,
             ),
             ("amount due = amount before tax − discount + tax", self.amount_due, self.after_discount + self.tax),
@@ -169,6 +204,12 @@ class Funnel:
             "suspended_total": self.suspended_total,
             "excluded": dict(self.excluded),
             "excluded_total": self.excluded_total,
+            "deferred": self.deferred,
+            "imputed": self.imputed,
+            "imputed_amount": plain(self.imputed_amount),
+            "imputed_out_of_range": self.imputed_out_of_range,
+            "charged": self.charged,
+            "charged_amount": plain(self.charged_amount),
             "billed_customers": self.billed_customers,
             "amount_before_tax": plain(self.amount_before_tax),
             "discount": plain(self.discount),

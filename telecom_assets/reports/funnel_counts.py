@@ -18,16 +18,18 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import REJECTION_REASONS
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
-from telecom_assets.rating.rules import SUSPENSION_REASONS
-from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.rules import DEFERRED, SUSPENSION_REASONS
+from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.reports.funnel import Funnel, Malformed
 
 
 def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = None) -> Funnel:
     """The funnel of the records at home in a month. bills: facturation_complete pinned to the month; default: the newest."""
-    raw, cleaned, rejected, rated, suspended = (
+    charges = charges_of_month(warehouse, period)
+    raw, cleaned, rejected, suspended = (
         warehouse.pin_period(contract.name, period)
-        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
+        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, SUSPENDED_CDRS)
     )
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
@@ -38,10 +40,14 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         rejected=_ordered(
             {reason: count for (reason,), count in _count_by(rejected.df, "reason").items()}, REJECTION_REASONS
         ),
-        rated=sum(rated.rows_by_partition().values()),
-        rated_amount=rated.totals()["amount"],
+        rated=sum(charges.rated.rows_by_partition().values()),
+        rated_amount=charges.rated.totals()["amount"],
         suspended=_with_disposition(reasons, "suspended"),
         excluded=_with_disposition(reasons, "excluded"),
+        deferred=sum(_with_disposition(reasons, DEFERRED).values()),
+        imputed=sum(charges.imputed.rows_by_partition().values()),
+        imputed_amount=charges.imputed.totals()["amount"],
+        imputed_out_of_range=charges.imputed.missing_values(["amount"])["amount"],
         billed_customers=sum(bills.rows_by_partition().values()),
         amount_before_tax=money["amount_before_tax"],
         discount=money["discount"],

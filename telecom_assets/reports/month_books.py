@@ -18,6 +18,7 @@ from telecom_assets.mediation.identities import month_is_mediated
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
+from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.funnel import Funnel, MadeFrom, Remedy
 
@@ -32,18 +33,18 @@ class LookedAt:
     differences: Sequence[str]
 
 
-def look_at_books(bills: PinnedTable, rated: PinnedTable, dedupe_days: int) -> LookedAt:
+def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> LookedAt:
     """Ask for every identity from the topic to the bills of a month, as the tables are now.
 
-    bills, rated: facturation_complete and rated_cdrs, pinned to the month.
+    bills, charges: facturation_complete and the charges, pinned to the month.
     """
     assert bills.partitions is not None
     period, warehouse = bills.partitions.first, bills.warehouse
-    inputs = BillingInputs.pin(warehouse, period, rated, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    inputs = BillingInputs.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
     verdicts = [
         month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
         *(question() for question in inputs.conserved(dedupe_days)),
-        rated_equals_billed(rated, bills),
+        rated_equals_billed(charges, bills),
     ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     return LookedAt([verdict.identity for verdict in verdicts], failed)
@@ -91,10 +92,12 @@ def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[
         *_days_told(to_mediate, "stale"),
         *_days_told(to_rate - to_mediate, "to be rated"),
     ]
-    if books.rated and not books.billed_customers:
+    if (books.rated or books.deferred) and not books.billed_customers:
         open_still = month_is_over(period, local_today()).findings
         causes.append(f"the month is not billed: {open_still[0]}" if open_still else "the month is not billed yet")
-    elif not causes and books.rated_amount != books.amount_before_tax - books.rounding_difference:
+    elif not causes and books.deferred != books.imputed:
+        causes.append("the month has not priced the events that its days have deferred as they are now")
+    elif not causes and books.charged_amount != books.amount_before_tax - books.rounding_difference:
         causes.append("the bills are not those of the ratings that are there now")
     return Remedy(causes, command)
 

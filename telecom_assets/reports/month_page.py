@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from resources.warehouse import PinnedTable
 from telecom_assets.home.settings import Settings
-from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reports.dashboard_panels import DashboardData, balance
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel
 from telecom_assets.reports.month_books import look_at_books, made_from, remedy
@@ -29,8 +29,8 @@ def month_page_data(
     """
     assert bills.partitions is not None
     period, warehouse = bills.partitions.first, bills.warehouse
-    rated = warehouse.pin_period(RATED_CDRS.name, period)
-    seen = look_at_books(bills, rated, settings.dedupe_days)
+    charges = charges_of_month(warehouse, period)
+    seen = look_at_books(bills, charges, settings.dedupe_days)
     data = DashboardData(
         period=period,
         currency=settings.currency,
@@ -42,7 +42,7 @@ def month_page_data(
         top10=[
             (row["customer_id"], row["total_mb"], row["amount_due"]) for row in _by_volume(top10_consumers).to_pylist()
         ],
-        made_from=made_from(bills, [rated, daily_revenue, plan_by_region, top10_consumers]),
+        made_from=made_from(bills, [charges.rated, charges.imputed, daily_revenue, plan_by_region, top10_consumers]),
         malformed=malformed_while_open(warehouse, period, settings.max_age_days),
         looked_at=seen.identities,
         differences=seen.differences,

@@ -1,6 +1,6 @@
 """Reports of a month: revenue by day, region and plan, top consumers, traffic by hour.
 
-Belongs here: the six aggregates. `daily_revenue` and `mix_by_region` add up rated amounts, before discount and tax;
+Belongs here: the six aggregates. `daily_revenue` and `mix_by_region` add up the charges, before discount and tax;
 `revenue_by_plan` and `plan_by_region` add up what customers owe, tax included.
 """
 
@@ -14,7 +14,7 @@ from resources.contract import TableContract
 from telecom_assets.model.civil_time import local_hour, utc_hour
 from telecom_assets.model.numbers import BILL_SUM, RATED_SUM, VOLUME_SUM
 
-#: The rows of a report from rated_cdrs and facturation_complete of its month, without the month.
+#: The rows of a report from the charges (columns of rated_cdrs) and facturation_complete of its month, without the month.
 Rule = Callable[[DataFrame, DataFrame], DataFrame]
 
 TOP = 10
@@ -22,26 +22,26 @@ TOP = 10
 _GB_PER_MB = Decimal("0.0009765625")
 
 
-def daily_revenue(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    return rated.groupBy(F.col("event_date").alias("billing_date")).agg(_revenue())
+def daily_revenue(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+    return charges.groupBy(F.col("event_date").alias("billing_date")).agg(_revenue())
 
 
-def mix_by_region(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
-    return rated.groupBy("region", "record_type").agg(_revenue())
+def mix_by_region(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+    return charges.groupBy("region", "record_type").agg(_revenue())
 
 
-def revenue_by_plan(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def revenue_by_plan(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
     return bills.groupBy("rate_plan_id").agg(_revenue_incl_tax())
 
 
-def plan_by_region(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def plan_by_region(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
     return bills.groupBy("region", "rate_plan_id").agg(_revenue_incl_tax())
 
 
-def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
+def top10_consumers(charges: DataFrame, bills: DataFrame) -> DataFrame:
     """Customers without data usage are none of the ten."""
     volumes = (
-        rated.where(F.col("record_type") == "data")
+        charges.where(F.col("record_type") == "data")
         .groupBy("customer_id")
         .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("total_mb"))
         .orderBy(F.col("total_mb").desc(), F.col("customer_id").asc())
@@ -51,10 +51,10 @@ def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
     return volumes.join(due, on="customer_id", how="inner")
 
 
-def traffic_hourly(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def traffic_hourly(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
     # The tz database is asked for hours, not for events. An hour that came twice is one row in the end.
     per_utc_hour = (
-        rated.where(F.col("record_type") == "data")
+        charges.where(F.col("record_type") == "data")
         .groupBy(F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"))
         .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("mb"))
     )
@@ -78,12 +78,14 @@ _RULES: tuple[Rule, ...] = (
 _BY_NAME: dict[str, Rule] = {rule.__name__: rule for rule in _RULES}
 
 
-def report(contract: TableContract, rated: DataFrame, bills: DataFrame, period: str) -> DataFrame:
-    """Rows of a report table. rated, bills: rows of rated_cdrs and facturation_complete of that billing period.
+def report(contract: TableContract, charges: DataFrame, bills: DataFrame, period: str) -> DataFrame:
+    """Rows of a report table.
+
+    charges: those of that billing period, with the columns of rated_cdrs. bills: its rows of facturation_complete.
 
     The period is not among what rows are grouped by: a text for each event takes nearly as long as all the rest.
     """
-    rows = _BY_NAME[contract.name](rated, bills)
+    rows = _BY_NAME[contract.name](charges, bills)
     return rows.withColumn("billing_period", F.lit(period)).select(contract.column_names)
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
 from telecom_assets.tables import TABLES
@@ -78,26 +78,20 @@ MEDIATION = Stage(
     {"mediation": [CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name]},
     after=["reference", "landing"],
 )
-FLOORS = Stage(
-    "data_volume_floor",
-    "volume floors",
-    "Finds what a data session of unknown volume counts as in a month, customer by customer.",
-    {"floors": [DATA_VOLUME_FLOOR.name]},
-    after=["mediation"],
-)
 RATING = Stage(
     "rating",
     "rating",
     "Gives every cleaned event of some days its price, or suspends it with a reason.",
     {"rating": [RATED_CDRS.name, SUSPENDED_CDRS.name]},
-    after=["reference", "mediation", "data_volume_floor"],
+    after=["reference", "mediation"],
 )
 BILLING = Stage(
     "billing",
     "billing and reports",
-    "Bills a month that is over: bills, their rows in PostgreSQL, invoices, reports and the dashboard.",
+    "Bills a month that is over: the charges that only the month decides, bills, their rows in PostgreSQL, invoices, reports "
+    "and the dashboard.",
     {
-        "billing": [FACTURATION_COMPLETE.name],
+        "billing": [PERIOD_CHARGES.name, FACTURATION_COMPLETE.name],
         "publishing": ["published_bills"],
         "reports": ["bills_csv", *(contract.name for contract in REPORTS)],
         "documents": ["invoices", "dashboard", BILLED_MONTHS.name],
@@ -105,7 +99,7 @@ BILLING = Stage(
     after=["reference", "landing", "mediation", "rating"],
 )
 #: The stages of a month, in their order.
-STAGES = (REFERENCE, LANDING, MEDIATION, FLOORS, RATING, BILLING)
+STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)
 
 #: Beside the months: what is done every night.
 MAINTENANCE = Stage(

@@ -62,6 +62,9 @@ def upgrade(
             _ledger(warehouse, shape)
         else:
             _commit(warehouse, shape, rewrite(warehouse, shape, {SOURCE: plan.source_id}))
+    for name in plan.added:
+        report(f"{name}: made, without rows")
+        warehouse.version(name)
     settle(warehouse)
     moved = {}
     for month in plan.months:

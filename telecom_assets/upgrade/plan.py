@@ -8,11 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
 from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.journal import DISPLACED, read_state
 from telecom_assets.intake.tables import LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import days_with_new_rows
 from telecom_assets.mediation.tables import MEDIATED_DAYS
+from telecom_assets.rating.rules import MissingVolumePolicy
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.tables import TABLES
 from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, find_doubled, rows_of
 from telecom_assets.upgrade.shapes import SOURCE, Shape, shape_of
@@ -43,16 +48,26 @@ class Plan:
     months: Mapping[str, int] = field(default_factory=dict)
     #: Days that are to be mediated again afterwards.
     days: Collection[dt.date] = ()
+    #: Tables that the former version did not have, and that checks of what it made look for.
+    added: Sequence[str] = ()
+    #: Months that are to be rated again: their days have charged what their month charges now.
+    months_to_rate: Sequence[str] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not self.shapes and not self.months
+        return not self.shapes and not self.months and not self.added
 
 
-def plan_upgrade(warehouse: Warehouse, months: Sequence[str], calendar_start: dt.date) -> Plan:
+def plan_upgrade(
+    warehouse: Warehouse,
+    months: Sequence[str],
+    calendar_start: dt.date,
+    missing_volume: MissingVolumePolicy = "customer_min",
+) -> Plan:
     """Look at every table there is. months: those that the former version has opened by name, in this home.
 
-    Raises WarehouseError for a warehouse that is not there, or cannot be upgraded.
+    missing_volume: the policy that the warehouse is worked with. Raises WarehouseError for a warehouse that is not there, or
+    cannot be upgraded.
     """
     found = [shape for name in ORDER if (shape := shape_of(warehouse, name)) is not None]
     if not found:
@@ -61,13 +76,16 @@ def plan_upgrade(warehouse: Warehouse, months: Sequence[str], calendar_start: dt
             "makes one, or set TELECOM_WAREHOUSE to yours"
         )
     shapes = {shape.name: shape for shape in found}
+    added = [PERIOD_CHARGES.name] if RATED_CDRS.name in shapes and PERIOD_CHARGES.name not in shapes else []
+    to_rate = _imputed_by_day(warehouse, shapes) if missing_volume == "customer_min" else []
     due = [shape for shape in found if not shape.is_new]
     ledger = former_rows(warehouse, shapes[LEDGER]) if LEDGER in shapes else []
     source_id, topic = _source(warehouse, due, ledger)
     opened = _opened(warehouse, shapes)
     raw = shapes.get(RAW)
     if raw is None:
-        return Plan(due, source_id, topic, months=dict.fromkeys(sorted(set(months) - opened), 0))
+        moves = dict.fromkeys(sorted(set(months) - opened), 0)
+        return Plan(due, source_id, topic, months=moves, added=added, months_to_rate=to_rate)
     ends: dict[int, int] = {}
     for row in ledger:
         ends[row["source_part"]] = max(row["to_position"], ends.get(row["source_part"], 0))
@@ -77,7 +95,7 @@ def plan_upgrade(warehouse: Warehouse, months: Sequence[str], calendar_start: dt
         rows = rows_of(warehouse, raw, source_id)
         missing, doubled = behind(rows, ends), find_doubled(rows)
         ends |= {each.part: each.end for each in missing}
-    days, moves = set(doubled.days), dict[str, int]()
+    days, moves = set(doubled.days), {}
     for month in sorted(set(months) - opened):
         moves[month], touched = (
             elsewhere(rows_of(warehouse, raw, source_id), month, calendar_start) if raw.rows else (0, set())
@@ -85,7 +103,7 @@ def plan_upgrade(warehouse: Warehouse, months: Sequence[str], calendar_start: dt
         days |= touched
     if MEDIATED in shapes and (due or moves):
         days |= _stale(warehouse, raw, shapes[MEDIATED])
-    return Plan(due, source_id, topic, ends, missing, doubled, moves, days)
+    return Plan(due, source_id, topic, ends, missing, doubled, moves, days, added, to_rate)
 
 
 def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
@@ -120,6 +138,20 @@ def _source(
             "again"
         )
     return next(iter(topics.items()), (None, None))
+
+
+def _imputed_by_day(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> list[str]:
+    """Months of rated_cdrs with imputed volumes, which under the policy customer_min are no day's to tell any more.
+
+    The figures are right as they stand, and are added up with those of period_charges. They are not taken apart here: to
+    rate the month again gives the same charges, and `telecom run` does so anyway, since the rules are others.
+    """
+    if RATED_CDRS.name not in shapes:
+        return []
+    shape = shapes[RATED_CDRS.name]
+    table = DeltaTable(warehouse.path(shape.name), version=shape.version, storage_options=warehouse.storage_options)
+    found = table.to_pyarrow_dataset().to_table(columns=["billing_period"], filter=pc.field("imputed"))
+    return sorted(found["billing_period"].unique().to_pylist())
 
 
 def _opened(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> set[str]:

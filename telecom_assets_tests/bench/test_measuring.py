@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from bench.dataset import DataSpec, floor_cdrs, give_to_one, quiet_cdrs
+from bench.dataset import DataSpec, give_to_one, quiet_cdrs, smallest_cdrs
 from bench.duckdb_pipeline import offset_changes
 from bench.errors import BenchError
 from bench.figures import Figures, medians, spans_to_stages, total
@@ -154,8 +154,8 @@ def test_one_in_twenty_cdrs_goes_to_one_customer_and_copies_stay_copies(tmp_path
 
 def test_late_cdrs_lie_on_one_day_and_have_their_own_identities():
     callers = ["212600000001", "212600000002"]
-    quiet, floors = ([json.loads(line) for line in make(SPEC, callers)] for make in (quiet_cdrs, floor_cdrs))
-    assert {record["timestamp"][:10] for record in quiet + floors} == {"2025-06-15"}
-    assert len({record["record_ID"] for record in quiet + floors}) == len(quiet) + len(floors) == 20
+    quiet, smallest = ([json.loads(line) for line in make(SPEC, callers)] for make in (quiet_cdrs, smallest_cdrs))
+    assert {record["timestamp"][:10] for record in quiet + smallest} == {"2025-06-15"}
+    assert len({record["record_ID"] for record in quiet + smallest}) == len(quiet) + len(smallest) == 20
     assert {record["record_type"] for record in quiet} == {"voice"}
-    assert {record["data_volume_mb"] for record in floors} == {0.005}
+    assert {record["data_volume_mb"] for record in smallest} == {0.005}

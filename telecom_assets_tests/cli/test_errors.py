@@ -1,5 +1,6 @@
 """How commands end: the status, one line for an error, text from data as it is, and signals."""
 
+import dataclasses
 import datetime as dt
 import json
 import os
@@ -137,6 +138,24 @@ def test_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
     assert f"run: telecom {TRICKY}\n" in shown
     assert f"rejected: {TRICKY} " in shown
     assert f"1 rejected ({TRICKY} 1)" in shown
+
+
+@pytest.mark.usefixtures("wide")
+def test_the_funnel_says_what_was_deferred_and_what_became_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    books = dataclasses.replace(
+        NOTHING, received=9, cleaned=9, rated=4, rated_amount=Decimal("1.5"), deferred=5, imputed=5,
+        imputed_amount=Decimal("0.25"), imputed_out_of_range=1,
+    )  # fmt: skip
+    print_funnel(terminal(), MONTH, "MAD", books, NOTHING, MALFORMED, None)
+    lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+    told = ("deferred", "rated", "suspended", "charged")
+    assert [line for line in lines if line.startswith(told)] == [
+        "deferred: missing_volume 5",
+        "rated (before tax) 4 1.500000",
+        "deferred → imputed 5 0.250000",
+        "suspended: amount_out_of_range, of the imputed 1",
+        "charged (before tax) 8 1.750000",
+    ]
 
 
 @pytest.mark.usefixtures("wide")

@@ -9,9 +9,9 @@ from resources.engine import SparkEngine
 from resources.stack_state import read_stack_state
 from resources.warehouse import Warehouse
 from telecom_assets.local_stack import LocalStack, SparkShape
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import new_project
 from telecom_assets_tests.s3_server import S3Server, s3_server
+from telecom_assets_tests.sample_tables import TABLES
 
 __all__ = ["new_project"]
 

@@ -13,9 +13,9 @@ from deltalake import DeltaTable
 from resources.engine import SparkEngine
 from resources.s3 import S3Error
 from resources.warehouse import Commit, Maintained, Partitions, Warehouse, WarehouseError, maintain, put
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.tables import FLOORS, JUNE, MAY, floors, floors_table, held
 from telecom_assets_tests.s3_server import S3Server, s3_server
+from telecom_assets_tests.sample_tables import TABLES
 
 SECRET = "a-secret-that-nobody-sees"  # noqa: S105
 

@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 
 from resources.engine import SparkEngine
 from resources.warehouse import Warehouse
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.conftest import Shared, counted_by_a_stranger
 from telecom_assets_tests.faults.processes import Running, barrier
 from telecom_assets_tests.intake.test_landing import produced
+from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 
-FLOORS = DATA_VOLUME_FLOOR.name
+FLOORS = MONTHLY_SAMPLE.name
 ROUNDS = 200
 
 

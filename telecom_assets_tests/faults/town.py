@@ -151,6 +151,8 @@ class Town:
         funnel = expected.funnel(MONTH)
         assert (books["imbalances"], books["received"], books["cleaned"]) == ([], funnel.received, funnel.cleaned)
         assert (books["rejected"], books["rated"]) == (funnel.rejected, funnel.rated)
+        assert (books["deferred"], books["imputed"]) == (funnel.deferred, funnel.imputed)
+        assert Decimal(books["imputed_amount"]) == funnel.imputed_amount
         assert Decimal(books["rated_amount"]) == funnel.rated_amount > 0
         assert Decimal(books["amount_due"]) == funnel.amount_due == sum(due.values()) > 0
 

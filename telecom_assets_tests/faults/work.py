@@ -26,13 +26,12 @@ from telecom_assets.intake.journal import RAW
 from telecom_assets.intake.landing import Terms, land
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.model.months import contiguous
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.reports.funnel_counts import month_funnel
 from telecom_assets.runs.month_run import Step, day_range
 from telecom_assets.runs.month_runner import MonthRunner, RunFailed
 from telecom_assets.runs.stages import MEDIATION, REFERENCE
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults.processes import Halt
+from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 
 Given = Mapping[str, Any]
 
@@ -173,11 +172,11 @@ def _runner(connections: Connections) -> Iterator[MonthRunner]:
 def compared_and_set(halt: Halt, given: Given, meet: Any, who: str, rounds: int) -> list[bool]:
     """In each round commit a row on the version that the round before has made; whether that was accepted."""
     table_log.CHECKPOINT_INTERVAL = 10  # who opens a version reads so few entries of the log
-    warehouse, name, won = opened(given).warehouse, DATA_VOLUME_FLOOR.name, list[bool]()
+    warehouse, name, won = opened(given).warehouse, MONTHLY_SAMPLE.name, list[bool]()
     for number in range(rounds):
         if not won or won[-1]:  # what was refused is no part of the table: it is tried again as it is
             row = {"customer_id": f"{who} {sum(won)}", "floor_mb": 1, "billing_period": "2026-06"}
-            files = warehouse.stage_arrow(name, pa.Table.from_pylist([row], schema=DATA_VOLUME_FLOOR.arrow_schema()))
+            files = warehouse.stage_arrow(name, pa.Table.from_pylist([row], schema=MONTHLY_SAMPLE.arrow_schema()))
         warehouse.pin(name, version=number)
         meet.wait()
         try:

@@ -85,7 +85,7 @@ def generated_cdrs() -> list[bytes]:
 
 
 def sessions_without_volume() -> list[bytes]:
-    """Data sessions whose floor tells numbers from texts: 9 MB is less than 10 MB, '10' is less than '9'."""
+    """Data sessions whose smallest volume tells numbers from texts: 9 MB is less than 10 MB, '10' is less than '9'."""
     caller = FLOOR_CUSTOMER
     return [
         cdr("data", 2, "floor-10", user_id=caller, data_volume_mb=10),
@@ -174,7 +174,7 @@ def late_records() -> list[bytes]:
     """Records of 2025-06-03 that come when the month is billed already.
 
     A call to be charged, its repetition, another record under an identity that is cleaned on another day, and a data
-    session smaller than its customer's floor, so that the volumes imputed on the 4th and the 28th are out of date.
+    session smaller than its customer's smallest, so that the volumes imputed for the 4th and the 28th are out of date.
     """
     caller = FLOOR_CUSTOMER
     call = cdr("voice", 3, "late-call", caller_id=caller, callee_id="33612345678", duration_sec=3_601)

@@ -84,7 +84,7 @@ def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, insta
         ("raw_cdrs", "2025-06-03"),
         ("rejected_cdrs", "2025-06-03"),
         ("mediated_days", "2025-06-03"),
-        ("data_volume_floor", "2025-06"),
+        ("period_charges", "2025-06"),
         ("customers", None),
         ("rate_plans", None),
         ("product_catalog", None),

@@ -32,7 +32,7 @@ TAGS: dict[str, dict[str, str]] = {
     **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"), JUNE),
     **{
         name: month_tag()
-        for name in ("data_volume_floor", "facturation_complete", "published_bills", "invoices", "bills_csv")
+        for name in ("period_charges", "facturation_complete", "published_bills", "invoices", "bills_csv")
     },
     **{contract.name: month_tag() for contract in REPORTS},
 }
@@ -218,6 +218,14 @@ def copy_after(days: int) -> Callable[[Project], None]:
     return damage
 
 
+def no_more_deferred(project: Project) -> None:
+    """An event that its day has deferred is to be worked by somebody instead."""
+    project.change(
+        "suspended_cdrs",
+        lambda row: {**row, "disposition": "suspended"} if row["record_id"] == "imputed-1" else row,
+    )
+
+
 def bill_gone(project: Project) -> None:
     """A bill that is not zero is gone."""
     bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] > 0)
@@ -285,7 +293,7 @@ class Damage:
 MEDIATED, UNIQUE, CONTRACT = "raw_equals_cleaned_plus_rejected", "records_are_unique", "keeps_contract"
 RATED, BILLED, SOURCE = "cleaned_equals_rated_plus_suspended", "rated_equals_billed", "equals_source"
 LANDED, PUBLISHED, INVOICED = "landed_equals_consumed", "bills_equal_published", "bills_equal_invoices"
-IN_FILE = "bills_equal_file"
+IN_FILE, IMPUTED = "bills_equal_file", "deferred_equals_imputed"
 
 DAMAGES = [
     Damage("landing", LANDED, "row gone", without_one("raw_cdrs"), "messages consumed"),
@@ -306,16 +314,27 @@ DAMAGES = [
     Damage("rejected_cdrs", CONTRACT, "no reason", emptied("rejected_cdrs", "reason"), "reason: 1 rows"),
     Damage("mediated_days", CONTRACT, "no count", emptied("mediated_days", "raw_rows"), "raw_rows: 1 rows"),
     Damage("mediated_days", CONTRACT, "day twice", repeated("mediated_days"), "stands 2 times"),
-    Damage("data_volume_floor", CONTRACT, "no floor", emptied("data_volume_floor", "floor_mb"), "floor_mb: 1 rows"),
-    Damage("data_volume_floor", CONTRACT, "key twice", repeated("data_volume_floor"), "stands 2 times"),
     Damage("rated_cdrs", RATED, "rated row gone", without_one("rated_cdrs"), f"{MONTH}-"),
     Damage("rated_cdrs", RATED, "suspended row gone", without_one("suspended_cdrs"), f"{MONTH}-"),
     Damage("rated_cdrs", RATED, "cleaned row gone", without_one("cleaned_cdrs"), f"{MONTH}-"),
     Damage("rated_cdrs", RATED, "row exchanged", exchanged("rated_cdrs"), "the records are not the same"),
     Damage("rated_cdrs", CONTRACT, "no amount", emptied("rated_cdrs", "amount"), "amount: 1 rows"),
     Damage("suspended_cdrs", CONTRACT, "no reason", emptied("suspended_cdrs", "reason"), "reason: 1 rows"),
+    Damage("period_charges", IMPUTED, "imputed row gone", without_one("period_charges"), f"{MONTH}-"),
+    Damage("period_charges", IMPUTED, "row exchanged", exchanged("period_charges"), "the records are not the same"),
+    Damage("period_charges", IMPUTED, "deferred row gone", no_more_deferred, f"{MONTH}-04: "),
+    Damage("period_charges", CONTRACT, "no units", emptied("period_charges", "billable_units"), "billable_units: 1 "),
+    Damage("period_charges", CONTRACT, "key twice", repeated("period_charges"), "stands 2 times"),
     Damage("facturation_complete", BILLED, "event gone", without_one("rated_cdrs"), "customer 212"),
     Damage("facturation_complete", BILLED, "event twice", doubled("rated_cdrs"), "customer 212"),
+    Damage("facturation_complete", BILLED, "imputed event gone", without_one("period_charges"), "customer 212"),
+    Damage(
+        "facturation_complete",
+        BILLED,
+        "imputed event dearer",
+        dearer("period_charges", "amount", "0.000001"),
+        "customer 212",
+    ),
     Damage("facturation_complete", BILLED, "event dearer", dearer("rated_cdrs", "amount", "0.000001"), "customer 212"),
     Damage(
         "facturation_complete",
@@ -648,7 +667,7 @@ def refusal(result: dg.ExecuteInProcessResult) -> str:
 def everything_written(project: Project) -> dict[str, object]:
     """What stages write: versions of the tables, published rows, files."""
     settings = project.settings
-    names = ("data_volume_floor", "rated_cdrs", "suspended_cdrs", "facturation_complete")
+    names = ("period_charges", "rated_cdrs", "suspended_cdrs", "facturation_complete")
     return {
         **project.versions([*names, *(contract.name for contract in REPORTS)]),
         "published": project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"),
@@ -667,10 +686,14 @@ def everything_written(project: Project) -> dict[str, object]:
 #: Every step that writes money, or hands it on, run alone; with the partitions of the month.
 MONEY_STEPS = {
     "rated_cdrs": JUNE,
-    **dict.fromkeys(("facturation_complete", "published_bills", "invoices", "bills_csv", "daily_revenue"), month_tag()),
+    **dict.fromkeys(
+        ("period_charges", "facturation_complete", "published_bills", "invoices", "bills_csv", "daily_revenue"),
+        month_tag(),
+    ),
 }
 _LANDED, _MEDIATED = "offsets landed = offsets consumed does not hold: ", "raw = cleaned + rejected does not hold: "
-_RATED, _BILLED = "cleaned = rated + suspended does not hold: ", "rated = bills before tax"
+_RATED, _BILLED = "cleaned = rated + suspended does not hold: ", "rated + period charges = bills before tax"
+_IMPUTED = "deferred = imputed does not hold: "
 #: What is done to the inputs of which steps, and the identity that each of them must find broken.
 REFUSALS = [
     *(
@@ -699,6 +722,16 @@ REFUSALS = [
             (exchanged("rated_cdrs"), "the records are not the same"),
             (without_one("suspended_cdrs"), _RATED),
             (doubled("suspended_cdrs"), _RATED),
+        )
+    ),
+    *(
+        (asset, damage, says)
+        for asset in sorted(set(MONEY_STEPS) - {"rated_cdrs", "period_charges"})
+        for damage, says in (
+            (without_one("period_charges"), _IMPUTED),
+            (doubled("period_charges"), _IMPUTED),
+            (exchanged("period_charges"), "the records are not the same"),
+            (no_more_deferred, _IMPUTED),
         )
     ),
     *(
@@ -786,6 +819,18 @@ def test_a_copy_that_lands_while_its_day_is_mediated_is_not_forgotten(
     assert day not in stale_days(damaged.warehouse)
 
 
+def test_what_a_month_that_is_not_billed_has_deferred_is_no_finding(damaged: Project):
+    """The month prices it when it is billed; asked for that month, the check says what lacks."""
+    row = first(damaged.rows("suspended_cdrs"), record_id="imputed-1")
+    damaged.add("suspended_cdrs", [{**row, "event_date": dt.date(2025, 7, 1), "billing_period": "2025-07"}])
+    assert damaged.check("period_charges", {})[IMPUTED].passed
+    july = damaged.check("period_charges", month_tag("2025-07"))[IMPUTED]
+    assert (july.passed, july.description) == (
+        False,
+        "deferred = imputed does not hold: 2025-07-01: 1 deferred, 0 imputed",
+    )
+
+
 # -- the gate before a bill --------------------------------------------------------------------------------------------
 
 
@@ -815,7 +860,6 @@ def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_wi
     project = damaged_with_database
     for job, tags in (
         ("mediation_job", day_tags("2025-07-01", "2025-07-31")),
-        ("data_volume_floor_job", month_tag("2025-07")),
         ("rating_job", day_tags("2025-07-01", "2025-07-31")),
         ("billing_job", month_tag("2025-07")),
     ):
@@ -835,35 +879,39 @@ def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: 
 
 
 def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Project):
-    """A known volume turns out smaller: every count is as before, only the floor is another."""
+    """A known volume turns out smaller: every count is as before, only the smallest is another."""
     damaged.change(
         "cleaned_cdrs",
         lambda row: {**row, "data_volume_mb": Decimal("8.999999")} if row["record_id"] == "floor-9" else row,
     )
     message = billing_refusal(damaged)
-    assert f"{MONTH}-04: 1 imputed volumes are out of date; rate the day again" in message
-    assert f"{MONTH}-28: 1 imputed volumes are out of date; rate the day again" in message
+    assert f"{MONTH}-04: 1 imputed volumes are out of date; make period_charges of the month again" in message
+    assert f"{MONTH}-28: 1 imputed volumes are out of date; make period_charges of the month again" in message
     assert "cleaned = rated + suspended" not in message
 
 
 @pytest.mark.parametrize(("first", "last"), [(f"{MONTH}-04", f"{MONTH}-04"), (f"{MONTH}-28", "2025-07-02")])
-def test_days_that_are_rated_by_themselves_count_the_same_volumes(damaged: Project, first: str, last: str):
-    """A day of the month, and days of two months: the floor is that of the event's whole month."""
-    before = ordered(damaged.rows("rated_cdrs"), "source_part", "source_position")
+def test_days_that_are_rated_by_themselves_defer_the_same_events(damaged: Project, first: str, last: str):
+    """A day of the month, and days of two months: no month is asked."""
+    names = ("rated_cdrs", "suspended_cdrs")
+    before = [ordered(damaged.rows(name), "source_part", "source_position") for name in names]
     assert damaged.materialise("rated_cdrs", day_tags(first, last)).success
-    assert ordered(damaged.rows("rated_cdrs"), "source_part", "source_position") == before
-    imputed = {row["record_id"]: row["billable_units"] for row in before if row["imputed"]}
-    assert imputed.items() >= {"imputed-1": Decimal(9), "imputed-2": Decimal(9)}.items()
+    assert [ordered(damaged.rows(name), "source_part", "source_position") for name in names] == before
+    assert {row["record_id"] for row in before[1] if row["disposition"] == "deferred"} >= {"imputed-1", "imputed-2"}
 
 
-@pytest.mark.parametrize("policy", ["zero", "suspend"])
-def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str):
+@pytest.mark.parametrize(("policy", "are"), [("zero", "deferred or suspended"), ("suspend", "deferred")])
+def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str, are: str):
     project = open_project(damaged.settings.replaced(missing_volume_policy=policy), damaged.instance)
-    assert "imputed volumes are out of date" in billing_refusal(project)
+    days = [row["event_date"] for row in damaged.rows("period_charges")]
+    first_day = f"{min(days)}: {days.count(min(days))}"
+    says = f"{first_day} events without a volume are {are}, and the policy is {policy}; rate the day again"
+    assert says in billing_refusal(project)
+    assert says in refusal(project.materialise("period_charges", month_tag()))
 
 
 def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_charged(damaged: Project):
-    """Rated while the policy was to suspend them, they are no imputed volumes: they are not there at all."""
+    """Rated while the policy was to suspend them, they are not deferred: no month prices them."""
     days = day_tags(f"{MONTH}-01", f"{MONTH}-30")
     suspending = open_project(damaged.settings.replaced(missing_volume_policy="suspend"), damaged.instance)
     assert suspending.materialise("rated_cdrs", days).success
@@ -871,9 +919,11 @@ def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_c
     message = billing_refusal(damaged)
     day = min(waiting)
     assert (
-        f"{day}: {waiting.count(day)} volumes are missing, and the policy is customer_min; rate the day again"
-        in message
+        f"{day}: {waiting.count(day)} events without a volume are suspended, and the policy is customer_min; "
+        "rate the day again" in message
     )
+    assert suspending.materialise("period_charges", month_tag()).success
+    assert damaged.rows("period_charges") == []
     assert suspending.materialise("facturation_complete", month_tag()).success
 
 
@@ -916,6 +966,35 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     assert project.materialise("facturation_complete", month_tag()).success
     key = lambda row: row["customer_id"]  # noqa: E731
     assert sorted(project.rows("facturation_complete"), key=key) == sorted(before, key=key)
+
+
+def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed(damaged: Project):
+    """The days were rated again since, and no volume is another: only the tariff tells that the prices are out of date."""
+    damaged.change("period_charges", lambda row: {**row, "rate_plans_version": row["rate_plans_version"] - 1})
+    message = billing_refusal(damaged)
+    assert "rated against several versions of a reference table: " in message
+    assert "rate the month again" in message
+    assert damaged.materialise("period_charges", month_tag()).success
+    assert damaged.materialise("facturation_complete", month_tag()).success
+
+
+def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, tmp_path: Path):
+    """Every price is another since: the month is priced with the one that its days were rated against."""
+    before = ordered(damaged.rows("period_charges"), "source_part", "source_position")
+    assert any(row["amount"] for row in before)
+    prices = damaged.rows("rate_plans")
+    path = tmp_path / "rate_plans.csv"
+    lines = [",".join(prices[0])]
+    lines += [
+        ",".join("" if value is None else str(value) for value in {**row, "unit_price": row["unit_price"] + 1}.values())
+        for row in prices
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    dearer_now = open_project(damaged.settings.replaced(rate_plans=path), damaged.instance)
+    assert dearer_now.run("reference_job").success
+    assert {row["unit_price"] for row in damaged.rows("rate_plans")} == {row["unit_price"] + 1 for row in prices}
+    assert dearer_now.materialise("period_charges", month_tag()).success
+    assert ordered(damaged.rows("period_charges"), "source_part", "source_position") == before
 
 
 def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project):

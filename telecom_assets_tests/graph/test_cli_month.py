@@ -75,7 +75,6 @@ def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun):
     assert [step["job"] for step in steps if step["job"] != "mediation_job"] == [
         "reference_job",
         "landing_job",
-        "data_volume_floor_job",
         "rating_job",
         "billing_job",
     ]
@@ -131,7 +130,6 @@ def test_a_dry_run_of_an_empty_home_makes_no_table(new_project: Callable[..., Pr
         "reference_job",
         "landing_job",
         "mediation_job",
-        "data_volume_floor_job",
         "rating_job",
         "billing_job",
     ]
@@ -167,6 +165,9 @@ def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Fi
     assert len(counts) > 10
     assert {f"{name} {count:,}" for name, count in counts.items()} <= lines
     assert any(line.startswith(f"rated (before tax) {books.rated:,} ") for line in lines)
+    assert f"deferred: missing_volume {books.deferred:,}" in lines
+    assert any(line.startswith(f"deferred → imputed {books.deferred:,} ") for line in lines)
+    assert any(line.startswith(f"charged (before tax) {books.rated + books.deferred:,} ") for line in lines)
     malformed = malformed_while_open(billed.project.warehouse, MONTH, 62).messages
     assert (
         f"Malformed messages while {MONTH} was open for its records (from 2025-05-31 on): {malformed:,}, "

@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 from lxml import etree, html
 
+from resources.warehouse import partitions_changed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days
@@ -93,9 +94,9 @@ def test_usage_equals_the_oracle(project: Project):
     assert usage(project, "suspended_cdrs") == ordered(of_month(expected.suspended), *IDENTITY)
 
 
-def test_floors_and_bills_equal_the_oracle(project: Project):
+def test_charges_of_the_month_and_bills_equal_the_oracle(project: Project):
     expected = project.expected()
-    assert ordered(project.rows("data_volume_floor"), "customer_id") == of_month(expected.floors())
+    assert usage(project, "period_charges") == ordered(of_month(expected.imputed), *IDENTITY)
     assert ordered(project.rows("facturation_complete"), "customer_id") == expected.bills(MONTH)
 
 
@@ -114,6 +115,8 @@ def test_the_funnel_equals_the_oracle(project: Project):
     assert {**books.suspended, **books.excluded} == expected.suspended
     assert set(books.excluded) == {"prepaid_customer", "inactive_customer"}
     assert (books.rated, books.rated_amount) == (expected.rated, expected.rated_amount)
+    assert books.deferred == books.imputed == expected.deferred == expected.imputed > 0
+    assert (books.imputed_amount, books.imputed_out_of_range) == (expected.imputed_amount, 0)
     assert (books.billed_customers, books.amount_before_tax, books.amount_due) == (
         expected.bills,
         expected.amount_before_tax,
@@ -171,8 +174,9 @@ def test_what_the_month_holds_is_worth_looking_at(billed: MonthRun):
         "unknown_customer",
         "prepaid_customer",
         "inactive_customer",
+        "missing_volume",
     }
-    imputed = [row for row in expected.rated if row["imputed"]]
+    imputed = expected.imputed
     assert len(imputed) > 10
     assert {row["billable_units"] for row in imputed if row["customer_id"] == FLOOR_CUSTOMER} == {Decimal(9)}
     assert any(row["billable_units"] > row["tier_threshold"] for row in expected.rated if row["tier_threshold"])
@@ -297,7 +301,14 @@ def test_the_dashboard_names_the_bills_it_was_made_from(project: Project):
         name: dt.datetime.fromtimestamp(
             DeltaTable(project.warehouse.path(name)).history(1)[0]["timestamp"] / 1000, ZoneInfo("Africa/Casablanca")
         )
-        for name in ("facturation_complete", "rated_cdrs", "daily_revenue", "plan_by_region", "top10_consumers")
+        for name in (
+            "facturation_complete",
+            "rated_cdrs",
+            "period_charges",
+            "daily_revenue",
+            "plan_by_region",
+            "top10_consumers",
+        )
     }
     made = page.get_element_by_id("made")
     assert made.get("data-version") == str(version)
@@ -385,16 +396,34 @@ def test_late_records_get_the_outcomes_they_should(again: MonthRun, late: Comman
     ]
 
 
-def test_a_smaller_volume_rates_the_imputed_sessions_of_other_days_again(again: MonthRun, late: CommandRun):
-    before, after = (
-        {row["record_id"]: row for row in run.project.rows("rated_cdrs") if row["record_id"] is not None}
-        for run in (again, late)
-    )
+def rows_by_record(run: MonthRun | CommandRun, name: str) -> dict[object, Row]:
+    return {row["record_id"]: row for row in run.project.rows(name) if row["record_id"] is not None}
+
+
+def test_a_smaller_volume_prices_the_deferred_sessions_of_other_days_anew(again: MonthRun, late: CommandRun):
+    before, after = (rows_by_record(run, "period_charges") for run in (again, late))
     changed = {record for record, row in before.items() if after[record] != row}
     assert changed == {"imputed-1", "imputed-2"}
-    assert set(after) - set(before) == {"late-call", "late-floor"}
+    assert set(after) == set(before)
     assert {after[record]["billable_units"] for record in changed} == {Decimal("3.25")}
     assert {before[record]["billable_units"] for record in changed} == {Decimal(9)}
+
+
+def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, late: CommandRun):
+    """Rated and suspended rows of the other days are those that were there, in the files that were there."""
+    before, after = (rows_by_record(run, "rated_cdrs") for run in (again, late))
+    assert {record for record, row in before.items() if after[record] != row} == set()
+    assert set(after) - set(before) == {"late-call", "late-floor"}
+    for name in ("rated_cdrs", "suspended_cdrs"):
+        changed = partitions_changed(
+            late.project.warehouse, name, late.project.warehouse.table_id(name), again.project.version(name)
+        )
+        assert changed == {f"{MONTH}-03"}
+        assert late.project.version(name) == again.project.version(name) + 1
+    assert [(step["job"], step["partitions"]) for step in late.json["steps"]][-2:] == [
+        ("rating_job", f"{MONTH}-03"),
+        ("billing_job", MONTH),
+    ]
 
 
 def test_late_records_change_one_bill(again: MonthRun, late: CommandRun):

@@ -13,8 +13,8 @@ from lxml import html
 from pyspark.sql.connect.dataframe import DataFrame
 
 from resources.warehouse import stream_batches
-from telecom_assets.billing import assets as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.invoices import assets as invoices
 from telecom_assets.model.months import month_days
 from telecom_assets.reports.funnel_counts import month_funnel
 from telecom_assets.reports.tables import REPORTS
@@ -27,11 +27,9 @@ READS = {
     "cleaned_cdrs": {"raw_cdrs", "product_catalog"},
     "rejected_cdrs": {"raw_cdrs", "cleaned_cdrs", "product_catalog"},
     "mediated_days": {"raw_cdrs", "product_catalog"},
-    "data_volume_floor": {"cleaned_cdrs"},
     "rated_cdrs": {
         "cleaned_cdrs",
         "rejected_cdrs",
-        "data_volume_floor",
         "customers",
         "rate_plans",
         "product_catalog",
@@ -39,16 +37,16 @@ READS = {
     "suspended_cdrs": {
         "cleaned_cdrs",
         "rejected_cdrs",
-        "data_volume_floor",
         "customers",
         "rate_plans",
         "product_catalog",
     },
-    "facturation_complete": {"rated_cdrs", "suspended_cdrs", "customers"},
+    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs"},
+    "facturation_complete": {"rated_cdrs", "period_charges", "suspended_cdrs", "customers"},
     "published_bills": {"facturation_complete"},
     "bills_csv": {"facturation_complete"},
     "invoices": {"facturation_complete", "customers"},
-    **{contract.name: {"rated_cdrs", "facturation_complete"} for contract in REPORTS},
+    **{contract.name: {"rated_cdrs", "period_charges", "facturation_complete"} for contract in REPORTS},
     "dashboard": {"daily_revenue", "plan_by_region", "top10_consumers", "facturation_complete"},
 }
 TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog"})
@@ -178,7 +176,6 @@ def test_a_month_is_one_run_a_step(billed: MonthRun):
             "landing_job",
             "mediation_job",
             "mediation_job",
-            "data_volume_floor_job",
             "rating_job",
             "billing_job",
         ]
@@ -267,7 +264,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> 
         yield from stream_batches(rows)
         change()
 
-    monkeypatch.setattr(billing, "stream_batches", read_then_change)
+    monkeypatch.setattr(invoices, "stream_batches", read_then_change)
 
 
 def set_of(directory: Path) -> tuple[Path, dict[str, bytes]]:
@@ -348,7 +345,7 @@ def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project
     def without_the_last(rows: DataFrame) -> Iterable[pa.RecordBatch]:
         return pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
 
-    monkeypatch.setattr(billing, "stream_batches", without_the_last)
+    monkeypatch.setattr(invoices, "stream_batches", without_the_last)
     result = damaged.materialise("invoices", month_tag())
     assert not result.success
     said_so = "\n".join(failures(result))

@@ -150,7 +150,7 @@ def test_a_table_that_cannot_be_written(home: Home):
 
 
 def test_the_days_of_a_range_are_told(home: Home):
-    """The floors of June need the engine no more than the ledger: the days are refused for a catalogue without products."""
+    """The days are refused for a catalogue without products, which needs no engine."""
     days = (dt.date(2025, 6, 24), dt.date(2025, 7, 2))
     sentence, metadata = home.fails(day_range("mediation_job", *days))["mediation"]
     assert sentence.startswith("mediation of 2025-06-24…2025-07-02 is refused: the catalogue is not valid: ")

@@ -98,7 +98,7 @@ def test_every_asset_says_what_it_is(name: str):
 def test_an_asset_names_the_engine_that_makes_it(settings: dict[str, str], engine: str):
     graph = build_defs(Settings.load(**settings)).resolve_asset_graph()
     kinds = {key.to_user_string(): graph.get(key).kinds for key in graph.get_all_asset_keys()}
-    made = {"landing", "cleaned_cdrs", "data_volume_floor", "rated_cdrs", "facturation_complete", "daily_revenue"}
+    made = {"landing", "cleaned_cdrs", "rated_cdrs", "period_charges", "facturation_complete", "daily_revenue"}
     assert {name: kinds[name] & {"sail", "spark", "engine"} for name in made} == {name: {engine} for name in made}
     assert not kinds["customers"] & {"sail", "spark", "engine"}
 

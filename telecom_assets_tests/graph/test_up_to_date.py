@@ -25,7 +25,7 @@ from telecom_assets_tests.graph.test_month import without_version
 ALL_DAYS = f"{MONTH}-01 to {MONTH}-30"
 REFERENCES = ("reference_job", "")
 LANDING = ("landing_job", "")
-FLOORS, BILLING = ("data_volume_floor_job", MONTH), ("billing_job", MONTH)
+BILLING = ("billing_job", MONTH)
 MEDIATION, RATING = ("mediation_job", ALL_DAYS), ("rating_job", ALL_DAYS)
 
 
@@ -53,7 +53,6 @@ def test_nothing_new_is_no_work_and_no_version(settled: Project):
     assert [result.step.job for result in results if result.up_to_date] == [
         "landing_job",
         "mediation_job",
-        "data_volume_floor_job",
         "rating_job",
         "billing_job",
     ]
@@ -61,34 +60,34 @@ def test_nothing_new_is_no_work_and_no_version(settled: Project):
 
 
 def test_force_works_everything(settled: Project):
-    assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+    assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, RATING, BILLING]
     assert worked(settled.run_month()) == [REFERENCES]
 
 
-def test_a_late_record_that_moves_no_floor_is_the_work_of_its_day(settled: Project):
-    settled.produce(
-        [cdr("voice", 3, uuid.uuid4().hex, caller_id="212799999999", callee_id="33612345678", duration_sec=61)]
-    )
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("voice", {"caller_id": "212799999999", "callee_id": "33612345678", "duration_sec": 61}),
+        # Smaller than any: sessions that other days have deferred count as so much.
+        ("data", {"user_id": "212799999999", "data_volume_mb": 0.5}),
+    ],
+)
+def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(settled: Project, kind: str, fields: dict):
+    settled.produce([cdr(kind, 3, uuid.uuid4().hex, **fields)])
     assert worked(settled.run_month()) == [
         REFERENCES,
         LANDING,
         of_day("mediation_job", 3),
-        FLOORS,
         of_day("rating_job", 3),
         BILLING,
     ]
     columns = ("source_part", "source_position")
-    names = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
+    names = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs", "period_charges")
     rows = {name: ordered(settled.rows(name), *columns) for name in names}
     bills = ordered(settled.rows("facturation_complete"), "customer_id")
     settled.run_month(force=True)
     assert {name: ordered(settled.rows(name), *columns) for name in names} == rows
     assert ordered(settled.rows("facturation_complete"), "customer_id") == bills
-
-
-def test_a_floor_that_moves_rates_the_whole_month(settled: Project):
-    settled.produce([cdr("data", 3, uuid.uuid4().hex, user_id="212799999999", data_volume_mb=0.5)])
-    assert worked(settled.run_month()) == [REFERENCES, LANDING, of_day("mediation_job", 3), FLOORS, RATING, BILLING]
 
 
 def test_other_customers_rate_and_bill_the_month(settled: Project):
@@ -110,7 +109,7 @@ def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path)
     [
         ({"tax_pct": "19"}, [BILLING]),
         ({"missing_volume_policy": "zero"}, [RATING, BILLING]),
-        ({"dedupe_days": 30}, [MEDIATION, FLOORS, RATING, BILLING]),
+        ({"dedupe_days": 30}, [MEDIATION, RATING, BILLING]),
         ({"billing_day": 9}, []),
     ],
 )
@@ -129,9 +128,7 @@ def test_how_files_are_written_is_asked_by_billing_alone(settled: Project):
     assert worked(changed.run_month()) == [REFERENCES]
 
 
-@pytest.mark.parametrize(
-    ("module", "expected"), [(mediation, [MEDIATION, FLOORS, RATING, BILLING]), (billing, [BILLING])]
-)
+@pytest.mark.parametrize(("module", "expected"), [(mediation, [MEDIATION, RATING, BILLING]), (billing, [BILLING])])
 def test_another_rule_works_what_goes_by_it(
     settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list
 ):
@@ -155,7 +152,6 @@ def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project):
     for job, tags in (
         ("landing_job", {}),
         ("mediation_job", day_tags(f"{MONTH}-03")),
-        ("data_volume_floor_job", month_tag()),
         ("rating_job", day_tags(f"{MONTH}-03")),
         ("billing_job", month_tag()),
     ):
@@ -168,7 +164,7 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
     project = new_project(partitions=1)
     project.store_customers(customers())
     project.open_month()
-    assert worked(project.run_month()) == [REFERENCES, LANDING, MEDIATION, FLOORS, RATING, BILLING]
+    assert worked(project.run_month()) == [REFERENCES, LANDING, MEDIATION, RATING, BILLING]
     assert [len(project.rows(name)) for name in ("cleaned_cdrs", "rated_cdrs", "suspended_cdrs")] == [0, 0, 0]
     assert worked(project.run_month()) == [REFERENCES]
 
@@ -176,9 +172,9 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
 @pytest.mark.parametrize(
     ("table", "predicate", "expected"),
     [
-        ("cleaned_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), FLOORS, of_day("rating_job", 5)]),
-        ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), FLOORS, of_day("rating_job", 5)]),
-        ("data_volume_floor", f"billing_period = '{MONTH}'", [FLOORS]),
+        ("cleaned_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), of_day("rating_job", 5)]),
+        ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), of_day("rating_job", 5)]),
+        ("period_charges", f"billing_period = '{MONTH}'", []),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", [of_day("rating_job", 5)]),
         ("facturation_complete", f"billing_period = '{MONTH}'", []),
         ("daily_revenue", f"billing_period = '{MONTH}'", []),
@@ -187,8 +183,7 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
 def test_rows_that_were_taken_away_are_made_again(settled: Project, table: str, predicate: str, expected: list):
     before = len(settled.rows(table))
     settled.delete(table, predicate)
-    bill = [] if table == "data_volume_floor" else [BILLING]
-    assert worked(settled.run_month()) == [REFERENCES, *expected, *bill]
+    assert worked(settled.run_month()) == [REFERENCES, *expected, BILLING]
     assert len(settled.rows(table)) == before
     assert worked(settled.run_month()) == [REFERENCES]
 

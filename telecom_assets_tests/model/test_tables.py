@@ -23,7 +23,7 @@ PARTITIONS = {
     "mediated_days": "event_date",
     "rated_cdrs": "event_date",
     "suspended_cdrs": "event_date",
-    "data_volume_floor": "billing_period",
+    "period_charges": "billing_period",
     "customers": None,
     "rate_plans": None,
     "product_catalog": None,

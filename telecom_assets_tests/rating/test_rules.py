@@ -1,6 +1,7 @@
 """Rating on both engines: the price of one event, and the reason why one has none.
 
-Belongs here: units, allowances, tiers, policies for a missing volume, floors. Prices are worked out by hand, in comments.
+Belongs here: units, allowances, tiers, policies for a missing volume. Prices are worked out by hand, in comments. What a
+month prices is in `test_month_rules`.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
 from telecom_assets.mediation.tables import CLEANED_CDRS
-from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, Ratings, rate, volume_floors
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, Ratings, rate
+from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Row
@@ -155,7 +156,7 @@ TOO_MUCH: dict[str, tuple[Row, Row]] = {
 }
 
 
-def priced(engine: SparkEngine, costs: Sequence[tuple[Row, Row]], floors: Sequence[Row] = ()) -> Ratings:
+def priced(engine: SparkEngine, costs: Sequence[tuple[Row, Row]]) -> Ratings:
     """All the events rated at once, each for its own customer with a plan of one price; positions count them."""
     customers, plans, events = [], [], []
     for number, (usage, line) in enumerate(costs):
@@ -166,7 +167,6 @@ def priced(engine: SparkEngine, costs: Sequence[tuple[Row, Row]], floors: Sequen
         events.append({**usage, **own})
     return rate(
         contract_frame(engine, CLEANED_CDRS, events),
-        contract_frame(engine, DATA_VOLUME_FLOOR, floors),
         tariff(engine, customers, plans),
         missing_volume="customer_min",
     )
@@ -197,15 +197,12 @@ def test_what_an_event_costs(costs, title):
 def test_what_costs_more_than_an_amount_holds_is_suspended(engine):
     """The events beside it are rated: one price that is wrong does not stop a month."""
     sound = (event("data", "10000000"), price(FLAT, "99999.999999"))
-    # A missing volume counts as the customer's smallest, ten million here.
-    missing = (event("data", None), price(FLAT, "999999.999999"))
-    floor = {"customer_id": f"2126000{len(TOO_MUCH) + 1:05d}", "floor_mb": "10000000", "billing_period": "2026-06"}
-    ratings = priced(engine, [*TOO_MUCH.values(), sound, missing], [floor])
+    ratings = priced(engine, [*TOO_MUCH.values(), sound])
     assert [row["amount"] for row in rows_of(ratings.rated)] == [Decimal(999_999_999_990)]
     found = sorted(rows_of(ratings.suspended), key=lambda row: row["source_position"])
     assert {(row["reason"], row["disposition"]) for row in found} == {("amount_out_of_range", "suspended")}
     units = [Decimal(usage["data_volume_mb"]) for usage, _ in TOO_MUCH.values()]
-    assert [row["billable_units"] for row in found] == [*units, None]
+    assert [row["billable_units"] for row in found] == units
     assert_schema(RATED_CDRS, ratings.rated)
     assert_schema(SUSPENDED_CDRS, ratings.suspended)
 
@@ -230,7 +227,7 @@ def test_whatever_it_costs_it_is_rated_or_suspended(sail, units, prices, free, t
 
 # --------------------------------------------------------------------------------------------- who is charged, and why
 
-A, B = "212600000001", "212600000002"
+A = "212600000001"
 
 #: Changes to a session of 10 MB of customer …01 (PLAN_A, DATA_BASIC: 0.1 MB free) beside the reason, by CUSTOMERS.
 FATES: list[tuple[dict[str, Any], str | None]] = [
@@ -261,28 +258,16 @@ def fates() -> list[Row]:
     return [*known, *unknown]
 
 
-#: The smallest known volumes of A: this month's is not that of another month or customer.
-FLOORS = [
-    {"customer_id": A, "floor_mb": "2.5", "billing_period": "2026-06"},
-    {"customer_id": A, "floor_mb": "0.5", "billing_period": "2026-05"},
-    {"customer_id": B, "floor_mb": "1", "billing_period": "2026-06"},
-]
-
-
 @pytest.fixture(scope="module")
 def outcomes(engine) -> dict[str, dict[int, Row]]:
     """By policy and offset: rows of rated_cdrs and of suspended_cdrs."""
-    cleaned, floors = contract_frame(engine, CLEANED_CDRS, fates()), contract_frame(engine, DATA_VOLUME_FLOOR, FLOORS)
+    cleaned = contract_frame(engine, CLEANED_CDRS, fates())
     found: dict[str, dict[int, Row]] = {}
     for policy in POLICIES:
-        ways = []
-        for period in (None, "2026-06"):
-            ratings = rate(cleaned, floors, tariff(engine), missing_volume=policy, one_period=period)
-            rows = [*rows_of(ratings.rated), *rows_of(ratings.suspended)]
-            ways.append({row["source_position"]: row for row in rows})
-            assert len(rows) == len(ways[-1]) == 2 * len(FATES)
-        found[policy], of_one_period = ways
-        assert of_one_period == found[policy]
+        ratings = rate(cleaned, tariff(engine), missing_volume=policy)
+        rows = [*rows_of(ratings.rated), *rows_of(ratings.suspended)]
+        found[policy] = {row["source_position"]: row for row in rows}
+        assert len(rows) == len(found[policy]) == 2 * len(FATES)
     return found
 
 
@@ -295,10 +280,12 @@ def test_the_reasons_are_the_contracts():
 def test_the_first_reason_that_applies(outcomes, policy):
     for number, (_, reason) in enumerate(FATES):
         for offset in (number, 100 + number):
-            expected = "missing_volume" if reason is None and policy == "suspend" and offset >= 100 else reason
+            waits = reason is None and policy != "zero" and offset >= 100
+            expected = "missing_volume" if waits else reason
             row = outcomes[policy][offset]
             assert row.get("reason") == expected
-            assert row.get("disposition") == (DISPOSITIONS.get(expected, "suspended") if expected else None)
+            fate = "deferred" if waits and policy == "customer_min" else DISPOSITIONS.get(str(expected), "suspended")
+            assert row.get("disposition") == (fate if expected else None)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -325,91 +312,32 @@ def test_a_missing_volume_by_policy(outcomes):
     assert {(row["billable_units"], row["amount"], row["imputed"]) for row in known.values()} == {
         (Decimal(10), Decimal("0.122216"), False)
     }
-    least = outcomes["customer_min"][100]
-    # 2.4 × 0.012345 = 0.029628
-    assert (least["billable_units"], least["free_units_applied"], least["amount"]) == (
-        Decimal("2.5"),
-        Decimal("0.1"),
-        Decimal("0.029628"),
-    )
     nothing = outcomes["zero"][100]
     assert (nothing["billable_units"], nothing["free_units_applied"], nothing["amount"]) == (0, 0, 0)
-    assert least["imputed"] is nothing["imputed"] is True
-    assert outcomes["suspend"][100]["reason"] == "missing_volume"
-
-
-def test_without_a_known_volume_the_floor_is_zero(sail):
-    cleaned = contract_frame(sail, CLEANED_CDRS, [event("data", None, subscriber_id=B, event_date=date(2026, 7, 1))])
-    floors = contract_frame(sail, DATA_VOLUME_FLOOR, FLOORS)
-    [row] = rows_of(rate(cleaned, floors, tariff(sail), missing_volume="customer_min").rated)
-    assert (row["billable_units"], row["amount"], row["imputed"], row["billing_period"]) == (0, 0, True, "2026-07")
+    assert nothing["imputed"] is True
+    fates_by_policy = {policy: outcomes[policy][100].get("disposition") for policy in POLICIES}
+    assert fates_by_policy == {"customer_min": "deferred", "zero": None, "suspend": "suspended"}
 
 
 def test_a_call_and_a_message_miss_no_volume(sail):
     cleaned = contract_frame(sail, CLEANED_CDRS, [event("voice", "61"), event("sms", None, source_position=1)])
-    floors = contract_frame(sail, DATA_VOLUME_FLOOR, FLOORS)
-    ratings = rate(cleaned, floors, tariff(sail), missing_volume="suspend")
+    ratings = rate(cleaned, tariff(sail), missing_volume="suspend")
     rows = sorted(rows_of(ratings.rated), key=lambda row: row["record_type"])
     assert [(row["billable_units"], row["imputed"]) for row in rows] == [(1, False), (2, False)]
 
 
 def test_the_columns_are_those_of_the_contract(engine):
-    cleaned, floors = contract_frame(engine, CLEANED_CDRS, fates()), contract_frame(engine, DATA_VOLUME_FLOOR, FLOORS)
-    ratings: Ratings = rate(cleaned, floors, tariff(engine), missing_volume="customer_min")
+    cleaned = contract_frame(engine, CLEANED_CDRS, fates())
+    ratings: Ratings = rate(cleaned, tariff(engine), missing_volume="customer_min")
     assert_schema(RATED_CDRS, ratings.rated)
     assert_schema(SUSPENDED_CDRS, ratings.suspended)
-    assert_schema(DATA_VOLUME_FLOOR, volume_floors(cleaned))
-
-
-# -------------------------------------------------------------------------------------------------------------- floors
-
-
-def test_floors_are_smallest_as_numbers_by_month(engine):
-    """9 is less than 10, whatever their texts say; zero is a volume; a month is that of the local day."""
-    volumes = [
-        (A, "10", DAY),
-        (A, "9", DAY),
-        (A, None, DAY),
-        (A, "100", date(2026, 6, 1)),
-        (A, "0.000001", date(2026, 5, 31)),
-        (A, "7", date(2026, 7, 1)),
-        (B, "0", DAY),
-        (B, "5", DAY),
-        ("212700000003", None, DAY),
-        ("33612345678", "3", DAY),  # not a customer: what a floor is for is rating's question
-    ]
-    events = [
-        event("data", volume, subscriber_id=who, source_position=n, event_date=day)
-        for n, (who, volume, day) in enumerate(volumes)
-    ]
-    events.append(event("voice", "1", subscriber_id="212700000008", source_position=99))
-    found = rows_of(volume_floors(contract_frame(engine, CLEANED_CDRS, events)))
-    assert {(row["customer_id"], row["billing_period"]): row["floor_mb"] for row in found} == {
-        (A, "2026-05"): Decimal("0.000001"),
-        (A, "2026-06"): Decimal(9),
-        (A, "2026-07"): Decimal(7),
-        (B, "2026-06"): Decimal(0),
-        ("33612345678", "2026-06"): Decimal(3),
-    }
-    assert len(found) == 5
-
-
-def test_floors_of_one_month(engine):
-    """When all events are of one month, only customers are told apart."""
-    volumes = [(A, "10"), (A, "9"), (A, None), (B, "5")]
-    events = [event("data", volume, subscriber_id=who, source_position=n) for n, (who, volume) in enumerate(volumes)]
-    floors = volume_floors(contract_frame(engine, CLEANED_CDRS, events), one_period=f"{DAY:%Y-%m}")
-    assert_schema(DATA_VOLUME_FLOOR, floors)
-    found = {(row["customer_id"], row["billing_period"]): row["floor_mb"] for row in rows_of(floors)}
-    assert found == {(A, "2026-06"): Decimal(9), (B, "2026-06"): Decimal(5)}
 
 
 def test_every_row_of_the_cleaned_events_comes_out_once(sail):
-    """The product's rows of plans and floors do not multiply an event."""
+    """The product's rows of plans do not multiply an event."""
     events = [event("data", "10", source_position=n, record_id=f"r{n}") for n in range(50)]
     ratings = rate(
         contract_frame(sail, CLEANED_CDRS, events),
-        contract_frame(sail, DATA_VOLUME_FLOOR, FLOORS),
         tariff(sail),
         missing_volume="customer_min",
     )

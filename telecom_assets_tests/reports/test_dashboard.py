@@ -73,7 +73,8 @@ def test_books_that_do_not_balance_are_the_first_thing_said() -> None:
     tree = html.fromstring(render_dashboard(broken))
     assert tree.get_element_by_id("balance").get("data-value") == "no"
     assert (
-        "cleaned = rated + suspended + excluded: 152321 and 5302" in tree.xpath("//*[@role='alert']")[0].text_content()
+        "cleaned = rated + suspended + excluded + deferred: 152321 and 5302"
+        in tree.xpath("//*[@role='alert']")[0].text_content()
     )
 
 

@@ -6,7 +6,18 @@ from decimal import Decimal
 
 import pytest
 
+from telecom_assets.reports.dashboard_funnel import not_rated_reasons, stages
 from telecom_assets_tests.reports.months import FUNNEL, empty_month
+
+#: The same month, of whose events 20 were left to it by their days.
+DEFERRED = dataclasses.replace(
+    FUNNEL,
+    rated=147_000,
+    rated_amount=Decimal("45000.000000"),
+    deferred=20,
+    imputed=20,
+    imputed_amount=Decimal("129.321928"),
+)
 
 
 def test_totals_are_sums_over_reasons() -> None:
@@ -29,14 +40,48 @@ def test_a_month_that_balances_has_no_imbalance() -> None:
     [
         ({"received": 200_001}, "received = cleaned + rejected: 200001 and 200000"),
         ({"rejected": {"duplicate": 47_678}}, "received = cleaned + rejected: 200000 and 199999"),
-        ({"rated": 147_019}, "cleaned = rated + suspended + excluded: 152321 and 152320"),
-        ({"rated_amount": Decimal("45129.321929")}, "rated amount = amount before tax − rounding difference"),
+        ({"rated": 147_019}, "cleaned = rated + suspended + excluded + deferred: 152321 and 152320"),
+        (
+            {"rated_amount": Decimal("45129.321929")},
+            "rated + imputed amount = amount before tax − rounding difference: 45129.321929",
+        ),
         ({"tax": Decimal("8574.58")}, "amount due = amount before tax − discount + tax: 51447.42 and 51447.43"),
     ],
 )
 def test_one_record_or_one_centime_too_many_is_seen(change: dict[str, object], rule: str) -> None:
     (problem,) = dataclasses.replace(FUNNEL, **change).imbalances()  # type: ignore[arg-type]
     assert problem.startswith(rule)
+
+
+def test_what_the_month_has_priced_is_charged_as_what_its_days_have() -> None:
+    assert DEFERRED.imbalances() == []
+    assert (DEFERRED.charged, DEFERRED.charged_amount) == (FUNNEL.charged, FUNNEL.charged_amount)
+    assert (FUNNEL.charged, FUNNEL.charged_amount) == (147_020, Decimal("45129.321928"))
+    assert (DEFERRED.without_price, DEFERRED.not_rated_total) == (0, 5_301)
+    assert stages(DEFERRED) == stages(FUNNEL)
+    assert not_rated_reasons(DEFERRED) == not_rated_reasons(FUNNEL)
+
+
+def test_what_its_month_has_not_priced_waits() -> None:
+    waiting = dataclasses.replace(DEFERRED, imputed=0, imputed_amount=Decimal(0))
+    assert waiting.imbalances() == [
+        "deferred = imputed: 20 and 0",
+        "rated + imputed amount = amount before tax − rounding difference: 45000.000000 and 45129.321928",
+    ]
+    assert (waiting.charged, waiting.without_price, waiting.not_rated_total) == (147_000, 0, 5_321)
+    assert ("missing_volume", "deferred", 20) in waiting.not_rated
+    assert ("deferred", "deferred", 20) in [lost[:3] for lost in stages(waiting)[-1].lost]
+
+
+def test_what_its_month_cannot_charge_is_suspended() -> None:
+    """Three of the twenty have no amount: they are known, and on no bill."""
+    dear = dataclasses.replace(
+        DEFERRED, imputed_out_of_range=3, suspended={**FUNNEL.suspended, "amount_out_of_range": 0}
+    )
+    assert dear.imbalances() == []
+    assert (dear.charged, dear.not_rated_total) == (147_017, 5_304)
+    assert ("amount_out_of_range", "suspended", 3) in dear.not_rated
+    assert ("suspended", "suspended", 592) in [lost[:3] for lost in stages(dear)[-1].lost]
 
 
 def test_json_holds_every_figure_with_decimals_as_text() -> None:

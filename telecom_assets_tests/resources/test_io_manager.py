@@ -16,10 +16,10 @@ from pyspark.sql.connect.dataframe import DataFrame
 from resources.io_manager import DeltaIOManager, plain
 from resources.warehouse import Partitions, PinnedTable, Warehouse, partition_value
 from telecom_assets.lineage.partitions import DAILY, MONTHLY
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS
+from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.reference.tables import PRODUCT_CATALOG
 from telecom_assets.reports.tables import DAILY_REVENUE
-from telecom_assets.tables import TABLES
+from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 
 MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
 
@@ -181,12 +181,12 @@ def test_a_range_of_days_is_pinned(plain_warehouse):
 def test_a_month_and_an_unpartitioned_table(plain_warehouse):
     floors = pa.Table.from_pylist(
         [{"customer_id": "a", "floor_mb": Decimal(1), "billing_period": month} for month in (MAY, JUNE, JULY)],
-        schema=DATA_VOLUME_FLOOR.arrow_schema(),
+        schema=MONTHLY_SAMPLE.arrow_schema(),
     )
-    plain_warehouse.append_arrow(DATA_VOLUME_FLOOR.name, floors)
-    one = loaded(plain_warehouse, DATA_VOLUME_FLOOR.name, asset_partitions_def=MONTHLY, partition_key=JUNE)
+    plain_warehouse.append_arrow(MONTHLY_SAMPLE.name, floors)
+    one = loaded(plain_warehouse, MONTHLY_SAMPLE.name, asset_partitions_def=MONTHLY, partition_key=JUNE)
     assert [row["billing_period"] for row in one.arrow().to_pylist()] == [JUNE]
-    assert loaded(plain_warehouse, DATA_VOLUME_FLOOR.name, **months(JUNE, JULY)).df.count() == 2
+    assert loaded(plain_warehouse, MONTHLY_SAMPLE.name, **months(JUNE, JULY)).df.count() == 2
     # A daily run reads customers, which have no partitions: all of them.
     whole = loaded(plain_warehouse, PRODUCT_CATALOG.name)
     assert (whole.partitions, whole.arrow().num_rows) == (None, 0)

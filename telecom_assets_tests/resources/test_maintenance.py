@@ -25,7 +25,6 @@ from resources.warehouse import (
     went_back,
 )
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.tables import (
     CATALOGUE,
     FLOORS,
@@ -37,6 +36,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
     held,
     received,
 )
+from telecom_assets_tests.sample_tables import TABLES
 
 NOW = datetime.now(UTC)
 

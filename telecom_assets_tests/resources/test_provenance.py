@@ -3,7 +3,6 @@
 import datetime as dt
 import shutil
 from collections.abc import Iterable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ from resources.warehouse import Partitions, Warehouse, paths_of
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.stages.chain import contract_table
 
-RAW, CLEANED, RATED, BILLS, FLOORS, CUSTOMERS = (
+RAW, CLEANED, RATED, BILLS, CUSTOMERS = (
     "raw_cdrs",
     "cleaned_cdrs",
     "rated_cdrs",
     "facturation_complete",
-    "data_volume_floor",
     "customers",
 )
 A, B, C = (dt.date(2026, 6, number) for number in (1, 2, 3))
@@ -116,28 +114,6 @@ def test_a_change_of_a_day_concerns_the_day_and_its_month(warehouse):
     make(warehouse, CLEANED, (B, B), [B])
     assert look(warehouse, RATED, TODAY, [CLEANED]) == {"2026-06-02": "cleaned_cdrs has changed"}
     assert look(warehouse, BILLS, [JUNE, JULY], [CLEANED]) == {JUNE: "cleaned_cdrs has changed"}
-
-
-def test_a_month_that_days_are_made_from_is_compared_by_its_rows(warehouse):
-    """Floors are written anew whenever a day of the month was mediated."""
-    floor = {"customer_id": "1", "floor_mb": Decimal("2.5")}
-    make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], **floor)
-    make(warehouse, RATED, (A, B), [A, B], [FLOORS])
-    make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], **floor)
-    assert look(warehouse, RATED, TODAY[:2], [FLOORS]) == {}
-    make(warehouse, FLOORS, (JULY, JULY), [JULY], **floor)
-    assert look(warehouse, RATED, TODAY[:2], [FLOORS]) == {}, "another month"
-    make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], **{**floor, "floor_mb": Decimal("2.4")})
-    assert set(look(warehouse, RATED, TODAY[:2], [FLOORS])) == set(TODAY[:2])
-
-
-def test_a_floor_whose_version_cannot_be_read_any_more_has_changed(warehouse):
-    make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], customer_id="1", floor_mb=Decimal(1))
-    make(warehouse, RATED, (A, A), [A], [FLOORS])
-    [path] = paths_of(warehouse.pin(FLOORS, version=1), {JUNE})
-    make(warehouse, FLOORS, (JUNE, JUNE), [JUNE], customer_id="1", floor_mb=Decimal(1))
-    Path(warehouse.path(FLOORS), path).unlink()
-    assert look(warehouse, RATED, TODAY[:1], [FLOORS]) == {"2026-06-01": "data_volume_floor has changed"}
 
 
 def test_any_version_more_of_a_table_without_partitions_counts(warehouse):

@@ -33,14 +33,13 @@ def test_a_step_names_its_partitions():
 
 @pytest.mark.usefixtures("mid_june")
 def test_the_whole_month_in_order():
-    """References, landing, every day mediated, floors, every day rated, bills: each a run of its own."""
+    """References, landing, every day mediated, every day rated, bills: each a run of its own."""
     steps = [(step.job, step.tags) for step in scheduled_steps("2026-05")]
     may = days("2026-05-01", "2026-05-31", "2026-05-01…31")
     assert steps == [
         ("reference_job", {}),
         ("landing_job", {}),
         ("mediation_job", may),
-        ("data_volume_floor_job", {KEY: "2026-05"}),
         ("rating_job", may),
         ("billing_job", {KEY: "2026-05"}),
     ]

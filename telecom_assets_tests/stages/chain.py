@@ -20,7 +20,8 @@ from telecom_assets.billing.rules import BillingTerms
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.rating.rules import Tariff
+from telecom_assets.rating.month_rules import deferred_events, impute
+from telecom_assets.rating.rules import Tariff, price_list
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
@@ -114,6 +115,14 @@ def admitted(engine: SparkEngine, messages: Sequence[Message], parameters: Param
         calendar_start=CALENDAR_START,
         now=landing_time + timedelta(days=1),
     )
+
+
+def imputed(engine: SparkEngine, suspended: DataFrame, cleaned: DataFrame) -> DataFrame:
+    """Rows of period_charges of one month, with the tariff of `tariff`."""
+    of_month = tariff(engine)
+    versions = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
+    prices = {versions: price_list(of_month.rate_plans, of_month.product_catalog)}
+    return impute(deferred_events(suspended), cleaned, prices)
 
 
 def stored(engine: SparkEngine, rows: DataFrame) -> DataFrame:

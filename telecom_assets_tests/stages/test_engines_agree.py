@@ -14,6 +14,8 @@ import pytest
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
@@ -22,8 +24,9 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.rating.rules import rate, volume_floors
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.rules import rate
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
 from telecom_assets.tables import TABLES
@@ -40,6 +43,7 @@ from telecom_assets_tests.stages.chain import (
     collected,
     contract_frame,
     drawn,
+    imputed,
     mediated,
     rejections,
     rows_of,
@@ -106,16 +110,16 @@ def month(engine, messages, expected, tmp_path_factory) -> Month:
     warehouse.overwrite(CLEANED_CDRS.name, outcomes.cleaned, every_day)
     warehouse.overwrite(REJECTED_CDRS.name, outcomes.rejected, every_day)
     cleaned = warehouse.pin(CLEANED_CDRS.name)
-    floors = stored(engine, volume_floors(cleaned.all()))
-    ratings = rate(cleaned.all(), floors, tariff(engine), missing_volume="customer_min")
+    ratings = rate(cleaned.all(), tariff(engine), missing_volume="customer_min")
     warehouse.overwrite(RATED_CDRS.name, ratings.rated, every_day)
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
-    rated = warehouse.pin_period(RATED_CDRS.name, MONTH)
-    customers = tariff(engine).customers
-    warehouse.overwrite(FACTURATION_COMPLETE.name, bill(rated.df, customers, MONTH, TERMS), Partitions(MONTH, MONTH))
+    this_month = Partitions(MONTH, MONTH)
+    suspended, usage = (warehouse.pin_period(name, MONTH) for name in (SUSPENDED_CDRS.name, CLEANED_CDRS.name))
+    warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df), this_month)
+    charges, customers = charges_of_month(warehouse, MONTH), tariff(engine).customers
+    warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
-    daily = report(DAILY_REVENUE, rated.df, bills.df, MONTH)
-    warehouse.overwrite(DAILY_REVENUE.name, daily, Partitions(MONTH, MONTH))
+    warehouse.overwrite(DAILY_REVENUE.name, report(DAILY_REVENUE, charges.df, bills.df, MONTH), this_month)
     return Month(messages, expected, warehouse)
 
 
@@ -130,7 +134,7 @@ def test_the_batch_is_worth_it(engine, expected):
     assert {item.reason for item in across_days} == {"duplicate_conflict"}
     assert across_days
     assert engine.name == "spark" or any(row["event_date"].year == 2019 for row in expected.rated)
-    assert sum(row["imputed"] for row in expected.rated) >= 20
+    assert funnel.deferred == funnel.imputed >= 10
     assert any(row["rounding_difference"] > 0 for row in expected.bills(MONTH))
 
 
@@ -149,15 +153,14 @@ def test_rating_is_the_oracles(month):
 def test_rating_by_other_policies_is_the_oracles(month, policy):
     expected = expected_of(month.messages, Parameters(PARAMETERS.max_age_days, 31, PARAMETERS.accept_months, policy))
     cleaned = month.warehouse.pin(CLEANED_CDRS.name).all()
-    no_floors = contract_frame(month.engine, DATA_VOLUME_FLOOR, [])
-    ratings = rate(cleaned, no_floors, tariff(month.engine), missing_volume=policy)
+    ratings = rate(cleaned, tariff(month.engine), missing_volume=policy)
     assert_rows(RATED_CDRS, rows_of(ratings.rated), expected.rated)
     assert_rows(SUSPENDED_CDRS, rows_of(ratings.suspended), expected.suspended)
 
 
-def test_floors_are_the_oracles(month):
-    floors = rows_of(volume_floors(month.warehouse.pin(CLEANED_CDRS.name).all()))
-    assert_rows(DATA_VOLUME_FLOOR, floors, month.expected.floors())
+def test_what_the_month_prices_is_the_oracles(month):
+    expected = [row for row in month.expected.imputed if row["billing_period"] == MONTH]
+    assert_rows(PERIOD_CHARGES, month.rows(PERIOD_CHARGES.name), expected)
 
 
 def test_bills_are_the_oracles(month):
@@ -165,12 +168,9 @@ def test_bills_are_the_oracles(month):
 
 
 def test_reports_are_the_oracles(month):
-    rated, bills = (
-        month.warehouse.pin_period(RATED_CDRS.name, MONTH).df,
-        month.warehouse.pin(FACTURATION_COMPLETE.name).df,
-    )
+    charges, bills = charges_of_month(month.warehouse, MONTH), month.warehouse.pin(FACTURATION_COMPLETE.name).df
     for contract in REPORTS:
-        found = rows_of(report(contract, rated, bills, MONTH))
+        found = rows_of(report(contract, charges.df, bills, MONTH))
         assert_rows(contract, found, month.expected.reports(MONTH)[contract.name])
 
 
@@ -188,10 +188,14 @@ def sql(month) -> Iterator[duckdb.DuckDBPyConnection]:
             REJECTED_CDRS.name,
             RATED_CDRS.name,
             SUSPENDED_CDRS.name,
+            PERIOD_CHARGES.name,
             FACTURATION_COMPLETE.name,
             DAILY_REVENUE.name,
         ):
             connection.register(name, DeltaTable(month.warehouse.path(name)).to_pyarrow_dataset())
+        connection.execute(f"""CREATE VIEW charges AS
+            SELECT customer_id, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
+            UNION ALL SELECT customer_id, event_date, amount FROM period_charges WHERE amount IS NOT NULL""")
         yield connection
 
 
@@ -212,9 +216,16 @@ IDENTITIES = {
     "rated + suspended = cleaned, by day": """
         SELECT event_date, count(*) FROM (SELECT event_date FROM rated_cdrs UNION ALL SELECT event_date FROM suspended_cdrs)
         GROUP BY ALL EXCEPT ALL SELECT event_date, count(*) FROM cleaned_cdrs GROUP BY ALL""",
-    "rated = bills before tax - rounding, by customer": """
-        SELECT * FROM (SELECT customer_id, sum(amount) AS rated FROM rated_cdrs
-                       WHERE billing_period = '2026-03' GROUP BY ALL) r
+    "deferred = imputed, record by record": """
+        SELECT * FROM (SELECT record_id, source_id, source_part, source_position, event_date FROM suspended_cdrs
+                       WHERE disposition = 'deferred' AND billing_period = '2026-03') d
+        FULL JOIN period_charges p USING (record_id, source_id, source_part, source_position, event_date)
+        WHERE d.record_id IS NULL OR p.billing_period IS NULL""",
+    "an imputed volume is the smallest of its number": """
+        SELECT * FROM period_charges p WHERE billable_units <> coalesce((SELECT min(data_volume_mb) FROM cleaned_cdrs c
+            WHERE c.subscriber_id = p.customer_id AND strftime(c.event_date, '%Y-%m') = '2026-03'), 0)""",
+    "charged = bills before tax - rounding, by customer": """
+        SELECT * FROM (SELECT customer_id, sum(amount) AS rated FROM charges GROUP BY ALL) r
         FULL JOIN facturation_complete b USING (customer_id)
         WHERE coalesce(rated, 0) <> coalesce(amount_before_tax - rounding_difference, 0)""",
     "the figures of a bill": """
@@ -224,9 +235,8 @@ IDENTITIES = {
            OR after_discount <> amount_before_tax - discount
            OR tax <> round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)
            OR amount_due <> after_discount + tax""",
-    "daily revenue = rated, by day": """
-        SELECT * FROM (SELECT event_date, sum(amount) AS rated FROM rated_cdrs
-                       WHERE billing_period = '2026-03' GROUP BY ALL) r
+    "daily revenue = charged, by day": """
+        SELECT * FROM (SELECT event_date, sum(amount) AS rated FROM charges GROUP BY ALL) r
         FULL JOIN daily_revenue d ON d.billing_date = r.event_date WHERE rated IS DISTINCT FROM revenue""",
     "a record is cleaned once within 31 days": """
         SELECT record_id FROM cleaned_cdrs a JOIN cleaned_cdrs b USING (record_id)
@@ -248,9 +258,8 @@ def test_the_tables_hold_what_sql_makes_of_the_messages(month, sql):
         SELECT event_date, 'cleaned' AS reason FROM cleaned_cdrs UNION ALL SELECT event_date, reason FROM rejected_cdrs)
         GROUP BY ALL"""
     assert {(period, reason): count for period, reason, count in sql.execute(outcomes).fetchall()} == totals.outcomes
-    in_month = f"billing_period = '{MONTH}'"
-    rated = sql.execute(f"SELECT customer_id, sum(amount) FROM rated_cdrs WHERE {in_month} GROUP BY ALL").fetchall()
-    assert dict(rated) == totals.rated_by_customer
+    charged = sql.execute("SELECT customer_id, sum(amount) FROM charges GROUP BY ALL").fetchall()
+    assert dict(charged) == totals.rated_by_customer
     due = sql.execute("SELECT customer_id, amount_due FROM facturation_complete").fetchall()
     assert dict(due) == totals.amount_due_by_customer
     assert totals.amount_due > 0
@@ -259,19 +268,29 @@ def test_the_tables_hold_what_sql_makes_of_the_messages(month, sql):
 # --------------------------------------------------------------------------------------------- small ones, many of them
 
 
+def month_charges(engine: SparkEngine, cleaned: DataFrame, suspended: list[Row], period: str) -> list[Row]:
+    """Rows of period_charges of one month."""
+    deferred = contract_frame(engine, SUSPENDED_CDRS, [row for row in suspended if row["billing_period"] == period])
+    of_month = cleaned.where(F.date_format("event_date", "yyyy-MM") == period)
+    return rows_of(imputed(engine, deferred, of_month))
+
+
 def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Parameters, months: list[str]) -> None:
     """Mediation and rating of everything; bills and reports of some months."""
     expected = expected_of(batch, parameters)
     outcomes = mediated(engine, batch, parameters)
     assert_outcomes(outcomes, expected.outcomes)
     cleaned = contract_frame(engine, CLEANED_CDRS, collected(outcomes)[0])
-    floors = stored(engine, volume_floors(cleaned))
-    ratings = rate(cleaned, floors, tariff(engine), missing_volume=parameters.missing_volume_policy)
-    rated = rows_of(ratings.rated)
+    ratings = rate(cleaned, tariff(engine), missing_volume=parameters.missing_volume_policy)
+    rated, suspended = rows_of(ratings.rated), rows_of(ratings.suspended)
     assert_rows(RATED_CDRS, rated, expected.rated)
-    assert_rows(SUSPENDED_CDRS, rows_of(ratings.suspended), expected.suspended)
+    assert_rows(SUSPENDED_CDRS, suspended, expected.suspended)
+    deferring = {row["billing_period"] for row in suspended if row["disposition"] == "deferred"}
+    of_months = [row for period in sorted(deferring) for row in month_charges(engine, cleaned, suspended, period)]
+    assert_rows(PERIOD_CHARGES, of_months, expected.imputed)
     for period in months:
-        usage = contract_frame(engine, RATED_CDRS, (row for row in rated if row["billing_period"] == period))
+        both = [*rated, *(row for row in of_months if row["amount"] is not None)]
+        usage = contract_frame(engine, RATED_CDRS, (row for row in both if row["billing_period"] == period))
         bills = stored(engine, bill(usage, tariff(engine).customers, period, TERMS))
         assert_rows(FACTURATION_COMPLETE, rows_of(bills), expected.bills(period))
         reports = expected.reports(period)

@@ -91,6 +91,8 @@ def test_a_dry_run_says_all_and_changes_nothing(former: FormerWarehouse, home: P
         "unrecorded": [],
         "opened_months": {"2026-05": 0},
         "days_to_mediate": [str(today())],
+        "tables_added": ["period_charges"],
+        "months_to_rate": [],
         "imbalances": [],
         "postgres": [],
     }
@@ -100,6 +102,7 @@ def test_a_dry_run_says_all_and_changes_nothing(former: FormerWarehouse, home: P
     assert "1 rows of equal position and bytes go; the one that was received first stays" in printed
     assert "month 2026-05 is opened in the warehouse; 0 rows move to their own days" in printed
     assert f"`telecom run` will mediate again: {today()}" in printed
+    assert "table period_charges is to be made, without rows" in printed
     assert {path: path.read_bytes() for path in Path(former.root).rglob("*") if path.is_file()} == before
 
 

@@ -149,8 +149,9 @@ def test_rows_without_a_ledger_are_refused(root: str, opened: Callable[[], Wareh
 
 def test_a_table_that_no_version_made_is_refused(former: FormerWarehouse, opened: Callable[[], Warehouse]):
     schema = pa.schema([("customer_id", pa.string()), ("billing_period", pa.string())])
-    DeltaTable.create(former.path("data_volume_floor"), schema=schema, partition_by=["billing_period"])
+    DeltaTable.create(former.path("traffic_hourly"), schema=schema, partition_by=["billing_period"])
     with pytest.raises(
-        WarehouseError, match="data_volume_floor at .* lacks floor_mb; expected the columns of this version"
+        WarehouseError,
+        match="traffic_hourly at .* lacks billing_date, hour, total_gb; expected the columns of this version",
     ):
         planned(opened())

@@ -4,9 +4,11 @@ Belongs here: what is there afterwards, whatever the runs of that version had le
 Does not belong here: what is printed (`test_cli_warehouse`), a bucket (`cluster/test_upgrade`).
 """
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from resources.warehouse import Warehouse, WarehouseError, went_back
+from resources.warehouse import Partitions, Warehouse, WarehouseError, went_back
 from telecom_assets.intake.identities import landed_equals_consumed, landed_rows_are_consumed
 from telecom_assets.intake.journal import read_state
 from telecom_assets.mediation.identities import raw_equals_outcomes
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.identities import missing_volumes_follow
+from telecom_assets.rating.rules import rate
 from telecom_assets.tables import TABLES
 from telecom_assets.upgrade import Done, Plan, plan_upgrade, upgrade
 from telecom_assets.upgrade import raw_rows as raw_rows_module
@@ -26,8 +31,27 @@ from telecom_assets.upgrade.raw_rows import Conflict, Range
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters, Row
-from telecom_assets_tests.stages.chain import CALENDAR_START, assert_rows, raw_row, rejections
-from telecom_assets_tests.upgrade.former import MESSAGES, TOPIC_ID, A, B, C, FormerWarehouse, message, of_days
+from telecom_assets_tests.stages.chain import (
+    CALENDAR_START,
+    VERSIONS,
+    assert_rows,
+    imputed,
+    raw_row,
+    rejections,
+    tariff,
+)
+from telecom_assets_tests.upgrade.former import (
+    LANDED_AT,
+    MESSAGES,
+    TOPIC_ID,
+    A,
+    B,
+    C,
+    FormerWarehouse,
+    message,
+    of_days,
+    under_former_names,
+)
 
 RAW, LEDGER, CLEANED, REJECTED, MEDIATED = (
     "raw_cdrs",
@@ -166,18 +190,77 @@ def test_an_empty_warehouse_gets_its_columns(root: str, opened: Callable[[], War
 
 def test_numbers_get_the_room_of_their_contract(former: FormerWarehouse, opened: Callable[[], Warehouse]):
     """A table whose columns are all there, one of them with fewer digits."""
-    name, schema = "data_volume_floor", TABLES["data_volume_floor"].arrow_schema()
+    name, schema = "revenue_by_plan", TABLES["revenue_by_plan"].arrow_schema()
     narrow = pa.schema(
-        [pa.field(each.name, pa.decimal128(9, 2) if each.name == "floor_mb" else each.type) for each in schema]
+        [pa.field(each.name, pa.decimal128(9, 2) if each.name == "revenue_incl_tax" else each.type) for each in schema]
     )
-    rows_then = [{"customer_id": "c", "floor_mb": Decimal("12.34"), "billing_period": "2026-06"}]
+    rows_then = [{"rate_plan_id": "p", "revenue_incl_tax": Decimal("12.34"), "billing_period": "2026-06"}]
     write_deltalake(former.path(name), pa.Table.from_pylist(rows_then, narrow), partition_by=["billing_period"])
-    with pytest.raises(WarehouseError, match=r"has floor_mb as decimal128\(9, 2\).* `telecom warehouse upgrade`"):
+    with pytest.raises(
+        WarehouseError, match=r"has revenue_incl_tax as decimal128\(9, 2\).* `telecom warehouse upgrade`"
+    ):
         opened().pin(name)
     plan, _ = upgraded(opened())
     [shape] = [shape for shape in plan.shapes if shape.name == name]
-    assert shape.changes == ["floor_mb: decimal(9,2) becomes decimal(18,6)"]
+    assert shape.changes == ["revenue_incl_tax: decimal(9,2) becomes decimal(28,2)"]
     assert rows(opened(), name) == rows_then
+
+
+def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
+    former: FormerWarehouse, opened: Callable[[], Warehouse]
+):
+    """Nothing of the figures changes, neither by the upgrade nor when the month is rated again."""
+    values = [session(0, 5), session(1, None), session(2, "2.5"), session(3, None, day=2)]
+    messages = [Message(3, offset, LANDED_AT, value, TOPIC_ID) for offset, value in enumerate(values)]
+    former.land(messages)
+    former.mediate(A, B)
+    result = oracle.run(messages, cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE)
+    assert len(result.rated) == len(result.imputed) == 2
+    former.write("rated_cdrs", [under_former_names(row) for row in result.charges])
+    plan, _ = upgraded(opened())
+    assert (plan.added, plan.months_to_rate) == (["period_charges"], ["2026-06"])
+
+    warehouse = opened()
+    assert rows(warehouse, "period_charges") == []
+    places = [("source_part", "ascending"), ("source_position", "ascending")]
+
+    def charged() -> list[Row]:
+        found = charges_of_month(warehouse, "2026-06").df.where("source_part = 3").toArrow()
+        return found.drop_columns([f"{name}_version" for name in VERSIONS]).sort_by(places).to_pylist()
+
+    before = charged()
+    # 4.9, twice 2.4 and 2.4 megabytes of PLAN_A's DATA_BASIC at 0.012345: 0.0604905, 0.029628
+    assert [row["amount"] for row in before] == [Decimal(each) for each in ("0.060491", *["0.029628"] * 3)]
+    follow = partial(missing_volumes_follow, "customer_min")
+    told = follow(*map(warehouse.pin, ("rated_cdrs", "suspended_cdrs")))
+    assert [finding.split(",")[0] for finding in told.findings] == [
+        f"{day}: 1 events have an imputed volume" for day in (A, B)
+    ]
+
+    june = Partitions(A, date(2026, 6, 30))
+    cleaned = warehouse.pin(CLEANED, june)
+    ratings = rate(cleaned.df.where("source_part = 3"), tariff(warehouse.engine), missing_volume="customer_min")
+    warehouse.overwrite("rated_cdrs", ratings.rated, june)
+    warehouse.overwrite("suspended_cdrs", ratings.suspended, june)
+    suspended = warehouse.pin("suspended_cdrs", june)
+    month = Partitions("2026-06", "2026-06")
+    warehouse.overwrite("period_charges", imputed(warehouse.engine, suspended.df, cleaned.df), month)
+    assert charged() == before
+    assert follow(warehouse.pin("rated_cdrs"), suspended).passed
+    assert planned(opened()).months_to_rate == []
+
+
+def session(number: int, volume: object, day: int = 1) -> bytes:
+    """A data session of a customer of PLAN_A."""
+    fields = {
+        "record_ID": f"s{number}",
+        "record_type": "data",
+        "timestamp": f"2026-06-0{day}T12:00:00",
+        "user_id": "212600000001",
+    }
+    return json.dumps(
+        {**fields, "data_volume_mb": volume, "product_code": "DATA_BASIC", "cell_id": "C", "technology": "4G"}
+    ).encode()
 
 
 # -------------------------------------------------------------------------------------------- what runs had left behind

@@ -6,7 +6,7 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.warehouse import Warehouse
-from telecom_assets.tables import TABLES
+from telecom_assets_tests.sample_tables import TABLES
 
 
 @pytest.fixture

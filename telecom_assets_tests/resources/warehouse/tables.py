@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 from resources.warehouse import Warehouse
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import MEDIATED_DAYS
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
 from telecom_assets.reference.tables import PRODUCT_CATALOG
+from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE
 
 #: A small table by months and one by days.
-FLOORS, DAYS = DATA_VOLUME_FLOOR.name, MEDIATED_DAYS.name
+FLOORS, DAYS = MONTHLY_SAMPLE.name, MEDIATED_DAYS.name
 CATALOGUE = PRODUCT_CATALOG.name
 MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
 
@@ -24,7 +24,7 @@ Floor = tuple[str, str, str]
 
 def floors_table(floors: Iterable[Floor]) -> pa.Table:
     rows = [{"customer_id": who, "floor_mb": Decimal(mb), "billing_period": month} for who, mb, month in floors]
-    return pa.Table.from_pylist(rows, schema=DATA_VOLUME_FLOOR.arrow_schema())
+    return pa.Table.from_pylist(rows, schema=MONTHLY_SAMPLE.arrow_schema())
 
 
 def floors(warehouse: Warehouse, *rows: Floor) -> DataFrame:

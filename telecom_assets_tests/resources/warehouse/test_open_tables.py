@@ -12,7 +12,6 @@ from pyspark.errors import PySparkException
 
 from resources.warehouse import Partitions, Warehouse, WarehouseError
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.tables import (
     CATALOGUE,
     FLOORS,
@@ -22,6 +21,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
     floors_table,
     received,
 )
+from telecom_assets_tests.sample_tables import TABLES
 
 
 def test_a_table_made_again_has_another_identity(plain, tmp_path):

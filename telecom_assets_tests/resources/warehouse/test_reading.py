@@ -13,8 +13,6 @@ from deltalake import DeltaTable
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse, committed_at, identity_of, partitions_changed
-from telecom_assets.rating.tables import DATA_VOLUME_FLOOR
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.conftest import everything_below
 from telecom_assets_tests.resources.warehouse.tables import (
     CATALOGUE,
@@ -27,6 +25,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
     floors_table,
     held,
 )
+from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 
 
 def test_a_table_that_is_not_there_is_empty(warehouse):
@@ -35,9 +34,9 @@ def test_a_table_that_is_not_there_is_empty(warehouse):
     assert (pinned.version, pinned.rows_by_partition(), held(pinned.arrow())) == (0, {}, set())
     assert held(pinned.all()) == held(pinned.df) == set()
     assert [(field.name, field.dataType.simpleString()) for field in pinned.all().schema] == [
-        (column.name, column.type) for column in DATA_VOLUME_FLOOR.columns
+        (column.name, column.type) for column in MONTHLY_SAMPLE.columns
     ]
-    assert pinned.stored_schema() == DATA_VOLUME_FLOOR.arrow_schema()
+    assert pinned.stored_schema() == MONTHLY_SAMPLE.arrow_schema()
     assert not warehouse.exists(FLOORS)
     warehouse.make_tables([FLOORS])
     assert warehouse.exists(FLOORS)
@@ -92,7 +91,7 @@ def test_what_one_engine_writes_the_others_read(tmp_path, spark_remote, writer, 
     assert held(second.pin(FLOORS, version=1).all()) == {("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)}
     assert [path.name for path in root.iterdir()] == [FLOORS]
     table = DeltaTable(str(root / FLOORS))
-    assert held(pa.table(table.to_pyarrow_table().select(DATA_VOLUME_FLOOR.column_names))) == expected
+    assert held(pa.table(table.to_pyarrow_table().select(MONTHLY_SAMPLE.column_names))) == expected
     with duckdb.connect() as connection:
         files = [str(root / FLOORS / name) for name in pa.table(table.get_add_actions())["path"].to_pylist()]
         total = connection.execute("SELECT sum(floor_mb) FROM read_parquet($files)", {"files": files}).fetchall()

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from resources.warehouse import Partitions, statistics, sum_exactly, went_back
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import MEDIATED_DAYS
-from telecom_assets.tables import TABLES
 from telecom_assets_tests.resources.warehouse.tables import (
     DAYS,
     FLOORS,
@@ -23,6 +22,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
     floors_table,
     received,
 )
+from telecom_assets_tests.sample_tables import TABLES
 
 
 def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):

@@ -1,0 +1,76 @@
+"""What only a month decides: the volume, and with it the price, of the sessions that its days have deferred.
+
+Belongs here: what a session of unknown volume counts as. Does not belong here: the price formula, and who is charged
+(`telecom_assets.rating.rules`): both are those of every event.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import and_
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from telecom_assets.model.numbers import zero_if_null
+from telecom_assets.rating.rules import DEFERRED, charge
+from telecom_assets.rating.tables import PERIOD_CHARGES
+
+#: The reference versions that decide a price.
+PRICE_VERSIONS = ("rate_plans_version", "product_catalog_version")
+
+
+def deferred_events(suspended: DataFrame) -> DataFrame:
+    """Those rows of suspended_cdrs that their month prices."""
+    return suspended.where(F.col("disposition") == DEFERRED)
+
+
+def smallest_volumes(cleaned: DataFrame) -> DataFrame:
+    """The smallest known data volume of each number (`subscriber`, `smallest_mb`), compared as numbers.
+
+    cleaned: rows of cleaned_cdrs of one month, all of its days.
+    """
+    known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
+    return known.groupBy(F.col("subscriber_id").alias("subscriber")).agg(F.min("data_volume_mb").alias("smallest_mb"))
+
+
+def impute(deferred: DataFrame, cleaned: DataFrame, prices: Mapping[tuple[int, ...], DataFrame]) -> DataFrame:
+    """Rows of period_charges: each deferred event of a month, priced with the smallest known volume of its number.
+
+    deferred: rows of suspended_cdrs that are deferred. cleaned: rows of cleaned_cdrs, all days of the same month. prices:
+    `price_list` by its PRICE_VERSIONS, of all that the deferred rows name (at least one): an event costs what it would have
+    cost on its day. A number without a known volume in the month used none.
+
+    An amount of 10^12 or more is NULL. The event has its row all the same: its day has said "deferred" and is final, so
+    without a row the event would be lost, and with any amount a charge would be invented. So deferred = imputed holds by
+    count; bills and reports have the rows with an amount, and the funnel counts the others.
+    """
+    of_price = (
+        (F.col("rate_plan_id") == F.col("price_plan"))
+        & (F.col("product_code") == F.col("price_product"))
+        & reduce(and_, (F.col(name) == F.col(f"price_{name}") for name in PRICE_VERSIONS))
+    )
+    return (
+        deferred.drop("billable_units")
+        .join(smallest_volumes(cleaned), on=F.col("customer_id") == F.col("subscriber"), how="left")
+        .join(_of_all_versions(prices), on=of_price, how="left")
+        .withColumn("billable_units", zero_if_null(F.col("smallest_mb")).cast("decimal(18,6)"))
+        .withColumn("free_units_applied", F.least("billable_units", "free_units").cast("decimal(18,6)"))
+        .withColumn("imputed", F.lit(True))
+        .withColumn("amount", charge())
+        .select(PERIOD_CHARGES.column_names)
+    )
+
+
+def _of_all_versions(prices: Mapping[tuple[int, ...], DataFrame]) -> DataFrame:
+    """The price lists as one, each line with the versions it is of."""
+    lists = [
+        lines.select(
+            "*",
+            *(
+                F.lit(version).cast("bigint").alias(f"price_{name}")
+                for name, version in zip(PRICE_VERSIONS, versions, strict=True)
+            ),
+        )
+        for versions, lines in sorted(prices.items())
+    ]
+    return reduce(DataFrame.unionByName, lists)

@@ -1,0 +1,184 @@
+"""What a month prices, on both engines: the smallest known volume of a number, at the tariff of the session's day.
+
+Belongs here: whose volumes count, what deferred sessions cost, that none is lost or invented. Amounts are worked out by hand.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from resources.engine import SparkEngine
+from resources.warehouse import Partitions, Warehouse
+from telecom_assets.mediation.tables import CLEANED_CDRS
+from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.month_rules import deferred_events, impute, smallest_volumes
+from telecom_assets.rating.rules import price_list, rate
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.tables import TABLES
+from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.oracle import Row
+from telecom_assets_tests.rating.test_rules import DAY, FLAT, TIERED, event, price
+from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, rows_of, tariff
+
+A, B = "212600000001", "212600000002"
+#: The versions of the tariff that `tariff` names.
+NAMED = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
+
+
+def month_of(engine: SparkEngine, events: list[Row], rate_plans: list[Row] = cdrs.RATE_PLANS) -> list[Row]:
+    """Rows of period_charges of some cleaned events of a month, in the order of their positions."""
+    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), tariff(engine, rate_plans=rate_plans)
+    suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
+    prices = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
+    rows = impute(deferred_events(suspended), cleaned, prices)
+    assert_schema(PERIOD_CHARGES, rows)
+    return sorted(rows_of(rows), key=lambda row: row["source_position"])
+
+
+def sessions(*volumes: tuple[str, object, dict[str, Any]]) -> list[Row]:
+    """Sessions of (number, megabytes or None, what else is different), at positions from 0."""
+    return [
+        event("data", volume, subscriber_id=who, source_position=n, record_id=f"r{n}", **changed)
+        for n, (who, volume, changed) in enumerate(volumes)
+    ]
+
+
+def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine):
+    """9 is less than 10, whatever their texts say; zero is a volume; calls have none."""
+    events = sessions(
+        (A, "10", {}),
+        (A, "9", {}),
+        (A, None, {}),
+        (A, "100", {"event_date": date(2026, 6, 1)}),
+        (B, "0", {}),
+        (B, "5", {}),
+        ("212700000003", None, {}),
+        ("33612345678", "3", {}),  # not a customer: who is charged is not asked here
+    )
+    events.append(event("voice", "1", subscriber_id="212700000008", source_position=99))
+    found = rows_of(smallest_volumes(contract_frame(engine, CLEANED_CDRS, events)))
+    assert {row["subscriber"]: row["smallest_mb"] for row in found} == {A: 9, B: 0, "33612345678": 3}
+    assert len(found) == 3
+
+
+def test_a_deferred_session_costs_what_the_smallest_volume_costs(engine):
+    """PLAN_A's DATA_BASIC: 0.012345 a megabyte above 0.1."""
+    first = date(2026, 6, 1)
+    charges = month_of(
+        engine,
+        sessions(
+            (A, "10", {}),
+            (A, None, {"event_date": first, "rating_status": "needs_review"}),
+            (A, "2.5", {"event_date": date(2026, 6, 30)}),  # a later day's volume counts for an earlier day's session
+            (B, "1", {}),  # another's does not
+            (A, None, {}),
+        ),
+    )
+    # 2.4 × 0.012345 = 0.029628
+    figures = (Decimal("2.5"), Decimal("0.1"), Decimal("0.029628"), Decimal("0.012345"))
+    columns = ("billable_units", "free_units_applied", "amount", "unit_price")
+    assert [tuple(row[name] for name in columns) for row in charges] == [figures, figures]
+    assert [(row["record_id"], row["event_date"], row["billing_period"]) for row in charges] == [
+        ("r1", first, "2026-06"),
+        ("r4", DAY, "2026-06"),
+    ]
+    assert {row["imputed"] for row in charges} == {True}
+    assert [row["rating_status"] for row in charges] == ["needs_review", "ready"]
+    kept = {"customer_id": A, "rate_plan_id": "PLAN_A", "record_type": "data", "product_code": "DATA_BASIC"}
+    assert all(kept.items() <= row.items() for row in charges)
+    assert {name: charges[0][f"{name}_version"] for name in VERSIONS} == VERSIONS
+    assert (charges[0]["region"], charges[0]["source_id"], charges[0]["source_part"]) == (
+        cdrs.CUSTOMERS[0]["region"],
+        "topic-1",
+        0,
+    )
+
+
+def test_tiers_hold_for_the_volume_of_the_month(engine):
+    """Free up to 50, 0.015 up to 1024 (counted from zero), 0.05 above: 974 × 0.015 + 1 × 0.05 = 14.66."""
+    plans = [{**price(TIERED, "0.015", "50", "1024", "0.05"), "rate_plan_id": "PLAN_A"}]
+    product = {"product_code": TIERED}
+    [charge] = month_of(engine, sessions((A, "1025", product), (A, None, product)), plans)
+    assert (charge["billable_units"], charge["free_units_applied"], charge["amount"]) == (
+        1025,
+        50,
+        Decimal("14.66"),
+    )
+    assert (charge["tier_threshold"], charge["tier_price"]) == (1024, Decimal("0.05"))
+
+
+def test_without_a_known_volume_it_used_none(engine):
+    [charge] = month_of(engine, sessions((B, None, {}), (A, "4", {})))
+    assert (charge["billable_units"], charge["free_units_applied"], charge["amount"]) == (0, 0, 0)
+
+
+def test_a_day_is_priced_with_the_versions_it_names(engine):
+    """The tariff of version 5 asks 1 a megabyte, that of version 6 asks 2; each day names its own."""
+    cleaned = contract_frame(engine, CLEANED_CDRS, sessions((A, "3", {}), (A, None, {}), (A, None, {})))
+    of_month = tariff(engine)
+    deferred = [
+        {**row, "rate_plans_version": 5 + n}
+        for n, row in enumerate(
+            sorted(
+                rows_of(rate(cleaned, of_month, missing_volume="customer_min").suspended),
+                key=lambda row: row["source_position"],
+            )
+        )
+    ]
+    prices = {
+        (5 + n, VERSIONS["product_catalog"]): price_list(
+            tariff(engine, rate_plans=[{**price(FLAT, amount), "rate_plan_id": "PLAN_A"}]).rate_plans,
+            of_month.product_catalog,
+        )
+        for n, amount in enumerate(("1", "2"))
+    }
+    rows = rows_of(impute(contract_frame(engine, SUSPENDED_CDRS, deferred), cleaned, prices))
+    assert {(row["source_position"], row["rate_plans_version"], row["amount"]) for row in rows} == {
+        (1, 5, Decimal(3)),
+        (2, 6, Decimal(6)),
+    }
+
+
+def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engine):
+    """10,000,000 × 999,999.999999 = 9,999,999,999,990; nothing of the sessions beside it is lost."""
+    dear, sound = "212600000005", B
+    customers = [{**cdrs.CUSTOMERS[0], "customer_id": who, "rate_plan_id": f"P{who}"} for who in (dear, sound)]
+    plans = [
+        {**price(FLAT, "999999.999999"), "rate_plan_id": f"P{dear}"},
+        {**price(TIERED, "1"), "rate_plan_id": f"P{dear}"},
+        {**price(FLAT, "1"), "rate_plan_id": f"P{sound}"},
+    ]
+    events = sessions(
+        (dear, "10000000", {"product_code": TIERED}), (dear, None, {}), (sound, "2", {}), (sound, None, {})
+    )
+    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), tariff(engine, customers, plans)
+    suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
+    rows = rows_of(
+        impute(deferred_events(suspended), cleaned, {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)})
+    )
+    assert {(row["source_position"], row["billable_units"], row["amount"]) for row in rows} == {
+        (1, Decimal(10_000_000), None),
+        (3, Decimal(2), Decimal(2)),
+    }
+
+
+@pytest.mark.parametrize("imputed", [[], ["0.25"], ["0.25", None]], ids=str)
+def test_the_charges_of_a_month_are_both(engine, tmp_path, imputed):
+    """1.5 + 2.5 of the days, 0.25 of the month; a row without an amount is no charge."""
+    warehouse = Warehouse(str(tmp_path), engine, TABLES)
+    rated = [{"record_id": f"d{n}", "amount": amount, "event_date": DAY} for n, amount in enumerate(("1.5", "2.5"))]
+    rated.append({"record_id": "other", "amount": "8", "event_date": date(2026, 7, 1)})
+    late = [
+        {"record_id": f"m{n}", "amount": amount, "event_date": DAY, "billing_period": "2026-06"}
+        for n, amount in enumerate(imputed)
+    ]
+    days, months = Partitions(date(2026, 6, 1), date(2026, 7, 31)), Partitions("2026-06", "2026-06")
+    warehouse.overwrite(RATED_CDRS.name, contract_frame(engine, RATED_CDRS, rated), days)
+    warehouse.overwrite(PERIOD_CHARGES.name, contract_frame(engine, PERIOD_CHARGES, late), months)
+    charges = charges_of_month(warehouse, "2026-06")
+    charged = ["d0", "d1", *(f"m{n}" for n, amount in enumerate(imputed) if amount)]
+    assert sorted(row["record_id"] for row in rows_of(charges.df)) == charged
+    assert charges.total() == Decimal(4) + sum(Decimal(amount) for amount in imputed if amount)
+    assert_schema(RATED_CDRS, charges.df)
