@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telecom_assets.runs.plan import ALWAYS_READ, ASKED_FOR, Facts, Planned, plan
-from telecom_assets.runs.stages import BILLING, FLOORS, LANDING, MEDIATION, RATING, REFERENCE, STAGES
+from telecom_assets.runs.stages import BILLING, LANDING, MEDIATION, RATING, STAGES
 
 MONTH = "2025-06"
 DAYS = [dt.date(2025, 6, number) for number in range(1, 31)]
@@ -33,7 +33,6 @@ def test_a_late_record_is_the_work_of_its_day_and_of_what_follows():
     assert shown(plan(MONTH, facts)) == [
         ("reference", "", ALWAYS_READ),
         ("mediation", "2025-06-03", "new rows have landed"),
-        ("data_volume_floor", "2025-06", "mediation comes before it"),
         ("rating", "2025-06-03", "mediation comes before it"),
         ("billing", "2025-06", "mediation comes before it; rating comes before it"),
     ]
@@ -58,11 +57,6 @@ def test_landing_says_nothing_of_days_that_it_has_not_touched_yet():
     assert shown(steps)[1:] == [("landing", "", "12 messages wait on the topic")]
 
 
-def test_floors_that_are_made_again_rate_nothing_before_their_rows_are_known():
-    steps = plan(MONTH, replace(QUIET, due_month={"data_volume_floor": "never made"}))
-    assert [step.stage for step in steps] == [REFERENCE, FLOORS]
-
-
 def test_a_document_that_is_gone_is_billing_alone():
     steps = plan(MONTH, replace(QUIET, due_month={"billing": "documents are not as they were"}))
     assert shown(steps)[1:] == [("billing", "2025-06", "documents are not as they were")]
@@ -74,7 +68,6 @@ def test_everything_is_the_whole_month_in_order():
         ("reference", "", ASKED_FOR),
         ("landing", "", ASKED_FOR),
         ("mediation", "2025-06-01 to 2025-06-30", ASKED_FOR),
-        ("data_volume_floor", "2025-06", ASKED_FOR),
         ("rating", "2025-06-01 to 2025-06-30", f"{ASKED_FOR}; mediation comes before it"),
         ("billing", "2025-06", ASKED_FOR),
     ]
@@ -106,7 +99,7 @@ FACTS = st.builds(
     st.none() | _WORDS,
     _ANY_DAYS,
     st.fixed_dictionaries({}, optional={"mediation": _OF_DAYS, "rating": _OF_DAYS}),
-    st.fixed_dictionaries({}, optional={"data_volume_floor": _WORDS, "billing": _WORDS}),
+    st.fixed_dictionaries({}, optional={"billing": _WORDS}),
 )
 
 
@@ -140,7 +133,6 @@ def test_what_has_a_reason_is_planned_and_nothing_is_without_one(facts: Facts):
     planned = {step.stage.name for step in steps}
     assert ("reference" in planned) == (facts.reference is not None)
     assert ("landing" in planned) == (facts.landing is not None)
-    assert ("data_volume_floor" in planned) == ("data_volume_floor" in facts.due_month or bool(mediated & set(DAYS)))
     assert ("billing" in planned) == ("billing" in facts.due_month or bool(rated))
 
 

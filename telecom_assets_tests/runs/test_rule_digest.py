@@ -17,9 +17,9 @@ from telecom_assets.rating import rules as rating
 from telecom_assets.reports import dashboard_panels
 from telecom_assets.runs.code import Code, installed_source
 from telecom_assets.runs.rule_digest import Rules
-from telecom_assets.runs.stages import BILLING, FLOORS, MEDIATION, RATING
+from telecom_assets.runs.stages import BILLING, MEDIATION, RATING
 
-OF_RULES = {stage.name: stage for stage in (MEDIATION, FLOORS, RATING, BILLING)}
+OF_RULES = {stage.name: stage for stage in (MEDIATION, RATING, BILLING)}
 EVERY = set(OF_RULES)
 SETTINGS = Settings.load()
 

@@ -46,7 +46,6 @@ def test_a_job_is_found_by_its_name():
         "reference_job",
         "landing_job",
         "mediation_job",
-        "data_volume_floor_job",
         "rating_job",
         "billing_job",
     ]

@@ -8,10 +8,7 @@ import pytest
 from resources.engine import SparkEngine
 from resources.warehouse import Warehouse
 from telecom_assets.tables import TABLES
-from telecom_assets_tests.intake.test_landing import kafka
 from telecom_assets_tests.upgrade.former import FormerWarehouse, filled
-
-__all__ = ["kafka"]
 
 
 @pytest.fixture
