@@ -10,7 +10,7 @@ from telecom_assets.runs.jobs import JOBS, reference_job
 from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
 
-MONTH_TAG = "telecom_assets/runs/month_run"
+MONTH_TAG = "telecom_assets/month_run"
 STEP_TAG = "telecom_assets/month_run_step"
 _HOUR = 6
 
