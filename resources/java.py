@@ -202,7 +202,12 @@ def _place(artifact: Any) -> Path:
 
 def _fetch(artifact: Any) -> Path:
     """Download one file of a Maven artifact to its place in the repository cache."""
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential  # noqa: PLC0415
+    from tenacity import (  # noqa: PLC0415
+        Retrying,
+        retry_if_exception_type,
+        stop_after_attempt,
+        wait_exponential,
+    )
 
     target = _place(artifact)
     places = [

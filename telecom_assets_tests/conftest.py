@@ -49,15 +49,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("processes")
 
 
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
-    """A run without servers starts none: a test that asks for one and is not marked fails, and says what to do."""
-    if fixturedef.argname in SERVERS and "not servers" in request.config.option.markexpr:
-        pytest.fail(
-            f"this test starts {fixturedef.argname}, and nothing marks it as one that needs servers: name the fixture that it "
-            "asks for by a parameter in BUILT_ON_SERVERS (telecom_assets_tests/conftest.py), or mark it `servers`"
-        )
-
-
 def _is_built_on_servers(item: pytest.Item) -> bool:
     """Whether a parameter of the test names a fixture of BUILT_ON_SERVERS, which is asked for only when the test runs."""
     callspec = getattr(item, "callspec", None)

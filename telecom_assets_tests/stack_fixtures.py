@@ -11,8 +11,17 @@ from telecom_assets.local_stack import LocalStack
 
 
 @pytest.fixture(scope="session")
-def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The home folder of the session's stack; its name has a space, as folders of people do. Stopped and removed."""
+def stack_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home folder of the session's stack; its name has a space, as folders of people do. Stopped and removed.
+
+    A run without servers (`-m "not servers"`) starts none: a test that asks for one by a name in its parameters fails, and
+    says what to do.
+    """
+    if "not servers" in request.config.option.markexpr:
+        pytest.fail(
+            "this test asks for a server and is not marked: name the parameter's value in BUILT_ON_SERVERS "
+            "(telecom_assets_tests/conftest.py), or mark the test `servers`"
+        )
     home = tmp_path_factory.mktemp("session stack") / "home"
     yield home
     LocalStack(home).down()

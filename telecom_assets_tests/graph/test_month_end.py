@@ -22,7 +22,7 @@ SEQUENCE = [
     ("billing_job", month_tag("2025-06")),
 ]
 PARTITION_TAGS = {*JUNE_DAYS, *month_tag()}
-OWN_TAGS = ("telecom_assets/runs/month_run", "telecom_assets/month_run_step")
+OWN_TAGS = ("telecom_assets/month_run", "telecom_assets/month_run_step")
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, 
     clock.passes(minutes=2)
     [third] = tick(project, AGAIN).run_requests
     assert (third.job_name, third.tags["telecom_assets/month_run_step"]) == ("reference_job", "0")
-    assert third.tags["telecom_assets/runs/month_run"] == "2025-06"
+    assert third.tags["telecom_assets/month_run"] == "2025-06"
     assert outcomes(carry_out(project, tick(project, AGAIN))) == [("reference_job", True)]
     assert tick(project, AGAIN).skip_message == "no run waits to be made again"
 

@@ -11,7 +11,7 @@ from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
 from telecom_assets.runs.stages import STAGES
 
-MONTH_TAG = "telecom_assets/runs/month_run"
+MONTH_TAG = "telecom_assets/month_run"
 STEP_TAG = "telecom_assets/month_run_step"
 _HOUR = 6
 
