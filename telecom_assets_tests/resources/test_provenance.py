@@ -188,7 +188,7 @@ def test_a_table_that_is_behind_what_was_read(made):
 def test_entries_that_maintenance_has_removed_tell_nothing(made, name):
     version = made.version(name)
     make(made, name, (C, C), [C], [CLEANED] if name == RATED else [])
-    made.checkpoint(name, version + 1)
+    made.log(name).checkpoint(version + 1)
     for number in range(version + 1):
         entry(made, name, number).unlink()
     told = {
