@@ -416,7 +416,7 @@ def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, l
     assert set(after) - set(before) == {"late-call", "late-floor"}
     for name in ("rated_cdrs", "suspended_cdrs"):
         changed = partitions_changed(
-            late.project.warehouse, name, late.project.warehouse.table_id(name), again.project.version(name)
+            late.project.warehouse, name, late.project.warehouse.pin(name).table_id, again.project.version(name)
         )
         assert changed == {f"{MONTH}-03"}
         assert late.project.version(name) == again.project.version(name) + 1

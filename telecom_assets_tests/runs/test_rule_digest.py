@@ -156,7 +156,9 @@ def test_another_rule_counts_for_the_stages_that_go_by_it(module, old, new, stag
 
 def test_rules_whose_source_is_not_there_cannot_be_told():
     """Then commits say nothing, and everything counts as changed."""
-    rules = Rules(ASSETS, SETTINGS, "sail", lambda name: None if name.endswith("billing.rules") else installed_source(name))
+    rules = Rules(
+        ASSETS, SETTINGS, "sail", lambda name: None if name.endswith("billing.assets") else installed_source(name)
+    )
     assert rules.of_table("facturation_complete") is None
     assert rules.of_table("rated_cdrs") is not None
     assert rules.of_table("raw_cdrs") is None, "made by landing, which is about no day"
