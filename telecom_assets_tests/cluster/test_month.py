@@ -18,7 +18,7 @@ from telecom_assets_tests.s3_server import S3Server
 
 _SPEC = replace(SPEC, cdrs=30_000)
 #: What a run writes about itself: which run, when, and at which versions.
-_OF_THE_RUN = {"landing_ranges", "landing_decisions", "displaced_days", "mediated_days"}
+_OF_THE_RUN = {"landing_ranges", "landing_decisions", "displaced_days", "mediated_days", "billed_months"}
 #: Days of the generator's CDRs; each is a file in every table.
 _DAYS = (2, 3)
 #: What the first steps of a month write.

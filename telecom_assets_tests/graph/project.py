@@ -167,7 +167,8 @@ class Project:
 
     def resources(self) -> dict[str, Any]:
         """Of this project, whichever definitions it borrows."""
-        return {**self.connections.resources(), "io_manager": TellingIOManager(self.warehouse)}
+        rules_of = self.defs.resources["io_manager"].rules_of  # type: ignore[index]
+        return {**self.connections.resources(), "io_manager": TellingIOManager(self.warehouse, rules_of)}
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""

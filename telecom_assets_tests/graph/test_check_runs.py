@@ -176,7 +176,11 @@ def mediation_and_rating(project: Project, tags: dict[str, str]) -> dg.ExecuteIn
     job = dg.define_asset_job("mediation_and_rating", selection)
     defs = dg.Definitions.merge(project.defs, dg.Definitions(jobs=[job]))
     return defs.resolve_job_def("mediation_and_rating").execute_in_process(
-        instance=project.instance, tags=tags, raise_on_error=False, run_config=QUIET
+        instance=project.instance,
+        tags=tags,
+        raise_on_error=False,
+        run_config=QUIET,
+        resources=project.resources(),
     )
 
 
