@@ -18,6 +18,7 @@ from telecom_assets.lineage.declaring import (
     multi_asset,
     table_metadata,
     table_out,
+    versions_asserted,
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
@@ -148,5 +149,9 @@ def period_charges(
         for versions in named or {(rate_plans.version, product_catalog.version)}
     }
     return dg.Output(
-        impute(deferred, cleaned_cdrs.df, prices), metadata=versions_read(cleaned_cdrs, suspended_cdrs, rated)
+        impute(deferred, cleaned_cdrs.df, prices),
+        metadata={
+            **versions_asserted(mediated, rejected, rate_plans, product_catalog),
+            **versions_read(cleaned_cdrs, suspended_cdrs, rated),
+        },
     )

@@ -64,7 +64,7 @@ def upgrade(
             _commit(warehouse, shape, rewrite(warehouse, shape, {SOURCE: plan.source_id}))
     for name in plan.added:
         report(f"{name}: made, without rows")
-        warehouse.version(name)
+        warehouse.make_tables([name])
     settle(warehouse)
     moved = {}
     for month in plan.months:

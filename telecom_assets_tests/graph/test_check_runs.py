@@ -135,7 +135,8 @@ def test_a_failed_check_shows_the_customers_that_differ(damaged: Project):
     before = {repr(row) for row in damaged.rows("rated_cdrs")}
     dearer("rated_cdrs", "amount", "0.000001")(damaged)
     changed = next(row for row in damaged.rows("rated_cdrs") if repr(row) not in before)
-    of_customer = [row["amount"] for row in damaged.rows("rated_cdrs") if row["customer_id"] == changed["customer_id"]]
+    charged = [*damaged.rows("rated_cdrs"), *damaged.rows("period_charges")]
+    of_customer = [row["amount"] for row in charged if row["customer_id"] == changed["customer_id"]]
     check = damaged.check("facturation_complete", month_tag())[BILLED]
     (row,) = shown(check, "differs")
     assert (row["billing_period"], row["customer_id"]) == (MONTH, changed["customer_id"])
