@@ -10,7 +10,7 @@ _ORDER = (LANDING, REFERENCE, *(stage for stage in _DECLARED if stage not in (LA
 #: Stages in the order in which a CDR meets them. `start` holds the engine, Dagster's instance and definitions.
 STAGES = ("start", *(part for stage in _ORDER for part in stage.parts), "other")
 #: What the DuckDB script does too: the stages of the ratio.
-COMPARED = ("start", "mediation", "floors", "rating", "billing", "reports")
+COMPARED = ("start", "mediation", "rating", "billing", "reports")
 
 STAGE_OF_JOB = {stage.job: next(iter(stage.parts)) for stage in _DECLARED}
 _STAGE_OF_ASSET = {

@@ -160,8 +160,12 @@ def sql_totals(
                 "SELECT strftime(event_date, '%Y-%m'), reason, count(*) FROM (SELECT event_date, 'cleaned' AS reason "
                 "FROM cleaned_cdrs UNION ALL SELECT event_date, reason FROM rejected_cdrs) GROUP BY ALL"
             ),
-            rating=asked("SELECT coalesce(reason, 'rated'), count(*) FROM priced GROUP BY ALL"),
-            rated_by_customer=asked("SELECT customer_id, sum(amount) FROM rated_cdrs GROUP BY ALL"),
+            rating=asked(
+                "SELECT outcome, count(*) FROM (SELECT 'rated' AS outcome FROM rated_cdrs UNION ALL SELECT reason FROM "
+                "suspended_cdrs WHERE disposition <> 'deferred' UNION ALL SELECT CASE WHEN amount IS NULL THEN "
+                "'amount_out_of_range' ELSE 'imputed' END FROM period_charges) GROUP BY ALL"
+            ),
+            rated_by_customer=asked("SELECT customer_id, sum(amount) FROM charges GROUP BY ALL"),
             before_tax_by_customer=asked("SELECT customer_id, amount_before_tax FROM facturation_complete"),
             amount_due_by_customer=asked("SELECT customer_id, amount_due FROM facturation_complete"),
             revenue_by_day=asked("SELECT billing_date, revenue FROM daily_revenue"),
