@@ -1,6 +1,6 @@
 """What a table contract is: columns with types, units and meaning, the grain, the key and the partition column.
 
-Belongs here: the one type that the warehouse, PostgreSQL and the project's own contracts (`telecom_assets.schemas`) share, and
+Belongs here: the one type that the warehouse, PostgreSQL and the project's own contracts (`tables.py` of its rooms) share, and
 its translations (Arrow for the Delta log). Does not belong here: any table.
 """
 
