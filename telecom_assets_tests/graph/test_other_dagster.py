@@ -15,7 +15,7 @@ def test_a_month_in_a_new_instance(billed: MonthRun, copy_of: Callable[..., Proj
     project = copy_of(billed.project)
     project.instance.dispose()
     shutil.rmtree(project.settings.dagster_home)
-    finished = telecom_with_other_dagster(environment(project), "run", "--month", MONTH, "--json")
+    finished = telecom_with_other_dagster(environment(project), "run", "--month", MONTH, "--force", "--json")
     said = without_other_users(finished.stderr)
     assert finished.returncode == 0, said
     assert said.startswith(f"Dagster {OTHER_VERSION} is installed")
