@@ -3,8 +3,7 @@
 Loading it needs no server, no network and no database; nothing connects before a run or a tick does.
 """
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -15,10 +14,12 @@ from telecom_assets.home.private_files import keep_private
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake import assets as landing
 from telecom_assets.invoices import assets as invoices
-from telecom_assets.lineage.declaring import with_engine
+from telecom_assets.lineage.declaring import with_columns, with_engine
 from telecom_assets.lineage.io_manager import TellingIOManager
 from telecom_assets.mediation import assets as mediation
 from telecom_assets.rating import assets as rating
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType
 from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
@@ -35,7 +36,7 @@ from telecom_assets.runs.sensors import (
     month_run_sensor,
     rating_automation,
 )
-from telecom_assets.tables import TABLES
+from telecom_assets.tables import tables_of
 
 ASSETS: list[Any] = [
     landing.cdr_topic,
@@ -57,11 +58,21 @@ ASSETS: list[Any] = [
 ]
 
 
-def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """All definitions for some settings (default: the environment's). Tests override resources by name."""
+def build_defs(
+    settings: Settings | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
+    record_types: Iterable[RecordType] = RECORD_TYPES,
+) -> dg.Definitions:
+    """All definitions for some settings (default: the environment's) and record types (default: this project's).
+
+    Tests override resources by name; connections that are given bring their record types with them. Raises RecordTypeError
+    for record types that do not go together.
+    """
     settings = settings or Settings.load()
     overrides = resource_overrides or {}
-    connections = overrides.get("connections") or Connections(settings, TABLES)
+    types = RecordTypes(record_types)
+    connections = overrides.get("connections") or Connections(settings, tables_of(types), types)
+    contracts = tables_of(connections.record_types)
     resources: dict[str, Any] = {
         "connections": connections,
         # One warehouse a process: what is known of a version is known to stages and checks alike.
@@ -71,7 +82,9 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     interval = settings.sensor_interval_seconds
     webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None
     return dg.Definitions(
-        assets=dg.map_asset_specs(partial(with_engine, engine=connections.engine_name), ASSETS),
+        assets=dg.map_asset_specs(
+            lambda spec: with_columns(with_engine(spec, connections.engine_name), contracts), ASSETS
+        ),
         asset_checks=build_checks(settings.silent_hours),
         jobs=[*JOBS, checks_job, maintenance_job],
         sensors=[

@@ -47,7 +47,7 @@ def facturation_complete(
     period, settings = context.partition_key, connections.settings
     assert_not_restored(connections)  # before the version grows: what it was would not be noticed any more
     inputs = BillingInputs.pin(connections.warehouse, period, rated_cdrs, suspended_cdrs)
-    versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
+    versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days, connections.record_types)
     customers = connections.warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(

@@ -20,6 +20,7 @@ from telecom_assets.model.months import month_days
 from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow, one_tariff
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 
 def month_is_over(period: str, today: dt.date) -> Verdict:
@@ -49,14 +50,16 @@ class BillingInputs:
         )
         return cls(period, raw, mediated, cleaned, rejected, rated, suspended)
 
-    def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
+    def assert_complete(
+        self, policy: MissingVolumePolicy, dedupe_days: int, record_types: RecordTypes = RECORD_TYPES
+    ) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
         verdicts = side_by_side(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
-                lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended),
+                lambda: missing_volumes_follow(policy, self.cleaned, self.rated, self.suspended, record_types),
                 lambda: one_tariff(self.rated, self.suspended),
             ]
         )

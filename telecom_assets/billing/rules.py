@@ -6,14 +6,18 @@ sums of rounded lines, and the difference to the exact sum is kept on the bill.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
+from operator import add
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT
+from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT, SERVICES
 from telecom_assets.model.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
 
-SERVICES = ("voice", "sms", "data")
+#: What usage is added up by: the services with columns of their own, and all other record types together.
+_OTHER = "other"
+_LINES = (*SERVICES, _OTHER)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
     """facturation_complete of one month.
 
     rated: rows of rated_cdrs of the month. customers: the version they were rated against. One row for every customer
-    that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
+    that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage. Events of a
+    record type without columns on the bill are one sum in amount_before_tax, rounded once as those of the others are.
     """
     usage = _usage(rated)
     billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
@@ -39,10 +44,10 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
         "customer_id",
         F.coalesce("region", "usage_region").alias("region"),
         F.coalesce("rate_plan_id", "usage_plan").alias("rate_plan_id"),
-        *(zero_if_null(F.col(f"{service}_exact")).cast(RATED_SUM).alias(f"{service}_exact") for service in SERVICES),
+        *(zero_if_null(F.col(f"{service}_exact")).cast(RATED_SUM).alias(f"{service}_exact") for service in _LINES),
         *(F.coalesce(f"{service}_count", F.lit(0)).cast("bigint").alias(f"{service}_count") for service in SERVICES),
     )
-    for service in SERVICES:
+    for service in _LINES:
         lines = lines.withColumn(f"{service}_total", round_half_up(F.col(f"{service}_exact"), BILL_SCALE))
     return (
         lines.withColumn("amount_before_tax", _sum_of("total", "decimal(18,2)"))
@@ -63,15 +68,15 @@ def bill(rated: DataFrame, customers: DataFrame, period: str, terms: BillingTerm
 
 
 def _usage(rated: DataFrame) -> DataFrame:
-    """Exact sum and count of each service by customer, with the region and plan of the usage.
+    """Exact sum of each line and count of each service by customer, with the region and plan of the usage.
 
     Added up by region and plan first, although a customer has one of each: the largest of some texts cannot be kept in
     a table of hashes (Apache Spark would sort all events), and two more keys can.
     """
-    sums = [f"{service}_exact" for service in SERVICES]
+    sums = [f"{line}_exact" for line in _LINES]
     counts = [f"{service}_count" for service in SERVICES]
     by_home = rated.groupBy("customer_id", "region", "rate_plan_id").agg(
-        *(_exact_sum(service).alias(name) for service, name in zip(SERVICES, sums, strict=True)),
+        *(_exact_sum(line).alias(name) for line, name in zip(_LINES, sums, strict=True)),
         *(_count(service).alias(name) for service, name in zip(SERVICES, counts, strict=True)),
     )
     return by_home.groupBy("customer_id").agg(
@@ -81,8 +86,9 @@ def _usage(rated: DataFrame) -> DataFrame:
     )
 
 
-def _exact_sum(service: str) -> Column:
-    return F.sum(F.when(F.col("record_type") == service, F.col("amount")))
+def _exact_sum(line: str) -> Column:
+    is_of_line = ~F.col("record_type").isin(*SERVICES) if line == _OTHER else F.col("record_type") == line
+    return F.sum(F.when(is_of_line, F.col("amount")))
 
 
 def _count(service: str) -> Column:
@@ -90,5 +96,4 @@ def _count(service: str) -> Column:
 
 
 def _sum_of(kind: str, decimal_type: str) -> Column:
-    voice, sms, data = (F.col(f"{service}_{kind}") for service in SERVICES)
-    return (voice + sms + data).cast(decimal_type)
+    return reduce(add, (F.col(f"{line}_{kind}") for line in _LINES)).cast(decimal_type)

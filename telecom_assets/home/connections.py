@@ -14,15 +14,19 @@ from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
 from telecom_assets.home.settings import Settings
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 
 class Connections:
     """Everything an asset, a sensor or a command may reach. Tests pass other settings."""
 
-    def __init__(self, settings: Settings, tables: Mapping[str, Contract]) -> None:
-        """`tables`: the contracts of the warehouse's tables by name."""
+    def __init__(
+        self, settings: Settings, tables: Mapping[str, Contract], record_types: RecordTypes = RECORD_TYPES
+    ) -> None:
+        """`tables`: the contracts of the warehouse's tables by name, made for the record types (`telecom_assets.tables`)."""
         self.settings = settings
         self.tables = tables
+        self.record_types = record_types
 
     def now(self) -> dt.datetime:
         """The moment that sensors decide by. Tests have their own."""

@@ -61,6 +61,7 @@ def landing(context: dg.AssetExecutionContext, connections: dg.ResourceParam[Con
                 dedupe_days=settings.dedupe_days,
                 calendar_start=settings.partitions_start,
                 chunk_rows=settings.landing_chunk_rows,
+                record_types=connections.record_types,
             ),
             context.log.info,
         )

@@ -54,6 +54,7 @@ def invoices(
         directory,
         bills.version,
         expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
+        other_usage=any(not each.on_bill for each in connections.record_types),
         before_swap=partial(_assert_newest, bills, period),
     )
     return dg.MaterializeResult(

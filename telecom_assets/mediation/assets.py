@@ -46,7 +46,7 @@ def mediation(
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
-    findings = product_catalog_findings(product_catalog.arrow())
+    findings = product_catalog_findings(product_catalog.arrow(), connections.record_types)
     catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")
     require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
     dedupe_days = connections.settings.dedupe_days
@@ -56,6 +56,7 @@ def mediation(
         product_catalog.all(),
         dedupe_days=dedupe_days,
         share=connections.engine.keep,
+        record_types=connections.record_types,
     )
     read = versions_read(raw_cdrs, product_catalog)
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)

@@ -49,11 +49,12 @@ RATE_AFTER_MEDIATION = (
     metadata=table_metadata(DATA_VOLUME_FLOOR),
     pool=SPARK_POOL,
 )
-def data_volume_floor(cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
+def data_volume_floor(connections: dg.ResourceParam[Connections], cleaned_cdrs: PinnedTable) -> dg.Output[Any]:
     """What a data session of unknown volume counts as. One row per customer and month: its smallest known volume."""
     days = cleaned_cdrs.partitions
     assert days is not None
-    floors = volume_floors(cleaned_cdrs.df, one_period=only_month(days.first, days.last))
+    period, record_types = only_month(days.first, days.last), connections.record_types
+    floors = volume_floors(cleaned_cdrs.df, one_period=period, record_types=record_types)
     return dg.Output(floors, metadata=versions_read(cleaned_cdrs))
 
 
@@ -100,7 +101,7 @@ def rating(
         nothing_is_overtaken(mediated),
         raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
         records_are_unique(cleaned_cdrs, connections.settings.dedupe_days),
-        references_are_valid(*references),
+        references_are_valid(*references, connections.record_types),
         before=f"rating of {days}",
     )
     tariff = Tariff(
@@ -115,6 +116,7 @@ def rating(
         tariff,
         missing_volume=connections.settings.missing_volume_policy,
         one_period=one_period,
+        record_types=connections.record_types,
     )
     read = versions_read(cleaned_cdrs, rejected, data_volume_floor, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)

@@ -12,6 +12,7 @@ from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.months import only_month
 from telecom_assets.rating.rules import MissingVolumePolicy, volume_floors
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -21,7 +22,11 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
 
 
 def missing_volumes_follow(
-    policy: MissingVolumePolicy, cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable
+    policy: MissingVolumePolicy,
+    cleaned: PinnedTable,
+    rated: PinnedTable,
+    suspended: PinnedTable,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> Verdict:
     """Every imputed volume is what the policy says now that the month's events are known.
 
@@ -31,7 +36,9 @@ def missing_volumes_follow(
     if policy == "customer_min":
         assert cleaned.partitions is not None
         period = only_month(cleaned.partitions.first, cleaned.partitions.last)
-        floors = volume_floors(cleaned.df, one_period=period).select("customer_id", "floor_mb")
+        floors = volume_floors(cleaned.df, one_period=period, record_types=record_types).select(
+            "customer_id", "floor_mb"
+        )
         expected: Column = F.coalesce("floor_mb", F.lit(Decimal(0)))
         joined = imputed.join(floors, on="customer_id", how="left")
     else:

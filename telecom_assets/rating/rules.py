@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from telecom_assets.model.civil_time import billing_period
 from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null, zero_if_null
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType
 
 #: Reasons why an event is not rated, in the order in which they are tried.
 SUSPENSION_REASONS = (
@@ -68,12 +70,15 @@ class Ratings:
         return self.rows.where(F.col("reason").isNotNull()).select(SUSPENDED_CDRS.column_names)
 
 
-def volume_floors(cleaned: DataFrame, *, one_period: str | None = None) -> DataFrame:
+def volume_floors(
+    cleaned: DataFrame, *, one_period: str | None = None, record_types: RecordTypes = RECORD_TYPES
+) -> DataFrame:
     """data_volume_floor of whole months: each customer's smallest known data volume of a month, compared as numbers.
 
     cleaned: rows of cleaned_cdrs of the months. one_period: the billing period, when all are of the same one.
     """
-    known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
+    is_imputed, volume = _imputed(record_types)
+    known = cleaned.where(is_imputed & volume.isNotNull())
     customer = F.col("subscriber_id").alias("customer_id")
     if one_period is None:
         # Grouped by a date: a text for each event takes half as long again.
@@ -82,7 +87,7 @@ def volume_floors(cleaned: DataFrame, *, one_period: str | None = None) -> DataF
     else:
         months, period = known.groupBy(customer), F.lit(one_period)
     return (
-        months.agg(F.min("data_volume_mb").alias("floor_mb"))
+        months.agg(F.min(volume).alias("floor_mb"))
         .withColumn("billing_period", period)
         .select(DATA_VOLUME_FLOOR.column_names)
     )
@@ -95,12 +100,14 @@ def rate(
     *,
     missing_volume: MissingVolumePolicy,
     one_period: str | None = None,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> Ratings:
-    """Rate cleaned events.
+    """Rate cleaned events. One of a record type that is not among these has no price.
 
     floors: data_volume_floor of the events' months. one_period: the billing period, when all events are of the same one.
     """
     subscribers, prices = _subscribers(tariff), _prices(tariff)
+    is_imputed, volume = _imputed(record_types)
     floor = floors.select(
         F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
     )
@@ -120,11 +127,11 @@ def rate(
         )
         joined = joined.join(floor, on=of_event, how="left")
     priced = (
-        joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
-        .withColumn("billable_units", _billable_units(missing_volume))
+        joined.withColumn("missing", is_imputed & volume.isNull())
+        .withColumn("billable_units", _billable_units(missing_volume, record_types))
         .withColumn("imputed", F.col("missing"))
         .withColumn("amount", charge())
-        .withColumn("reason", _first_reason(missing_volume))
+        .withColumn("reason", _first_reason(missing_volume, record_types))
     )
     units, free = F.col("billable_units"), F.col("free_units")
     return Ratings(
@@ -206,30 +213,51 @@ def _prices(tariff: Tariff) -> DataFrame:
     )
 
 
-def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
+def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
+    # What no record type counts is priced by nothing, whatever its product costs.
+    uncounted = F.col("billable_units").isNull() & ~F.col("missing")
     chain = (
         F.when(F.col("standing").isNull(), "unknown_customer")
         .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
-        .when(F.col("unit_price").isNull(), "no_price")
+        .when(F.col("unit_price").isNull() | uncounted, "no_price")
     )
     if missing_volume == "suspend":
         chain = chain.when(F.col("missing"), "missing_volume")
     # What units come from is asked first: it is at hand, where the amount would be worked out twice for every event.
-    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in ("data_volume_mb", "floor_mb", "duration_sec")))
+    charged = [each.charged.field for each in record_types if each.charged]
+    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in dict.fromkeys((*charged, "floor_mb"))))
     return chain.when(F.when(large, F.col("amount").isNull()), "amount_out_of_range")
 
 
-def _billable_units(missing_volume: MissingVolumePolicy) -> Column:
-    """Started minutes, messages or megabytes; a missing volume by policy."""
-    minutes = F.expr("(cast(duration_sec * 1000 as bigint) + 59999) div 60000")
-    volume = F.col("data_volume_mb")
-    if missing_volume == "customer_min":
+def _imputed(record_types: RecordTypes) -> tuple[Column, Column]:
+    """Whether an event is of the record type whose quantity may be imputed, and that quantity."""
+    if record_types.imputed is None:
+        return F.lit(False), F.lit(None).cast("decimal(18,6)")
+    record_type, quantity = record_types.imputed
+    return F.col("record_type") == record_type.name, F.col(quantity.field)
+
+
+def _billable_units(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
+    """What of an event is charged, as its record type counts it; a missing volume by policy. NULL for any other type."""
+    first, *others = record_types
+    chain = F.when(F.col("record_type") == first.name, _units(first, missing_volume))
+    for each in others:
+        chain = chain.when(F.col("record_type") == each.name, _units(each, missing_volume))
+    return chain.cast("decimal(18,6)")
+
+
+def _units(record_type: RecordType, missing_volume: MissingVolumePolicy) -> Column:
+    """The event itself, its quantity, or the units of its quantity that have begun."""
+    quantity, started = record_type.charged, record_type.units.started
+    if quantity is None:
+        return F.lit(Decimal(1)).cast("decimal(18,6)")
+    if started is not None:
+        one = 10**quantity.scale
+        begun = F.expr(f"(cast({quantity.field} * {one} as bigint) + {started * one - 1}) div {started * one}")
+        return begun.cast("decimal(18,6)")
+    volume = F.col(quantity.field)
+    if quantity.imputed and missing_volume == "customer_min":
         volume = F.coalesce(volume, zero_if_null(F.col("floor_mb")))
-    elif missing_volume == "zero":
+    elif quantity.imputed and missing_volume == "zero":
         volume = zero_if_null(volume)
-    return (
-        F.when(F.col("record_type") == "voice", minutes.cast("decimal(18,6)"))
-        .when(F.col("record_type") == "sms", F.lit(Decimal(1)).cast("decimal(18,6)"))
-        .otherwise(volume)
-        .cast("decimal(18,6)")
-    )
+    return volume.cast("decimal(18,6)")

@@ -76,7 +76,8 @@ def reports(
     assert_billed(rated_cdrs, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
     # Six small results, none of which can fill all cores while it is made.
-    made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete) for each in REPORTS)
+    types = connections.record_types
+    made = side_by_side(partial(month_report, each.name, rated_cdrs, facturation_complete, types) for each in REPORTS)
     for contract, rows in zip(REPORTS, made, strict=True):
         path = report_file(settings, period, contract.name)
         read = {**versions_read(rated_cdrs, facturation_complete), "file": dg.MetadataValue.path(str(path))}

@@ -56,7 +56,8 @@ def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
     month = warehouse.pin_period(name, period)
     rated, bills = (warehouse.pin_period(table, period) for table in ("rated_cdrs", "facturation_complete"))
     held = month.arrow()
-    source = rows_agree("", held, month_report(name, rated, bills), ("report", "source"))
+    made = month_report(name, rated, bills, scope.connections.record_types)
+    source = rows_agree("", held, made, ("report", "source"))
     findings = [*source.findings, *_total_findings(month, rated, bills)]
     settings = scope.connections.settings
     stored = with_currency(held, currency_of(bills, settings.currency))

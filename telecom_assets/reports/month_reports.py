@@ -8,6 +8,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from resources.delta import PinnedTable
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import REPORTS
 
@@ -15,13 +16,15 @@ _BY_NAME = {contract.name: contract for contract in REPORTS}
 
 
 @lru_cache(maxsize=32)
-def month_report(name: str, rated: PinnedTable, bills: PinnedTable) -> pa.Table:
+def month_report(
+    name: str, rated: PinnedTable, bills: PinnedTable, record_types: RecordTypes = RECORD_TYPES
+) -> pa.Table:
     """The rows that a report is to hold. A version does not change: a process that has made them checks with the same.
 
     rated, bills: rated_cdrs and facturation_complete, pinned to one month.
     """
     assert bills.partitions is not None
-    return report(_BY_NAME[name], rated.df, bills.df, bills.partitions.first).toArrow()
+    return report(_BY_NAME[name], rated.df, bills.df, bills.partitions.first, record_types).toArrow()
 
 
 def currency_of(bills: PinnedTable, default: str) -> str:

@@ -13,35 +13,37 @@ from pyspark.sql import functions as F
 from telecom_assets.model.civil_time import local_hour, utc_hour
 from telecom_assets.model.contract import TableContract
 from telecom_assets.model.numbers import BILL_SUM, RATED_SUM, VOLUME_SUM
+from telecom_assets.record_types.data import MEGABYTE
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: The rows of a report from rated_cdrs and facturation_complete of its month, without the month.
-Rule = Callable[[DataFrame, DataFrame], DataFrame]
+#: The rows of a report from rated_cdrs and facturation_complete of its month, without the month, and the record types in force.
+Rule = Callable[[DataFrame, DataFrame, RecordTypes], DataFrame]
 
 TOP = 10
 #: Exactly 1 / 1024: nothing divides a figure.
 _GB_PER_MB = Decimal("0.0009765625")
 
 
-def daily_revenue(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def daily_revenue(rated: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return rated.groupBy(F.col("event_date").alias("billing_date")).agg(_revenue())
 
 
-def mix_by_region(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def mix_by_region(rated: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return rated.groupBy("region", "record_type").agg(_revenue())
 
 
-def revenue_by_plan(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def revenue_by_plan(rated: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return bills.groupBy("rate_plan_id").agg(_revenue_incl_tax())
 
 
-def plan_by_region(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def plan_by_region(rated: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return bills.groupBy("region", "rate_plan_id").agg(_revenue_incl_tax())
 
 
-def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
+def top10_consumers(rated: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:
     """Customers without data usage are none of the ten."""
     volumes = (
-        rated.where(F.col("record_type") == "data")
+        _in_megabytes(rated, types)
         .groupBy("customer_id")
         .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("total_mb"))
         .orderBy(F.col("total_mb").desc(), F.col("customer_id").asc())
@@ -51,10 +53,10 @@ def top10_consumers(rated: DataFrame, bills: DataFrame) -> DataFrame:
     return volumes.join(due, on="customer_id", how="inner")
 
 
-def traffic_hourly(rated: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def traffic_hourly(rated: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     # The tz database is asked for hours, not for events. An hour that came twice is one row in the end.
     per_utc_hour = (
-        rated.where(F.col("record_type") == "data")
+        _in_megabytes(rated, types)
         .groupBy(F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"))
         .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("mb"))
     )
@@ -78,13 +80,20 @@ _RULES: tuple[Rule, ...] = (
 _BY_NAME: dict[str, Rule] = {rule.__name__: rule for rule in _RULES}
 
 
-def report(contract: TableContract, rated: DataFrame, bills: DataFrame, period: str) -> DataFrame:
+def report(
+    contract: TableContract, rated: DataFrame, bills: DataFrame, period: str, record_types: RecordTypes = RECORD_TYPES
+) -> DataFrame:
     """Rows of a report table. rated, bills: rows of rated_cdrs and facturation_complete of that billing period.
 
     The period is not among what rows are grouped by: a text for each event takes nearly as long as all the rest.
     """
-    rows = _BY_NAME[contract.name](rated, bills)
+    rows = _BY_NAME[contract.name](rated, bills, record_types)
     return rows.withColumn("billing_period", F.lit(period)).select(contract.column_names)
+
+
+def _in_megabytes(rated: DataFrame, types: RecordTypes) -> DataFrame:
+    """Events that are charged by the megabyte."""
+    return rated.where(F.col("record_type").isin(*types.counted_in(MEGABYTE)))
 
 
 def _revenue() -> Column:

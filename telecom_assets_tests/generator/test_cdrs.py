@@ -11,7 +11,7 @@ import pytest
 
 from telecom_assets.generator import GeneratorSpec, SpecError, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.record_types.fields import CDR_FIELDS
+from telecom_assets.record_types.in_force import RECORD_TYPES
 
 # Several chunks, and a month without a change of clocks.
 SPEC = GeneratorSpec(cdrs=60_000, customers=2_000, month="2025-05", seed=11, chunk_rows=16_000)
@@ -68,7 +68,7 @@ def test_as_many_lines_as_asked_one_percent_of_them_repetitions(lines):
 
 def test_fields_are_those_of_the_sample_in_its_order(records):
     assert {tuple(record) for record in records} == {tuple(fields) for fields in FIELDS.values()}
-    assert {field for record in records for field in record} == set(CDR_FIELDS)
+    assert {field for record in records for field in record} == set(RECORD_TYPES.fields)
     for record in records:
         assert list(record) == FIELDS[record["record_type"]]
         for field, value in record.items():

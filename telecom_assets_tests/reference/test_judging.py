@@ -311,7 +311,7 @@ def test_what_is_advised_of_the_packaged_tariffs():
     """Their free messages are of each event, and an event is one message."""
     assert unreachable_prices(read_rate_plans(), read_product_catalog()) == [
         f"rate_plans {plan}/SMS_NAT: unit_price {price} is never charged: {free} units of each event are free, "
-        "and an sms event has 1 at most"
+        "and one sms event has 1 at most"
         for plan, price, free in (("PLAN_A", "0.04", 5), ("PLAN_B", "0.035", 3), ("PLAN_C", "0.035", 2))
     ]
     tiered = changed(
@@ -321,7 +321,7 @@ def test_what_is_advised_of_the_packaged_tariffs():
     )
     assert unreachable_prices(tiered, read_product_catalog())[2] == (
         "rate_plans PLAN_B/DATA_PREMIUM: tier_price 0.055 is never charged: it holds above 20000000 units of an event, "
-        "and a data event has 10000000 at most"
+        "and one data event has 10000000 at most"
     )
 
 
