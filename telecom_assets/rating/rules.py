@@ -106,7 +106,7 @@ def rate(
 
     floors: data_volume_floor of the events' months. one_period: the billing period, when all events are of the same one.
     """
-    subscribers, prices = _subscribers(tariff), _prices(tariff)
+    subscribers, prices = _subscribers(tariff), _prices(tariff, record_types)
     is_imputed, volume = _imputed(record_types)
     floor = floors.select(
         F.col("customer_id").alias("floor_customer"), F.col("billing_period").alias("floor_period"), "floor_mb"
@@ -199,10 +199,11 @@ def _subscribers(tariff: Tariff) -> DataFrame:
     )
 
 
-def _prices(tariff: Tariff) -> DataFrame:
-    """The price of each plan for each product."""
+def _prices(tariff: Tariff, record_types: RecordTypes) -> DataFrame:
+    """The price of each plan for each product of these record types: what none of them counts has no price."""
     rate_types = tariff.product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
-    return tariff.rate_plans.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+    of_types = tariff.rate_plans.where(F.col("service_type").isin(*record_types.names))
+    return of_types.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
         F.col("rate_plan_id").alias("price_plan"),
         F.col("product_code").alias("price_product"),
         "unit_price",
@@ -214,12 +215,10 @@ def _prices(tariff: Tariff) -> DataFrame:
 
 
 def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
-    # What no record type counts is priced by nothing, whatever its product costs.
-    uncounted = F.col("billable_units").isNull() & ~F.col("missing")
     chain = (
         F.when(F.col("standing").isNull(), "unknown_customer")
         .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
-        .when(F.col("unit_price").isNull() | uncounted, "no_price")
+        .when(F.col("unit_price").isNull(), "no_price")
     )
     if missing_volume == "suspend":
         chain = chain.when(F.col("missing"), "missing_volume")
