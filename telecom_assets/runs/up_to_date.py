@@ -37,6 +37,7 @@ from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.rating.tables import DATA_VOLUME_FLOOR, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reports.tables import REPORTS
 from telecom_assets.runs.instance_state import keep_step_record, step_record
@@ -183,7 +184,7 @@ class MonthRecords:
             return
         tables = {**question.reads, **{name: self._state(name, written[name]) for name in made}}
         record = {
-            "terms": terms(self.connections.settings),
+            "terms": terms(self.connections.settings, self.connections.record_types),
             "days": [day.isoformat() for day in existing_days(self.month)],
             "tables": tables,
             "read_beside": question.beside,
@@ -214,7 +215,7 @@ class MonthRecords:
         if (
             record is None
             or set(record["tables"]) != {*_OF_STEP[job].reads, *_OF_STEP[job].writes}
-            or record["terms"] != terms(self.connections.settings)
+            or record["terms"] != terms(self.connections.settings, self.connections.record_types)
             or record["read_beside"] != beside
             or self._a_check_failed(job)
         ):
@@ -265,10 +266,10 @@ def _documents(settings: Settings, month: str) -> Iterator[Path]:
     yield dashboard_file(settings, month)
 
 
-def terms(settings: Settings) -> str:
-    """Under what a result was made: the project's files, the engines' versions, the settings that have an effect."""
+def terms(settings: Settings, record_types: RecordTypes = RECORD_TYPES) -> str:
+    """Under what a result was made: the project's files, the engines' versions, the settings that have an effect, record types."""
     chosen = settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-    return hashlib.sha256(f"{_code()} {json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
+    return hashlib.sha256(f"{_code()} {record_types} {json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
 
 
 @cache
