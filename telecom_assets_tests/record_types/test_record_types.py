@@ -1,19 +1,30 @@
 """What a record type may be: what follows from one, and the sentences for those that contradict themselves or each other."""
 
+import json
 from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
+from resources.engine import SparkEngine
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.settings import Settings
-from telecom_assets.mediation.rules import rejection_reasons
+from telecom_assets.intake.admission import admit
+from telecom_assets.mediation.rules import mediate, rejection_reasons
+from telecom_assets.rating.rules import rate, volume_floors
 from telecom_assets.record_types.data import DATA, SESSION_DURATION, VOLUME
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.record_types.record_type import RecordType, RecordTypeError, Units
+from telecom_assets.record_types.record_type import Quantity, RecordType, RecordTypeError, Units
 from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import DURATION, VOICE
-from telecom_assets.tables import tables_of
+from telecom_assets.reports.rules import report
+from telecom_assets.reports.tables import TOP10_CONSUMERS, TRAFFIC_HOURLY
+from telecom_assets.tables import TABLES, tables_of
 from telecom_assets_tests import oracle
+from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.oracle import Message
+from telecom_assets_tests.stages.chain import CALENDAR_START, contract_frame, messages_frame, rows_of, stored, tariff
 
 MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
 
@@ -115,3 +126,87 @@ def test_tables_of_other_types_keep_the_columns_there_are():
     assert {name: each for name, each in wider.items() if name not in ("raw_cdrs", "cleaned_cdrs")} == {
         name: each for name, each in own.items() if name not in ("raw_cdrs", "cleaned_cdrs")
     }
+
+
+# ------------------------------------------------------------------------------- a quantity of its own, that is charged
+
+PAGES = Quantity("pages_count", "pages", "pages", 1, "Pages.", most=1_000, required=True, positive=True)
+WEIGHT = Quantity("weight_mg", "weight", "milligrams", 0, "Weight.", most=100)
+#: Charged by sheets of two pages, of which one that has begun is a whole one.
+FAX = RecordType(
+    name="fax",
+    events="faxes",
+    subscriber="caller_id",
+    other_party="callee_id",
+    quantities=(PAGES, WEIGHT),
+    units=Units("sheet", PAGES.field, started=2),
+)
+WITH_FAX = RecordTypes((*RECORD_TYPES, FAX))
+#: Fields of a fax, with the reason why it is refused or its sheets, and what its detail says.
+FAXES = (
+    ({"pages_count": 1, "weight_mg": 5}, Decimal("1.000000"), "ready"),
+    ({"pages_count": 4}, Decimal("2.000000"), "needs_review"),
+    ({"pages_count": 4.1, "weight_mg": 0}, Decimal("3.000000"), "ready"),
+    ({"pages_count": 1000.04, "weight_mg": 100}, Decimal("500.000000"), "ready"),
+    ({}, "missing_pages", None),
+    ({"pages_count": [1]}, "invalid_pages", "[…]"),
+    ({"pages_count": "two"}, "invalid_pages", "two"),
+    ({"pages_count": 0.04}, "non_positive_pages", "0.04"),
+    ({"pages_count": 1000.06}, "quantity_out_of_range", "1000.06"),
+    ({"pages_count": 2, "weight_mg": "-0.1"}, "invalid_weight", "-0.1"),
+    ({"pages_count": 2, "weight_mg": 100.1}, "quantity_out_of_range", "2"),
+)
+
+
+def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: SparkEngine):
+    """By hand; pages are judged as they are stored, to a tenth, and a weight as it is written."""
+    common = {"record_type": "fax", "timestamp": "2026-03-31T12:00:00"}
+    parties = {"caller_id": "212600000001", "callee_id": "212700000003"}
+    values = [
+        json.dumps({"record_ID": f"fax-{number}", **common, **parties, **own}).encode()
+        for number, (own, _, _) in enumerate(FAXES)
+    ]
+    messages = [Message(0, offset, cdrs.FIRST_RECEIPT, value) for offset, value in enumerate(values)]
+    admitted = admit(
+        messages_frame(engine, messages),
+        max_age_days=62,
+        accept_months=set(),
+        calendar_start=CALENDAR_START,
+        now=datetime(2026, 12, 1, tzinfo=UTC),
+        record_types=WITH_FAX,
+    )
+    product = {"product_code": "FAX_NAT", "service_type": "fax", "unit": "sheet", "rate_type": "flat"}
+    price = {
+        "rate_plan_id": "PLAN_A",
+        "product_code": "FAX_NAT",
+        "service_type": "fax",
+        "unit_price": 1,
+        "free_units": 0,
+    }
+    prices = tariff(engine, rate_plans=[price], catalogue=[product])
+    raw = stored(engine, admitted)
+    outcomes = mediate(raw, raw, prices.product_catalog, dedupe_days=31, record_types=WITH_FAX)
+    cleaned = stored(engine, outcomes.cleaned)
+    floors = volume_floors(cleaned, record_types=WITH_FAX)
+    rated = rows_of(rate(cleaned, floors, prices, missing_volume="customer_min", record_types=WITH_FAX).rated)
+
+    found = {row["source_position"]: (row["billable_units"], row["rating_status"]) for row in rated}
+    assert all(row["amount"] == row["billable_units"] for row in rated)
+    found |= {row["source_position"]: (row["reason"], row["detail"]) for row in rows_of(outcomes.rejected)}
+    assert found == {offset: (outcome, told) for offset, (_, outcome, told) in enumerate(FAXES)}
+    assert {outcome for _, outcome, _ in FAXES if isinstance(outcome, str)} <= set(rejection_reasons(WITH_FAX))
+
+
+def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_found(engine: SparkEngine):
+    types = RecordTypes([VOICE, SMS])
+    event = {"record_id": "a", "subscriber_id": "212600000001", "record_type": "voice", "duration_sec": "61"}
+    day = {"event_date": date(2026, 3, 31), "product_code": "VOICE_NAT", "rating_status": "ready"}
+    cleaned = contract_frame(engine, tables_of(types)["cleaned_cdrs"], [{**event, **day}])
+    floors = stored(engine, volume_floors(cleaned, record_types=types))
+    assert rows_of(floors) == []
+    rated = stored(engine, rate(cleaned, floors, tariff(engine), missing_volume="suspend", record_types=types).rated)
+    [row] = rows_of(rated)
+    assert (row["billable_units"], row["imputed"]) == (Decimal("2.000000"), False)
+    bills = contract_frame(engine, TABLES["facturation_complete"], [])
+    for contract in (TOP10_CONSUMERS, TRAFFIC_HOURLY):
+        assert rows_of(report(contract, rated, bills, "2026-03", types)) == []

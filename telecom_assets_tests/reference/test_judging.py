@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType, Units
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.judging import (
     customer_findings,
@@ -239,6 +241,27 @@ def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, se
     other, unit = ("sms", "event") if service == "voice" else ("voice", "minute")
     assert product_catalog_findings(changed(catalog, {"product_code": code}, service_type=other, unit=unit)) == [
         f"product_catalog {code}: service_type is {other!r}, expected {service!r}; {refused}"
+    ]
+
+
+def test_a_catalogue_is_judged_by_the_record_types_in_force():
+    """A product that only another type makes is missing with it; its unit and service are known with it alone."""
+    mms = RecordType(name="mms", events="", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
+    types, catalog = RecordTypes((*RECORD_TYPES, mms)), read_product_catalog()
+    assert [finding.split(";")[0] for finding in product_catalog_findings(catalog, types)] == [
+        "product_catalog: no product MMS_NAT",
+        "product_catalog: no product MMS_INT",
+    ]
+    rows = [
+        {"product_code": f"MMS_{end}", "service_type": "mms", "unit": unit, "rate_type": "flat", "description": "x"}
+        for end, unit in (("NAT", "event"), ("INT", "MB"))
+    ]
+    wider = pa.concat_tables([catalog, pa.Table.from_pylist(rows, catalog.schema)])
+    assert product_catalog_findings(wider, types) == [
+        "product_catalog MMS_INT: unit is 'MB', but mms is counted in 'event'"
+    ]
+    assert product_catalog_findings(wider) == [
+        "product_catalog: service_type 'mms' in 2 rows is unknown; expected one of voice, sms, data"
     ]
 
 
