@@ -250,6 +250,8 @@ def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: Spa
         suspended = rows_of(found.suspended)
         assert {row["record_id"]: row["reason"] for row in suspended} == reasons
         assert {row["disposition"] for row in suspended} == {"suspended"}
+        # It is one unit to the type that counts it, and nothing to a rating that knows no such type.
+        assert {row["billable_units"] for row in suspended} == {Decimal(1) if record_types is TYPES else None}
         assert {row["record_id"] for row in rows_of(found.rated)} == {"a", "b"} - set(reasons)
 
 
