@@ -59,7 +59,7 @@ def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine):
     )
     events.append(event("voice", "1", subscriber_id="212700000008", source_position=99))
     found = rows_of(smallest_volumes(contract_frame(engine, CLEANED_CDRS, events)))
-    assert {row["subscriber"]: row["smallest_mb"] for row in found} == {A: 9, B: 0, "33612345678": 3}
+    assert {row["subscriber"]: row["smallest"] for row in found} == {A: 9, B: 0, "33612345678": 3}
     assert len(found) == 3
 
 
