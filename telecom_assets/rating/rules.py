@@ -81,8 +81,9 @@ def rate(
 ) -> Ratings:
     """Rate cleaned events, each by itself: no other event and no month is asked. One of another record type has no price.
 
-    A data session without a volume that would be charged is, by policy, of no volume (`zero`), suspended (`suspend`) or
-    deferred to its month (`customer_min`); that is the last of the questions, so each deferred event has its price.
+    An event that would be charged and lacks the quantity that may be imputed (a data session without a volume) has, by policy, none
+    of it (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`); that is the last of the questions, so each
+    deferred event has its price.
     """
     subscribers = _subscribers(tariff)
     prices = price_list(tariff.rate_plans, tariff.product_catalog, record_types)

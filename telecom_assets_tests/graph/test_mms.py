@@ -5,6 +5,7 @@ record type may be is in `record_types/test_record_types.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import reduce
@@ -37,6 +38,7 @@ from telecom_assets.record_types.record_type import Quantity, RecordType, Units
 from telecom_assets.reference.tables import CUSTOMERS
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import MIX_BY_REGION
+from telecom_assets.runs.month_runner import MonthRunner
 from telecom_assets.tables import TABLES, tables_of
 from telecom_assets.upgrade import plan_upgrade, upgrade
 from telecom_assets_tests import oracle
@@ -312,11 +314,14 @@ def tariff_files(folder: Path) -> dict[str, Path]:
 
 
 CALLER = "212600000001"
-#: Three at home and one abroad, a call of two started minutes abroad; one of an unknown type, one without a sender.
+#: Three at home and one abroad, a call of two started minutes abroad, a session of 22.5 MB and one of unknown volume; one of an
+#: unknown type, one without a sender.
 SENT = [
     *(cdr("mms", day, f"mms-{day}", sender_id=CALLER, receiver_id="212700000002", size_kb=300) for day in (2, 3, 4)),
     cdr("mms", 4, "mms-abroad", sender_id=CALLER, receiver_id="33612345678", size_kb="0.0005"),
     cdr("voice", 3, "call-1", caller_id=CALLER, callee_id="33612345678", duration_sec=61),
+    cdr("data", 3, "data-1", user_id=CALLER, data_volume_mb=22.5),
+    cdr("data", 2, "data-late", user_id=CALLER),
     cdr("video", 3, "video-1", sender_id=CALLER, receiver_id="212700000002", size_kb=300),
     cdr("mms", 3, "mms-nobody", receiver_id="212700000002", size_kb=300),
 ]
@@ -345,42 +350,45 @@ def test_its_records_go_through_the_graph(project: Project):
     assert {name: row["size_kb"] for name, row in cleaned.items()} == {
         **{f"mms-{day}": Decimal("300.000") for day in (2, 3, 4)},
         "mms-abroad": Decimal("0.001"),
-        "call-1": None,
+        **dict.fromkeys(("call-1", "data-1", "data-late")),
     }
     assert {row["record_id"]: row["reason"] for row in project.rows("rejected_cdrs")} == {
         "video-1": "unknown_record_type",
         "mms-nobody": "missing_subscriber",
     }
-    rated = {
-        row["record_id"]: (row["product_code"], row["billable_units"], row["amount"])
-        for row in project.rows("rated_cdrs")
-    }
+    rated, late = (
+        {row["record_id"]: (row["product_code"], row["billable_units"], row["amount"]) for row in project.rows(name)}
+        for name in ("rated_cdrs", "period_charges")
+    )
     one = Decimal("1.000000")
+    session = ("DATA_BASIC", Decimal("22.500000"), Decimal("0.050000"))  # 20 are free, 2.5 × 0.02
     assert rated == {
         **{f"mms-{day}": ("MMS_NAT", one, Decimal("0.250000")) for day in (2, 3, 4)},
         "mms-abroad": ("MMS_INT", one, Decimal("0.755000")),
         "call-1": ("VOICE_INT", Decimal("2.000000"), Decimal("0.040000")),
+        "data-1": session,
     }
+    assert late == {"data-late": session}
 
 
 def test_its_money_is_on_the_bill_and_in_the_reports(project: Project):
-    """3 × 0.25 + 0.755 = 1.505, rounded 1.51; with the call of 0.04 it is 1.55 before tax."""
+    """3 × 0.25 + 0.755 = 1.505, rounded 1.51; with the call of 0.04 and two sessions of 0.05 it is 1.65 before tax."""
     [made] = project.rows("facturation_complete")
     figures = {
         "voice_total": "0.04",
         "sms_total": "0.00",
-        "data_total": "0.00",
-        "amount_before_tax": "1.55",
+        "data_total": "0.10",
+        "amount_before_tax": "1.65",
         "rounding_difference": "0.005000",
         "discount": "0.08",
-        "after_discount": "1.47",
-        "tax": "0.29",
-        "amount_due": "1.76",
+        "after_discount": "1.57",
+        "tax": "0.31",
+        "amount_due": "1.88",
     }
     assert {name: made[name] for name in figures} == {name: Decimal(text) for name, text in figures.items()}
-    assert [made[f"{name}_count"] for name in ("voice", "sms", "data")] == [1, 0, 0]
+    assert [made[f"{name}_count"] for name in ("voice", "sms", "data")] == [1, 0, 2]
     mix = {row["record_type"]: row["revenue"] for row in project.rows("mix_by_region")}
-    assert mix == {"mms": Decimal("1.505000"), "voice": Decimal("0.040000")}
+    assert mix == {"mms": Decimal("1.505000"), "voice": Decimal("0.040000"), "data": Decimal("0.100000")}
     [invoice] = invoice_directory(project.settings, MONTH).resolve().glob("*.xml")
     namespace = "{urn:telecom-assets:invoice:1}"
     assert (
@@ -401,6 +409,7 @@ def test_the_graph_is_the_oracles(project: Project):
         ("rejected_cdrs", result.rejected),
         ("rated_cdrs", result.rated),
         ("suspended_cdrs", result.suspended),
+        ("period_charges", result.imputed),
     ):
         found = ordered(without(project.rows(name), *versions), "source_position")
         assert found == ordered(rows, "source_position"), name
@@ -413,6 +422,17 @@ def test_the_page_of_a_table_has_its_column(project: Project):
         [node] = [graph.get(key) for key in graph.get_all_asset_keys() if key.path[-1] == name]
         columns = {column.name for column in node.metadata["dagster/column_schema"].columns}
         assert "size_kb" in columns
+
+
+def test_a_month_is_made_again_when_another_type_comes_into_force(project: Project):
+    """The code is the same, and no table lacks a column."""
+    assert [planned.stage.name for planned in project.runner().plan_month(MONTH)] == ["reference"]
+    types = RecordTypes((*TYPES, replace(MMS, name="fax", quantities=())))
+    connections = Connections(project.settings, tables_of(types), types)
+    definitions = build_defs(project.settings, connections.resources())
+    plan = MonthRunner(definitions, project.instance, connections, lambda *_: None).plan_month(MONTH)
+    assert [planned.stage.name for planned in plan] == ["reference", "mediation", "rating", "billing"]
+    assert all("other rules or settings" in planned.why for planned in plan[1:])
 
 
 # ------------------------------------------------------------------------------------- a warehouse from before the type
