@@ -23,12 +23,16 @@ _DECIMAL = re.compile(r"\Adecimal\((\d+),(\d+)\)\Z")
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `type` is a Spark SQL type name; `doc` says meaning and unit; `required` columns are never NULL."""
+    """One column. `type` is a Spark SQL type name; `doc` says meaning and unit; `required` columns are never NULL.
+
+    A table that lacks one that is `later` can be given it: the rows that it has know nothing of it.
+    """
 
     name: str
     type: str
     doc: str
     required: bool = True
+    later: bool = False
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -52,6 +56,14 @@ class TableContract:
     partition_by: str | None = None
     money: tuple[str, ...] = ()
     indexed: int = 4
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when two columns have one name, as where a field of a record type is called like another column."""
+        twice = sorted({name for name in self.column_names if self.column_names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"table {self.name}: {', '.join(twice)} stands twice among its columns; expected different names"
+            )
 
     @property
     def column_names(self) -> list[str]:

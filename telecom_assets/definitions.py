@@ -3,7 +3,7 @@
 Loading it needs no server, no network and no database; nothing connects before a run or a tick does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -14,11 +14,13 @@ from telecom_assets.home.private_files import keep_private
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake import assets as landing
 from telecom_assets.invoices import assets as invoices
-from telecom_assets.lineage.declaring import with_engine
+from telecom_assets.lineage.declaring import with_columns, with_engine
 from telecom_assets.lineage.io_manager import TellingIOManager
 from telecom_assets.lineage.partitions import partitioned_from
 from telecom_assets.mediation import assets as mediation
 from telecom_assets.rating import assets as rating
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType
 from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
@@ -36,7 +38,7 @@ from telecom_assets.runs.sensors import (
     month_run_sensor,
     rating_automation,
 )
-from telecom_assets.tables import TABLES
+from telecom_assets.tables import tables_of
 
 _OF_A_MONTH: list[Any] = [
     landing.cdr_topic,
@@ -59,17 +61,27 @@ _OF_A_MONTH: list[Any] = [
 ASSETS = [*_OF_A_MONTH, maintenance.maintenance_of(maintenance.pools_of_tables(_OF_A_MONTH))]
 
 
-def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """All definitions for some settings (default: the environment's). Tests override resources by name."""
+def build_defs(
+    settings: Settings | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
+    record_types: Iterable[RecordType] = RECORD_TYPES,
+) -> dg.Definitions:
+    """All definitions for some settings (default: the environment's) and record types (default: this project's).
+
+    Tests override resources by name; those that are given bring their record types with them. Raises RecordTypeError
+    for record types that do not go together.
+    """
     settings = settings or Settings.load()
-    resources = {**Connections(settings, TABLES).resources(), **(resource_overrides or {})}
-    engine = resources["engine"].name
-    rules = Rules(ASSETS, settings, engine)
+    types = RecordTypes(record_types)
+    resources = {**Connections(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
+    types, engine = resources["record_types"], resources["engine"].name
+    contracts = tables_of(types)
+    rules = Rules(ASSETS, settings, engine, types)
     # One warehouse a process: what is known of a version is known to stages and checks alike.
     resources.setdefault("io_manager", TellingIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return partitioned_from(with_engine(spec, engine), settings.partitions_start)
+        return partitioned_from(with_columns(with_engine(spec, engine), contracts), settings.partitions_start)
 
     interval = settings.sensor_interval_seconds
     webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None

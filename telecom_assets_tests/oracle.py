@@ -24,7 +24,7 @@ import csv
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -77,17 +77,9 @@ SUSPENSION_REASONS = {
 MAX_AMOUNT = Decimal("999999999999.999999")
 
 _COMMON_FIELDS = ("record_ID", "record_type", "timestamp", "cell_id", "technology")
-#: The contract fields of each record type; the first of the type's own fields names the subscriber.
-FIELDS_OF_TYPE = {
-    "voice": (*_COMMON_FIELDS, "caller_id", "callee_id", "duration_sec"),
-    "sms": (*_COMMON_FIELDS, "sender_id", "receiver_id"),
-    "data": (*_COMMON_FIELDS, "user_id", "data_volume_mb", "session_duration_sec", "product_code"),
-}
-_MISSING_WHEN_NESTED = {"record_ID", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec"}
+_MISSING_WHEN_NESTED = {"record_ID", "cell_id", "technology"}
 #: Brackets that may lie in each other inside a message's own.
 MAX_DEPTH = 8
-_SUBSCRIBER_FIELD = {"voice": "caller_id", "sms": "sender_id", "data": "user_id"}
-_OTHER_PARTY_FIELD = {"voice": "callee_id", "sms": "receiver_id"}
 _GENERATIONS = {None: "4G", "LTE": "4G", "NR": "5G", "UMTS": "3G"}
 _DIGITS_AFTER_PREFIX = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10, "7": 10, "81": 10, "971": 9, "966": 9}
 
@@ -111,6 +103,38 @@ def _timestamp_form(hyphen: str, colon: str, in_offset: str) -> re.Pattern[str]:
 _TIMESTAMP_FORMS = (_timestamp_form("-", ":", ":?"), _timestamp_form("", "", ""))
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the requirements say of one record type, in words of functions. Kinds stand below the functions that they name.
+
+    `quantities` reads each quantity from its text: a figure, None when it is missing, or the reason (a text) why the record
+    is refused. `units` counts what is charged of a cleaned row, None when that is missing.
+    """
+
+    name: str
+    #: The fields of the type's own in the order of the contract; the first names the subscriber.
+    own_fields: tuple[str, ...]
+    product: Callable[[Mapping[str, str]], str | None]
+    units: Callable[[Row], Decimal | None]
+    quantities: Mapping[str, Callable[[str | None], Decimal | str | None]] = field(default_factory=dict)
+    other_party: str | None = None
+    #: Quantities whose unusable values refuse nobody.
+    forgiven: frozenset[str] = frozenset()
+    #: The quantity that may be imputed: its smallest known value of the month.
+    imputed: str | None = None
+    #: Whether the bill has a total and a count of its own for it.
+    on_bill: bool = True
+    #: Whether its units are megabytes, which the reports of traffic add up.
+    is_traffic: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (*_COMMON_FIELDS, *self.own_fields)
+
+
+Kinds = Mapping[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -141,6 +165,8 @@ class Parameters:
     discount_pct: Decimal = Decimal(5)
     tax_pct: Decimal = Decimal(20)
     currency: str = "MAD"
+    #: The record types by name.
+    kinds: Kinds = field(default_factory=lambda: KINDS)
 
     def __post_init__(self) -> None:
         if self.missing_volume_policy not in {"customer_min", "zero", "suspend"}:
@@ -188,7 +214,7 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
+def admit(value: bytes | None, kinds: Kinds | None = None) -> tuple[dict[str, str], str | None]:
     """The fields of a message as texts (missing ones left out) and None, or no fields and the admission error.
 
     Strings are taken as they are, numbers as their JSON text, true and false as words; null and '' are missing. An array
@@ -204,7 +230,8 @@ def admit(value: bytes | None) -> tuple[dict[str, str], str | None]:
         return {}, "malformed_json"
     if not isinstance(pairs, _Object) or _depth(pairs) > 1 + MAX_DEPTH:
         return {}, "malformed_json"
-    texts = {key: _as_text(key, item) for key, item in pairs}
+    missing_when_nested = _missing_when_nested(KINDS if kinds is None else kinds)
+    texts = {key: _as_text(item, missing_when_nested=key in missing_when_nested) for key, item in pairs}
     return {key: text for key, text in texts.items() if text}, None
 
 
@@ -215,10 +242,16 @@ def _depth(item: object) -> int:
     return 1 + max(map(_depth, item.values() if isinstance(item, _Object) else item), default=0)
 
 
-def _as_text(key: str, item: object) -> str | None:
+def _missing_when_nested(kinds: Kinds) -> set[str]:
+    """Fields whose nested value refuses nobody: other parties and forgiven quantities beside the common ones."""
+    of_kinds = (({kind.other_party} if kind.other_party else set()) | kind.forgiven for kind in kinds.values())
+    return _MISSING_WHEN_NESTED.union(*of_kinds)
+
+
+def _as_text(item: object, *, missing_when_nested: bool) -> str | None:
     if isinstance(item, list):
         shown = "{…}" if isinstance(item, _Object) else "[…]"
-        return None if key in _MISSING_WHEN_NESTED else shown
+        return None if missing_when_nested else shown
     if isinstance(item, bool):
         return "true" if item else "false"
     return None if item is None else str(item)
@@ -393,24 +426,76 @@ def read_session(text: str | None) -> Decimal | None:
     return None if number is None or not 0 <= number <= MAX_QUANTITY else typed(number, 3)
 
 
-def product_of(fields: Mapping[str, str]) -> str | None:
-    """The product an event is: named by the record for data, told by the other party for voice and sms."""
-    record_type = fields["record_type"]
-    if record_type == "data":
-        return fields.get("product_code")
-    abroad = is_abroad(other_party(fields.get(_OTHER_PARTY_FIELD[record_type])))
-    return f"{record_type.upper()}_{'INT' if abroad else 'NAT'}"
+def named_product(fields: Mapping[str, str]) -> str | None:
+    """The product that the record names."""
+    return fields.get("product_code")
+
+
+def product_by_other_party(prefix: str, field_name: str) -> Callable[[Mapping[str, str]], str]:
+    """The product told by where the other party is: at home or abroad."""
+
+    def product(fields: Mapping[str, str]) -> str:
+        return f"{prefix}_{'INT' if is_abroad(other_party(fields.get(field_name))) else 'NAT'}"
+
+    return product
+
+
+def started_minutes(row: Row) -> Decimal:
+    """Units of a call: minutes, one that has begun is a whole one."""
+    return half_up(Decimal(-(-int(row["duration_sec"] * 1000) // 60_000)), 6)
+
+
+def one_event(row: Row) -> Decimal:
+    """Units of what is charged by the event."""
+    return half_up(Decimal(1), 6)
+
+
+def megabytes(row: Row) -> Decimal | None:
+    """Units of a data session; None when the volume is missing."""
+    volume: Decimal | None = row["data_volume_mb"]
+    return volume
+
+
+VOICE = Kind(
+    "voice",
+    ("caller_id", "callee_id", "duration_sec"),
+    product_by_other_party("VOICE", "callee_id"),
+    started_minutes,
+    {"duration_sec": read_duration},
+    other_party="callee_id",
+)
+SMS = Kind(
+    "sms",
+    ("sender_id", "receiver_id"),
+    product_by_other_party("SMS", "receiver_id"),
+    one_event,
+    other_party="receiver_id",
+)
+DATA = Kind(
+    "data",
+    ("user_id", "data_volume_mb", "session_duration_sec", "product_code"),
+    named_product,
+    megabytes,
+    {"data_volume_mb": read_volume, "session_duration_sec": read_session},
+    forgiven=frozenset({"session_duration_sec"}),
+    imputed="data_volume_mb",
+    is_traffic=True,
+)
+#: The record types of the requirements.
+KINDS: Kinds = {kind.name: kind for kind in (VOICE, SMS, DATA)}
+#: The contract fields of each.
+FIELDS_OF_TYPE = {kind.name: kind.fields for kind in KINDS.values()}
 
 
 def _objections(
-    fields: Mapping[str, str], timestamp: Timestamp | None, day: date, services: Mapping[str, str]
+    fields: Mapping[str, str], timestamp: Timestamp | None, day: date, services: Mapping[str, str], kinds: Kinds
 ) -> Iterator[str]:
     """The reasons against one admitted record, in order; asking for the first asks no later question."""
     if "record_ID" not in fields:
         yield "missing_record_id"
     if "record_type" not in fields:
         yield "missing_record_type"
-    if fields["record_type"] not in FIELDS_OF_TYPE:
+    if fields["record_type"] not in kinds:
         yield "unknown_record_type"
     if "timestamp" not in fields:
         yield "missing_timestamp"
@@ -418,48 +503,36 @@ def _objections(
         yield "invalid_timestamp"
     elif timestamp.local_day != day:
         yield "outside_acceptance_window"
-    subscriber = fields.get(_SUBSCRIBER_FIELD[fields["record_type"]])
+    kind = kinds[fields["record_type"]]
+    subscriber = fields.get(kind.own_fields[0])
     if subscriber is None:
         yield "missing_subscriber"
     if not is_subscriber(in_one_form(subscriber or "")):
         yield "invalid_subscriber"
-    yield from _quantity_objections(fields)
-    if services.get(product_of(fields) or "") != fields["record_type"]:
+    # Only the quantities of the record's own type are judged.
+    for name, read in kind.quantities.items():
+        if isinstance(quantity := read(fields.get(name)), str):
+            yield quantity
+    if services.get(kind.product(fields) or "") != kind.name:
         yield "unknown_product"
 
 
-def _quantity_objections(fields: Mapping[str, str]) -> Iterator[str]:
-    """Only the quantities of the record's own type are judged."""
-    quantity: object = None
-    if fields["record_type"] == "voice":
-        quantity = read_duration(fields.get("duration_sec"))
-    elif fields["record_type"] == "data":
-        quantity = read_volume(fields.get("data_volume_mb"))
-    if isinstance(quantity, str):
-        yield quantity
-
-
-def _cleaned_row(fields: Mapping[str, str], timestamp: Timestamp, day: date, message: Message) -> Row:
-    """The cleaned row of a record that nothing speaks against: typed and normalised."""
-    record_type = fields["record_type"]
-    is_data = record_type == "data"
-    other = fields.get(_OTHER_PARTY_FIELD.get(record_type, ""))
-    volume = read_volume(fields.get("data_volume_mb")) if is_data else None
-    session = read_session(fields.get("session_duration_sec")) if is_data else None
+def _cleaned_row(fields: Mapping[str, str], timestamp: Timestamp, day: date, message: Message, kinds: Kinds) -> Row:
+    """The cleaned row of a record that nothing speaks against: typed and normalised. Quantities of other types are None."""
+    kind = kinds[fields["record_type"]]
+    own = {name: read(fields.get(name)) for name, read in kind.quantities.items()}
     technology = fields.get("technology")
     return {
         "record_id": fields["record_ID"],
-        "subscriber_id": in_one_form(fields[_SUBSCRIBER_FIELD[record_type]]),
-        "record_type": record_type,
+        "subscriber_id": in_one_form(fields[kind.own_fields[0]]),
+        "record_type": kind.name,
         "event_ts": timestamp.utc,
-        "other_party": None if is_data else other_party(other),
+        "other_party": other_party(fields.get(kind.other_party)) if kind.other_party else None,
         "cell_id": fields.get("cell_id", UNKNOWN),
         "technology": _GENERATIONS.get(technology, technology),
-        "duration_sec": read_duration(fields.get("duration_sec")) if record_type == "voice" else None,
-        "data_volume_mb": volume,
-        "session_duration_sec": session,
-        "product_code": product_of(fields),
-        "rating_status": "needs_review" if is_data and (volume is None or session is None) else "ready",
+        **{name: own.get(name) for each in kinds.values() for name in each.quantities},
+        "product_code": kind.product(fields),
+        "rating_status": "needs_review" if None in own.values() else "ready",
         "received_at": message.received_at,
         "source_id": message.source_id,
         "source_part": message.partition,
@@ -493,18 +566,20 @@ class _Judged:
     timestamp: Timestamp | None
     day: date
     reason: str | None
+    kinds: Kinds
 
     def contract_fields(self) -> tuple[str | None, ...]:
         """What a second record with this record_ID must say in the same words to be a duplicate."""
-        return tuple(self.fields.get(name) for name in FIELDS_OF_TYPE[self.fields["record_type"]])
+        return tuple(self.fields.get(name) for name in self.kinds[self.fields["record_type"]].fields)
 
 
 def _judge(message: Message, services: Mapping[str, str], parameters: Parameters) -> _Judged:
-    fields, error = admit(message.value)
+    kinds = parameters.kinds
+    fields, error = admit(message.value, kinds)
     timestamp = read_timestamp(fields["timestamp"]) if "timestamp" in fields else None
     day = _home_day(timestamp, message.received_at, parameters)
-    reason = error or next(_objections(fields, timestamp, day, services), None)
-    return _Judged(message, fields, timestamp, day, reason)
+    reason = error or next(_objections(fields, timestamp, day, services, kinds), None)
+    return _Judged(message, fields, timestamp, day, reason, kinds)
 
 
 def _original_of(record: _Judged, rivals: Iterable[_Judged], dedupe_days: int) -> _Judged | None:
@@ -539,7 +614,7 @@ def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], dedupe
             same = original.contract_fields() == record.contract_fields()
             reason = "duplicate" if same else "duplicate_conflict"
     if reason is None and record.timestamp:
-        row = _cleaned_row(record.fields, record.timestamp, record.day, record.message)
+        row = _cleaned_row(record.fields, record.timestamp, record.day, record.message, record.kinds)
     else:
         row = _rejected_row(record.fields, record.timestamp, record.day, record.message, str(reason))
     return Outcome(record.message, record.day, reason, row, original.message if original else None)
@@ -588,25 +663,22 @@ def _price_list(rate_plans: Iterable[Row]) -> dict[str, dict[str, Price]]:
     return dict(plans)
 
 
-def smallest_volumes(cleaned: Iterable[Row]) -> dict[tuple[str, str], Decimal]:
-    """The smallest known data volume by (month, subscriber), compared as numbers."""
+def smallest_volumes(cleaned: Iterable[Row], kinds: Kinds | None = None) -> dict[tuple[str, str], Decimal]:
+    """The smallest known volume by (month, subscriber) of the type that may have one imputed, compared as numbers."""
     smallest: dict[tuple[str, str], Decimal] = {}
     for row in cleaned:
-        volume = row["data_volume_mb"]
+        kind = (KINDS if kinds is None else kinds).get(row["record_type"])
+        volume = row[kind.imputed] if kind and kind.imputed else None
         if isinstance(volume, Decimal):
             key = (_month(row["event_date"]), str(row["subscriber_id"]))
             smallest[key] = min(volume, smallest.get(key, volume))
     return smallest
 
 
-def known_units(row: Row) -> Decimal | None:
-    """Billable units of a cleaned event: started minutes, one message, megabytes; None when the volume is missing."""
-    if row["record_type"] == "voice":
-        milliseconds = int(row["duration_sec"] * 1000)
-        return half_up(Decimal(-(-milliseconds // 60_000)), 6)
-    if row["record_type"] == "sms":
-        return half_up(Decimal(1), 6)
-    return row["data_volume_mb"]
+def known_units(row: Row, kinds: Kinds) -> Decimal | None:
+    """Billable units of a cleaned event; None when its quantity is missing, or it is of no known type."""
+    kind = kinds.get(row["record_type"])
+    return kind.units(row) if kind else None
 
 
 def _is_billable(customer: Row) -> bool:
@@ -627,9 +699,9 @@ def _suspension(
     plan = plans.get(str(customer["rate_plan_id"]))
     if plan is None:
         yield "unknown_plan"
-    elif row["product_code"] not in plan:
+    elif row["product_code"] not in plan or row["record_type"] not in parameters.kinds:
         yield "no_price"
-    if known_units(row) is None and parameters.missing_volume_policy != "zero":
+    if known_units(row, parameters.kinds) is None and parameters.missing_volume_policy != "zero":
         yield "missing_volume"
 
 
@@ -648,7 +720,7 @@ def rate(
         reason, charged = next(_suspension(row, customer, plans, parameters), None), None
         if reason is None and customer is not None:
             price = plans[str(customer["rate_plan_id"])][str(row["product_code"])]
-            charged = _rated_row(row, customer, price)
+            charged = _rated_row(row, customer, price, parameters.kinds)
             reason = "amount_out_of_range" if charged["amount"] > MAX_AMOUNT else None
         if charged and reason is None:
             rated.append(charged)
@@ -678,8 +750,8 @@ def _charge_columns(price: Price, units: Decimal, *, imputed: bool) -> Row:
     }
 
 
-def _rated_row(row: Row, customer: Row, price: Price) -> Row:
-    units = known_units(row)
+def _rated_row(row: Row, customer: Row, price: Price, kinds: Kinds) -> Row:
+    units = known_units(row, kinds)
     home = {"rate_plan_id": customer["rate_plan_id"], "region": customer["region"]}
     charge = _charge_columns(price, half_up(Decimal(0), 6) if units is None else units, imputed=units is None)
     return _usage_columns(row) | home | charge
@@ -692,16 +764,18 @@ def _suspended_row(row: Row, customer: Row | None, reason: str, parameters: Para
         "disposition": "deferred" if deferred else SUSPENSION_REASONS[reason],
         "rate_plan_id": customer["rate_plan_id"] if customer else None,
         "region": customer["region"] if customer else None,
-        "billable_units": known_units(row),
+        "billable_units": known_units(row, parameters.kinds),
     }
 
 
-def impute(suspended: Iterable[Row], cleaned: Iterable[Row], rate_plans: Iterable[Row]) -> list[Row]:
+def impute(
+    suspended: Iterable[Row], cleaned: Iterable[Row], rate_plans: Iterable[Row], kinds: Kinds | None = None
+) -> list[Row]:
     """A row for every deferred event: what it would have cost with the smallest known volume of its number in the month.
 
     An amount that no column holds is None: the event is known, and nobody is charged.
     """
-    plans, smallest, rows = _price_list(rate_plans), smallest_volumes(cleaned), []
+    plans, smallest, rows = _price_list(rate_plans), smallest_volumes(cleaned, kinds), []
     for row in suspended:
         if row["disposition"] != "deferred":
             continue
@@ -722,9 +796,11 @@ def _total(rows: Iterable[Row], column: str) -> Decimal:
 
 def bill(customer: Row, rated: Sequence[Row], month: str, parameters: Parameters) -> Row:
     """One customer's bill from that customer's rated rows of the month."""
-    of_type = {kind: [row for row in rated if row["record_type"] == kind] for kind in FIELDS_OF_TYPE}
+    columns = [kind.name for kind in KINDS.values() if kind.on_bill]
+    of_type = {kind: [row for row in rated if row["record_type"] == kind] for kind in columns}
     lines = {kind: half_up(_total(rows, "amount"), 2) for kind, rows in of_type.items()}
-    before_tax = sum(lines.values(), Decimal(0))
+    others = [row for row in rated if row["record_type"] not in columns]
+    before_tax = sum(lines.values(), half_up(_total(others, "amount"), 2))
     discount = half_up(before_tax * Decimal(parameters.discount_pct).scaleb(-2), 2)
     after_discount = before_tax - discount
     tax = half_up(after_discount * Decimal(parameters.tax_pct).scaleb(-2), 2)
@@ -771,7 +847,9 @@ def _sums(rows: Iterable[Row], by: tuple[str, ...], column: str, output: str, mo
     ]
 
 
-def report_all(rated: Iterable[Row], bills: Iterable[Row], month: str) -> dict[str, list[Row]]:
+def report_all(
+    rated: Iterable[Row], bills: Iterable[Row], month: str, kinds: Kinds | None = None
+) -> dict[str, list[Row]]:
     """The six reports of a month by table name, each in the order of its key (top10_consumers: largest first)."""
     bills = list(bills)
     usage = [
@@ -779,7 +857,8 @@ def report_all(rated: Iterable[Row], bills: Iterable[Row], month: str) -> dict[s
         for row in rated
         if row["billing_period"] == month
     ]
-    data = [row for row in usage if row["record_type"] == "data"]
+    traffic = {kind.name for kind in (KINDS if kinds is None else kinds).values() if kind.is_traffic}
+    data = [row for row in usage if row["record_type"] in traffic]
     due = {row["customer_id"]: row["amount_due"] for row in bills}
     consumers = _sums(data, ("customer_id",), "billable_units", "total_mb", month)
     consumers.sort(key=lambda row: -row["total_mb"])
@@ -866,7 +945,7 @@ class Result:
     def imputed(self) -> list[Row]:
         """Rows of period_charges, of every month."""
         with localcontext(prec=80):
-            return impute(self.suspended, self.cleaned, self.rate_plans)
+            return impute(self.suspended, self.cleaned, self.rate_plans, self.parameters.kinds)
 
     @property
     def charges(self) -> list[Row]:
@@ -887,7 +966,7 @@ class Result:
     def reports(self, month: str) -> dict[str, list[Row]]:
         """Rows of the six reports by table name."""
         with localcontext(prec=80):
-            return report_all(self.charges, self.bills(month), month)
+            return report_all(self.charges, self.bills(month), month, self.parameters.kinds)
 
     def funnel(self, month: str | None = None) -> Funnel:
         """The month's funnel; without a month, the funnel of everything (bills of every month with usage)."""

@@ -14,11 +14,12 @@ import random
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from telecom_assets_tests.oracle import CASABLANCA, FIELDS_OF_TYPE, Message
+from telecom_assets_tests.oracle import CASABLANCA, DATA, FIELDS_OF_TYPE, SMS, VOICE, Kind, Message
 
 # ------------------------------------------------------------------------------------------------------ reference data
 
@@ -316,33 +317,104 @@ _FIELD_TOKENS: dict[str, st.SearchStrategy[str]] = {
     "timestamp": timestamp_tokens,
     "cell_id": st.sampled_from(_CELLS),
     "technology": st.sampled_from(_TECHNOLOGIES),
-    "caller_id": _subscriber_tokens,
-    "callee_id": _other_party_tokens,
-    "duration_sec": _often(st.sampled_from(_DURATIONS), st.sampled_from(_RARE_DURATIONS)),
-    "sender_id": _subscriber_tokens,
-    "receiver_id": _other_party_tokens,
-    "user_id": _subscriber_tokens,
-    "data_volume_mb": _often(st.sampled_from(_VOLUMES), st.sampled_from(_RARE_VOLUMES), 4),
-    "session_duration_sec": st.sampled_from(_SESSIONS),
-    "product_code": _often(
-        st.sampled_from(('"DATA_BASIC"', '"DATA_PREMIUM"')),
-        st.sampled_from(("null", '"VOICE_NAT"', '"DATA_GOLD"', '"data_basic"')),
-    ),
 }
-_TYPE_TOKENS = _often(
-    st.sampled_from(("voice", "voice", "data", "data", "sms")).map(lambda name: f'"{name}"'),
-    st.sampled_from(("null", '"mms"', '"Voice"', '""')),
-    40,
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One record type as messages have it: how often it comes, and how the fields of its own are drawn and written.
+
+    Parties are drawn alike in every type. `tokens` and `dice` draw the other fields, `sound` is what they all are in a CDR
+    of the corpus that nothing speaks against.
+    """
+
+    kind: Kind
+    #: Times in so many draws, and percent of a batch.
+    weight: int
+    percent: int
+    sound: Mapping[str, str]
+    tokens: Mapping[str, st.SearchStrategy[str]] = field(default_factory=dict)
+    dice: Mapping[str, Callable[["_Dice"], str]] = field(default_factory=dict)
+
+    def token(self, name: str) -> st.SearchStrategy[str]:
+        """The strategy of one field."""
+        if name == self.kind.own_fields[0]:
+            return _subscriber_tokens
+        if name == self.kind.other_party:
+            return _other_party_tokens
+        return self.tokens[name] if name in self.tokens else _FIELD_TOKENS[name]
+
+    def diced(self, name: str) -> Callable[["_Dice"], str] | None:
+        """How a batch has a field of the type's own; None for one that every record has."""
+        if name == self.kind.own_fields[0]:
+            return _Dice.subscriber
+        if name == self.kind.other_party:
+            return _Dice.other_party
+        return self.dice.get(name)
+
+
+_DRAWN_VOICE = Drawn(
+    VOICE,
+    weight=2,
+    percent=60,
+    sound={"caller_id": '"212600000001"', "callee_id": '"212700000002"', "duration_sec": "60"},
+    tokens={"duration_sec": _often(st.sampled_from(_DURATIONS), st.sampled_from(_RARE_DURATIONS))},
+    dice={
+        "duration_sec": lambda dice: (
+            dice.pick(("null", str(-dice.rng.randint(0, 600))))
+            if dice.hit(20)
+            else f"{dice.rng.uniform(0, 900):.{dice.rng.choice((0, 0, 1, 4))}f}"
+        )
+    },
 )
+_DRAWN_SMS = Drawn(SMS, weight=1, percent=10, sound={"sender_id": '"212600000001"', "receiver_id": '"212700000002"'})
+_DRAWN_DATA = Drawn(
+    DATA,
+    weight=2,
+    percent=30,
+    sound={
+        "user_id": '"212600000001"',
+        "data_volume_mb": "12.5",
+        "session_duration_sec": "30",
+        "product_code": '"DATA_BASIC"',
+    },
+    tokens={
+        "data_volume_mb": _often(st.sampled_from(_VOLUMES), st.sampled_from(_RARE_VOLUMES), 4),
+        "session_duration_sec": st.sampled_from(_SESSIONS),
+        "product_code": _often(
+            st.sampled_from(('"DATA_BASIC"', '"DATA_PREMIUM"')),
+            st.sampled_from(("null", '"VOICE_NAT"', '"DATA_GOLD"', '"data_basic"')),
+        ),
+    },
+    dice={
+        "data_volume_mb": lambda dice: (
+            "null" if dice.hit(10) else f"{dice.rng.uniform(0, 4):.{dice.rng.randint(1, 7)}f}"
+        ),
+        "session_duration_sec": lambda dice: dice.pick(_SESSIONS) if dice.hit(15) else str(dice.rng.randint(1, 900)),
+        "product_code": lambda dice: '"DATA_BASIC"' if dice.hit(80) else '"DATA_PREMIUM"',
+    },
+)
+#: The record types of the requirements, those that come often first.
+DRAWN = (_DRAWN_VOICE, _DRAWN_DATA, _DRAWN_SMS)
+
+
+def _type_tokens(drawn: Sequence[Drawn]) -> st.SearchStrategy[str]:
+    names = [each.kind.name for each in drawn for _ in range(each.weight)]
+    return _often(
+        st.sampled_from(names).map(lambda name: f'"{name}"'),
+        st.sampled_from(("null", '"mms"', '"Voice"', '""')),
+        40,
+    )
 
 
 @st.composite
-def cdr_tokens(draw: st.DrawFn) -> dict[str, str]:
+def cdr_tokens(draw: st.DrawFn, drawn: Sequence[Drawn] = DRAWN) -> dict[str, str]:
     """One CDR as JSON tokens by field name, in the order of the contract, some fields left out or nested now and then."""
-    type_token = draw(_TYPE_TOKENS)
-    record_type = type_token.strip('"')
-    names = FIELDS_OF_TYPE.get(record_type, FIELDS_OF_TYPE["voice"])
-    tokens = {name: type_token if name == "record_type" else draw(_FIELD_TOKENS[name]) for name in names}
+    type_token = draw(_type_tokens(drawn))
+    kinds = {each.kind.name: each for each in drawn}
+    kind = kinds.get(type_token.strip('"'), _DRAWN_VOICE)
+    names = kind.kind.fields
+    tokens = {name: type_token if name == "record_type" else draw(kind.token(name)) for name in names}
     for name in draw(_often(st.just(""), st.sampled_from(names), 12).map(lambda name: [name] if name else [])):
         del tokens[name]
     if draw(st.integers(0, 9)) == 9:
@@ -358,17 +430,18 @@ def cdr_values() -> st.SearchStrategy[bytes]:
 
 
 @st.composite
-def _repeated(draw: st.DrawFn, tokens: dict[str, str]) -> dict[str, str]:
+def _repeated(draw: st.DrawFn, tokens: dict[str, str], drawn: Sequence[Drawn]) -> dict[str, str]:
     """The same CDR once more: exactly, with null for '' (still a duplicate), on another day, or in conflict."""
     again = dict(tokens)
     name = draw(st.sampled_from(("", "", "null", "timestamp", "other")))
     if name == "null":
-        return {field: "null" if written == '""' else written for field, written in again.items()}
+        return {key: "null" if written == '""' else written for key, written in again.items()}
     if name == "timestamp":
         again["timestamp"] = draw(timestamp_tokens)
     elif name == "other":
-        field = draw(st.sampled_from([field for field in again if field in _FIELD_TOKENS] or ["cell_id"]))
-        again[field] = draw(_FIELD_TOKENS[field])
+        strategies = {name: each.token(name) for each in drawn for name in each.kind.fields if name != "record_type"}
+        changed = draw(st.sampled_from([name for name in again if name in strategies] or ["cell_id"]))
+        again[changed] = draw(strategies[changed])
     return again
 
 
@@ -391,15 +464,21 @@ def _placed(draw: st.DrawFn, values: list[bytes | None], shuffled: bool) -> list
 
 
 @st.composite
-def cdr_messages(draw: st.DrawFn, min_size: int = 0, max_size: int = 25, shuffled: bool = True) -> list[Message]:
+def cdr_messages(
+    draw: st.DrawFn,
+    min_size: int = 0,
+    max_size: int = 25,
+    shuffled: bool = True,
+    drawn: Sequence[Drawn] = DRAWN,
+) -> list[Message]:
     """Plausible messages from small pools, with exact repetitions, late ones and conflicts, in any order of the list.
 
     Rate them against CUSTOMERS, RATE_PLANS and CATALOGUE. Every value is UTF-8 and one JSON object.
     """
     tokens: list[dict[str, str]] = []
-    for fresh in draw(st.lists(cdr_tokens(), min_size=min_size, max_size=max_size)):
+    for fresh in draw(st.lists(cdr_tokens(drawn), min_size=min_size, max_size=max_size)):
         repeat = tokens and draw(st.integers(0, 3)) == 3
-        tokens.append(draw(_repeated(draw(st.sampled_from(tokens)))) if repeat else fresh)
+        tokens.append(draw(_repeated(draw(st.sampled_from(tokens)), drawn)) if repeat else fresh)
     return draw(_placed([object_text(each).encode() for each in tokens], shuffled))
 
 
@@ -409,8 +488,9 @@ def cdr_messages(draw: st.DrawFn, min_size: int = 0, max_size: int = 25, shuffle
 class _Dice:
     """The error mix of the requirements, drawn from one seeded generator."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, drawn: Sequence[Drawn]) -> None:
         self.rng = random.Random(seed)
+        self.drawn = drawn
 
     def hit(self, percent: float) -> bool:
         return self.rng.random() * 100 < percent
@@ -448,35 +528,22 @@ class _Dice:
             "timestamp": self.timestamp,
             "cell_id": lambda: "null" if self.hit(30) else self.pick(_CELLS[:3]),
             "technology": lambda: "null" if self.hit(10) else self.pick(_TECHNOLOGIES[:7]),
-            "duration_sec": lambda: (
-                self.pick(("null", str(-self.rng.randint(0, 600))))
-                if self.hit(20)
-                else f"{self.rng.uniform(0, 900):.{self.rng.choice((0, 0, 1, 4))}f}"
-            ),
-            "data_volume_mb": lambda: (
-                "null" if self.hit(10) else f"{self.rng.uniform(0, 4):.{self.rng.randint(1, 7)}f}"
-            ),
-            "session_duration_sec": lambda: self.pick(_SESSIONS) if self.hit(15) else str(self.rng.randint(1, 900)),
-            "product_code": lambda: '"DATA_BASIC"' if self.hit(80) else '"DATA_PREMIUM"',
         }
-        default = self.other_party if name in {"callee_id", "receiver_id"} else self.subscriber
-        return tokens.get(name, default)()
+        diced = next((found for each in self.drawn if (found := each.diced(name))), None)
+        return diced(self) if diced else tokens[name]()
 
     def cdr(self) -> dict[str, str]:
-        record_type = self.rng.choices(("voice", "sms", "data"), (60, 10, 30))[0]
-        return {
-            name: f'"{record_type}"' if name == "record_type" else self.field(name)
-            for name in FIELDS_OF_TYPE[record_type]
-        }
+        kind = self.rng.choices(self.drawn, [each.percent for each in self.drawn])[0].kind
+        return {name: f'"{kind.name}"' if name == "record_type" else self.field(name) for name in kind.fields}
 
 
-def cdr_batch(seed: int, count: int) -> list[Message]:
+def cdr_batch(seed: int, count: int, drawn: Sequence[Drawn] = DRAWN) -> list[Message]:
     """Very many plausible messages, the same for the same seed: the requirements' error mix, 5 % repeated or changed.
 
     For runs where one example must be large (an engine takes as long for one message as for a thousand); what fails
     here does not shrink. Rate them against CUSTOMERS, RATE_PLANS and CATALOGUE.
     """
-    dice = _Dice(seed)
+    dice = _Dice(seed, drawn)
     cdrs: list[dict[str, str]] = []
     for _ in range(count):
         if cdrs and dice.hit(5):
@@ -501,29 +568,7 @@ def cdr_batch(seed: int, count: int) -> list[Message]:
 #: When the corpus is received: 2026-06-15 13:00 in Casablanca. Its own CDRs are of that morning.
 CORPUS_RECEIVED_AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
-_SOUND: dict[str, dict[str, str]] = {
-    "voice": {
-        "cell_id": '"RABAT_01"',
-        "technology": '"4G"',
-        "caller_id": '"212600000001"',
-        "callee_id": '"212700000002"',
-        "duration_sec": "60",
-    },
-    "sms": {
-        "cell_id": '"RABAT_01"',
-        "technology": '"4G"',
-        "sender_id": '"212600000001"',
-        "receiver_id": '"212700000002"',
-    },
-    "data": {
-        "cell_id": '"RABAT_01"',
-        "technology": '"4G"',
-        "user_id": '"212600000001"',
-        "data_volume_mb": "12.5",
-        "session_duration_sec": "30",
-        "product_code": '"DATA_BASIC"',
-    },
-}
+_SOUND = {each.kind.name: {"cell_id": '"RABAT_01"', "technology": '"4G"', **each.sound} for each in DRAWN}
 _Case = tuple[bytes | None, str]
 
 

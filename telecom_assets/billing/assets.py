@@ -25,6 +25,7 @@ from telecom_assets.lineage.declaring import (
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RecordTypes
 
 GROUP = "billing"
 
@@ -50,6 +51,7 @@ def facturation_complete(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
     postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+    record_types: dg.ResourceParam[RecordTypes],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     suspended_cdrs: PinnedTable,
@@ -64,7 +66,7 @@ def facturation_complete(
     assert_not_restored(warehouse, postgres)  # before the version grows: what it was would not be noticed any more
     charges = Charges(rated_cdrs, period_charges)
     inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
-    versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days)
+    versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days, record_types)
     customers = warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(

@@ -26,6 +26,7 @@ from telecom_assets.rating.identities import (
 )
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 #: What is looked at of the way from the topic to the rated events, besides those.
 GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
@@ -55,7 +56,9 @@ class BillingInputs:
         raw, mediated, cleaned, rejected = (warehouse.pin_period(contract.name, period) for contract in GATE)
         return cls(period, raw, mediated, cleaned, rejected, charges, suspended)
 
-    def assert_complete(self, policy: MissingVolumePolicy, dedupe_days: int) -> dict[str, int]:
+    def assert_complete(
+        self, policy: MissingVolumePolicy, dedupe_days: int, record_types: RecordTypes = RECORD_TYPES
+    ) -> dict[str, int]:
         """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
         verdicts = asked(
@@ -63,7 +66,7 @@ class BillingInputs:
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
-                lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed),
+                lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
                 lambda: one_tariff(self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )

@@ -1,11 +1,13 @@
 """From charges to bills: the identities that billing keeps."""
 
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
+from telecom_assets.billing.tables import SERVICES
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.text import visible
 from telecom_assets.rating.charges import Charges
@@ -13,14 +15,18 @@ from telecom_assets.rating.charges import Charges
 
 @lru_cache(maxsize=64)
 def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
-    """Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, and the counts agree."""
+    """Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, and the counts agree.
+
+    Amounts are those of every event. A bill counts the events of the services that it has columns for: those are compared.
+    """
     usage = charges.df.groupBy("customer_id").agg(
-        F.sum("amount").alias("rated_amount"), F.count("*").alias("rated_count")
+        F.sum("amount").alias("rated_amount"),
+        F.count_if(F.col("record_type").isin(*SERVICES)).alias("rated_count"),
     )
     # One bill for each customer: one that stands twice would meet the usage twice, and each time agree.
     charged = bills.df.groupBy("customer_id").agg(
         F.sum(F.col("amount_before_tax") - F.col("rounding_difference")).alias("billed_amount"),
-        F.sum(F.col("voice_count") + F.col("sms_count") + F.col("data_count")).alias("billed_count"),
+        F.sum(reduce(add, (F.col(f"{service}_count") for service in SERVICES))).alias("billed_count"),
         F.count("*").alias("bills"),
     )
     both = usage.join(charged, on="customer_id", how="full_outer").select(

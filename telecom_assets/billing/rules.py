@@ -6,14 +6,18 @@ sums of rounded lines, and the difference to the exact sum is kept on the bill.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
+from operator import add
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT
+from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT, SERVICES
 from telecom_assets.model.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
 
-SERVICES = ("voice", "sms", "data")
+#: What of usage is added up: the events of the services with columns of their own, and all events.
+_ALL = "all"
+_SUMS = (*SERVICES, _ALL)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTe
 
     charges: the month's, with the columns of rated_cdrs. customers: the version they were rated against. One row for every
     customer that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
+    Events of a record type without columns on the bill are one sum in amount_before_tax, rounded once as those of the others are.
     """
     usage = _usage(charges)
     billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
@@ -39,13 +44,15 @@ def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTe
         "customer_id",
         F.coalesce("region", "usage_region").alias("region"),
         F.coalesce("rate_plan_id", "usage_plan").alias("rate_plan_id"),
-        *(zero_if_null(F.col(f"{service}_exact")).cast(RATED_SUM).alias(f"{service}_exact") for service in SERVICES),
+        *(zero_if_null(F.col(f"{service}_exact")).cast(RATED_SUM).alias(f"{service}_exact") for service in _SUMS),
         *(F.coalesce(f"{service}_count", F.lit(0)).cast("bigint").alias(f"{service}_count") for service in SERVICES),
     )
     for service in SERVICES:
         lines = lines.withColumn(f"{service}_total", round_half_up(F.col(f"{service}_exact"), BILL_SCALE))
     return (
-        lines.withColumn("amount_before_tax", _sum_of("total", "decimal(18,2)"))
+        lines.withColumn("others_exact", (F.col(f"{_ALL}_exact") - _sum_of("exact")).cast(RATED_SUM))
+        .withColumn("others_total", round_half_up(F.col("others_exact"), BILL_SCALE))
+        .withColumn("amount_before_tax", (_sum_of("total") + F.col("others_total")).cast("decimal(18,2)"))
         .withColumn("discount_pct", F.lit(terms.discount_pct).cast(PERCENT))
         .withColumn("discount", percent_of(F.col("amount_before_tax"), F.col("discount_pct")))
         .withColumn("after_discount", (F.col("amount_before_tax") - F.col("discount")).cast("decimal(18,2)"))
@@ -54,7 +61,7 @@ def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTe
         .withColumn("amount_due", (F.col("after_discount") + F.col("tax")).cast("decimal(18,2)"))
         .withColumn(
             "rounding_difference",
-            (F.col("amount_before_tax") - _sum_of("exact", RATED_SUM)).cast("decimal(18,6)"),
+            (F.col("amount_before_tax") - F.col(f"{_ALL}_exact")).cast("decimal(18,6)"),
         )
         .withColumn("currency", F.lit(terms.currency))
         .withColumn("billing_period", F.lit(period))
@@ -63,15 +70,15 @@ def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTe
 
 
 def _usage(charges: DataFrame) -> DataFrame:
-    """Exact sum and count of each service by customer, with the region and plan of the usage.
+    """Exact sum and count of each service, and exact sum of all, by customer, with the region and plan of the usage.
 
     Added up by region and plan first, although a customer has one of each: the largest of some texts cannot be kept in
     a table of hashes (Apache Spark would sort all events), and two more keys can.
     """
-    sums = [f"{service}_exact" for service in SERVICES]
+    sums = [f"{service}_exact" for service in _SUMS]
     counts = [f"{service}_count" for service in SERVICES]
     by_home = charges.groupBy("customer_id", "region", "rate_plan_id").agg(
-        *(_exact_sum(service).alias(name) for service, name in zip(SERVICES, sums, strict=True)),
+        *(_exact_sum(service).alias(name) for service, name in zip(_SUMS, sums, strict=True)),
         *(_count(service).alias(name) for service, name in zip(SERVICES, counts, strict=True)),
     )
     return by_home.groupBy("customer_id").agg(
@@ -82,13 +89,13 @@ def _usage(charges: DataFrame) -> DataFrame:
 
 
 def _exact_sum(service: str) -> Column:
-    return F.sum(F.when(F.col("record_type") == service, F.col("amount")))
+    amount = F.col("amount")
+    return F.sum(amount if service == _ALL else F.when(F.col("record_type") == service, amount))
 
 
 def _count(service: str) -> Column:
     return F.count(F.when(F.col("record_type") == service, F.lit(1)))
 
 
-def _sum_of(kind: str, decimal_type: str) -> Column:
-    voice, sms, data = (F.col(f"{service}_{kind}") for service in SERVICES)
-    return (voice + sms + data).cast(decimal_type)
+def _sum_of(kind: str) -> Column:
+    return reduce(add, (F.col(f"{service}_{kind}") for service in SERVICES))

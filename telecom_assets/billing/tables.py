@@ -3,6 +3,12 @@
 from resources.contract import Column as C
 from resources.contract import TableContract
 from telecom_assets.model.columns import BILLING_PERIOD
+from telecom_assets.record_types.in_force import RECORD_TYPES
+
+#: Record types with columns of their own on the bill. Those of the project, whatever types are in force: the columns stay as
+#: they are until bills have lines.
+_ON_BILL = tuple(each for each in RECORD_TYPES if each.on_bill)
+SERVICES = tuple(each.name for each in _ON_BILL)
 
 #: A percentage of the terms, 0 to 100, exactly as it is set.
 PERCENT = "decimal(7,4)"
@@ -17,13 +23,16 @@ FACTURATION_COMPLETE = TableContract(
         C("customer_id", "string", "Customer who is billed."),
         C("region", "string", "Region of the customer."),
         C("rate_plan_id", "string", "Rate plan of the customer."),
-        C("voice_total", "decimal(18,2)", "Sum of the rated calls, rounded once."),
-        C("sms_total", "decimal(18,2)", "Sum of the rated messages, rounded once."),
-        C("data_total", "decimal(18,2)", "Sum of the rated data sessions, rounded once."),
-        C("voice_count", "bigint", "Rated calls."),
-        C("sms_count", "bigint", "Rated messages."),
-        C("data_count", "bigint", "Rated data sessions."),
-        C("amount_before_tax", "decimal(18,2)", "Sum of the three totals."),
+        *(
+            C(f"{each.name}_total", "decimal(18,2)", f"Sum of the rated {each.events}, rounded once.")
+            for each in _ON_BILL
+        ),
+        *(C(f"{each.name}_count", "bigint", f"Rated {each.events}.") for each in _ON_BILL),
+        C(
+            "amount_before_tax",
+            "decimal(18,2)",
+            "Sum of these totals, and of the rated events of other record types, rounded once.",
+        ),
         C("discount_pct", PERCENT, "Discount, percent."),
         C("discount", "decimal(18,2)", "amount_before_tax × discount_pct / 100, rounded."),
         C("after_discount", "decimal(18,2)", "amount_before_tax − discount: the tax-excluded amount."),

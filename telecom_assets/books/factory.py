@@ -26,6 +26,7 @@ from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from telecom_assets.record_types.in_force import RecordTypes
 
 #: Tag of a run of checks alone that is about one month.
 MONTH_TAG = "telecom/month"
@@ -39,6 +40,7 @@ class Scope:
     warehouse: Warehouse
     postgres: OnDemand[PostgresConnection]
     clock: Clock
+    record_types: RecordTypes
     days: Partitions | None = None
     months: Partitions | None = None
 
@@ -149,8 +151,9 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
         warehouse: dg.ResourceParam[Warehouse],
         postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
         clock: dg.ResourceParam[Clock],
+        record_types: dg.ResourceParam[RecordTypes],
     ) -> Iterator[dg.AssetCheckResult]:
-        scope = _narrowed(Scope(settings, warehouse, postgres, clock), context.run.tags)
+        scope = _narrowed(Scope(settings, warehouse, postgres, clock, record_types), context.run.tags)
         keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
         verdicts = asked(partial(decide, by_key[key], scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):

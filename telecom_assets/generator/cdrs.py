@@ -6,7 +6,7 @@ lines, which is what makes it fast.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -19,8 +19,9 @@ from telecom_assets.generator.customers import generate_customers
 from telecom_assets.generator.numbers import fixed_width_text, foreign_numbers, moroccan_numbers, random_characters
 from telecom_assets.generator.spec import FIRST_DAY, GeneratorSpec, random_stream
 from telecom_assets.generator.timeline import DAY_SEC, SLOT_SEC, CivilTime, Int64Array
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import Hundredths, Quantity, RecordType, WholeNumbers
 
-RECORD_TYPES = {"voice": 0.60, "sms": 0.10, "data": 0.30}
 DUPLICATE_SHARE = 0.01
 LATE_SHARE = 0.005
 TIMESTAMP_NULL_SHARE = 0.05
@@ -33,12 +34,6 @@ SUBSCRIBER_NULL_SHARE = 0.025
 SUBSCRIBER_RANDOM_SHARE = 0.025
 FOREIGN_SHARE = 0.20
 ON_NET_SHARE = 0.40
-DURATION_NEGATIVE_SHARE = 0.10
-DURATION_NULL_SHARE = 0.10
-VOLUME_NULL_SHARE = 0.10
-SESSION_NULL_SHARE = 0.05
-SESSION_NEGATIVE_SHARE = 0.02
-PREMIUM_SHARE = 0.20
 
 TECHNOLOGIES = {"2G": 6, "3G": 20, "4G": 40, "5G": 20, "LTE": 7, "NR": 5, "UMTS": 2}
 #: City and how many cells it has.
@@ -52,11 +47,6 @@ CITIES = {
 LATE_MS = (1 * DAY_SEC * 1000, 5 * DAY_SEC * 1000)
 DUPLICATE_MS = (60 * 1000, DAY_SEC * 1000)
 
-_MEAN_CALL_SEC, _MAX_CALL_SEC = 180, 3_600
-_MEAN_SESSION_SEC, _MAX_SESSION_SEC = 600, 7_200
-_MAX_VOLUME_MB = 2_000
-# Volumes in hundredths of a megabyte; above 1, more small sessions than large ones.
-_VOLUME_SKEW = 1.5
 # A few customers are heavy: weight falls with rank, mildly (the heaviest of 5,000 has about 10 times the average).
 _HEAVY_EXPONENT, _HEAVY_FLAT = 0.45, 10
 
@@ -66,16 +56,17 @@ _UUID_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 BoolArray = npt.NDArray[np.bool_]
 
 
-def generate_cdr_chunks(spec: GeneratorSpec) -> Iterator[pa.StringArray]:
+def generate_cdr_chunks(spec: GeneratorSpec, record_types: RecordTypes = RECORD_TYPES) -> Iterator[pa.StringArray]:
     """The lines of the request, without line ends, in chunks of about `spec.chunk_rows`, in the order of sending.
 
     There are `spec.cdrs` lines in all; one in a hundred is a byte-identical repetition of an earlier one. A line is
     sent when its event begins, but late ones 1 to 5 days after, and repetitions up to a day after the first. Memory
-    is bounded by the chunk and by the lines that wait to be sent late (about one in a thousand of a month).
+    is bounded by the chunk and by the lines that wait to be sent late (about one in a thousand of a month). Each record type
+    has its share of them; one without a share is not generated.
     """
     civil = CivilTime(FIRST_DAY, max(spec.random_until, spec.end_day))
     rng = random_stream(spec.seed, "cdrs", spec.cdrs, spec.customers, spec.first_day.year, spec.first_day.month)
-    records = _Records(spec, rng, civil)
+    records = _Records(spec, rng, civil, [each for each in record_types if each.share])
     starts, shares = timeline.traffic_slots(spec.first_day, spec.end_day, civil, rng)
     duplicates = round(spec.cdrs * DUPLICATE_SHARE)
     originals = spec.cdrs - duplicates
@@ -120,59 +111,43 @@ def _groups(counts: Int64Array, rows: int) -> Iterator[tuple[int, int]]:
 class _Records:
     """Makes the lines of events, given when they begin."""
 
-    def __init__(self, spec: GeneratorSpec, rng: np.random.Generator, civil: CivilTime) -> None:
+    def __init__(
+        self, spec: GeneratorSpec, rng: np.random.Generator, civil: CivilTime, record_types: Sequence[RecordType]
+    ) -> None:
+        self._types = record_types
         self._rng = rng
         self._civil = civil
         self._random_range = (timeline.local_midnight(FIRST_DAY), timeline.local_midnight(spec.random_until))
         self._subscribers = _Subscribers(generate_customers(spec.customers, spec.seed), rng)
         self._times = _TimeTexts(max(spec.random_until, spec.end_day))
-        self._radio = {
-            record_type: _radio_texts(tail)
-            for record_type, tail in (("voice", '"caller_id": '), ("sms", '"sender_id": '), ("data", '"user_id": '))
-        }
-        self._seconds = _second_texts()
-        self._volumes = _volume_texts()
+        self._radio = {each.name: _radio_texts(f'"{each.subscriber}": ') for each in record_types}
 
     def lines(self, begins_ms: Int64Array) -> tuple[pa.StringArray, Int64Array]:
-        """The lines of these events and when each begins: first all calls, then all messages, then all sessions."""
-        kinds = np.searchsorted(
-            np.cumsum([*RECORD_TYPES.values()])[:-1], self._rng.random(begins_ms.size), side="right"
-        )
-        parts = [begins_ms[kinds == kind] for kind in range(len(RECORD_TYPES))]
-        makers = (self._voice, self._sms, self._data)
-        return pa.concat_arrays([make(part) for make, part in zip(makers, parts, strict=True)]), np.concatenate(parts)
+        """The lines of these events and when each begins: those of one record type after those of another."""
+        kinds = _drawn([each.share for each in self._types], self._rng.random(begins_ms.size))
+        parts = [begins_ms[kinds == kind] for kind in range(len(self._types))]
+        lines = [self._records(each, part) for each, part in zip(self._types, parts, strict=True)]
+        return pa.concat_arrays(lines), np.concatenate(parts)
 
-    def _voice(self, begins_ms: Int64Array) -> pa.StringArray:
+    def _records(self, record_type: RecordType, begins_ms: Int64Array) -> pa.StringArray:
+        """The lines of one record type: its fields in their order, each value drawn in that order."""
         size = begins_ms.size
-        return _join(
-            *self._head("voice", begins_ms),
-            ', "callee_id": "',
-            self._other_party(size),
-            '", "duration_sec": ',
-            self._duration(size),
-            "}",
-        )
+        parts = self._head(record_type, begins_ms)
+        if record_type.other_party:
+            parts += [f', "{record_type.other_party}": "', self._other_party(size), '"']
+        for quantity in record_type.quantities:
+            parts += [f', "{quantity.field}": ', self._quantity(quantity, size)]
+        if record_type.product_field:
+            names, shares = zip(*record_type.product_shares, strict=True)
+            products = pa.array([f', "{record_type.product_field}": "{name}"' for name in names])
+            parts.append(products.take(pa.array(_drawn(shares, self._rng.random(size)))))
+        return _join(*_texts_joined([*parts, "}"]))
 
-    def _sms(self, begins_ms: Int64Array) -> pa.StringArray:
-        return _join(*self._head("sms", begins_ms), ', "receiver_id": "', self._other_party(begins_ms.size), '"}')
-
-    def _data(self, begins_ms: Int64Array) -> pa.StringArray:
-        size = begins_ms.size
-        products = pa.array([', "product_code": "DATA_BASIC"}', ', "product_code": "DATA_PREMIUM"}'])
-        return _join(
-            *self._head("data", begins_ms),
-            ', "data_volume_mb": ',
-            self._volume(size),
-            ', "session_duration_sec": ',
-            self._session(size),
-            products.take(pa.array((self._rng.random(size) < PREMIUM_SHARE).astype(np.int8))),
-        )
-
-    def _head(self, record_type: str, begins_ms: Int64Array) -> list[pa.Array]:
+    def _head(self, record_type: RecordType, begins_ms: Int64Array) -> list[pa.Array | str]:
         """The columns up to the subscriber's number: identity, type, time, cell, technology, subscriber."""
         size = begins_ms.size
-        head = f'{{"record_ID": "{{uuid}}", "record_type": "{record_type}", "timestamp": '
-        radio = self._radio[record_type]
+        head = f'{{"record_ID": "{{uuid}}", "record_type": "{record_type.name}", "timestamp": '
+        radio = self._radio[record_type.name]
         return [
             _with_uuids(head, self._rng, size),
             *self._timestamp(begins_ms),
@@ -211,28 +186,29 @@ class _Records:
         number[on_net] = self._subscribers.numbers(int(on_net.sum()))
         return pa.array(number).cast(pa.string())
 
-    def _duration(self, size: int) -> pa.Array:
-        return self._whole_seconds(
-            size, _MEAN_CALL_SEC, _MAX_CALL_SEC, negative=DURATION_NEGATIVE_SHARE, null=DURATION_NULL_SHARE
-        )
+    def _quantity(self, quantity: Quantity, size: int) -> pa.Array:
+        """JSON values of a quantity, as its record type says that they are distributed; null without such a word."""
+        match quantity.generated:
+            case WholeNumbers() as values:
+                return self._whole_numbers(values, size)
+            case Hundredths() as values:
+                return self._hundredths(values, size)
+        return pa.array(["null"]).take(pa.array(np.zeros(size, dtype=np.int64)))
 
-    def _session(self, size: int) -> pa.Array:
-        return self._whole_seconds(
-            size, _MEAN_SESSION_SEC, _MAX_SESSION_SEC, negative=SESSION_NEGATIVE_SHARE, null=SESSION_NULL_SHARE
-        )
-
-    def _whole_seconds(self, size: int, mean: int, longest: int, *, negative: float, null: float) -> pa.Array:
+    def _whole_numbers(self, values: WholeNumbers, size: int) -> pa.Array:
         fate = self._rng.random(size)
-        seconds = np.minimum(1 + self._rng.exponential(mean, size).astype(np.int64), longest)
-        seconds[fate < negative] *= -1
-        index = seconds + _MAX_SESSION_SEC
-        index[fate >= 1 - null] = len(self._seconds) - 1
-        return self._seconds.take(pa.array(index))
+        number = np.minimum(1 + self._rng.exponential(values.mean, size).astype(np.int64), values.longest)
+        number[fate < values.negative] *= -1
+        texts = _whole_texts(values.longest)
+        index = number + values.longest
+        index[fate >= 1 - values.missing] = len(texts) - 1
+        return texts.take(pa.array(index))
 
-    def _volume(self, size: int) -> pa.Array:
-        cents = np.ceil(self._rng.random(size) ** _VOLUME_SKEW * (_MAX_VOLUME_MB * 100)).clip(min=1).astype(np.int64)
-        cents[self._rng.random(size) < VOLUME_NULL_SHARE] = len(self._volumes) - 1
-        return self._volumes.take(pa.array(cents))
+    def _hundredths(self, values: Hundredths, size: int) -> pa.Array:
+        steps = np.ceil(self._rng.random(size) ** values.skew * (values.longest * 100)).clip(min=1).astype(np.int64)
+        texts = _hundredth_texts(values.longest)
+        steps[self._rng.random(size) < values.missing] = len(texts) - 1
+        return texts.take(pa.array(steps))
 
 
 class _Subscribers:
@@ -287,15 +263,15 @@ class _TimeTexts:
 
 
 @cache
-def _second_texts() -> pa.StringArray:
-    """Whole seconds from -_MAX_SESSION_SEC up, then null."""
-    return pa.array([*map(str, range(-_MAX_SESSION_SEC, _MAX_SESSION_SEC + 1)), "null"])
+def _whole_texts(longest: int) -> pa.StringArray:
+    """Whole numbers from -longest up to longest, then null."""
+    return pa.array([*map(str, range(-longest, longest + 1)), "null"])
 
 
 @cache
-def _volume_texts() -> pa.StringArray:
-    """Megabytes in steps of a hundredth, as JSON has them (1981.2, not 1981.20), then null."""
-    return pa.array([*(str(cent / 100) for cent in range(_MAX_VOLUME_MB * 100 + 1)), "null"])
+def _hundredth_texts(longest: int) -> pa.StringArray:
+    """Numbers from 0 up in steps of a hundredth, as JSON has them (1981.2, not 1981.20), then null."""
+    return pa.array([*(str(step / 100) for step in range(longest * 100 + 1)), "null"])
 
 
 @cache
@@ -328,6 +304,22 @@ def _with_uuids(text: str, rng: np.random.Generator, size: int) -> pa.StringArra
     for group, (low, high) in enumerate(_UUID_GROUPS):
         matrix[:, len(before) + low + group : len(before) + high + group] = digits[:, low:high]
     return fixed_width_text(matrix)
+
+
+def _drawn(shares: Sequence[float], random: npt.NDArray[np.float64]) -> Int64Array:
+    """For each random number from 0 to 1 the place of the share in which it falls; what is left is the last one's."""
+    return np.searchsorted(np.cumsum(shares)[:-1], random, side="right")
+
+
+def _texts_joined(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:
+    """The same parts, texts that follow each other as one: each part is one more column to be joined."""
+    joined: list[pa.Array | str] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined
 
 
 def _join(*parts: pa.Array | str) -> pa.StringArray:

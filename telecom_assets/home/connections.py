@@ -17,6 +17,7 @@ from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
 from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 _Connection = TypeVar("_Connection")
 #: Tells the moment that sensors and checks decide by.
@@ -34,13 +35,16 @@ class OnDemand(Generic[_Connection]):
 class Connections:
     """Everything a command may reach; Dagster has each part of it as a resource of its own name. Tests pass other settings."""
 
-    def __init__(self, settings: Settings, tables: Mapping[str, TableContract]) -> None:
-        """`tables`: the contracts of the warehouse's tables by name."""
+    def __init__(
+        self, settings: Settings, tables: Mapping[str, TableContract], record_types: RecordTypes = RECORD_TYPES
+    ) -> None:
+        """`tables`: the contracts of the warehouse's tables by name, made for the record types (`telecom_assets.tables`)."""
         self.settings = settings
         self.tables = tables
+        self.record_types = record_types
 
     def resources(self) -> dict[str, Any]:
-        """Dagster's resources by name: settings, engine, warehouse, kafka, postgres, clock."""
+        """Dagster's resources by name: settings, engine, warehouse, kafka, postgres, clock, record_types."""
         return {
             "settings": self.settings,
             "engine": self.engine,
@@ -48,6 +52,7 @@ class Connections:
             "kafka": OnDemand(self.kafka),
             "postgres": OnDemand(self.postgres),
             "clock": self.now,
+            "record_types": self.record_types,
         }
 
     def now(self) -> dt.datetime:

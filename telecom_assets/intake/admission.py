@@ -10,23 +10,19 @@ number parser sees it (`telecom_assets.intake.json_text`).
 """
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from telecom_assets.intake.json_text import flat_object
-from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.intake.tables import raw_cdrs
 from telecom_assets.model.civil_time import local_day, parse_timestamp, representable
 from telecom_assets.model.months import contiguous, month_days
-from telecom_assets.record_types.fields import CDR_FIELDS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 MALFORMED_UTF8 = "malformed_utf8"
 MALFORMED_JSON = "malformed_json"
-
-#: The contract fields that count as missing when their value is an array or an object. Every other field then holds a text that
-#: is no valid value of it, so that the record is refused for that field.
-NONE_WHEN_NESTED = ("record_ID", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec")
 
 #: The contract fields as columns of raw_cdrs.
 FIELD_COLUMNS = {"record_ID": "record_id", "timestamp": "timestamp_text"}
@@ -39,8 +35,12 @@ def admit(
     accept_months: Collection[str],
     calendar_start: dt.date,
     now: dt.datetime,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
     """One row of raw_cdrs per message.
+
+    An array or an object in a field that a record can do without is no value. In any other the field has then a text that
+    is none of its values, so that the record is refused for it.
 
     `messages` has kafka_topic, source_id, source_part, source_position, received_at (timestamp or NULL) and value (binary).
     `received_at` is kept between `calendar_start` and `now`, so that a broker with a wrong clock cannot put a record
@@ -53,8 +53,8 @@ def admit(
     parsed = (
         messages.withColumn("received_at", F.least(F.greatest(F.coalesce("received_at", latest), earliest), latest))
         .withColumn("text", text)
-        .withColumn("flat", flat_object(F.col("text"), none_when_nested=NONE_WHEN_NESTED))
-        .withColumn("fields", _parse(F.col("flat")))
+        .withColumn("flat", flat_object(F.col("text"), none_when_nested=record_types.forgiven_fields))
+        .withColumn("fields", _parse(F.col("flat"), record_types))
     )
     typed = parsed.select(
         "source_id",
@@ -64,12 +64,12 @@ def admit(
         "kafka_topic",
         "value",
         _admission_error().alias("admission_error"),
-        *(_text_field(name).alias(FIELD_COLUMNS.get(name, name)) for name in CDR_FIELDS),
+        *(_text_field(name).alias(FIELD_COLUMNS.get(name, name)) for name in record_types.fields),
     )
     return (
         typed.withColumn("event_ts", representable(parse_timestamp(F.col("timestamp_text"))))
         .withColumn("event_date", _home_day(max_age_days, accept_months, calendar_start))
-        .select(RAW_CDRS.column_names)
+        .select(raw_cdrs(record_types).column_names)
     )
 
 
@@ -111,17 +111,6 @@ def _text_field(name: str) -> Column:
     return F.nullif(F.col("fields").getField(name), F.lit(""))
 
 
-def _parse(flat: Column) -> Column:
-    schema = ", ".join(f"`{name}` string" for name in CDR_FIELDS)
+def _parse(flat: Column, record_types: RecordTypes) -> Column:
+    schema = ", ".join(f"`{name}` string" for name in record_types.fields)
     return F.from_json(flat, schema, {"allowSingleQuotes": "false", "allowNonNumericNumbers": "false"})
-
-
-def contract_fields(record_type: str) -> Sequence[str]:
-    """Columns of raw_cdrs that belong to a record of this type, besides its identity."""
-    common = ("record_type", "timestamp_text", "cell_id", "technology")
-    own = {
-        "voice": ("caller_id", "callee_id", "duration_sec"),
-        "sms": ("sender_id", "receiver_id"),
-        "data": ("user_id", "data_volume_mb", "session_duration_sec", "product_code"),
-    }
-    return (*common, *own[record_type])

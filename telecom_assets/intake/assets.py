@@ -13,6 +13,7 @@ from telecom_assets.intake.landing import Terms, land
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.declaring import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, asset, table_metadata
 from telecom_assets.lineage.partitions import DAILY
+from telecom_assets.record_types.in_force import RecordTypes
 
 GROUP = "landing"
 
@@ -50,6 +51,7 @@ def landing(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
     kafka: dg.ResourceParam[OnDemand[KafkaConnection]],
+    record_types: dg.ResourceParam[RecordTypes],
 ) -> dg.MaterializeResult:
     """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
 
@@ -68,6 +70,7 @@ def landing(
                 dedupe_days=settings.dedupe_days,
                 calendar_start=settings.partitions_start,
                 chunk_rows=settings.landing_chunk_rows,
+                record_types=record_types,
             ),
             context.log.info,
         )

@@ -36,6 +36,7 @@ from telecom_assets.intake.journal import (
     settle,
 )
 from telecom_assets.intake.plan import LandingError, check_topic, lag, landing_chunks
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 #: The most times that a range is read again while retention deletes messages of it.
 _RECOUNTS = 3
@@ -43,13 +44,14 @@ _RECOUNTS = 3
 
 @dataclass(frozen=True)
 class Terms:
-    """The settings of a landing, and the id of the run that lands."""
+    """The settings and record types of a landing, and the id of the run that lands."""
 
     run_id: str
     max_age_days: int
     dedupe_days: int
     calendar_start: dt.date
     chunk_rows: int
+    record_types: RecordTypes = RECORD_TYPES
 
 
 @dataclass
@@ -213,6 +215,7 @@ def _staged(
         accept_months=opened_months,
         calendar_start=terms.calendar_start,
         now=dt.datetime.now(dt.UTC),
+        record_types=terms.record_types,
     )
     try:
         return warehouse.stage(RAW, rows)

@@ -3,47 +3,55 @@
 from resources.contract import Column as C
 from resources.contract import TableContract
 from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-RAW_CDRS = TableContract(
-    name="raw_cdrs",
-    grain="One row per Kafka message, exactly as it came, with its parsed text fields.",
-    key=("source_id", "source_part", "source_position"),
-    partition_by="event_date",
-    indexed=4,
-    columns=(
-        *SOURCE_IDENTITY,
-        RECEIVED_AT,
-        C("kafka_topic", "string", "Topic the message lay in, by name."),
-        C("value", "binary", "The message's bytes, untouched. NULL for a message without a value.", required=False),
-        C(
-            "admission_error",
-            "string",
-            "malformed_utf8 or malformed_json; NULL for one JSON object, nested at most eight deep.",
-            required=False,
-        ),
-        C("record_id", "string", "Field record_ID as text; NULL when absent, null, empty or nested.", required=False),
-        C("record_type", "string", "Field record_type as text; […] or {…} for a nested value.", required=False),
-        C("timestamp_text", "string", "Field timestamp as text; […] or {…} for a nested value.", required=False),
-        C(
-            "event_ts",
-            "timestamp",
-            "The timestamp as an instant (UTC); NULL unless a full ISO 8601 date and time of the years 1900 to 2199.",
-            required=False,
-        ),
-        C("cell_id", "string", "Field cell_id as text.", required=False),
-        C("technology", "string", "Field technology as text.", required=False),
-        C("caller_id", "string", "Field caller_id as text.", required=False),
-        C("callee_id", "string", "Field callee_id as text.", required=False),
-        C("duration_sec", "string", "Field duration_sec as text, seconds.", required=False),
-        C("sender_id", "string", "Field sender_id as text.", required=False),
-        C("receiver_id", "string", "Field receiver_id as text.", required=False),
-        C("user_id", "string", "Field user_id as text.", required=False),
-        C("data_volume_mb", "string", "Field data_volume_mb as text, megabytes.", required=False),
-        C("session_duration_sec", "string", "Field session_duration_sec as text, seconds.", required=False),
-        C("product_code", "string", "Field product_code as text.", required=False),
-        EVENT_DAY,
+_COLUMNS_BEFORE_FIELDS = (
+    *SOURCE_IDENTITY,
+    RECEIVED_AT,
+    C("kafka_topic", "string", "Topic the message lay in, by name."),
+    C("value", "binary", "The message's bytes, untouched. NULL for a message without a value.", required=False),
+    C(
+        "admission_error",
+        "string",
+        "malformed_utf8 or malformed_json; NULL for one JSON object, nested at most eight deep.",
+        required=False,
     ),
+    C("record_id", "string", "Field record_ID as text; NULL when absent, null, empty or nested.", required=False),
+    C("record_type", "string", "Field record_type as text; […] or {…} for a nested value.", required=False),
+    C("timestamp_text", "string", "Field timestamp as text; […] or {…} for a nested value.", required=False),
+    C(
+        "event_ts",
+        "timestamp",
+        "The timestamp as an instant (UTC); NULL unless a full ISO 8601 date and time of the years 1900 to 2199.",
+        required=False,
+    ),
+    C("cell_id", "string", "Field cell_id as text.", required=False),
+    C("technology", "string", "Field technology as text.", required=False),
 )
+
+
+def raw_cdrs(record_types: RecordTypes) -> TableContract:
+    """raw_cdrs with the fields of these record types: a column of text for each, whatever type of record has it."""
+    quantities = record_types.quantities
+    return TableContract(
+        name="raw_cdrs",
+        grain="One row per Kafka message, exactly as it came, with its parsed text fields.",
+        key=("source_id", "source_part", "source_position"),
+        partition_by="event_date",
+        indexed=4,
+        columns=(
+            *_COLUMNS_BEFORE_FIELDS,
+            *(
+                C(name, "string", f"Field {name} as text{unit}.", required=False, later=True)
+                for name in record_types.own_fields
+                for unit in [f", {quantities[name].unit}" if name in quantities else ""]
+            ),
+            EVENT_DAY,
+        ),
+    )
+
+
+RAW_CDRS = raw_cdrs(RECORD_TYPES)
 
 LANDING_RANGES = TableContract(
     name="landing_ranges",

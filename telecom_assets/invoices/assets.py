@@ -16,6 +16,7 @@ from telecom_assets.lineage.declaring import BILLING_TEAM, asset, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
+from telecom_assets.record_types.in_force import RecordTypes
 
 GROUP = "billing"
 
@@ -35,6 +36,7 @@ GROUP = "billing"
 def invoices(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    record_types: dg.ResourceParam[RecordTypes],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
@@ -56,6 +58,7 @@ def invoices(
         directory,
         bills.version,
         expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
+        other_usage=any(not each.on_bill for each in record_types),
         before_swap=partial(_assert_newest, bills, period),
     )
     return dg.MaterializeResult(

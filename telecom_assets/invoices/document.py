@@ -5,8 +5,9 @@ Belongs here: the shape of a document, which sums must hold in it, how it is rea
 bill (`transforms`).
 
 Decisions
-- All three services are always listed; one that was not used has count 0 and amount 0.00. So every document has the
-  same lines, and a missing line is an error, never a zero.
+- All services that a bill has columns for are always listed; one that was not used has count 0 and amount 0.00. So every
+  document has these lines, and a missing one is an error, never a zero. What amount_before_tax holds of other record types
+  is `OtherUsage` behind them, without a count, which the bill does not have; it is there when there is such an amount.
 - Characters that XML 1.0 forbids (control characters) are shown as U+FFFD, one for one. All others are kept; markup is
   escaped by lxml.
 - A document holds nothing of the run that wrote it (no time, no version): the same bill gives the same bytes.
@@ -24,12 +25,11 @@ from typing import Any
 from lxml import etree
 
 from resources.expected_errors import ExpectedError
+from telecom_assets.billing.tables import SERVICES
 from telecom_assets.model.period_titles import period_bounds
 from telecom_assets.model.text import legible, percentage, plain
 
 NAMESPACE = "urn:telecom-assets:invoice:1"
-SERVICES = ("voice", "sms", "data")
-
 _NAME_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _LONGEST_NAME = 180
 
@@ -50,12 +50,13 @@ class Issuer:
 class InvoiceWriter:
     """Makes the documents of one billing period. Not for several threads: it fills one tree again and again.
 
-    Raises ValueError when `period` is not yyyy-MM.
+    other_usage: whether usage may be charged that a bill has no columns for. Raises ValueError when `period` is not yyyy-MM.
     """
 
-    def __init__(self, period: str, issuer: Issuer) -> None:
+    def __init__(self, period: str, issuer: Issuer, *, other_usage: bool = False) -> None:
         start, end = period_bounds(period)
         self.period = period
+        self._other_usage = other_usage
         self._schema = invoice_schema()
         self._root = root = etree.Element(_q("Invoice"), nsmap={None: NAMESPACE})
         self._reference = _add(root, "Reference")
@@ -70,8 +71,10 @@ class InvoiceWriter:
         _add(months, "Start", start.isoformat())
         _add(months, "End", end.isoformat())
         self._currency = _add(root, "Currency")
-        lines = _add(root, "UsageLines")
+        lines = self._usage = _add(root, "UsageLines")
         self._lines = {service: _usage_line(lines, service) for service in SERVICES}
+        self._other = _add(lines, "OtherUsage")
+        self._other_amount = _add(self._other, "Amount")
         totals = _add(root, "Totals")
         self._totals = {column: _add(totals, element) for element, column in _TOTALS}
 
@@ -90,6 +93,7 @@ class InvoiceWriter:
         for service, (count, amount) in self._lines.items():
             count.text = str(bill[f"{service}_count"])
             amount.text = plain(bill[f"{service}_total"])
+        self._set_other(bill["amount_before_tax"] - _of_services(bill))
         for column, total in self._totals.items():
             total.text = percentage(bill[column]) if column in _PERCENTAGES else plain(bill[column])
         if not self._schema.validate(self._root):
@@ -113,6 +117,16 @@ class InvoiceWriter:
         elif present:
             self._customer.remove(self._customer_name)
 
+    def _set_other(self, amount: Decimal) -> None:
+        """The amount of usage that the bill has no columns for; without any the line is left out."""
+        present = self._other.getparent() is not None
+        if amount:
+            self._other_amount.text = plain(amount)
+            if not present:
+                self._usage.append(self._other)
+        elif present:
+            self._usage.remove(self._other)
+
     def _check(self, bill: Mapping[str, Any]) -> None:
         """Raise InvoiceError unless the bill is complete, of this period, and adds up."""
         customer = bill["customer_id"]
@@ -121,12 +135,11 @@ class InvoiceWriter:
                 raise InvoiceError(f"customer {customer!r}: {column} is NULL; every column of a bill has a value")
         if bill["billing_period"] != self.period:
             raise InvoiceError(f"customer {customer!r}: a bill of {bill['billing_period']}, expected {self.period}")
+        before_tax, of_services = bill["amount_before_tax"], _of_services(bill)
+        if before_tax < of_services or (before_tax != of_services and not self._other_usage):
+            rule = f"amount_before_tax = {' + '.join(f'{service}_total' for service in SERVICES)}"
+            raise InvoiceError(f"customer {customer!r}: {rule} does not hold: {before_tax} and {of_services}")
         sums: tuple[tuple[str, Decimal, Decimal], ...] = (
-            (
-                "amount_before_tax = voice_total + sms_total + data_total",
-                bill["amount_before_tax"],
-                bill["voice_total"] + bill["sms_total"] + bill["data_total"],
-            ),
             (
                 "after_discount = amount_before_tax - discount",
                 bill["after_discount"],
@@ -137,6 +150,11 @@ class InvoiceWriter:
         for rule, found, expected in sums:
             if found != expected:
                 raise InvoiceError(f"customer {customer!r}: {rule} does not hold: {found} and {expected}")
+
+
+def _of_services(bill: Mapping[str, Any]) -> Decimal:
+    """What the services cost that the bill has columns for."""
+    return sum((bill[f"{service}_total"] for service in SERVICES), Decimal(0))
 
 
 _TOTALS = (

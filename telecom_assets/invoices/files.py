@@ -87,6 +87,7 @@ def write_invoices(
     issuer: Issuer | None = None,
     *,
     expected: InvoiceTotals | None = None,
+    other_usage: bool = False,
     before_swap: Callable[[], None] = lambda: None,
     at_phase: Callable[[str], None] = lambda _: None,
 ) -> InvoiceSummary:
@@ -95,14 +96,15 @@ def write_invoices(
     `bills` are rows of FACTURATION_COMPLETE, one a customer, in any order, with an optional column `customer_name`;
     other columns are ignored. `version` is the version of the bills they were read from. The same bills give the same
     bytes. No bills give an empty set. `expected` is what the bills add up to, known from elsewhere: a stream that ends
-    early looks like a whole one. `before_swap` is asked last and may raise, see `atomic.replaced_directory`.
+    early looks like a whole one. `other_usage`: whether usage may be charged that a bill has no columns for.
+    `before_swap` is asked last and may raise, see `atomic.replaced_directory`.
 
     Raises InvoiceError (two bills for a customer, another period, sums that do not hold or are not the expected ones,
     mixed currencies, an invalid document), `atomic.PublishError` (another thing is in the place), `atomic.Superseded`
     (a set of a newer version was put there meanwhile). Whatever is raised, the old set stays. `at_phase` hears the
     names in `atomic.PHASES`.
     """
-    writer = InvoiceWriter(period, issuer or Issuer())
+    writer = InvoiceWriter(period, issuer or Issuer(), other_usage=other_usage)
     with (
         replaced_directory(directory, version, at_phase, before_swap=before_swap) as stage,
         closing(_Index()) as index,

@@ -92,6 +92,14 @@ def with_engine(spec: dg.AssetSpec, engine: str) -> dg.AssetSpec:
     return spec.replace_attributes(kinds={*spec.kinds, engine} - {ENGINE_KIND})
 
 
+def with_columns(spec: dg.AssetSpec, tables: Mapping[str, TableContract]) -> dg.AssetSpec:
+    """The asset with the columns that its table has in this warehouse: those of raw_cdrs follow the record types in force."""
+    contract = tables.get(spec.key.path[-1])
+    if contract is None or "dagster/column_schema" not in spec.metadata:
+        return spec
+    return spec.replace_attributes(metadata={**spec.metadata, "dagster/column_schema": column_schema(contract)})
+
+
 def versions_read(*tables: PinnedTable) -> dict[str, Any]:
     """Materialisation metadata: which version of each input was read."""
     return {f"read/{table.name}": table.version for table in tables}

@@ -20,6 +20,7 @@ from telecom_assets.lineage.partitions import DAILY, ONE_RUN
 from telecom_assets.mediation.rules import SMALL_PART, days_with_copies, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import contiguous, days_between
+from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.judging import product_catalog_findings
 
 GROUP = "mediation"
@@ -46,12 +47,13 @@ def mediation(
     settings: dg.ResourceParam[Settings],
     engine: dg.ResourceParam[SparkEngine],
     warehouse: dg.ResourceParam[Warehouse],
+    record_types: dg.ResourceParam[RecordTypes],
     raw_cdrs: PinnedTable,
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
     # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
-    findings = product_catalog_findings(product_catalog.arrow())
+    findings = product_catalog_findings(product_catalog.arrow(), record_types)
     catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")
     require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
     dedupe_days = settings.dedupe_days
@@ -61,6 +63,7 @@ def mediation(
         product_catalog.all(),
         dedupe_days=dedupe_days,
         share=engine.keep,
+        record_types=record_types,
     )
     read = versions_read(raw_cdrs, product_catalog)
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)

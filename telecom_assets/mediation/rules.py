@@ -4,48 +4,56 @@ Belongs here: what makes a CDR acceptable, how its fields are normalised, and wh
 The rules are this project's input contract (README, "What goes in"); terms are those of 3GPP TS 32.298.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8, contract_fields
+from telecom_assets.intake.admission import FIELD_COLUMNS, MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.mediation.parties import party, subscriber
-from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.model.civil_time import local_day, parse_timestamp
-from telecom_assets.model.numbers import exceeds, is_negative, plain_number, to_decimal
-from telecom_assets.model.party_numbers import MOROCCO
-from telecom_assets.record_types.fields import MAX_QUANTITY
-from telecom_assets.reference.tables import INTERNATIONAL, NATIONAL
-
-#: Reasons of rejection, in the order in which they are tried.
-REJECTION_REASONS = (
-    MALFORMED_UTF8,
-    MALFORMED_JSON,
-    "missing_record_id",
-    "missing_record_type",
-    "unknown_record_type",
-    "missing_timestamp",
-    "invalid_timestamp",
-    "outside_acceptance_window",
-    "missing_subscriber",
-    "invalid_subscriber",
-    "missing_duration",
-    "invalid_duration",
-    "non_positive_duration",
-    "invalid_volume",
-    "quantity_out_of_range",
-    "unknown_product",
-    "duplicate",
-    "duplicate_conflict",
+from telecom_assets.mediation.quantities import (
+    any_of,
+    is_one_of,
+    lacks_quantity,
+    objections,
+    out_of_range,
+    text_of,
+    typed_columns,
 )
+from telecom_assets.mediation.tables import REJECTED_CDRS, cleaned_cdrs
+from telecom_assets.model.civil_time import local_day, parse_timestamp
+from telecom_assets.model.party_numbers import MOROCCO
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import COMMON_FIELDS, INTERNATIONAL, NATIONAL, RecordType
 
 #: The two reasons for a record that is a copy of one which came before it.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
 
-RECORD_TYPES = ("voice", "sms", "data")
+
+def rejection_reasons(record_types: RecordTypes) -> tuple[str, ...]:
+    """Reasons of rejection, in the order in which they are tried."""
+    return (
+        MALFORMED_UTF8,
+        MALFORMED_JSON,
+        "missing_record_id",
+        "missing_record_type",
+        "unknown_record_type",
+        "missing_timestamp",
+        "invalid_timestamp",
+        "outside_acceptance_window",
+        "missing_subscriber",
+        "invalid_subscriber",
+        *dict.fromkeys(reason for quantity in record_types.quantities.values() for reason in quantity.reasons),
+        "quantity_out_of_range",
+        "unknown_product",
+        *DUPLICATE_REASONS,
+    )
+
+
+REJECTION_REASONS = rejection_reasons(RECORD_TYPES)
+
 UNKNOWN = "inconnu"
 DEFAULT_TECHNOLOGY = "4G"
 TECHNOLOGY_ALIASES = {"LTE": "4G", "NR": "5G", "UMTS": "3G"}
@@ -71,6 +79,7 @@ class Outcomes:
     days: DataFrame
     catalog: DataFrame
     copies: DataFrame
+    record_types: RecordTypes = RECORD_TYPES
 
     @property
     def rows(self) -> DataFrame:
@@ -82,8 +91,9 @@ class Outcomes:
         """Rows of cleaned_cdrs."""
         # Rows that lie on the day of their receipt are refused whatever they are: not worth judging first.
         at_home = self.days.where(local_day(F.col("event_ts")) == F.col("event_date"))
-        acceptable = judge(at_home, self.catalog).where(F.col("reason_number").isNull())
-        return acceptable.join(self.copies, on=list(IDENTITY), how="left_anti").select(CLEANED_CDRS.column_names)
+        acceptable = judge(at_home, self.catalog, self.record_types).where(F.col("reason_number").isNull())
+        columns = cleaned_cdrs(self.record_types).column_names
+        return acceptable.join(self.copies, on=list(IDENTITY), how="left_anti").select(columns)
 
     @property
     def rejected(self) -> DataFrame:
@@ -96,7 +106,7 @@ class Outcomes:
         return _rejected(self._outcomes_of(others))
 
     def _outcomes_of(self, rows: DataFrame) -> DataFrame:
-        joined = judge(rows, self.catalog).join(self.copies, on=list(IDENTITY), how="left")
+        joined = judge(rows, self.catalog, self.record_types).join(self.copies, on=list(IDENTITY), how="left")
         detail = F.when(F.col("reason").isNull(), F.col("copy_of")).otherwise(F.col("detail"))
         return joined.withColumn("detail", detail).withColumn("reason", F.coalesce("reason", "copy_reason"))
 
@@ -112,6 +122,7 @@ def mediate(
     *,
     dedupe_days: int,
     share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> Outcomes:
     """Mediate the raw rows of some days.
 
@@ -119,31 +130,26 @@ def mediate(
     themselves included: those up to `dedupe_days` before and after (more does no harm). catalog: product_catalog.
     share: keeps rows that both outcomes need, so that they are computed once.
     """
-    return Outcomes(days, catalog, share(find_copies(neighbourhood, catalog, dedupe_days, share)))
+    copies = find_copies(neighbourhood, catalog, dedupe_days, share, record_types)
+    return Outcomes(days, catalog, share(copies), record_types)
 
 
-def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
+def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
     """Typed and normalised columns, and `reason`: the first that applies, copies left aside. Keeps every row."""
     products = catalog.select(
         F.col("product_code").alias("known_product"), F.col("service_type").alias("known_service")
     )
-    voice, sms, data = (F.col("record_type") == kind for kind in RECORD_TYPES)
-    # As it is written a volume is judged, as it is rounded it is stored; so is a session.
-    volume_as_written = plain_number(F.col("volume_text"))
-    volume = to_decimal(volume_as_written, 6)
-    session_as_written = plain_number(F.col("session_text"))
-    session = to_decimal(session_as_written, 3)
-    usable_session = ~is_negative(session_as_written, session) & ~exceeds(session_as_written, session, MAX_QUANTITY)
+    quantities = record_types.quantities.values()
     texts = raw.select(
         "*",
-        F.when(voice, F.col("caller_id"))
-        .when(sms, F.col("sender_id"))
-        .when(data, F.col("user_id"))
-        .alias("subscriber_text"),
-        F.when(voice, F.col("callee_id")).when(sms, F.col("receiver_id")).alias("other_text"),
-        F.when(voice, F.col("duration_sec")).alias("duration_text"),
-        F.when(data, F.col("data_volume_mb")).alias("volume_text"),
-        F.when(data, F.col("session_duration_sec")).alias("session_text"),
+        _field((each.name, each.subscriber) for each in record_types).alias("subscriber_text"),
+        _field((each.name, each.other_party) for each in record_types).alias("other_text"),
+        *(
+            _field((each.name, quantity.field) for each in record_types if quantity in each.quantities).alias(
+                text_of(quantity)
+            )
+            for quantity in quantities
+        ),
     )
     typed = texts.select(
         "record_id",
@@ -158,29 +164,37 @@ def judge(raw: DataFrame, catalog: DataFrame) -> DataFrame:
         _technology().alias("technology"),
         "subscriber_text",
         subscriber(F.col("subscriber_text")).alias("subscriber_id"),
-        F.when(voice | sms, F.coalesce(party(F.col("other_text")), F.lit(UNKNOWN))).alias("other_party"),
-        "duration_text",
-        to_decimal(plain_number(F.col("duration_text")), 3).alias("duration_sec"),
-        "volume_text",
-        volume.alias("data_volume_mb"),
-        is_negative(volume_as_written, volume).alias("volume_is_negative"),
-        exceeds(volume_as_written, volume, MAX_QUANTITY).alias("volume_is_excessive"),
-        F.when(usable_session, session).alias("session_duration_sec"),
-        F.when(data, F.col("product_code")).alias("data_product"),
-        _fingerprint().alias("fingerprint"),
+        F.when(
+            is_one_of(each.name for each in record_types if each.other_party),
+            F.coalesce(party(F.col("other_text")), F.lit(UNKNOWN)),
+        ).alias("other_party"),
+        *(column for quantity in quantities for column in typed_columns(quantity)),
+        _field((each.name, each.product_field) for each in record_types).alias("named_product"),
+        _fingerprint(record_types).alias("fingerprint"),
     )
-    named = typed.withColumn("product_code", _product()).join(
+    named = typed.withColumn("product_code", _product(record_types)).join(
         products,
         on=(F.col("product_code") == F.col("known_product")) & (F.col("record_type") == F.col("known_service")),
         how="left",
     )
-    unsure = data & (F.col("data_volume_mb").isNull() | F.col("session_duration_sec").isNull())
+    lacking = [lacks_quantity(each) for each in record_types if not all(one.required for one in each.quantities)]
+    reasons = rejection_reasons(record_types)
     return (
-        named.withColumn("rating_status", F.when(unsure, "needs_review").otherwise("ready"))
-        .withColumn("reason_number", _first_reason())
-        .withColumn("reason", _named_reason())
-        .withColumn("detail", _detail())
+        named.withColumn("rating_status", F.when(any_of(lacking), "needs_review").otherwise("ready"))
+        .withColumn("reason_number", _first_reason(record_types, reasons))
+        .withColumn("reason", _named_reason(reasons))
+        .withColumn("detail", _detail(record_types))
     )
+
+
+def _field(fields: Iterable[tuple[str, str | None]]) -> Column:
+    """The field that holds something in records of a type: (type, field), NULL in records of types without one."""
+    chain = None
+    for name, field in fields:
+        if field is not None:
+            is_type = F.col("record_type") == name
+            chain = F.when(is_type, F.col(field)) if chain is None else chain.when(is_type, F.col(field))
+    return F.lit(None).cast("string") if chain is None else chain
 
 
 def _technology() -> Column:
@@ -193,76 +207,74 @@ def _technology() -> Column:
     return named.otherwise(technology)
 
 
-def _product() -> Column:
+def _product(record_types: RecordTypes) -> Column:
     other = F.col("other_party")
     scope = F.when((other != UNKNOWN) & ~other.startswith(MOROCCO), INTERNATIONAL).otherwise(NATIONAL)
-    return F.when(F.col("record_type") == "data", F.col("data_product")).otherwise(
-        F.concat(F.upper("record_type"), F.lit("_"), scope)
-    )
+    named = is_one_of(each.name for each in record_types if each.product_field)
+    return F.when(named, F.col("named_product")).otherwise(F.concat(F.upper("record_type"), F.lit("_"), scope))
 
 
-def _first_reason() -> Column:
-    """Number of the first reason of REJECTION_REASONS that applies."""
+def _first_reason(record_types: RecordTypes, reasons: tuple[str, ...]) -> Column:
+    """Number of the first of the reasons that applies."""
     known = F.col("event_ts").isNotNull()
-    # A duration is judged as it is stored: 0.0004 s are 0.000 s, and no call.
-    duration = F.col("duration_sec")
-    voice = F.col("record_type") == "voice"
+    judged = [quantity for quantity in record_types.quantities.values() if quantity.judged]
     conditions = {
         MALFORMED_UTF8: F.col("admission_error") == MALFORMED_UTF8,
         MALFORMED_JSON: F.col("admission_error") == MALFORMED_JSON,
         "missing_record_id": F.col("record_id").isNull(),
         "missing_record_type": F.col("record_type").isNull(),
-        "unknown_record_type": ~F.col("record_type").isin(*RECORD_TYPES),
+        "unknown_record_type": ~F.col("record_type").isin(*record_types.names),
         "missing_timestamp": F.col("timestamp_text").isNull(),
         # Instants that files cannot hold have no event_ts: whether the text is one is asked again, for those alone.
         "invalid_timestamp": F.when(~known, parse_timestamp(F.col("timestamp_text")).isNull()),
         "outside_acceptance_window": ~known | (local_day(F.col("event_ts")) != F.col("event_date")),
         "missing_subscriber": F.col("subscriber_text").isNull(),
         "invalid_subscriber": F.col("subscriber_id").isNull(),
-        "missing_duration": voice & F.col("duration_text").isNull(),
-        "invalid_duration": voice & duration.isNull(),
-        "non_positive_duration": voice & (duration <= 0),
-        "invalid_volume": (F.col("volume_text").isNotNull() & F.col("data_volume_mb").isNull())
-        | F.col("volume_is_negative"),
-        "quantity_out_of_range": (duration > MAX_QUANTITY) | F.col("volume_is_excessive"),
+        "quantity_out_of_range": any_of(out_of_range(quantity) for quantity in judged),
         "unknown_product": F.col("known_product").isNull(),
     }
+    for quantity in record_types.quantities.values():
+        for reason, applies in objections(quantity, record_types).items():
+            conditions[reason] = conditions[reason] | applies if reason in conditions else applies
     # Not one long CASE: an engine that works on whole columns copies all of them at every branch of one. Here each
     # condition is looked at by itself, and the smallest number wins.
-    return F.least(*(F.when(applies, REJECTION_REASONS.index(reason)) for reason, applies in conditions.items()))
+    return F.least(*(F.when(applies, reasons.index(reason)) for reason, applies in conditions.items()))
 
 
-def _named_reason() -> Column:
-    names = F.array(*(F.lit(reason) for reason in REJECTION_REASONS))
+def _named_reason(reasons: tuple[str, ...]) -> Column:
+    names = F.array(*(F.lit(reason) for reason in reasons))
     return F.when(F.col("reason_number").isNotNull(), F.get(names, F.col("reason_number")))
 
 
-def _detail() -> Column:
+def _detail(record_types: RecordTypes) -> Column:
     """The text that was refused."""
     reason = F.col("reason")
+    judged = [quantity for quantity in record_types.quantities.values() if quantity.judged]
     found = (
         F.when(reason == "unknown_record_type", F.col("record_type"))
         .when(reason.isin("invalid_timestamp", "outside_acceptance_window"), F.col("timestamp_text"))
         .when(reason == "invalid_subscriber", F.col("subscriber_text"))
-        .when(reason.isin("invalid_duration", "non_positive_duration"), F.col("duration_text"))
-        .when(reason == "invalid_volume", F.col("volume_text"))
-        .when(reason == "quantity_out_of_range", F.coalesce("duration_text", "volume_text"))
         .when(reason == "unknown_product", F.col("product_code"))
     )
+    for quantity in judged:
+        found = found.when(reason.isin(*quantity.reasons), F.col(text_of(quantity)))
+    if judged:
+        found = found.when(reason == "quantity_out_of_range", F.coalesce(*map(text_of, judged)))
     return F.substring(found, 1, _DETAIL_LENGTH)
 
 
-def _fingerprint() -> Column:
-    """What two copies of one record must share: the texts of the contract fields of their type."""
+def _fingerprint(record_types: RecordTypes) -> Column:
+    """What two copies of one record must share: the texts of the contract fields of their type, besides its identity."""
+    _, *common = COMMON_FIELDS
 
-    def joined(record_type: str) -> Column:
-        texts = (F.coalesce(F.col(name), F.lit("")) for name in contract_fields(record_type))
+    def joined(record_type: RecordType) -> Column:
+        texts = (F.coalesce(FIELD_COLUMNS.get(name, name), F.lit("")) for name in (*common, *record_type.fields))
         return F.md5(F.concat_ws("\x1f", *texts))
 
-    first, *others = RECORD_TYPES
-    chain = F.when(F.col("record_type") == first, joined(first))
-    for record_type in others:
-        chain = chain.when(F.col("record_type") == record_type, joined(record_type))
+    first, *others = record_types
+    chain = F.when(F.col("record_type") == first.name, joined(first))
+    for each in others:
+        chain = chain.when(F.col("record_type") == each.name, joined(each))
     return chain
 
 
@@ -302,6 +314,7 @@ def find_copies(
     catalog: DataFrame,
     dedupe_days: int,
     share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
     """The otherwise valid records that are copies: coordinates, `copy_reason` and `copy_of`.
 
@@ -313,9 +326,8 @@ def find_copies(
     more than once are kept (`share`), so that they, being few, are taken to the rows and not the rows to them.
     """
     rows = hashed(neighbourhood)
-    suspects = judge(rows.join(share(repeated_hashes(rows)), on="id_hash", how="left_semi"), catalog).where(
-        F.col("reason_number").isNull()
-    )
+    repeated = rows.join(share(repeated_hashes(rows)), on="id_hash", how="left_semi")
+    suspects = judge(repeated, catalog, record_types).where(F.col("reason_number").isNull())
     order_key = F.concat(
         F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
         F.lpad(F.col("source_part").cast("string"), 10, "0"),

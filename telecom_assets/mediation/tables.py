@@ -3,45 +3,44 @@
 from resources.contract import Column as C
 from resources.contract import TableContract
 from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-CLEANED_CDRS = TableContract(
-    name="cleaned_cdrs",
-    grain="One row per valid usage event: normalised, typed, unique.",
-    key=("record_id",),
-    partition_by="event_date",
-    columns=(
-        C("record_id", "string", "Identity of the event, from record_ID."),
-        C("subscriber_id", "string", "The party that is charged, E.164 without +."),
-        C("record_type", "string", "voice, sms or data."),
-        C("event_ts", "timestamp", "When the event began, UTC."),
-        C(
-            "other_party",
-            "string",
-            "Called or receiving number, E.164 without +; 'inconnu' when missing or no number; NULL for data.",
-            required=False,
+
+def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
+    """cleaned_cdrs with the quantities of these record types: a column for each, NULL in events of other types."""
+    return TableContract(
+        name="cleaned_cdrs",
+        grain="One row per valid usage event: normalised, typed, unique.",
+        key=("record_id",),
+        partition_by="event_date",
+        columns=(
+            C("record_id", "string", "Identity of the event, from record_ID."),
+            C("subscriber_id", "string", "The party that is charged, E.164 without +."),
+            C("record_type", "string", f"{record_types.told}."),
+            C("event_ts", "timestamp", "When the event began, UTC."),
+            C(
+                "other_party",
+                "string",
+                "Called or receiving number, E.164 without +; 'inconnu' when missing or no number; NULL for a record type "
+                "without one.",
+                required=False,
+            ),
+            C("cell_id", "string", "Radio cell; 'inconnu' when missing."),
+            C("technology", "string", "2G, 3G, 4G or 5G; other values are kept as they came."),
+            *(
+                C(each.field, each.type, each.doc, required=False, later=True)
+                for each in record_types.quantities.values()
+            ),
+            C("product_code", "string", "Product of the catalogue that the event is."),
+            C("rating_status", "string", "ready, or needs_review for an event that lacks one of its quantities."),
+            RECEIVED_AT,
+            *SOURCE_IDENTITY,
+            EVENT_DAY,
         ),
-        C("cell_id", "string", "Radio cell; 'inconnu' when missing."),
-        C("technology", "string", "2G, 3G, 4G or 5G; other values are kept as they came."),
-        C("duration_sec", "decimal(18,3)", "Duration of a call, seconds; NULL unless voice.", required=False),
-        C(
-            "data_volume_mb",
-            "decimal(18,6)",
-            "Volume of a data session, megabytes; NULL when unknown or not data.",
-            required=False,
-        ),
-        C(
-            "session_duration_sec",
-            "decimal(18,3)",
-            "Duration of a data session, seconds; NULL when unknown.",
-            required=False,
-        ),
-        C("product_code", "string", "Product of the catalogue that the event is."),
-        C("rating_status", "string", "ready, or needs_review for data with a missing volume or an unusable session."),
-        RECEIVED_AT,
-        *SOURCE_IDENTITY,
-        EVENT_DAY,
-    ),
-)
+    )
+
+
+CLEANED_CDRS = cleaned_cdrs(RECORD_TYPES)
 
 REJECTED_CDRS = TableContract(
     name="rejected_cdrs",

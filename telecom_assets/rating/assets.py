@@ -29,6 +29,7 @@ from telecom_assets.rating.identities import cleaned_equals_ratings, missing_vol
 from telecom_assets.rating.month_rules import PRICE_VERSIONS, deferred_events, impute
 from telecom_assets.rating.rules import Tariff, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.identities import references_are_valid
 
 GROUP = "rating"
@@ -69,6 +70,7 @@ RATE_AFTER_MEDIATION = (
 def rating(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
+    record_types: dg.ResourceParam[RecordTypes],
     cleaned_cdrs: PinnedTable,
     customers: PinnedTable,
     rate_plans: PinnedTable,
@@ -84,13 +86,13 @@ def rating(
         no_day_is_stale(mediated),
         raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
         records_are_unique(cleaned_cdrs, settings.dedupe_days),
-        references_are_valid(*references),
+        references_are_valid(*references, record_types),
         before=f"rating of {days}",
     )
     tariff = Tariff(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=settings.missing_volume_policy)
+    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=settings.missing_volume_policy, record_types=record_types)
     read = versions_read(cleaned_cdrs, rejected, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
     yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)
@@ -113,6 +115,7 @@ def rating(
 def period_charges(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
+    record_types: dg.ResourceParam[RecordTypes],
     cleaned_cdrs: PinnedTable,
     suspended_cdrs: PinnedTable,
     rate_plans: PinnedTable,
@@ -139,17 +142,15 @@ def period_charges(
     deferred = deferred_events(suspended_cdrs.df)
     named = {tuple(row) for row in deferred.select(*PRICE_VERSIONS).distinct().collect()}
     # The days' own versions; where nothing is deferred, any do.
-    prices = {
-        versions: price_list(
-            *(
-                warehouse.pin(table.name, version=each).all()
-                for table, each in zip((rate_plans, product_catalog), versions, strict=True)
-            )
+    prices = {}
+    for versions in named or {(rate_plans.version, product_catalog.version)}:
+        plans, products = (
+            warehouse.pin(table.name, version=each).all()
+            for table, each in zip((rate_plans, product_catalog), versions, strict=True)
         )
-        for versions in named or {(rate_plans.version, product_catalog.version)}
-    }
+        prices[versions] = price_list(plans, products, record_types)
     return dg.Output(
-        impute(deferred, cleaned_cdrs.df, prices),
+        impute(deferred, cleaned_cdrs.df, prices, record_types),
         metadata={
             **versions_asserted(mediated, rejected, rate_plans, product_catalog),
             **versions_read(cleaned_cdrs, suspended_cdrs, rated),

@@ -11,6 +11,7 @@ from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 #: What no event without a volume is under a policy: in words, and as dispositions.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
@@ -63,16 +64,18 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     )
 
 
-def imputed_are_the_smallest(cleaned: PinnedTable, imputed: PinnedTable) -> Verdict:
+def imputed_are_the_smallest(
+    cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
+) -> Verdict:
     """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
     told: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
-        smallest = smallest_volumes(cleaned.df)
+        smallest = smallest_volumes(cleaned.df, record_types)
         joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
-        wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest_mb")))
+        wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
         told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
     return verdict_of_days(

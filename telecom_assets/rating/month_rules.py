@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from telecom_assets.model.numbers import zero_if_null
-from telecom_assets.rating.rules import DEFERRED, charge
+from telecom_assets.rating.rules import DEFERRED, charge, imputed_quantity
 from telecom_assets.rating.tables import PERIOD_CHARGES
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 #: The reference versions that decide a price.
 PRICE_VERSIONS = ("rate_plans_version", "product_catalog_version")
@@ -24,16 +25,24 @@ def deferred_events(suspended: DataFrame) -> DataFrame:
     return suspended.where(F.col("disposition") == DEFERRED)
 
 
-def smallest_volumes(cleaned: DataFrame) -> DataFrame:
-    """The smallest known data volume of each number (`subscriber`, `smallest_mb`), compared as numbers.
+def smallest_volumes(cleaned: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
+    """The smallest known volume of each number (`subscriber`, `smallest`), compared as numbers.
 
+    A volume is the quantity that may be imputed, as the units it is charged by; without such a record type there is no row.
     cleaned: rows of cleaned_cdrs of one month, all of its days.
     """
-    known = cleaned.where((F.col("record_type") == "data") & F.col("data_volume_mb").isNotNull())
-    return known.groupBy(F.col("subscriber_id").alias("subscriber")).agg(F.min("data_volume_mb").alias("smallest_mb"))
+    is_imputed, volume = imputed_quantity(record_types)
+    known = cleaned.where(is_imputed & volume.isNotNull())
+    smallest = F.min(volume).cast("decimal(18,6)").alias("smallest")
+    return known.groupBy(F.col("subscriber_id").alias("subscriber")).agg(smallest)
 
 
-def impute(deferred: DataFrame, cleaned: DataFrame, prices: Mapping[tuple[int, ...], DataFrame]) -> DataFrame:
+def impute(
+    deferred: DataFrame,
+    cleaned: DataFrame,
+    prices: Mapping[tuple[int, ...], DataFrame],
+    record_types: RecordTypes = RECORD_TYPES,
+) -> DataFrame:
     """Rows of period_charges: each deferred event of a month, priced with the smallest known volume of its number.
 
     deferred: rows of suspended_cdrs that are deferred. cleaned: rows of cleaned_cdrs, all days of the same month. prices:
@@ -51,9 +60,9 @@ def impute(deferred: DataFrame, cleaned: DataFrame, prices: Mapping[tuple[int, .
     )
     return (
         deferred.drop("billable_units")
-        .join(smallest_volumes(cleaned), on=F.col("customer_id") == F.col("subscriber"), how="left")
+        .join(smallest_volumes(cleaned, record_types), on=F.col("customer_id") == F.col("subscriber"), how="left")
         .join(_of_all_versions(prices), on=of_price, how="left")
-        .withColumn("billable_units", zero_if_null(F.col("smallest_mb")).cast("decimal(18,6)"))
+        .withColumn("billable_units", zero_if_null(F.col("smallest")).cast("decimal(18,6)"))
         .withColumn("free_units_applied", F.least("billable_units", "free_units").cast("decimal(18,6)"))
         .withColumn("imputed", F.lit(True))
         .withColumn("amount", charge())

@@ -6,16 +6,17 @@ decides is in `telecom_assets.rating.month_rules`.
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
-from operator import or_
 from typing import Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from telecom_assets.mediation.quantities import any_of
 from telecom_assets.model.civil_time import billing_period
-from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null, zero_if_null
+from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType
 
 #: Reasons why an event is not rated, in the order in which they are tried.
 SUSPENSION_REASONS = (
@@ -71,13 +72,22 @@ class Ratings:
         return self.rows.where(F.col("reason").isNotNull()).select(SUSPENDED_CDRS.column_names)
 
 
-def rate(cleaned: DataFrame, tariff: Tariff, *, missing_volume: MissingVolumePolicy) -> Ratings:
-    """Rate cleaned events, each by itself: no other event and no month is asked.
+def rate(
+    cleaned: DataFrame,
+    tariff: Tariff,
+    *,
+    missing_volume: MissingVolumePolicy,
+    record_types: RecordTypes = RECORD_TYPES,
+) -> Ratings:
+    """Rate cleaned events, each by itself: no other event and no month is asked. One of another record type has no price.
 
-    A data session without a volume that would be charged is, by policy, of no volume (`zero`), suspended (`suspend`) or
-    deferred to its month (`customer_min`); that is the last of the questions, so each deferred event has its price.
+    An event that would be charged and lacks the quantity that may be imputed (a data session without a volume) has, by policy, none
+    of it (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`); that is the last of the questions, so each
+    deferred event has its price.
     """
-    subscribers, prices = _subscribers(tariff), price_list(tariff.rate_plans, tariff.product_catalog)
+    subscribers = _subscribers(tariff)
+    prices = price_list(tariff.rate_plans, tariff.product_catalog, record_types)
+    is_imputed, volume = imputed_quantity(record_types)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
     joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
         prices,
@@ -85,11 +95,11 @@ def rate(cleaned: DataFrame, tariff: Tariff, *, missing_volume: MissingVolumePol
         how="left",
     )
     priced = (
-        joined.withColumn("missing", (F.col("record_type") == "data") & F.col("data_volume_mb").isNull())
-        .withColumn("billable_units", _billable_units(missing_volume))
+        joined.withColumn("missing", is_imputed & volume.isNull())
+        .withColumn("billable_units", _billable_units(missing_volume, record_types))
         .withColumn("imputed", F.col("missing"))
         .withColumn("amount", charge())
-        .withColumn("reason", _first_reason(missing_volume))
+        .withColumn("reason", _first_reason(missing_volume, record_types))
     )
     units, free = F.col("billable_units"), F.col("free_units")
     return Ratings(
@@ -157,10 +167,16 @@ def _subscribers(tariff: Tariff) -> DataFrame:
     )
 
 
-def price_list(rate_plans: DataFrame, product_catalog: DataFrame) -> DataFrame:
-    """The price of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units."""
+def price_list(
+    rate_plans: DataFrame, product_catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES
+) -> DataFrame:
+    """The price of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units.
+
+    Of products of these record types alone: what none of them counts has no price.
+    """
     rate_types = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
-    return rate_plans.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+    of_types = rate_plans.where(F.col("service_type").isin(*record_types.names))
+    return of_types.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
         F.col("rate_plan_id").alias("price_plan"),
         F.col("product_code").alias("price_product"),
         "unit_price",
@@ -171,7 +187,7 @@ def price_list(rate_plans: DataFrame, product_catalog: DataFrame) -> DataFrame:
     )
 
 
-def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
+def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
     chain = (
         F.when(F.col("standing").isNull(), "unknown_customer")
         .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
@@ -180,7 +196,8 @@ def _first_reason(missing_volume: MissingVolumePolicy) -> Column:
     if missing_volume != "zero":
         chain = chain.when(F.col("missing"), "missing_volume")
     # What units come from is asked first: it is at hand, where the amount would be worked out twice for every event.
-    large = reduce(or_, (F.col(name) > _SAFE_UNITS for name in ("data_volume_mb", "duration_sec")))
+    charged = dict.fromkeys(each.charged.field for each in record_types if each.charged)
+    large = any_of(F.col(field) > _SAFE_UNITS for field in charged)
     return chain.when(F.when(large, F.col("amount").isNull()), "amount_out_of_range")
 
 
@@ -192,15 +209,42 @@ def _disposition(missing_volume: MissingVolumePolicy) -> Column:
     return chain.otherwise("suspended")
 
 
-def _billable_units(missing_volume: MissingVolumePolicy) -> Column:
-    """Started minutes, messages or megabytes; a missing volume is zero or, where the day cannot tell it, NULL."""
-    minutes = F.expr("(cast(duration_sec * 1000 as bigint) + 59999) div 60000")
-    volume = F.col("data_volume_mb")
-    if missing_volume == "zero":
-        volume = zero_if_null(volume)
-    return (
-        F.when(F.col("record_type") == "voice", minutes.cast("decimal(18,6)"))
-        .when(F.col("record_type") == "sms", F.lit(Decimal(1)).cast("decimal(18,6)"))
-        .otherwise(volume)
-        .cast("decimal(18,6)")
-    )
+def imputed_quantity(record_types: RecordTypes) -> tuple[Column, Column]:
+    """Whether an event is of the record type whose quantity may be imputed, and that quantity."""
+    if record_types.imputed is None:
+        return F.lit(False), F.lit(None).cast("decimal(18,6)")
+    record_type, quantity = record_types.imputed
+    return F.col("record_type") == record_type.name, F.col(quantity.field)
+
+
+def _billable_units(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
+    """What of an event is charged, as its record type counts it; a missing volume is zero or, where the day cannot tell it, NULL.
+
+    NULL for any other type. The quantity that may be imputed comes last, without a question for its type: it is NULL in events
+    of other types, and one branch less is a fiftieth of rating.
+    """
+    chain = None
+    for each in record_types:
+        if record_types.imputed is None or each != record_types.imputed[0]:
+            is_type, units = F.col("record_type") == each.name, _units(each)
+            chain = F.when(is_type, units) if chain is None else chain.when(is_type, units)
+    if record_types.imputed is not None:
+        _, quantity = record_types.imputed
+        volume = F.col(quantity.field)
+        if missing_volume == "zero":
+            volume = F.coalesce(volume, F.when(F.col("missing"), F.lit(Decimal(0)).cast("decimal(18,6)")))
+        chain = volume if chain is None else chain.otherwise(volume)
+    assert chain is not None  # there is one record type at least
+    return chain.cast("decimal(18,6)")
+
+
+def _units(record_type: RecordType) -> Column:
+    """The event itself, its quantity, or the units of its quantity that have begun."""
+    quantity, started = record_type.charged, record_type.units.started
+    if quantity is None:
+        return F.lit(Decimal(1)).cast("decimal(18,6)")
+    if started is None:
+        return F.col(quantity.field).cast("decimal(18,6)")
+    one = 10**quantity.scale
+    begun = F.expr(f"(cast({quantity.field} * {one} as bigint) + {started * one - 1}) div {started * one}")
+    return begun.cast("decimal(18,6)")

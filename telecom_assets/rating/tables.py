@@ -22,7 +22,7 @@ RATED_CDRS = TableContract(
     columns=(
         C("record_id", "string", "Identity of the event."),
         C("customer_id", "string", "Customer who is charged."),
-        C("record_type", "string", "voice, sms or data."),
+        C("record_type", "string", "Record type, as in cleaned_cdrs."),
         C("event_ts", "timestamp", "When the event began, UTC."),
         C("rate_plan_id", "string", "Rate plan of the customer."),
         C("region", "string", "Region of the customer."),
@@ -59,7 +59,7 @@ SUSPENDED_CDRS = TableContract(
     columns=(
         C("record_id", "string", "Identity of the event."),
         C("customer_id", "string", "Subscriber the event names."),
-        C("record_type", "string", "voice, sms or data."),
+        C("record_type", "string", "Record type, as in cleaned_cdrs."),
         C("event_ts", "timestamp", "When the event began, UTC."),
         C(
             "reason",

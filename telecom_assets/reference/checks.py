@@ -45,15 +45,17 @@ _PRICES = _reference_check(
 _REACHED = _reference_check(
     "prices_are_reached",
     "Every price can be charged for some event.",
-    lambda scope: unreachable_prices(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
+    lambda scope: unreachable_prices(
+        scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow(), scope.record_types
+    ),
     reads=["product_catalog"],
     otherwise="Some prices are charged for no event",
     advisory=True,
 )
 _CATALOG = _reference_check(
     "products_are_valid",
-    "Every product has a known service, unit and rate type; what mediation makes of calls and messages is there.",
-    lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow()),
+    "Every product has a known service, unit and rate type; those that mediation makes are there.",
+    lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow(), scope.record_types),
     reads=[],
     otherwise="The catalogue is not valid",
 )

@@ -4,18 +4,24 @@ from functools import lru_cache
 
 from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.judging import customer_findings, product_catalog_findings, rate_plan_findings
 
 
 @lru_cache(maxsize=8)
-def references_are_valid(customers: PinnedTable, rate_plans: PinnedTable, product_catalog: PinnedTable) -> Verdict:
+def references_are_valid(
+    customers: PinnedTable,
+    rate_plans: PinnedTable,
+    product_catalog: PinnedTable,
+    record_types: RecordTypes = RECORD_TYPES,
+) -> Verdict:
     """Customers, tariffs and catalogue keep the rules that make a price right.
 
     Their own checks come after they were stored: a version that those refused is the newest all the same.
     """
     people, plans, products = (table.arrow() for table in (customers, rate_plans, product_catalog))
     findings = [
-        *product_catalog_findings(products),
+        *product_catalog_findings(products, record_types),
         *rate_plan_findings(plans, products),
         *customer_findings(people, plans),
     ]

@@ -21,23 +21,16 @@ import pyarrow.compute as pc
 
 from resources.contract import Column, TableContract
 from telecom_assets.model.text import visible
-from telecom_assets.record_types.fields import MAX_QUANTITY
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.csv_files import InputFileError, read_csv_rows
 from telecom_assets.reference.tables import (
     CUSTOMER_STATUSES,
     CUSTOMERS,
-    MADE_PRODUCTS,
     PRODUCT_CATALOG,
     RATE_PLANS,
     RATE_TYPES,
-    SERVICE_TYPES,
     SUBSCRIPTION_TYPES,
 )
-
-#: What rating counts for each service; a catalogue that says another unit would be charged wrongly.
-UNITS = {"voice": "minute", "sms": "event", "data": "MB"}
-#: The most of those that one event can have: its started minutes, itself, its megabytes.
-_MOST_UNITS = {"voice": -(-MAX_QUANTITY // 60), "sms": 1, "data": MAX_QUANTITY}
 
 #: What is rounded to the smallest amount, 0.000001; less is rounded to nothing.
 _LEAST_AMOUNT = Decimal("0.0000005")
@@ -61,24 +54,25 @@ def known_plans(rate_plans: pa.Table) -> list[str]:
     return sorted(set(rate_plans["rate_plan_id"].to_pylist()) - {None})
 
 
-def product_catalog_findings(product_catalog: pa.Table) -> list[str]:
+def product_catalog_findings(product_catalog: pa.Table, record_types: RecordTypes = RECORD_TYPES) -> list[str]:
     """What is wrong with the catalogue.
 
-    Missing and repeated values, unknown service, rate type or unit, a product of MADE_PRODUCTS that is missing or has
-    another service.
+    Missing and repeated values, unknown service or rate type, a unit other than rating counts (which would be charged
+    wrongly), a product that mediation makes of these record types and that is missing or has another service.
     """
+    units = {each.name: each.units.name for each in record_types}
     services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
     return [
         *_missing_values(product_catalog, PRODUCT_CATALOG),
         *_repeated_keys(product_catalog, PRODUCT_CATALOG),
-        *_missing_products(services),
-        *_unknown_values(product_catalog, PRODUCT_CATALOG, "service_type", SERVICE_TYPES),
+        *_missing_products(services, record_types),
+        *_unknown_values(product_catalog, PRODUCT_CATALOG, "service_type", record_types.names),
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "rate_type", RATE_TYPES),
         *(
             f"product_catalog {visible(row['product_code'])}: unit is {row['unit']!r}, but {row['service_type']} is counted in "
-            f"{UNITS[row['service_type']]!r}"
+            f"{units[row['service_type']]!r}"
             for row in product_catalog.to_pylist()
-            if row["unit"] != UNITS.get(row["service_type"], row["unit"])
+            if row["unit"] != units.get(row["service_type"], row["unit"])
         ),
     ]
 
@@ -109,7 +103,9 @@ def rate_plan_findings(rate_plans: pa.Table, product_catalog: pa.Table) -> list[
     ]
 
 
-def unreachable_prices(rate_plans: pa.Table, product_catalog: pa.Table) -> list[str]:
+def unreachable_prices(
+    rate_plans: pa.Table, product_catalog: pa.Table, record_types: RecordTypes = RECORD_TYPES
+) -> list[str]:
     """Prices that no event can ever be charged, given the catalogue: advice, for they may be meant.
 
     Free units and tiers are of each event, which people take for the month's: an event of a product that is counted in
@@ -118,11 +114,12 @@ def unreachable_prices(rate_plans: pa.Table, product_catalog: pa.Table) -> list[
     that is free up to its tier is how such a price is written.
     """
     services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
+    most = {each.name: each.most_units for each in record_types}
     return [
-        f"rate_plans {_price_of(row)}: {problem}, and {_event(service)} has {_MOST_UNITS[service]} at most"
+        f"rate_plans {_price_of(row)}: {problem}, and one {service} event has {most[service]} at most"
         for row in rate_plans.to_pylist()
-        if (service := services.get(row["product_code"])) in _MOST_UNITS
-        for problem in _unreachable(row, _MOST_UNITS[service])
+        if (service := services.get(row["product_code"])) in most
+        for problem in _unreachable(row, most[service])
     ]
 
 
@@ -240,13 +237,9 @@ def _short(number: Decimal) -> str:
     return f"{whole}.{decimals}".rstrip("0").rstrip(".")
 
 
-def _event(service: str) -> str:
-    return f"{'an' if service == 'sms' else 'a'} {service} event"
-
-
-def _missing_products(services: Mapping[str, str]) -> Iterator[str]:
+def _missing_products(services: Mapping[str, str], record_types: RecordTypes) -> Iterator[str]:
     """Products that mediation makes and the catalogue does not know so. Services by product."""
-    for code, service in MADE_PRODUCTS.items():
+    for code, service in record_types.made_products.items():
         refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
         if code not in services:
             yield f"product_catalog: no product {code}; {refused}"

@@ -5,15 +5,7 @@ from resources.contract import TableContract
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
-SERVICE_TYPES = ("voice", "sms", "data")
 RATE_TYPES = ("flat", "tiered")
-
-#: Ends of the products that mediation makes of a call or a message, by where the other party is.
-NATIONAL, INTERNATIONAL = "NAT", "INT"
-#: What mediation makes, with its service: VOICE_NAT, VOICE_INT, SMS_NAT, SMS_INT. A data record names its product itself.
-MADE_PRODUCTS = {
-    f"{service.upper()}_{scope}": service for service in ("voice", "sms") for scope in (NATIONAL, INTERNATIONAL)
-}
 
 CUSTOMERS = TableContract(
     name="customers",
@@ -37,7 +29,7 @@ RATE_PLANS = TableContract(
     columns=(
         C("rate_plan_id", "string", "Rate plan."),
         C("product_code", "string", "Product, one of product_catalog."),
-        C("service_type", "string", "voice, sms or data; as in the catalogue."),
+        C("service_type", "string", "Record type of its events, as in the catalogue."),
         C("unit_price", "decimal(12,6)", "Price of a unit (minute, message, megabyte) before tax."),
         C("free_units", "decimal(18,6)", "Units of each event that cost nothing."),
         C(
@@ -55,9 +47,9 @@ PRODUCT_CATALOG = TableContract(
     grain="One row per product that can be charged.",
     key=("product_code",),
     columns=(
-        C("product_code", "string", "Product; VOICE_NAT, VOICE_INT, SMS_NAT and SMS_INT are always needed."),
-        C("service_type", "string", "voice, sms or data."),
-        C("unit", "string", "What one unit is: minute, event or MB."),
+        C("product_code", "string", "Product; those that mediation makes, VOICE_NAT for one, are always needed."),
+        C("service_type", "string", "Record type of its events."),
+        C("unit", "string", "What one unit is, as its record type counts: minute, event or MB."),
         C("rate_type", "string", "flat or tiered."),
         C("description", "string", "What the product is, for people."),
     ),

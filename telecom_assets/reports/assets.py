@@ -25,6 +25,7 @@ from telecom_assets.lineage.declaring import (
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
+from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.month_reports import currency_of, month_report
@@ -81,6 +82,7 @@ def reports(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
+    record_types: dg.ResourceParam[RecordTypes],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
@@ -91,7 +93,7 @@ def reports(
     assert_billed(charges, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
     for contract in REPORTS:
-        rows = month_report(contract.name, charges, facturation_complete)
+        rows = month_report(contract.name, charges, facturation_complete, record_types)
         path = report_file(settings, period, contract.name)
         read = {
             **versions_read(rated_cdrs, period_charges, facturation_complete),

@@ -57,7 +57,8 @@ def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
     charges = charges_of_month(scope.looking_at("rated_cdrs", "period_charges"), period)
     bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
     held = month.arrow()
-    source = rows_agree("", held, month_report(name, charges, bills), ("report", "source"))
+    made = month_report(name, charges, bills, scope.record_types)
+    source = rows_agree("", held, made, ("report", "source"))
     findings = [*source.findings, *_total_findings(month, charges, bills)]
     settings = scope.settings
     stored = with_currency(held, currency_of(bills, settings.currency))

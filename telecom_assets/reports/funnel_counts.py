@@ -111,4 +111,6 @@ def _with_disposition(counts: dict[tuple[str, ...], int], disposition: str) -> d
 
 
 def _ordered(counts: dict[str, int], order: tuple[str, ...]) -> dict[str, int]:
-    return {reason: counts[reason] for reason in order if reason in counts}
+    """The counts in the order of the reasons; those of record types that are not this project's own come last."""
+    others = sorted(counts.keys() - set(order))
+    return {reason: counts[reason] for reason in (*order, *others) if reason in counts}

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from resources.warehouse import PinnedTable
 from telecom_assets.rating.charges import Charges
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import REPORTS
 
@@ -16,13 +17,13 @@ _BY_NAME = {contract.name: contract for contract in REPORTS}
 
 
 @lru_cache(maxsize=32)
-def month_report(name: str, charges: Charges, bills: PinnedTable) -> pa.Table:
+def month_report(name: str, charges: Charges, bills: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -> pa.Table:
     """The rows that a report is to hold. A version does not change: a process that has made them checks with the same.
 
     charges, bills: the charges and facturation_complete, pinned to one month.
     """
     assert bills.partitions is not None
-    return report(_BY_NAME[name], charges.df, bills.df, bills.partitions.first).toArrow()
+    return report(_BY_NAME[name], charges.df, bills.df, bills.partitions.first, record_types).toArrow()
 
 
 def currency_of(bills: PinnedTable, default: str) -> str:

@@ -13,35 +13,38 @@ from pyspark.sql import functions as F
 from resources.contract import TableContract
 from telecom_assets.model.civil_time import local_hour, utc_hour
 from telecom_assets.model.numbers import BILL_SUM, RATED_SUM, VOLUME_SUM
+from telecom_assets.record_types.data import MEGABYTE
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: The rows of a report from the charges (columns of rated_cdrs) and facturation_complete of its month, without the month.
-Rule = Callable[[DataFrame, DataFrame], DataFrame]
+#: The rows of a report from the charges (columns of rated_cdrs) and facturation_complete of its month, without the month,
+#: and the record types in force.
+Rule = Callable[[DataFrame, DataFrame, RecordTypes], DataFrame]
 
 TOP = 10
 #: Exactly 1 / 1024: nothing divides a figure.
 _GB_PER_MB = Decimal("0.0009765625")
 
 
-def daily_revenue(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def daily_revenue(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return charges.groupBy(F.col("event_date").alias("billing_date")).agg(_revenue())
 
 
-def mix_by_region(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def mix_by_region(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return charges.groupBy("region", "record_type").agg(_revenue())
 
 
-def revenue_by_plan(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def revenue_by_plan(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return bills.groupBy("rate_plan_id").agg(_revenue_incl_tax())
 
 
-def plan_by_region(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def plan_by_region(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     return bills.groupBy("region", "rate_plan_id").agg(_revenue_incl_tax())
 
 
-def top10_consumers(charges: DataFrame, bills: DataFrame) -> DataFrame:
+def top10_consumers(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:
     """Customers without data usage are none of the ten."""
     volumes = (
-        charges.where(F.col("record_type") == "data")
+        _in_megabytes(charges, types)
         .groupBy("customer_id")
         .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("total_mb"))
         .orderBy(F.col("total_mb").desc(), F.col("customer_id").asc())
@@ -51,10 +54,10 @@ def top10_consumers(charges: DataFrame, bills: DataFrame) -> DataFrame:
     return volumes.join(due, on="customer_id", how="inner")
 
 
-def traffic_hourly(charges: DataFrame, bills: DataFrame) -> DataFrame:  # noqa: ARG001
+def traffic_hourly(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
     # The tz database is asked for hours, not for events. An hour that came twice is one row in the end.
     per_utc_hour = (
-        charges.where(F.col("record_type") == "data")
+        _in_megabytes(charges, types)
         .groupBy(F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"))
         .agg(F.sum("billable_units").cast(VOLUME_SUM).alias("mb"))
     )
@@ -78,15 +81,22 @@ _RULES: tuple[Rule, ...] = (
 _BY_NAME: dict[str, Rule] = {rule.__name__: rule for rule in _RULES}
 
 
-def report(contract: TableContract, charges: DataFrame, bills: DataFrame, period: str) -> DataFrame:
+def report(
+    contract: TableContract, charges: DataFrame, bills: DataFrame, period: str, record_types: RecordTypes = RECORD_TYPES
+) -> DataFrame:
     """Rows of a report table.
 
     charges: those of that billing period, with the columns of rated_cdrs. bills: its rows of facturation_complete.
 
     The period is not among what rows are grouped by: a text for each event takes nearly as long as all the rest.
     """
-    rows = _BY_NAME[contract.name](charges, bills)
+    rows = _BY_NAME[contract.name](charges, bills, record_types)
     return rows.withColumn("billing_period", F.lit(period)).select(contract.column_names)
+
+
+def _in_megabytes(rated: DataFrame, types: RecordTypes) -> DataFrame:
+    """Events that are charged by the megabyte."""
+    return rated.where(F.col("record_type").isin(*types.counted_in(MEGABYTE)))
 
 
 def _revenue() -> Column:

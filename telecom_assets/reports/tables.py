@@ -38,7 +38,7 @@ MIX_BY_REGION = _report(
     ("region", "record_type"),
     ("revenue",),
     C("region", "string", "Region of the customer."),
-    C("record_type", "string", "voice, sms or data."),
+    C("record_type", "string", "Record type of the events, as in cleaned_cdrs."),
     _REVENUE,
 )
 REVENUE_BY_PLAN = _report(

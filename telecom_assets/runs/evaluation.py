@@ -86,7 +86,13 @@ def check_month(connections: Connections, month: str, cannot_look: tuple[type[Ex
     The month must be billed (`assert_billed`). cannot_look: exceptions that become the outcome of a check, such as a server
     that is down or a file that is missing.
     """
-    everything = Scope(connections.settings, connections.warehouse, OnDemand(connections.postgres), connections.now)
+    everything = Scope(
+        connections.settings,
+        connections.warehouse,
+        OnDemand(connections.postgres),
+        connections.now,
+        connections.record_types,
+    )
     scope = everything.over(month, month)
     questions = [
         partial(_ask, key.asset_key.path[-1], check, scope, cannot_look)

@@ -1,7 +1,8 @@
 """By which rules a stage makes its tables, as one text that differs when they do.
 
-Belongs here: what of the code, of the settings and of the installed engines counts for a stage. Does not belong here: how that
-is read from the code (`code`), what a commit says of it (`resources.provenance`), what follows when it is another (`plan`).
+Belongs here: what of the code, of the settings, of the record types in force and of the installed engines counts for a
+stage. Does not belong here: how that is read from the code (`code`), what a commit says of it (`resources.provenance`), what
+follows when it is another (`plan`).
 
 Of the code that counts which the bodies of the stage's assets rest on (`Code`); of the settings those that this code reads.
 What Connections reads of them says where something is, not what a rule says.
@@ -18,6 +19,7 @@ from typing import Any
 import dagster as dg
 
 from telecom_assets.home.settings import Settings
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.runs.code import Code, Reached, Symbol, installed_source, no_collection
 from telecom_assets.runs.stages import STAGES, Stage, stage_of_table
 
@@ -35,21 +37,27 @@ class Rules:
         assets: Iterable[Any],
         settings: Settings,
         engine: str,
+        record_types: RecordTypes = RECORD_TYPES,
         source: Callable[[str], str | None] = installed_source,
     ) -> None:
-        """assets: the definitions of the project. engine: the one that evaluates, by name. source: see `Code`."""
+        """assets: the definitions of the project. engine: the one that evaluates, by name. source: see `Code`.
+
+        record_types: those in force, which need not be the ones that the code names.
+        """
         self._bodies: dict[str, Symbol] = {}
         for each in assets:
             if isinstance(each, dg.AssetsDefinition) and each.is_executable:
                 function: Any = each.op.compute_fn
                 body = inspect.unwrap(function.decorated_fn)
                 self._bodies |= {key.path[-1]: (body.__module__, body.__qualname__) for key in each.keys}
-        self._settings, self._engine, self._source = settings, engine, source
+        self._settings, self._engine, self._record_types, self._source = settings, engine, record_types, source
 
     def of(self, stage: Stage) -> str:
         """Digest of the rules of a stage."""
         settings = self._settings.model_dump(mode="json", include=self.settings_of(stage))
-        text = json.dumps([self._engines, self._reached[stage.name].digest, settings], sort_keys=True)
+        text = json.dumps(
+            [self._engines, self._reached[stage.name].digest, repr(self._record_types), settings], sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def of_table(self, table: str) -> str | None:

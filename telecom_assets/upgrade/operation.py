@@ -24,7 +24,7 @@ from telecom_assets.upgrade.ledgers import Outcomes, marked_days, mediated_once,
 from telecom_assets.upgrade.plan import LEDGER, MEDIATED, RAW, UPGRADED, Plan, former_rows, upgraded_version
 from telecom_assets.upgrade.raw_rows import count_positions, rows_of, without_doubled
 from telecom_assets.upgrade.rewrite import rewrite
-from telecom_assets.upgrade.shapes import SOURCE, Shape, set_indexed, shape_of
+from telecom_assets.upgrade.shapes import SOURCE, Shape, add_columns, set_indexed, shape_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ def upgrade(
     for planned in plan.shapes:
         shape = _with_statistics(warehouse, planned)
         report(f"{shape.name}: {shape.rows:,} rows in {shape.files:,} files")
-        if shape.name == RAW and shape.added:
+        if shape.only_grows:
+            if add_columns(warehouse, shape) != shape.version + 1:
+                raise _written_meanwhile(shape)
+        elif shape.name == RAW and shape.added:
             _raw(warehouse, shape, plan)
         elif shape.name == MEDIATED and shape.added:
             _mediated(warehouse, shape)

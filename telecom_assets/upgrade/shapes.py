@@ -3,7 +3,8 @@
 Belongs here: what the earlier version called a column, and what it lacked. Does not belong here: writing anything.
 
 Before rows had the identity of their source, Kafka's partition and offset stood in every table of usage, and the topic's
-identity in `landing_ranges` alone. Types that became wider are found by comparing; they need no mention here.
+identity in `landing_ranges` alone. Types that became wider are found by comparing; they need no mention here, and neither
+do the columns of record types that came into force later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Schema
 
 from resources.contract import Column, TableContract
 from resources.warehouse import Warehouse, WarehouseError
@@ -71,6 +72,12 @@ class Shape:
         return not (self.renamed or self.added or self.retyped)
 
     @property
+    def only_grows(self) -> bool:
+        """Whether it only lacks columns of which the rows that it has know nothing."""
+        later = {column.name for column in self.contract.columns if column.later}
+        return bool(self.added) and set(self.added) <= later and not (self.renamed or self.retyped)
+
+    @property
     def changes(self) -> list[str]:
         """What is different, in words."""
         types = {column.name: column.type for column in self.contract.columns}
@@ -89,14 +96,15 @@ def shape_of(warehouse: Warehouse, name: str) -> Shape | None:
     """A table as it is; None where there is none. Raises WarehouseError for one that no version of the project made."""
     if not warehouse.exists(name):
         return None
-    contract = TABLES[name]
+    contract = warehouse.contracts[name]
     table = DeltaTable(warehouse.path(name), storage_options=warehouse.storage_options)
     stored = pa.schema(table.schema().to_arrow())
     names = {
         new: old for new, old in _FORMER_NAMES.get(name, {}).items() if new not in stored.names and old in stored.names
     }
     absent = [each for each in contract.column_names if each not in stored.names and each not in names]
-    unknown = [each for each in absent if each not in _ADDED.get(name, ())]
+    later = {column.name for column in contract.columns if column.later}
+    unknown = [each for each in absent if each not in _ADDED.get(name, ()) and each not in later]
     if unknown:
         raise WarehouseError(
             f"table {name} at {warehouse.path(name)} lacks {', '.join(unknown)}; expected the columns of this version of the "
@@ -132,6 +140,14 @@ def set_indexed(warehouse: Warehouse, shape: Shape) -> None:
     if shape.indexed is not None:
         table = DeltaTable(warehouse.path(shape.name), storage_options=warehouse.storage_options)
         table.alter.set_table_properties({_INDEXED: str(shape.indexed)})
+
+
+def add_columns(warehouse: Warehouse, shape: Shape) -> int:
+    """Give a table the columns that it lacks, NULL in all its rows; no file is written anew. Returns the version it has then."""
+    table = DeltaTable(warehouse.path(shape.name), storage_options=warehouse.storage_options)
+    fields = [shape.contract.arrow_schema().field(name) for name in shape.added]
+    table.alter.add_columns(list(Schema.from_arrow(pa.schema(fields)).fields))
+    return table.version()
 
 
 def _type_name(column: Column, kind: pa.DataType) -> str:

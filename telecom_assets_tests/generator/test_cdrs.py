@@ -5,13 +5,16 @@ import datetime as dt
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from telecom_assets.generator import GeneratorSpec, SpecError, generate_cdr_chunks, generate_customers
 from telecom_assets.generator.timeline import ZONE
-from telecom_assets.record_types.fields import CDR_FIELDS
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import Hundredths, Quantity, RecordType, Units
+from telecom_assets.record_types.voice import VOICE
 
 # Several chunks, and a month without a change of clocks.
 SPEC = GeneratorSpec(cdrs=60_000, customers=2_000, month="2025-05", seed=11, chunk_rows=16_000)
@@ -68,7 +71,7 @@ def test_as_many_lines_as_asked_one_percent_of_them_repetitions(lines):
 
 def test_fields_are_those_of_the_sample_in_its_order(records):
     assert {tuple(record) for record in records} == {tuple(fields) for fields in FIELDS.values()}
-    assert {field for record in records for field in record} == set(CDR_FIELDS)
+    assert {field for record in records for field in record} == set(RECORD_TYPES.fields)
     for record in records:
         assert list(record) == FIELDS[record["record_type"]]
         for field, value in record.items():
@@ -238,6 +241,25 @@ def test_same_request_same_bytes(lines):
 def test_any_other_request_has_other_records(other, lines):
     spec = GeneratorSpec(**{"cdrs": 60_000, "customers": 2_000, "month": "2025-05", "seed": 11} | other)
     assert set(lines_of(spec)).isdisjoint(lines)
+
+
+def test_another_record_type_is_generated_by_its_own_words():
+    """A quarter of them: its fields in their order, parties, sizes from 0.01 to 2, no number in a tenth, null without a word."""
+    size = Quantity(
+        "size_mb", "size", "megabytes", 2, "", generated=Hundredths(longest=2, skew=1, missing=0.1), judged=False
+    )
+    pages = Quantity("pages", "pages", "pages", 0, "", judged=False)
+    mms = RecordType("mms", "", "sender_id", Units("event"), "receiver_id", (size, pages), share=0.25)
+    spec = GeneratorSpec(cdrs=4_000, customers=50, month="2025-05", seed=5)
+    chunks = generate_cdr_chunks(spec, RecordTypes([replace(VOICE, share=0.75), mms]))
+    found = [json.loads(line) for line in dict.fromkeys(line for chunk in chunks for line in chunk.to_pylist())]
+    made = of_type(found, "mms")
+    assert {record["record_type"] for record in found} == {"voice", "mms"}
+    assert_share((record["record_type"] == "mms" for record in found), len(found), 0.25)
+    assert {tuple(record) for record in made} == {(*HEAD, "sender_id", "receiver_id", "size_mb", "pages")}
+    assert {record["pages"] for record in made} == {None}
+    assert_share((record["size_mb"] is None for record in made), len(made), 0.1)
+    assert all(0 < record["size_mb"] <= 2 for record in made if record["size_mb"] is not None)
 
 
 def test_chunks_are_bounded(lines):

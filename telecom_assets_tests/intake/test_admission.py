@@ -10,7 +10,7 @@ import pytest
 from resources.engine import SparkEngine
 from telecom_assets.intake.admission import FIELD_COLUMNS, admit
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.record_types.fields import CDR_FIELDS
+from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Message, Parameters
 from telecom_assets_tests.stages.chain import (
@@ -112,11 +112,14 @@ def test_nested_values_of_unknown_fields_are_skipped(engine):
 
 def test_what_stands_for_a_nested_value(engine):
     """Missing where that refuses nobody, and no identity; a text that is no value elsewhere. Escaped names are names."""
-    fields = [*CDR_FIELDS, *("".join(f"\\u{ord(letter):04x}" for letter in name) for name in CDR_FIELDS)]
+    fields = [
+        *RECORD_TYPES.fields,
+        *("".join(f"\\u{ord(letter):04x}" for letter in name) for name in RECORD_TYPES.fields),
+    ]
     values = [f'{{"{name}": {token}}}' for name in fields for token in ('["]"]', '{"}": {}}')]
     rows = rows_of(admitted(engine, at_topic(values), Parameters()))
     rows.sort(key=lambda row: row["source_position"])
-    columns = [FIELD_COLUMNS.get(name, name) for name in CDR_FIELDS]
+    columns = [FIELD_COLUMNS.get(name, name) for name in RECORD_TYPES.fields]
     found = [{name: row[name] for name in columns if row[name] is not None} for row in rows]
     none = {"record_id", "cell_id", "technology", "callee_id", "receiver_id", "session_duration_sec"}
     once = [{} if name in none else {name: shown} for name in columns for shown in ("[…]", "{…}")]

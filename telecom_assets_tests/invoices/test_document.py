@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -143,6 +144,31 @@ def test_a_name_that_is_not_known_is_left_out_and_the_next_one_is_not() -> None:
     assert found == ["First", None, None, "Second"]
     without_column = {key: value for key, value in bill().items() if key != "customer_name"}
     assert text_of(parsed(writer.document(without_column)), "Customer/Name") is None
+
+
+def test_usage_that_the_bill_has_no_columns_for_is_one_amount_and_left_out_without_any() -> None:
+    """The lines are 1.00, 0.00 and 2.50; 1.51 more stand in amount_before_tax of the second."""
+    writer, path = InvoiceWriter(PERIOD, Issuer(), other_usage=True), "UsageLines/OtherUsage/Amount"
+    lines = ("1.00", "0.00", "2.50")
+    plain, more = bill(lines=lines), with_other_usage(bill(lines=lines), Decimal("1.51"))
+    found = [parsed(writer.document(each)) for each in (plain, more, plain)]
+    assert [text_of(root, path) for root in found] == [None, "1.51", None]
+    assert [text_of(root, "Totals/AmountBeforeTax") for root in found] == ["3.50", "5.01", "3.50"]
+    assert writer.document(plain) == InvoiceWriter(PERIOD, Issuer()).document(plain)
+
+
+@pytest.mark.parametrize(("other_usage", "more"), [(False, "0.01"), (False, "-0.01"), (True, "-0.01")])
+def test_a_bill_whose_lines_do_not_add_up_is_none(other_usage: bool, more: str) -> None:
+    """Less than its lines it never is; more only where other usage may be charged."""
+    writer = InvoiceWriter(PERIOD, Issuer(), other_usage=other_usage)
+    with pytest.raises(InvoiceError, match=r"amount_before_tax = voice_total \+ sms_total \+ data_total does not hold"):
+        writer.document(with_other_usage(bill(lines=("1.00", "0.00", "2.50")), Decimal(more)))
+
+
+def with_other_usage(made: dict[str, Any], amount: Decimal) -> dict[str, Any]:
+    """The bill with so much more before tax, and in every sum that follows."""
+    columns = ("amount_before_tax", "after_discount", "amount_due")
+    return {**made, **{name: made[name] + amount for name in columns}}
 
 
 def test_the_largest_amounts_keep_their_digits() -> None:

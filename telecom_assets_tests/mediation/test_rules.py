@@ -19,7 +19,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.assets import _neighbourhood
 from telecom_assets.mediation.rules import REJECTION_REASONS, Outcomes, days_with_copies, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.reference.tables import MADE_PRODUCTS
+from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
@@ -208,7 +208,7 @@ def normalised(engine) -> list[Row]:
 def test_the_products_of_calls_and_messages_are_those_that_the_catalogue_must_have(normalised):
     """Whatever the party is: at home, abroad, unknown."""
     made = {(row["product_code"], row["record_type"]) for row in normalised if row["record_type"] != "data"}
-    assert made == set(MADE_PRODUCTS.items())
+    assert made == set(RECORD_TYPES.made_products.items())
 
 
 @pytest.mark.parametrize("number", range(len(CLEANED)))

@@ -7,7 +7,7 @@ import pytest
 
 from resources.contract import Column, TableContract
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.record_types.fields import CDR_FIELDS
+from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.reports.tables import REPORTS
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.oracle import FIELDS_OF_TYPE
@@ -162,9 +162,9 @@ def test_types_in_arrow():
 
 def test_the_fields_of_a_message():
     """As they are named in a message; raw_cdrs holds each as text."""
-    assert set(CDR_FIELDS) == {name for names in FIELDS_OF_TYPE.values() for name in names}
+    assert set(RECORD_TYPES.fields) == {name for names in FIELDS_OF_TYPE.values() for name in names}
     renamed = {"record_ID": "record_id", "timestamp": "timestamp_text"}
-    for name in CDR_FIELDS:
+    for name in RECORD_TYPES.fields:
         column = RAW_CDRS.column(renamed.get(name, name))
         assert (column.type, column.required) == ("string", False)
 

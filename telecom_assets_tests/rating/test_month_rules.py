@@ -13,14 +13,19 @@ from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
 from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.identities import imputed_are_the_smallest
 from telecom_assets.rating.month_rules import deferred_events, impute, smallest_volumes
 from telecom_assets.rating.rules import price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
-from telecom_assets.tables import TABLES
+from telecom_assets.record_types.in_force import RecordTypes
+from telecom_assets.record_types.record_type import Quantity, RecordType, Units
+from telecom_assets.record_types.sms import SMS
+from telecom_assets.record_types.voice import VOICE
+from telecom_assets.tables import TABLES, tables_of
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.rating.test_rules import DAY, FLAT, TIERED, event, price
-from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, rows_of, tariff
+from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, imputed, rows_of, tariff
 
 A, B = "212600000001", "212600000002"
 #: The versions of the tariff that `tariff` names.
@@ -59,7 +64,7 @@ def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine):
     )
     events.append(event("voice", "1", subscriber_id="212700000008", source_position=99))
     found = rows_of(smallest_volumes(contract_frame(engine, CLEANED_CDRS, events)))
-    assert {row["subscriber"]: row["smallest_mb"] for row in found} == {A: 9, B: 0, "33612345678": 3}
+    assert {row["subscriber"]: row["smallest"] for row in found} == {A: 9, B: 0, "33612345678": 3}
     assert len(found) == 3
 
 
@@ -162,6 +167,80 @@ def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engi
         (1, Decimal(10_000_000), None),
         (3, Decimal(2), Decimal(2)),
     }
+
+
+# ------------------------------------------------------------------------------------------ another quantity than megabytes
+
+PAYLOAD = Quantity("payload_kb", "payload", "kilobytes", 3, "Payload of a reading, kB.", imputed=True)
+READING = RecordType(
+    name="reading",
+    events="readings",
+    subscriber="device_id",
+    quantities=(PAYLOAD,),
+    units=Units("kB", PAYLOAD.field),
+    product_field="product_code",
+)
+WITH_READINGS = RecordTypes((VOICE, SMS, READING))
+
+
+def readings(*payloads: str | None) -> list[Row]:
+    """Readings of one device, of kilobytes or None, at positions from 0."""
+    sound = {"subscriber_id": A, "record_type": "reading", "product_code": "READING", "rating_status": "ready"}
+    return [
+        {**sound, "record_id": f"r{n}", "payload_kb": payload, "event_date": DAY, "source_position": n}
+        for n, payload in enumerate(payloads)
+    ]
+
+
+def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(engine, tmp_path):
+    """Of 4 and 2.5 kB the smaller: one is free, 1.5 × 0.5 = 0.75. A call of the number has no payload."""
+    warehouse = Warehouse(str(tmp_path), engine, tables_of(WITH_READINGS))
+    call = {**event("voice", "1", subscriber_id=A, source_position=9, record_id="call"), "product_code": "VOICE_NAT"}
+    events = [*readings("4", None, "2.5"), call]
+    plans = [{**price("READING", "0.5", "1"), "rate_plan_id": "PLAN_A"}]
+    products = [{"product_code": "READING", "service_type": "reading", "unit": "kB", "rate_type": "flat"}]
+    of_month = tariff(engine, rate_plans=plans, catalogue=products)
+    day, month = Partitions(DAY, DAY), Partitions("2026-06", "2026-06")
+    warehouse.overwrite(CLEANED_CDRS.name, contract_frame(engine, warehouse.contracts[CLEANED_CDRS.name], events), day)
+    cleaned = warehouse.pin_period(CLEANED_CDRS.name, "2026-06")
+    ratings = rate(cleaned.df, of_month, missing_volume="customer_min", record_types=WITH_READINGS)
+    assert {(row["record_id"], row["reason"], row["disposition"]) for row in rows_of(ratings.suspended)} == {
+        ("r1", "missing_volume", "deferred"),
+        ("call", "no_price", "suspended"),
+    }
+    late = imputed(engine, ratings.suspended, cleaned.df, of_month, WITH_READINGS)
+    [charge] = rows_of(late)
+    found = tuple(charge[name] for name in ("record_id", "billable_units", "free_units_applied", "amount", "imputed"))
+    assert found == ("r1", Decimal("2.5"), 1, Decimal("0.75"), True)
+
+    warehouse.overwrite(PERIOD_CHARGES.name, late, month)
+    assert imputed_are_the_smallest(cleaned, warehouse.pin_period(PERIOD_CHARGES.name, "2026-06"), WITH_READINGS).passed
+    smaller = contract_frame(engine, cleaned.contract, [*events, {**readings("2.499")[0], "record_id": "late"}])
+    warehouse.overwrite(CLEANED_CDRS.name, smaller, day)
+    verdict = imputed_are_the_smallest(
+        warehouse.pin_period(CLEANED_CDRS.name, "2026-06"),
+        warehouse.pin_period(PERIOD_CHARGES.name, "2026-06"),
+        WITH_READINGS,
+    )
+    assert verdict.findings == [f"{DAY}: 1 imputed volumes are out of date; make period_charges of the month again"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [("zero", ("rated", 0, 0, True)), ("suspend", ("suspended", None, None, True))],
+)
+def test_the_other_policies_hold_for_that_quantity_too(engine, policy, outcome):
+    plans = [{**price("READING", "0.5", "1"), "rate_plan_id": "PLAN_A"}]
+    products = [{"product_code": "READING", "service_type": "reading", "unit": "kB", "rate_type": "flat"}]
+    cleaned = contract_frame(engine, tables_of(WITH_READINGS)[CLEANED_CDRS.name], readings(None, "3"))
+    of_month = tariff(engine, rate_plans=plans, catalogue=products)
+    [found] = [
+        row
+        for row in rows_of(rate(cleaned, of_month, missing_volume=policy, record_types=WITH_READINGS).rows)
+        if row["record_id"] == "r0"
+    ]
+    where = "rated" if found["reason"] is None else found["disposition"]
+    assert (where, found["billable_units"], found["amount"], found["imputed"]) == outcome
 
 
 @pytest.mark.parametrize("imputed", [[], ["0.25"], ["0.25", None]], ids=str)

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType, Units
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.judging import (
     customer_findings,
@@ -242,6 +244,27 @@ def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, se
     ]
 
 
+def test_a_catalogue_is_judged_by_the_record_types_in_force():
+    """A product that only another type makes is missing with it; its unit and service are known with it alone."""
+    mms = RecordType(name="mms", events="", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
+    types, catalog = RecordTypes((*RECORD_TYPES, mms)), read_product_catalog()
+    assert [finding.split(";")[0] for finding in product_catalog_findings(catalog, types)] == [
+        "product_catalog: no product MMS_NAT",
+        "product_catalog: no product MMS_INT",
+    ]
+    rows = [
+        {"product_code": f"MMS_{end}", "service_type": "mms", "unit": unit, "rate_type": "flat", "description": "x"}
+        for end, unit in (("NAT", "event"), ("INT", "MB"))
+    ]
+    wider = pa.concat_tables([catalog, pa.Table.from_pylist(rows, catalog.schema)])
+    assert product_catalog_findings(wider, types) == [
+        "product_catalog MMS_INT: unit is 'MB', but mms is counted in 'event'"
+    ]
+    assert product_catalog_findings(wider) == [
+        "product_catalog: service_type 'mms' in 2 rows is unknown; expected one of voice, sms, data"
+    ]
+
+
 def test_a_product_that_records_name_may_have_any_code():
     catalog = without(read_product_catalog(), {"product_code": "DATA_PREMIUM"})
     assert product_catalog_findings(changed(catalog, {"product_code": "DATA_BASIC"}, product_code="NET")) == []
@@ -311,7 +334,7 @@ def test_what_is_advised_of_the_packaged_tariffs():
     """Their free messages are of each event, and an event is one message."""
     assert unreachable_prices(read_rate_plans(), read_product_catalog()) == [
         f"rate_plans {plan}/SMS_NAT: unit_price {price} is never charged: {free} units of each event are free, "
-        "and an sms event has 1 at most"
+        "and one sms event has 1 at most"
         for plan, price, free in (("PLAN_A", "0.04", 5), ("PLAN_B", "0.035", 3), ("PLAN_C", "0.035", 2))
     ]
     tiered = changed(
@@ -321,7 +344,7 @@ def test_what_is_advised_of_the_packaged_tariffs():
     )
     assert unreachable_prices(tiered, read_product_catalog())[2] == (
         "rate_plans PLAN_B/DATA_PREMIUM: tier_price 0.055 is never charged: it holds above 20000000 units of an event, "
-        "and a data event has 10000000 at most"
+        "and one data event has 10000000 at most"
     )
 
 

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from telecom_assets.mediation.rules import REJECTION_REASONS
 from telecom_assets.reports.dashboard_funnel import not_rated_reasons, stages
+from telecom_assets.reports.funnel_counts import _ordered
 from telecom_assets_tests.reports.months import FUNNEL, empty_month
 
 #: The same month, of whose events 20 were left to it by their days.
@@ -93,3 +95,13 @@ def test_json_holds_every_figure_with_decimals_as_text() -> None:
     assert found["rejected"]["duplicate"] == 1_973
     assert (found["rejected_total"], found["suspended_total"], found["excluded_total"]) == (47_679, 589, 4_712)
     assert found["imbalances"] == []
+
+
+def test_reasons_of_other_record_types_come_behind_those_of_the_projects_own() -> None:
+    counts = {"missing_size": 2, "duplicate": 1, "invalid_size": 3, "missing_record_id": 4}
+    assert list(_ordered(counts, REJECTION_REASONS).items()) == [
+        ("missing_record_id", 4),
+        ("duplicate", 1),
+        ("invalid_size", 3),
+        ("missing_size", 2),
+    ]

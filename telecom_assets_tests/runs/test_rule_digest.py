@@ -3,25 +3,34 @@
 import ast
 import datetime as dt
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from telecom_assets.billing import rules as billing
-from telecom_assets.definitions import ASSETS
+from telecom_assets.definitions import ASSETS, build_defs
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices import document as invoice_document
 from telecom_assets.mediation import rules as mediation
 from telecom_assets.rating import rules as rating
+from telecom_assets.record_types import voice
+from telecom_assets.record_types.data import DATA, VOLUME
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.record_types.record_type import RecordType, Units
+from telecom_assets.record_types.sms import SMS
+from telecom_assets.record_types.voice import VOICE
 from telecom_assets.reports import dashboard_panels
 from telecom_assets.runs.code import Code, installed_source
 from telecom_assets.runs.rule_digest import Rules
-from telecom_assets.runs.stages import BILLING, MEDIATION, RATING
+from telecom_assets.runs.stages import BILLING, MEDIATION, RATING, stage_of_table
 
 OF_RULES = {stage.name: stage for stage in (MEDIATION, RATING, BILLING)}
 EVERY = set(OF_RULES)
 SETTINGS = Settings.load()
+MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
 
 #: Of each setting another value than its default, and the stages whose tables and documents would be others.
 #: What follows from those is not said here: a day that is mediated anew is rated anew.
@@ -79,8 +88,12 @@ WITHOUT_EFFECT: dict[str, Any] = {
 }
 
 
-def digests(settings: Settings = SETTINGS, source: Callable[[str], str | None] = installed_source) -> dict[str, str]:
-    rules = Rules(ASSETS, settings, settings.engine, source)
+def digests(
+    settings: Settings = SETTINGS,
+    source: Callable[[str], str | None] = installed_source,
+    record_types: RecordTypes = RECORD_TYPES,
+) -> dict[str, str]:
+    rules = Rules(ASSETS, settings, settings.engine, record_types, source)
     return {name: rules.of(stage) for name, stage in OF_RULES.items()}
 
 
@@ -154,10 +167,43 @@ def test_another_rule_counts_for_the_stages_that_go_by_it(module, old, new, stag
     assert differ(before, digests(source=of_modules(lambda text: text.replace(old, new), [module]))) == stages
 
 
+@pytest.mark.parametrize(
+    "record_types",
+    [
+        pytest.param(RecordTypes((*RECORD_TYPES, MMS)), id="one more"),
+        pytest.param(RecordTypes((VOICE, DATA)), id="one less"),
+        pytest.param(RecordTypes((VOICE, SMS, replace(DATA, quantities=(VOLUME,)))), id="without a quantity"),
+    ],
+)
+def test_other_record_types_in_force_count_for_every_stage(record_types: RecordTypes, before: dict[str, str]):
+    """They are given to the definitions, so the code does not name them."""
+    assert differ(before, digests(record_types=record_types)) == EVERY
+    assert differ(digests(record_types=record_types), digests(record_types=RecordTypes(list(record_types)))) == set()
+
+
+def test_the_code_of_a_record_type_counts_for_every_stage(before: dict[str, str]):
+    source = of_modules(lambda text: text.replace("started=60", "started=1"), [voice])
+    assert source(voice.__name__) != installed_source(voice.__name__)
+    assert differ(before, digests(source=source)) == EVERY
+
+
+def test_definitions_ask_for_the_record_types_that_they_were_given(before: dict[str, str], tmp_path: Path):
+    given = {
+        record_types: build_defs(Settings.load(home=tmp_path), record_types=record_types).resources["io_manager"]  # type: ignore[index]
+        for record_types in (RECORD_TYPES, RecordTypes((*RECORD_TYPES, MMS)))
+    }
+    own, other = (io_manager.rules_of for io_manager in given.values())
+    for table in ("cleaned_cdrs", "rated_cdrs", "period_charges", "facturation_complete"):
+        assert own(table) == before[stage_of_table(table).name] != other(table)  # type: ignore[union-attr]
+
+
 def test_rules_whose_source_is_not_there_cannot_be_told():
     """Then commits say nothing, and everything counts as changed."""
     rules = Rules(
-        ASSETS, SETTINGS, "sail", lambda name: None if name.endswith("billing.assets") else installed_source(name)
+        ASSETS,
+        SETTINGS,
+        "sail",
+        source=lambda name: None if name.endswith("billing.assets") else installed_source(name),
     )
     assert rules.of_table("facturation_complete") is None
     assert rules.of_table("rated_cdrs") is not None

@@ -22,6 +22,7 @@ from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.month_rules import deferred_events, impute
 from telecom_assets.rating.rules import Tariff, price_list
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
@@ -117,12 +118,18 @@ def admitted(engine: SparkEngine, messages: Sequence[Message], parameters: Param
     )
 
 
-def imputed(engine: SparkEngine, suspended: DataFrame, cleaned: DataFrame) -> DataFrame:
-    """Rows of period_charges of one month, with the tariff of `tariff`."""
-    of_month = tariff(engine)
+def imputed(
+    engine: SparkEngine,
+    suspended: DataFrame,
+    cleaned: DataFrame,
+    of_month: Tariff | None = None,
+    record_types: RecordTypes = RECORD_TYPES,
+) -> DataFrame:
+    """Rows of period_charges of one month, with the tariff of `tariff` unless there is another."""
+    of_month = of_month or tariff(engine)
     versions = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
-    prices = {versions: price_list(of_month.rate_plans, of_month.product_catalog)}
-    return impute(deferred_events(suspended), cleaned, prices)
+    prices = {versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)}
+    return impute(deferred_events(suspended), cleaned, prices, record_types)
 
 
 def stored(engine: SparkEngine, rows: DataFrame) -> DataFrame:

@@ -1,0 +1,80 @@
+"""The quantities of a record in a DataFrame: from text to number, and what speaks against one.
+
+Belongs here: the rules of `telecom_assets.record_types.record_type.Quantity` as expressions. Does not belong here: in which
+order reasons are tried.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from telecom_assets.model.numbers import exceeds, is_negative, plain_number, to_decimal
+from telecom_assets.record_types.in_force import RecordTypes
+from telecom_assets.record_types.record_type import Quantity, RecordType
+
+
+def any_of(conditions: Iterable[Column]) -> Column:
+    """Whether one of the conditions holds; of none, none does."""
+    given = list(conditions)
+    return reduce(or_, given) if given else F.lit(False)
+
+
+def is_one_of(names: Iterable[str]) -> Column:
+    """Whether a record is of one of these types."""
+    return any_of(F.col("record_type") == name for name in names)
+
+
+def text_of(quantity: Quantity) -> str:
+    """Column with the text of a quantity, NULL in records of types without it. No field begins with _."""
+    return f"_{quantity.field}_text"
+
+
+def typed_columns(quantity: Quantity) -> list[Column]:
+    """The quantity as text and as number, and whether it is refused as negative, or excessive, as it is written.
+
+    As it is written it is judged, as it is rounded it is stored; a positive one is judged as it is stored.
+    """
+    text = F.col(text_of(quantity))
+    as_written = plain_number(text)
+    value = to_decimal(as_written, quantity.scale)
+    negative, excessive = is_negative(as_written, value), exceeds(as_written, value, quantity.most)
+    if not quantity.judged:
+        return [F.when(~negative & ~excessive, value).alias(quantity.field)]
+    if quantity.positive:
+        return [text, value.alias(quantity.field)]
+    return [
+        text,
+        value.alias(quantity.field),
+        negative.alias(f"_{quantity.field}_negative"),
+        excessive.alias(f"_{quantity.field}_excessive"),
+    ]
+
+
+def objections(quantity: Quantity, record_types: RecordTypes) -> dict[str, Column]:
+    """What speaks against a record because of one quantity, by reason."""
+    text, value = F.col(text_of(quantity)), F.col(quantity.field)
+    found = {}
+    if quantity.required:
+        asked = is_one_of(each.name for each in record_types if quantity in each.quantities)
+        found[f"missing_{quantity.noun}"] = asked & text.isNull()
+    if quantity.judged:
+        unreadable = text.isNotNull() & value.isNull()
+        negative = F.col(f"_{quantity.field}_negative")
+        found[f"invalid_{quantity.noun}"] = unreadable if quantity.positive else unreadable | negative
+    if quantity.positive:
+        found[f"non_positive_{quantity.noun}"] = value <= 0
+    return found
+
+
+def out_of_range(quantity: Quantity) -> Column:
+    """Whether a judged quantity is more than an event can have."""
+    return F.col(quantity.field) > quantity.most if quantity.positive else F.col(f"_{quantity.field}_excessive")
+
+
+def lacks_quantity(record_type: RecordType) -> Column:
+    """Whether an event of the type lacks a quantity that it can do without."""
+    optional = (quantity.field for quantity in record_type.quantities if not quantity.required)
+    return (F.col("record_type") == record_type.name) & any_of(F.col(field).isNull() for field in optional)
