@@ -56,7 +56,7 @@ class KafkaRangeError(ExpectedError):
 def register(spark: SparkSession, *, by_value: bool) -> None:
     """Make the source known to a session; by value, executors that lack this package read with what they were sent."""
     with ExitStack() as sent:
-        for name in (__name__, Heard.__module__) if by_value else ():
+        for name in (__name__, Heard.__module__, ExpectedError.__module__) if by_value else ():
             cloudpickle.register_pickle_by_value(sys.modules[name])
             sent.callback(cloudpickle.unregister_pickle_by_value, sys.modules[name])
         spark.dataSource.register(KafkaOffsetRanges)

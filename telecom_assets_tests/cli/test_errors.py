@@ -25,6 +25,7 @@ from telecom_assets.cli.show import print_funnel, print_maintenance, print_steps
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.generator import SpecError
 from telecom_assets.home.settings import Settings
+from telecom_assets.intake import journal
 from telecom_assets.lineage.failures import was_interrupted
 from telecom_assets.reports import funnel_counts as funnel
 from telecom_assets.reports import month_books
@@ -95,6 +96,9 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         def open_month(self, month: str) -> None:
             pass
 
+        def postgres(self) -> None:
+            raise AssertionError("nobody asks it here")
+
     monkeypatch.setattr(cli, "AppContext", Context)
     monkeypatch.setattr(definitions, "build_defs", lambda *_: None)
     monkeypatch.setattr(restored, "assert_nothing_went_back", lambda *_: None)
@@ -104,6 +108,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(funnel, "malformed_while_open", lambda *_: MALFORMED)
     monkeypatch.setattr(month_books, "remedy", lambda *_: None)
     monkeypatch.setattr(month_books, "without_records", lambda *_: None)
+    monkeypatch.setattr(journal, "source_decisions", lambda *_: [])
     return doing
 
 
@@ -286,7 +291,9 @@ def test_the_home_of_a_demo_begins_with_its_month(tmp_path: Path) -> None:
 def test_a_second_demo_leaves_the_first_ones_folder_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch, typed: Callable[..., Finished]
 ) -> None:
-    monkeypatch.setattr(demo, "local_stack", lambda *_: SimpleNamespace(down=lambda *_, **__: []))
+    monkeypatch.setattr(
+        demo, "local_stack", lambda *_: SimpleNamespace(down=lambda *_, **__: [], assert_installed=lambda: None)
+    )
     (home / "demo").mkdir(parents=True)
     (home / "demo" / "made-by-telecom-demo").touch()
     with held(home, "demo"):
