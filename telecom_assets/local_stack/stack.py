@@ -105,7 +105,8 @@ class LocalStack:
 
     def assert_installed(self) -> None:
         """Raise LocalStackError when the extra `local` is missing, and a server that it brings would have to be started."""
-        assert_installed([self._all[name] for name in self.services if not _running(self._all[name])])
+        was_used = (self.layout.home / "run").is_dir()
+        assert_installed([self._all[name] for name in self.services if not (was_used and _running(self._all[name]))])
 
     def down(self, report: Report = lambda _line: None, services: Collection[str] | None = None) -> list[str]:
         """Stop the servers (all of this object's, or those named) and keep their data; returns those that ran.
