@@ -43,7 +43,8 @@ class Automation:
 
     def tick(self) -> dict[str, set[str]]:
         """The partitions that are asked for, by asset; of every asset of the project."""
-        result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
+        everything = dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks()
+        result = dg.evaluate_automation_conditions(self.defs, self.instance, everything, cursor=self.cursor)
         self.cursor = result.cursor
         return {item.key.to_user_string(): _keys(item) for item in result.results if item.true_subset.size}
 

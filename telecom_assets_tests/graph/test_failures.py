@@ -25,7 +25,6 @@ def failed_run(instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[st
         dagster_instance=instance,
         dagster_run=result.dagster_run,
         dagster_event=result.get_run_failure_event(),
-        repository_def=defs.get_repository_def(),
     ).for_run_failure()
 
 
@@ -135,7 +134,6 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
         result.get_run_failure_event(),
         damaged.instance,
         result.dagster_run,
-        repository_def=damaged.defs.get_repository_def(),
     ).for_run_failure()
     failures.failure_sensor(webhook.url)(context)
     (told,) = [message for _, message in webhook.calls]

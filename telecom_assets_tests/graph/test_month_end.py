@@ -54,7 +54,6 @@ def after_success(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, 
         dagster_instance=instance,
         dagster_run=run,
         dagster_event=dg.DagsterEvent("PIPELINE_SUCCESS", job),
-        repository_def=repository,
     )
     answers = list(repository.get_sensor_def("month_run_sensor")(context))
     assert len(answers) == 1

@@ -203,7 +203,6 @@ def test_the_steps_that_follow_count_on(project: Project):
         dg.DagsterEvent("PIPELINE_SUCCESS", "reference_job"),
         project.instance,
         run,
-        repository_def=repository,
     )
     [request] = repository.get_sensor_def("month_run_sensor")(context)
     assert (request.job_name, request.tags["telecom_assets/try"]) == ("landing_job", "4")
