@@ -135,7 +135,7 @@ class Code:
         """Where a name of a module is defined: there, or where the module has it from."""
         if name in module.defined:
             yield module.name, name
-        elif name in module.imported:
+        elif module.imported.get(name, (module.name, name)) != (module.name, name):
             yield from self._defined(module.imported[name], "")
 
     # -- settings --------------------------------------------------------------------------------------------------
