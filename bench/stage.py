@@ -28,33 +28,16 @@ _PROCESS_BEGAN = time.time()
 
 import dagster as dg  # noqa: E402  (imports are timed)
 
-from bench.stage_names import (  # noqa: E402
-    STAGE_OF_JOB,
-    stage_of_asset,
-)
-from resources.kafka import (  # noqa: E402
-    KafkaConnection,
-    TopicState,
-    Watermarks,
-)
+from bench.stage_names import STAGE_OF_JOB, stage_of_asset  # noqa: E402
+from resources.kafka import KafkaConnection, TopicState, Watermarks  # noqa: E402
 from telecom_assets.definitions import build_defs  # noqa: E402
 from telecom_assets.home.connections import Connections  # noqa: E402
 from telecom_assets.home.instance import open_instance  # noqa: E402
 from telecom_assets.home.settings import Settings  # noqa: E402
 from telecom_assets.intake.decisions import open_month  # noqa: E402
-from telecom_assets.runs.month_run import (  # noqa: E402
-    Step,
-    one_month,
-)
-from telecom_assets.runs.month_runner import (  # noqa: E402
-    MonthRunner,
-    StepResult,
-)
-from telecom_assets.runs.stages import (  # noqa: E402
-    BILLING,
-    LANDING,
-    REFERENCE,
-)
+from telecom_assets.runs.month_run import Step, one_month  # noqa: E402
+from telecom_assets.runs.month_runner import MonthRunner, StepResult  # noqa: E402
+from telecom_assets.runs.stages import BILLING, LANDING, REFERENCE  # noqa: E402
 from telecom_assets.tables import TABLES  # noqa: E402
 
 _IMPORTED = time.time()

@@ -202,12 +202,7 @@ def _place(artifact: Any) -> Path:
 
 def _fetch(artifact: Any) -> Path:
     """Download one file of a Maven artifact to its place in the repository cache."""
-    from tenacity import (  # noqa: PLC0415
-        Retrying,
-        retry_if_exception_type,
-        stop_after_attempt,
-        wait_exponential,
-    )
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential  # noqa: PLC0415
 
     target = _place(artifact)
     places = [

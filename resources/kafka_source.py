@@ -172,11 +172,7 @@ def _consumer(config: dict[str, Any], topic: str, offsets: OffsetRange, heard: H
     Raises KafkaRangeError, also where librdkafka fails later.
     """
     try:
-        from confluent_kafka import (  # noqa: PLC0415
-            Consumer,
-            KafkaException,
-            TopicPartition,
-        )
+        from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: PLC0415
     except ImportError as missing:
         raise KafkaRangeError(
             f"{topic}[{offsets.partition}]: the Python that reads it, {sys.executable} on {platform.node()}, has no "

@@ -130,10 +130,7 @@ class Interposed:
 
 def _serve() -> None:
     from moto.moto_server.werkzeug_app import create_backend_app  # noqa: PLC0415  (slow, and of use here alone)
-    from werkzeug.serving import (  # noqa: PLC0415
-        WSGIRequestHandler,
-        make_server,
-    )
+    from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
 
     class KeepAlive(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -134,10 +134,7 @@ def _run_dagster(port: int, ours: Turn) -> int:
 def _what_goes_on(settings: Settings) -> str:
     """The message about servers of the home that still run, and how to stop them."""
     from telecom_assets.cli.stack import local_stack  # noqa: PLC0415
-    from telecom_assets.local_stack import (  # noqa: PLC0415
-        SERVICES,
-        LocalStackError,
-    )
+    from telecom_assets.local_stack import SERVICES, LocalStackError  # noqa: PLC0415
 
     running: list[str] = []
     with suppress(LocalStackError):

@@ -52,10 +52,7 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.runs.month_run import Step  # noqa: PLC0415
-    from telecom_assets.runs.month_runner import (  # noqa: PLC0415
-        MonthRunner,
-        RunFailed,
-    )
+    from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
     from telecom_assets.runs.stages import MAINTENANCE  # noqa: PLC0415
 
     definitions = build_defs(app.settings, app.connections.resources())

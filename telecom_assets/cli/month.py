@@ -77,10 +77,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
-    from telecom_assets.runs.month_runner import (  # noqa: PLC0415
-        MonthRunner,
-        RunFailed,
-    )
+    from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
     error = None
@@ -130,15 +127,8 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
 def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     """Count the funnel of a month from the tables and print it, unless quiet; returns it as JSON has it."""
     from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
-    from telecom_assets.reports.funnel_counts import (  # noqa: PLC0415
-        malformed_while_open,
-        month_funnel,
-        other_days,
-    )
-    from telecom_assets.reports.month_books import (  # noqa: PLC0415
-        remedy,
-        without_records,
-    )
+    from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
+    from telecom_assets.reports.month_books import remedy, without_records  # noqa: PLC0415
 
     warehouse = app.connections.warehouse
     books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)

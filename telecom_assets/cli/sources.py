@@ -40,10 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def list_sources(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Every source that was landed, how far, and the decisions about them."""
-    from telecom_assets.intake.journal import (  # noqa: PLC0415
-        landed_sources,
-        source_decisions,
-    )
+    from telecom_assets.intake.journal import landed_sources, source_decisions  # noqa: PLC0415
 
     warehouse = ctx.obj.connections.warehouse
     sources, decisions = landed_sources(warehouse), source_decisions(warehouse)

@@ -106,10 +106,7 @@ def jars(
 
     Delta, and for a warehouse in a bucket the S3 client.
     """
-    from telecom_assets.local_stack.spark_jvm import (  # noqa: PLC0415
-        cluster_settings,
-        spark_jars,
-    )
+    from telecom_assets.local_stack.spark_jvm import cluster_settings, spark_jars  # noqa: PLC0415
 
     s3 = ctx.obj.settings.s3
     with _errors(as_json):
@@ -138,10 +135,7 @@ def register(app: typer.Typer) -> None:
 def local_stack(settings: Settings, services: Any) -> "LocalStack":
     """The local stack for these settings."""
     from telecom_assets.home.private_files import umask_of  # noqa: PLC0415
-    from telecom_assets.local_stack import (  # noqa: PLC0415
-        LocalStack,
-        SparkShape,
-    )
+    from telecom_assets.local_stack import LocalStack, SparkShape  # noqa: PLC0415
 
     spark = SparkShape(
         settings.spark_workers,
@@ -191,10 +185,7 @@ def restored_of(app: AppContext) -> list[str]:
     """A warning when PostgreSQL has published newer bills than the warehouse has: it was restored from a backup."""
     from resources.postgres import PostgresError  # noqa: PLC0415
     from resources.warehouse import WarehouseError  # noqa: PLC0415
-    from telecom_assets.billing.restored import (  # noqa: PLC0415
-        RestoredWarehouse,
-        assert_not_restored,
-    )
+    from telecom_assets.billing.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
     from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
 
     try:

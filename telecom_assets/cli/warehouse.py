@@ -41,10 +41,7 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
     Nothing else may work on it meanwhile. Killed at any moment, it goes on when it is run again. Messages that landed twice
     stay once.
     """
-    from telecom_assets.upgrade import (  # noqa: PLC0415
-        Done,
-        plan_upgrade,
-    )
+    from telecom_assets.upgrade import Done, plan_upgrade  # noqa: PLC0415
     from telecom_assets.upgrade import upgrade as carry_out  # noqa: PLC0415
 
     app: AppContext = ctx.obj
@@ -137,11 +134,7 @@ def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None
 
     A server that is down is no failure: the warehouse is upgraded, and publishing reports columns that a table lacks.
     """
-    from resources.postgres import (  # noqa: PLC0415
-        PostgresError,
-        PostgresUnavailable,
-        follow_contract,
-    )
+    from resources.postgres import PostgresError, PostgresUnavailable, follow_contract  # noqa: PLC0415
     from telecom_assets.billing.tables import FACTURATION_COMPLETE  # noqa: PLC0415
 
     again = "then run `telecom warehouse upgrade` again"

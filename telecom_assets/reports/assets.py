@@ -131,10 +131,7 @@ def dashboard(
     It says which bills it was made from, and whether the books balanced when it was made.
     """
     # The charts' library takes half a second: not at every load of the code.
-    from telecom_assets.reports.dashboard import (  # noqa: PLC0415
-        render_dashboard,
-        write_dashboard,
-    )
+    from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
 

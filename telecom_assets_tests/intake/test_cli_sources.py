@@ -160,10 +160,7 @@ def test_arguments_that_cannot_be_used(typed, arguments, says):
 
 def test_a_warehouse_without_an_engine_tells_its_sources(tmp_path):
     """Reading decisions starts no engine and makes no table."""
-    from telecom_assets.intake.journal import (  # noqa: PLC0415
-        landed_sources,
-        source_decisions,
-    )
+    from telecom_assets.intake.journal import landed_sources, source_decisions  # noqa: PLC0415
 
     warehouse = Warehouse(str(tmp_path / "none"), SparkEngine(kind="sail"), TABLES)
     assert (landed_sources(warehouse), source_decisions(warehouse)) == ([], [])
