@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from telecom_assets_tests.dagster_versions import OTHER_VERSION, telecom_with_other_dagster
 from telecom_assets_tests.graph.conftest import MonthRun, environment
-from telecom_assets_tests.graph.project import MONTH, Project, ordered, without
+from telecom_assets_tests.graph.project import MONTH, Project, ordered
 from telecom_assets_tests.typed import without_other_users
 
 
@@ -23,13 +23,8 @@ def test_a_month_in_a_new_instance(billed: MonthRun, copy_of: Callable[..., Proj
     report = json.loads(finished.stdout)
     assert report["error"] is None
     assert [step["job"] for step in report["steps"] if step["up_to_date"]] == []
-    for name in ("rated_cdrs", "facturation_complete", "mix_by_region"):
-        before, now = (
-            ordered(
-                without(each.rows(name), "rate_plans_version", "customers_version", "product_catalog_version"), *key
-            )
-            for each in (billed.project, project)
-            for key in [billed.project.warehouse.contracts[name].key]
-        )
-        assert now == before, name
-    assert project.expected().bills(MONTH) == ordered(project.rows("facturation_complete"), "customer_id")
+    # The topic may have what other tests have sent: the oracle is asked about what landed.
+    expected = project.expected()
+    assert expected.bills(MONTH) == ordered(project.rows("facturation_complete"), "customer_id")
+    mix = ("region", "record_type")
+    assert ordered(expected.reports(MONTH)["mix_by_region"], *mix) == ordered(project.rows("mix_by_region"), *mix)
