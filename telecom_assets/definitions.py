@@ -75,13 +75,14 @@ def build_defs(
     types = RecordTypes(record_types)
     resources = {**Connections(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
     types, engine = resources["record_types"], resources["engine"].name
-    contracts = tables_of(types)
     rules = Rules(ASSETS, settings, engine, types)
     # One warehouse a process: what is known of a version is known to stages and checks alike.
     resources.setdefault("io_manager", TellingIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return partitioned_from(with_columns(with_engine(spec, engine), contracts), settings.partitions_start)
+        return partitioned_from(
+            with_columns(with_engine(spec, engine), resources["warehouse"].contracts), settings.partitions_start
+        )
 
     interval = settings.sensor_interval_seconds
     webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None

@@ -71,11 +71,6 @@ class Connections:
             memory_mb=settings.engine_memory_mb,
         )
 
-    @property
-    def engine_name(self) -> str:
-        """`sail` or `spark`. Does not start the engine."""
-        return SparkEngine(kind=self.settings.engine, remote=self.settings.spark_remote).name
-
     @cached_property
     def warehouse(self) -> Warehouse:
         settings = self.settings

@@ -38,10 +38,6 @@ class RecordTypes:
         return f"{', '.join(first)} or {last}" if first else last
 
     @property
-    def by_name(self) -> Mapping[str, RecordType]:
-        return {each.name: each for each in self}
-
-    @property
     def fields(self) -> tuple[str, ...]:
         """The fields of the input contract, as they are named in a message, each once."""
         return tuple(dict.fromkeys((*COMMON_FIELDS, *(name for each in self for name in each.fields))))
