@@ -56,6 +56,13 @@ class BillingInputs:
         raw, mediated, cleaned, rejected = (warehouse.pin_period(contract.name, period) for contract in GATE)
         return cls(period, raw, mediated, cleaned, rejected, charges, suspended)
 
+    @classmethod
+    def behind(cls, bills: PinnedTable, charges: Charges) -> "BillingInputs":
+        """The usage that the bills of a month stand on, as it is now. bills: facturation_complete, pinned to the month."""
+        assert bills.partitions is not None
+        period, warehouse = bills.partitions.first, bills.warehouse
+        return cls.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+
     def assert_complete(
         self, policy: MissingVolumePolicy, dedupe_days: int, record_types: RecordTypes = RECORD_TYPES
     ) -> dict[str, int]:
@@ -90,8 +97,6 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
 
     For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
     """
-    assert bills.partitions is not None
-    period, warehouse = bills.partitions.first, bills.warehouse
-    inputs = BillingInputs.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    inputs = BillingInputs.behind(bills, charges)
     questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(charges, bills)]
-    require(*asked(questions), before=f"{before} of {period}")
+    require(*asked(questions), before=f"{before} of {inputs.period}")

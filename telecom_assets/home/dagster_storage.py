@@ -300,10 +300,15 @@ if is_tested():
 
     # -- runs, schedules and sensors -----------------------------------------------------------------------------------
 
-    def _make_runs(folder: str) -> None:
-        runs = SqliteRunStorage.from_local(folder)
-        runs.migrate()
-        runs.optimize()
+    def _made_by(storage: type[SqliteRunStorage] | type[SqliteScheduleStorage]) -> Callable[[str], None]:
+        """Dagster's own way to make a database of a storage in a folder."""
+
+        def make(folder: str) -> None:
+            made = storage.from_local(folder)
+            made.migrate()
+            made.optimize()
+
+        return make
 
     class KeptSqliteRunStorage(SqliteRunStorage):
         """`SqliteRunStorage` with one engine a process."""
@@ -317,7 +322,7 @@ if is_tested():
             Database(
                 Path(folder, "runs.db"),
                 RunStorageSqlMetadata.tables,
-                _make_runs,
+                _made_by(SqliteRunStorage),
                 "the runs and the months opened by name",
             ).ensure()
             return cls(create_db_conn_string(folder, "runs"), inst_data)
@@ -331,11 +336,6 @@ if is_tested():
             with self._engine.begin() as connection:
                 yield connection
 
-    def _make_schedules(folder: str) -> None:
-        schedules = SqliteScheduleStorage.from_local(folder)
-        schedules.migrate()
-        schedules.optimize()
-
     class WholeSqliteScheduleStorage(SqliteScheduleStorage):
         """`SqliteScheduleStorage` over a file that one process made."""
 
@@ -347,7 +347,7 @@ if is_tested():
             Database(
                 Path(folder, "schedules.db"),
                 ScheduleStorageSqlMetadata.tables,
-                _make_schedules,
+                _made_by(SqliteScheduleStorage),
                 "which sensors and schedules are on, and what their ticks did",
             ).ensure()
             return cls(create_db_conn_string(folder, "schedules"), inst_data)

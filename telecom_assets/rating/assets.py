@@ -7,7 +7,7 @@ import dagster as dg
 from pyspark.sql import DataFrame
 
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.books.verdict import require
+from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.lineage.declaring import (
@@ -33,6 +33,19 @@ from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.identities import references_are_valid
 
 GROUP = "rating"
+
+
+def _mediation_holds(
+    cleaned: PinnedTable, mediated: PinnedTable, rejected: PinnedTable, dedupe_days: int
+) -> list[Verdict]:
+    """What must hold of some days before their events are priced: they are mediated as they have landed."""
+    return [
+        landed_rows_are_consumed(cleaned.warehouse),
+        no_day_is_stale(mediated),
+        raw_equals_outcomes(mediated, cleaned, rejected),
+        records_are_unique(cleaned, dedupe_days),
+    ]
+
 
 #: Rate a day once its cleaned events are new, whatever its month. Not `eager()`: that looks at the latest day only, and
 #: a corrected day of an older month would refresh nothing. Not gated on checks of other runs either: a check of a range
@@ -82,10 +95,7 @@ def rating(
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
     references = (customers, rate_plans, product_catalog)
     require(
-        landed_rows_are_consumed(warehouse),
-        no_day_is_stale(mediated),
-        raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
-        records_are_unique(cleaned_cdrs, settings.dedupe_days),
+        *_mediation_holds(cleaned_cdrs, mediated, rejected, settings.dedupe_days),
         references_are_valid(*references, record_types),
         before=f"rating of {days}",
     )
@@ -131,10 +141,7 @@ def period_charges(
         warehouse.pin(contract.name, days) for contract in (MEDIATED_DAYS, REJECTED_CDRS, RATED_CDRS)
     )
     require(
-        landed_rows_are_consumed(warehouse),
-        no_day_is_stale(mediated),
-        raw_equals_outcomes(mediated, cleaned_cdrs, rejected),
-        records_are_unique(cleaned_cdrs, settings.dedupe_days),
+        *_mediation_holds(cleaned_cdrs, mediated, rejected, settings.dedupe_days),
         cleaned_equals_ratings(cleaned_cdrs, rated, suspended_cdrs),
         missing_volumes_follow(settings.missing_volume_policy, rated, suspended_cdrs),
         before=f"period charges of {only_month(days.first, days.last)}",

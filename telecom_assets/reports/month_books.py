@@ -38,11 +38,9 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
 
     bills, charges: facturation_complete and the charges, pinned to the month.
     """
-    assert bills.partitions is not None
-    period, warehouse = bills.partitions.first, bills.warehouse
-    inputs = BillingInputs.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
+    inputs = BillingInputs.behind(bills, charges)
     verdicts = [
-        month_is_mediated(period, month_days(period), inputs.mediated, inputs.raw),
+        month_is_mediated(inputs.period, month_days(inputs.period), inputs.mediated, inputs.raw),
         *(question() for question in inputs.conserved(dedupe_days)),
         rated_equals_billed(charges, bills),
     ]
