@@ -264,7 +264,7 @@ def test_a_catalogue_is_judged_by_the_record_types_in_force():
         "product_catalog MMS_INT: unit is 'MB', but mms is counted in 'event'"
     ]
     assert product_catalog_findings(wider) == [
-        "product_catalog: service_type 'mms' in 2 rows is unknown; expected one of voice, sms, data"
+        f"product_catalog: service_type 'mms' in 2 rows is unknown; expected one of {', '.join(RECORD_TYPES.names)}"
     ]
 
 
