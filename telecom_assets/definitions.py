@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from telecom_assets.billing import assets as billing
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.private_files import keep_private
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake import assets as landing
@@ -73,7 +73,7 @@ def build_defs(
     """
     settings = settings or Settings.load()
     types = RecordTypes(record_types)
-    resources = {**Connections(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
+    resources = {**Deployment(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
     # One warehouse a process: what is known of a version is known to stages and checks alike.

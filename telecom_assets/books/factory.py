@@ -16,7 +16,7 @@ from resources.postgres import PostgresConnection
 from resources.warehouse import MissingTable, Partitions, PinnedTable, Warehouse
 from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.books.verdict import Verdict, asked
-from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata
 from telecom_assets.lineage.failures import telling

@@ -7,7 +7,7 @@ import dagster as dg
 from resources.kafka import KafkaConnection
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from resources.warehouse import Warehouse
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.landing import Terms, land
 from telecom_assets.intake.tables import RAW_CDRS

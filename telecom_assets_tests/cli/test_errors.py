@@ -86,7 +86,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             doing.run()
 
     class Context:
-        instance = connections = SimpleNamespace(
+        instance = deployment = SimpleNamespace(
             engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False), resources=dict
         )
 

@@ -36,8 +36,8 @@ def hold() -> None:
 
 def runner(settings: Settings, instance: dg.DagsterInstance) -> MonthRunner:
     definitions = dg.Definitions(assets=[hold], jobs=[dg.define_asset_job(JOB, [hold])])
-    connections: Any = SimpleNamespace(settings=settings)
-    return MonthRunner(definitions, instance, connections, lambda *_: None)
+    deployment: Any = SimpleNamespace(settings=settings)
+    return MonthRunner(definitions, instance, deployment, lambda *_: None)
 
 
 def hold_in(home: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from telecom_assets.home.connections import Clock
+from telecom_assets.home.deployment import Clock
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,

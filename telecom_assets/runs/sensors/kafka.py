@@ -7,7 +7,7 @@ import dagster as dg
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.warehouse import Warehouse
-from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.assets import lag_observation
 from telecom_assets.intake.landing import LandingError, position
