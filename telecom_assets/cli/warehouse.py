@@ -123,9 +123,9 @@ def _former_months(app: AppContext) -> list[str]:
 @contextmanager
 def _alone(app: AppContext) -> Iterator[None]:
     """Hold the locks of landing and maintenance of this home."""
-    from resources.process_locks import held  # noqa: PLC0415
+    from resources.process_locks import lock_or_refuse  # noqa: PLC0415
 
-    with held(app.settings.dagster_home, "landing"), held(app.settings.dagster_home, "maintenance"):
+    with lock_or_refuse(app.settings.dagster_home, "landing"), lock_or_refuse(app.settings.dagster_home, "maintenance"):
         yield
 
 

@@ -56,12 +56,12 @@ def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
     month = scope.pin_period(name, period)
     charges = charges_of_month(scope.looking_at("rated_cdrs", "period_charges"), period)
     bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
-    held = month.arrow()
+    report = month.arrow()
     made = month_report(name, charges, bills, scope.record_types)
-    source = rows_agree("", held, made, ("report", "source"))
+    source = rows_agree("", report, made, ("report", "source"))
     findings = [*source.findings, *_total_findings(month, charges, bills)]
     settings = scope.settings
-    stored = with_currency(held, currency_of(bills, settings.currency))
+    stored = with_currency(report, currency_of(bills, settings.currency))
     path = report_file(settings, period, name)
     file = rows_agree("", stored, read_report_csv(path, stored.schema), ("table", "CSV file"))
     if not file.passed:

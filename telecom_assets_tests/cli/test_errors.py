@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from telecom_assets import cli, definitions
 from telecom_assets.billing import restored
 from telecom_assets.cli import demo, maintain
@@ -296,7 +296,7 @@ def test_a_second_demo_leaves_the_first_ones_folder_alone(
     )
     (home / "demo").mkdir(parents=True)
     (home / "demo" / "made-by-telecom-demo").touch()
-    with held(home, "demo"):
+    with lock_or_refuse(home, "demo"):
         finished = typed("demo", "--month", MONTH)
     assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (1, "", 1)
     assert f"demo is under way in process {os.getpid()} (since " in finished.stderr

@@ -221,9 +221,9 @@ def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
         local_day(column).alias("day"),
         local_hour(column).alias("hour"),
         billing_period(local_day(column)).alias("period"),
-        representable(column).alias("held"),
+        representable(column).alias("kept"),
     )
-    return {row["instant"]: (row["day"], row["hour"], row["period"], row["held"]) for row in rows.toArrow().to_pylist()}
+    return {row["instant"]: (row["day"], row["hour"], row["period"], row["kept"]) for row in rows.toArrow().to_pylist()}
 
 
 def test_local_day_hour_and_period(local):
@@ -239,5 +239,5 @@ def test_a_month_ends_an_hour_before_midnight_in_greenwich(local):
 
 
 def test_only_instants_that_files_can_hold_are_kept(local):
-    for instant, (_, _, _, held) in local.items():
-        assert held == (instant if 1900 <= instant.year < 2200 else None)
+    for instant, (_, _, _, kept) in local.items():
+        assert kept == (instant if 1900 <= instant.year < 2200 else None)

@@ -785,23 +785,23 @@ def test_of_two_publishers_at_once_the_newer_version_stays(postgres_dsn, isolati
 def test_periods_do_not_wait_for_each_other(connection, postgres_dsn):
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn, PERIOD) as gate:
-        held = start(lambda: publish(connection, bills(3, "20.00"), 2))
+        blocked = start(lambda: publish(connection, bills(3, "20.00"), 2))
         wait_for_waiting(gate)
         other = bills(2, "5.00", OTHER_PERIOD)
         assert publish(connection, other, 2, period=OTHER_PERIOD, lock_timeout_seconds=10).published
-        assert not held.done()
-    assert held.result(timeout=60).published
+        assert not blocked.done()
+    assert blocked.result(timeout=60).published
 
 
 def test_waiting_for_another_publisher_has_an_end(connection, postgres_dsn):
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn) as gate:
-        held = start(lambda: publish(connection, bills(3, "20.00"), 2))
+        blocked = start(lambda: publish(connection, bills(3, "20.00"), 2))
         wait_for_waiting(gate)
         with pytest.raises(PostgresError, match="gave up publishing facturation_complete of 2025-05: another session"):
             start(lambda: publish(connection, bills(3), 3, lock_timeout_seconds=0.05)).result(timeout=60)
         gate.execute("SELECT pg_advisory_unlock_all()")
-        assert held.result(timeout=60).published
+        assert blocked.result(timeout=60).published
     assert published(connection) == (3, Decimal("60.00"))
 
 

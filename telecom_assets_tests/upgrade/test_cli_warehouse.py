@@ -12,7 +12,7 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from resources.warehouse import Warehouse
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
@@ -170,7 +170,7 @@ def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]
 
 
 def test_a_landing_of_the_home_is_not_disturbed(former: FormerWarehouse, home: Path, typed: Callable[..., Finished]):
-    with held(Settings.load(home=home).dagster_home, "landing"):
+    with lock_or_refuse(Settings.load(home=home).dagster_home, "landing"):
         finished = typed()
     assert finished.exit_code == 1
     assert f"landing is under way in process {os.getpid()} (since " in finished.stderr
