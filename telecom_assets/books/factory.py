@@ -83,7 +83,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, what it says, how it is decided.
+    """One check: its name, what it says, how it is judged.
 
     reads: other assets of the same guard that it compares its own with, for which it waits. (For those of other guards its
     own asset has waited; and a failed check of theirs would keep this one from being made, in a run of checks alone too.)
@@ -92,7 +92,7 @@ class Check:
 
     name: str
     description: str
-    decide: Callable[[Scope], Verdict]
+    judge: Callable[[Scope], Verdict]
     reads: Sequence[str] = ()
     advisory: bool = False
 
@@ -113,10 +113,10 @@ class Guard:
         }
 
 
-def decide(check: Check, scope: Scope) -> Verdict:
+def verdict_of(check: Check, scope: Scope) -> Verdict:
     """The verdict of one check. A table that is not there is a finding."""
     try:
-        return check.decide(scope)
+        return check.judge(scope)
     except MissingTable as error:
         return Verdict(check.description.rstrip("."), [str(error)])
 
@@ -155,7 +155,7 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         scope = _narrowed(Scope(settings, warehouse, postgres, clock, record_types), context.run.tags)
         keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
-        verdicts = asked(partial(decide, by_key[key], scope) for key in keys)
+        verdicts = asked(partial(verdict_of, by_key[key], scope) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,

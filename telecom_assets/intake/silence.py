@@ -43,12 +43,12 @@ def silence_check(hours: int) -> Check:
     return Check(
         NAME,
         f"A message has landed within {counted(hours, 'hour')} (TELECOM_SILENT_HOURS). The Kafka sensor evaluates it at every look.",
-        partial(_decide, hours),
+        partial(_silence_verdict, hours),
         advisory=True,
     )
 
 
-def _decide(hours: int, scope: Scope) -> Verdict:
+def _silence_verdict(hours: int, scope: Scope) -> Verdict:
     return silence(last_landed(scope.warehouse), hours, scope.clock())
 
 

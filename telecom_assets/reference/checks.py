@@ -22,10 +22,10 @@ def _reference_check(
     otherwise: str,
     advisory: bool = False,
 ) -> Check:
-    def decide(scope: Scope) -> Verdict:
+    def judge(scope: Scope) -> Verdict:
         return Verdict(description.rstrip("."), findings(scope), otherwise=otherwise)
 
-    return Check(name, description, decide, reads, advisory)
+    return Check(name, description, judge, reads, advisory)
 
 
 _CUSTOMER_PLANS = _reference_check(

@@ -40,7 +40,7 @@ _IN_FILE = Check(
 def _report_source(name: str) -> Check:
     """A report equals its source: it holds what its tables give as they are now, and its file holds the same rows."""
 
-    def decide(scope: Scope) -> Verdict:
+    def judge(scope: Scope) -> Verdict:
         by_period = {period: _report_verdict(scope, name, period) for period in scope.periods}
         return together(
             "the report equals its source",
@@ -49,7 +49,7 @@ def _report_source(name: str) -> Check:
             otherwise="the report does not equal its source",
         )
 
-    return Check("equals_source", "The report, its source and its CSV file say the same.", decide)
+    return Check("equals_source", "The report, its source and its CSV file say the same.", judge)
 
 
 def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:

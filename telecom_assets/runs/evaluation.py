@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.books.factory import Check, Scope, decide
+from telecom_assets.books.factory import Check, Scope, verdict_of
 from telecom_assets.books.shown import differing, differing_not_shown
 from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.home.deployment import Deployment, OnDemand
@@ -106,7 +106,7 @@ def _ask(asset: str, check: Check, scope: Scope, cannot_look: Sequence[type[Exce
     began = time.monotonic()
     verdict, error = None, ""
     try:
-        verdict = decide(check, scope)
+        verdict = verdict_of(check, scope)
     except tuple(cannot_look) as failure:
         error = (str(failure).strip().splitlines() or [type(failure).__name__])[0][:500]
     return Outcome(asset, check.name, not check.advisory, time.monotonic() - began, verdict, error)
