@@ -10,7 +10,7 @@ from functools import partial
 import dagster as dg
 
 from resources.warehouse import Warehouse
-from telecom_assets.books.factory import Check, Scope
+from telecom_assets.books.factory import Check, CheckInputs
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.journal import last_landed
 from telecom_assets.intake.tables import RAW_CDRS
@@ -48,8 +48,8 @@ def silence_check(hours: int) -> Check:
     )
 
 
-def _silence_verdict(hours: int, scope: Scope) -> Verdict:
-    return silence(last_landed(scope.warehouse), hours, scope.clock())
+def _silence_verdict(hours: int, inputs: CheckInputs) -> Verdict:
+    return silence(last_landed(inputs.warehouse), hours, inputs.clock())
 
 
 def is_news(passed: bool, before: bool, age: dt.timedelta) -> bool:

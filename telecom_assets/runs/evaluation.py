@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.books.factory import Check, Scope, verdict_of
+from telecom_assets.books.factory import Check, CheckInputs, verdict_of
 from telecom_assets.books.shown import differing, differing_not_shown
 from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.home.deployment import Deployment, OnDemand
@@ -86,27 +86,27 @@ def check_month(deployment: Deployment, month: str, cannot_look: tuple[type[Exce
     The month must be billed (`assert_billed`). cannot_look: exceptions that become the outcome of a check, such as a server
     that is down or a file that is missing.
     """
-    everything = Scope(
+    everything = CheckInputs(
         deployment.settings,
         deployment.warehouse,
         OnDemand(deployment.postgres),
         deployment.now,
         deployment.record_types,
     )
-    scope = everything.over(month, month)
+    inputs = everything.over(month, month)
     questions = [
-        partial(_ask, key.asset_key.path[-1], check, scope, cannot_look)
+        partial(_ask, key.asset_key.path[-1], check, inputs, cannot_look)
         for guard in guards(deployment.settings.silent_hours)
         for key, check in guard.keyed().items()
     ]
     return asked(questions)
 
 
-def _ask(asset: str, check: Check, scope: Scope, cannot_look: Sequence[type[Exception]]) -> Outcome:
+def _ask(asset: str, check: Check, inputs: CheckInputs, cannot_look: Sequence[type[Exception]]) -> Outcome:
     began = time.monotonic()
     verdict, error = None, ""
     try:
-        verdict = verdict_of(check, scope)
+        verdict = verdict_of(check, inputs)
     except tuple(cannot_look) as failure:
         error = (str(failure).strip().splitlines() or [type(failure).__name__])[0][:500]
     return Outcome(asset, check.name, not check.advisory, time.monotonic() - began, verdict, error)
