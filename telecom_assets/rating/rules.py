@@ -149,12 +149,12 @@ def charge() -> Column:
 
 
 def _subscribers(tariff: Tariff) -> DataFrame:
-    """Customers as rating needs them; `standing` is CHARGEABLE, or why nothing of theirs is charged.
+    """Customers as rating needs them; `chargeability` is CHARGEABLE, or why nothing of theirs is charged.
 
     Small tables are joined and judged by themselves first: every column that events are joined with is copied for each.
     """
     plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
-    standing = (
+    chargeability = (
         F.when(F.col("subscription_type").isNull(), "unknown_customer")
         .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
         .when(F.col("status") != "active", "inactive_customer")
@@ -163,7 +163,7 @@ def _subscribers(tariff: Tariff) -> DataFrame:
     )
     customers = tariff.customers.withColumnRenamed("rate_plan_id", "plan_id")
     return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
-        "customer_id", "region", "plan_id", standing.alias("standing")
+        "customer_id", "region", "plan_id", chargeability.alias("chargeability")
     )
 
 
@@ -189,8 +189,8 @@ def price_list(
 
 def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
     chain = (
-        F.when(F.col("standing").isNull(), "unknown_customer")
-        .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
+        F.when(F.col("chargeability").isNull(), "unknown_customer")
+        .when(F.col("chargeability") != _CHARGEABLE, F.col("chargeability"))
         .when(F.col("unit_price").isNull(), "no_price")
     )
     if missing_volume != "zero":
