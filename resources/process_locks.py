@@ -104,11 +104,11 @@ def turn(
 
 def once(tell: Callable[[Holder], None]) -> Callable[[Holder], None]:
     """A `tell` for `turn` that passes on each holder once."""
-    told: set[int | None] = set()
+    reported: set[int | None] = set()
 
     def hear(other: Holder) -> None:
-        if other.pid not in told:
-            told.add(other.pid)
+        if other.pid not in reported:
+            reported.add(other.pid)
             tell(other)
 
     return hear

@@ -15,7 +15,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.intake import assets as landing
 from telecom_assets.invoices import assets as invoices
 from telecom_assets.lineage.declaring import with_columns, with_engine
-from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.lineage.io_manager import ProjectIOManager
 from telecom_assets.lineage.partitions import partitioned_from
 from telecom_assets.mediation import assets as mediation
 from telecom_assets.rating import assets as rating
@@ -77,7 +77,7 @@ def build_defs(
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
     # One warehouse a process: what is known of a version is known to stages and checks alike.
-    resources.setdefault("io_manager", TellingIOManager(resources["warehouse"], rules.of_table))
+    resources.setdefault("io_manager", ProjectIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
         return partitioned_from(

@@ -94,11 +94,11 @@ def constants(pinned: "PinnedTable", columns: Sequence[str]) -> list[tuple[Any, 
         return None
     keys = files[f"partition.{partition_by}"].to_pylist() if partition_by else [None] * files.num_rows
     found: list[tuple[Any, tuple[int, ...]]] = []
-    for key, *told in zip(keys, *(facts[name] for name in columns), strict=True):
-        values = tuple(fact.constant for fact in told if fact.constant is not None)
+    for key, *own_facts in zip(keys, *(facts[name] for name in columns), strict=True):
+        values = tuple(fact.constant for fact in own_facts if fact.constant is not None)
         if len(values) == len(columns):
             found.append((key, values))
-        elif told[0].rows:
+        elif own_facts[0].rows:
             return None
     return found
 

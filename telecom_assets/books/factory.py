@@ -19,7 +19,7 @@ from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata
-from telecom_assets.lineage.failures import telling
+from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.model.months import month_days, months_between
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -144,7 +144,7 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
         ],
         can_subset=True,
     )
-    @telling
+    @with_expected_failures
     def run_checks(
         context: dg.AssetCheckExecutionContext,
         settings: dg.ResourceParam[Settings],

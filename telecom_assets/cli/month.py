@@ -56,8 +56,8 @@ def show_plan(app: AppContext, month: str, *, as_json: bool, force: bool) -> Non
     runner = MonthRunner(definitions, app.instance, app.deployment, lambda *_: None)
     steps = runner.plan_month(month, force=force)
     if as_json:
-        told = [{"job": step.stage.job, "partitions": step.label, "reasons": list(step.reasons)} for step in steps]
-        typer.echo(json.dumps({"month": month, "dry_run": True, "steps": told}))
+        planned = [{"job": step.stage.job, "partitions": step.label, "reasons": list(step.reasons)} for step in steps]
+        typer.echo(json.dumps({"month": month, "dry_run": True, "steps": planned}))
         return
     print_plan(terminal(), month, steps)
     if any(step.stage == LANDING for step in steps) and not force:

@@ -16,7 +16,7 @@ def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
         columns=(
             C("record_id", "string", "Identity of the event, from record_ID."),
             C("subscriber_id", "string", "The party that is charged, E.164 without +."),
-            C("record_type", "string", f"{record_types.told}."),
+            C("record_type", "string", f"{record_types.in_words}."),
             C("event_ts", "timestamp", "When the event began, UTC."),
             C(
                 "other_party",

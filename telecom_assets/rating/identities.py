@@ -46,7 +46,7 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         imputed = imputed.where(F.col("billable_units") != 0)
     are, dispositions = _AGAINST_THE_POLICY[policy]
     missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
-    told = [
+    wrong_days = [
         (day, rows, what)
         for wrong, what in (
             (imputed, "events have an imputed volume"),
@@ -54,8 +54,10 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         )
         for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     ]
-    findings = [f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in told]
-    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in told]
+    findings = [
+        f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
+    ]
+    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in wrong_days]
     return verdict_of_days(
         f"missing volumes follow the policy {policy}",
         findings,
@@ -71,17 +73,17 @@ def imputed_are_the_smallest(
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
-    told: list[tuple[dt.date, int]] = []
+    wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
         smallest = smallest_volumes(cleaned.df, record_types)
         joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
         wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
-        told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+        wrong_days = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
     return verdict_of_days(
         "imputed volumes are the smallest known ones",
-        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in told],
-        [{"day": day, "events": rows, "reason": what} for day, rows in told],
+        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in wrong_days],
+        [{"day": day, "events": rows, "reason": what} for day, rows in wrong_days],
         otherwise="imputed volumes are not the smallest known ones",
     )
 

@@ -153,8 +153,8 @@ def test_the_funnel_says_what_was_deferred_and_what_became_of_it(capsys: pytest.
     )  # fmt: skip
     print_funnel(terminal(), MONTH, "MAD", books, NOTHING, MALFORMED, None)
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
-    told = ("deferred", "rated", "suspended", "charged")
-    assert [line for line in lines if line.startswith(told)] == [
+    prefixes = ("deferred", "rated", "suspended", "charged")
+    assert [line for line in lines if line.startswith(prefixes)] == [
         "deferred: missing_volume 5",
         "rated (before tax) 4 1.500000",
         "deferred → imputed 5 0.250000",

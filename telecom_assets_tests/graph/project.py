@@ -33,7 +33,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.intake import journal
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.landing import landed_info
-from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.lineage.io_manager import ProjectIOManager
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -168,7 +168,7 @@ class Project:
     def resources(self) -> dict[str, Any]:
         """Of this project, whichever definitions it borrows."""
         rules_of = self.defs.resources["io_manager"].rules_of  # type: ignore[index]
-        return {**self.deployment.resources(), "io_manager": TellingIOManager(self.warehouse, rules_of)}
+        return {**self.deployment.resources(), "io_manager": ProjectIOManager(self.warehouse, rules_of)}
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""

@@ -204,9 +204,9 @@ def test_a_table_that_lacks_what_another_was_made_from(damaged: Project, name: s
     """Its log is whole to all that can be seen of it."""
     assert_tables_agree(damaged.warehouse)
     lost = cut(damaged, name)
-    with pytest.raises(WarehouseError) as told:
+    with pytest.raises(WarehouseError) as raised:
         assert_tables_agree(opened_anew(damaged))
-    said = str(told.value)
+    said = str(raised.value)
     assert f"table {name} at {damaged.warehouse.path(name)} is at version {lost - 1}, and " in said
     assert f"was made from version {lost}" in said
     assert f"_delta_log/{lost:020d}.json" in said

@@ -168,15 +168,15 @@ def test_many_texts_to_instants(parsed):
         return None if not timestamp or not timestamp.utc else (timestamp.utc - EPOCH) // timedelta(microseconds=1)
 
     # Python's years end with 9999 and begin with 1: a shift that leaves them is no None, but no instant it could tell.
-    told = {text: micros for text, micros in parsed.items() if not ((stamp := read_timestamp(text)) and not stamp.utc)}
+    plain = {text: micros for text, micros in parsed.items() if not ((stamp := read_timestamp(text)) and not stamp.utc)}
     # Before 1913 zones were local mean times, which not everybody knows to the second: such a day is outside any window.
     wrong = {
         text: (micros, expected(text))
-        for text, micros in told.items()
+        for text, micros in plain.items()
         if micros != expected(text) and not (text < "1914" and micros is not None and expected(text) is not None)
     }
     assert wrong == {}
-    assert len(told) > 3_000
+    assert len(plain) > 3_000
 
 
 def test_a_moment_comes_back_from_every_form_it_is_written_in(engine):

@@ -155,8 +155,8 @@ def test_published_bills_get_the_types_of_their_contract(
         assert "published tables are as they were: " in refused.stdout
         assert "cannot alter type of a column used by a view" in refused.stdout
         session.execute("DROP VIEW discounts")
-    told = [f"column discount_pct is numeric(3,1), expected {sql_type(expected)}"]
-    for arguments, found in ((("--dry-run",), told), ((), told), ((), [])):
+    drift = [f"column discount_pct is numeric(3,1), expected {sql_type(expected)}"]
+    for arguments, found in ((("--dry-run",), drift), ((), drift), ((), [])):
         finished = typed("--json", *arguments)
         said = json.loads(finished.stdout)
         assert (finished.exit_code, said["postgres"], said["postgres_note"]) == (0, found, None)
