@@ -62,7 +62,7 @@ def mediation(
         _neighbourhood(raw_cdrs, dedupe_days),
         product_catalog.all(),
         dedupe_days=dedupe_days,
-        share=engine.keep,
+        keep=engine.keep,
         record_types=record_types,
     )
     read = versions_read(raw_cdrs, product_catalog)

@@ -121,17 +121,17 @@ def mediate(
     catalog: DataFrame,
     *,
     dedupe_days: int,
-    share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> Outcomes:
     """Mediate the raw rows of some days.
 
     days: rows of raw_cdrs of the days. neighbourhood: rows of raw_cdrs that may hold a copy of one of them, the days
     themselves included: those up to `dedupe_days` before and after (more does no harm). catalog: product_catalog.
-    share: keeps rows that both outcomes need, so that they are computed once.
+    keep: keeps rows that both outcomes need, so that they are computed once (`engine.keep`).
     """
-    copies = find_copies(neighbourhood, catalog, dedupe_days, share, record_types)
-    return Outcomes(days, catalog, share(copies), record_types)
+    copies = find_copies(neighbourhood, catalog, dedupe_days, keep, record_types)
+    return Outcomes(days, catalog, keep(copies), record_types)
 
 
 def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
@@ -313,7 +313,7 @@ def find_copies(
     neighbourhood: DataFrame,
     catalog: DataFrame,
     dedupe_days: int,
-    share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
     """The otherwise valid records that are copies: coordinates, `copy_reason` and `copy_of`.
@@ -323,10 +323,10 @@ def find_copies(
 
     Only record ids that come more than once are judged; that is a small part of the neighbourhood. They are counted by
     a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The hashes that come
-    more than once are kept (`share`), so that they, being few, are taken to the rows and not the rows to them.
+    more than once are kept (`keep`), so that they, being few, are taken to the rows and not the rows to them.
     """
     rows = hashed(neighbourhood)
-    repeated = rows.join(share(repeated_hashes(rows)), on="id_hash", how="left_semi")
+    repeated = rows.join(keep(repeated_hashes(rows)), on="id_hash", how="left_semi")
     suspects = judge(repeated, catalog, record_types).where(F.col("reason_number").isNull())
     order_key = F.concat(
         F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),

@@ -464,7 +464,7 @@ def test_beside_the_cleaned_rows_the_others_are_rejected_alike(engine):
     """What the asset does: copies are found once and kept, and only what was not cleaned is judged again."""
     messages = cdrs.cdr_batch(seed=13, count=400)
     raw = contract_frame(engine, RAW_CDRS, [row.asDict() for row in admitted(engine, messages, Parameters()).collect()])
-    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=31, share=engine.keep)
+    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=31, keep=engine.keep)
     cleaned = engine.keep(outcomes.cleaned)
     expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters())
     assert_rows(CLEANED_CDRS, rows_of(cleaned), cleaned_rows(expected))
