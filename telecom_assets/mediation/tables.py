@@ -5,6 +5,9 @@ from resources.contract import TableContract
 from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
+#: The columns that tell one landed message from another.
+MESSAGE_KEY = ("source_part", "source_position", "source_id")
+
 
 def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
     """cleaned_cdrs with the quantities of these record types: a column for each, NULL in events of other types."""

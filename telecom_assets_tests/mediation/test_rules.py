@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.assets import _neighbourhood
-from telecom_assets.mediation.rules import REJECTION_REASONS, Outcomes, days_with_copies, mediate
+from telecom_assets.mediation.copies import days_with_copies
+from telecom_assets.mediation.rules import REJECTION_REASONS, Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.tables import TABLES
