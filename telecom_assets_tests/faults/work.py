@@ -23,7 +23,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.identities import landed_equals_consumed
 from telecom_assets.intake.journal import RAW
-from telecom_assets.intake.landing import Terms, land
+from telecom_assets.intake.landing import LandingSettings, land
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.model.months import contiguous
 from telecom_assets.reports.funnel_counts import month_funnel
@@ -102,8 +102,8 @@ def landed(
     if halts:
         _halt_before_commits(deployment.warehouse, RAW, halt)
     calls = stumble(halt, trips)
-    terms = Terms("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
-    done = land(deployment.warehouse, deployment.kafka(), terms, lines.append)
+    landing = LandingSettings("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
+    done = land(deployment.warehouse, deployment.kafka(), landing, lines.append)
     return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines, "calls": calls()}
 
 
