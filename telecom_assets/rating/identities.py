@@ -88,15 +88,15 @@ def imputed_are_the_smallest(
     )
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
     """A month is rated against one version of each reference table; its figures are those (none for an empty month).
 
-    imputed: period_charges of the month, which are out of date where the days were rated against another tariff since.
+    imputed: period_charges of the month, which is out of date where the days were rated against other versions since.
     """
     names = ("customers", "rate_plans", "product_catalog")
     days: dict[tuple[int, ...], list[dt.date]] = {}
     for table in (rated, suspended, imputed):
-        for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
+        for day, versions in _reference_versions(table, [f"{name}_version" for name in names]):
             days.setdefault(versions, []).append(day)
     findings = []
     if len(days) > 1:
@@ -120,7 +120,7 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable)
     )
 
 
-def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
     if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
