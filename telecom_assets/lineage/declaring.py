@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources.contract import TableContract
 from resources.warehouse import PinnedTable
-from telecom_assets.lineage.failures import telling
+from telecom_assets.lineage.failures import with_expected_failures
 
 LANDING_POOL = "landing"
 SPARK_POOL = "spark"
@@ -29,7 +29,7 @@ def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefiniti
     """`dg.asset` of the project: its expected errors are told (`telecom_assets.lineage.failures`)."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(**properties)(telling(body))
+        return dg.asset(**properties)(with_expected_failures(body))
 
     return decorate
 
@@ -38,7 +38,7 @@ def multi_asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDe
     """`dg.multi_asset` of the project: its expected errors are told."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(**properties)(telling(body))
+        return dg.multi_asset(**properties)(with_expected_failures(body))
 
     return decorate
 

@@ -20,7 +20,7 @@ from resources.kafka_source import OffsetRange
 from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import accept_source
 from telecom_assets.intake.journal import landed_sources
-from telecom_assets.intake.landing import Landed, LandingError, Terms, land
+from telecom_assets.intake.landing import Landed, LandingError, LandingSettings, land
 from telecom_assets.intake.source import Source
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.tables import TABLES
@@ -89,7 +89,7 @@ def warehouse(tmp_path: Path, engine: SparkEngine) -> Warehouse:
 
 
 def landing(warehouse: Warehouse, source: Source) -> Landed:
-    return land(warehouse, source, Terms("run", 400, 31, date(2026, 10, 1), chunk_rows=2))
+    return land(warehouse, source, LandingSettings("run", 400, 31, date(2026, 10, 1), chunk_rows=2))
 
 
 def raw(warehouse: Warehouse) -> list[dict[str, Any]]:

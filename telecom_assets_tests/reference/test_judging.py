@@ -129,7 +129,7 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty; expected a header line: rate_plan_id,"),
         (b"\xef\xbb\xbf \r\n", "is empty"),
@@ -144,12 +144,12 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
         (f'{HEADER}\n"PLAN"_A,X\n'.encode(), "line 2: the quotes"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, told):
+def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, message):
     path = file(content)
     with pytest.raises(InputFileError) as raised:
         read_rate_plans(path)
     assert str(raised.value).startswith(f"{path}: ")
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_file_that_is_not_there(tmp_path):
