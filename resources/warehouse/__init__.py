@@ -2,11 +2,11 @@
 
 from resources.private_members import stream_batches
 from resources.warehouse.commits import READS
-from resources.warehouse.contract import EVERYTHING, Commit, Partitions, partition_value
 from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
 from resources.warehouse.history import commit_info, committed_at, identity_of, newest_change, partitions_changed
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
+from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, partition_value
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.reading import staged_arrow, staged_rows
 from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged

@@ -19,8 +19,8 @@ from deltalake.transaction import RemoveAction
 
 from resources.contract import TableContract
 from resources.warehouse import table_log
-from resources.warehouse.contract import EVERYTHING, Commit, Everything, Partitions, partition_value
 from resources.warehouse.errors import Overtaken, Refused, WarehouseError, first_line
+from resources.warehouse.partitions import EVERYTHING, Commit, Everything, Partitions, partition_value
 from resources.warehouse.staged_files import Staged
 
 if TYPE_CHECKING:

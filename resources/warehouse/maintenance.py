@@ -26,10 +26,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from resources.contract import TableContract
 from resources.warehouse.commits import NOTHING_AFTERWARDS
-from resources.warehouse.contract import indexed_columns
 from resources.warehouse.errors import Refused, WarehouseError
 from resources.warehouse.log_repair import CHECKPOINT, LOG
 from resources.warehouse.open_tables import retention_properties
+from resources.warehouse.partitions import indexed_columns
 from resources.warehouse.staged_files import Staged, new_folder, put, staged
 from resources.warehouse.table_log import changes_rows
 from resources.warehouse.warehouse import Warehouse

@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from resources.contract import TableContract
 from resources.warehouse import statistics
-from resources.warehouse.contract import Partitions
 from resources.warehouse.errors import MissingTable
+from resources.warehouse.partitions import Partitions
 from resources.warehouse.reading import read_batches, read_frame
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import Any
 
 from resources.contract import TableContract
 from resources.sail_quirks import checkpoint_to_name
-from resources.warehouse.contract import partition_value
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.log_repair import (
     HINT,
@@ -25,6 +24,7 @@ from resources.warehouse.log_repair import (
     write_hint,
 )
 from resources.warehouse.open_tables import OpenTables
+from resources.warehouse.partitions import partition_value
 from resources.warehouse.place import Place
 from resources.warehouse.staged_files import put
 

@@ -24,9 +24,9 @@ from resources.contract import TableContract
 from resources.engine import SparkEngine
 from resources.s3 import S3Storage
 from resources.warehouse.commits import Change, append_files, commit_files, replace_partitions
-from resources.warehouse.contract import Commit, Everything, Partitions, indexed_columns, is_by_day
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.open_tables import OpenTables
+from resources.warehouse.partitions import Commit, Everything, Partitions, indexed_columns, is_by_day
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.place import Place
 from resources.warehouse.staged_files import Staged, new_folder, staged, write_staged

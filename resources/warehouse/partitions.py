@@ -1,4 +1,4 @@
-"""What the warehouse is told of a table, and the terms in which it is asked for rows: partitions, commits.
+"""Partitions and commits: the terms in which the warehouse is asked for rows, and says what a write did.
 
 Belongs here: nothing that reads or writes. Does not belong here: what a contract is (`resources.contract`).
 """
