@@ -29,7 +29,7 @@ from telecom_assets.model.run_tags import (
 from telecom_assets.record_types.in_force import RecordTypes
 
 #: Tag of a run of checks alone that is about one month.
-MONTH_TAG = "telecom/month"
+CHECKED_MONTH_TAG = "telecom/month"
 
 
 @dataclass(frozen=True)
@@ -192,5 +192,5 @@ def _tables(verdict: Verdict, inputs: CheckInputs, asset: str) -> dict[str, Any]
 
 def _narrowed(inputs: CheckInputs, tags: Mapping[str, str]) -> CheckInputs:
     """What a run is about: its days or months, the month it names, or, where it has none of these, all there is."""
-    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(MONTH_TAG)
+    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(CHECKED_MONTH_TAG)
     return inputs if first is None else inputs.over(first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))
