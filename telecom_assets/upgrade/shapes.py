@@ -25,10 +25,10 @@ from telecom_assets.tables import TABLES
 SOURCE, CLEANED, REJECTED = "source_id", "cleaned_version", "rejected_version"
 
 _POSITION = {"source_part": "kafka_partition", "source_position": "kafka_offset"}
-_WITH_IDENTITY = (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
+_WITH_MESSAGE_KEY = (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
 #: Of each table, what the earlier version called a column of this one.
 _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {
-    **{contract.name: _POSITION for contract in _WITH_IDENTITY},
+    **{contract.name: _POSITION for contract in _WITH_MESSAGE_KEY},
     LANDING_RANGES.name: {
         "source_id": "topic_id",
         "source_part": "kafka_partition",
@@ -39,7 +39,7 @@ _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 #: Of each table, the columns that it did not have.
 _ADDED: Mapping[str, Sequence[str]] = {
-    **{contract.name: (SOURCE,) for contract in _WITH_IDENTITY},
+    **{contract.name: (SOURCE,) for contract in _WITH_MESSAGE_KEY},
     MEDIATED_DAYS.name: (CLEANED, REJECTED),
 }
 _INDEXED = "delta.dataSkippingNumIndexedCols"
