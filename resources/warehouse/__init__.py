@@ -1,4 +1,4 @@
-"""The warehouse of Delta tables. What other packages use is named here, and imported from here."""
+"""The warehouse of Delta tables. Other packages import from here, and only the names that stand here."""
 
 from resources.private_members import stream_batches
 from resources.warehouse.commits import READS
