@@ -40,7 +40,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that is to be made: a stage, and the days or the month that it is about (neither: None)."""
+    """A run that is to be made: of a stage and those that follow in its run, with the days or the month (neither: None)."""
 
     stage: Stage
     days: tuple[dt.date, dt.date] | None = None
@@ -66,8 +66,9 @@ def plan(month: str | None, facts: Facts) -> list[Planned]:
     """The steps of a month (yyyy-MM), in their order, each with the reasons for it.
 
     A stage is made where its facts say so, and where a stage that it reads is about to be made: over the same days, or for
-    the month of those days. From a month to its days nothing follows: rows decide that, once they are there. Without a
-    month the plan is of what has arrived, whatever its month: landing, and mediation of stale days.
+    the month of those days. Days that the run of an earlier stage makes for it (`Stage.then`) are in no step of its own. From a
+    month to its days nothing follows: rows decide that, once they are there. Without a month the plan is of what has arrived,
+    whatever its month: landing, and mediation of stale days.
     """
     steps: list[Planned] = []
     # Of each stage that is to be made the days of it; none of a stage that is about none.
@@ -77,9 +78,10 @@ def plan(month: str | None, facts: Facts) -> list[Planned]:
             continue
         if stage.grain == "day":
             due = _due_days(stage, facts, made)
-            if due:
-                made[stage.name] = set(due)
-            steps += _ranges(stage, due)
+            along = {day for before in STAGES if stage in before.then for day in made.get(before.name, ())}
+            if due or along:
+                made[stage.name] = set(due) | along
+            steps += _ranges(stage, {day: reasons for day, reasons in due.items() if day not in along})
         elif reasons := _due(stage, facts, made):
             made[stage.name] = set()
             steps.append(Planned(stage, None, month if stage.grain == "month" else None, tuple(reasons)))

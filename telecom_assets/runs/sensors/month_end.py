@@ -6,10 +6,10 @@ import dagster as dg
 
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.months import previous_month
-from telecom_assets.runs.jobs import JOBS, OF_STAGE
+from telecom_assets.runs.jobs import OF_STAGE
 from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
-from telecom_assets.runs.stages import STAGES
+from telecom_assets.runs.stages import SEQUENCE
 
 MONTH_RUN_TAG = "telecom_assets/month_run"
 MONTH_RUN_STEP_TAG = "telecom_assets/month_run_step"
@@ -40,12 +40,12 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="month_end",
-        job=OF_STAGE[STAGES[0].name],
+        job=OF_STAGE[SEQUENCE[0].name],
         cron_schedule=f"0 {_HOUR} {billing_day} * *",
         execution_timezone=LOCAL_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Bills the previous month on day {billing_day} at {_HOUR}:00: {', '.join(stage.title for stage in STAGES)}, one "
+            f"Bills the previous month on day {billing_day} at {_HOUR}:00: {', '.join(stage.run_title for stage in SEQUENCE)}, one "
             "run after the other (`month_run_sensor`)."
         ),
     )
@@ -60,7 +60,7 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
     run_status=dg.DagsterRunStatus.SUCCESS,
     name="month_run_sensor",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    request_jobs=JOBS,
+    request_jobs=[OF_STAGE[stage.name] for stage in SEQUENCE],
     description=(
         "Takes the next step of a month that `month_end` began, when the one before has gone well. One that fails is made "
         "again by `failed_runs_again`."
