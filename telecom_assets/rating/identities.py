@@ -14,7 +14,7 @@ from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: What no event without a volume is under a policy: in words, and as dispositions.
+#: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
     "customer_min": ("suspended", ["suspended"]),
     "zero": ("deferred or suspended", [DEFERRED, "suspended"]),
@@ -44,7 +44,7 @@ def _deferred_by_day(suspended: PinnedTable) -> dict[dt.date, tuple[int, int]]:
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """What became of events without a volume is what the policy says now, which may not be the one of their rating.
+    """Events without a volume were treated by the current policy; they may have been rated under another one.
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
@@ -84,7 +84,7 @@ def _against_the_policy(
 def imputed_are_the_smallest(
     cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:
-    """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
+    """Every imputed volume is the smallest known one of its number in the month, by the events that are there now.
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
@@ -136,7 +136,7 @@ def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: P
 
 
 def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
-    """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
+    """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
     if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
     rows = table.df.select("event_date", *columns).distinct().collect()

@@ -1,4 +1,4 @@
-"""What people read of a month: reports as tables and CSV files, the bills as a CSV file, the dashboard page."""
+"""Assets that people read: the reports of a month as tables and CSV files, its bills as a CSV file, its dashboard page."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -34,7 +34,7 @@ from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import BILLED_MONTHS, DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
 
 GROUP = "reports"
-#: How the rows of a file are ordered, where not by the report's key.
+#: The order of the rows of a CSV file, where it is not the report's key.
 _FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 
 
@@ -105,7 +105,7 @@ def reports(
             "file": dg.MetadataValue.path(str(path)),
         }
         yield dg.Output(rows, contract.name, metadata=read)
-        # Dagster has stored the table when the generator goes on: the file is made from what was stored.
+        # When the generator goes on, Dagster has stored the table: the file is made from the stored rows.
         stored = warehouse.pin(contract.name, facturation_complete.partitions).arrow()
         order = _FILE_ORDER.get(contract.name, contract.key[1:])
         write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
@@ -135,7 +135,7 @@ def dashboard(
 
     It says which bills it was made from, and whether the books balanced when it was made.
     """
-    # The charts' library takes half a second: not at every load of the code.
+    # Imported here: the chart library takes half a second, which not every load of the code should wait for.
     from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
