@@ -194,8 +194,8 @@ def sql(month) -> Iterator[duckdb.DuckDBPyConnection]:
         ):
             connection.register(name, DeltaTable(month.warehouse.path(name)).to_pyarrow_dataset())
         connection.execute(f"""CREATE VIEW charges AS
-            SELECT customer_id, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
-            UNION ALL SELECT customer_id, event_date, amount FROM period_charges WHERE amount IS NOT NULL""")
+            SELECT customer_id, record_type, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
+            UNION ALL SELECT customer_id, record_type, event_date, amount FROM period_charges WHERE amount IS NOT NULL""")
         yield connection
 
 
@@ -229,8 +229,11 @@ IDENTITIES = {
         FULL JOIN facturation_complete b USING (customer_id)
         WHERE coalesce(rated, 0) <> coalesce(amount_before_tax - rounding_difference, 0)""",
     "the figures of a bill": """
-        SELECT * FROM facturation_complete
-        WHERE amount_before_tax <> voice_total + sms_total + data_total
+        WITH others AS (
+            SELECT customer_id, round(sum(amount)::DECIMAL(28,6), 2) AS others_total FROM charges
+            WHERE record_type NOT IN ('voice', 'sms', 'data') GROUP BY ALL)
+        SELECT * FROM facturation_complete LEFT JOIN others USING (customer_id)
+        WHERE amount_before_tax <> voice_total + sms_total + data_total + coalesce(others_total, 0)
            OR discount <> round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)
            OR after_discount <> amount_before_tax - discount
            OR tax <> round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)
