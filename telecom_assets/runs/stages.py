@@ -30,13 +30,13 @@ class Stage:
     name: str
     #: What the commands call it.
     title: str
-    #: What its job does, for the UI: a sentence.
+    #: A sentence for the UI: the work of its job.
     description: str
-    #: The assets that its job makes, in parts that are worth a time of their own.
+    #: The assets that its job makes, in parts that are timed separately.
     parts: Mapping[str, Sequence[str]]
     #: Stages whose tables it reads.
     after: Sequence[str] = ()
-    #: Tables that its assets write and that are no assets of its job.
+    #: Tables that its assets write besides, which are not assets of its job.
     writes_besides: Sequence[str] = field(default=())
     #: Stages that its job makes for the same days, once its own blocking checks hold. Each has a job of its own as well.
     then: Sequence["Stage"] = ()
@@ -67,7 +67,7 @@ class Stage:
 
     @property
     def grain(self) -> Grain | None:
-        """What a run of it is about: days, a month, or neither. As its tables are partitioned."""
+        """The partitions of a run: days, a month, or neither. Those of its tables."""
         return next((_GRAINS.get(TABLES[asset].partition_by) for asset in self.assets if asset in TABLES), None)
 
 
@@ -108,8 +108,8 @@ BILLING = Stage(
     {
         "billing": [PERIOD_CHARGES.name, FACTURATION_COMPLETE.name],
         "publishing": ["published_bills"],
-        "reports": ["bills_csv", *(contract.name for contract in REPORTS)],
-        "documents": ["invoices", "dashboard", BILLED_MONTHS.name],
+        "reports": [contract.name for contract in REPORTS],
+        "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
 )
@@ -118,7 +118,7 @@ STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)
 #: The stages whose runs make a whole month; the others follow in these runs.
 SEQUENCE = tuple(stage for stage in STAGES if not any(stage in each.then for each in STAGES))
 
-#: Beside the months: what is done every night.
+#: Every night, apart from any month.
 MAINTENANCE = Stage(
     "maintenance",
     "maintenance",

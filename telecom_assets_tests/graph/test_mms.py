@@ -55,11 +55,11 @@ from telecom_assets_tests.stages.chain import (
     imputed,
     messages_frame,
     raw_row,
+    reference_data,
     rejections,
     rows_of,
     side_by_side,
     stored,
-    tariff,
 )
 
 # ------------------------------------------------------------------------------------------- the record type, twice
@@ -198,7 +198,7 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert_rows(CLEANED, rows_of(cleaned), expected.cleaned)
     assert_rows(REJECTED_CDRS, rows_of(outcomes.rejected), rejections(expected.outcomes))
 
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     ratings = rate(cleaned, prices, missing_volume="customer_min", record_types=TYPES)
     rated, suspended = stored(engine, ratings.rated), stored(engine, ratings.suspended)
     assert_rows(RATED_CDRS, rows_of(rated), expected.rated)
@@ -231,7 +231,7 @@ def test_its_sums_on_a_bill_by_hand(engine: SparkEngine):
     values = [message("a"), message("b"), message("c", receiver_id='"33612345678"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     rated = stored(engine, rate(cleaned, prices, missing_volume="customer_min", record_types=TYPES).rated)
     assert sorted(row["amount"] for row in rows_of(rated)) == [
         Decimal("0.333335"),
@@ -254,7 +254,7 @@ def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: Spa
     values = [message("a"), message("b", sender_id='"212700000008"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     for record_types, reasons in ((TYPES, {"b": "no_price"}), (RECORD_TYPES, {"a": "no_price", "b": "no_price"})):
         found = rate(cleaned, prices, missing_volume="customer_min", record_types=record_types)
         suspended = rows_of(found.suspended)

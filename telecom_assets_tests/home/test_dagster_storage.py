@@ -26,8 +26,8 @@ SENTENCE = (
 
 @pytest.fixture(autouse=True)
 def _environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening an instance sets variables for Dagster: they are to be forgotten with the test."""
-    for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"):
+    """A command and an instance set variables for what they start: they are to be forgotten with the test."""
+    for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "TELECOM_HOME"):
         monkeypatch.setenv(name, "to be forgotten")
         monkeypatch.delenv(name)
 

@@ -13,6 +13,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Parameters
 from telecom_assets_tests.stages.chain import (
     admitted,
@@ -100,7 +101,7 @@ def beyond_the_corpus() -> list[str]:
 
 def test_nested_values_of_unknown_fields_are_skipped(engine):
     """The row is that of the same record without them, whatever stands in them and wherever they stand."""
-    pairs = drawn(cdrs.cdrs_with_nested(), 300)
+    pairs = drawn(cdrs.cdrs_with_nested(), examples(300))
     rows = sorted(
         rows_of(admitted(engine, at_topic([value for pair in pairs for value in pair]), Parameters())),
         key=lambda row: row["source_position"],
@@ -139,7 +140,7 @@ def test_eight_brackets_in_each_other_are_the_most(engine):
 @pytest.fixture(scope="module")
 def anything() -> list[bytes | None]:
     """Messages that may be anything at all, the same at every run."""
-    return drawn(cdrs.hostile_values(), 400)
+    return drawn(cdrs.hostile_values(), examples(400))
 
 
 def test_whatever_arrives_is_read_as_the_contract_says(engine, anything):

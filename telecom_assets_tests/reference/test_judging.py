@@ -23,6 +23,7 @@ from telecom_assets.reference.judging import (
 )
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets_tests import oracle
+from telecom_assets_tests.examples import examples
 
 #: A plan and a product whose blanks at the end would not be seen.
 BLANK_PLAN, BLANK_PRODUCT = "PLAN_A ", "SMS_INT\u00a0"
@@ -318,7 +319,7 @@ def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached)
     tiered=st.booleans(),
     tiny=st.booleans(),
 )
-@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@settings(max_examples=examples(200), derandomize=True, database=None, deadline=None)
 def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered, tiny):
     free, threshold = sorted(map(Decimal, figures))
     unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)

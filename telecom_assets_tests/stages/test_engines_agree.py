@@ -32,6 +32,7 @@ from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Parameters, Result, Row
 from telecom_assets_tests.sql_check import sql_totals
 from telecom_assets_tests.stages.chain import (
@@ -321,7 +322,11 @@ def test_small_collections_side_by_side(engine, collections, parameters):
 
 
 SMALL = settings(
-    max_examples=8, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(8),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 
 

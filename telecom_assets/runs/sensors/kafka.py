@@ -1,4 +1,4 @@
-"""The Kafka sensor: lag → landing; landed → mediation of the touched days, late days included."""
+"""The Kafka sensor: it requests landing when there is a lag, and mediation of the days that have landed, late days included."""
 
 import datetime as dt
 import hashlib

@@ -11,8 +11,8 @@ from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
 from telecom_assets.runs.stages import SEQUENCE
 
-MONTH_TAG = "telecom_assets/month_run"
-STEP_TAG = "telecom_assets/month_run_step"
+MONTH_RUN_TAG = "telecom_assets/month_run"
+MONTH_RUN_STEP_TAG = "telecom_assets/month_run_step"
 _HOUR = 6
 
 
@@ -29,8 +29,8 @@ def step_request(month: str, number: int, key: str, tries: int = 1) -> dg.RunReq
             **step.tags,
             **AGAIN,
             **Ask(tries).tags(f"month/{month}"),
-            MONTH_TAG: month,
-            STEP_TAG: str(number),
+            MONTH_RUN_TAG: month,
+            MONTH_RUN_STEP_TAG: str(number),
         },
     )
 
@@ -69,13 +69,13 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
 def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Starts the next step of a month when a step has succeeded. `failed_runs_again` makes a failed step again."""
     tags = context.dagster_run.tags
-    if MONTH_TAG not in tags:
+    if MONTH_RUN_TAG not in tags:
         yield dg.SkipReason("not a run of a month's sequence")
         return
     request = step_request(
-        tags[MONTH_TAG],
-        int(tags[STEP_TAG]) + 1,
-        f"month/{tags[MONTH_TAG]}/{context.dagster_run.run_id}",
+        tags[MONTH_RUN_TAG],
+        int(tags[MONTH_RUN_STEP_TAG]) + 1,
+        f"month/{tags[MONTH_RUN_TAG]}/{context.dagster_run.run_id}",
         int(tags.get(TRY_TAG, "1")),
     )
-    yield request or dg.SkipReason(f"{tags[MONTH_TAG]} is billed")
+    yield request or dg.SkipReason(f"{tags[MONTH_RUN_TAG]} is billed")
