@@ -324,7 +324,8 @@ def _holds_rows(info: pafs.FileInfo) -> bool:
 
 def _file(info: pafs.FileInfo) -> str:
     """The file of rows that a file is, or is the checksum of (Hadoop's, on a local file system)."""
-    folder, slash, name = info.path.rpartition("/")
+    path: str = info.path
+    folder, slash, name = path.rpartition("/")
     return folder + slash + (_CHECKSUM.sub(r"\1", name))
 
 

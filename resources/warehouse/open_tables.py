@@ -261,4 +261,4 @@ class OpenTables:
 
 def _is_another_decimal(stored: pa.DataType, asked: pa.DataType) -> bool:
     """Whether both are decimals, and not the same. Another kind of type is damage, which the checks of contracts name."""
-    return pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked
+    return bool(pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked)

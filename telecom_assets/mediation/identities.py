@@ -121,4 +121,5 @@ def _mediated_rows(mediated: PinnedTable) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=8)
 def _read_ledger(mediated: PinnedTable) -> list[dict[str, Any]]:
-    return mediated.arrow().to_pylist()
+    rows: list[dict[str, Any]] = mediated.arrow().to_pylist()
+    return rows
