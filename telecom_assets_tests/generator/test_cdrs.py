@@ -55,21 +55,21 @@ def of_type(records, *types):
     return [record for record in records if record["record_type"] in types]
 
 
-def assert_share(hits, of, expected):
+def assert_share(hits, of, expected) -> None:
     """Within five standard deviations of a binomial count."""
     hits = list(hits)
     assert len(hits) == of
     assert abs(sum(hits) - of * expected) <= 5 * math.sqrt(of * expected * (1 - expected))
 
 
-def test_as_many_lines_as_asked_one_percent_of_them_repetitions(lines):
+def test_as_many_lines_as_asked_one_percent_of_them_repetitions(lines) -> None:
     assert len(lines) == SPEC.cdrs
     repetitions = [line for line, times in collections.Counter(lines).items() if times > 1]
     assert len(repetitions) == round(SPEC.cdrs * 0.01)
     assert len(set(lines)) == SPEC.cdrs - len(repetitions)
 
 
-def test_fields_are_those_of_the_sample_in_its_order(records):
+def test_fields_are_those_of_the_sample_in_its_order(records) -> None:
     assert {tuple(record) for record in records} == {tuple(fields) for fields in FIELDS.values()}
     assert {field for record in records for field in record} == set(RECORD_TYPES.fields)
     for record in records:
@@ -79,23 +79,23 @@ def test_fields_are_those_of_the_sample_in_its_order(records):
             assert value is None or type(value) is expected, record
 
 
-def test_a_line_is_written_as_the_sample_writes_it(lines):
+def test_a_line_is_written_as_the_sample_writes_it(lines) -> None:
     assert [line for line in lines if json.dumps(json.loads(line)) != line] == []
 
 
-def test_record_ids_are_random_uuids_and_unique(records):
+def test_record_ids_are_random_uuids_and_unique(records) -> None:
     ids = [record["record_ID"] for record in records]
     assert len(set(ids)) == len(ids)
     uuid4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
     assert [text for text in ids if not uuid4.fullmatch(text)] == []
 
 
-def test_record_types(records):
+def test_record_types(records) -> None:
     for record_type, share in (("voice", 0.60), ("sms", 0.10), ("data", 0.30)):
         assert_share((record["record_type"] == record_type for record in records), len(records), share)
 
 
-def test_cells_and_technologies(records):
+def test_cells_and_technologies(records) -> None:
     size = len(records)
     assert_share((record["cell_id"] is None for record in records), size, 0.30)
     assert_share((record["technology"] is None for record in records), size, 0.10)
@@ -105,7 +105,7 @@ def test_cells_and_technologies(records):
     ] == []
 
 
-def test_subscribers_are_customers_but_for_five_percent(records):
+def test_subscribers_are_customers_but_for_five_percent(records) -> None:
     customers = set(generate_customers(SPEC.customers, SPEC.seed)["customer_id"].to_pylist())
     for record_type, field in SUBSCRIBER.items():
         numbers = [record[field] for record in of_type(records, record_type)]
@@ -116,28 +116,28 @@ def test_subscribers_are_customers_but_for_five_percent(records):
         assert [text for text in wrong if MOROCCAN.fullmatch(text) or FOREIGN.fullmatch(text)] == []
 
 
-def test_some_customers_are_heavier_than_others_but_none_is_everything(records):
+def test_some_customers_are_heavier_than_others_but_none_is_everything(records) -> None:
     usage = collections.Counter(record[SUBSCRIBER[record["record_type"]]] for record in records)
     del usage[None]
     heaviest = sum(count for _, count in usage.most_common(SPEC.customers // 100))
     assert 0.02 < heaviest / len(records) < 0.20
 
 
-def test_one_in_five_other_parties_is_foreign_and_all_are_valid(records):
+def test_one_in_five_other_parties_is_foreign_and_all_are_valid(records) -> None:
     for record_type, field in OTHER_PARTY.items():
         numbers = [record[field] for record in of_type(records, record_type)]
         assert_share((FOREIGN.fullmatch(number) is not None for number in numbers), len(numbers), 0.20)
         assert [n for n in numbers if not (MOROCCAN.fullmatch(n) or FOREIGN.fullmatch(n))] == []
 
 
-def test_every_country_is_called(records):
+def test_every_country_is_called(records) -> None:
     numbers = [record[OTHER_PARTY[record["record_type"]]] for record in of_type(records, "voice", "sms")]
     countries = set(FOREIGN.pattern.split("|"))
     called = {country for country in countries for number in numbers if re.fullmatch(country, number)}
     assert called == countries
 
 
-def test_durations(records):
+def test_durations(records) -> None:
     durations = [record["duration_sec"] for record in of_type(records, "voice")]
     assert_share((value is None for value in durations), len(durations), 0.10)
     assert_share((value is not None and value < 0 for value in durations), len(durations), 0.10)
@@ -145,7 +145,7 @@ def test_durations(records):
     assert max(value for value in durations if value is not None) <= 3600
 
 
-def test_data_sessions(records):
+def test_data_sessions(records) -> None:
     sessions = of_type(records, "data")
     size = len(sessions)
     volumes = [record["data_volume_mb"] for record in sessions]
@@ -159,7 +159,7 @@ def test_data_sessions(records):
     assert 1_900 < max(known) <= 2_000
 
 
-def test_timestamps_null_random_or_in_the_month(records):
+def test_timestamps_null_random_or_in_the_month(records) -> None:
     texts = [record["timestamp"] for record in records]
     size = len(texts)
     assert_share((text is None for text in texts), size, 0.05)
@@ -172,7 +172,7 @@ def test_timestamps_null_random_or_in_the_month(records):
     assert len({text[:4] for text in elsewhere}) == 16
 
 
-def test_days_and_hours_of_the_month_are_all_there(records):
+def test_days_and_hours_of_the_month_are_all_there(records) -> None:
     times = [text for record in records if (text := record["timestamp"]) and text.startswith("2025-05-")]
     days = collections.Counter(text[8:10] for text in times)
     hours = collections.Counter(text[11:13] for text in times)
@@ -181,7 +181,7 @@ def test_days_and_hours_of_the_month_are_all_there(records):
     assert hours["20"] > 8 * hours["04"]
 
 
-def test_a_few_timestamps_carry_fraction_or_offset(records):
+def test_a_few_timestamps_carry_fraction_or_offset(records) -> None:
     matches = [match for record in records if (match := TIMESTAMP.fullmatch(record["timestamp"] or ""))]
     assert_share((match["fraction"] is not None for match in matches), len(matches), 0.005)
     assert_share((match["offset"] is not None for match in matches), len(matches), 0.005)
@@ -191,14 +191,14 @@ def test_a_few_timestamps_carry_fraction_or_offset(records):
             assert moment.astimezone(ZONE).isoformat() == match[0]
 
 
-def test_no_time_that_the_clocks_skipped():
+def test_no_time_that_the_clocks_skipped() -> None:
     spec = GeneratorSpec(cdrs=20_000, customers=50, month="2025-04", seed=2)
     hours = collections.Counter(json.loads(line)["timestamp"][:13] for line in lines_of(spec) if '"2025-04-06T' in line)
     assert "2025-04-06T02" not in hours
     assert {"2025-04-06T01", "2025-04-06T03"} <= set(hours)
 
 
-def test_lines_are_in_order_of_sending_but_for_late_ones(lines):
+def test_lines_are_in_order_of_sending_but_for_late_ones(lines) -> None:
     times = np.array(
         [
             np.datetime64(text[:19])
@@ -214,7 +214,7 @@ def test_lines_are_in_order_of_sending_but_for_late_ones(lines):
     assert np.count_nonzero(np.abs(behind_sec) < 3_600) / len(times) > 0.97
 
 
-def test_late_lines_stand_days_behind_their_time(lines):
+def test_late_lines_stand_days_behind_their_time(lines) -> None:
     """Around noon of 31 May, events of the five days before are sent, and hardly any older ones."""
     times = [json.loads(line)["timestamp"] or "" for line in dict.fromkeys(lines)]
     noon = times.index(next(text for text in times if text.startswith("2025-05-31T12")))
@@ -225,7 +225,7 @@ def test_late_lines_stand_days_behind_their_time(lines):
     assert sum(day < "2025-05-26" for day in behind) <= 3
 
 
-def test_same_request_same_bytes(lines):
+def test_same_request_same_bytes(lines) -> None:
     assert lines_of(SPEC) == lines
 
 
@@ -238,12 +238,12 @@ def test_same_request_same_bytes(lines):
         {"cdrs": 60_001},
     ],
 )
-def test_any_other_request_has_other_records(other, lines):
+def test_any_other_request_has_other_records(other: dict[str, int | str], lines) -> None:
     spec = GeneratorSpec(**{"cdrs": 60_000, "customers": 2_000, "month": "2025-05", "seed": 11} | other)
     assert set(lines_of(spec)).isdisjoint(lines)
 
 
-def test_another_record_type_is_generated_by_its_own_words():
+def test_another_record_type_is_generated_by_its_own_words() -> None:
     """A quarter of them: its fields in their order, parties, sizes from 0.01 to 2, no number in a tenth, null without a word."""
     size = Quantity(
         "size_mb", "size", "megabytes", 2, "", generated=Hundredths(longest=2, skew=1, missing=0.1), judged=False
@@ -262,7 +262,7 @@ def test_another_record_type_is_generated_by_its_own_words():
     assert all(0 < record["size_mb"] <= 2 for record in made if record["size_mb"] is not None)
 
 
-def test_chunks_are_bounded(lines):
+def test_chunks_are_bounded(lines) -> None:
     sizes = [len(chunk) for chunk in generate_cdr_chunks(SPEC)]
     assert sum(sizes) == SPEC.cdrs
     assert len(sizes) >= 4
@@ -271,21 +271,21 @@ def test_chunks_are_bounded(lines):
 
 
 @pytest.mark.parametrize("cdrs", [0, 1, 2, 50, 99, 150])
-def test_small_requests(cdrs):
+def test_small_requests(cdrs: int) -> None:
     for seed in range(6):
         lines = lines_of(GeneratorSpec(cdrs=cdrs, customers=1, month="2024-02", seed=seed))
         assert len(lines) == cdrs
         assert len(set(lines)) == cdrs - round(cdrs * 0.01)
 
 
-def test_now_closes_the_range_of_random_times():
+def test_now_closes_the_range_of_random_times() -> None:
     spec = GeneratorSpec(cdrs=5_000, customers=10, month="2025-05", now=dt.date(2012, 1, 1))
     years = {text[:4] for line in lines_of(spec) if (text := json.loads(line)["timestamp"])}
     assert years == {"2010", "2011", "2025"}
 
 
 @pytest.mark.parametrize("month", ["2010-01", "2099-12"])
-def test_first_and_last_month(month):
+def test_first_and_last_month(month: str) -> None:
     texts = [json.loads(line)["timestamp"] for line in lines_of(GeneratorSpec(cdrs=500, customers=10, month=month))]
     assert sum(text is not None and text.startswith(month) for text in texts) > 400
 
@@ -305,6 +305,6 @@ def test_first_and_last_month(month):
         ({"chunk_rows": 0}, r"chunk of 0 lines"),
     ],
 )
-def test_what_cannot_be_made_is_named(wrong, message):
+def test_what_cannot_be_made_is_named(wrong: dict[str, str | int | dt.date], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         GeneratorSpec(**{"cdrs": 1, "customers": 1, "month": "2025-05"} | wrong)

@@ -53,7 +53,7 @@ def _keys(result: dg.AutomationResult) -> set[str]:
     return set(result.true_subset.expensively_compute_partition_keys())
 
 
-def test_a_day_that_was_mediated_is_rated_once(defs: dg.Definitions, instance: dg.DagsterInstance):
+def test_a_day_that_was_mediated_is_rated_once(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     automation = Automation(defs, instance)
     assert automation.tick() == {}
     materialised(instance, "cleaned_cdrs", "2025-06-03")
@@ -61,7 +61,7 @@ def test_a_day_that_was_mediated_is_rated_once(defs: dg.Definitions, instance: d
     assert automation.tick() == {}
 
 
-def test_days_of_older_months_are_rated_too(defs: dg.Definitions, instance: dg.DagsterInstance):
+def test_days_of_older_months_are_rated_too(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     automation = Automation(defs, instance)
     materialised(instance, "cleaned_cdrs", "2025-06-03", "2025-06-04")
     assert automation.tick() == rating_of({"2025-06-03", "2025-06-04"})
@@ -69,7 +69,7 @@ def test_days_of_older_months_are_rated_too(defs: dg.Definitions, instance: dg.D
     assert automation.tick() == rating_of({"2020-01-01", "2024-02-29"})
 
 
-def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, instance: dg.DagsterInstance):
+def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     automation = Automation(defs, instance)
     for _ in range(2):
         materialised(instance, "cleaned_cdrs", "2025-06-03")
@@ -95,13 +95,13 @@ def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, insta
 )
 def test_nothing_else_starts_a_run(
     defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, partition: str | None
-):
+) -> None:
     automation = Automation(defs, instance)
     materialised(instance, asset, partition)
     assert automation.tick() == {}
 
 
-def test_the_sensor_looks_at_every_asset_that_has_a_condition(defs: dg.Definitions):
+def test_the_sensor_looks_at_every_asset_that_has_a_condition(defs: dg.Definitions) -> None:
     sensor = defs.get_repository_def().get_sensor_def("rating_automation")
     assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -41,7 +42,7 @@ def tell(url: str | None, instance: dg.DagsterInstance, tmp_path, tags: dict[str
     return context, defs.get_repository_def().get_sensor_def("run_failure_webhook")(context)
 
 
-def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     context, answer = tell(webhook.url, instance, tmp_path)
     assert answer is None
     assert len(webhook.calls) == 1
@@ -53,13 +54,13 @@ def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstanc
     assert "landing" in str(message["error"])
 
 
-def test_the_message_says_why(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_the_message_says_why(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Whoever reads it at night must not have to open the UI to know that Kafka is not there."""
     tell(webhook.url, instance, tmp_path)
     assert "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in str(webhook.calls[0][1])
 
 
-def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     defs = build_defs(
         Settings.load(
             home=tmp_path,
@@ -89,8 +90,8 @@ def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInsta
     ],
 )
 def test_the_partitions_are_told(
-    webhook: Webhook, instance: dg.DagsterInstance, tmp_path, tags: dict[str, str], partition: str
-):
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path, tags: dict[str, str], partition: str
+) -> None:
     context, _ = tell(webhook.url, instance, tmp_path)
     run = context.dagster_run.with_tags(tags)
     message = failures.failure_message(
@@ -101,7 +102,7 @@ def test_the_partitions_are_told(
     assert message["partition"] == partition
 
 
-def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     webhook.answers = [500, 503]
     tell(webhook.url, instance, tmp_path)
     assert len(webhook.calls) == 3
@@ -109,22 +110,22 @@ def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterIns
 
 
 def test_an_address_that_never_answers_well_is_an_error_of_the_sensor(
-    webhook: Webhook, instance: dg.DagsterInstance, tmp_path
-):
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     webhook.answers = [500] * 10
     with pytest.raises(webhooks.WebhookError, match="TELECOM_FAILURE_WEBHOOK answered 500"):
         tell(webhook.url, instance, tmp_path)
     assert 2 <= len(webhook.calls) < 10
 
 
-def test_without_an_address_nothing_is_sent(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_without_an_address_nothing_is_sent(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     _, answer = tell(None, instance, tmp_path)
     assert isinstance(answer, dg.SkipReason)
     assert "TELECOM_FAILURE_WEBHOOK is not set" in str(answer.skip_message)
     assert webhook.calls == []
 
 
-def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project):
+def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project) -> None:
     """Books that do not balance are a failed run, and so reach people."""
     doubled("raw_cdrs")(damaged)
     result = damaged.run("landing_job")
@@ -149,7 +150,9 @@ def another_try(before: object, number: int) -> dict[str, str]:
     return {"telecom_assets/try": f"{number}", ".dagster/telecom_tried_before": before.dagster_run.run_id}
 
 
-def test_a_try_that_fails_of_the_same_is_not_told_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_try_that_fails_of_the_same_is_not_told_again(
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     """In a night there may be dozens."""
     before, _ = tell(webhook.url, instance, tmp_path)
     for number in (2, 3):
@@ -159,7 +162,9 @@ def test_a_try_that_fails_of_the_same_is_not_told_again(webhook: Webhook, instan
     assert len(webhook.calls) == 1
 
 
-def test_a_try_that_fails_of_something_else_is_told(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_try_that_fails_of_something_else_is_told(
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     """No broker was known; now one is, and does not answer."""
     before, _ = tell(webhook.url, instance, tmp_path)
     defs = build_defs(

@@ -51,7 +51,7 @@ def local(moment: dt.datetime) -> str:
 # -- landing and mediation -----------------------------------------------------------------------------------------------
 
 
-def test_landing_is_tried_until_the_lock_is_free(project: Project, clock: Clock):
+def test_landing_is_tried_until_the_lock_is_free(project: Project, clock: Clock) -> None:
     """Another process holds the lock through seven tries, more than half an hour, on a topic where nothing new comes."""
     pauses = [1, 2, 5, 10, 10, 10]
     with held(project.settings.dagster_home, "landing"):
@@ -81,7 +81,7 @@ def test_landing_is_tried_until_the_lock_is_free(project: Project, clock: Clock)
     assert [row["value"] for row in project.rows("raw_cdrs")] == [sms(local_today(), "a")]
 
 
-def test_messages_that_arrive_meanwhile_do_not_shorten_the_pause(project: Project, clock: Clock):
+def test_messages_that_arrive_meanwhile_do_not_shorten_the_pause(project: Project, clock: Clock) -> None:
     with held(project.settings.dagster_home, "landing"):
         carry_out(project, tick(project, KAFKA))
         project.produce([sms(local_today(), "b")])
@@ -91,7 +91,7 @@ def test_messages_that_arrive_meanwhile_do_not_shorten_the_pause(project: Projec
     assert len(project.rows("raw_cdrs")) == 2
 
 
-def test_after_a_success_landing_is_asked_for_at_once(project: Project, clock: Clock):
+def test_after_a_success_landing_is_asked_for_at_once(project: Project, clock: Clock) -> None:
     """Failures of before do not count."""
     with held(project.settings.dagster_home, "landing"):
         for _ in range(3):
@@ -103,7 +103,7 @@ def test_after_a_success_landing_is_asked_for_at_once(project: Project, clock: C
     assert ["telecom_assets/try" in request.tags for request in asked] == [False]
 
 
-def test_mediation_of_a_range_is_tried_again(project: Project, clock: Clock):
+def test_mediation_of_a_range_is_tried_again(project: Project, clock: Clock) -> None:
     """The catalogue is broken while the days wait; mended, the same days are mediated without a hand."""
     carry_out(project, tick(project, KAFKA))
     whole = project.rows("product_catalog")
@@ -121,7 +121,7 @@ def test_mediation_of_a_range_is_tried_again(project: Project, clock: Clock):
     assert [row["record_id"] for row in project.rows("cleaned_cdrs")] == ["a"]
 
 
-def test_a_state_that_comes_back_is_asked_for_again(project: Project, clock: Clock):
+def test_a_state_that_comes_back_is_asked_for_again(project: Project, clock: Clock) -> None:
     """The table is as it was before a run that went well (a restored backup): by a key of state alone it would stay so."""
     assert outcomes(carry_out(project, tick(project, KAFKA))) == [("landing_job", True)]
     assert outcomes(carry_out(project, tick(project, KAFKA))) == [("mediation_job", True)]
@@ -144,7 +144,7 @@ def failing(project: Project, job: str, tags: dict[str, str]) -> dg.DagsterRun:
     return run
 
 
-def test_the_nights_maintenance_is_made_again(project: Project, clock: Clock):
+def test_the_nights_maintenance_is_made_again(project: Project, clock: Clock) -> None:
     schedule = project.defs.get_repository_def().get_schedule_def("nightly_maintenance")
     asked = schedule.evaluate_tick(
         dg.build_schedule_context(scheduled_execution_time=dt.datetime(2026, 11, 29, 4, tzinfo=ZONE))
@@ -171,7 +171,7 @@ def month_tags(project: Project, step: int) -> dict[str, str]:
     return {**request.tags, "telecom_assets/month_run_step": str(step)}
 
 
-def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, clock: Clock):
+def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, clock: Clock) -> None:
     """The second try is the step alone; from the third on the month begins anew, for what the step needs may be stale."""
     tags = {**month_tags(project, 1)}
     with held(project.settings.dagster_home, "landing"):
@@ -190,7 +190,7 @@ def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, 
     assert tick(project, AGAIN).skip_message == "no run waits to be made again"
 
 
-def test_the_steps_that_follow_count_on(project: Project):
+def test_the_steps_that_follow_count_on(project: Project) -> None:
     """`month_run_sensor` gives the number of the try to the next step: a month that fails late does not begin to hurry."""
     run = project.instance.create_run_for_job(
         project.defs.resolve_job_def("reference_job"),
@@ -220,7 +220,9 @@ def rating_failed(project: Project) -> dg.DagsterRun:
     return failing(project, "rating_job", {**sensor.run_tags, **RATED})
 
 
-def test_rating_that_followed_mediation_is_made_again(project: Project, clock: Clock, rating_failed: dg.DagsterRun):
+def test_rating_that_followed_mediation_is_made_again(
+    project: Project, clock: Clock, rating_failed: dg.DagsterRun
+) -> None:
     waiting = tick(project, AGAIN)
     assert waiting.run_requests == []
     assert re.fullmatch(
@@ -234,7 +236,9 @@ def test_rating_that_followed_mediation_is_made_again(project: Project, clock: C
     assert request.tags[".dagster/telecom_tried_before"] == rating_failed.run_id
 
 
-def test_days_that_were_rated_since_are_left_alone(project: Project, clock: Clock, rating_failed: dg.DagsterRun):
+def test_days_that_were_rated_since_are_left_alone(
+    project: Project, clock: Clock, rating_failed: dg.DagsterRun
+) -> None:
     """By another run, whoever asked for it."""
     clock.passes(minutes=1)
     for day in ("2025-06-03", "2025-06-04"):
@@ -244,7 +248,7 @@ def test_days_that_were_rated_since_are_left_alone(project: Project, clock: Cloc
     assert tick(project, AGAIN).skip_message == "no run waits to be made again"
 
 
-def test_runs_of_people_and_runs_that_were_cancelled_are_left_alone(project: Project, clock: Clock):
+def test_runs_of_people_and_runs_that_were_cancelled_are_left_alone(project: Project, clock: Clock) -> None:
     failing(project, "rating_job", RATED)
     run = project.instance.create_run_for_job(
         project.defs.resolve_job_def("landing_job"), tags=month_tags(project, 1), status=dg.DagsterRunStatus.STARTED

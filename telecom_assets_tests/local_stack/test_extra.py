@@ -71,23 +71,25 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     ],
     ids=str,
 )
-def test_up_says_what_is_missing_and_what_to_install(in_production, home, services, packages, needing):
+def test_up_says_what_is_missing_and_what_to_install(
+    in_production, home: Path, services: list[str], packages: str, needing: str
+) -> None:
     line = sentence(in_production("up", *services))
     assert f"{needing} {packages} not installed; `pip install 'telecom_assets[local]'`" in line
     assert not (home / "run").exists()
 
 
-def test_up_with_a_java_of_ones_own_does_not_ask_for_another(in_production, tmp_path):
+def test_up_with_a_java_of_ones_own_does_not_ask_for_another(in_production, tmp_path: Path) -> None:
     line = sentence(in_production("up", "kafka", JAVA_HOME=str(tmp_path)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_up_names_only_what_is_missing(in_production):
+def test_up_names_only_what_is_missing(in_production) -> None:
     line = sentence(in_production("up", without=("jgo",)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, home):
+def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, home: Path) -> None:
     before = home / "demo" / "made-by-telecom-demo"
     before.parent.mkdir(parents=True)
     before.touch()
@@ -97,12 +99,12 @@ def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, hom
     assert (before.parent / "invoices").exists()
 
 
-def test_jars_says_what_is_missing_and_what_to_install(in_production, tmp_path):
+def test_jars_says_what_is_missing_and_what_to_install(in_production, tmp_path: Path) -> None:
     line = sentence(in_production("jars", tmp_path / "jars"))
     assert "jgo, which is not installed; `pip install 'telecom_assets[local]'`" in line
 
 
-def test_everything_else_works_without_the_extra(in_production, home):
+def test_everything_else_works_without_the_extra(in_production, home: Path) -> None:
     """The help, the state of servers elsewhere, generated files, the definitions."""
     assert "land, mediate, rate, bill and report" in in_production("--help").stdout
     elsewhere = {"TELECOM_POSTGRES_DSN": "postgresql://a@db/b", "TELECOM_KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
@@ -118,7 +120,7 @@ def test_everything_else_works_without_the_extra(in_production, home):
     assert (loaded.returncode, int(loaded.stdout) > 10) == (0, True), loaded.stderr
 
 
-def test_a_production_install_has_what_our_users_fixed_and_no_server():
+def test_a_production_install_has_what_our_users_fixed_and_no_server() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     base = {requirement.split(">")[0].split("=")[0] for requirement in declared["dependencies"]}
     local = {requirement.split(">")[0].split("=")[0] for requirement in declared["optional-dependencies"]["local"]}
@@ -127,7 +129,7 @@ def test_a_production_install_has_what_our_users_fixed_and_no_server():
     assert base >= set(FIXED)
 
 
-def test_the_pinned_requirements_have_the_extra():
+def test_the_pinned_requirements_have_the_extra() -> None:
     """`make` installs from them alone."""
     pinned = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()}
     assert set(EXTRA) <= pinned

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +32,7 @@ GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path):
     """Write a file: text or bytes -> path."""
 
     def write(content):
@@ -55,7 +56,7 @@ def without(table: pa.Table, key: dict) -> pa.Table:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_packaged_files_are_read_and_without_findings():
+def test_the_packaged_files_are_read_and_without_findings() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert plans.schema == RATE_PLANS.arrow_schema()
     assert catalog.schema == PRODUCT_CATALOG.arrow_schema()
@@ -65,7 +66,7 @@ def test_the_packaged_files_are_read_and_without_findings():
     assert product_catalog_findings(catalog) == []
 
 
-def test_a_price_is_exactly_what_is_written(file):
+def test_a_price_is_exactly_what_is_written(file) -> None:
     row = read_rate_plans(file(f"{HEADER}\n{GOOD}\nPLAN_A,SMS_NAT,sms,123456.123456,000.0000000,,\n")).to_pylist()
     assert row[0] == {
         "rate_plan_id": "PLAN_A",
@@ -91,7 +92,7 @@ def test_a_price_is_exactly_what_is_written(file):
     ],
     ids=["BOM and CRLF", "blank lines", "no last line end", "other order, quotes"],
 )
-def test_ways_to_write_the_same_file(file, content):
+def test_ways_to_write_the_same_file(file, content: str) -> None:
     assert read_rate_plans(file(content)) == read_rate_plans(file(f"{HEADER}\n{GOOD}\n"))
 
 
@@ -112,7 +113,7 @@ def test_ways_to_write_the_same_file(file, content):
         ("service_type", "  "),
     ],
 )
-def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column, value):
+def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column: str, value: str) -> None:
     cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True)) | {column: value}
     path = file(f"{HEADER}\n{GOOD}\n" + ",".join(f'"{cell}"' for cell in cells.values()) + "\n")
     with pytest.raises(InputFileError) as raised:
@@ -123,7 +124,7 @@ def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column, va
     assert repr(value) in message or "is missing" in message
 
 
-def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
+def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file) -> None:
     kept = read_rate_plans(file(f"{HEADER}\nP,X,data,0.1500000000000000000000000000000000000000000,0,,\n"))
     assert kept["unit_price"].to_pylist() == [Decimal("0.15")]
 
@@ -144,7 +145,7 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
         (f'{HEADER}\n"PLAN"_A,X\n'.encode(), "line 2: the quotes"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, told):
+def test_a_file_that_is_no_such_table_is_one_clear_error(file, content: bytes, told: str) -> None:
     path = file(content)
     with pytest.raises(InputFileError) as raised:
         read_rate_plans(path)
@@ -152,7 +153,7 @@ def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, told):
     assert told in str(raised.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"none\.csv: cannot be read \(No such file"):
         read_product_catalog(tmp_path / "none.csv")
 
@@ -177,23 +178,25 @@ TIERED = {"rate_plan_id": "PLAN_A", "product_code": "DATA_PREMIUM"}
         (TIERED, {"free_units": Decimal("1024.000001")}, "free_units 1024.000001 exceed tier_threshold 1024.000000"),
     ],
 )
-def test_a_wrong_price_is_the_only_finding(key, values, finding):
+def test_a_wrong_price_is_the_only_finding(
+    key: dict[str, str], values: dict[str, Decimal | str | None], finding: str
+) -> None:
     plans = changed(read_rate_plans(), key, **values)
     name = f"rate_plans {key['rate_plan_id']}/{key['product_code']}"
     assert rate_plan_findings(plans, read_product_catalog()) == [f"{name}: {finding}"]
 
 
-def test_free_units_may_reach_the_tier():
+def test_free_units_may_reach_the_tier() -> None:
     plans = changed(read_rate_plans(), TIERED, free_units=Decimal(1024))
     assert rate_plan_findings(plans, read_product_catalog()) == []
 
 
-def test_a_product_without_a_price_is_found():
+def test_a_product_without_a_price_is_found() -> None:
     plans = without(read_rate_plans(), {"rate_plan_id": "PLAN_B", "product_code": "SMS_INT"})
     assert rate_plan_findings(plans, read_product_catalog()) == ["rate_plans PLAN_B: no price for product SMS_INT"]
 
 
-def test_a_price_of_an_unknown_product_is_found():
+def test_a_price_of_an_unknown_product_is_found() -> None:
     catalog = without(read_product_catalog(), {"product_code": "SMS_INT"})
     assert rate_plan_findings(read_rate_plans(), catalog) == [
         f"rate_plans {plan}/SMS_INT: product 'SMS_INT' is not in the catalogue"
@@ -201,7 +204,7 @@ def test_a_price_of_an_unknown_product_is_found():
     ]
 
 
-def test_repeated_and_missing_values_are_found():
+def test_repeated_and_missing_values_are_found() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
         "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
@@ -222,7 +225,7 @@ def test_repeated_and_missing_values_are_found():
         ({"unit": "GB"}, "unit is 'GB', but data is counted in 'MB'"),
     ],
 )
-def test_a_wrong_product_is_found(values, finding):
+def test_a_wrong_product_is_found(values: dict[str, str], finding: str) -> None:
     findings = product_catalog_findings(changed(read_product_catalog(), {"product_code": "DATA_BASIC"}, **values))
     assert len(findings) == 1
     assert findings[0].endswith(finding)
@@ -231,7 +234,7 @@ def test_a_wrong_product_is_found(values, finding):
 @pytest.mark.parametrize(
     ("code", "service"), [("VOICE_NAT", "voice"), ("VOICE_INT", "voice"), ("SMS_NAT", "sms"), ("SMS_INT", "sms")]
 )
-def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, service):
+def test_a_product_that_mediation_makes_must_be_there_under_its_service(code: str, service: str) -> None:
     """Otherwise each such event is rejected as unknown_product, as if the record were at fault."""
     catalog = read_product_catalog()
     refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
@@ -244,7 +247,7 @@ def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, se
     ]
 
 
-def test_a_catalogue_is_judged_by_the_record_types_in_force():
+def test_a_catalogue_is_judged_by_the_record_types_in_force() -> None:
     """A product that only another type makes is missing with it; its unit and service are known with it alone."""
     mms = RecordType(name="mms", events="", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
     types, catalog = RecordTypes((*RECORD_TYPES, mms)), read_product_catalog()
@@ -265,7 +268,7 @@ def test_a_catalogue_is_judged_by_the_record_types_in_force():
     ]
 
 
-def test_a_product_that_records_name_may_have_any_code():
+def test_a_product_that_records_name_may_have_any_code() -> None:
     catalog = without(read_product_catalog(), {"product_code": "DATA_PREMIUM"})
     assert product_catalog_findings(changed(catalog, {"product_code": "DATA_BASIC"}, product_code="NET")) == []
 
@@ -298,7 +301,9 @@ REACHED: list[tuple[str, tuple[str | None, ...], list[str]]] = [
 
 
 @pytest.mark.parametrize(("code", "figures", "unreached"), REACHED)
-def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached):
+def test_a_price_that_no_event_can_reach_is_advised_of(
+    code: str, figures: tuple[str | None, ...], unreached: list[str]
+) -> None:
     key = {"rate_plan_id": "PLAN_A", "product_code": code}
     values = {name: figure and Decimal(figure) for name, figure in zip(PRICES, figures, strict=True)}
     rate_type = "flat" if figures[2] is None else "tiered"
@@ -316,12 +321,14 @@ def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached)
     tiny=st.booleans(),
 )
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
-def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered, tiny):
+def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(
+    code: str, figures, tiered: bool, tiny: bool
+) -> None:
     free, threshold = sorted(map(Decimal, figures))
     unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)
     price = oracle.Price(unit_price, free, threshold if tiered else None, Decimal(1) if tiered else None)
     most = {"SMS_NAT": 1, "VOICE_NAT": 166_667, "DATA_BASIC": 10_000_000}[code]
-    row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_")[0].lower()}
+    row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_", maxsplit=1)[0].lower()}
     row |= {"unit_price": price.unit_price, "free_units": free}
     row |= {"tier_threshold": price.tier_threshold, "tier_price": price.tier_price}
     plans = pa.Table.from_pylist([row], RATE_PLANS.arrow_schema())
@@ -330,7 +337,7 @@ def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code,
     assert (len(advice) == 1 + tiered) == (price.cost(Decimal(most)) == 0)
 
 
-def test_what_is_advised_of_the_packaged_tariffs():
+def test_what_is_advised_of_the_packaged_tariffs() -> None:
     """Their free messages are of each event, and an event is one message."""
     assert unreachable_prices(read_rate_plans(), read_product_catalog()) == [
         f"rate_plans {plan}/SMS_NAT: unit_price {price} is never charged: {free} units of each event are free, "
@@ -348,14 +355,14 @@ def test_what_is_advised_of_the_packaged_tariffs():
     )
 
 
-def test_a_price_of_an_unknown_product_is_not_advised_of():
+def test_a_price_of_an_unknown_product_is_not_advised_of() -> None:
     plans = read_rate_plans()
     catalog = read_product_catalog()
     assert unreachable_prices(plans, without(catalog, {"product_code": "SMS_NAT"})) == []
     assert unreachable_prices(plans, changed(catalog, {"product_code": "SMS_NAT"}, service_type="mms")) == []
 
 
-def test_wrong_customers_are_counted_by_value():
+def test_wrong_customers_are_counted_by_value() -> None:
     row = {
         "customer_id": "212600000001",
         "customer_name": "Aïcha",
@@ -384,7 +391,7 @@ def test_wrong_customers_are_counted_by_value():
     ]
 
 
-def test_a_blank_at_the_end_of_a_plan_is_seen():
+def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
     """Of a plan, a product, a customer: wherever a message names one that only a blank tells from another."""
     plans, catalog = read_rate_plans(), read_product_catalog()
     price = {"rate_plan_id": "PLAN_A", "product_code": "SMS_NAT"}

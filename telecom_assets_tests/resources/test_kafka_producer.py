@@ -15,7 +15,7 @@ from resources.kafka_producer import MessageProducer
 class FakeProducer:
     """librdkafka as MessageProducer sees it: a queue of `room` messages that poll and flush deliver or fail."""
 
-    def __init__(self, config, room=10**9, fails=lambda number: None, clock=None):
+    def __init__(self, config, room=10**9, fails=lambda number: None, clock=None) -> None:
         self.config = config
         self.room = room
         self.fails = fails
@@ -30,14 +30,14 @@ class FakeProducer:
     def list_topics(self, topic, timeout):
         return SimpleNamespace(topics={topic: SimpleNamespace(error=None)})
 
-    def produce(self, topic, message):
+    def produce(self, topic, message) -> None:
         if len(self.queue) >= self.room:
             raise BufferError("queue full")
         if (limit := self.config.get("message.max.bytes")) and len(message) > limit:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         self.queue.append(message)
 
-    def poll(self, timeout):
+    def poll(self, timeout) -> None:
         if self.clock is not None:
             self.clock.now += timeout
         self._deliver()
@@ -46,12 +46,12 @@ class FakeProducer:
         self._deliver()
         return len(self.queue)
 
-    def purge(self):
+    def purge(self) -> None:
         self.purged += len(self.queue)
         while self.queue:
             self._fail(self.queue.pop(), KafkaError._PURGE_QUEUE)
 
-    def _deliver(self):
+    def _deliver(self) -> None:
         while self.queue:
             message = self.queue.pop(0)
             error = self.fails(len(self.delivered))
@@ -60,12 +60,12 @@ class FakeProducer:
             else:
                 self._fail(message, error)
 
-    def _fail(self, message, error):
+    def _fail(self, message, error) -> None:
         self.config["on_delivery"](KafkaError(error), SimpleNamespace(value=lambda: message))
 
 
 class FakeConnection(KafkaConnection):
-    def __init__(self, options=None, **fake):
+    def __init__(self, options=None, **fake) -> None:
         super().__init__("fake:9092", "cdr_topic", options or {})
         self.fake = fake
         self.made = None
@@ -76,14 +76,14 @@ class FakeConnection(KafkaConnection):
 
 
 class Clock:
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 100.0
 
     def __call__(self):
         return self.now
 
 
-def test_sends_every_message_in_order_and_counts_them():
+def test_sends_every_message_in_order_and_counts_them() -> None:
     connection = FakeConnection()
     producer = MessageProducer(connection)
     assert producer.send([[b"1", b"2"], [], [b"", b"3"]]) == 4
@@ -91,23 +91,23 @@ def test_sends_every_message_in_order_and_counts_them():
     assert connection.made.delivered == [b"1", b"2", b"", b"3", b"4"]
 
 
-def test_no_message_is_none_acknowledged():
+def test_no_message_is_none_acknowledged() -> None:
     assert MessageProducer(FakeConnection()).send([]) == 0
 
 
-def test_a_full_queue_waits():
+def test_a_full_queue_waits() -> None:
     connection = FakeConnection(room=3)
     assert MessageProducer(connection).send([[b"x"] * 100]) == 100
 
 
-def test_progress_ends_with_what_was_acknowledged():
+def test_progress_ends_with_what_was_acknowledged() -> None:
     seen = []
     MessageProducer(FakeConnection()).send([[b"x"] * 7_000, [b"y"] * 10], progress=seen.append)
     assert seen[-1] == 7_010
     assert seen == sorted(seen)
 
 
-def test_a_failed_delivery_is_one_clear_error_with_the_count():
+def test_a_failed_delivery_is_one_clear_error_with_the_count() -> None:
     connection = FakeConnection(fails=lambda number: KafkaError._MSG_TIMED_OUT if number == 12 else None)
     with pytest.raises(KafkaUnavailable) as caught:
         MessageProducer(connection).send([[b"x"] * 10, [b"y"] * 10, [b"z"] * 10])
@@ -118,13 +118,13 @@ def test_a_failed_delivery_is_one_clear_error_with_the_count():
     assert b"z" not in connection.made.delivered
 
 
-def test_a_failure_at_the_very_end_is_an_error_too():
+def test_a_failure_at_the_very_end_is_an_error_too() -> None:
     connection = FakeConnection(fails=lambda number: KafkaError._MSG_TIMED_OUT if number == 1 else None)
     with pytest.raises(KafkaUnavailable, match=r"Messages acknowledged: 1$"):
         MessageProducer(connection).send([[b"x", b"y"]])
 
 
-def test_what_never_arrives_is_not_counted_and_not_sent_later():
+def test_what_never_arrives_is_not_counted_and_not_sent_later() -> None:
     connection = FakeConnection({"message.max.bytes": 5})
     producer = MessageProducer(connection)
     connection.made.poll = connection.made.flush = lambda timeout: len(connection.made.queue)
@@ -133,7 +133,7 @@ def test_what_never_arrives_is_not_counted_and_not_sent_later():
     assert connection.made.purged == 2
 
 
-def test_a_message_that_is_too_large_is_named():
+def test_a_message_that_is_too_large_is_named() -> None:
     connection = FakeConnection({"message.max.bytes": 10})
     with pytest.raises(KafkaUnavailable) as caught:
         MessageProducer(connection).send([[b"fits", b"x" * 1_234, b"never"]])
@@ -144,7 +144,7 @@ def test_a_message_that_is_too_large_is_named():
     assert connection.made.delivered == [b"fits"]
 
 
-def test_an_error_of_the_source_comes_through_with_an_exact_count():
+def test_an_error_of_the_source_comes_through_with_an_exact_count() -> None:
     def source():
         yield [b"1", b"2"]
         raise OSError("the disk is gone")
@@ -156,7 +156,7 @@ def test_an_error_of_the_source_comes_through_with_an_exact_count():
 
 
 @pytest.mark.parametrize(("rate", "messages", "seconds"), [(10, 31, 3.0), (1_000, 2_001, 2.0), (1, 4, 3.0)])
-def test_rate_spreads_the_messages(rate, messages, seconds):
+def test_rate_spreads_the_messages(rate: int, messages: int, seconds: float) -> None:
     clock = Clock()
     connection = FakeConnection(clock=clock)
     assert MessageProducer(connection, clock).send([[b"x"] * messages], rate) == messages
@@ -164,25 +164,25 @@ def test_rate_spreads_the_messages(rate, messages, seconds):
     assert clock.now - 100 == pytest.approx(seconds, abs=0.06)
 
 
-def test_without_rate_nothing_waits():
+def test_without_rate_nothing_waits() -> None:
     clock = Clock()
     MessageProducer(FakeConnection(clock=clock), clock).send([[b"x"] * 10_000])
     assert clock.now == 100
 
 
-def test_options_of_the_configuration_win():
+def test_options_of_the_configuration_win() -> None:
     connection = FakeConnection({"compression.type": "zstd"})
     MessageProducer(connection)
     assert connection.made.config["compression.type"] == "zstd"
     assert connection.made.config["delivery.report.only.error"] is True
 
 
-def test_an_unreachable_broker_is_known_at_once():
+def test_an_unreachable_broker_is_known_at_once() -> None:
     with pytest.raises(KafkaUnavailable, match=r"Kafka at 127\.0\.0\.1:1 cannot be used"):
         MessageProducer(KafkaConnection("127.0.0.1:1", "cdr_topic", timeout_seconds=0.3))
 
 
-def test_a_missing_topic_is_known_at_once_and_not_created(kafka_connection):
+def test_a_missing_topic_is_known_at_once_and_not_created(kafka_connection: KafkaConnection) -> None:
     missing = KafkaConnection(kafka_connection.bootstrap_servers, "no_such_topic", kafka_connection.options)
     for _ in range(2):
         with pytest.raises(KafkaUnavailable, match="Kafka topic 'no_such_topic' does not exist"):
