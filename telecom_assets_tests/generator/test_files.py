@@ -1,8 +1,10 @@
 """The files of a generated month: whole, reproducible, readable by others."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers, write_files
@@ -54,7 +56,7 @@ def test_twice_the_same_bytes_and_older_files_are_replaced(tmp_path: Path) -> No
 
 
 def test_progress_adds_up(tmp_path: Path) -> None:
-    steps = []
+    steps: list[int] = []
     write_files(SPEC, tmp_path, steps.append)
     assert len(steps) > 1
     assert sum(steps) == SPEC.cdrs
@@ -66,7 +68,7 @@ def test_no_cdrs_is_an_empty_file(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_file_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(spec):
+    def interrupted(spec: GeneratorSpec) -> Iterator[pa.StringArray]:
         yield next(generate_cdr_chunks(spec))
         raise KeyboardInterrupt
 

@@ -1,8 +1,10 @@
 """Tariffs and catalogue: reading refuses what cannot be a value, judging finds what cannot be meant."""
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,10 +34,10 @@ GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
 
 
 @pytest.fixture
-def file(tmp_path: Path):
+def file(tmp_path: Path) -> Callable[[str | bytes], Path]:
     """Write a file: text or bytes -> path."""
 
-    def write(content):
+    def write(content: str | bytes) -> Path:
         path = tmp_path / "prices of mine.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
@@ -43,13 +45,13 @@ def file(tmp_path: Path):
     return write
 
 
-def changed(table: pa.Table, key: dict, **values) -> pa.Table:
+def changed(table: pa.Table, key: dict[str, str], **values: Any) -> pa.Table:
     """The table with the rows of this key changed."""
     rows = [{**row, **values} if key.items() <= row.items() else row for row in table.to_pylist()]
     return pa.Table.from_pylist(rows, schema=table.schema)
 
 
-def without(table: pa.Table, key: dict) -> pa.Table:
+def without(table: pa.Table, key: dict[str, str]) -> pa.Table:
     return pa.Table.from_pylist([row for row in table.to_pylist() if not key.items() <= row.items()], table.schema)
 
 
@@ -66,7 +68,7 @@ def test_the_packaged_files_are_read_and_without_findings() -> None:
     assert product_catalog_findings(catalog) == []
 
 
-def test_a_price_is_exactly_what_is_written(file) -> None:
+def test_a_price_is_exactly_what_is_written(file: Callable[[str | bytes], Path]) -> None:
     row = read_rate_plans(file(f"{HEADER}\n{GOOD}\nPLAN_A,SMS_NAT,sms,123456.123456,000.0000000,,\n")).to_pylist()
     assert row[0] == {
         "rate_plan_id": "PLAN_A",
@@ -92,7 +94,7 @@ def test_a_price_is_exactly_what_is_written(file) -> None:
     ],
     ids=["BOM and CRLF", "blank lines", "no last line end", "other order, quotes"],
 )
-def test_ways_to_write_the_same_file(file, content: str) -> None:
+def test_ways_to_write_the_same_file(file: Callable[[str | bytes], Path], content: str) -> None:
     assert read_rate_plans(file(content)) == read_rate_plans(file(f"{HEADER}\n{GOOD}\n"))
 
 
@@ -113,7 +115,9 @@ def test_ways_to_write_the_same_file(file, content: str) -> None:
         ("service_type", "  "),
     ],
 )
-def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column: str, value: str) -> None:
+def test_a_value_that_its_column_cannot_hold_is_one_clear_error(
+    file: Callable[[str | bytes], Path], column: str, value: str
+) -> None:
     cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True)) | {column: value}
     path = file(f"{HEADER}\n{GOOD}\n" + ",".join(f'"{cell}"' for cell in cells.values()) + "\n")
     with pytest.raises(InputFileError) as raised:
@@ -124,7 +128,7 @@ def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column: st
     assert repr(value) in message or "is missing" in message
 
 
-def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file) -> None:
+def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file: Callable[[str | bytes], Path]) -> None:
     kept = read_rate_plans(file(f"{HEADER}\nP,X,data,0.1500000000000000000000000000000000000000000,0,,\n"))
     assert kept["unit_price"].to_pylist() == [Decimal("0.15")]
 
@@ -145,7 +149,9 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file) -> N
         (f'{HEADER}\n"PLAN"_A,X\n'.encode(), "line 2: the quotes"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_one_clear_error(file, content: bytes, told: str) -> None:
+def test_a_file_that_is_no_such_table_is_one_clear_error(
+    file: Callable[[str | bytes], Path], content: bytes, told: str
+) -> None:
     path = file(content)
     with pytest.raises(InputFileError) as raised:
         read_rate_plans(path)
@@ -322,13 +328,17 @@ def test_a_price_that_no_event_can_reach_is_advised_of(
 )
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(
-    code: str, figures, tiered: bool, tiny: bool
+    code: str, figures: tuple[str, str], tiered: bool, tiny: bool
 ) -> None:
     free, threshold = sorted(map(Decimal, figures))
     unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)
     price = oracle.Price(unit_price, free, threshold if tiered else None, Decimal(1) if tiered else None)
     most = {"SMS_NAT": 1, "VOICE_NAT": 166_667, "DATA_BASIC": 10_000_000}[code]
-    row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_", maxsplit=1)[0].lower()}
+    row: dict[str, str | Decimal | None] = {
+        "rate_plan_id": "A",
+        "product_code": code,
+        "service_type": code.split("_", maxsplit=1)[0].lower(),
+    }
     row |= {"unit_price": price.unit_price, "free_units": free}
     row |= {"tier_threshold": price.tier_threshold, "tier_price": price.tier_price}
     plans = pa.Table.from_pylist([row], RATE_PLANS.arrow_schema())
@@ -374,7 +384,7 @@ def test_wrong_customers_are_counted_by_value() -> None:
     good = [{**row, "customer_id": f"21260000000{n}"} for n in range(1, 4)]
     plans = read_rate_plans()
 
-    def findings(rows):
+    def findings(rows: list[dict[str, Any]]) -> list[str]:
         return customer_findings(pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema()), plans)
 
     dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
