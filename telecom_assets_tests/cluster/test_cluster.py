@@ -89,7 +89,7 @@ class WhereItIsRead(KafkaOffsetRanges):
     """The source of landing; in the place of the topic stands the folder of the executor that read the message."""
 
     def reader(self, schema: Any) -> Any:
-        reader = super().reader(schema)
+        reader: Any = super().reader(schema)
         read = reader.read
 
         def read_and_tell(partition: Any) -> Iterator[pa.RecordBatch]:
@@ -151,12 +151,12 @@ class WithoutConfluentKafka(KafkaOffsetRanges):
     """The source of landing on an executor that cannot import confluent_kafka."""
 
     def reader(self, schema: Any) -> Any:
-        reader = super().reader(schema)
+        reader: Any = super().reader(schema)
         read = reader.read
 
         def read_without(partition: Any) -> Iterator[pa.RecordBatch]:
             known = sys.modules.get("confluent_kafka")
-            sys.modules["confluent_kafka"] = None  # type: ignore[assignment]  (what makes an import fail)
+            sys.modules["confluent_kafka"] = None  # type: ignore[assignment]  # what makes an import fail
             try:
                 yield from read(partition)
             finally:

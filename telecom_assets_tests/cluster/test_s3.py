@@ -23,7 +23,8 @@ SECRET = "a-secret-that-nobody-sees"  # noqa: S105
 @pytest.fixture(params=["sail_on_s3", "cluster_on_s3"])
 def on_s3(request: pytest.FixtureRequest) -> Warehouse:
     """A warehouse in a bucket, on each engine in turn."""
-    return request.getfixturevalue(request.param)
+    warehouse: Warehouse = request.getfixturevalue(request.param)
+    return warehouse
 
 
 def keep(warehouse: Warehouse, now: datetime | None = None) -> Maintained:

@@ -59,7 +59,8 @@ def made_again(kafka: KafkaConnection, *values: bytes) -> str:
 
 def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
     """Between two chunks: the first is committed."""
-    settle, settled = landing_module._settle, []
+    settle = landing_module._settle
+    settled: list[bool] = []
 
     def changing(warehouse: Warehouse, landed: Any, report: Any) -> None:
         settle(warehouse, landed, report)
@@ -103,7 +104,7 @@ def around(step: str, *, before: bool) -> Step:
     ids=["between two chunks", "before it is read", "after it was read", "after it was counted", "before the commit"],
 )
 def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(
-    plain: Warehouse, kafka: KafkaConnection, step, landed: int, new: int
+    plain: Warehouse, kafka: KafkaConnection, step: Step, landed: int, new: int
 ) -> None:
     """Ten messages in two chunks; then a topic of the same name, with as many messages or fewer than the chunk ends at."""
     produced(kafka, *(b"old %d" % number for number in range(10)))

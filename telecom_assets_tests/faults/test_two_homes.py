@@ -51,9 +51,9 @@ def test_two_homes_that_land_one_topic_at_once_land_each_message_once(shared: Sh
     assert counted_by_a_stranger(shared.table("raw_cdrs")) == (60, 60)
     assert ledger(shared) == {0: [(0, 15, 15), (15, 30, 15)], 1: [(0, 15, 15), (15, 30, 15)]}
 
-    for number, home in enumerate((2, 1, 2)):
+    for number, lands in enumerate((2, 1, 2)):
         produced(shared.kafka, b"later %d" % number)
-        assert Running(work.landed, shared.home(home)).answer()["records"] == 1
+        assert Running(work.landed, shared.home(lands)).answer()["records"] == 1
     assert counted_by_a_stranger(shared.table("raw_cdrs")) == (63, 63)
 
 

@@ -3,6 +3,7 @@
 Belongs here: bytes to text fields, home days, times of receipt. Does not belong here: whether a CDR is acceptable.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -37,7 +38,7 @@ def call(name: str, token: str) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in {**fields, f'"{name}"': token}.items()) + "}"
 
 
-def at_topic(values: list[bytes | None | str]) -> list[Message]:
+def at_topic(values: Sequence[bytes | None | str]) -> list[Message]:
     return [
         Message(0, offset, NOW, value.encode() if isinstance(value, str) else value)
         for offset, value in enumerate(values)

@@ -86,7 +86,7 @@ def between(warehouse: Warehouse, place: int, meddle: Callable[[], Any]) -> Iter
 
 
 @pytest.mark.parametrize("place", range(1, PLACES + 1))
-def test_a_state_is_that_of_one_version(tmp_path: Path, place) -> None:
+def test_a_state_is_that_of_one_version(tmp_path: Path, place: int) -> None:
     """Whenever the other home lands, or opens a month, while the state is read."""
     mine, other = Home(tmp_path), Home(tmp_path)
     mine.lands()
@@ -101,7 +101,7 @@ def test_a_state_is_that_of_one_version(tmp_path: Path, place) -> None:
 
 
 @pytest.mark.parametrize("place", range(1, PLACES + 1))
-def test_a_displaced_day_is_not_overlooked_while_it_is_written_down(tmp_path: Path, place) -> None:
+def test_a_displaced_day_is_not_overlooked_while_it_is_written_down(tmp_path: Path, place: int) -> None:
     """It was landed before; the other home writes it into displaced_days while somebody asks for it."""
     mine, other = Home(tmp_path), Home(tmp_path)
     mine.lands()
@@ -151,7 +151,7 @@ def test_what_retention_took_behind_another_home_is_not_missed(plain: Warehouse,
     other = Warehouse(plain.root, plain.engine, TABLES)
     produced(kafka, b"0")
     landing(plain, kafka)
-    read = landing_module.read_state
+    read: Callable[[Warehouse], LandingState] = landing_module.read_state
 
     def overtaken(warehouse: Warehouse) -> LandingState:
         state = read(warehouse)

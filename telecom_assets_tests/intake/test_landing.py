@@ -201,7 +201,8 @@ def test_a_backlog_lands_in_chunks(plain: Warehouse, kafka: KafkaConnection) -> 
 
 def dying_settle(step: int) -> Callable[[Warehouse], list[Entry]]:
     """landing's `settle`, but the process dies where it would record the step-th range of messages."""
-    settle, steps = landing_module.settle, []
+    settle: Callable[[Warehouse], list[Entry]] = landing_module.settle
+    steps: list[None] = []
 
     def dying(warehouse: Warehouse) -> list[Entry]:
         if any(start < end for entry in read_state(warehouse).unsettled for _, start, end, _ in entry.ranges):
@@ -401,12 +402,13 @@ def test_a_topic_made_again_is_refused(plain: Warehouse, kafka: KafkaConnection)
     assert values_of(plain) == {0: [(0, b"old")]}
 
 
-def test_a_topic_without_an_identity_is_refused() -> None:
+def test_a_topic_without_an_identity_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """librdkafka says zeros where the broker says nothing: of every topic, also of one that was made again."""
     described: Future[SimpleNamespace] = Future()
     described.set_result(SimpleNamespace(topic_id=Uuid(0, 0), partitions=[]))
     old = KafkaConnection("old:9092", "cdrs")
-    old.admin = lambda: SimpleNamespace(describe_topics=lambda *_, **__: {"cdrs": described})  # type: ignore[method-assign]
+    admin = SimpleNamespace(describe_topics=lambda *_, **__: {"cdrs": described})
+    monkeypatch.setattr(old, "admin", lambda: admin)
     with pytest.raises(
         KafkaUnavailable, match=r"^Kafka at old:9092 gives topics no identity \(.* older than Kafka 2\.8\)"
     ):

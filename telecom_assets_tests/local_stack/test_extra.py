@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def in_production(home: Path):
+def in_production(home: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs Python where the extra is not installed; `typed` are the arguments of the command."""
 
     def run(
@@ -72,24 +73,32 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     ids=str,
 )
 def test_up_says_what_is_missing_and_what_to_install(
-    in_production, home: Path, services: list[str], packages: str, needing: str
+    in_production: Callable[..., subprocess.CompletedProcess[str]],
+    home: Path,
+    services: list[str],
+    packages: str,
+    needing: str,
 ) -> None:
     line = sentence(in_production("up", *services))
     assert f"{needing} {packages} not installed; `pip install 'telecom_assets[local]'`" in line
     assert not (home / "run").exists()
 
 
-def test_up_with_a_java_of_ones_own_does_not_ask_for_another(in_production, tmp_path: Path) -> None:
+def test_up_with_a_java_of_ones_own_does_not_ask_for_another(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     line = sentence(in_production("up", "kafka", JAVA_HOME=str(tmp_path)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_up_names_only_what_is_missing(in_production) -> None:
+def test_up_names_only_what_is_missing(in_production: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     line = sentence(in_production("up", without=("jgo",)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, home: Path) -> None:
+def test_a_demo_that_cannot_start_leaves_the_one_before_alone(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], home: Path
+) -> None:
     before = home / "demo" / "made-by-telecom-demo"
     before.parent.mkdir(parents=True)
     before.touch()
@@ -99,12 +108,16 @@ def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, hom
     assert (before.parent / "invoices").exists()
 
 
-def test_jars_says_what_is_missing_and_what_to_install(in_production, tmp_path: Path) -> None:
+def test_jars_says_what_is_missing_and_what_to_install(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     line = sentence(in_production("jars", tmp_path / "jars"))
     assert "jgo, which is not installed; `pip install 'telecom_assets[local]'`" in line
 
 
-def test_everything_else_works_without_the_extra(in_production, home: Path) -> None:
+def test_everything_else_works_without_the_extra(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], home: Path
+) -> None:
     """The help, the state of servers elsewhere, generated files, the definitions."""
     assert "land, mediate, rate, bill and report" in in_production("--help").stdout
     elsewhere = {"TELECOM_POSTGRES_DSN": "postgresql://a@db/b", "TELECOM_KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
