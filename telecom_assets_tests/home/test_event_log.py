@@ -33,7 +33,7 @@ class Nowhere(dg.IOManager):
     partitions_def=DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def usage(context: dg.AssetExecutionContext) -> Iterator[dg.Output]:
+def usage(context: dg.AssetExecutionContext) -> Iterator[dg.Output[int]]:
     context.log_event(dg.AssetObservation("topic", metadata={"lag": 3}))
     for name in ("calls", "messages"):
         yield dg.Output(7, name, metadata={"rows": 7})
@@ -76,7 +76,7 @@ def run(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return DEFINITIONS.resolve_job_def("days").execute_in_process(instance=instance, tags=RANGE, run_config=quiet)
 
 
-def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple]:
+def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple[Any, ...]]:
     """The run's events as the UI lists them; times and ids left out, and the order within one kind of planned event."""
     found = [
         (
@@ -91,9 +91,9 @@ def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple]:
     return found
 
 
-def known(instance: dg.DagsterInstance) -> dict[str, object]:
+def known(instance: dg.DagsterInstance) -> dict[str, Any]:
     """What the asset pages show."""
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = {}
     for name in ("calls", "messages", "topic"):
         key = dg.AssetKey(name)
         latest = instance.get_latest_materialization_event(key)
@@ -101,6 +101,7 @@ def known(instance: dg.DagsterInstance) -> dict[str, object]:
             sorted(
                 (record.partition_key, str(record.asset_materialization.metadata))
                 for record in instance.fetch_materializations(key, limit=1_000).records
+                if record.asset_materialization is not None
             ),
             sorted(instance.get_materialized_partitions(key)),
             latest.get_dagster_event().partition if latest else None,
@@ -134,7 +135,7 @@ def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_p
             )
             assert kept.start_time is not None and kept.end_time is not None and kept.start_time <= kept.end_time
         assert known(batched) == known(own)
-    partitions = known(batched)["calls"][1]  # type: ignore[index]
+    partitions = known(batched)["calls"][1]
     assert (len(partitions), partitions[0], partitions[-1]) == (4, FIRST, LAST)
 
 
@@ -167,9 +168,13 @@ def materialized(instance: dg.DagsterInstance, day: str) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization("calls", partition=day))
 
 
+def file_of(log: BatchedSqliteEventLog) -> str:
+    return str(log.get_db_path())  # type: ignore[no-untyped-call]  # Dagster's
+
+
 def stored(log: BatchedSqliteEventLog) -> int:
     """Events that are in the file, for whoever looks."""
-    with closing(sqlite3.connect(log.get_db_path())) as connection:
+    with closing(sqlite3.connect(file_of(log))) as connection:
         return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
 
 
@@ -198,7 +203,7 @@ def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pyt
 def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     run(batched)
-    with closing(sqlite3.connect(log_of(batched).get_db_path())) as connection:
+    with closing(sqlite3.connect(file_of(log_of(batched)))) as connection:
         kinds = [kind for (kind,) in connection.execute("SELECT dagster_event_type FROM event_logs ORDER BY id")]
     assert kinds.index("PIPELINE_SUCCESS") > max(
         number for number, kind in enumerate(kinds) if kind in ("STEP_SUCCESS", "ASSET_CHECK_EVALUATION")
@@ -291,9 +296,7 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance) -> None:
 
         def claim(log: BatchedSqliteEventLog, run_id: str, start: Barrier = start) -> bool:
             start.wait()
-            return (
-                log._claim_concurrency_slot("landing", run_id, "step") is dagster_storage.ConcurrencySlotStatus.CLAIMED
-            )
+            return log._claim_concurrency_slot("landing", run_id, "step").name == "CLAIMED"
 
         runs = [f"{number}-first", f"{number}-second"]
         with ThreadPoolExecutor(2) as pool:

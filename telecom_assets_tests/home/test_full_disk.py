@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Any:
             found = [size for folder, size in free.items() if folder in (Path(path), *Path(path).parents)]
             return SimpleNamespace(free=min(found, default=10**12))
 
-        monkeypatch.setattr(no_space.shutil, "disk_usage", usage)
+        monkeypatch.setattr(shutil, "disk_usage", usage)
 
     return say
 

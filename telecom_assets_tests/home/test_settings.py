@@ -114,7 +114,7 @@ GIVEN = [
 
 @pytest.mark.parametrize(("variable", "text", "name", "value"), GIVEN)
 def test_a_variable_sets_its_setting(
-    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value: object
 ) -> None:
     monkeypatch.setenv(variable, text)
     assert getattr(Settings.load(), name) == value
@@ -293,7 +293,7 @@ def test_secrets_hide_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_settings_object_does_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings.load().currency = "EUR"  # type: ignore[misc]
+        Settings.load().currency = "EUR"
 
 
 def test_the_documentation_names_every_variable() -> None:

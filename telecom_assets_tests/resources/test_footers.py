@@ -4,6 +4,7 @@ Belongs here: `resources.warehouse.parquet_footers` on files as different writer
 """
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -18,7 +19,7 @@ def folder(tmp_path: Path) -> pafs.FileSystem:
     return pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
 
 
-def write(folder: pafs.FileSystem, name: str, columns: dict[str, list], **how) -> str:
+def write(folder: pafs.FileSystem, name: str, columns: dict[str, list[Any]], **how: Any) -> str:
     with folder.open_output_stream(name) as file:
         pq.write_table(pa.table(columns), file, **how)
     return name

@@ -3,7 +3,9 @@
 The broker of these tests is a hand-written fake; that the bytes arrive is tested with a real one in `cli/test_data`.
 """
 
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -15,34 +17,40 @@ from resources.kafka_producer import MessageProducer
 class FakeProducer:
     """librdkafka as MessageProducer sees it: a queue of `room` messages that poll and flush deliver or fail."""
 
-    def __init__(self, config, room=10**9, fails=lambda number: None, clock=None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        room: int = 10**9,
+        fails: Callable[[int], int | None] = lambda number: None,
+        clock: "Clock | None" = None,
+    ) -> None:
         self.config = config
         self.room = room
         self.fails = fails
         self.clock = clock
-        self.queue = []
-        self.delivered = []
+        self.queue: list[bytes] = []
+        self.delivered: list[bytes] = []
         self.purged = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.queue)
 
-    def list_topics(self, topic, timeout):
+    def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
         return SimpleNamespace(topics={topic: SimpleNamespace(error=None)})
 
-    def produce(self, topic, message) -> None:
+    def produce(self, topic: str, message: bytes) -> None:
         if len(self.queue) >= self.room:
             raise BufferError("queue full")
         if (limit := self.config.get("message.max.bytes")) and len(message) > limit:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         self.queue.append(message)
 
-    def poll(self, timeout) -> None:
+    def poll(self, timeout: float) -> None:
         if self.clock is not None:
             self.clock.now += timeout
         self._deliver()
 
-    def flush(self, timeout):
+    def flush(self, timeout: float) -> int:
         self._deliver()
         return len(self.queue)
 
@@ -60,17 +68,18 @@ class FakeProducer:
             else:
                 self._fail(message, error)
 
-    def _fail(self, message, error) -> None:
+    def _fail(self, message: bytes, error: int) -> None:
         self.config["on_delivery"](KafkaError(error), SimpleNamespace(value=lambda: message))
 
 
 class FakeConnection(KafkaConnection):
-    def __init__(self, options=None, **fake) -> None:
+    made: FakeProducer
+
+    def __init__(self, options: dict[str, Any] | None = None, **fake: Any) -> None:
         super().__init__("fake:9092", "cdr_topic", options or {})
         self.fake = fake
-        self.made = None
 
-    def producer(self, **extra):
+    def producer(self, **extra: Any) -> Any:
         self.made = FakeProducer({**self.options, **extra}, **self.fake)
         return self.made
 
@@ -79,7 +88,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 100.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
@@ -101,7 +110,7 @@ def test_a_full_queue_waits() -> None:
 
 
 def test_progress_ends_with_what_was_acknowledged() -> None:
-    seen = []
+    seen: list[int] = []
     MessageProducer(FakeConnection()).send([[b"x"] * 7_000, [b"y"] * 10], progress=seen.append)
     assert seen[-1] == 7_010
     assert seen == sorted(seen)
@@ -124,10 +133,11 @@ def test_a_failure_at_the_very_end_is_an_error_too() -> None:
         MessageProducer(connection).send([[b"x", b"y"]])
 
 
-def test_what_never_arrives_is_not_counted_and_not_sent_later() -> None:
+def test_what_never_arrives_is_not_counted_and_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = FakeConnection({"message.max.bytes": 5})
     producer = MessageProducer(connection)
-    connection.made.poll = connection.made.flush = lambda timeout: len(connection.made.queue)
+    for waiting in ("poll", "flush"):
+        monkeypatch.setattr(connection.made, waiting, lambda timeout: len(connection.made.queue))
     with pytest.raises(KafkaUnavailable, match=r"Messages acknowledged: 0$"):
         producer.send([[b"x", b"y", b"too large"]])
     assert connection.made.purged == 2
@@ -145,7 +155,7 @@ def test_a_message_that_is_too_large_is_named() -> None:
 
 
 def test_an_error_of_the_source_comes_through_with_an_exact_count() -> None:
-    def source():
+    def source() -> Iterator[list[bytes]]:
         yield [b"1", b"2"]
         raise OSError("the disk is gone")
 

@@ -6,11 +6,12 @@ import socket
 import struct
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any, TypeVar
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +25,7 @@ from resources.postgres import (
     PostgresError,
     PostgresUnavailable,
     PublishMismatch,
+    PublishResult,
     TableDrift,
     TableMissing,
     UpsertCounts,
@@ -40,6 +42,10 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE as BILLS
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN
 from telecom_assets.reference.tables import CUSTOMERS
 
+#: Runs SQL, and returns the rows of a query.
+Execute = Callable[..., list[tuple[Any, ...]]]
+T = TypeVar("T")
+
 
 @pytest.fixture
 def connection(postgres_dsn: str) -> PostgresConnection:
@@ -47,13 +53,13 @@ def connection(postgres_dsn: str) -> PostgresConnection:
 
 
 @pytest.fixture
-def execute(postgres_dsn: str):
+def execute(postgres_dsn: str) -> Iterator[Execute]:
     """Run SQL as somebody else, each statement committed; returns the rows of a query."""
     with psycopg.connect(postgres_dsn, autocommit=True, application_name="test") as session:
 
-        def run(statement, parameters=None):
-            cursor = session.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else None
+        def run(statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+            cursor = session.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
         yield run
 
@@ -177,10 +183,10 @@ def test_a_server_that_comes_up_meanwhile_is_found(postgres_dsn: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # bound but not listening: refused
         dsn = conninfo.make_conninfo(**(given | {"port": listener.getsockname()[1]}))
-        attempts = []
+        attempts: list[None] = []
 
         class Watched(PostgresConnection):
-            def _connect_once(self):
+            def _connect_once(self) -> psycopg.Connection:
                 attempts.append(None)
                 if len(attempts) == 3:
                     listener.listen()
@@ -192,7 +198,7 @@ def test_a_server_that_comes_up_meanwhile_is_found(postgres_dsn: str) -> None:
         assert len(attempts) == 3
 
 
-def forward(listener: socket.socket, given: dict) -> None:
+def forward(listener: socket.socket, given: dict[str, Any]) -> None:
     client, _ = listener.accept()
     server = socket.create_connection((given["host"], int(given["port"])))
     for source, sink in ((client, server), (server, client)):
@@ -227,7 +233,7 @@ def test_a_failing_statement_is_told_with_the_work(connection: PostgresConnectio
     assert not isinstance(raised.value, PostgresUnavailable)
 
 
-def test_a_session_that_the_server_ends_is_told(connection: PostgresConnection, execute) -> None:
+def test_a_session_that_the_server_ends_is_told(connection: PostgresConnection, execute: Execute) -> None:
     with (
         pytest.raises(PostgresUnavailable, match="went away while counting sheep"),
         connection.session("counting sheep") as session,
@@ -252,14 +258,16 @@ SHEEP = pa.schema(
 
 
 @pytest.fixture
-def sheep(execute) -> None:
+def sheep(execute: Execute) -> None:
     execute(
         "CREATE TABLE sheep (name varchar, wool numeric, lambs bigint, ear_tag int, born date, seen timestamptz,"
         " black boolean, shepherd text)"
     )
 
 
-def test_every_type_and_every_odd_text_comes_back(connection: PostgresConnection, execute, sheep) -> None:
+def test_every_type_and_every_odd_text_comes_back(
+    connection: PostgresConnection, execute: Execute, sheep: None
+) -> None:
     execute(
         "INSERT INTO sheep VALUES ('a', 1.5, 9007199254740993, 1, '2024-02-29', '2024-02-29 12:00:00.000001+01', true),"
         " ('', -999999999999.999999, -1, -1, '0001-01-01', '1970-01-01 00:00+00', false),"
@@ -284,24 +292,24 @@ def test_every_type_and_every_odd_text_comes_back(connection: PostgresConnection
     assert [row["name"] for row in others] == ['two\nlines, "quoted"', "\\.", "NULL"]
 
 
-def test_rows_are_ordered_by_code_point(connection: PostgresConnection, execute, sheep) -> None:
+def test_rows_are_ordered_by_code_point(connection: PostgresConnection, execute: Execute, sheep: None) -> None:
     execute('ALTER TABLE sheep ALTER COLUMN name TYPE varchar COLLATE "unicode"')  # as in a database made for people
     execute("INSERT INTO sheep (name) VALUES ('é'), ('b'), ('B'), ('a'), ('z')")
     names = read_table(connection, "sheep", SHEEP, order_by=["name"])["name"].to_pylist()
     assert names == sorted(names) == ["B", "a", "b", "z", "é"]
 
 
-def test_an_empty_table_has_its_schema(connection: PostgresConnection, sheep) -> None:
+def test_an_empty_table_has_its_schema(connection: PostgresConnection, sheep: None) -> None:
     rows = read_table(connection, "sheep", SHEEP, order_by=["name"])
     assert (rows.num_rows, rows.schema) == (0, SHEEP)
 
 
-def test_nulls_of_a_single_column_are_rows(connection: PostgresConnection, execute, sheep) -> None:
+def test_nulls_of_a_single_column_are_rows(connection: PostgresConnection, execute: Execute, sheep: None) -> None:
     execute("INSERT INTO sheep (name) VALUES (NULL), (''), (NULL)")
     assert read_table(connection, "sheep", pa.schema({"name": pa.string()}))["name"].to_pylist() == [None, "", None]
 
 
-def test_more_than_one_block_is_read(connection: PostgresConnection, execute, sheep) -> None:
+def test_more_than_one_block_is_read(connection: PostgresConnection, execute: Execute, sheep: None) -> None:
     execute("INSERT INTO sheep (name, lambs) SELECT repeat('é\n', 50), n FROM generate_series(1, 60000) AS n")
     rows = read_table(connection, "sheep", SHEEP, order_by=["lambs"])
     assert rows["lambs"].to_pylist() == list(range(1, 60001))
@@ -310,14 +318,14 @@ def test_more_than_one_block_is_read(connection: PostgresConnection, execute, sh
 
 @pytest.mark.parametrize("value", ["0.0000001", "1e12", "'NaN'", "'Infinity'"])
 def test_a_number_that_does_not_fit_is_refused_not_rounded(
-    connection: PostgresConnection, execute, sheep, value: str
+    connection: PostgresConnection, execute: Execute, sheep: None, value: str
 ) -> None:
     execute(f"INSERT INTO sheep (wool) VALUES ({value})")
     with pytest.raises(PostgresError, match=r"table sheep at .* holds a value that does not fit"):
         read_table(connection, "sheep", SHEEP)
 
 
-def test_a_missing_table_or_column_is_told(connection: PostgresConnection, sheep) -> None:
+def test_a_missing_table_or_column_is_told(connection: PostgresConnection, sheep: None) -> None:
     with pytest.raises(TableMissing, match="table goats does not exist at "):
         read_table(connection, "goats", SHEEP)
     with pytest.raises(PostgresError, match='column "horns" does not exist; expected the columns name, horns'):
@@ -347,7 +355,7 @@ def create(connection: PostgresConnection) -> bool:
     )
 
 
-def test_the_table_is_made_once(connection: PostgresConnection, execute) -> None:
+def test_the_table_is_made_once(connection: PostgresConnection, execute: Execute) -> None:
     assert create(connection)
     assert not create(connection)
     assert execute("SELECT obj_description('customers'::regclass)") == [(CUSTOMERS.grain,)]
@@ -377,7 +385,7 @@ def test_many_may_make_it_at_once(connection: PostgresConnection) -> None:
     ],
 )
 def test_nobody_can_store_a_bad_customer(
-    connection: PostgresConnection, execute, column: str, value: str | None
+    connection: PostgresConnection, execute: Execute, column: str, value: str | None
 ) -> None:
     create(connection)
     upsert_customers(connection, CUSTOMERS, customers(1))
@@ -385,7 +393,9 @@ def test_nobody_can_store_a_bad_customer(
         execute(f"UPDATE customers SET {column} = %s", [value])
 
 
-def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(connection: PostgresConnection, execute) -> None:
+def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(
+    connection: PostgresConnection, execute: Execute
+) -> None:
     create(connection)
     assert upsert_customers(connection, CUSTOMERS, customers(1, 2, 3)) == UpsertCounts(3, 0, 0)
     before = execute("SELECT customer_id, xmin::text, ctid::text, updated_at FROM customers ORDER BY 1")
@@ -407,7 +417,7 @@ def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(connection: Po
     assert changed == [("212600000002",)]
 
 
-def test_updated_at_is_kept_for_a_change_by_hand(connection: PostgresConnection, execute) -> None:
+def test_updated_at_is_kept_for_a_change_by_hand(connection: PostgresConnection, execute: Execute) -> None:
     create(connection)
     upsert_customers(connection, CUSTOMERS, customers(1))
     [(before,)] = execute("SELECT updated_at FROM customers")
@@ -418,7 +428,7 @@ def test_updated_at_is_kept_for_a_change_by_hand(connection: PostgresConnection,
     assert after > before
 
 
-def test_an_upsert_is_all_or_nothing(connection: PostgresConnection, execute) -> None:
+def test_an_upsert_is_all_or_nothing(connection: PostgresConnection, execute: Execute) -> None:
     create(connection)
     rows = pa.concat_tables([customers(1), customers(2, status="gone")])
     with pytest.raises(PostgresError, match='violates check constraint "status_is_known"'):
@@ -449,7 +459,7 @@ def test_an_empty_table_is_no_list_of_customers(connection: PostgresConnection) 
         read_customers(connection, CUSTOMERS)
 
 
-def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConnection, execute) -> None:
+def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConnection, execute: Execute) -> None:
     execute(
         "CREATE TABLE customers (region varchar(60), status varchar(10), activation_date timestamp, vip boolean,"
         " rate_plan_id varchar, subscription_type varchar, customer_name varchar, customer_id varchar(12) PRIMARY KEY)"
@@ -460,7 +470,7 @@ def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConn
     assert read_customers(connection, CUSTOMERS).equals(customers(1, 2))
 
 
-def test_a_customers_table_that_cannot_be_used_is_told(connection: PostgresConnection, execute) -> None:
+def test_a_customers_table_that_cannot_be_used_is_told(connection: PostgresConnection, execute: Execute) -> None:
     columns = [f"{name} text" for name in CUSTOMERS.column_names if name != "region"]
     execute(f"CREATE TABLE customers ({', '.join(columns)})")
     with pytest.raises(
@@ -499,10 +509,17 @@ def sums_of(table: pa.Table) -> dict[str, Decimal]:
 
 
 def publish(
-    connection, table: pa.Table, version: int, *, period: str = PERIOD, table_id: str = "delta", batches=None, **changes
-):
+    connection: PostgresConnection,
+    table: pa.Table,
+    version: int,
+    *,
+    period: str = PERIOD,
+    table_id: str = "delta",
+    batches: Iterable[pa.RecordBatch] | None = None,
+    **changes: Any,
+) -> PublishResult:
     """Publish the table's rows (or `batches`) under this version; `changes` are other arguments of publish_period."""
-    arguments = {"expected_rows": table.num_rows, "expected_sums": sums_of(table)} | changes
+    arguments: dict[str, Any] = {"expected_rows": table.num_rows, "expected_sums": sums_of(table)} | changes
     return publish_period(
         connection,
         BILLS,
@@ -514,7 +531,7 @@ def publish(
     )
 
 
-def published(connection, period: str = PERIOD) -> tuple[int, Decimal]:
+def published(connection: PostgresConnection, period: str = PERIOD) -> tuple[int, Decimal]:
     """Rows and amount due that a reader sees for the period."""
     rows, sums = published_totals(connection, BILLS, period, ["amount_due"])
     return rows, sums["amount_due"]
@@ -549,9 +566,9 @@ def wait_for_waiting(session: psycopg.Connection, count: int = 1) -> list[int]:
     return polling(lambda: [pid for (pid,) in session.execute(query).fetchall()])
 
 
-def start(work) -> Future:
+def start(work: Callable[[], T]) -> Future[T]:
     """Run in a thread that does not keep a failing test from ending."""
-    future: Future = Future()
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
@@ -563,7 +580,9 @@ def start(work) -> Future:
     return future
 
 
-def test_a_period_is_published_whole_typed_and_with_its_ledger_row(connection: PostgresConnection, execute) -> None:
+def test_a_period_is_published_whole_typed_and_with_its_ledger_row(
+    connection: PostgresConnection, execute: Execute
+) -> None:
     table = bills(5, "10.10")
     result = publish(connection, table, 7)
     assert (result.outcome, result.rows, result.deleted, result.inserted) == ("published", 5, 0, 5)
@@ -602,7 +621,7 @@ def test_an_empty_period_can_be_published(connection: PostgresConnection) -> Non
     assert published(connection) == (0, Decimal(0))
 
 
-def test_the_same_version_again_writes_no_row(connection: PostgresConnection, execute) -> None:
+def test_the_same_version_again_writes_no_row(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(), 1)
     before = execute("SELECT customer_id, xmin::text, ctid::text FROM facturation_complete ORDER BY 1")
     again = publish(connection, bills(), 1)
@@ -610,7 +629,7 @@ def test_the_same_version_again_writes_no_row(connection: PostgresConnection, ex
     assert execute("SELECT customer_id, xmin::text, ctid::text FROM facturation_complete ORDER BY 1") == before
 
 
-def test_the_same_version_again_repairs_what_somebody_did(connection: PostgresConnection, execute) -> None:
+def test_the_same_version_again_repairs_what_somebody_did(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(), 1)
     execute("DELETE FROM facturation_complete WHERE customer_id = '212600000000'")
     execute("UPDATE facturation_complete SET amount_due = 0 WHERE customer_id = '212600000001'")
@@ -653,7 +672,9 @@ def test_another_delta_table_replaces_whatever_its_version(connection: PostgresC
         ),
     ],
 )
-def test_rows_that_do_not_add_up_are_rolled_back(connection: PostgresConnection, changes, told: str) -> None:
+def test_rows_that_do_not_add_up_are_rolled_back(
+    connection: PostgresConnection, changes: dict[str, Any], told: str
+) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with pytest.raises(PublishMismatch) as raised:
         publish(connection, bills(3, "20.00"), 2, **changes)
@@ -665,7 +686,7 @@ def test_rows_that_do_not_add_up_are_rolled_back(connection: PostgresConnection,
     assert entry.delta_version == 1
 
 
-def test_a_table_that_alters_its_rows_is_rolled_back(connection: PostgresConnection, execute) -> None:
+def test_a_table_that_alters_its_rows_is_rolled_back(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(3, "10.00"), 1)
     execute(
         "CREATE FUNCTION discount() RETURNS trigger LANGUAGE plpgsql AS"
@@ -687,7 +708,7 @@ def test_two_bills_of_one_customer_are_refused(connection: PostgresConnection) -
 
 
 def test_a_publisher_that_fails_while_its_rows_come_leaves_the_old_ones(connection: PostgresConnection) -> None:
-    def failing():
+    def failing() -> Iterator[pa.RecordBatch]:
         yield from bills(2, "20.00").to_batches()
         raise RuntimeError("the warehouse is on fire")
 
@@ -750,7 +771,7 @@ def test_a_stale_publisher_that_wakes_late_does_nothing(connection: PostgresConn
     publish(connection, bills(3, "10.00"), 1)
     staging, wake = threading.Event(), threading.Event()
 
-    def slowly():
+    def slowly() -> Iterator[pa.RecordBatch]:
         staging.set()
         assert wake.wait(timeout=60)
         yield from bills(3, "20.00").to_batches()
@@ -815,7 +836,7 @@ def test_many_may_publish_into_an_empty_database_at_once(connection: PostgresCon
     periods = [f"2025-{month:02}" for month in range(1, 7)]
     barrier = threading.Barrier(len(periods))
 
-    def work(period):
+    def work(period: str) -> PublishResult:
         barrier.wait(timeout=60)
         return publish(connection, bills(2, "1.00", period), 1, period=period)
 
@@ -824,7 +845,7 @@ def test_many_may_publish_into_an_empty_database_at_once(connection: PostgresCon
     assert [published(connection, period) for period in periods] == [(2, Decimal("2.00"))] * len(periods)
 
 
-def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgres_dsn: str, execute) -> None:
+def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgres_dsn: str, execute: Execute) -> None:
     """Estimated at one row, the period used to be compared with the stage row by row: minutes at this size."""
     connection = PostgresConnection(conninfo.make_conninfo(postgres_dsn, options="-c statement_timeout=10s"))
     publish(connection, bills(100, "1.00", OTHER_PERIOD), 1, period=OTHER_PERIOD)
@@ -844,7 +865,7 @@ def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgre
     ],
 )
 def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(
-    connection: PostgresConnection, execute, damage: str, told: str
+    connection: PostgresConnection, execute: Execute, damage: str, told: str
 ) -> None:
     publish(connection, bills(3, "10.00"), 1)
     execute(f"ALTER TABLE facturation_complete {damage}")
@@ -857,7 +878,7 @@ def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(
     assert published(connection) == (3, Decimal("60.00"))
 
 
-def test_a_column_of_the_readers_own_is_left_alone(connection: PostgresConnection, execute) -> None:
+def test_a_column_of_the_readers_own_is_left_alone(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(3, "10.00"), 1)
     execute("ALTER TABLE facturation_complete ADD COLUMN paid boolean NOT NULL DEFAULT false")
     execute("UPDATE facturation_complete SET paid = true")
@@ -891,7 +912,9 @@ def test_only_a_table_with_a_period_can_be_published(connection: PostgresConnect
 # -- a published table of an earlier version -------------------------------------------------------------------------
 
 
-def test_a_published_table_follows_its_contract_and_keeps_its_rows(connection: PostgresConnection, execute) -> None:
+def test_a_published_table_follows_its_contract_and_keeps_its_rows(
+    connection: PostgresConnection, execute: Execute
+) -> None:
     """It has fewer digits than the contract, and lacks a column that may be empty; bills are published into it again."""
     assert follow_contract(connection, BILLS) == [], "publishing makes it"
     publish(connection, bills(), 1)
@@ -906,7 +929,7 @@ def test_a_published_table_follows_its_contract_and_keeps_its_rows(connection: P
     assert publish(connection, bills(), 2).published
 
 
-def test_a_table_that_cannot_follow_is_told(connection: PostgresConnection, execute) -> None:
+def test_a_table_that_cannot_follow_is_told(connection: PostgresConnection, execute: Execute) -> None:
     """Somebody's view reads the column."""
     publish(connection, bills(), 1)
     execute("ALTER TABLE facturation_complete ALTER COLUMN amount_due TYPE numeric(9,2)")

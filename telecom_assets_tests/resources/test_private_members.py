@@ -30,7 +30,8 @@ def test_what_streams_in_public_makes_objects_of_rows(sail: SparkEngine) -> None
 
 def another_session(engine: SparkEngine) -> SparkSession:
     """A session of the same server, which becomes the active one."""
-    return SparkSession.builder.remote(engine._address()).create()
+    session: SparkSession = SparkSession.builder.remote(engine._address()).create()
+    return session
 
 
 def test_kept_rows_are_taken_for_the_active_sessions(sail: SparkEngine) -> None:

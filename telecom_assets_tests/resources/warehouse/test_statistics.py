@@ -41,10 +41,8 @@ def test_missing_values_are_known_without_reading_them(warehouse: Warehouse, mon
     moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
     warehouse.append_arrow(RAW_CDRS.name, received(*moments))
     assert "null_count.kafka_topic" not in statistics.files_of(warehouse.pin(RAW_CDRS.name, version=1)).column_names
-    columns, expected = (
-        ["source_position", "kafka_topic", "value"],
-        {"source_position": 0, "kafka_topic": 0, "value": 2},
-    )
+    columns = ["source_position", "kafka_topic", "value"]
+    expected = {"source_position": 0, "kafka_topic": 0, "value": 2}
     raw = warehouse.pin(RAW_CDRS.name)
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.pinned_table.read_frame", None)
@@ -68,6 +66,7 @@ def test_values_that_a_file_has_one_of_are_known_without_reading_it(
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.pinned_table.read_frame", None)
         found = warehouse.pin(DAYS, Partitions(days[1], days[3])).constants(columns)
+        assert found is not None
         assert sorted(found) == [(days[1], (7, 1)), (days[2], (8, 1)), (days[3], (7, 1))]
         assert warehouse.pin(DAYS, Partitions(date(2026, 7, 1), date(2026, 7, 2))).constants(columns) == []
         assert warehouse.pin(DAYS, None, 0).constants(columns) == []
