@@ -68,7 +68,9 @@ def test_a_folder_stays_with_one_worker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("deadly", [{"b": (5,)}, {"c": (4,)}, {"a": (2, 3), "c": (0,)}, {"e": (0,)}], ids=str)
-def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(tmp_path: Path, deadly: dict) -> None:
+def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(
+    tmp_path: Path, deadly: dict[str, tuple[int, ...]]
+) -> None:
     """Wherever it is: last in its group, last but one, first, and in the third group of its worker."""
     ran, output = run_suite(tmp_path, **deadly)
     killed = sum(map(len, deadly.values()))

@@ -4,13 +4,13 @@ import datetime as dt
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage import partitions
 from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN, check_month, last_day, local_today
 from telecom_assets.model.months import MonthError, contiguous, month_days, months_between, previous_month
 
@@ -72,10 +72,10 @@ def test_a_range_is_one_run() -> None:
 def test_today_and_the_last_day(monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock(datetime):
         @classmethod
-        def now(cls, tz=None):
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
             return datetime(2026, 6, 15, 23, 30, tzinfo=UTC).astimezone(tz)
 
-    monkeypatch.setattr(partitions.dt, "datetime", Clock)
+    monkeypatch.setattr(dt, "datetime", Clock)
     assert (local_today(), last_day()) == (date(2026, 6, 16), date(2026, 6, 17))
 
 
@@ -164,4 +164,6 @@ def test_partitions_begin_where_the_settings_of_the_definitions_say(tmp_path: Pa
         days = {"raw_cdrs", "cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"}
         assert {name for name, key in begins.items() if key == first[0]} == days
         assert {name for name, key in begins.items() if key == first[1]} == set(begins) - days != set()
-        assert defs.resolve_job_def("rating_job").partitions_def.get_first_partition_key() == first[0]
+        rated = defs.resolve_job_def("rating_job").partitions_def
+        assert rated is not None
+        assert rated.get_first_partition_key() == first[0]

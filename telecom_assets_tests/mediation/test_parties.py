@@ -10,7 +10,7 @@ from functools import cache
 
 import pyarrow as pa
 import pytest
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from pyspark.sql import functions as F
 
 from bench.duckdb_pipeline import SQL
@@ -19,7 +19,7 @@ from telecom_assets.mediation.parties import party, subscriber
 from telecom_assets.model.calling_codes import CALLING_CODES
 from telecom_assets.model.party_numbers import PARTY, STEPS, SUBSCRIBER, USUAL_PARTY, normalised, with_normalised
 from telecom_assets_tests import strategies as cdrs
-from telecom_assets_tests.oracle import UNKNOWN, in_one_form, is_subscriber, other_party
+from telecom_assets_tests.oracle import UNKNOWN, in_one_form, is_subscriber, lengths_of_region, other_party
 from telecom_assets_tests.stages.chain import drawn
 
 NO_COUNTRY = {"800", "808", "870", "878", "881", "882", "883", "888", "979"}
@@ -28,7 +28,7 @@ NO_COUNTRY = {"800", "808", "870", "878", "881", "882", "883", "888", "979"}
 def libphonenumbers_list() -> dict[str, tuple[int, ...]]:
     """Calling code to the possible lengths of its main country, from the package's own metadata."""
     return {
-        str(code): PhoneMetadata.metadata_for_region(regions[0]).general_desc.possible_length
+        str(code): lengths_of_region(regions[0])
         for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()
         if regions != ("001",)
     }

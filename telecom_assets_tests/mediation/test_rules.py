@@ -213,7 +213,7 @@ def test_the_products_of_calls_and_messages_are_those_that_the_catalogue_must_ha
 
 
 @pytest.mark.parametrize("number", range(len(CLEANED)))
-def test_normalised(normalised: list[Row], number) -> None:
+def test_normalised(normalised: list[Row], number: int) -> None:
     _, _, expected = CLEANED[number]
     row = normalised[number]
     assert row["record_id"] == f"id-{number}"

@@ -17,7 +17,7 @@ from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import imputed_are_the_smallest
 from telecom_assets.rating.month_rules import deferred_events, impute, smallest_volumes
-from telecom_assets.rating.rules import price_list, rate
+from telecom_assets.rating.rules import MissingVolumePolicy, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, Units
@@ -38,7 +38,7 @@ def month_of(engine: SparkEngine, events: list[Row], rate_plans: list[Row] = cdr
     """Rows of period_charges of some cleaned events of a month, in the order of their positions."""
     cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), tariff(engine, rate_plans=rate_plans)
     suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
-    prices = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
+    prices: dict[tuple[int, ...], DataFrame] = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
     rows = impute(deferred_events(suspended), cleaned, prices)
     assert_schema(PERIOD_CHARGES, rows)
     return sorted(rows_of(rows), key=lambda row: row["source_position"])
@@ -134,7 +134,7 @@ def test_a_day_is_priced_with_the_versions_it_names(engine: SparkEngine) -> None
             )
         )
     ]
-    prices = {
+    prices: dict[tuple[int, ...], DataFrame] = {
         (5 + n, VERSIONS["product_catalog"]): price_list(
             tariff(engine, rate_plans=[{**price(FLAT, amount), "rate_plan_id": "PLAN_A"}]).rate_plans,
             of_month.product_catalog,
@@ -234,7 +234,10 @@ def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(
     [("zero", [(0, 0, True)], []), ("suspend", [], [("missing_volume", "suspended", None)])],
 )
 def test_the_other_policies_hold_for_that_quantity_too(
-    engine: SparkEngine, policy: str, rated: list[tuple[int, int, bool]], suspended
+    engine: SparkEngine,
+    policy: MissingVolumePolicy,
+    rated: list[tuple[int, int, bool]],
+    suspended: list[tuple[str, str, None]],
 ) -> None:
     plans = [{**price("READING", "0.5", "1"), "rate_plan_id": "PLAN_A"}]
     products = [{"product_code": "READING", "service_type": "reading", "unit": "kB", "rate_type": "flat"}]
@@ -242,7 +245,7 @@ def test_the_other_policies_hold_for_that_quantity_too(
     of_month = tariff(engine, rate_plans=plans, catalogue=products)
     ratings = rate(cleaned, of_month, missing_volume=policy, record_types=WITH_READINGS)
 
-    def of_it(table: DataFrame, *columns: str) -> list[tuple]:
+    def of_it(table: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
         return [tuple(row[name] for name in columns) for row in rows_of(table) if row["record_id"] == "r0"]
 
     assert of_it(ratings.rated, "billable_units", "amount", "imputed") == rated

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
 from telecom_assets.mediation.tables import CLEANED_CDRS
-from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, Ratings, rate
+from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, MissingVolumePolicy, Ratings, rate
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
@@ -24,7 +24,7 @@ from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, rows_of, tariff
 
 DAY = date(2026, 6, 15)
-POLICIES = ("customer_min", "zero", "suspend")
+POLICIES: tuple[MissingVolumePolicy, ...] = ("customer_min", "zero", "suspend")
 
 
 def event(kind: str, quantity: object, **changed: Any) -> Row:
@@ -215,7 +215,7 @@ def test_what_costs_more_than_an_amount_holds_is_suspended(engine: SparkEngine) 
 )
 @settings(max_examples=25, derandomize=True, database=None, deadline=None)
 def test_whatever_it_costs_it_is_rated_or_suspended(
-    sail: SparkEngine, units: Decimal, prices, free: Decimal, threshold: Decimal | None
+    sail: SparkEngine, units: Decimal, prices: tuple[Decimal, Decimal], free: Decimal, threshold: Decimal | None
 ) -> None:
     unit_price, tier_price = prices if threshold is not None else (prices[0], None)
     line = price(FLAT if threshold is None else TIERED, unit_price, min(free, threshold or free), threshold, tier_price)

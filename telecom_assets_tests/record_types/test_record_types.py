@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_a_field_of_two_types_is_one_column() -> None:
         ({"quantities": (DURATION, replace(SESSION_DURATION, imputed=True))}, "a quantity is imputed"),
     ],
 )
-def test_a_type_that_contradicts_itself_is_refused(changed: dict, problem: str) -> None:
+def test_a_type_that_contradicts_itself_is_refused(changed: dict[str, Any], problem: str) -> None:
     with pytest.raises(RecordTypeError, match=rf"record type .*: .*{problem}"):
         replace(VOICE, **changed)
 
@@ -152,7 +153,7 @@ FAX = RecordType(
 )
 WITH_FAX = RecordTypes((*RECORD_TYPES, FAX))
 #: Fields of a fax, with the reason why it is refused or its sheets, and what its detail says.
-FAXES = (
+FAXES: tuple[tuple[dict[str, Any], Decimal | str, str | None], ...] = (
     ({"pages_count": 1, "weight_mg": 5}, Decimal("1.000000"), "ready"),
     ({"pages_count": 4}, Decimal("2.000000"), "needs_review"),
     ({"pages_count": 4.1, "weight_mg": 0}, Decimal("3.000000"), "ready"),

@@ -25,7 +25,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.rules import rate
+from telecom_assets.rating.rules import MissingVolumePolicy, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
@@ -53,7 +53,7 @@ from telecom_assets_tests.stages.chain import (
 )
 
 MONTH = "2026-03"
-POLICIES = ("customer_min", "zero", "suspend")
+POLICIES: tuple[MissingVolumePolicy, ...] = ("customer_min", "zero", "suspend")
 #: Two of the months that few of the batch's records are of are opened by name.
 PARAMETERS = Parameters(accept_months={"2019-01", "2019-12"})
 
@@ -79,7 +79,8 @@ class Month:
 
     def rows(self, name: str) -> list[Row]:
         """A table's rows, read by neither engine."""
-        return self.warehouse.pin(name).arrow().to_pylist()
+        rows: list[Row] = self.warehouse.pin(name).arrow().to_pylist()
+        return rows
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,9 @@ def test_the_batch_is_worth_it(engine: SparkEngine, expected: Result) -> None:
     funnel = expected.funnel(MONTH)
     assert set(funnel.suspended) == set(oracle.SUSPENSION_REASONS) - {"missing_volume", "amount_out_of_range"}
     copies = [item for item in expected.outcomes if item.original]
-    across_days = [item for item in copies if oracle.home_day(item.original, PARAMETERS) != item.home_day]
+    across_days = [
+        item for item in copies if item.original and oracle.home_day(item.original, PARAMETERS) != item.home_day
+    ]
     assert len(copies) > 50
     assert {item.reason for item in across_days} == {"duplicate_conflict"}
     assert across_days
@@ -152,7 +155,7 @@ def test_rating_is_the_oracles(month: Month) -> None:
 
 
 @pytest.mark.parametrize("policy", ["zero", "suspend"])
-def test_rating_by_other_policies_is_the_oracles(month: Month, policy: str) -> None:
+def test_rating_by_other_policies_is_the_oracles(month: Month, policy: MissingVolumePolicy) -> None:
     expected = expected_of(month.messages, Parameters(PARAMETERS.max_age_days, 31, PARAMETERS.accept_months, policy))
     cleaned = month.warehouse.pin(CLEANED_CDRS.name).all()
     ratings = rate(cleaned, tariff(month.engine), missing_volume=policy)
@@ -328,7 +331,9 @@ SMALL = settings(
 
 @SMALL
 @given(batch=cdrs.cdr_messages(min_size=3), dedupe_days=st.sampled_from([0, 31]), policy=st.sampled_from(POLICIES))
-def test_any_small_collection(sail: SparkEngine, batch: list[Message], dedupe_days: int, policy: str) -> None:
+def test_any_small_collection(
+    sail: SparkEngine, batch: list[Message], dedupe_days: int, policy: MissingVolumePolicy
+) -> None:
     """One by one, so that a failure shrinks."""
     assert_chain(sail, batch, Parameters(dedupe_days=dedupe_days, missing_volume_policy=policy), [])
 

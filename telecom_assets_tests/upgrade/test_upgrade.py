@@ -72,7 +72,8 @@ def upgraded(warehouse: Warehouse, *months: str) -> tuple[Plan, Done]:
 
 
 def rows(warehouse: Warehouse, name: str) -> list[Row]:
-    return warehouse.pin(name).arrow().to_pylist()
+    found: list[Row] = warehouse.pin(name).arrow().to_pylist()
+    return found
 
 
 def raw_rows(messages: Sequence[Message], **changed: Any) -> list[Row]:
@@ -226,7 +227,8 @@ def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
 
     def charged() -> list[Row]:
         found = charges_of_month(warehouse, "2026-06").df.where("source_part = 3").toArrow()
-        return found.drop_columns([f"{name}_version" for name in VERSIONS]).sort_by(places).to_pylist()
+        rows: list[Row] = found.drop_columns([f"{name}_version" for name in VERSIONS]).sort_by(places).to_pylist()
+        return rows
 
     before = charged()
     # 4.9, twice 2.4 and 2.4 megabytes of PLAN_A's DATA_BASIC at 0.012345: 0.0604905, 0.029628
