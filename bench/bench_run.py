@@ -44,6 +44,6 @@ class Bench:
     def repetitions(self) -> range:
         return range(1, self.options.repeats + 1)
 
-    def told(self, what: str, number: int, found: str) -> None:
+    def say_repetition(self, what: str, number: int, found: str) -> None:
         """Say what one repetition found."""
         self.say(f"{what}, {number} of {self.options.repeats}: {found}")

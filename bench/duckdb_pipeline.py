@@ -81,7 +81,7 @@ REFERENCES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class ScriptSettings:
     """The month that is rated, and the settings in force. accept_months: opened by name; None for the month itself."""
 
     month: str
@@ -96,7 +96,7 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(Terms):
+class Job(ScriptSettings):
     """What is computed: the files, when their records were received, what is written and how."""
 
     cdrs: Sequence[Path]
@@ -126,7 +126,7 @@ def run(job: Job) -> list[StageTime]:
     job.out.mkdir(parents=True)
     began = time.time()
     with duckdb.connect(config={"threads": job.threads}) as connection:
-        set_terms(connection, job)
+        set_settings(connection, job)
         _read_files(connection, job)
         for stage, tables in STAGES.items():
             connection.execute(script(stage))
@@ -141,25 +141,25 @@ def script(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def set_terms(connection: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+def set_settings(connection: duckdb.DuckDBPyConnection, settings: ScriptSettings) -> None:
     """What the scripts are told: settings, variables, the months that are open and the calendar."""
-    first, last = _days_of(terms.month)
+    first, last = _days_of(settings.month)
     variables: dict[str, tuple[str, Any]] = {
         "calling_codes": ("VARCHAR", str(SQL / "calling_codes.csv")),
-        "month": ("VARCHAR", terms.month),
+        "month": ("VARCHAR", settings.month),
         "month_first": ("DATE", first),
         "month_last": ("DATE", last),
-        "calendar_start": ("DATE", terms.calendar_start),
-        "max_age_days": ("INTEGER", terms.max_age_days),
-        "dedupe_days": ("INTEGER", terms.dedupe_days),
-        "missing_volume_policy": ("VARCHAR", terms.missing_volume_policy),
-        "discount_pct": ("DECIMAL(7,4)", terms.discount_pct),
-        "tax_pct": ("DECIMAL(7,4)", terms.tax_pct),
-        "currency": ("VARCHAR", terms.currency),
+        "calendar_start": ("DATE", settings.calendar_start),
+        "max_age_days": ("INTEGER", settings.max_age_days),
+        "dedupe_days": ("INTEGER", settings.dedupe_days),
+        "missing_volume_policy": ("VARCHAR", settings.missing_volume_policy),
+        "discount_pct": ("DECIMAL(7,4)", settings.discount_pct),
+        "tax_pct": ("DECIMAL(7,4)", settings.tax_pct),
+        "currency": ("VARCHAR", settings.currency),
     }
     connection.execute("SET TimeZone = 'UTC'")
     _set(connection, variables)
-    months = (terms.month,) if terms.accept_months is None else terms.accept_months
+    months = (settings.month,) if settings.accept_months is None else settings.accept_months
     spans = [f"day BETWEEN DATE '{begin}' AND DATE '{end}'" for begin, end in map(_days_of, months)]
     connection.execute(f"CREATE MACRO is_open(day) AS {' OR '.join(spans) or 'false'}")
     # One row a day: the last change of the clocks until its end, so that a join on the day finds the offset of a time.

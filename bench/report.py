@@ -191,10 +191,10 @@ def _without_repetitions(found: Mapping[str, Any]) -> dict[str, Any]:
 def _figures(title: str, found: Mapping[str, Mapping[str, Any]]) -> Section:
     """A table of figures; columns in which nothing is told are left out."""
     rows = [_row(name, item) for name, item in found.items()]
-    told = [0, *(number for number in range(1, len(_COLUMNS) + 1) if any(row[number] for row in rows))]
+    filled = [0, *(number for number in range(1, len(_COLUMNS) + 1) if any(row[number] for row in rows))]
     header = ("", *_COLUMNS)
-    shown = [[row[number] for number in told] for row in rows]
-    return Section(title, [header[number] for number in told], shown, of_figures=True)
+    shown = [[row[number] for number in filled] for row in rows]
+    return Section(title, [header[number] for number in filled], shown, of_figures=True)
 
 
 def _row(name: str, item: Mapping[str, Any]) -> list[str]:

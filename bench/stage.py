@@ -31,7 +31,7 @@ import dagster as dg  # noqa: E402  (imports are timed)
 from bench.stage_names import STAGE_OF_JOB, stage_of_asset  # noqa: E402
 from resources.kafka import KafkaConnection, TopicState, Watermarks  # noqa: E402
 from telecom_assets.definitions import build_defs  # noqa: E402
-from telecom_assets.home.connections import Connections  # noqa: E402
+from telecom_assets.home.deployment import Deployment  # noqa: E402
 from telecom_assets.home.instance import open_instance  # noqa: E402
 from telecom_assets.home.settings import Settings  # noqa: E402
 from telecom_assets.intake.decisions import open_month  # noqa: E402
@@ -80,8 +80,8 @@ class TopicUntil(KafkaConnection):
         return TopicState(state.topic_id, shown, state.log_append_time)
 
 
-class BenchConnections(Connections):
-    """The project's connections, with the topic as it was at some moment."""
+class BenchDeployment(Deployment):
+    """The project's deployment, with the topic as it was at some moment."""
 
     def __init__(self, settings: Settings, ends: Mapping[int, int] | None) -> None:
         super().__init__(settings, TABLES)
@@ -98,7 +98,7 @@ class Landing(MonthRunner):
     """The steps before mediation; landing first, so that it pays for the engine's start."""
 
     def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:  # noqa: ARG002
-        self.connections.engine.start_early()
+        self.deployment.engine.start_early()
         for stage in (LANDING, REFERENCE):
             self.execute(Step(stage.job))
         return self.results
@@ -149,10 +149,10 @@ RUNNERS: Mapping[str, type[MonthRunner]] = {
 }
 
 
-def definitions_of(settings: Settings, connections: Connections) -> dg.Definitions:
+def definitions_of(settings: Settings, deployment: Deployment) -> dg.Definitions:
     """The project's definitions, with a job for each of `_PARTS`."""
     parts = [dg.define_asset_job(job, dg.AssetSelection.assets(asset)) for job, asset in _PARTS.items()]
-    return dg.Definitions.merge(build_defs(settings, connections.resources()), dg.Definitions(jobs=parts))
+    return dg.Definitions.merge(build_defs(settings, deployment.resources()), dg.Definitions(jobs=parts))
 
 
 def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int] | None) -> StageReport:
@@ -166,10 +166,10 @@ def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int
         times[-1].append(time.time())
 
     settings = Settings.load()
-    connections = BenchConnections(settings, ends)
+    deployment = BenchDeployment(settings, ends)
     instance = open_instance(settings)
-    open_month(connections.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days)
-    runner = runner_type(definitions_of(settings, connections), instance, connections, listen)
+    open_month(deployment.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days)
+    runner = runner_type(definitions_of(settings, deployment), instance, deployment, listen)
     runner.run_month(month)
     report.end = time.time()
     # From here on nothing is timed.
@@ -210,10 +210,10 @@ def run_ticks(ends: Mapping[int, int] | None) -> StageReport:
     report = StageReport(_PROCESS_BEGAN, _IMPORTED)
     settings = Settings.load()
     instance = open_instance(settings)
-    connections = BenchConnections(settings, ends)
-    definitions = build_defs(settings, connections.resources())
+    deployment = BenchDeployment(settings, ends)
+    definitions = build_defs(settings, deployment.resources())
     repository = definitions.get_repository_def()
-    resources = connections.resources()
+    resources = deployment.resources()
     sensor = repository.get_sensor_def("cdr_topic_sensor")
     for _ in range(_TICKS):
         begin = time.time()

@@ -90,8 +90,8 @@ class Look:
                 break
             actions = self._entry(name, version)
             if actions is None or any("metaData" in action for action in actions):
-                told = "is gone" if actions is None else "alters the table"
-                return dict.fromkeys(open_ones, _Word(None, f"version {version} of {name} {told}")) | words
+                change = "is gone" if actions is None else "alters the table"
+                return dict.fromkeys(open_ones, _Word(None, f"version {version} of {name} {change}")) | words
             made = next((each["commitInfo"].get(MADE) for each in actions if "commitInfo" in each), None)
             touched = None if made else _touched(actions, column)
             for value in open_ones:

@@ -25,7 +25,7 @@ def measure(bench: Bench) -> None:
         for number in bench.repetitions():
             repetitions.append(run_script(place.dataset, MONTH, layout, compression, bench.cores))
             wall = total(repetitions[-1], STAGES).wall
-            bench.told(f"DuckDB, {layout}, {compression}", number, f"{wall:.2f} s")
+            bench.say_repetition(f"DuckDB, {layout}, {compression}", number, f"{wall:.2f} s")
         middle = medians(repetitions)
         found[f"{layout}, {compression}"] = {
             "total": total(middle, STAGES).as_json(bench.cores),

@@ -52,13 +52,13 @@ class Damage:
 
     def __str__(self) -> str:
         good = "no version can be read" if self.last_good is None else f"the last good version is {self.last_good}"
-        told = f"{self.file} {self.what}; {good}; restore that file, or the whole warehouse, from a backup"
+        message = f"{self.file} {self.what}; {good}; restore that file, or the whole warehouse, from a backup"
         if self.is_newest and self.last_good is not None:
-            told += (
+            message += (
                 f"; without one, move the file out of the log: the table is at version {self.last_good} then, and `telecom run "
                 "--force` makes what is missing, or says what else has to go back"
             )
-        return told
+        return message
 
 
 @dataclass(frozen=True)

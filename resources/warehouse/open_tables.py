@@ -129,11 +129,11 @@ class OpenTables:
 
     def unreadable(self, contract: TableContract, version: int | None, error: Exception) -> WarehouseError:
         """What is wrong with a table that cannot be read."""
-        told = f"{self._named(contract.name)} cannot be read"
-        told += "" if version is None else f" at version {version}"
+        message = f"{self._named(contract.name)} cannot be read"
+        message += "" if version is None else f" at version {version}"
         if (found := self._damage(contract)) is None:
-            return WarehouseError(f"{told} ({first_line(error)}); its log is damaged or the version was vacuumed")
-        return WarehouseError(f"{told}: {found}")
+            return WarehouseError(f"{message} ({first_line(error)}); its log is damaged or the version was vacuumed")
+        return WarehouseError(f"{message}: {found}")
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -166,8 +166,8 @@ class OpenTables:
             return self._of_this_version(contract, self._opened_log(contract, version))
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
-                told = f"{self._named(contract.name)} is gone; expected version {version}"
-                raise WarehouseError(told) from None
+                message = f"{self._named(contract.name)} is gone; expected version {version}"
+                raise WarehouseError(message) from None
             if version or self._damage(contract):
                 raise self.unreadable(contract, version, error) from error
             raise MissingTable(f"{self._named(contract.name)} is not there: nothing was ever written to it") from None
@@ -239,15 +239,15 @@ class OpenTables:
         """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
         stored = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
         missing = [name for name in contract.column_names if name not in stored]
-        told = [f"lacks {', '.join(missing)}"] if missing else []
-        told += [
+        differences = [f"lacks {', '.join(missing)}"] if missing else []
+        differences += [
             f"has {field.name} as {stored[field.name]}, not {field.type}"
             for field in contract.arrow_schema()
             if field.name in stored and _is_another_decimal(stored[field.name], field.type)
         ]
-        if told:
+        if differences:
             raise WarehouseError(
-                f"{self._named(contract.name)} was made by an earlier version and {' and '.join(told)}; expected a "
+                f"{self._named(contract.name)} was made by an earlier version and {' and '.join(differences)}; expected a "
                 "warehouse of this version: `telecom warehouse upgrade` makes it one (--dry-run says what it would do)"
             )
         return table

@@ -94,11 +94,11 @@ def constants(pinned: "PinnedTable", columns: Sequence[str]) -> list[tuple[Any, 
         return None
     keys = files[f"partition.{partition_by}"].to_pylist() if partition_by else [None] * files.num_rows
     found: list[tuple[Any, tuple[int, ...]]] = []
-    for key, *told in zip(keys, *(facts[name] for name in columns), strict=True):
-        values = tuple(fact.constant for fact in told if fact.constant is not None)
+    for key, *own_facts in zip(keys, *(facts[name] for name in columns), strict=True):
+        values = tuple(fact.constant for fact in own_facts if fact.constant is not None)
         if len(values) == len(columns):
             found.append((key, values))
-        elif told[0].rows:
+        elif own_facts[0].rows:
             return None
     return found
 
@@ -162,8 +162,8 @@ def _facts(pinned: "PinnedTable", files: pa.Table, columns: Sequence[str]) -> di
 
 def _of_partitions(files: pa.Table, pinned: "PinnedTable") -> pa.Table:
     """Of the files of a table those that may hold rows of the pinned partitions, or rows of none."""
-    partition_by, held = pinned.contract.partition_by, pinned.partitions
-    if partition_by is None or held is None or not files.num_rows:
+    partition_by, partitions = pinned.contract.partition_by, pinned.partitions
+    if partition_by is None or partitions is None or not files.num_rows:
         return files
     keys = files[f"partition.{partition_by}"].to_pylist()
-    return files.filter(pa.array([key is None or key in held for key in keys]))
+    return files.filter(pa.array([key is None or key in partitions for key in keys]))

@@ -11,7 +11,7 @@ from telecom_assets.billing.gate import GATE, BillingInputs, assert_billed
 from telecom_assets.billing.restored import assert_not_restored
 from telecom_assets.billing.rules import BillingTerms, bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,

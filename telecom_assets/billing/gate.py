@@ -22,7 +22,7 @@ from telecom_assets.rating.identities import (
     deferred_equals_imputed,
     imputed_are_the_smallest,
     missing_volumes_follow,
-    one_tariff,
+    one_reference_version,
 )
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
@@ -74,7 +74,7 @@ class BillingInputs:
                 *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
                 lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
-                lambda: one_tariff(self.charges.rated, self.suspended, self.charges.imputed),
+                lambda: one_reference_version(self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")

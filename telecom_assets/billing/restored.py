@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from resources.postgres import PostgresConnection, PostgresUnavailable, entries_ahead, follow_version
 from resources.warehouse import READS, Warehouse, WarehouseError, commit_info, entry_path
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.intake.decisions import note_adoption
 from telecom_assets.intake.journal import Decision
 from telecom_assets.intake.tables import RAW_CDRS

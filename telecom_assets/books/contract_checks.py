@@ -10,5 +10,5 @@ def contract_check(name: str, *, unique: bool = False) -> Check:
         "keeps_contract",
         f"Columns, types and required values of {name} are as declared"
         + (", and its key is unique." if unique else "."),
-        lambda scope: keeps_contract(scope.pin(name), unique=unique),
+        lambda inputs: keeps_contract(inputs.pin(name), unique=unique),
     )

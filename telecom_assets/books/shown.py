@@ -43,8 +43,8 @@ def looked_at(
     Those that failed come first, the newest of more than are shown. counts: rows of the table by day or month.
     partitions: those of the run; None: all that the table has. column: "day" or "month".
     """
-    held = [value for value in counts if value is not None]
-    values = sorted(held) if partitions is None else _between(partitions)
+    present = [value for value in counts if value is not None]
+    values = sorted(present) if partitions is None else _between(partitions)
     all_of_it = verdict.failed is None and not verdict.passed
     broken = frozenset(values) if all_of_it else verdict.failed or frozenset()
     failed = [value for value in values if value in broken]

@@ -37,7 +37,7 @@ class RunProgress:
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self.console = console
         self.quiet = quiet
-        self._told: set[int | None] = set()
+        self._shown: set[int | None] = set()
         self._live = Live(Text(""), console=console, transient=True, refresh_per_second=8)
 
     def __enter__(self) -> "RunProgress":
@@ -52,8 +52,8 @@ class RunProgress:
 
     def wait(self, other: "Holder") -> None:
         """Print the process that this one waits for, also when quiet, and show what it does."""
-        if other.pid not in self._told:
-            self._told.add(other.pid)
+        if other.pid not in self._shown:
+            self._shown.add(other.pid)
             self.console.print(f"waiting for {escape(str(other))}", highlight=False, soft_wrap=True)
         self._live.update(Spinner("dots", Text(f"waiting for {other}")))
 

@@ -43,7 +43,7 @@ _RECOUNTS = 3
 
 
 @dataclass(frozen=True)
-class Terms:
+class LandingSettings:
     """The settings and record types of a landing, and the id of the run that lands."""
 
     run_id: str
@@ -78,7 +78,10 @@ class Landed:
 
 
 def land(
-    warehouse: Warehouse, kafka: KafkaConnection, terms: Terms, report: Callable[[str], None] = lambda _: None
+    warehouse: Warehouse,
+    kafka: KafkaConnection,
+    settings: LandingSettings,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Landed:
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     landed = Landed()
@@ -91,9 +94,9 @@ def land(
         if here.source_id is None:
             # The first commit sets every partition to its earliest offset, even if this run fails later: messages that retention
             # deletes from now on are noticed as a loss, also in a partition that is empty now; earlier ones are not asked for.
-            _watch(warehouse, kafka.topic, state, here, terms)
+            _watch(warehouse, kafka.topic, state, here, settings)
             continue
-        done = _land_chunks(warehouse, kafka, state, here, terms, landed, report)
+        done = _land_chunks(warehouse, kafka, state, here, settings, landed, report)
         _settle(warehouse, None, report)
         if done:
             landed.raw_version = warehouse.version(RAW)
@@ -129,12 +132,12 @@ def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str],
                 report(f"recorded {count:,} records of a run that died after it had written them")
 
 
-def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, terms: Terms) -> None:
+def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, settings: LandingSettings) -> None:
     """Set the position of every partition to its earliest offset: the first commit of a source."""
     assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
     ranges = {OffsetRange(number, marks.earliest, marks.earliest): 0 for number, marks in state.partitions.items()}
     try:
-        _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], terms)
+        _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], settings)
     except Refused:
         return
     _settle(warehouse, None, lambda _: None)
@@ -145,29 +148,29 @@ def _land_chunks(
     kafka: KafkaConnection,
     state: TopicState,
     here: LandingState,
-    terms: Terms,
+    settings: LandingSettings,
     landed: Landed,
     report: Callable[[str], None],
 ) -> bool:
     """Land the backlog chunk by chunk. False when another landing or a decision was committed meanwhile: plan anew."""
     ends = here.ends_on(state)
-    chunks = landing_chunks(state, ends, terms.chunk_rows)
+    chunks = landing_chunks(state, ends, settings.chunk_rows)
     total = landed.records + sum(lag(state, ends).values())
     on = here.raw_version
     for number, ranges in enumerate(chunks, start=1):
         try:
-            files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+            files = _staged(warehouse, kafka, state, ranges, here.opened_months, settings)
         except KafkaRangeError:
             _same_topic(kafka, state)  # a topic that was made again explains the error better than the range does
             raise
         try:
             records = _verify(warehouse, kafka, ranges, files)
-            displaced = _displaced_days(warehouse, files, on, terms.dedupe_days)
+            displaced = _displaced_days(warehouse, files, on, settings.dedupe_days)
             _same_topic(kafka, state)
         except BaseException:
             warehouse.drop(RAW, files.folder)
             raise
-        commit = _commit_behind(warehouse, kafka.topic, here, ends, on, files, records, displaced, terms)
+        commit = _commit_behind(warehouse, kafka.topic, here, ends, on, files, records, displaced, settings)
         if commit is None:
             warehouse.drop(RAW, files.folder)
             return False
@@ -187,7 +190,7 @@ def _staged(
     state: TopicState,
     ranges: Sequence[OffsetRange],
     opened_months: Sequence[str],
-    terms: Terms,
+    settings: LandingSettings,
 ) -> Staged:
     """Have the engine write the rows of some ranges as files."""
     spark = warehouse.engine.spark_session
@@ -211,11 +214,11 @@ def _staged(
     )
     rows = admit(
         messages,
-        max_age_days=terms.max_age_days,
+        max_age_days=settings.max_age_days,
         accept_months=opened_months,
-        calendar_start=terms.calendar_start,
+        calendar_start=settings.calendar_start,
         now=dt.datetime.now(dt.UTC),
-        record_types=terms.record_types,
+        record_types=settings.record_types,
     )
     try:
         return warehouse.stage(RAW, rows)
@@ -234,13 +237,13 @@ def _commit_behind(
     files: Staged,
     records: Mapping[OffsetRange, int],
     displaced: Sequence[dt.date],
-    terms: Terms,
+    settings: LandingSettings,
 ) -> Commit | None:
     """Commit, after compactions if some came first. None when another landing has moved a position, or a decision was made."""
     assert here.source_id is not None
     while True:
         try:
-            return _commit(warehouse, topic, here.source_id, on, files, records, displaced, terms)
+            return _commit(warehouse, topic, here.source_id, on, files, records, displaced, settings)
         except Refused:
             newest = read_state(warehouse)
         same_source = newest.source_id == here.source_id
@@ -262,7 +265,7 @@ def _commit(
     files: Staged,
     records: Mapping[OffsetRange, int],
     displaced: Sequence[dt.date],
-    terms: Terms,
+    settings: LandingSettings,
 ) -> Commit:
     """Commit rows, positions and the entry for the ledger together, on version `on`."""
     info = {
@@ -270,7 +273,7 @@ def _commit(
             source_id,
             topic,
             [(offsets.partition, offsets.start, offsets.end, count) for offsets, count in records.items()],
-            terms.run_id,
+            settings.run_id,
         ),
         DISPLACED: [day.isoformat() for day in displaced],
     }

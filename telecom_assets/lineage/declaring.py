@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources.contract import TableContract
 from resources.warehouse import PinnedTable
-from telecom_assets.lineage.failures import telling
+from telecom_assets.lineage.failures import with_expected_failures
 
 LANDING_POOL = "landing"
 SPARK_POOL = "spark"
@@ -36,7 +36,7 @@ def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefiniti
     """`dg.asset` of the project: its expected errors are told (`telecom_assets.lineage.failures`)."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        definition: dg.AssetsDefinition = dg.asset(**properties)(telling(body))
+        definition: dg.AssetsDefinition = dg.asset(**properties)(with_expected_failures(body))
         return definition
 
     return decorate
@@ -46,7 +46,7 @@ def multi_asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDe
     """`dg.multi_asset` of the project: its expected errors are told."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(**properties)(telling(body))
+        return dg.multi_asset(**properties)(with_expected_failures(body))
 
     return decorate
 

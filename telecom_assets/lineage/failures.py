@@ -1,7 +1,8 @@
-"""How a step fails: our sentence first, where there is one, and what a person needs beside it.
+"""How a step fails: with the sentence of an expected error, and with what a person needs to go on.
 
 Belongs here: the one place where an expected error becomes Dagster's `Failure`, and how the message of a failed step is
-found again. Asset bodies and checks pass it as `telling` functions, tables through `telecom_assets.lineage.io_manager`.
+found again. Bodies of assets and checks have the decorator `with_expected_failures`; reads and writes of tables go through
+`telecom_assets.lineage.io_manager`.
 """
 
 import inspect
@@ -30,7 +31,7 @@ _AGAIN = "This run again (Re-execute), once that is mended."
 WHAT_TO_RUN = "what_to_run"
 
 
-class _Told(Protocol):
+class _StoredError(Protocol):
     """An error as Dagster keeps it with an event."""
 
     @property
@@ -38,11 +39,11 @@ class _Told(Protocol):
     @property
     def cls_name(self) -> str | None: ...
     @property
-    def cause(self) -> "_Told | None": ...
+    def cause(self) -> "_StoredError | None": ...
 
 
 @contextmanager
-def expected_errors_told(where: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+def expected_errors_as_failures(where: Callable[[], Mapping[str, str]]) -> Iterator[None]:
     """Raise `dg.Failure` for an expected error: a description and metadata, for the run's page and all who hear of it.
 
     where: asked when it happens; period, days and table that the step is about, whichever it knows. No retry policy
@@ -63,23 +64,23 @@ def expected_errors_told(where: Callable[[], Mapping[str, str]]) -> Iterator[Non
         raise dg.Failure(full, {**where(), WHAT_TO_RUN: _AGAIN}, allow_retries=False) from error
 
 
-def telling(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The body of an asset or of a check, whose expected errors are told."""
+def with_expected_failures(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates the body of an asset or of a check: its expected errors become `dg.Failure`."""
     if inspect.isgeneratorfunction(body):
 
         @wraps(body)
-        def told(*args: Any, **kwargs: Any) -> Any:
-            with expected_errors_told(_of_this_step):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with expected_errors_as_failures(_of_this_step):
                 yield from body(*args, **kwargs)
 
     else:
 
         @wraps(body)
-        def told(*args: Any, **kwargs: Any) -> Any:
-            with expected_errors_told(_of_this_step):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with expected_errors_as_failures(_of_this_step):
                 return body(*args, **kwargs)
 
-    return told
+    return wrapped
 
 
 def sentence(error: BaseException) -> str:
@@ -100,7 +101,7 @@ def what_to_run(said: str, known: Mapping[str, str]) -> str:
     return "; ".join(f"telecom run --month {month}" for month in months) or _AGAIN
 
 
-def partitions_told(keys: Sequence[str]) -> dict[str, str]:
+def partitions_as_metadata(keys: Sequence[str]) -> dict[str, str]:
     """Days, or billing periods, of a step as metadata."""
     if not keys:
         return {}
@@ -110,17 +111,17 @@ def partitions_told(keys: Sequence[str]) -> dict[str, str]:
 
 def innermost_message(event: dg.DagsterEvent) -> str:
     """What a failed step says: its description, or the message of the innermost cause without the exception's class."""
-    told = event.step_failure_data.user_failure_data
-    if told is not None and told.description:
-        return told.description
+    failure = event.step_failure_data.user_failure_data
+    if failure is not None and failure.description:
+        return failure.description
     error = _innermost(event)
     return error.message.strip().split(": ", 1)[-1] if error is not None else ""
 
 
-def told_what_to_run(event: dg.DagsterEvent) -> str:
+def stored_what_to_run(event: dg.DagsterEvent) -> str:
     """What a failed step says is to be run, or nothing."""
-    told = event.step_failure_data.user_failure_data
-    value = told.metadata.get(WHAT_TO_RUN) if told is not None else None
+    failure = event.step_failure_data.user_failure_data
+    value = failure.metadata.get(WHAT_TO_RUN) if failure is not None else None
     return str(value.value) if value is not None else ""
 
 
@@ -147,7 +148,10 @@ def _of_this_step() -> dict[str, str]:
     named = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
     assets = context.selected_asset_keys or {key.asset_key for key in context.selected_asset_check_keys}
     tables = ", ".join(sorted(key.path[-1] for key in assets))
-    return {**partitions_told([tags[name] for name in named if name in tags]), **({"table": tables} if tables else {})}
+    return {
+        **partitions_as_metadata([tags[name] for name in named if name in tags]),
+        **({"table": tables} if tables else {}),
+    }
 
 
 def _first_line(error: BaseException) -> str:
@@ -155,8 +159,8 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _innermost(event: dg.DagsterEvent) -> _Told | None:
-    error: _Told | None = event.step_failure_data.error
+def _innermost(event: dg.DagsterEvent) -> _StoredError | None:
+    error: _StoredError | None = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return error

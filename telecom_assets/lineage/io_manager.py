@@ -12,10 +12,10 @@ import dagster as dg
 from resources.io_manager import DeltaIOManager, versions_of
 from resources.provenance import how_made
 from resources.warehouse import Partitions, Warehouse
-from telecom_assets.lineage.failures import expected_errors_told, partitions_told
+from telecom_assets.lineage.failures import expected_errors_as_failures, partitions_as_metadata
 
 
-class TellingIOManager(DeltaIOManager):
+class ProjectIOManager(DeltaIOManager):
     """A table that cannot be read or written fails its step with our sentence, the table and the partitions.
 
     A table without partitions, which is replaced whole, has the version that last changed its rows as data version: what
@@ -40,14 +40,14 @@ class TellingIOManager(DeltaIOManager):
         return how_made(self.warehouse, rules, partitions, reads)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        with expected_errors_told(lambda: _about(context)):
+        with expected_errors_as_failures(lambda: _about(context)):
             super().handle_output(context, obj)
             name = context.asset_key.path[-1]
             if obj is not None and self.warehouse.contracts[name].partition_by is None:
                 dg.OpExecutionContext.get().set_data_version(context.asset_key, self.data_version(name))
 
     def load_input(self, context: dg.InputContext) -> Any:
-        with expected_errors_told(lambda: _about(context)):
+        with expected_errors_as_failures(lambda: _about(context)):
             return super().load_input(context)
 
     def data_version(self, name: str) -> dg.DataVersion:
@@ -61,4 +61,4 @@ class TellingIOManager(DeltaIOManager):
 
 def _about(context: dg.InputContext | dg.OutputContext) -> dict[str, str]:
     keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
-    return {**partitions_told(keys), "table": context.asset_key.path[-1]}
+    return {**partitions_as_metadata(keys), "table": context.asset_key.path[-1]}

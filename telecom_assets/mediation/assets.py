@@ -17,7 +17,8 @@ from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.lineage.partitions import DAILY, ONE_RUN
-from telecom_assets.mediation.rules import SMALL_PART, days_with_copies, mediate
+from telecom_assets.mediation.copies import SMALL_PART, days_with_copies
+from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import contiguous, days_between
 from telecom_assets.record_types.in_force import RecordTypes
@@ -62,7 +63,7 @@ def mediation(
         _neighbourhood(raw_cdrs, dedupe_days),
         product_catalog.all(),
         dedupe_days=dedupe_days,
-        share=engine.keep,
+        keep=engine.keep,
         record_types=record_types,
     )
     read = versions_read(raw_cdrs, product_catalog)

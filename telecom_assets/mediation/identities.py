@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from resources.warehouse import PinnedTable
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import SHOWN, Verdict
-from telecom_assets.mediation.rules import SMALL_PART, hashed, repeated_hashes, with_ids_of
+from telecom_assets.mediation.copies import SMALL_PART, hashed, repeated_hashes, with_ids_of
 from telecom_assets.mediation.stale_days import days_of_displaced_copies, stale_since_mediation
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.text import visible

@@ -5,6 +5,9 @@ from resources.contract import TableContract
 from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
+#: The columns that tell one landed message from another.
+MESSAGE_KEY = ("source_part", "source_position", "source_id")
+
 
 def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
     """cleaned_cdrs with the quantities of these record types: a column for each, NULL in events of other types."""
@@ -16,7 +19,7 @@ def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
         columns=(
             C("record_id", "string", "Identity of the event, from record_ID."),
             C("subscriber_id", "string", "The party that is charged, E.164 without +."),
-            C("record_type", "string", f"{record_types.told}."),
+            C("record_type", "string", f"{record_types.in_words}."),
             C("event_ts", "timestamp", "When the event began, UTC."),
             C(
                 "other_party",

@@ -27,7 +27,7 @@ from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTE
 from telecom_assets.model.months import only_month
 from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow
 from telecom_assets.rating.month_rules import PRICE_VERSIONS, deferred_events, impute
-from telecom_assets.rating.rules import Tariff, price_list, rate
+from telecom_assets.rating.rules import ReferenceData, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.identities import references_are_valid
@@ -99,10 +99,10 @@ def rating(
         references_are_valid(*references, record_types),
         before=f"rating of {days}",
     )
-    tariff = Tariff(
+    reference = ReferenceData(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=settings.missing_volume_policy, record_types=record_types)
+    ratings = rate(cleaned_cdrs.df, reference, missing_volume=settings.missing_volume_policy, record_types=record_types)
     read = versions_read(cleaned_cdrs, rejected, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
     yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)

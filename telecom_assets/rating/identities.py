@@ -46,7 +46,7 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         imputed = imputed.where(F.col("billable_units") != 0)
     are, dispositions = _AGAINST_THE_POLICY[policy]
     missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
-    told = [
+    wrong_days = [
         (day, rows, what)
         for wrong, what in (
             (imputed, "events have an imputed volume"),
@@ -54,8 +54,10 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         )
         for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     ]
-    findings = [f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in told]
-    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in told]
+    findings = [
+        f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
+    ]
+    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in wrong_days]
     return verdict_of_days(
         f"missing volumes follow the policy {policy}",
         findings,
@@ -71,30 +73,30 @@ def imputed_are_the_smallest(
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
-    told: list[tuple[dt.date, int]] = []
+    wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
         smallest = smallest_volumes(cleaned.df, record_types)
         joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
         wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
-        told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+        wrong_days = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
     return verdict_of_days(
         "imputed volumes are the smallest known ones",
-        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in told],
-        [{"day": day, "events": rows, "reason": what} for day, rows in told],
+        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in wrong_days],
+        [{"day": day, "events": rows, "reason": what} for day, rows in wrong_days],
         otherwise="imputed volumes are not the smallest known ones",
     )
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
     """A month is rated against one version of each reference table; its figures are those (none for an empty month).
 
-    imputed: period_charges of the month, which are out of date where the days were rated against another tariff since.
+    imputed: period_charges of the month, which is out of date where the days were rated against other versions since.
     """
     names = ("customers", "rate_plans", "product_catalog")
     days: dict[tuple[int, ...], list[dt.date]] = {}
     for table in (rated, suspended, imputed):
-        for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
+        for day, versions in _reference_versions(table, [f"{name}_version" for name in names]):
             days.setdefault(versions, []).append(day)
     findings = []
     if len(days) > 1:
@@ -118,7 +120,7 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable)
     )
 
 
-def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
     if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known

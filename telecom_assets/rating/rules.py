@@ -43,7 +43,7 @@ MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
 
 
 @dataclass(frozen=True)
-class Tariff:
+class ReferenceData:
     """The reference rows that events are rated against, each of one pinned version."""
 
     customers: DataFrame
@@ -74,7 +74,7 @@ class Ratings:
 
 def rate(
     cleaned: DataFrame,
-    tariff: Tariff,
+    reference: ReferenceData,
     *,
     missing_volume: MissingVolumePolicy,
     record_types: RecordTypes = RECORD_TYPES,
@@ -85,8 +85,8 @@ def rate(
     of it (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`); that is the last of the questions, so each
     deferred event has its price.
     """
-    subscribers = _subscribers(tariff)
-    prices = price_list(tariff.rate_plans, tariff.product_catalog, record_types)
+    subscribers = _subscribers(reference)
+    prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
     is_imputed, volume = imputed_quantity(record_types)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
     joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
@@ -125,7 +125,7 @@ def rate(
             "source_id",
             "source_part",
             "source_position",
-            *tariff.version_columns(),
+            *reference.version_columns(),
             "event_date",
         )
     )
@@ -148,22 +148,24 @@ def charge() -> Column:
     return round_half_up_or_null(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
 
 
-def _subscribers(tariff: Tariff) -> DataFrame:
-    """Customers as rating needs them; `standing` is CHARGEABLE, or why nothing of theirs is charged.
+def _subscribers(reference: ReferenceData) -> DataFrame:
+    """Customers as rating needs them; `chargeability` is CHARGEABLE, or why nothing of theirs is charged.
 
     Small tables are joined and judged by themselves first: every column that events are joined with is copied for each.
     """
-    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
-    standing = (
+    plans = reference.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(
+        F.count("*").alias("plan_prices")
+    )
+    chargeability = (
         F.when(F.col("subscription_type").isNull(), "unknown_customer")
         .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
         .when(F.col("status") != "active", "inactive_customer")
         .when(F.col("known_plan").isNull(), "unknown_plan")
         .otherwise(_CHARGEABLE)
     )
-    customers = tariff.customers.withColumnRenamed("rate_plan_id", "plan_id")
+    customers = reference.customers.withColumnRenamed("rate_plan_id", "plan_id")
     return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
-        "customer_id", "region", "plan_id", standing.alias("standing")
+        "customer_id", "region", "plan_id", chargeability.alias("chargeability")
     )
 
 
@@ -189,8 +191,8 @@ def price_list(
 
 def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
     chain = (
-        F.when(F.col("standing").isNull(), "unknown_customer")
-        .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
+        F.when(F.col("chargeability").isNull(), "unknown_customer")
+        .when(F.col("chargeability") != _CHARGEABLE, F.col("chargeability"))
         .when(F.col("unit_price").isNull(), "no_price")
     )
     if missing_volume != "zero":

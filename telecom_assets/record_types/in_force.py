@@ -32,7 +32,7 @@ class RecordTypes:
         return tuple(each.name for each in self)
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """Their names for people: voice, sms or data."""
         *first, last = self.names
         return f"{', '.join(first)} or {last}" if first else last

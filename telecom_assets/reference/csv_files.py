@@ -83,12 +83,12 @@ def _order(path: Path | Traversable, line: int, header: Sequence[str], columns: 
     repeated = sorted({name for name in header if header.count(name) > 1})
     if not (missing or unknown or repeated):
         return [header.index(name) for name in columns]
-    told = [
+    problems = [
         f"{what} {', '.join(map(repr, names))}"
         for what, names in (("no column", missing), ("unknown column", unknown), ("repeated column", repeated))
         if names
     ]
     hint = "; values are to be separated by commas" if len(header) == 1 and any(c in header[0] for c in ";\t|") else ""
     raise InputFileError(
-        f"{path}: line {line}: {'; '.join(told)}; expected exactly the columns {','.join(columns)}{hint}"
+        f"{path}: line {line}: {'; '.join(problems)}; expected exactly the columns {','.join(columns)}{hint}"
     )

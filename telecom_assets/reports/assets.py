@@ -10,7 +10,7 @@ from resources.postgres import PostgresConnection, published_digest
 from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (

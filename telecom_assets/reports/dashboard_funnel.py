@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from telecom_assets.model.text import for_people, legible, plain, share
-from telecom_assets.reports.funnel import DUPLICATE_REASONS, Funnel
+from telecom_assets.reports.funnel import DUPLICATE_REASONS, MISSING_VOLUME, OUT_OF_RANGE, Funnel
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,26 @@ def rejected_reasons(counts: Mapping[str, int]) -> list[tuple[str, str, int, str
     ]
 
 
+def not_rated(funnel: Funnel) -> list[tuple[str, str, int]]:
+    """Cleaned CDRs without a price: (reason, disposition, count)."""
+    suspended = dict(funnel.suspended)
+    if funnel.imputed_out_of_range:
+        suspended[OUT_OF_RANGE] = suspended.get(OUT_OF_RANGE, 0) + funnel.imputed_out_of_range
+    return [
+        *((reason, "suspended", count) for reason, count in suspended.items()),
+        *((reason, "excluded", count) for reason, count in funnel.excluded.items()),
+        *([(MISSING_VOLUME, "deferred", funnel.waiting)] if funnel.waiting else []),
+    ]
+
+
+def not_rated_total(funnel: Funnel) -> int:
+    """All cleaned CDRs without a price."""
+    return sum(count for *_, count in not_rated(funnel))
+
+
 def not_rated_reasons(funnel: Funnel) -> list[tuple[str, str, int, str]]:
     """(reason, disposition, count, width of its bar), most frequent first."""
-    found = funnel.not_rated
+    found = not_rated(funnel)
     most = max((count for _, _, count in found), default=0)
     ordered = sorted(found, key=lambda item: (-item[2], item[0]))
     return [(legible(reason), kind, count, _width(count, most)) for reason, kind, count in ordered]

@@ -136,23 +136,6 @@ class Funnel:
         return max(self.deferred - self.imputed, 0)
 
     @property
-    def not_rated(self) -> list[tuple[str, str, int]]:
-        """Cleaned CDRs without a price: (reason, disposition, count)."""
-        suspended = dict(self.suspended)
-        if self.imputed_out_of_range:
-            suspended[OUT_OF_RANGE] = suspended.get(OUT_OF_RANGE, 0) + self.imputed_out_of_range
-        return [
-            *((reason, "suspended", count) for reason, count in suspended.items()),
-            *((reason, "excluded", count) for reason, count in self.excluded.items()),
-            *([(MISSING_VOLUME, "deferred", self.waiting)] if self.waiting else []),
-        ]
-
-    @property
-    def not_rated_total(self) -> int:
-        """Cleaned CDRs without a price."""
-        return sum(count for *_, count in self.not_rated)
-
-    @property
     def after_discount(self) -> Decimal:
         """Tax-excluded amount of all bills."""
         return self.amount_before_tax - self.discount

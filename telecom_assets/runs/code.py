@@ -20,12 +20,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 
 _PACKAGES = ("telecom_assets", "resources")
 #: Where settings come from: they count by their values, where a rule reads them.
-_SOURCES = {(each.__module__, each.__name__) for each in (Connections, Settings)}
+_SOURCES = {(each.__module__, each.__name__) for each in (Deployment, Settings)}
 
 #: A function, class or constant: its module, and its name there.
 Symbol = tuple[str, str]

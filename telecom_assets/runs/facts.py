@@ -14,7 +14,7 @@ from resources.postgres import published_digest
 from resources.provenance import Look
 from resources.warehouse import Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.intake.journal import DECIDED, LANDED
 from telecom_assets.intake.landing import position
 from telecom_assets.intake.plan import LandingError, lag
@@ -37,12 +37,12 @@ class Looker:
         self,
         definitions: dg.Definitions,
         instance: dg.DagsterInstance,
-        connections: Connections,
+        deployment: Deployment,
         rules_of: Callable[[str], str | None],
     ) -> None:
         """rules_of: the rules of now by which a table is made, as the commits name them; None: they cannot be told."""
         self.instance = instance
-        self.connections = connections
+        self.deployment = deployment
         self.rules_of = rules_of
         self._graph = definitions.resolve_asset_graph()
 
@@ -51,7 +51,7 @@ class Looker:
 
         Days that are stale count whatever their month.
         """
-        warehouse, days = self.connections.warehouse, existing_days(month)
+        warehouse, days = self.deployment.warehouse, existing_days(month)
         stale = {day: found.reason for day, found in stale_days(warehouse).items()} if MEDIATION in stages else {}
         if everything:
             return Facts(days, stale=stale, everything=True)
@@ -100,18 +100,18 @@ class Looker:
 
     def _changed_beside(self, month: str) -> str | None:
         """Whether what billing makes besides tables is as it left it. Asked last: all documents are read for it."""
-        warehouse, settings = self.connections.warehouse, self.connections.settings
+        warehouse, settings = self.deployment.warehouse, self.deployment.settings
         left: Mapping[str, str] = next(iter(warehouse.pin_period(BILLED_MONTHS.name, month).arrow().to_pylist()), {})
-        published = published_digest(self.connections.postgres(), FACTURATION_COMPLETE, month)
+        published = published_digest(self.deployment.postgres(), FACTURATION_COMPLETE, month)
         if left.get("published") != published:
             return "the published bills are not as they were"
         return None if left["documents"] == documents_digest(settings, month) else "documents are not as they were"
 
     def _landing(self) -> str | None:
         """Why landing has something to do. Where it would refuse it is made too: it says what is wrong."""
-        warehouse = self.connections.warehouse
+        warehouse = self.deployment.warehouse
         try:
-            here, state = position(warehouse, self.connections.kafka())
+            here, state = position(warehouse, self.deployment.kafka())
         except (KafkaUnavailable, LandingError) as error:
             return str(error)
         waiting = lag(state, here.ends_on(state))

@@ -61,7 +61,7 @@ def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
 def _maintain(
     context: dg.AssetExecutionContext, settings: Settings, warehouse: Warehouse, pools: Mapping[str, Collection[str]]
 ) -> Materialized:
-    def told(done: Maintained) -> None:
+    def show(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
     # The pool lets one run in, but a run that was cancelled by force has lost its place and may still be working: the lock keeps
@@ -76,7 +76,7 @@ def _maintain(
             target_file_bytes=settings.target_file_bytes,
             now=now,
             busy=partial(writer_at_work, context.instance, pools),
-            report=told,
+            report=show,
         )
         # A day at least: the output of runs that are going on lies there too.
         outputs = remove_old_output(home, now - dt.timedelta(days=max(1, settings.retention_days)))

@@ -13,7 +13,7 @@ import pyspark.sql.connect.dataframe  # noqa: F401  (the steps need it: not whil
 from resources.process_locks import SignOfLife
 from telecom_assets.home.code_location import runs_belong_here
 from telecom_assets.home.compute_logs import printed_in_the_terminal
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.full_disk import dagster_says_it_once
 from telecom_assets.lineage.failures import innermost_message, was_interrupted
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
@@ -53,11 +53,11 @@ class MonthRunner:
     """Executes the sequence of a month with some definitions on one instance."""
 
     def __init__(
-        self, definitions: dg.Definitions, instance: dg.DagsterInstance, connections: Connections, listen: Listener
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, deployment: Deployment, listen: Listener
     ) -> None:
         self.definitions = definitions
         self.instance = instance
-        self.connections = connections
+        self.deployment = deployment
         self.listen = listen
         self.results: list[StepResult] = []
         self._alive: SignOfLife | None = None
@@ -67,7 +67,7 @@ class MonthRunner:
 
         Reference data are always read: that tells whether they changed. Raises RunFailed at the first step that fails.
         """
-        self.connections.engine.start_early()
+        self.deployment.engine.start_early()
         looker = self._looker()
         for stage in STAGES:
             # What there is to do for a stage is known when those before it are done.
@@ -85,7 +85,7 @@ class MonthRunner:
 
     def _looker(self) -> Looker:
         rules_of = self.definitions.resources["io_manager"].rules_of  # type: ignore[index]
-        return Looker(self.definitions, self.instance, self.connections, rules_of)
+        return Looker(self.definitions, self.instance, self.deployment, rules_of)
 
     def _skip(self, stage: Stage, month: str) -> None:
         step = requested(Planned(stage, month=month if stage.grain else None))
@@ -97,7 +97,7 @@ class MonthRunner:
         """Run one step. Raises RunFailed when it fails or a blocking check does."""
         self.listen("start", step, None)
         if self._alive is None:
-            home = self.connections.settings.dagster_home
+            home = self.deployment.settings.dagster_home
             end_abandoned_runs(self.instance, home)
             self._alive = sign_of_life(home)
         started = time.monotonic()

@@ -91,8 +91,8 @@ def _due(stage: Stage, facts: Facts, made: Mapping[str, set[dt.date]]) -> list[s
     if facts.everything:
         return [ASKED_FOR]
     if stage.grain is None:
-        told = {REFERENCE.name: facts.reference, LANDING.name: facts.landing}[stage.name]
-        return [told] if told else []
+        reason = {REFERENCE.name: facts.reference, LANDING.name: facts.landing}[stage.name]
+        return [reason] if reason else []
     own = [facts.due_month[stage.name]] if stage.name in facts.due_month else []
     # Only of stages that are made for sure: reading the reference data again, or landing, may change nothing.
     follows = [

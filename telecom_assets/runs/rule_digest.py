@@ -5,7 +5,7 @@ stage. Does not belong here: how that is read from the code (`code`), what a com
 follows when it is another (`plan`).
 
 Of the code that counts which the bodies of the stage's assets rest on (`Code`); of the settings those that this code reads.
-What Connections reads of them says where something is, not what a rule says.
+What Deployment reads of them says where something is, not what a rule says.
 """
 
 import hashlib

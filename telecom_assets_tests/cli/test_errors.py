@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from telecom_assets import cli, definitions
 from telecom_assets.billing import restored
 from telecom_assets.cli import demo, maintain
@@ -87,7 +87,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             doing.run()
 
     class Context:
-        instance = connections = SimpleNamespace(
+        instance = deployment = SimpleNamespace(
             engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False), resources=dict
         )
 
@@ -154,8 +154,8 @@ def test_the_funnel_says_what_was_deferred_and_what_became_of_it(capsys: pytest.
     )  # fmt: skip
     print_funnel(terminal(), MONTH, "MAD", books, NOTHING, MALFORMED, None)
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
-    told = ("deferred", "rated", "suspended", "charged")
-    assert [line for line in lines if line.startswith(told)] == [
+    prefixes = ("deferred", "rated", "suspended", "charged")
+    assert [line for line in lines if line.startswith(prefixes)] == [
         "deferred: missing_volume 5",
         "rated (before tax) 4 1.500000",
         "deferred → imputed 5 0.250000",
@@ -299,7 +299,7 @@ def test_a_second_demo_leaves_the_first_ones_folder_alone(
     )
     (home / "demo").mkdir(parents=True)
     (home / "demo" / "made-by-telecom-demo").touch()
-    with held(home, "demo"):
+    with lock_or_refuse(home, "demo"):
         finished = typed("demo", "--month", MONTH)
     assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (1, "", 1)
     assert f"demo is under way in process {os.getpid()} (since " in finished.stderr

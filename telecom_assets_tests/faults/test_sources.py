@@ -289,7 +289,7 @@ def test_a_landing_that_meets_a_decision_begins_anew(plain: Warehouse, kafka: Ka
 def test_copies_across_two_sources_are_found_by_record_id(new_project: Callable[..., Project]) -> None:  # noqa: F811
     """The topic is made again and its archive replayed into it: what had landed comes a second time, and is a copy."""
     project = new_project(partitions=2)
-    kafka = project.connections.kafka()
+    kafka = project.deployment.kafka()
     project.store_customers(customers())
     project.open_month()
     call = {"caller_id": "212600000001", "callee_id": "33612345678", "duration_sec": 61}

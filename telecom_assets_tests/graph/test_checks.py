@@ -965,7 +965,7 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     for row in moved:
         row["region"] = "Elsewhere"
     before = project.rows("facturation_complete")
-    store_customers(project.connections.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
+    store_customers(project.deployment.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
     assert project.run("reference_job").success
     assert project.materialise("facturation_complete", month_tag()).success
     key = lambda row: row["customer_id"]  # noqa: E731

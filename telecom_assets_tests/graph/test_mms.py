@@ -24,7 +24,7 @@ from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.billing.rules import bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.definitions import build_defs
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import mediate
@@ -333,9 +333,9 @@ def project(new_project: Callable[..., Project], tmp_path_factory: pytest.TempPa
     made = new_project(partitions=1, **tariff_files(tmp_path_factory.mktemp("mms")))
     definitions = build_defs(made.settings, record_types=TYPES)
     assert definitions.resources is not None
-    connections = Connections(made.settings, TABLES_WITH_MMS, TYPES)
-    vars(connections).update({name: definitions.resources[name] for name in ("engine", "warehouse")})
-    vars(made).update(connections=connections, defs=with_single_jobs(definitions))
+    deployment = Deployment(made.settings, TABLES_WITH_MMS, TYPES)
+    vars(deployment).update({name: definitions.resources[name] for name in ("engine", "warehouse")})
+    vars(made).update(deployment=deployment, defs=with_single_jobs(definitions))
     made.store_customers(contract_table(CUSTOMERS, cdrs.CUSTOMERS[:1]))
     made.produce(SENT)
     made.open_month()
@@ -428,9 +428,9 @@ def test_a_month_is_made_again_when_another_type_comes_into_force(project: Proje
     """The code is the same, and no table lacks a column."""
     assert [planned.stage.name for planned in project.runner().plan_month(MONTH)] == ["reference"]
     types = RecordTypes((*TYPES, replace(MMS, name="fax", quantities=())))
-    connections = Connections(project.settings, tables_of(types), types)
-    definitions = build_defs(project.settings, connections.resources())
-    plan = MonthRunner(definitions, project.instance, connections, lambda *_: None).plan_month(MONTH)
+    deployment = Deployment(project.settings, tables_of(types), types)
+    definitions = build_defs(project.settings, deployment.resources())
+    plan = MonthRunner(definitions, project.instance, deployment, lambda *_: None).plan_month(MONTH)
     assert [planned.stage.name for planned in plan] == ["reference", "mediation", "rating", "billing"]
     assert all("other rules or settings" in planned.why for planned in plan[1:])
 

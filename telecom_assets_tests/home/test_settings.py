@@ -237,15 +237,15 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("variable", "text", "told"), WRONG)
+@pytest.mark.parametrize(("variable", "text", "named"), WRONG)
 def test_a_wrong_value_is_one_line_that_names_it(
-    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, told: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, named: str
 ) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     message = str(caught.value)
-    assert told in message
+    assert named in message
     assert message.startswith((variable, "ENGINE"))
     assert "\n" not in message
 

@@ -50,8 +50,8 @@ def test_what_follows_from_them() -> None:
     assert {each.name: each.most_units for each in RECORD_TYPES} == {"voice": 166_667, "sms": 1, "data": 10_000_000}
     assert RECORD_TYPES.imputed == (DATA, VOLUME)
     assert RECORD_TYPES.counted_in("MB") == ("data",)
-    assert RECORD_TYPES.told == "voice, sms or data"
-    assert RecordTypes([SMS]).told == "sms"
+    assert RECORD_TYPES.in_words == "voice, sms or data"
+    assert RecordTypes([SMS]).in_words == "sms"
     assert dict(RecordTypes([SMS, MMS]).made_products) == {
         "SMS_NAT": "sms",
         "SMS_INT": "sms",
@@ -202,7 +202,7 @@ def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: Spa
     found = {row["source_position"]: (row["billable_units"], row["rating_status"]) for row in rated}
     assert all(row["amount"] == row["billable_units"] for row in rated)
     found |= {row["source_position"]: (row["reason"], row["detail"]) for row in rows_of(outcomes.rejected)}
-    assert found == {offset: (outcome, told) for offset, (_, outcome, told) in enumerate(FAXES)}
+    assert found == {offset: (outcome, in_words) for offset, (_, outcome, in_words) in enumerate(FAXES)}
     assert {outcome for _, outcome, _ in FAXES if isinstance(outcome, str)} <= set(rejection_reasons(WITH_FAX))
 
 

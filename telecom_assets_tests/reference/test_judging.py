@@ -134,7 +134,7 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file: Call
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty; expected a header line: rate_plan_id,"),
         (b"\xef\xbb\xbf \r\n", "is empty"),
@@ -150,13 +150,13 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file: Call
     ],
 )
 def test_a_file_that_is_no_such_table_is_one_clear_error(
-    file: Callable[[str | bytes], Path], content: bytes, told: str
+    file: Callable[[str | bytes], Path], content: bytes, message: str
 ) -> None:
     path = file(content)
     with pytest.raises(InputFileError) as raised:
         read_rate_plans(path)
     assert str(raised.value).startswith(f"{path}: ")
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -45,11 +45,11 @@ from telecom_assets_tests.stages.chain import (
     drawn,
     imputed,
     mediated,
+    reference_data,
     rejections,
     rows_of,
     side_by_side,
     stored,
-    tariff,
 )
 
 MONTH = "2026-03"
@@ -113,13 +113,13 @@ def month(
     warehouse.overwrite(CLEANED_CDRS.name, outcomes.cleaned, every_day)
     warehouse.overwrite(REJECTED_CDRS.name, outcomes.rejected, every_day)
     cleaned = warehouse.pin(CLEANED_CDRS.name)
-    ratings = rate(cleaned.all(), tariff(engine), missing_volume="customer_min")
+    ratings = rate(cleaned.all(), reference_data(engine), missing_volume="customer_min")
     warehouse.overwrite(RATED_CDRS.name, ratings.rated, every_day)
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
     this_month = Partitions(MONTH, MONTH)
     suspended, usage = (warehouse.pin_period(name, MONTH) for name in (SUSPENDED_CDRS.name, CLEANED_CDRS.name))
     warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df), this_month)
-    charges, customers = charges_of_month(warehouse, MONTH), tariff(engine).customers
+    charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
     warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
     warehouse.overwrite(DAILY_REVENUE.name, report(DAILY_REVENUE, charges.df, bills.df, MONTH), this_month)
@@ -158,7 +158,7 @@ def test_rating_is_the_oracles(month: Month) -> None:
 def test_rating_by_other_policies_is_the_oracles(month: Month, policy: MissingVolumePolicy) -> None:
     expected = expected_of(month.messages, Parameters(PARAMETERS.max_age_days, 31, PARAMETERS.accept_months, policy))
     cleaned = month.warehouse.pin(CLEANED_CDRS.name).all()
-    ratings = rate(cleaned, tariff(month.engine), missing_volume=policy)
+    ratings = rate(cleaned, reference_data(month.engine), missing_volume=policy)
     assert_rows(RATED_CDRS, rows_of(ratings.rated), expected.rated)
     assert_rows(SUSPENDED_CDRS, rows_of(ratings.suspended), expected.suspended)
 
@@ -286,7 +286,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     outcomes = mediated(engine, batch, parameters)
     assert_outcomes(outcomes, expected.outcomes)
     cleaned = contract_frame(engine, CLEANED_CDRS, collected(outcomes)[0])
-    ratings = rate(cleaned, tariff(engine), missing_volume=parameters.missing_volume_policy)
+    ratings = rate(cleaned, reference_data(engine), missing_volume=parameters.missing_volume_policy)
     rated, suspended = rows_of(ratings.rated), rows_of(ratings.suspended)
     assert_rows(RATED_CDRS, rated, expected.rated)
     assert_rows(SUSPENDED_CDRS, suspended, expected.suspended)
@@ -296,7 +296,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     for period in months:
         both = [*rated, *(row for row in of_months if row["amount"] is not None)]
         usage = contract_frame(engine, RATED_CDRS, (row for row in both if row["billing_period"] == period))
-        bills = stored(engine, bill(usage, tariff(engine).customers, period, TERMS))
+        bills = stored(engine, bill(usage, reference_data(engine).customers, period, TERMS))
         assert_rows(FACTURATION_COMPLETE, rows_of(bills), expected.bills(period))
         reports = expected.reports(period)
         for contract in REPORTS:
@@ -349,6 +349,6 @@ def test_sums_are_exact_where_doubles_are_not(engine: SparkEngine) -> None:
     usage: list[dict[str, Any]] = [
         {"customer_id": "c", "record_type": "data", "amount": "0.1", "billing_period": MONTH} for _ in range(1_000)
     ]
-    customers = tariff(engine, [{**cdrs.CUSTOMERS[0], "customer_id": "c"}]).customers
+    customers = reference_data(engine, [{**cdrs.CUSTOMERS[0], "customer_id": "c"}]).customers
     [row] = rows_of(bill(contract_frame(engine, RATED_CDRS, usage), customers, MONTH, TERMS))
     assert (row["data_total"], row["rounding_difference"]) == (Decimal(100), Decimal(0))

@@ -234,8 +234,8 @@ def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
     # 4.9, twice 2.4 and 2.4 megabytes of PLAN_A's DATA_BASIC at 0.012345: 0.0604905, 0.029628
     assert [row["amount"] for row in before] == [Decimal(each) for each in ("0.060491", *["0.029628"] * 3)]
     follow = partial(missing_volumes_follow, "customer_min")
-    told = follow(*map(warehouse.pin, ("rated_cdrs", "suspended_cdrs")))
-    assert [finding.split(",")[0] for finding in told.findings] == [
+    verdict = follow(*map(warehouse.pin, ("rated_cdrs", "suspended_cdrs")))
+    assert [finding.split(",")[0] for finding in verdict.findings] == [
         f"{day}: 1 events have an imputed volume" for day in (A, B)
     ]
 

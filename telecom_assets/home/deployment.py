@@ -32,8 +32,8 @@ class OnDemand(Generic[_Connection]):
     connect: Callable[[], _Connection]
 
 
-class Connections:
-    """Everything a command may reach; Dagster has each part of it as a resource of its own name. Tests pass other settings."""
+class Deployment:
+    """Everything a command may use, made from the settings. Dagster has each part as a resource of its own name."""
 
     def __init__(
         self, settings: Settings, tables: Mapping[str, TableContract], record_types: RecordTypes = RECORD_TYPES
