@@ -52,7 +52,7 @@ def test_kept_rows_are_not_given_up_by_the_garbage_collector(
     engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request from a finalizer may fall into another request of the same thread, and then neither ends."""
-    session = engine.spark_session
+    session: Any = engine.spark_session
     kept = engine.keep(session.range(3))
     assert kept.count() == 3
     asked: list[Any] = []

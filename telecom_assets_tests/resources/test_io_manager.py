@@ -80,7 +80,7 @@ def run_over(
         )
     events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
     return {
-        event.partition: {key: getattr(value, "value", value) for key, value in event.metadata.items()}
+        str(event.partition): {key: getattr(value, "value", value) for key, value in event.metadata.items()}
         for event in events
     }
 
@@ -117,11 +117,15 @@ def test_a_run_of_months_replaces_them_and_leaves_the_others(warehouse: Warehous
 
 def test_the_money_of_all_days_is_one_question(plain_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many days a run has."""
-    asked = []
+    asked: list[str] = []
+
+    def df(table: PinnedTable) -> object:
+        asked.append(table.name)
+        assert table.partitions is not None
+        return table.between(table.partitions)
+
     monkeypatch.setattr(PinnedTable, "is_small", False)
-    monkeypatch.setattr(
-        PinnedTable, "df", property(lambda table: asked.append(table.name) or table.between(table.partitions))
-    )
+    monkeypatch.setattr(PinnedTable, "df", property(df))
     rows = rated(*((date(2026, 6, day), "1") for day in range(1, 31)))
     shown = run_over(plain_warehouse, RATED_CDRS.name, DAILY, "2026-06-01", "2026-06-30", rows)
     assert {said["total_amount"] for said in shown.values()} == {"1.000000"}

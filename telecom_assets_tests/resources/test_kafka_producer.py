@@ -78,8 +78,10 @@ class FakeConnection(KafkaConnection):
     def __init__(self, options: dict[str, Any] | None = None, **fake: Any) -> None:
         super().__init__("fake:9092", "cdr_topic", options or {})
         self.fake = fake
+        self.is_used = False
 
     def producer(self, **extra: Any) -> Any:
+        self.is_used = True
         self.made = FakeProducer({**self.options, **extra}, **self.fake)
         return self.made
 

@@ -11,8 +11,9 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import psutil
@@ -52,13 +53,13 @@ def transactional(kafka: KafkaConnection) -> Producer:
 
 
 def read(
-    kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: object
+    kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: Any
 ) -> list[tuple[int, bytes | None]]:
     batches = read_range(
         kafka.plain_config(),
         kafka.topic,
         OffsetRange(partition, start, end),
-        **{"timeout": TIMEOUT, "broker_time": True, **options},  # type: ignore[arg-type]
+        **{"timeout": TIMEOUT, "broker_time": True, **options},
     )
     return [(row["kafka_offset"], row["value"]) for batch in batches for row in batch.to_pylist()]
 
@@ -187,7 +188,7 @@ def plain(kafka: KafkaConnection, end: int, partition: int = 0) -> pa.Table:
     return pa.table(columns)
 
 
-def batches(kafka: KafkaConnection, start: int, end: int, partition: int = 0) -> Iterator[pa.RecordBatch]:
+def batches(kafka: KafkaConnection, start: int, end: int, partition: int = 0) -> Generator[pa.RecordBatch, None, None]:
     offsets = OffsetRange(partition, start, end)
     return read_range(kafka.plain_config(), kafka.topic, offsets, timeout=TIMEOUT, broker_time=True)
 
@@ -201,9 +202,11 @@ def drawn(seed: int, count: int) -> list[bytes | None]:
     return values
 
 
-def sent(kafka: KafkaConnection, values: list[bytes | None], partition: int = 0, **config: object) -> None:
+def sent(
+    kafka: KafkaConnection, values: Sequence[bytes | None], partition: int = 0, config: Mapping[str, str] | None = None
+) -> None:
     """With keys and headers, which the table has not."""
-    producer = kafka.producer(**{"linger.ms": 50, "message.max.bytes": 1_040_000, **config})
+    producer = kafka.producer(**{"linger.ms": 50, "message.max.bytes": 1_040_000, **(config or {})})
     for number, value in enumerate(values):
         key = [None, b"", b"a key"][number % 3]
         producer.produce(kafka.topic, value, key, partition, headers={"number": str(number)} if number % 2 else None)
@@ -218,7 +221,7 @@ def test_the_same_as_a_plain_consumer_reads(
     """Values, coordinates and times; more messages than a batch holds, however the producer packed them."""
     kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": stamped})
     values = drawn(len(codec), 21_000)
-    sent(kafka, values, **{"compression.type": codec})
+    sent(kafka, values, config={"compression.type": codec})
     found = pa.Table.from_batches(batches(kafka, 0, len(values)))
     found.validate(full=True)
     assert found["value"].to_pylist() == values
@@ -437,7 +440,11 @@ def test_columns_are_let_go_without_pythons_lock() -> None:
     kinds = (TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME)
     messages = [message(number, [b"a value", None][number % 2], (kinds[number % 2], number)) for number in range(30)]
     for name in kafka_source._ARROW.names:
-        assert is_let_go_without_pythons_lock(lambda name=name: rows_of(*messages)[0][name]), name
+
+        def column(name: str = name) -> pa.Array:
+            return rows_of(*messages)[0][name]
+
+        assert is_let_go_without_pythons_lock(column), name
 
 
 # ----------------------------------------------------------------------------------------------- on somebody else's Python
@@ -468,12 +475,12 @@ class Session:
         return self
 
     def register(self, source: type) -> None:
-        self.sent = CloudPickleSerializer().dumps((source, self.options))
+        self.sent = CloudPickleSerializer().dumps((source, self.options))  # type: ignore[no-untyped-call]  # pyspark's
 
 
 def on_an_executor(kafka: KafkaConnection, lacks: str) -> subprocess.CompletedProcess[str]:
     options = {"topic": kafka.topic, "ranges": "[[0, 1, 3]]", "config": json.dumps(kafka.plain_config())}
-    session = Session({**options, "timeout": str(TIMEOUT), "broker_time": "true"})
+    session: Any = Session({**options, "timeout": str(TIMEOUT), "broker_time": "true"})
     register(session, by_value=True)
     sent = base64.b64encode(session.sent).decode()
     command = [sys.executable, "-c", _EXECUTOR, lacks]

@@ -173,7 +173,8 @@ def test_a_commit_that_comes_first(
     """A compaction whose files were replaced meanwhile is dropped, one beside an append is not; no row is lost or doubled."""
     for number in range(2):
         append(plain, (f"a{number}", "1", MAY))
-    opened, times = maintenance._Upkeep._open, []
+    opened = maintenance._Upkeep._open
+    times: list[object] = []
 
     def open_then_be_overtaken(self: Any, version: int | None = None) -> DeltaTable:
         table = opened(self, version)

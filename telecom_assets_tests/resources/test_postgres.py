@@ -123,7 +123,7 @@ def test_a_connection_string_that_cannot_be_read_is_not_quoted(dsn: str) -> None
 )
 def test_what_the_server_refuses_is_told(postgres_dsn: str, changes: dict[str, str], message: str) -> None:
     given = conninfo.conninfo_to_dict(postgres_dsn)
-    connection = PostgresConnection(conninfo.make_conninfo(**(given | changes)))
+    connection = PostgresConnection(conninfo.make_conninfo(postgres_dsn, **changes))
     with pytest.raises(PostgresUnavailable, match=message) as raised:
         connection.connect()
     assert connection.address in str(raised.value)
@@ -335,7 +335,7 @@ def test_a_missing_table_or_column_is_told(connection: PostgresConnection, sheep
 # -- customers -------------------------------------------------------------------------------------------------------
 
 
-def customers(*numbers: int, **values) -> pa.Table:
+def customers(*numbers: int, **values: object) -> pa.Table:
     row = {
         "customer_name": "Aïcha",
         "subscription_type": "postpaid",
@@ -587,12 +587,11 @@ def test_a_period_is_published_whole_typed_and_with_its_ledger_row(
     result = publish(connection, table, 7)
     assert (result.outcome, result.rows, result.deleted, result.inserted) == ("published", 5, 0, 5)
     assert read_table(connection, "facturation_complete", BILLS.arrow_schema(), order_by=["customer_id"]).equals(table)
-    types = dict(
-        execute(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = 'facturation_complete'::regclass AND attnum > 0"
-        )
+    columns = execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = 'facturation_complete'::regclass AND attnum > 0"
     )
+    types = {column[0]: column[1] for column in columns}
     assert list(types) == BILLS.column_names
     assert (types["amount_due"], types["rounding_difference"]) == ("numeric(18,2)", "numeric(18,6)")
     assert (types["customer_id"], types["voice_count"]) == ("text", "bigint")
@@ -750,7 +749,7 @@ def test_readers_never_see_a_mixture(connection: PostgresConnection, postgres_ds
     publish(connection, versions[1], 0)
     done = threading.Event()
 
-    def read():
+    def read() -> set[tuple[Any, ...] | None]:
         seen = set()
         with psycopg.connect(postgres_dsn, autocommit=True) as session:
             while not done.is_set():

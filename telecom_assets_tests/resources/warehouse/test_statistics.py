@@ -41,15 +41,15 @@ def test_missing_values_are_known_without_reading_them(warehouse: Warehouse, mon
     moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
     warehouse.append_arrow(RAW_CDRS.name, received(*moments))
     assert "null_count.kafka_topic" not in statistics.files_of(warehouse.pin(RAW_CDRS.name, version=1)).column_names
-    columns = ["source_position", "kafka_topic", "value"]
+    of_raw = ["source_position", "kafka_topic", "value"]
     expected = {"source_position": 0, "kafka_topic": 0, "value": 2}
     raw = warehouse.pin(RAW_CDRS.name)
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.pinned_table.read_frame", None)
-        assert raw.missing_values(columns) == expected  # from the footers of the files
+        assert raw.missing_values(of_raw) == expected  # from the footers of the files
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.statistics.column_facts", lambda *_: None)  # footers that do not tell
-        assert raw.missing_values(columns) == expected
+        assert raw.missing_values(of_raw) == expected
 
 
 def test_values_that_a_file_has_one_of_are_known_without_reading_it(
