@@ -1,6 +1,7 @@
 """Rating follows mediation, whatever the month of the day, and no other run does."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -38,7 +39,7 @@ class Automation:
 
     def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
         self.defs, self.instance = defs, instance
-        self.cursor = None
+        self.cursor: Any = None
         self.tick()
 
     def tick(self) -> dict[str, set[str]]:
@@ -49,7 +50,7 @@ class Automation:
         return {item.key.to_user_string(): _keys(item) for item in result.results if item.true_subset.size}
 
 
-def _keys(result: dg.AutomationResult) -> set[str]:
+def _keys(result: dg.AutomationResult[dg.AssetKey]) -> set[str]:
     return set(result.true_subset.expensively_compute_partition_keys())
 
 

@@ -660,6 +660,7 @@ def refusal(result: dg.ExecuteInProcessResult) -> str:
     failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     assert len(failures) == 1
     error = failures[0]
+    assert error is not None
     while error.cause is not None:
         error = error.cause
     assert error.cls_name == ConservationError.__name__

@@ -16,7 +16,9 @@ from telecom_assets_tests.graph.test_checks import doubled
 from telecom_assets_tests.graph.webhook import Webhook
 
 
-def failed_run(instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[str, str] | None = None):
+def failed_run(
+    instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[str, str] | None = None
+) -> dg.RunFailureSensorContext:
     """A run that really fails: no Kafka is configured. Returns the sensor's context of it."""
     job = defs.resolve_job_def("landing_job")
     result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET, tags=tags)
@@ -35,7 +37,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def tell(url: str | None, instance: dg.DagsterInstance, tmp_path, tags: dict[str, str] | None = None) -> object:
+def tell(
+    url: str | None, instance: dg.DagsterInstance, tmp_path: Path, tags: dict[str, str] | None = None
+) -> tuple[dg.RunFailureSensorContext, object]:
     """What the sensor answers for a failed run, and the run."""
     defs = build_defs(Settings.load(home=tmp_path, failure_webhook=url))
     context = failed_run(instance, defs, tags)
@@ -145,7 +149,7 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
 # -- a run that is made again --------------------------------------------------------------------------------------------
 
 
-def another_try(before: object, number: int) -> dict[str, str]:
+def another_try(before: dg.RunFailureSensorContext, number: int) -> dict[str, str]:
     """Tags of a run that was made again after one that failed."""
     return {"telecom_assets/try": f"{number}", ".dagster/telecom_tried_before": before.dagster_run.run_id}
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -36,8 +37,9 @@ def postgres_settings(tmp_path: Path, stack_home: Path, stack: StackState) -> Se
     return Settings.load(home=home, dagster_storage="postgres")
 
 
-def written(settings: Settings) -> dict:
-    return yaml.safe_load((settings.dagster_home / "dagster.yaml").read_text(encoding="utf-8"))
+def written(settings: Settings) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((settings.dagster_home / "dagster.yaml").read_text(encoding="utf-8"))
+    return content
 
 
 def test_sqlite_in_the_home_folder_is_the_default(tmp_path: Path) -> None:
@@ -58,7 +60,9 @@ def test_pools_hold_one_run_each(request: pytest.FixtureRequest, tmp_path: Path,
     with open_instance(settings) as instance:
         config = instance.get_concurrency_config()
         assert config.pool_config.default_pool_limit == 1
+        assert config.pool_config.pool_granularity is not None
         assert config.pool_config.pool_granularity.value == "op"
+        assert config.run_queue_config is not None
         assert config.run_queue_config.max_concurrent_runs == 3
 
 

@@ -28,7 +28,9 @@ def maintained(project: Project) -> dict[str, dict[str, Any]]:
     result = project.run("maintenance_job")
     assert result.success
     [event] = result.asset_materializations_for_node("maintenance")
-    return {str(record.data["table"]): dict(record.data) for record in event.metadata["tables"].records}
+    tables = event.metadata["tables"]
+    assert isinstance(tables, dg.TableMetadataValue)
+    return {str(record.data["table"]): dict(record.data) for record in tables.records}
 
 
 def existing(project: Project) -> list[str]:

@@ -27,7 +27,7 @@ from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.intake.admission import admit
-from telecom_assets.mediation.rules import mediate
+from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
@@ -55,11 +55,11 @@ from telecom_assets_tests.stages.chain import (
     imputed,
     messages_frame,
     raw_row,
+    reference_data,
     rejections,
     rows_of,
     side_by_side,
     stored,
-    tariff,
 )
 
 # ------------------------------------------------------------------------------------------- the record type, twice
@@ -133,7 +133,7 @@ RATE_PLANS = [
 PERIOD = "2026-03"
 
 
-def landed(engine: SparkEngine, messages: list[Message]):
+def landed(engine: SparkEngine, messages: list[Message]) -> DataFrame:
     """raw_cdrs of the messages with mms in force."""
     rows = admit(
         messages_frame(engine, messages),
@@ -146,7 +146,7 @@ def landed(engine: SparkEngine, messages: list[Message]):
     return stored(engine, rows)
 
 
-def mediated(engine: SparkEngine, messages: list[Message]):
+def mediated(engine: SparkEngine, messages: list[Message]) -> Outcomes:
     raw = landed(engine, messages)
     products = contract_frame(engine, TABLES["product_catalog"], CATALOGUE)
     return mediate(raw, raw, products, dedupe_days=31, record_types=TYPES)
@@ -198,7 +198,7 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert_rows(CLEANED, rows_of(cleaned), expected.cleaned)
     assert_rows(REJECTED_CDRS, rows_of(outcomes.rejected), rejections(expected.outcomes))
 
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     ratings = rate(cleaned, prices, missing_volume="customer_min", record_types=TYPES)
     rated, suspended = stored(engine, ratings.rated), stored(engine, ratings.suspended)
     assert_rows(RATED_CDRS, rows_of(rated), expected.rated)
@@ -231,7 +231,7 @@ def test_its_sums_on_a_bill_by_hand(engine: SparkEngine) -> None:
     values = [message("a"), message("b"), message("c", receiver_id='"33612345678"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     rated = stored(engine, rate(cleaned, prices, missing_volume="customer_min", record_types=TYPES).rated)
     assert sorted(row["amount"] for row in rows_of(rated)) == [
         Decimal("0.333335"),
@@ -254,7 +254,7 @@ def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: Spa
     values = [message("a"), message("b", sender_id='"212700000008"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     for record_types, reasons in ((TYPES, {"b": "no_price"}), (RECORD_TYPES, {"a": "no_price", "b": "no_price"})):
         found = rate(cleaned, prices, missing_volume="customer_min", record_types=record_types)
         suspended = rows_of(found.suspended)
@@ -399,6 +399,8 @@ def test_its_money_is_on_the_bill_and_in_the_reports(project: Project) -> None:
 
 def test_the_graph_is_the_oracles(project: Project) -> None:
     """The same messages as the broker had them, judged by the requirements with this type among them."""
+    assert project.settings.rate_plans is not None
+    assert project.settings.product_catalog is not None
     plans = oracle.read_csv(project.settings.rate_plans)
     products = oracle.read_csv(project.settings.product_catalog)
     parameters = Parameters(accept_months={MONTH}, kinds=PARAMETERS.kinds)

@@ -44,7 +44,8 @@ NAMESPACE = "{urn:telecom-assets:invoice:1}"
 @pytest.fixture(params=["billed", "again", "late"])
 def project(request: pytest.FixtureRequest) -> Project:
     """The project after each run of the story: first, once more, and after late records."""
-    return request.getfixturevalue(request.param).project
+    run: MonthRun = request.getfixturevalue(request.param)
+    return run.project
 
 
 def usage(project: Project, name: str) -> list[Row]:

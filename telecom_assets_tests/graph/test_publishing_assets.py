@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -52,7 +53,7 @@ READS = {
 TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog"})
 
 
-def said(project: Project, name: str) -> dict[str, object]:
+def said(project: Project, name: str) -> dict[str, Any]:
     """Metadata of an asset's newest materialisation, as the UI shows it."""
     event = project.instance.get_latest_materialization_event(dg.AssetKey(name))
     assert event is not None
@@ -124,10 +125,14 @@ def test_rated_usage_says_its_rows_and_its_money(billed: MonthRun) -> None:
     days = [str(day) for day in month_days(MONTH)]
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("rated_cdrs"), asset_partitions=days)
     newest_last = reversed(billed.project.instance.fetch_materializations(wanted, limit=1000).records)
-    said_of = {each.partition_key: each.asset_materialization.metadata for each in newest_last}
+    said_of: dict[str | None, dict[str, Any]] = {
+        each.partition_key: {name: value.value for name, value in each.asset_materialization.metadata.items()}
+        for each in newest_last
+        if each.asset_materialization is not None
+    }
     assert set(said_of) == set(days)
-    assert sum(each["dagster/row_count"].value for each in said_of.values()) == expected.rated
-    assert sum(Decimal(each["total_amount"].value) for each in said_of.values()) == expected.rated_amount
+    assert sum(each["dagster/row_count"] for each in said_of.values()) == expected.rated
+    assert sum(Decimal(each["total_amount"]) for each in said_of.values()) == expected.rated_amount
 
 
 @pytest.mark.parametrize("name", ["facturation_complete", "published_bills"])
@@ -345,7 +350,8 @@ def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(
     before, bills = set_of(directory), damaged.expected().bills(MONTH)
 
     def without_the_last(rows: DataFrame) -> Iterable[pa.RecordBatch]:
-        return pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
+        kept: list[pa.RecordBatch] = pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
+        return kept
 
     monkeypatch.setattr(invoices, "stream_batches", without_the_last)
     result = damaged.materialise("invoices", month_tag())

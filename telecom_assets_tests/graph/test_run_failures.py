@@ -5,7 +5,7 @@ All are real runs of the project's definitions, in a home without servers.
 
 import datetime as dt
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Home:
         self.defs = with_single_jobs(build_defs(settings, deployment.resources()))
         self.runner = MonthRunner(self.defs, instance, deployment, lambda *_: None)
         #: What the command prints of the run that failed last, and what the webhook gets of it.
-        self.line, self.posted = "", {}
+        self.line = ""
+        self.posted: Mapping[str, Any] = {}
 
     def fails(self, step: Step) -> dict[str, tuple[str, dict[str, Any]]]:
         """Description and metadata of each failed step of a run, as its page has them."""
@@ -47,7 +48,7 @@ class Home:
         context = self.told()
         self.posted = failure_message(context)
         events = context.get_step_failure_events()
-        return {event.step_key: said(event) for event in events}
+        return {str(event.step_key): said(event) for event in events}
 
     def told(self) -> dg.RunFailureSensorContext:
         """What the daemon hands to the sensor of the run that failed last."""
@@ -88,7 +89,8 @@ def test_no_kafka(home: Home) -> None:
 def test_run_failure_has_it_too(home: Home) -> None:
     """The event of the whole run, which alerts and other people's sensors look at."""
     home.fails(Step(LANDING.job))
-    first = home.told().failure_event.event_specific_data.first_step_failure_event
+    first = home.told().failure_event.job_failure_data.first_step_failure_event
+    assert first is not None
     assert said(first)[0].startswith("no Kafka: ")
 
 
@@ -264,7 +266,7 @@ def test_a_step_that_makes_several_tables_is_told_alike(home: Home) -> None:
 def test_no_step_of_the_project_is_left_out(home: Home) -> None:
     """What makes an asset or checks one is made with the project's own `asset`, `multi_asset` and `guard`."""
     made = [each for each in home.defs.assets or () if isinstance(each, dg.AssetsDefinition) and each.is_executable]
-    steps = {each.node_def.name: each.node_def for each in [*made, *(home.defs.asset_checks or ())]}
+    steps: dict[str, Any] = {each.node_def.name: each.node_def for each in [*made, *(home.defs.asset_checks or ())]}
     assert len(steps) > 20
     bodies = {name: node.compute_fn.decorated_fn for name, node in steps.items()}
     assert [name for name, body in bodies.items() if not hasattr(body, "__wrapped__")] == []
@@ -289,7 +291,7 @@ def test_who_interrupts_a_command_is_not_told_of_it(home: Home) -> None:
 
 
 def test_a_statement_and_an_equation_are_told_in_sentences() -> None:
-    over = {"identity": "the month 2026-11 is over", "otherwise": "the month 2026-11 is not over"}
+    over: dict[str, Any] = {"identity": "the month 2026-11 is over", "otherwise": "the month 2026-11 is not over"}
     assert Verdict(findings=[], **over).summary == "the month 2026-11 is over"
     assert Verdict(findings=["it ends on 2026-11-30"], **over).summary == (
         "the month 2026-11 is not over: it ends on 2026-11-30"

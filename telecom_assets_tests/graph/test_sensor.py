@@ -22,7 +22,7 @@ from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import STORAGES
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
-from telecom_assets_tests.graph.ticks import Tick
+from telecom_assets_tests.graph.ticks import Tick, reason_of, requests_of
 from telecom_assets_tests.intake.test_landing import dying_settle, landing_module
 
 RANGE = tuple(day_tags(""))
@@ -50,9 +50,10 @@ def tick(project: Project) -> Tick:
 
 def asked(project: Project) -> list[tuple[str, str, str]]:
     """What a tick asks for: job, first day, last day; and asks for it by a key."""
-    requests = tick(project).run_requests
+    requests = requests_of(tick(project))
     assert all(request.run_key for request in requests)
-    return [(request.job_name, *(request.tags.get(name, "") for name in RANGE)) for request in requests]
+    first, last = RANGE
+    return [(str(request.job_name), request.tags.get(first, ""), request.tags.get(last, "")) for request in requests]
 
 
 def mediation(first: dt.date, last: dt.date | None = None) -> tuple[str, str, str]:
@@ -65,10 +66,10 @@ LANDING = ("landing_job", "", "")
 def carry_out(project: Project) -> dict[str, str]:
     """Run what a tick asks for; returns the keys by job and first day."""
     keys = {}
-    for request in tick(project).run_requests:
-        result = project.run(request.job_name, request.tags)
+    for request in requests_of(tick(project)):
+        result = project.run(str(request.job_name), request.tags)
         assert result.success, [check for check in result.get_asset_check_evaluations() if not check.passed]
-        keys[f"{request.job_name} {request.tags.get(RANGE[0], '')}".strip()] = request.run_key
+        keys[f"{request.job_name} {request.tags.get(RANGE[0], '')}".strip()] = str(request.run_key)
     return keys
 
 
@@ -152,13 +153,13 @@ def test_from_the_topic_to_mediated_days(project: Project) -> None:
 def test_a_tick_that_is_played_again_asks_by_the_same_keys(project: Project) -> None:
     assert project.run("reference_job").success
     project.produce([sms(local_today(), "a"), sms(local_today() - dt.timedelta(9), "b")])
-    landing = [request.run_key for request in tick(project).run_requests]
+    landing = [request.run_key for request in requests_of(tick(project))]
     assert len(landing) == 1
-    assert [request.run_key for request in tick(project).run_requests] == landing
+    assert [request.run_key for request in requests_of(tick(project))] == landing
     carry_out(project)
-    keys = [request.run_key for request in tick(project).run_requests]
+    keys = [request.run_key for request in requests_of(tick(project))]
     assert len(keys) == len(set(keys)) == 2
-    assert [request.run_key for request in tick(project).run_requests] == keys
+    assert [request.run_key for request in requests_of(tick(project))] == keys
 
 
 def test_one_landing_run_at_a_time(project: Project) -> None:
@@ -226,7 +227,7 @@ def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project) -> 
     assert [(row["record_id"], row["event_date"]) for row in project.rows("cleaned_cdrs")] == [("twice", today)]
 
     keys |= carry_out(project)
-    requests = {request.tags[RANGE[0]]: request.run_key for request in tick(project).run_requests}
+    requests = {request.tags[RANGE[0]]: request.run_key for request in requests_of(tick(project))}
     assert set(requests) == {f"{before}", f"{today}"}
     # Dagster drops a request whose key it has seen.
     assert requests[f"{today}"] != keys[f"mediation_job {today}"]
@@ -252,18 +253,18 @@ def test_a_broker_that_is_down_is_a_reason_and_no_error(project: Project) -> Non
     carry_out(down)
     skipped = tick(down)
     assert skipped.run_requests == []
-    assert "Kafka at 127.0.0.1:1 cannot be used" in skipped.skip_message
-    assert "TELECOM_KAFKA_BOOTSTRAP_SERVERS" in skipped.skip_message
+    assert "Kafka at 127.0.0.1:1 cannot be used" in reason_of(skipped)
+    assert "TELECOM_KAFKA_BOOTSTRAP_SERVERS" in reason_of(skipped)
 
 
 def test_no_broker_at_all_is_a_reason(project: Project) -> None:
     nowhere = open_project(project.settings.replaced(kafka_bootstrap_servers=None), project.instance)
-    assert "set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in tick(nowhere).skip_message
+    assert "set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in reason_of(tick(nowhere))
 
 
 def test_a_topic_that_is_not_there_is_a_reason(project: Project) -> None:
     missing = open_project(project.settings.replaced(kafka_topic="no-such-topic"), project.instance)
-    message = tick(missing).skip_message
+    message = reason_of(tick(missing))
     assert "'no-such-topic' does not exist" in message
     assert "TELECOM_KAFKA_TOPIC" in message
 
@@ -307,19 +308,19 @@ LOST = "partition 0: offsets 1 to {} were deleted before they were landed"
 
 def test_what_landing_must_not_pass_over_is_a_run_that_fails(losing: Project) -> None:
     """Once: the run says it, and its failure is reported; the sensor goes on to say why it waits."""
-    [request] = tick(losing).run_requests
+    [request] = requests_of(tick(losing))
     assert request.job_name == "landing_job"
     assert "dagster/max_retries" not in request.tags, "nothing becomes better by itself"
-    assert [again.run_key for again in tick(losing).run_requests] == [request.run_key]
-    failed = losing.run(request.job_name, {**request.tags, RUN_KEY_TAG: request.run_key})
+    assert [again.run_key for again in requests_of(tick(losing))] == [request.run_key]
+    failed = losing.run(str(request.job_name), {**request.tags, RUN_KEY_TAG: str(request.run_key)})
     assert LOST.format(1) in innermost_message(*failed.get_step_failure_events())
 
     waiting = tick(losing)
     assert waiting.run_requests == []
-    assert LOST.format(1) in waiting.skip_message
+    assert LOST.format(1) in reason_of(waiting)
 
     retention_takes(losing, 3)
-    [other] = tick(losing).run_requests
+    [other] = requests_of(tick(losing))
     assert other.run_key != request.run_key, "more is lost: that is news"
 
 
@@ -329,7 +330,7 @@ def test_a_refusal_waits_for_a_landing_run(losing: Project) -> None:
     )
     waiting = tick(losing)
     assert waiting.run_requests == []
-    assert LOST.format(1) in waiting.skip_message
+    assert LOST.format(1) in reason_of(waiting)
     losing.instance.report_run_canceled(run)
     assert asked(losing) == [LANDING]
 
@@ -385,7 +386,7 @@ def test_unrecorded_rows_ask_for_a_landing_without_lag() -> None:
 
 
 def test_landing_keys_tell_offset_ranges_apart() -> None:
-    ranges = [
+    ranges: list[tuple[TopicState, dict[int, int]]] = [
         (state(p0=5), {}),
         (state(p0=6), {}),
         (state(p0=6), {0: 5}),
@@ -393,9 +394,15 @@ def test_landing_keys_tell_offset_ranges_apart() -> None:
         (state(p0=6, p1=5), {0: 6}),
         (replace(state(p0=5), topic_id="another"), {}),
     ]
-    keys = [landing_request(here, ends).run_key for here, ends in ranges]
+
+    def key(here: TopicState, ends: dict[int, int]) -> str:
+        request = landing_request(here, ends)
+        assert request is not None
+        return request.run_key
+
+    keys = [key(here, ends) for here, ends in ranges]
     assert len(set(keys)) == len(keys)
-    assert keys == [landing_request(here, ends).run_key for here, ends in ranges]
+    assert keys == [key(here, ends) for here, ends in ranges]
 
 
 DAYS = [dt.date(2025, 2, 27) + dt.timedelta(number) for number in range(6)]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,20 +107,21 @@ def test_an_asset_names_the_engine_that_makes_it(settings: dict[str, str], engin
 def test_every_job_sensor_and_schedule_says_in_a_sentence_what_it_does() -> None:
     repository = DEFS.get_repository_def()
     jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
-    said = {each.name: each.description or "" for each in (*jobs, *repository.sensor_defs, *repository.schedule_defs)}
+    said = {each.name: each.description or "" for each in (*jobs, *AUTOMATIONS)}
     assert len(said) > 10
     assert [name for name, text in said.items() if len(text) < 30 or not text.endswith(".")] == []
     assert [name for name, text in said.items() if text[:1] != text[:1].upper()] == []
 
 
 REPOSITORY = DEFS.get_repository_def()
-AUTOMATIONS = [*REPOSITORY.sensor_defs, *REPOSITORY.schedule_defs]
+AUTOMATIONS: list[dg.SensorDefinition | dg.ScheduleDefinition] = [*REPOSITORY.sensor_defs, *REPOSITORY.schedule_defs]
 
 
 @pytest.mark.parametrize("automation", AUTOMATIONS, ids=[each.name for each in AUTOMATIONS])
-def test_what_runs_by_itself_says_what_it_does(automation: Any) -> None:
-    assert len(automation.description or "") > 60
-    assert automation.description.endswith(".")
+def test_what_runs_by_itself_says_what_it_does(automation: dg.SensorDefinition | dg.ScheduleDefinition) -> None:
+    description = automation.description or ""
+    assert len(description) > 60
+    assert description.endswith(".")
     readme = Path(telecom_assets.__file__).parents[1] / "README.md"
     assert f"`{automation.name}`" in readme.read_text(encoding="utf-8"), "README lists what runs by itself"
 
@@ -189,5 +191,5 @@ def test_stages_and_checks_share_a_warehouse(tmp_path: Path) -> None:
     """Whichever deployment is given: what a stage has worked out of a version, its check need not work out again."""
     deployment = Deployment(Settings.load(home=tmp_path), TABLES)
     for defs in (build_defs(deployment.settings), build_defs(deployment.settings, deployment.resources())):
-        resources = defs.get_repository_def().get_top_level_resources()
+        resources: Mapping[str, Any] = defs.get_repository_def().get_top_level_resources()
         assert resources["io_manager"].resource_fn(None).warehouse is resources["warehouse"].resource_fn(None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from telecom_assets.mediation import rules as mediation
 from telecom_assets.runs import facts
 from telecom_assets.runs import rule_digest as rules
 from telecom_assets.runs.code import installed_source
+from telecom_assets.runs.month_run import Step
 from telecom_assets.runs.month_runner import RunFailed, StepResult
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import MonthRun, customers
@@ -72,7 +74,9 @@ def test_force_works_everything(settled: Project) -> None:
         ("data", {"user_id": "212799999999", "data_volume_mb": 0.5}),
     ],
 )
-def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(settled: Project, kind: str, fields: dict) -> None:
+def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(
+    settled: Project, kind: str, fields: dict[str, Any]
+) -> None:
     settled.produce([cdr(kind, 3, uuid.uuid4().hex, **fields)])
     assert worked(settled.run_month()) == [
         REFERENCES,
@@ -113,7 +117,9 @@ def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path)
         ({"billing_day": 9}, []),
     ],
 )
-def test_a_setting_works_what_goes_by_it_and_what_follows(settled: Project, change: dict, expected: list) -> None:
+def test_a_setting_works_what_goes_by_it_and_what_follows(
+    settled: Project, change: dict[str, Any], expected: list[str]
+) -> None:
     changed = Project(settled.settings.replaced(**change), settled.instance)
     assert worked(changed.run_month()) == [REFERENCES, *expected]
     assert worked(changed.run_month()) == [REFERENCES]
@@ -130,7 +136,7 @@ def test_how_files_are_written_is_asked_by_billing_alone(settled: Project) -> No
 
 @pytest.mark.parametrize(("module", "expected"), [(mediation, [MEDIATION, RATING, BILLING]), (billing, [BILLING])])
 def test_another_rule_works_what_goes_by_it(
-    settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list
+    settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list[str]
 ) -> None:
     """Every number of the module is another one. The rules of now are asked; the module that works is as it was."""
 
@@ -180,7 +186,9 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
         ("daily_revenue", f"billing_period = '{MONTH}'", []),
     ],
 )
-def test_rows_that_were_taken_away_are_made_again(settled: Project, table: str, predicate: str, expected: list) -> None:
+def test_rows_that_were_taken_away_are_made_again(
+    settled: Project, table: str, predicate: str, expected: list[str]
+) -> None:
     before = len(settled.rows(table))
     settled.delete(table, predicate)
     assert worked(settled.run_month()) == [REFERENCES, *expected, BILLING]
@@ -248,7 +256,7 @@ def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.
     runner = settled.runner()
     execute = runner.execute
 
-    def fails(step):
+    def fails(step: Step) -> StepResult:
         if step.job == "billing_job":
             raise RunFailed("in the test")
         return execute(step)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_a_step_waits_for_one_that_was_cancelled_by_force(
             waited.append(seconds)
             other.close()
 
-        monkeypatch.setattr(process_locks.time, "sleep", sleep)
+        monkeypatch.setattr(time, "sleep", sleep)
         result = small.run(f"{work}_job")
     assert result.success
     assert waited

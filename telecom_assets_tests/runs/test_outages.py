@@ -117,7 +117,7 @@ def test_every_long_outage_is_told_once_and_ended_once(looks: list[tuple[int, bo
         now += minutes * MINUTE
         if down and down_since is None:
             down_since, counted = now, False
-        if down and not counted and now - down_since >= PATIENCE:
+        if down_since is not None and down and not counted and now - down_since >= PATIENCE:
             expected, counted = expected + 1, True
         if not down:
             down_since = None

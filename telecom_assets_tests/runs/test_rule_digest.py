@@ -24,7 +24,7 @@ from telecom_assets.record_types.record_type import RecordType, Units
 from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import VOICE
 from telecom_assets.reports import dashboard_panels
-from telecom_assets.runs.code import Code, installed_source
+from telecom_assets.runs.code import Code, Reached, installed_source
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.stages import BILLING, MEDIATION, RATING, stage_of_table
 
@@ -238,7 +238,7 @@ def hidden(LIMIT): return LIMIT
 }
 
 
-def reached(name: str, package: dict[str, str] = PACKAGE):
+def reached(name: str, package: dict[str, str] = PACKAGE) -> Reached:
     return Code(package.get).reached([("telecom_assets.a", name)])
 
 
