@@ -257,31 +257,34 @@ def test_replay_shows_a_name_as_it_is(
 
 def test_replay_opens_the_month_before_anything_is_sent(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     (tmp_path / "cdr.jsonl").write_text("{}\n2\n")
-    context = Context(tmp_path, FakeConnection())
+    connection = FakeConnection()
+    context = Context(tmp_path, connection)
     result = telecom("replay", "--month", "2025-05", tmp_path / "cdr.jsonl", context=context)
     assert result.exit_code == 0, result.output
     assert context.opened == [("2025-05", 0)]
-    assert context.connection.made.delivered == [b"{}", b"2"]
+    assert connection.made.delivered == [b"{}", b"2"]
 
 
 @pytest.mark.parametrize("month", ["2025-13", "2019-12"])
 def test_replay_refuses_a_month_that_cannot_be(telecom: Callable[..., Finished], tmp_path: Path, month: str) -> None:
     (tmp_path / "cdr.jsonl").write_text("{}\n")
-    context = Context(tmp_path, FakeConnection())
+    connection = FakeConnection()
+    context = Context(tmp_path, connection)
     assert_one_line(telecom("replay", "--month", month, tmp_path / "cdr.jsonl", context=context), 2, month)
     assert context.opened == []
-    assert context.connection.made is None or context.connection.made.delivered == []
+    assert not connection.is_used or connection.made.delivered == []
 
 
 def test_replay_of_a_bad_file_sends_nothing_and_opens_nothing(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     good, truncated = tmp_path / "good.jsonl", tmp_path / "truncated.jsonl.gz"
     good.write_text("{}\n")
     truncated.write_bytes(gzip.compress(b"some line\n" * 1_000)[:-9])
-    context = Context(tmp_path, FakeConnection())
+    connection = FakeConnection()
+    context = Context(tmp_path, connection)
     result = telecom("replay", "--month", "2025-05", good, truncated, context=context)
     assert_one_line(result, 1, f"{truncated}: damaged gzip file")
     assert context.opened == []
-    assert context.connection.made is None
+    assert not connection.is_used
 
 
 def test_replay_says_how_many_were_acknowledged_before_a_file_failed(

@@ -37,7 +37,7 @@ from telecom_assets_tests.intake.test_landing import (
     values_of,
 )
 
-Step = Callable[[pytest.MonkeyPatch, Callable[[], None]], None]
+Step = Callable[[pytest.MonkeyPatch, Callable[[], object]], None]
 
 
 def made_again(kafka: KafkaConnection, *values: bytes) -> str:
@@ -57,7 +57,7 @@ def made_again(kafka: KafkaConnection, *values: bytes) -> str:
 # ------------------------------------------------------------------------------------ made again in the middle of a landing
 
 
-def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     """Between two chunks: the first is committed."""
     settle = landing_module._settle
     settled: list[bool] = []
@@ -74,7 +74,7 @@ def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], None])
 def around(step: str, *, before: bool) -> Step:
     """In the first chunk, before or after one of its steps."""
 
-    def install(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    def install(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
         original = getattr(landing_module, step)
 
         def changing(*arguments: Any) -> Any:

@@ -31,9 +31,9 @@ from telecom_assets_tests.stages.chain import (
     contract_frame,
     imputed,
     messages_frame,
+    reference_data,
     rows_of,
     stored,
-    tariff,
 )
 
 MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
@@ -193,7 +193,7 @@ def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: Spa
         "unit_price": 1,
         "free_units": 0,
     }
-    prices = tariff(engine, rate_plans=[price], catalogue=[product])
+    prices = reference_data(engine, rate_plans=[price], catalogue=[product])
     raw = stored(engine, admitted)
     outcomes = mediate(raw, raw, prices.product_catalog, dedupe_days=31, record_types=WITH_FAX)
     cleaned = stored(engine, outcomes.cleaned)
@@ -211,7 +211,7 @@ def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_fou
     event = {"record_id": "a", "subscriber_id": "212600000001", "record_type": "voice", "duration_sec": "61"}
     day = {"event_date": date(2026, 3, 31), "product_code": "VOICE_NAT", "rating_status": "ready"}
     cleaned = contract_frame(engine, tables_of(types)["cleaned_cdrs"], [{**event, **day}])
-    ratings = rate(cleaned, tariff(engine), missing_volume="customer_min", record_types=types)
+    ratings = rate(cleaned, reference_data(engine), missing_volume="customer_min", record_types=types)
     assert rows_of(smallest_volumes(cleaned, types)) == []
     assert rows_of(imputed(engine, ratings.suspended, cleaned, record_types=types)) == []
     rated = stored(engine, ratings.rated)

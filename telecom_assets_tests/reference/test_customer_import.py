@@ -8,10 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import typer
-from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from resources.postgres import PostgresConnection, read_customers
 from telecom_assets.cli.customers import register

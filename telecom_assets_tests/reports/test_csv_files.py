@@ -122,7 +122,7 @@ def test_another_csv_reader_finds_the_same_text_and_plain_numbers(folder: Path, 
 
 
 def test_the_file_byte_by_byte(tmp_path: Path) -> None:
-    rows = [
+    rows: list[Row] = [
         {"text": 'say "hi", é', "money": Decimal("-0.000001"), "tiny": Decimal("1E-20"), "day": dt.date(2025, 5, 2)},
         {"text": "", "money": Decimal("12.5"), "count": 7, "hour": 0, "flag": False},
         {"text": "=1+1", "money": Decimal("0"), "flag": True},

@@ -37,8 +37,8 @@ from telecom_assets_tests.stages.chain import (
     assert_rows,
     imputed,
     raw_row,
+    reference_data,
     rejections,
-    tariff,
 )
 from telecom_assets_tests.upgrade.former import (
     LANDED_AT,
@@ -241,7 +241,7 @@ def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
 
     june = Partitions(A, date(2026, 6, 30))
     cleaned = warehouse.pin(CLEANED, june)
-    ratings = rate(cleaned.df.where("source_part = 3"), tariff(warehouse.engine), missing_volume="customer_min")
+    ratings = rate(cleaned.df.where("source_part = 3"), reference_data(warehouse.engine), missing_volume="customer_min")
     warehouse.overwrite("rated_cdrs", ratings.rated, june)
     warehouse.overwrite("suspended_cdrs", ratings.suspended, june)
     suspended = warehouse.pin("suspended_cdrs", june)
