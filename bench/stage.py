@@ -1,6 +1,6 @@
 """What runs in a fresh process: steps of a month through Dagster, as `telecom run` runs them, with their times.
 
-Belongs here: doing the work and telling when what began and ended. Does not belong here: starting this process
+Belongs here: doing the work and recording when each part began and ended. Does not belong here: starting this process
 (`bench.project_runs`), watching it (`bench.processes`).
 
     python -m bench.stage land --month 2025-05 --report land.json       the topic into raw_cdrs, then reference data
@@ -12,8 +12,8 @@ Belongs here: doing the work and telling when what began and ended. Does not bel
 
 The settings come from the environment. `--ends '{"0": 25}'` shows the topic as it was when it ended there.
 
-Times begin after the imports: what follows (the instance, the definitions, the engine's start) is the stage `start`,
-up to the first step, or part of the step that first needs it. A step is cut into stages where Dagster's own events say
+Times begin after the imports. The instance, the definitions and the engine's start are the stage `start`, up to the first
+step, or part of the step that first needs them. A step is cut into stages where Dagster's own events say
 that one asset, or one of its checks, ended and the next began; time between two of them belongs to the later one.
 """
 
@@ -55,7 +55,7 @@ class Span:
 
 @dataclass
 class StageReport:
-    """What a process tells when it has ended. `begin` is when its work began: after the imports."""
+    """The report of a process. `begin`: when its work began, after the imports."""
 
     process_began: float
     begin: float
@@ -114,14 +114,14 @@ class FromLanded(MonthRunner):
 
 
 class Bills(FromLanded):
-    """As FromLanded, but of billing only the bills."""
+    """As FromLanded, but of the billing job only the bills."""
 
     def execute(self, step: Step) -> StepResult:
         return super().execute(replace(step, job=_BILLS) if step.job == BILLING.job else step)
 
 
 class Publishing(MonthRunner):
-    """The published bills of bills that are made already."""
+    """Publishing of bills that are made already."""
 
     job = "bench_published_bills"
 
@@ -131,7 +131,7 @@ class Publishing(MonthRunner):
 
 
 class Invoicing(Publishing):
-    """The invoices of bills that are made already."""
+    """Invoices for bills that are made already."""
 
     job = "bench_invoices"
 
@@ -172,7 +172,7 @@ def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int
     runner = runner_type(definitions_of(settings, deployment), instance, deployment, listen)
     runner.run_month(month)
     report.end = time.time()
-    # From here on nothing is timed.
+    # Nothing after this line is timed.
     report.spans = [Span("start", report.begin, times[0][0])]
     for result, (begin, end) in zip(runner.results, times, strict=True):
         report.spans += cut(instance, result.run_id, result.step.job, begin, end)

@@ -29,7 +29,7 @@ def measure_invoices(bench: Bench) -> None:
 
 
 def spec_of(base: DataSpec, bills: int) -> DataSpec:
-    """Data that make at least so many bills."""
+    """The data that give at least so many bills."""
     return replace(base, cdrs=_CDRS, customers=round(bills / _BILLED_SHARE) + 50, heavy=False)
 
 

@@ -1,7 +1,7 @@
 """Case `duckdb`: the same month by the hand-written script, on the same cores, and the proof that the tables are equal.
 
-The script writes its tables partitioned as the project's are; that is what the ratio is made with, in the compression
-in which it is faster. One file a table is measured too.
+The ratio is made with tables that are partitioned as the project's are, in the compression with which the script is faster.
+One file a table is measured too.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Case `pipeline`: the month from the topic to the documents, with Dagster and all checks.
 
-Two processes a repetition: one lands the topic into an empty home, one takes what was landed to the documents.
+Two processes a repetition: one lands the topic into an empty home, one takes the landed month to the documents.
 """
 
 from collections.abc import Sequence

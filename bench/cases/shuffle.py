@@ -1,6 +1,6 @@
 """Case `shuffle`: the month on Apache Spark with its event log on; bytes shuffled per CDR, and bytes per row of each table.
 
-What a cluster needs is reckoned from these (`docs/scaling.md`). Apache Spark only, one repetition: bytes do not vary.
+The needs of a cluster are calculated from these (`docs/scaling.md`). Apache Spark only, one repetition: bytes do not vary.
 It restarts Spark with other settings and leaves it stopped, so it comes last.
 """
 

@@ -1,4 +1,4 @@
-"""What is asserted of bills, and of those that are published."""
+"""The checks of bills, and of published bills."""
 
 from decimal import Decimal
 

@@ -5,7 +5,7 @@ from telecom_assets.books.factory import Check
 
 
 def contract_check(name: str, *, unique: bool = False) -> Check:
-    """The check of one table's contract; `unique`: of its key too, where no other check tells that."""
+    """The check of one table's contract; `unique`: also that its key is unique, where no other check does."""
     return Check(
         "keeps_contract",
         f"Columns, types and required values of {name} are as declared"

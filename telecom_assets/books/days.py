@@ -18,7 +18,7 @@ from telecom_assets.books.verdict import Verdict
 
 @lru_cache(maxsize=256)
 def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
-    """Rows of each day, and the sum of their positions. A version does not change: a process adds it up once."""
+    """Rows of each day, and the sum of their positions. Kept by the process, since a version of a table never changes."""
     return added_up(pinned.df)
 
 
@@ -36,7 +36,7 @@ def days_add_up(
     whole: Mapping[dt.date, tuple[int, int]],
     parts: Mapping[str, Mapping[dt.date, tuple[int, int]]],
 ) -> Verdict:
-    """On each day the whole equals its parts: by count, and by sum of positions, which tells one set of records from another."""
+    """On each day the whole equals its parts: by number of rows, and by sum of positions, which other records would change."""
     days = set(whole).union(*parts.values())
     findings, differs = [], []
     for day in sorted(days):

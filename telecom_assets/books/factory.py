@@ -1,6 +1,6 @@
-"""The factory: from a verdict function to a Dagster check, which is blocking unless it only advises.
+"""The factory of checks: makes a Dagster check from a verdict function. A check is blocking unless it is advisory.
 
-Belongs here: how a check learns which partitions it is about, and that a table which is not there is a finding.
+Belongs here: how a check learns which partitions it is about, and that a missing table is a finding.
 """
 
 import datetime as dt
@@ -28,8 +28,8 @@ from telecom_assets.model.run_tags import (
 )
 from telecom_assets.record_types.in_force import RecordTypes
 
-#: Tag of a run of checks alone that is about one month.
-MONTH_TAG = "telecom/month"
+#: Tag of a run that makes checks alone: the month that they are about.
+CHECKED_MONTH_TAG = "telecom/month"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class CheckInputs:
         return self.warehouse_with(name).pin_period(name, period)
 
     def warehouse_with(self, *names: str) -> Warehouse:
-        """The warehouse, which has these tables. Raises MissingTable: to others a table that is not there is an empty one."""
+        """The warehouse, once these tables exist. Raises MissingTable: anywhere else a missing table is read as an empty one."""
         warehouse = self.warehouse
         for name in names:
             if not warehouse.exists(name):
@@ -85,9 +85,9 @@ class CheckInputs:
 class Check:
     """One check: its name, what it says, how it is judged.
 
-    reads: other assets of the same guard that it compares its own with, for which it waits. (For those of other guards its
-    own asset has waited; and a failed check of theirs would keep this one from being made, in a run of checks alone too.)
-    One that is `advisory` warns of what may be meant, and stops nothing.
+    reads: other assets of the same guard whose tables the check reads too; it waits for them. (Assets of other guards need not
+    be named: the check's own asset has waited for them. Named, a failed check of theirs would stop this one, even in a run
+    of checks alone.) advisory: the check warns of something that may be intended, and stops no run.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Guard:
 
 
 def verdict_of(check: Check, inputs: CheckInputs) -> Verdict:
-    """The verdict of one check. A table that is not there is a finding."""
+    """The verdict of one check. A missing table is a finding."""
     try:
         return check.judge(inputs)
     except MissingTable as error:
@@ -124,9 +124,9 @@ def verdict_of(check: Check, inputs: CheckInputs) -> Verdict:
 def step_of(guard: Guard) -> dg.AssetChecksDefinition:
     """The step that makes the checks of a guard.
 
-    They have no partitions of their own, those of days and months neither: Dagster (1.13) stores a check of a range run
-    without its partition and shows one with partitions as skipped then, and cannot execute it from the asset's page. Which
-    days or months were looked at is in the metadata.
+    No check has partitions, not even a check of a table of days or months. Dagster (1.13) stores the result of a range run
+    without a partition, then shows a partitioned check as skipped, and cannot execute it from the asset's page. The metadata
+    say which days or months a check has read.
     """
     by_key = guard.keyed()
 
@@ -170,7 +170,7 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
 
 
 def _tables(verdict: Verdict, inputs: CheckInputs, asset: str) -> dict[str, Any]:
-    """What differs, and the days or months of the asset's table that were looked at, as metadata."""
+    """Metadata of a result: the rows that differ, and the days or months of the asset's table that were read."""
     metadata: dict[str, Any] = {}
     if not verdict.passed:
         metadata["differs"] = as_table(differing(verdict))
@@ -191,6 +191,6 @@ def _tables(verdict: Verdict, inputs: CheckInputs, asset: str) -> dict[str, Any]
 
 
 def _narrowed(inputs: CheckInputs, tags: Mapping[str, str]) -> CheckInputs:
-    """What a run is about: its days or months, the month it names, or, where it has none of these, all there is."""
-    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(MONTH_TAG)
+    """The inputs, narrowed to the run: to its days or months, else to the month that a tag names; else everything there is."""
+    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(CHECKED_MONTH_TAG)
     return inputs if first is None else inputs.over(first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))

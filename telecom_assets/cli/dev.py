@@ -52,7 +52,7 @@ def dev(
     from telecom_assets.home.instance import open_instance  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    # Whatever is wrong with it is said here, and its databases are made before Dagster's processes open them at once.
+    # Opened here first: a fault of the instance is one line, and its databases exist before several processes open them.
     with open_instance(app.settings):
         pass
     os.environ["TELECOM_HOME"] = str(app.settings.home_path)

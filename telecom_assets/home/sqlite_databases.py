@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT_SECONDS = 30
 
 _REVISIONS = "alembic_version"
-#: What the making itself writes; rows of any other table are somebody's.
+#: Tables that Dagster fills when it makes a database. Rows of any other table are data that must not be lost.
 _OWN_TABLES = {_REVISIONS, "instance_info", "secondary_indexes"}
 _NEW = ".new-"
 
@@ -141,7 +141,7 @@ class Database:
             raise InstanceError(f"{self.file}: cannot be read ({error}); {self._what_to_do}") from error
 
     def _connect(self) -> sqlite3.Connection:
-        """The file that is there; none is made."""
+        """Connect to the file that exists; never make one."""
         address = f"{self.file.absolute().as_uri()}?mode=rw"
         return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
 

@@ -44,10 +44,10 @@ class _StoredError(Protocol):
 
 @contextmanager
 def expected_errors_as_failures(where: Callable[[], Mapping[str, str]]) -> Iterator[None]:
-    """Raise `dg.Failure` for an expected error: a description and metadata, for the run's page and all who hear of it.
+    """Raise `dg.Failure` for an expected error: description and metadata for the run's page and for the webhook.
 
-    where: asked when it happens; period, days and table that the step is about, whichever it knows. No retry policy
-    repeats such a failure: what is wrong stays wrong until somebody, or the next tick of the sensor, acts.
+    where: called when an error comes; returns period, days and table of the step, as far as it knows them. No retry policy
+    repeats such a failure: its cause stays until a person, or the next tick of the sensor, acts.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def expected_errors_as_failures(where: Callable[[], Mapping[str, str]]) -> Itera
     except dg.Failure:
         raise
     except Exception as error:
-        # A full disk has no error of its own: engine, client and system each tell it in their words.
+        # A full disk has no error type: engine, client and operating system report it by errors of their own.
         if (full := no_space(error)) is None:
             raise
         raise dg.Failure(full, {**where(), WHAT_TO_RUN: _AGAIN}, allow_retries=False) from error
@@ -84,7 +84,7 @@ def with_expected_failures(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def sentence(error: BaseException) -> str:
-    """The message of an expected error, and the innermost cause where the message does not tell it."""
+    """The message of an expected error, and its innermost cause where the message does not contain it."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -119,14 +119,14 @@ def innermost_message(event: dg.DagsterEvent) -> str:
 
 
 def stored_what_to_run(event: dg.DagsterEvent) -> str:
-    """What a failed step says is to be run, or nothing."""
+    """What to run again, from the metadata of a failed step; empty when it has none."""
     failure = event.step_failure_data.user_failure_data
     value = failure.metadata.get(WHAT_TO_RUN) if failure is not None else None
     return str(value.value) if value is not None else ""
 
 
 def why_failed(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Why a run failed, as it was told: the causes of its failed steps, else what Dagster said of the run."""
+    """Why a run failed: the messages of its failed steps, else Dagster's message about the run."""
     failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     steps = [entry.dagster_event for entry in failed if entry.dagster_event is not None]
     if causes := "; ".join(filter(None, map(innermost_message, steps))):
@@ -142,7 +142,7 @@ def was_interrupted(event: dg.DagsterEvent) -> bool:
 
 
 def _of_this_step() -> dict[str, str]:
-    """What the step that is executed is about, from the tags of its run and the assets that it makes or checks."""
+    """Days or period, and tables, of the step that is executed: from the tags of its run and from its assets or checks."""
     context = dg.OpExecutionContext.get()
     tags = context.run.tags
     named = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)

@@ -2,7 +2,7 @@
 
 from resources.contract import Column as C
 from resources.contract import TableContract
-from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
+from telecom_assets.model.columns import EVENT_DAY, MESSAGE_KEY_COLUMNS, RECEIVED_AT
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 #: The columns that tell one landed message from another.
@@ -37,7 +37,7 @@ def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
             C("product_code", "string", "Product of the catalogue that the event is."),
             C("rating_status", "string", "ready, or needs_review for an event that lacks one of its quantities."),
             RECEIVED_AT,
-            *SOURCE_IDENTITY,
+            *MESSAGE_KEY_COLUMNS,
             EVENT_DAY,
         ),
     )
@@ -67,7 +67,7 @@ REJECTED_CDRS = TableContract(
             required=False,
         ),
         RECEIVED_AT,
-        *SOURCE_IDENTITY,
+        *MESSAGE_KEY_COLUMNS,
         EVENT_DAY,
     ),
 )

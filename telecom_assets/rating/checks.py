@@ -1,4 +1,4 @@
-"""What is asserted of rated days, and of the charges that their month decides."""
+"""The checks of rated days, and of the charges that their month decides."""
 
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
@@ -17,7 +17,7 @@ _RATED = Check(
 
 
 def _imputed(inputs: CheckInputs) -> Verdict:
-    """Of the months of the run, or of all that are billed: what a month defers before that is priced with its bills."""
+    """The verdict on the months of the run, or on all billed months. A month that is not billed yet is priced with its bills."""
     warehouse = inputs.warehouse
     by_period = {
         period: deferred_equals_imputed(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pyspark.sql import functions as F
 
@@ -13,7 +14,7 @@ from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: What no event without a volume is under a policy: in words, and as dispositions.
+#: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
     "customer_min": ("suspended", ["suspended"]),
     "zero": ("deferred or suspended", [DEFERRED, "suspended"]),
@@ -32,28 +33,22 @@ def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Ver
 
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
-    parts = {"imputed": added_up(imputed.df)}
-    return days_add_up("deferred = imputed", "deferred", added_up(deferred_events(suspended.df)), parts)
+    parts = {"imputed": rows_by_day(imputed)}
+    return days_add_up("deferred = imputed", "deferred", _deferred_by_day(suspended), parts)
+
+
+@lru_cache(maxsize=64)
+def _deferred_by_day(suspended: PinnedTable) -> dict[dt.date, tuple[int, int]]:
+    """The deferred events of each day, as `rows_by_day` adds up rows: every stage from the bill on asks."""
+    return added_up(deferred_events(suspended.df))
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """What became of events without a volume is what the policy says now, which may not be the one of their rating.
+    """Events without a volume were treated by the current policy; they may have been rated under another one.
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
-    imputed = rated.df.where("imputed")
-    if policy == "zero":
-        imputed = imputed.where(F.col("billable_units") != 0)
-    are, dispositions = _AGAINST_THE_POLICY[policy]
-    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
-    wrong_days = [
-        (day, rows, what)
-        for wrong, what in (
-            (imputed, "events have an imputed volume"),
-            (missing, f"events without a volume are {are}"),
-        )
-        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
-    ]
+    wrong_days = _against_the_policy(policy, rated, suspended)
     findings = [
         f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
     ]
@@ -66,10 +61,30 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     )
 
 
+@lru_cache(maxsize=16)
+def _against_the_policy(
+    policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable
+) -> list[tuple[dt.date, int, str]]:
+    """Days, with how many of their events are what no event without a volume is under the policy, and what they are."""
+    imputed = rated.df.where("imputed")
+    if policy == "zero":
+        imputed = imputed.where(F.col("billable_units") != 0)
+    are, dispositions = _AGAINST_THE_POLICY[policy]
+    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
+    return [
+        (day, rows, what)
+        for wrong, what in (
+            (imputed, "events have an imputed volume"),
+            (missing, f"events without a volume are {are}"),
+        )
+        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    ]
+
+
 def imputed_are_the_smallest(
     cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:
-    """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
+    """Every imputed volume is the smallest known one of its number in the month, by the events that are there now.
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
@@ -121,7 +136,7 @@ def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: P
 
 
 def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
-    """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
+    """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
     if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
     rows = table.df.select("event_date", *columns).distinct().collect()

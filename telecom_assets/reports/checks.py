@@ -1,4 +1,4 @@
-"""What is asserted of the reports and of the files for spreadsheets."""
+"""The checks of the reports and of the files for spreadsheets."""
 
 from resources.warehouse import PinnedTable, stream_batches
 from telecom_assets.billing.tables import FACTURATION_COMPLETE

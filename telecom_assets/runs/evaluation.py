@@ -1,4 +1,4 @@
-"""All checks of a month on the tables as they are, without a run of Dagster: nothing is written and nothing is reported.
+"""All checks of a month on the tables as they are, without a run of Dagster: no table is written, and Dagster stores no result.
 
 Belongs here: which checks are made, over which days and months, and the outcome of a check that cannot read its table. Does not
 belong here: how outcomes are shown (`telecom_assets.cli.check`).

@@ -21,10 +21,9 @@ GROUP = "maintenance"
 
 
 def pools_of_tables(assets: Iterable[Any]) -> dict[str, set[str]]:
-    """Of each table the pools of the steps that write it, as the definitions of their assets say.
+    """For each table the pools of the steps that write it, from the definitions of the assets.
 
-    The reference tables have none: they are replaced whole and in a moment, and a replacement that meets a compaction is tried
-    again.
+    The reference tables have no pool: they are replaced in a moment, and a replacement that meets a compaction is tried again.
     """
     pools = {
         key.path[-1]: {each.op.pool} if each.op.pool else set()
@@ -70,7 +69,7 @@ def _maintain(
     waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
     with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
         if warehouse.exists(RAW_CDRS.name):
-            settle(warehouse)  # before entries of the log go, the tables that follow it have what they say
+            settle(warehouse)  # before log entries are removed, the tables that follow the log get their rows
         done = maintain(
             warehouse,
             target_file_bytes=settings.target_file_bytes,
@@ -78,7 +77,7 @@ def _maintain(
             busy=partial(writer_at_work, context.instance, pools),
             report=show,
         )
-        # A day at least: the output of runs that are going on lies there too.
+        # At least a day old: the folder has the output of running runs too.
         outputs = remove_old_output(home, now - dt.timedelta(days=max(1, settings.retention_days)))
     return dg.MaterializeResult(
         metadata={
@@ -102,7 +101,7 @@ def writer_at_work(instance: dg.DagsterInstance, pools: Mapping[str, Collection[
 
 
 def as_table(done: Sequence[Maintained]) -> dg.TableMetadataValue:
-    """What was done, a row per table."""
+    """The maintenance that was done, a row per table."""
     types = {int: "int", float: "float", str: "string"}
     columns = [dg.TableColumn(field.name, types[type(field.default)]) for field in fields(Maintained)[1:]]
     return dg.MetadataValue.table(

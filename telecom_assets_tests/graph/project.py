@@ -233,7 +233,7 @@ class Project:
         """Ask PostgreSQL."""
         assert self.settings.postgres_dsn is not None
         with psycopg.connect(self.settings.postgres_dsn.get_secret_value(), autocommit=True) as session:
-            cursor = session.execute(query)  # type: ignore[call-overload]
+            cursor = session.execute(query)
             return cursor.fetchall() if cursor.description else []
 
     # -- what should come out ------------------------------------------------------------------------------------------

@@ -863,7 +863,6 @@ def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_wi
     project = damaged_with_database
     for job, tags in (
         ("mediation_job", day_tags("2025-07-01", "2025-07-31")),
-        ("rating_job", day_tags("2025-07-01", "2025-07-31")),
         ("billing_job", month_tag("2025-07")),
     ):
         assert project.run(job, tags).success

@@ -75,7 +75,6 @@ def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun) -> None:
     assert [step["job"] for step in steps if step["job"] != "mediation_job"] == [
         "reference_job",
         "landing_job",
-        "rating_job",
         "billing_job",
     ]
     assert [step["partitions"] for step in steps if step["job"] == "mediation_job"] == [f"{MONTH}-03"]
@@ -132,7 +131,6 @@ def test_a_dry_run_of_an_empty_home_makes_no_table(
         "reference_job",
         "landing_job",
         "mediation_job",
-        "rating_job",
         "billing_job",
     ]
     assert not (project.settings.home_path / "warehouse").exists()

@@ -422,7 +422,7 @@ def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, l
         assert changed == {f"{MONTH}-03"}
         assert late.project.version(name) == again.project.version(name) + 1
     assert [(step["job"], step["partitions"]) for step in late.json["steps"]][-2:] == [
-        ("rating_job", f"{MONTH}-03"),
+        ("mediation_job", f"{MONTH}-03"),
         ("billing_job", MONTH),
     ]
 

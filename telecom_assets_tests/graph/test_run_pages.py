@@ -170,10 +170,7 @@ def test_a_range_run_of_anybody_shows_its_days() -> None:
     scheduled = [step_request("2025-06", number, "key") for number, _ in enumerate(scheduled_steps("2025-06"))]
     assert step.tags["days"] == "2025-06-01…30"
     assert asked.step.tags["days"] == "2025-06-01…30"
-    assert [run.job_name for run in scheduled if run and run.tags.get("days") == "2025-06-01…30"] == [
-        "mediation_job",
-        "rating_job",
-    ]
+    assert [run.job_name for run in scheduled if run and run.tags.get("days") == "2025-06-01…30"] == ["mediation_job"]
 
 
 # -- stdout and stderr -------------------------------------------------------------------------------------------------

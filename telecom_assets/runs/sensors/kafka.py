@@ -1,4 +1,4 @@
-"""The Kafka sensor: lag → landing; landed → mediation of the touched days, late days included."""
+"""The Kafka sensor: it requests landing when there is a lag, and mediation of the days that have landed, late days included."""
 
 import datetime as dt
 import hashlib
@@ -47,7 +47,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Lands what is on the topic, and mediates the days that landing touched, however old they are. A run that fails "
+            "Lands what is on the topic, and mediates and rates the days that landing touched, however old. A run that fails "
             "is made again after 1, 2, 5, then every 10 minutes, until it goes well; a tick that waits says why. When the "
             "topic does not continue where the warehouse stopped, one landing run says so, and landing goes on when that is "
             "mended."
