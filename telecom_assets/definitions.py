@@ -76,7 +76,7 @@ def build_defs(
     resources = {**Deployment(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
-    # One warehouse a process: what is known of a version is known to stages and checks alike.
+    # One warehouse for the IO manager and all resources of a process, so that stages and checks share what they know of a version.
     resources.setdefault("io_manager", ProjectIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -104,12 +104,12 @@ def build_defs(
             checks_schedule(settings.maintenance_hour),
         ],
         resources=resources,
-        # One process a run: it shares one engine, and the embedded engine uses all cores itself.
+        # All steps of a run in one process: they share one engine, and the embedded engine uses all cores by itself.
         executor=dg.in_process_executor,
     )
 
 
-#: The environment's. Whatever process loads them runs steps, which write.
+#: The settings of the environment. Every process that loads this module may run steps, which write files.
 _settings = Settings.load()
 keep_private(_settings)
 defs = build_defs(_settings)

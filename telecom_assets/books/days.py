@@ -25,9 +25,9 @@ def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
 def added_up(rows: DataFrame) -> dict[dt.date, tuple[int, int]]:
     """Rows of each day (event_date), and the sum of their positions (source_position)."""
     by_day = rows.groupBy("event_date").agg(
-        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")
+        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")
     )
-    return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in by_day.collect()}
+    return {row["event_date"]: (row["rows"], int(row["positions"])) for row in by_day.collect()}
 
 
 def days_add_up(
@@ -40,13 +40,13 @@ def days_add_up(
     days = set(whole).union(*parts.values())
     findings, differs = [], []
     for day in sorted(days):
-        rows, offsets = whole.get(day, (0, 0))
+        rows, positions = whole.get(day, (0, 0))
         found = {name: part.get(day, (0, 0)) for name, part in parts.items()}
         missing = rows - sum(count for count, _ in found.values())
         if missing:
             shown = " + ".join(f"{count} {name}" for name, (count, _) in found.items())
             findings.append(f"{day}: {rows} {whole_name}, {shown}")
-        elif offsets != sum(total for _, total in found.values()):
+        elif positions != sum(total for _, total in found.values()):
             findings.append(f"{day}: the counts agree, but the records are not the same")
         else:
             continue

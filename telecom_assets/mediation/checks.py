@@ -1,4 +1,4 @@
-"""What is asserted of mediated days."""
+"""The checks of mediated days."""
 
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, Guard

@@ -1,7 +1,7 @@
 """Copies of one record: which records are copies of another one, and which of them is kept as the event.
 
-Belongs here: what makes two records copies (same id, within some days), which copy is kept, and how few rows are looked at for
-it. Does not belong here: whether a record is acceptable at all (`rules`).
+Belongs here: what makes two records copies (same id, within some days), which copy is kept, and the search for the few rows that
+may be copies. Does not belong here: whether a record is acceptable at all (`rules`).
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from telecom_assets.record_types.record_type import COMMON_FIELDS, RecordType
 #: The two reasons for a record that is a copy of one which came before it.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
 
-#: When days are less than this share of the rows around them, it is first found out which of those have their ids.
+#: When days have less than this share of the rows around them, the rows around are first reduced to those with their ids.
 SMALL_PART = 0.25
 
-#: Comes before any character of an identity, so that of two the shorter is the smaller one.
+#: Ends the source id in the order key. It sorts before any character, so that of two ids the shorter one comes first.
 _BEHIND = "\x1f"
 
 
 def fingerprint(record_types: RecordTypes) -> Column:
-    """What two copies of one record must share: the texts of the contract fields of their type, besides its identity."""
+    """Digest that equal copies share: of the texts of all contract fields of the record type, without the record id."""
     _, *common = COMMON_FIELDS
 
     def joined(record_type: RecordType) -> Column:
@@ -42,9 +42,8 @@ def fingerprint(record_types: RecordTypes) -> Column:
 def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
     """Days of the neighbourhood that may hold a record id of `days` which comes more than once there.
 
-    Each row is `first` and `last`, and `between`: whether days between them may hold it as well. (To tell all days of
-    each id takes longer than all the rest.) Ids are compared by their hash: one that shares it with another brings days
-    too many.
+    Each row is `first` and `last`, and `between`: whether days between them may hold the id as well. (Listing all days of each id
+    takes longer than all the rest.) Ids are compared by their hash: two ids with one hash add days that are not needed.
     """
     repeated = (
         with_ids_of(days, hashed(neighbourhood))
@@ -56,12 +55,12 @@ def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
 
 
 def hashed(rows: DataFrame) -> DataFrame:
-    """The rows that have a record id, with a hash of it (`id_hash`): a quarter of its size."""
+    """The rows with a record id, and a hash of the id (`id_hash`), which has a quarter of its size."""
     return rows.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
 
 
 def with_ids_of(days: DataFrame, hashed_rows: DataFrame) -> DataFrame:
-    """Those of the rows whose id_hash is that of a row of `days`."""
+    """The rows whose id_hash is that of a row of `days`."""
     return hashed_rows.join(hashed(days).select("id_hash").distinct(), on="id_hash", how="left_semi")
 
 
@@ -73,8 +72,8 @@ def repeated_hashes(hashed_rows: DataFrame) -> DataFrame:
 def with_repeated_ids(rows: DataFrame, keep: Callable[[DataFrame], DataFrame] = lambda rows: rows) -> DataFrame:
     """The rows whose record id comes more than once among them: a small part of a neighbourhood.
 
-    Ids are counted by a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The
-    hashes that come more than once are kept (`keep`), so that they, being few, are taken to the rows and not the rows to them.
+    Ids are counted by their hash, which has a quarter of the size; an id that shares its hash with another is judged in vain. The
+    repeated hashes are kept (`keep`): they are few, so the engine sends them to the rows, and not the rows to them.
     """
     found = hashed(rows)
     return found.join(keep(repeated_hashes(found)), on="id_hash", how="left_semi")
@@ -83,10 +82,10 @@ def with_repeated_ids(rows: DataFrame, keep: Callable[[DataFrame], DataFrame] = 
 def find_copies(valid: DataFrame, dedupe_days: int) -> DataFrame:
     """The records that are copies of an earlier one: message key, `copy_reason` and `copy_of`.
 
-    valid: records that are acceptable but for being copies, with `fingerprint`; those whose id comes once may be missing.
+    valid: judged records without another reason of rejection, with `fingerprint`. Records whose id comes once may be missing.
 
-    `copy_of` says where the earliest record within reach lies. That one is the event itself, or in a chain of copies it
-    is refused as well, for one before it: whether it was kept depends on days beyond reach of this one.
+    `copy_of` names the earliest record within `dedupe_days`. That record is the event itself, or in a chain of copies a copy
+    of a still earlier one: whether it was kept depends on days that are too far away from this record.
     """
     order_key = F.concat(
         F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
@@ -99,7 +98,7 @@ def find_copies(valid: DataFrame, dedupe_days: int) -> DataFrame:
         .withColumn("order_key", F.concat(order_key, "source_id", F.lit(_BEHIND), "fingerprint"))
         .withColumn("earliest", F.min("order_key").over(near))
     )
-    # 20 + 10 + 20 digits, the source, whose identity has any length, what ends it, 32 digits of the fingerprint.
+    # The key: 20 + 10 + 20 digits, the source id of any length, the character that ends it, 32 digits of the fingerprint.
     its_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
     return compared.where(F.col("earliest") != F.col("order_key")).select(
         *MESSAGE_KEY,

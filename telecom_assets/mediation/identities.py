@@ -19,8 +19,8 @@ from telecom_assets.model.text import visible
 
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
-    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
-    # What the engine adds up comes first: beside it, other checks read files.
+    """raw = cleaned + rejected, per day, by count and by sum of positions; raw as mediation read it."""
+    # The sums of the engine come first: while it computes, other checks read files.
     outcomes = {"cleaned": rows_by_day(cleaned), "rejected": rows_by_day(rejected)}
     raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in mediated_rows(mediated)}
     return days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
@@ -37,8 +37,7 @@ def no_day_is_stale(mediated: PinnedTable) -> Verdict:
 def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
     """No record_id of the run's days is cleaned twice within `dedupe_days`, the days around them included.
 
-    Days that keep a copy of a record that has come to another day since are left aside: their rows are about to be
-    replaced, and nothing is billed before.
+    Days with a displaced copy are left aside: they will be mediated again, and nothing is billed before.
     """
     around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
     mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
@@ -55,7 +54,7 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
             rows = with_ids_of(cleaned.df, rows)
     if aside:
         rows = rows.where(~F.col("event_date").isin(sorted(aside)))
-    # Those whose hash comes once need no second look, and mostly all do.
+    # Ids whose hash comes once are unique. Mostly all are, and there is nothing more to do.
     repeated = repeated_hashes(rows)
     found = [
         (record_id, days)
@@ -100,7 +99,7 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
 
 
 def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, list[dt.date]]]:
-    """Each record id that comes more than once, with its days. repeated: the hashes that do."""
+    """Each record id that comes more than once, with its days. repeated: the hashes that come more than once."""
     days = (
         rows.join(repeated, on="id_hash", how="left_semi")
         .groupBy("record_id")

@@ -62,7 +62,7 @@ _DETAIL_LENGTH = 200
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What becomes of the raw rows of some days: each is a row of one of two tables.
+    """The outcomes of the raw rows of some days: each row becomes a row of cleaned_cdrs or of rejected_cdrs.
 
     days: rows of raw_cdrs of the days. catalog: product_catalog. copies: `find_copies` in the days' neighbourhood.
     """
@@ -80,7 +80,7 @@ class Outcomes:
     @property
     def cleaned(self) -> DataFrame:
         """Rows of cleaned_cdrs."""
-        # Rows that lie on the day of their receipt are refused whatever they are: not worth judging first.
+        # Rows that are not at home on their own day are rejected in any case, so they are left out before judging.
         at_home = self.days.where(local_day(F.col("event_ts")) == F.col("event_date"))
         acceptable = judge(at_home, self.catalog, self.record_types).where(F.col("reason_number").isNull())
         columns = cleaned_cdrs(self.record_types).column_names
@@ -92,7 +92,7 @@ class Outcomes:
         return _rejected(self.rows)
 
     def rejected_beside(self, cleaned: DataFrame) -> DataFrame:
-        """The same rows, when those of cleaned_cdrs are at hand: only what is not there is judged again."""
+        """Rows of rejected_cdrs when the rows of cleaned_cdrs are at hand: only the other raw rows are judged again."""
         others = self.days.join(cleaned.select(*MESSAGE_KEY), on=list(MESSAGE_KEY), how="left_anti")
         return _rejected(self._outcomes_of(others))
 
@@ -127,7 +127,7 @@ def mediate(
 
 
 def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
-    """Typed and normalised columns, and `reason`: the first that applies, copies left aside. Keeps every row."""
+    """Typed and normalised columns, and `reason`: the first that applies, except being a copy. Keeps every row."""
     products = catalog.select(
         F.col("product_code").alias("known_product"), F.col("service_type").alias("known_service")
     )
@@ -180,7 +180,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
 
 
 def _field(fields: Iterable[tuple[str, str | None]]) -> Column:
-    """The field that holds something in records of a type: (type, field), NULL in records of types without one."""
+    """The value of the field that plays a role: pairs (type, field); NULL in records of types without such a field."""
     chain = None
     for name, field in fields:
         if field is not None:
@@ -217,7 +217,7 @@ def _first_reason(record_types: RecordTypes, reasons: tuple[str, ...]) -> Column
         "missing_record_type": F.col("record_type").isNull(),
         "unknown_record_type": ~F.col("record_type").isin(*record_types.names),
         "missing_timestamp": F.col("timestamp_text").isNull(),
-        # Instants that files cannot hold have no event_ts: whether the text is one is asked again, for those alone.
+        # An instant that files cannot hold has no event_ts either, so the text is parsed again for rows without event_ts.
         "invalid_timestamp": F.when(~known, parse_timestamp(F.col("timestamp_text")).isNull()),
         "outside_acceptance_window": ~known | (local_day(F.col("event_ts")) != F.col("event_date")),
         "missing_subscriber": F.col("subscriber_text").isNull(),
@@ -228,8 +228,8 @@ def _first_reason(record_types: RecordTypes, reasons: tuple[str, ...]) -> Column
     for quantity in record_types.quantities.values():
         for reason, applies in objections(quantity, record_types).items():
             conditions[reason] = conditions[reason] | applies if reason in conditions else applies
-    # Not one long CASE: an engine that works on whole columns copies all of them at every branch of one. Here each
-    # condition is looked at by itself, and the smallest number wins.
+    # Not one long CASE: a columnar engine copies all columns at every branch of a CASE. Here each condition is evaluated by
+    # itself, and the smallest number wins.
     return F.least(*(F.when(applies, reasons.index(reason)) for reason, applies in conditions.items()))
 
 
@@ -239,7 +239,7 @@ def _named_reason(reasons: tuple[str, ...]) -> Column:
 
 
 def _detail(record_types: RecordTypes) -> Column:
-    """The text that was refused."""
+    """The text for which the record was rejected."""
     reason = F.col("reason")
     judged = [quantity for quantity in record_types.quantities.values() if quantity.judged]
     found = (

@@ -23,13 +23,13 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of offsets."""
+    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions."""
     parts = {"rated": rows_by_day(rated), "suspended": rows_by_day(suspended)}
     return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
 
 
 def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
-    """deferred = imputed, per day, by count and by sum of offsets.
+    """deferred = imputed, per day, by count and by sum of positions.
 
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """

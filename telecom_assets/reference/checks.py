@@ -1,4 +1,4 @@
-"""What is asserted of customers, tariffs and catalogue."""
+"""The checks of customers, tariffs and catalogue."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,7 @@
 """CSV files from people: one way to read them and one error.
 
 Belongs here: encoding, header, line numbers, quoting. Does not belong here: what a value may be
-(`customer_import`, `reference_files`).
+(`customer_import`, `judging`).
 """
 
 import csv
@@ -77,7 +77,7 @@ def _text(path: Path | Traversable, columns: Sequence[str]) -> str:
 
 
 def _order(path: Path | Traversable, line: int, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Where each expected column stands in the header."""
+    """The place of each expected column in the header."""
     missing = [name for name in columns if name not in header]
     unknown = [name for name in header if name not in columns]
     repeated = sorted({name for name in header if header.count(name) > 1})
