@@ -217,7 +217,7 @@ class _Subscribers:
     def __init__(self, customers: pa.Table, rng: np.random.Generator) -> None:
         self._rng = rng
         ids = customers["customer_id"].combine_chunks()
-        self._ids = ids.cast(pa.int64()).to_numpy()
+        self._ids: Int64Array = ids.cast(pa.int64()).to_numpy()
         self._quoted = pc.binary_join_element_wise('"', ids, '"', "")
         weights = (np.arange(len(ids)) + _HEAVY_FLAT) ** -_HEAVY_EXPONENT
         self._cumulated = np.cumsum(rng.permutation(weights))

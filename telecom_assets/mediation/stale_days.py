@@ -79,7 +79,8 @@ def mediated_rows(mediated: PinnedTable) -> list[_Row]:
 
 @lru_cache(maxsize=16)
 def _read(mediated: PinnedTable) -> list[_Row]:
-    return mediated.arrow().to_pylist()
+    rows: list[_Row] = mediated.arrow().to_pylist()
+    return rows
 
 
 def _displaced(warehouse: Warehouse, rows: Sequence[_Row]) -> dict[dt.date, Stale]:

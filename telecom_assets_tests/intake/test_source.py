@@ -20,7 +20,8 @@ from resources.kafka_source import OffsetRange
 from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import accept_source
 from telecom_assets.intake.journal import landed_sources
-from telecom_assets.intake.landing import Landed, LandingError, LandingSettings, land
+from telecom_assets.intake.landing import Landed, LandingSettings, land
+from telecom_assets.intake.plan import LandingError
 from telecom_assets.intake.source import Source
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.tables import TABLES
@@ -98,7 +99,7 @@ def raw(warehouse: Warehouse) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["source_id"], row["source_position"]))
 
 
-def test_each_line_of_a_file_is_one_row(warehouse: Warehouse, file: Path):
+def test_each_line_of_a_file_is_one_row(warehouse: Warehouse, file: Path) -> None:
     """Five lines in chunks of two; nothing is new the second time."""
     source = Lines(file)
     assert landing(warehouse, source).records == 5
@@ -131,7 +132,7 @@ def test_each_line_of_a_file_is_one_outcome(tmp_path: Path, sail: SparkEngine, f
     assert rejected == {(1, "malformed_json"), (3, "duplicate")}
 
 
-def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse: Warehouse, file: Path):
+def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse: Warehouse, file: Path) -> None:
     """Its first lines would be landed a second time: they are, once a person says so, and are copies then."""
     assert landing(warehouse, Lines(file)).records == 5
     with file.open("a", encoding="utf-8") as end:
@@ -144,7 +145,7 @@ def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse:
     assert len(raw(warehouse)) == 11
 
 
-def test_a_line_that_the_engine_leaves_out_stops_the_landing(warehouse: Warehouse, file: Path):
+def test_a_line_that_the_engine_leaves_out_stops_the_landing(warehouse: Warehouse, file: Path) -> None:
     """Rows are counted by what the source itself says that it has."""
 
     class Leaking(Lines):
