@@ -30,7 +30,7 @@ class SettingsError(ExpectedError):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
 
-#: What `telecom_assets.billing.tables.PERCENT` holds.
+#: Four decimals: what `telecom_assets.billing.tables.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 

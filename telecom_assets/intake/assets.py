@@ -7,9 +7,9 @@ import dagster as dg
 from resources.kafka import KafkaConnection
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from resources.warehouse import Warehouse
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.intake.landing import Terms, land
+from telecom_assets.intake.landing import LandingSettings, land
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.declaring import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, asset, table_metadata
 from telecom_assets.lineage.partitions import DAILY
@@ -64,7 +64,7 @@ def landing(
         landed = land(
             warehouse,
             kafka.connect(),
-            Terms(
+            LandingSettings(
                 run_id=context.run.run_id,
                 max_age_days=settings.max_age_days,
                 dedupe_days=settings.dedupe_days,

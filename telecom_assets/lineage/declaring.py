@@ -1,4 +1,4 @@
-"""What every asset of the project says about itself, in one place.
+"""How every asset of the project is declared, in one place.
 
 Belongs here: owners, groups, kinds, and the metadata that all definitions and materialisations share.
 """
@@ -10,13 +10,13 @@ import dagster as dg
 
 from resources.contract import TableContract
 from resources.warehouse import PinnedTable
-from telecom_assets.lineage.failures import telling
+from telecom_assets.lineage.failures import with_expected_failures
 
 LANDING_POOL = "landing"
 SPARK_POOL = "spark"
 MAINTENANCE_POOL = "maintenance"
 
-#: Kind of what the engine makes, in the place of its name: which engine that is, the settings say.
+#: Placeholder among the kinds of an asset that the engine makes. `with_engine` puts the name of the configured engine there.
 ENGINE_KIND = "engine"
 
 MEDIATION_TEAM = "team:mediation"
@@ -26,19 +26,19 @@ PLATFORM_TEAM = "team:platform"
 
 
 def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` of the project: its expected errors are told (`telecom_assets.lineage.failures`)."""
+    """`dg.asset` of the project: its expected errors become failures with a sentence (`telecom_assets.lineage.failures`)."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(**properties)(telling(body))
+        return dg.asset(**properties)(with_expected_failures(body))
 
     return decorate
 
 
 def multi_asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.multi_asset` of the project: its expected errors are told."""
+    """`dg.multi_asset` of the project: its expected errors become failures with a sentence."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(**properties)(telling(body))
+        return dg.multi_asset(**properties)(with_expected_failures(body))
 
     return decorate
 
@@ -106,7 +106,7 @@ def versions_read(*tables: PinnedTable) -> dict[str, Any]:
 
 
 def versions_asserted(*tables: PinnedTable) -> dict[str, Any]:
-    """The same of tables that were only looked at, to see that what is made may be made."""
+    """Materialisation metadata: versions of tables that were read only to check that the asset may be made."""
     return {f"asserted/{table.name}": table.version for table in tables}
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pyspark.sql import functions as F
 
@@ -13,7 +14,7 @@ from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: What no event without a volume is under a policy: in words, and as dispositions.
+#: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
     "customer_min": ("suspended", ["suspended"]),
     "zero": ("deferred or suspended", [DEFERRED, "suspended"]),
@@ -22,40 +23,36 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of offsets."""
+    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions."""
     parts = {"rated": rows_by_day(rated), "suspended": rows_by_day(suspended)}
     return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
 
 
 def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
-    """deferred = imputed, per day, by count and by sum of offsets.
+    """deferred = imputed, per day, by count and by sum of positions.
 
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
-    parts = {"imputed": added_up(imputed.df)}
-    return days_add_up("deferred = imputed", "deferred", added_up(deferred_events(suspended.df)), parts)
+    parts = {"imputed": rows_by_day(imputed)}
+    return days_add_up("deferred = imputed", "deferred", _deferred_by_day(suspended), parts)
+
+
+@lru_cache(maxsize=64)
+def _deferred_by_day(suspended: PinnedTable) -> dict[dt.date, tuple[int, int]]:
+    """The deferred events of each day, as `rows_by_day` adds up rows: every stage from the bill on asks."""
+    return added_up(deferred_events(suspended.df))
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """What became of events without a volume is what the policy says now, which may not be the one of their rating.
+    """Events without a volume were treated by the current policy; they may have been rated under another one.
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
-    imputed = rated.df.where("imputed")
-    if policy == "zero":
-        imputed = imputed.where(F.col("billable_units") != 0)
-    are, dispositions = _AGAINST_THE_POLICY[policy]
-    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
-    told = [
-        (day, rows, what)
-        for wrong, what in (
-            (imputed, "events have an imputed volume"),
-            (missing, f"events without a volume are {are}"),
-        )
-        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    wrong_days = _against_the_policy(policy, rated, suspended)
+    findings = [
+        f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
     ]
-    findings = [f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in told]
-    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in told]
+    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in wrong_days]
     return verdict_of_days(
         f"missing volumes follow the policy {policy}",
         findings,
@@ -64,37 +61,57 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     )
 
 
+@lru_cache(maxsize=16)
+def _against_the_policy(
+    policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable
+) -> list[tuple[dt.date, int, str]]:
+    """Days, with how many of their events are what no event without a volume is under the policy, and what they are."""
+    imputed = rated.df.where("imputed")
+    if policy == "zero":
+        imputed = imputed.where(F.col("billable_units") != 0)
+    are, dispositions = _AGAINST_THE_POLICY[policy]
+    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
+    return [
+        (day, rows, what)
+        for wrong, what in (
+            (imputed, "events have an imputed volume"),
+            (missing, f"events without a volume are {are}"),
+        )
+        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    ]
+
+
 def imputed_are_the_smallest(
     cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:
-    """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
+    """Every imputed volume is the smallest known one of its number in the month, by the events that are there now.
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
-    told: list[tuple[dt.date, int]] = []
+    wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
         smallest = smallest_volumes(cleaned.df, record_types)
         joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
         wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
-        told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+        wrong_days = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
     return verdict_of_days(
         "imputed volumes are the smallest known ones",
-        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in told],
-        [{"day": day, "events": rows, "reason": what} for day, rows in told],
+        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in wrong_days],
+        [{"day": day, "events": rows, "reason": what} for day, rows in wrong_days],
         otherwise="imputed volumes are not the smallest known ones",
     )
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
     """A month is rated against one version of each reference table; its figures are those (none for an empty month).
 
-    imputed: period_charges of the month, which are out of date where the days were rated against another tariff since.
+    imputed: period_charges of the month, which is out of date where the days were rated against other versions since.
     """
     names = ("customers", "rate_plans", "product_catalog")
     days: dict[tuple[int, ...], list[dt.date]] = {}
     for table in (rated, suspended, imputed):
-        for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
+        for day, versions in _reference_versions(table, [f"{name}_version" for name in names]):
             days.setdefault(versions, []).append(day)
     findings = []
     if len(days) > 1:
@@ -118,8 +135,8 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable)
     )
 
 
-def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
-    """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
+def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+    """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
     if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
     rows = table.df.select("event_date", *columns).distinct().collect()

@@ -1,6 +1,7 @@
-"""What people read of a month: reports as tables and CSV files, the bills as a CSV file, the dashboard page."""
+"""Assets that people read: the reports of a month as tables and CSV files, its bills as a CSV file, its dashboard page."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,8 @@ from resources.postgres import PostgresConnection, published_digest
 from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.books.verdict import asked
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
@@ -32,7 +34,7 @@ from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import BILLED_MONTHS, DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
 
 GROUP = "reports"
-#: How the rows of a file are ordered, where not by the report's key.
+#: The order of the rows of a CSV file, where it is not the report's key.
 _FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 
 
@@ -92,15 +94,18 @@ def reports(
     charges = Charges(rated_cdrs, period_charges)
     assert_billed(charges, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
-    for contract in REPORTS:
-        rows = month_report(contract.name, charges, facturation_complete, record_types)
+    # Six small results, none of which keeps all cores busy while it is made.
+    made = asked(
+        partial(month_report, contract.name, charges, facturation_complete, record_types) for contract in REPORTS
+    )
+    for contract, rows in zip(REPORTS, made, strict=True):
         path = report_file(settings, period, contract.name)
         read = {
             **versions_read(rated_cdrs, period_charges, facturation_complete),
             "file": dg.MetadataValue.path(str(path)),
         }
         yield dg.Output(rows, contract.name, metadata=read)
-        # Dagster has stored the table when the generator goes on: the file is made from what was stored.
+        # When the generator goes on, Dagster has stored the table: the file is made from the stored rows.
         stored = warehouse.pin(contract.name, facturation_complete.partitions).arrow()
         order = _FILE_ORDER.get(contract.name, contract.key[1:])
         write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
@@ -130,7 +135,7 @@ def dashboard(
 
     It says which bills it was made from, and whether the books balanced when it was made.
     """
-    # The charts' library takes half a second: not at every load of the code.
+    # Imported here: the chart library takes half a second, which not every load of the code should wait for.
     from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415

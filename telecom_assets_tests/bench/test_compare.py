@@ -86,7 +86,7 @@ def without_region(rows: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    ("table", "damage", "told"),
+    ("table", "damage", "difference"),
     [
         ("facturation_complete", one_centime_more, "rows that only the project has"),
         ("top10_consumers", one_centime_more, "rows that only the project has"),
@@ -97,10 +97,10 @@ def without_region(rows: pa.Table) -> pa.Table:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_difference_is_noticed(both: BothSides, script_copy: Path, table: str, damage: Damage, told: str):
+def test_a_difference_is_noticed(both: BothSides, script_copy: Path, table: str, damage: Damage, difference: str):
     path = max((script_copy / table).rglob("*.parquet"), key=lambda path: pq.read_metadata(path).num_rows)
     pq.write_table(damage(pq.read_table(path, partitioning=None)), path)
-    with pytest.raises(TablesDiffer, match=f"{table}: .*{told}"):
+    with pytest.raises(TablesDiffer, match=f"{table}: .*{difference}"):
         compare_tables(both.warehouse, script_copy, MONTH, [table])
 
 

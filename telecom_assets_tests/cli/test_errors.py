@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from telecom_assets import cli, definitions
 from telecom_assets.billing import restored
 from telecom_assets.cli import demo, maintain
@@ -86,7 +86,7 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             doing.run()
 
     class Context:
-        instance = connections = SimpleNamespace(
+        instance = deployment = SimpleNamespace(
             engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False), resources=dict
         )
 
@@ -153,8 +153,8 @@ def test_the_funnel_says_what_was_deferred_and_what_became_of_it(capsys: pytest.
     )  # fmt: skip
     print_funnel(terminal(), MONTH, "MAD", books, NOTHING, MALFORMED, None)
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
-    told = ("deferred", "rated", "suspended", "charged")
-    assert [line for line in lines if line.startswith(told)] == [
+    prefixes = ("deferred", "rated", "suspended", "charged")
+    assert [line for line in lines if line.startswith(prefixes)] == [
         "deferred: missing_volume 5",
         "rated (before tax) 4 1.500000",
         "deferred → imputed 5 0.250000",
@@ -296,7 +296,7 @@ def test_a_second_demo_leaves_the_first_ones_folder_alone(
     )
     (home / "demo").mkdir(parents=True)
     (home / "demo" / "made-by-telecom-demo").touch()
-    with held(home, "demo"):
+    with lock_or_refuse(home, "demo"):
         finished = typed("demo", "--month", MONTH)
     assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (1, "", 1)
     assert f"demo is under way in process {os.getpid()} (since " in finished.stderr

@@ -95,7 +95,7 @@ def same(expected: Project, found: Project, name: str) -> None:
 
 def test_the_cluster_ran_it_in_the_bucket(on_the_cluster: Ran):
     project = on_the_cluster.project
-    assert project.connections.engine.name == "spark"
+    assert project.deployment.engine.name == "spark"
     assert project.warehouse.root.startswith("s3://")
     assert not (project.settings.home_path / "warehouse").exists()
 
@@ -118,6 +118,6 @@ def test_the_cluster_made_the_same_invoices_reports_and_dashboard(here: Ran, on_
 
 @pytest.mark.parametrize("name", _MEDIATED)
 def test_the_embedded_engine_made_the_same_table_in_a_bucket(here: Ran, embedded: Project, name: str):
-    assert embedded.connections.engine.name == "sail"
+    assert embedded.deployment.engine.name == "sail"
     assert embedded.warehouse.root.startswith("s3://")
     same(here.project, embedded, name)

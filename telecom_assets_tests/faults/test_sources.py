@@ -172,7 +172,7 @@ def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has
         cleaned = Retrying(
             retry=retry_if_result(lambda found: 0 in found), stop=stop_after_delay(120), wait=wait_fixed(0.5)
         )
-        left.append(cleaned(landing_module._still_on_topic, kafka, whole))
+        left.append(cleaned(kafka.positions, whole))
 
     read = dict(enumerate([b"0", b"0", b"1", b"1", b"2", b"2"]))
     with pytest.MonkeyPatch.context() as patch:
@@ -280,7 +280,7 @@ def test_a_landing_that_meets_a_decision_begins_anew(plain, kafka, decision):
 def test_copies_across_two_sources_are_found_by_record_id(new_project: Callable[..., Project]):  # noqa: F811
     """The topic is made again and its archive replayed into it: what had landed comes a second time, and is a copy."""
     project = new_project(partitions=2)
-    kafka = project.connections.kafka()
+    kafka = project.deployment.kafka()
     project.store_customers(customers())
     project.open_month()
     call = {"caller_id": "212600000001", "callee_id": "33612345678", "duration_sec": 61}

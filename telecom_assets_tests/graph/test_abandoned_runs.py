@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.process_locks import Busy, held
+from resources.process_locks import Busy, lock_or_refuse
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
@@ -36,8 +36,8 @@ def hold() -> None:
 
 def runner(settings: Settings, instance: dg.DagsterInstance) -> MonthRunner:
     definitions = dg.Definitions(assets=[hold], jobs=[dg.define_asset_job(JOB, [hold])])
-    connections: Any = SimpleNamespace(settings=settings)
-    return MonthRunner(definitions, instance, connections, lambda *_: None)
+    deployment: Any = SimpleNamespace(settings=settings)
+    return MonthRunner(definitions, instance, deployment, lambda *_: None)
 
 
 def hold_in(home: str) -> None:
@@ -170,11 +170,11 @@ def test_signs_of_life_do_not_pile_up(settings: Settings, instance: dg.DagsterIn
 def test_one_process_at_a_time(tmp_path: Path):
     says = rf"landing is under way in process {os.getpid()} \(since .*\), which holds .*landing"
     with (
-        held(tmp_path, "landing"),
-        held(tmp_path, "maintenance"),
+        lock_or_refuse(tmp_path, "landing"),
+        lock_or_refuse(tmp_path, "maintenance"),
         pytest.raises(Busy, match=says),
-        held(tmp_path, "landing"),
+        lock_or_refuse(tmp_path, "landing"),
     ):
         pass
-    with held(tmp_path, "landing"):
+    with lock_or_refuse(tmp_path, "landing"):
         pass

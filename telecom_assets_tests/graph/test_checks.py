@@ -860,7 +860,6 @@ def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_wi
     project = damaged_with_database
     for job, tags in (
         ("mediation_job", day_tags("2025-07-01", "2025-07-31")),
-        ("rating_job", day_tags("2025-07-01", "2025-07-31")),
         ("billing_job", month_tag("2025-07")),
     ):
         assert project.run(job, tags).success
@@ -961,7 +960,7 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     for row in moved:
         row["region"] = "Elsewhere"
     before = project.rows("facturation_complete")
-    store_customers(project.connections.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
+    store_customers(project.deployment.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
     assert project.run("reference_job").success
     assert project.materialise("facturation_complete", month_tag()).success
     key = lambda row: row["customer_id"]  # noqa: E731

@@ -75,7 +75,6 @@ def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun):
     assert [step["job"] for step in steps if step["job"] != "mediation_job"] == [
         "reference_job",
         "landing_job",
-        "rating_job",
         "billing_job",
     ]
     assert [step["partitions"] for step in steps if step["job"] == "mediation_job"] == [f"{MONTH}-03"]
@@ -130,7 +129,6 @@ def test_a_dry_run_of_an_empty_home_makes_no_table(new_project: Callable[..., Pr
         "reference_job",
         "landing_job",
         "mediation_job",
-        "rating_job",
         "billing_job",
     ]
     assert not (project.settings.home_path / "warehouse").exists()
@@ -224,16 +222,16 @@ def test_funnel_that_does_not_balance_says_why_and_what_to_run(
     assert finished.status == 1
     assert f"why: {cause}\n" in finished.stdout
     assert f"run: telecom run --month {MONTH}\n" in finished.stdout
-    told = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
-    assert cause in told["causes"]
-    assert told["run"] == f"telecom run --month {MONTH}"
+    remedy = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
+    assert cause in remedy["causes"]
+    assert remedy["run"] == f"telecom run --month {MONTH}"
 
 
 def test_bills_of_other_ratings_are_told_apart_from_days_that_wait(damaged: Project, typed: Callable[..., Finished]):
     """One price is another since the month was billed: every count agrees."""
     dearer("rated_cdrs", "amount", "0.000001")(damaged)
-    told = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
-    assert told["causes"] == ["the bills are not those of the ratings that are there now"]
+    remedy = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
+    assert remedy["causes"] == ["the bills are not those of the ratings that are there now"]
 
 
 def test_a_month_that_is_not_over_is_said_to_wait_for_its_end(

@@ -136,9 +136,9 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
         result.dagster_run,
     ).for_run_failure()
     failures.failure_sensor(webhook.url)(context)
-    (told,) = [message for _, message in webhook.calls]
-    assert told["job"] == "landing_job"
-    assert "landed_equals_consumed" in str(told["error"])
+    (message,) = [message for _, message in webhook.calls]
+    assert message["job"] == "landing_job"
+    assert "landed_equals_consumed" in str(message["error"])
 
 
 # -- a run that is made again --------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_twenty_minutes_without_a_broker(project: Project, clock: Clock, webhook
         assert "Kafka has been out of reach for 20 minutes, since" in tick(project, SENSOR).skip_message
         assert "does not answer within 3 s" in tick(project, "cdr_topic_sensor").skip_message
     assert events(webhook) == ["began"]
-    wait_for_topic(project.connections.kafka())  # a broker that was away settles for a moment
+    wait_for_topic(project.deployment.kafka())  # a broker that was away settles for a moment
     over = tick(project, SENSOR)
     assert "Kafka answers again at" in over.skip_message
     assert "after 20 minutes" in over.skip_message

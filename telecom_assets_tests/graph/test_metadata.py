@@ -60,10 +60,10 @@ def test_a_day_of_its_own_shows_the_same(damaged: Project):
 def test_a_landed_day_shows_what_it_holds_and_what_came(late: Any):
     """Five late records of one day: the page of the day has them beside what was there before."""
     day = f"{MONTH}-03"
-    held = sum(f"{row['event_date']}" == day for row in late.project.rows("raw_cdrs"))
+    rows_of_day = sum(f"{row['event_date']}" == day for row in late.project.rows("raw_cdrs"))
     shown = newest(late.project, "raw_cdrs", day)
-    assert (shown["rows_added"], shown["dagster/row_count"]) == (5, held)
-    assert held > 5
+    assert (shown["rows_added"], shown["dagster/row_count"]) == (5, rows_of_day)
+    assert rows_of_day > 5
 
 
 def test_bills_and_documents_show_money_that_plots(billed: MonthRun):

@@ -24,7 +24,7 @@ from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.billing.rules import bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.definitions import build_defs
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import mediate
@@ -55,11 +55,11 @@ from telecom_assets_tests.stages.chain import (
     imputed,
     messages_frame,
     raw_row,
+    reference_data,
     rejections,
     rows_of,
     side_by_side,
     stored,
-    tariff,
 )
 
 # ------------------------------------------------------------------------------------------- the record type, twice
@@ -198,7 +198,7 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert_rows(CLEANED, rows_of(cleaned), expected.cleaned)
     assert_rows(REJECTED_CDRS, rows_of(outcomes.rejected), rejections(expected.outcomes))
 
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     ratings = rate(cleaned, prices, missing_volume="customer_min", record_types=TYPES)
     rated, suspended = stored(engine, ratings.rated), stored(engine, ratings.suspended)
     assert_rows(RATED_CDRS, rows_of(rated), expected.rated)
@@ -231,7 +231,7 @@ def test_its_sums_on_a_bill_by_hand(engine: SparkEngine):
     values = [message("a"), message("b"), message("c", receiver_id='"33612345678"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     rated = stored(engine, rate(cleaned, prices, missing_volume="customer_min", record_types=TYPES).rated)
     assert sorted(row["amount"] for row in rows_of(rated)) == [
         Decimal("0.333335"),
@@ -254,7 +254,7 @@ def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: Spa
     values = [message("a"), message("b", sender_id='"212700000008"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
-    prices = tariff(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
+    prices = reference_data(engine, rate_plans=RATE_PLANS, catalogue=CATALOGUE)
     for record_types, reasons in ((TYPES, {"b": "no_price"}), (RECORD_TYPES, {"a": "no_price", "b": "no_price"})):
         found = rate(cleaned, prices, missing_volume="customer_min", record_types=record_types)
         suspended = rows_of(found.suspended)
@@ -333,9 +333,9 @@ def project(new_project: Callable[..., Project], tmp_path_factory: pytest.TempPa
     made = new_project(partitions=1, **tariff_files(tmp_path_factory.mktemp("mms")))
     definitions = build_defs(made.settings, record_types=TYPES)
     assert definitions.resources is not None
-    connections = Connections(made.settings, TABLES_WITH_MMS, TYPES)
-    vars(connections).update({name: definitions.resources[name] for name in ("engine", "warehouse")})
-    vars(made).update(connections=connections, defs=with_single_jobs(definitions))
+    deployment = Deployment(made.settings, TABLES_WITH_MMS, TYPES)
+    vars(deployment).update({name: definitions.resources[name] for name in ("engine", "warehouse")})
+    vars(made).update(deployment=deployment, defs=with_single_jobs(definitions))
     made.store_customers(contract_table(CUSTOMERS, cdrs.CUSTOMERS[:1]))
     made.produce(SENT)
     made.open_month()
@@ -428,9 +428,9 @@ def test_a_month_is_made_again_when_another_type_comes_into_force(project: Proje
     """The code is the same, and no table lacks a column."""
     assert [planned.stage.name for planned in project.runner().plan_month(MONTH)] == ["reference"]
     types = RecordTypes((*TYPES, replace(MMS, name="fax", quantities=())))
-    connections = Connections(project.settings, tables_of(types), types)
-    definitions = build_defs(project.settings, connections.resources())
-    plan = MonthRunner(definitions, project.instance, connections, lambda *_: None).plan_month(MONTH)
+    deployment = Deployment(project.settings, tables_of(types), types)
+    definitions = build_defs(project.settings, deployment.resources())
+    plan = MonthRunner(definitions, project.instance, deployment, lambda *_: None).plan_month(MONTH)
     assert [planned.stage.name for planned in plan] == ["reference", "mediation", "rating", "billing"]
     assert all("other rules or settings" in planned.why for planned in plan[1:])
 

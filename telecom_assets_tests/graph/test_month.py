@@ -421,7 +421,7 @@ def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, l
         assert changed == {f"{MONTH}-03"}
         assert late.project.version(name) == again.project.version(name) + 1
     assert [(step["job"], step["partitions"]) for step in late.json["steps"]][-2:] == [
-        ("rating_job", f"{MONTH}-03"),
+        ("mediation_job", f"{MONTH}-03"),
         ("billing_job", MONTH),
     ]
 
@@ -448,7 +448,7 @@ def test_spark_makes_of_the_same_topic_what_sail_made(
     spark.open_month()
     results = spark.run_month()
     assert [failed for result in results for failed in result.failed_checks] == []
-    assert spark.connections.engine.name == "spark"
+    assert spark.deployment.engine.name == "spark"
     for name in sorted(set(TABLES) - {"landing_ranges", "landing_decisions", "mediated_days", "billed_months"}):
         columns = [column for column in TABLES[name].column_names if column not in VERSIONS]
         assert ordered_as_text(spark.rows(name), columns) == ordered_as_text(sail.rows(name), columns), name

@@ -18,7 +18,6 @@ SEQUENCE = [
     ("reference_job", {}),
     ("landing_job", {}),
     ("mediation_job", JUNE_DAYS),
-    ("rating_job", JUNE_DAYS),
     ("billing_job", month_tag("2025-06")),
 ]
 PARTITION_TAGS = {*JUNE_DAYS, *month_tag()}

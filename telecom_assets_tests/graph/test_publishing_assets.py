@@ -167,7 +167,7 @@ def test_landing_reports_every_day_that_it_touched(billed: MonthRun):
 
 
 def test_a_month_is_one_run_a_step(billed: MonthRun):
-    """A range of days is one run: 31 days of mediation, in two ranges, are two runs, not 31."""
+    """A range of days is one run: 31 days of mediation and rating, in two ranges, are two runs, not 31."""
     runs = billed.project.instance.get_run_records()
     jobs = sorted(record.dagster_run.job_name for record in runs)
     assert jobs == sorted(
@@ -176,7 +176,6 @@ def test_a_month_is_one_run_a_step(billed: MonthRun):
             "landing_job",
             "mediation_job",
             "mediation_job",
-            "rating_job",
             "billing_job",
         ]
     )

@@ -26,7 +26,7 @@ def look_at_everything(project: Project, typed: Callable[..., Finished], *, mont
     typed(project, "sources", "list", "--json")
     typed(project, "check", "--month", month, "--json")
     typed(project, "maintain", "--dry-run", "--json")
-    defs = build_defs(project.settings, project.connections.resources())
+    defs = build_defs(project.settings, project.deployment.resources())
     dg.Definitions.validate_loadable(defs)
     for sensor in _SENSORS:
         tick(project, sensor)

@@ -43,7 +43,7 @@ class Restored:
         root = Path(self.project.settings.warehouse_uri)
         shutil.rmtree(root)
         shutil.copytree(self.backup, root)
-        vars(self.project).pop("connections", None)
+        vars(self.project).pop("deployment", None)
         vars(self.project).pop("defs", None)
 
 
@@ -164,13 +164,13 @@ def test_what_was_up_to_date_is_not_so_when_other_commits_have_reached_its_versi
 
 
 def test_nothing_published_is_nothing_ahead(lost: Restored, new_project: Callable[..., Project]):
-    assert entries_ahead(new_project().connections.postgres(), "facturation_complete", "another table", 0) == {}
+    assert entries_ahead(new_project().deployment.postgres(), "facturation_complete", "another table", 0) == {}
 
 
 def test_a_slow_publisher_is_no_restored_warehouse(lost: Restored):
     """An older version of a table that has the newer one changes nothing, as ever."""
     project = lost.project
-    postgres, before = project.connections.postgres(), project.postgres(LEDGER)
+    postgres, before = project.deployment.postgres(), project.postgres(LEDGER)
     bills = project.warehouse.pin_period("facturation_complete", MONTH)
     result = publish_period(
         postgres,
@@ -204,9 +204,9 @@ def test_a_table_that_lacks_what_another_was_made_from(damaged: Project, name: s
     """Its log is whole to all that can be seen of it."""
     assert_tables_agree(damaged.warehouse)
     lost = cut(damaged, name)
-    with pytest.raises(WarehouseError) as told:
+    with pytest.raises(WarehouseError) as raised:
         assert_tables_agree(opened_anew(damaged))
-    said = str(told.value)
+    said = str(raised.value)
     assert f"table {name} at {damaged.warehouse.path(name)} is at version {lost - 1}, and " in said
     assert f"was made from version {lost}" in said
     assert f"_delta_log/{lost:020d}.json" in said

@@ -15,7 +15,7 @@ import pytest
 from resources.java import JavaError
 from telecom_assets.books.verdict import ConservationError, Verdict, require
 from telecom_assets.definitions import build_defs
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import asset, multi_asset
 from telecom_assets.lineage.partitions import local_today
@@ -32,10 +32,10 @@ class Home:
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         self.settings, self.instance = settings, instance
-        connections = Connections(settings, TABLES)
-        self.warehouse = connections.warehouse
-        self.defs = with_single_jobs(build_defs(settings, connections.resources()))
-        self.runner = MonthRunner(self.defs, instance, connections, lambda *_: None)
+        deployment = Deployment(settings, TABLES)
+        self.warehouse = deployment.warehouse
+        self.defs = with_single_jobs(build_defs(settings, deployment.resources()))
+        self.runner = MonthRunner(self.defs, instance, deployment, lambda *_: None)
         #: What the command prints of the run that failed last, and what the webhook gets of it.
         self.line, self.posted = "", {}
 

@@ -24,7 +24,7 @@ from dagster_graphql.schema import create_schema
 
 import telecom_assets
 from telecom_assets.definitions import build_defs
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.mediation.stale_days import NEW_ROWS, Stale
@@ -79,8 +79,8 @@ def instance(settings: Settings, storage: str) -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def failed(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun:
     """A run of a command: a landing, which fails for want of a Kafka."""
-    connections = Connections(settings, TABLES)
-    runner = MonthRunner(build_defs(settings, connections.resources()), instance, connections, lambda *_: None)
+    deployment = Deployment(settings, TABLES)
+    runner = MonthRunner(build_defs(settings, deployment.resources()), instance, deployment, lambda *_: None)
     with pytest.raises(RunFailed):
         runner.execute(Step(LANDING.job))
     [run] = instance.get_runs()
@@ -170,10 +170,7 @@ def test_a_range_run_of_anybody_shows_its_days():
     scheduled = [step_request("2025-06", number, "key") for number, _ in enumerate(scheduled_steps("2025-06"))]
     assert step.tags["days"] == "2025-06-01…30"
     assert asked.step.tags["days"] == "2025-06-01…30"
-    assert [run.job_name for run in scheduled if run and run.tags.get("days") == "2025-06-01…30"] == [
-        "mediation_job",
-        "rating_job",
-    ]
+    assert [run.job_name for run in scheduled if run and run.tags.get("days") == "2025-06-01…30"] == ["mediation_job"]
 
 
 # -- stdout and stderr -------------------------------------------------------------------------------------------------
@@ -225,8 +222,8 @@ def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, 
 def test_a_run_of_a_command_says_where_its_output_is(
     settings: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ):
-    connections: Any = SimpleNamespace(settings=settings)
-    result = MonthRunner(TALKATIVE, instance, connections, lambda *_: None).execute(Step("talk"))
+    deployment: Any = SimpleNamespace(settings=settings)
+    result = MonthRunner(TALKATIVE, instance, deployment, lambda *_: None).execute(Step("talk"))
     for shown in tabs(instance, result.run_id):
         assert shown is not None
         assert "in the terminal where the command was typed" in shown.decode()

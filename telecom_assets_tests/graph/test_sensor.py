@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from resources.kafka import KafkaConnection, TopicState, Watermarks
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.lineage.failures import innermost_message
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.stale_days import NEW_ROWS, Stale, days_with_new_rows
@@ -42,7 +42,7 @@ def sms(day: dt.date, record_id: str, **fields: object) -> bytes:
 def tick(project: Project) -> Tick:
     """One evaluation of the sensor, as the daemon makes it."""
     repository = project.defs.get_repository_def()
-    resources = project.connections.resources()
+    resources = project.deployment.resources()
     context = dg.build_sensor_context(project.instance, repository_def=repository, resources=resources)
     return repository.get_sensor_def("cdr_topic_sensor").evaluate_tick(context)
 
@@ -198,7 +198,7 @@ def test_a_partition_that_was_empty_is_landed_later(project: Project):
         assert len(project.rows("raw_cdrs")) == rows
 
 
-class SlowPartition(Connections):
+class SlowPartition(Deployment):
     """A broker whose partition 0 is not seen yet by the first look: watermarks are not read in one moment."""
 
     def kafka(self) -> KafkaConnection:
@@ -218,7 +218,7 @@ def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project):
     today, before = local_today(), local_today() - dt.timedelta(3)
     assert project.run("reference_job").success
     hasty = Project(project.settings, project.instance)
-    hasty.__dict__["connections"] = SlowPartition(project.settings, TABLES)
+    hasty.__dict__["deployment"] = SlowPartition(project.settings, TABLES)
     project.produce([sms(before, "twice")])  # partition 0, first
     project.produce([b"", sms(today, "twice")])  # partition 1, later
     keys = carry_out(hasty) | carry_out(hasty)
@@ -283,7 +283,7 @@ def test_another_topic_is_never_landed_into_the_same_tables(project: Project, st
 
 def retention_takes(project: Project, before: int) -> None:
     """What retention does to partition 0, at once."""
-    kafka = project.connections.kafka()
+    kafka = project.deployment.kafka()
     admin = kafka.admin()
     [deleted] = admin.delete_records([TopicPartition(kafka.topic, 0, before)]).values()
     assert deleted.result(30).low_watermark == before

@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 
 import telecom_assets
 from telecom_assets.definitions import build_defs
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 from telecom_assets.tables import TABLES
 
@@ -186,8 +186,8 @@ def test_definitions_load_without_any_server_or_setting(tmp_path: Path):
 
 
 def test_stages_and_checks_share_a_warehouse(tmp_path):
-    """Whichever connections are given: what a stage has worked out of a version, its check need not work out again."""
-    connections = Connections(Settings.load(home=tmp_path), TABLES)
-    for defs in (build_defs(connections.settings), build_defs(connections.settings, connections.resources())):
+    """Whichever deployment is given: what a stage has worked out of a version, its check need not work out again."""
+    deployment = Deployment(Settings.load(home=tmp_path), TABLES)
+    for defs in (build_defs(deployment.settings), build_defs(deployment.settings, deployment.resources())):
         resources = defs.get_repository_def().get_top_level_resources()
         assert resources["io_manager"].resource_fn(None).warehouse is resources["warehouse"].resource_fn(None)

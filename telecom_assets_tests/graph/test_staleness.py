@@ -70,7 +70,7 @@ def test_another_tariff_makes_every_rated_day_stale(project: Project, tmp_path: 
 def test_another_customer_makes_rated_days_and_bills_stale(billed: MonthRun, copy_of: Callable[..., Project]):
     project, people = copy_of(billed.project), customers().to_pylist()
     people[0]["region"] = "Elsewhere"
-    store_customers(project.connections.postgres(), pa.Table.from_pylist(people, schema=customers().schema))
+    store_customers(project.deployment.postgres(), pa.Table.from_pylist(people, schema=customers().schema))
     assert project.run("reference_job").success
     assert stale(project, ["rated_cdrs", "facturation_complete", "invoices", "cleaned_cdrs"]) == {
         "rated_cdrs": set(DAYS),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 import pytest
 
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from telecom_assets.intake import assets as landing
 from telecom_assets.lineage.partitions import ZONE, local_today
 from telecom_assets.runs import maintenance
@@ -54,7 +54,7 @@ def local(moment: dt.datetime) -> str:
 def test_landing_is_tried_until_the_lock_is_free(project: Project, clock: Clock):
     """Another process holds the lock through seven tries, more than half an hour, on a topic where nothing new comes."""
     pauses = [1, 2, 5, 10, 10, 10]
-    with held(project.settings.dagster_home, "landing"):
+    with lock_or_refuse(project.settings.dagster_home, "landing"):
         assert outcomes(carry_out(project, tick(project, KAFKA))) == [("landing_job", False)]
         for tries, minutes in enumerate(pauses, start=1):
             waiting = tick(project, KAFKA)
@@ -82,7 +82,7 @@ def test_landing_is_tried_until_the_lock_is_free(project: Project, clock: Clock)
 
 
 def test_messages_that_arrive_meanwhile_do_not_shorten_the_pause(project: Project, clock: Clock):
-    with held(project.settings.dagster_home, "landing"):
+    with lock_or_refuse(project.settings.dagster_home, "landing"):
         carry_out(project, tick(project, KAFKA))
         project.produce([sms(local_today(), "b")])
         assert tick(project, KAFKA).run_requests == []
@@ -93,7 +93,7 @@ def test_messages_that_arrive_meanwhile_do_not_shorten_the_pause(project: Projec
 
 def test_after_a_success_landing_is_asked_for_at_once(project: Project, clock: Clock):
     """Failures of before do not count."""
-    with held(project.settings.dagster_home, "landing"):
+    with lock_or_refuse(project.settings.dagster_home, "landing"):
         for _ in range(3):
             carry_out(project, tick(project, KAFKA))
             clock.passes(minutes=10)
@@ -150,7 +150,7 @@ def test_the_nights_maintenance_is_made_again(project: Project, clock: Clock):
         dg.build_schedule_context(scheduled_execution_time=dt.datetime(2026, 11, 29, 4, tzinfo=ZONE))
     )
     assert tick(project, AGAIN).skip_message == "no run waits to be made again"
-    with held(project.settings.dagster_home, "maintenance"):
+    with lock_or_refuse(project.settings.dagster_home, "maintenance"):
         assert not project.run("maintenance_job", dict(asked.run_requests[0].tags)).success
         waiting = tick(project, AGAIN)
         assert waiting.run_requests == []
@@ -174,7 +174,7 @@ def month_tags(project: Project, step: int) -> dict[str, str]:
 def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, clock: Clock):
     """The second try is the step alone; from the third on the month begins anew, for what the step needs may be stale."""
     tags = {**month_tags(project, 1)}
-    with held(project.settings.dagster_home, "landing"):
+    with lock_or_refuse(project.settings.dagster_home, "landing"):
         assert not project.run("landing_job", tags).success
         assert BUSY in tick(project, AGAIN).skip_message
         assert tick(project, AGAIN).skip_message.startswith("landing 2025-06 failed once, at ")

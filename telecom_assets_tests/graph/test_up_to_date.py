@@ -60,7 +60,7 @@ def test_nothing_new_is_no_work_and_no_version(settled: Project):
 
 
 def test_force_works_everything(settled: Project):
-    assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, RATING, BILLING]
+    assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, BILLING]
     assert worked(settled.run_month()) == [REFERENCES]
 
 
@@ -78,7 +78,6 @@ def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(settled: Project, 
         REFERENCES,
         LANDING,
         of_day("mediation_job", 3),
-        of_day("rating_job", 3),
         BILLING,
     ]
     columns = ("source_part", "source_position")
@@ -109,7 +108,7 @@ def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path)
     [
         ({"tax_pct": "19"}, [BILLING]),
         ({"missing_volume_policy": "zero"}, [RATING, BILLING]),
-        ({"dedupe_days": 30}, [MEDIATION, RATING, BILLING]),
+        ({"dedupe_days": 30}, [MEDIATION, BILLING]),
         ({"billing_day": 9}, []),
     ],
 )
@@ -128,7 +127,7 @@ def test_how_files_are_written_is_asked_by_billing_alone(settled: Project):
     assert worked(changed.run_month()) == [REFERENCES]
 
 
-@pytest.mark.parametrize(("module", "expected"), [(mediation, [MEDIATION, RATING, BILLING]), (billing, [BILLING])])
+@pytest.mark.parametrize(("module", "expected"), [(mediation, [MEDIATION, BILLING]), (billing, [BILLING])])
 def test_another_rule_works_what_goes_by_it(
     settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list
 ):
@@ -152,7 +151,6 @@ def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project):
     for job, tags in (
         ("landing_job", {}),
         ("mediation_job", day_tags(f"{MONTH}-03")),
-        ("rating_job", day_tags(f"{MONTH}-03")),
         ("billing_job", month_tag()),
     ):
         assert settled.run(job, tags).success, job
@@ -164,7 +162,7 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
     project = new_project(partitions=1)
     project.store_customers(customers())
     project.open_month()
-    assert worked(project.run_month()) == [REFERENCES, LANDING, MEDIATION, RATING, BILLING]
+    assert worked(project.run_month()) == [REFERENCES, LANDING, MEDIATION, BILLING]
     assert [len(project.rows(name)) for name in ("cleaned_cdrs", "rated_cdrs", "suspended_cdrs")] == [0, 0, 0]
     assert worked(project.run_month()) == [REFERENCES]
 
@@ -172,8 +170,8 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
 @pytest.mark.parametrize(
     ("table", "predicate", "expected"),
     [
-        ("cleaned_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), of_day("rating_job", 5)]),
-        ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5), of_day("rating_job", 5)]),
+        ("cleaned_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5)]),
+        ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5)]),
         ("period_charges", f"billing_period = '{MONTH}'", []),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", [of_day("rating_job", 5)]),
         ("facturation_complete", f"billing_period = '{MONTH}'", []),
@@ -274,7 +272,6 @@ def test_a_day_that_was_never_mediated_is_mediated(
     assert worked(project.run_month()) == [
         REFERENCES,
         of_day("mediation_job", 30),
-        of_day("rating_job", 30),
         BILLING,
     ], "no row is another one: the floors hold"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from resources import process_locks
-from resources.process_locks import Busy, Holder, held, holder, turn
+from resources.process_locks import Busy, Holder, holder, lock_or_refuse, turn
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, environment
 from telecom_assets_tests.graph.project import MONTH, Project, cdr
@@ -129,7 +129,7 @@ def test_a_step_waits_for_one_that_was_cancelled_by_force(small: Project, work: 
     """It has lost its place in the pool and is at work all the same. It failed the step before."""
     waited: list[float] = []
     with ExitStack() as other:
-        other.enter_context(held(small.settings.dagster_home, work))
+        other.enter_context(lock_or_refuse(small.settings.dagster_home, work))
 
         def sleep(seconds: float) -> None:
             waited.append(seconds)
@@ -148,7 +148,7 @@ def test_a_step_waits_for_one_that_was_cancelled_by_force(small: Project, work: 
 
 def test_patience_ends(tmp_path: Path):
     with (
-        held(tmp_path, "work"),
+        lock_or_refuse(tmp_path, "work"),
         pytest.raises(Busy, match=rf"work is under way in process {os.getpid()} .*nothing was done"),
         turn(tmp_path, "work", patience=0),
     ):

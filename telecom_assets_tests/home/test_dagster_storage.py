@@ -18,7 +18,10 @@ from telecom_assets_tests.home.test_event_log import described, known, run
 from telecom_assets_tests.home.test_first_start import FILES, SWITCHED_OFF
 from telecom_assets_tests.typed import type_command
 
-SENTENCE = f"Dagster {OTHER_VERSION} is installed, and what the project adds to it was tested with 1.13.27 only and is left out: "
+SENTENCE = (
+    f"Dagster {OTHER_VERSION} is installed, and what the project adds to it was tested with "
+    f"{', '.join(dagster_storage.TESTED_VERSIONS)} only and is left out: "
+)
 
 
 @pytest.fixture(autouse=True)

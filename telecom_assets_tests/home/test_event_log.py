@@ -305,11 +305,11 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance):
 def test_who_watches_a_run_is_told(batched: dg.DagsterInstance):
     """The page of a run that is under way in another process."""
     run_id = run(batched).run_id
-    told: list[str] = []
+    heard: list[str] = []
     all_told = Event()
 
     def hear(entry: dg.EventLogEntry, _cursor: str) -> None:
-        told.append(str(entry.dagster_event_type))
+        heard.append(str(entry.dagster_event_type))
         if entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
             all_told.set()
 
@@ -320,4 +320,4 @@ def test_who_watches_a_run_is_told(batched: dg.DagsterInstance):
     finally:
         watching.end_watch(run_id, hear)
         watching.dispose()
-    assert len(told) == len(batched.all_logs(run_id))
+    assert len(heard) == len(batched.all_logs(run_id))

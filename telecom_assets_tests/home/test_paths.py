@@ -156,13 +156,13 @@ def test_no_help_is_cut_off(typed, command: tuple[str, ...]):
     finished = typed(*command, "--help")
     assert finished.exit_code == 0
     shown_words = words_shown(finished.stdout).split()
-    told = [COMMANDS[command].help or "", *(getattr(each, "help", None) or "" for each in COMMANDS[command].params)]
-    assert [word for text in told for word in text.split() if word not in shown_words] == []
+    texts = [COMMANDS[command].help or "", *(getattr(each, "help", None) or "" for each in COMMANDS[command].params)]
+    assert [word for text in texts for word in text.split() if word not in shown_words] == []
 
 
 def test_the_whole_header_of_customers_is_shown(typed):
-    told = words_shown(typed("customers", "import", "--help").stdout)
-    assert ", ".join(CUSTOMERS.column_names) in told
+    texts = words_shown(typed("customers", "import", "--help").stdout)
+    assert ", ".join(CUSTOMERS.column_names) in texts
 
 
 # -- the rules themselves -----------------------------------------------------------------------------------------------

@@ -235,13 +235,13 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("variable", "text", "told"), WRONG)
-def test_a_wrong_value_is_one_line_that_names_it(monkeypatch, variable, text, told):
+@pytest.mark.parametrize(("variable", "text", "named"), WRONG)
+def test_a_wrong_value_is_one_line_that_names_it(monkeypatch, variable, text, named):
     monkeypatch.setenv(variable, text)
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     message = str(caught.value)
-    assert told in message
+    assert named in message
     assert message.startswith((variable, "ENGINE"))
     assert "\n" not in message
 

@@ -28,7 +28,7 @@ from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.identities import landed_equals_consumed
 from telecom_assets.intake.journal import Entry, read_state
-from telecom_assets.intake.landing import Landed, LandingError, Terms, land
+from telecom_assets.intake.landing import Landed, LandingError, LandingSettings, land
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import MEDIATED_DAYS
@@ -59,7 +59,7 @@ def landing(warehouse: Warehouse, kafka: KafkaConnection, **changed: Any) -> Lan
         "chunk_rows": 1_000_000,
         **changed,
     }
-    return land(warehouse, kafka, Terms(**given), report)
+    return land(warehouse, kafka, LandingSettings(**given), report)
 
 
 def produced(kafka: KafkaConnection, *values: bytes | None, partition: int = 0, **options: Any) -> None:

@@ -29,7 +29,7 @@ def test_the_first_landing_knows_no_topic():
 
 
 @pytest.mark.parametrize(
-    ("topic", "ends", "told"),
+    ("topic", "ends", "message"),
     [
         (
             state((0, 10), topic_id="id-2"),
@@ -43,8 +43,8 @@ def test_the_first_landing_knows_no_topic():
         (state((0, 10), (0, 3)), {0: 10, 1: 4}, "'cdrs' partition 1 ends at offset 3, but offset 3 was landed"),
     ],
 )
-def test_landing_stops_and_says_why(topic, ends, told):
-    with pytest.raises(LandingError, match=told):
+def test_landing_stops_and_says_why(topic, ends, message):
+    with pytest.raises(LandingError, match=message):
         check_topic("cdrs", topic, "id-1", ends)
 
 

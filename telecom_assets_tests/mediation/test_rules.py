@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.assets import _neighbourhood
-from telecom_assets.mediation.rules import REJECTION_REASONS, Outcomes, days_with_copies, mediate
+from telecom_assets.mediation.copies import days_with_copies
+from telecom_assets.mediation.rules import REJECTION_REASONS, Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.tables import TABLES
@@ -320,7 +321,7 @@ def on_own_partitions(number: int, messages: list[Message]) -> list[Message]:
 
 
 @pytest.fixture(scope="module")
-def told(engine) -> dict[tuple[int, int], str]:
+def outcomes(engine) -> dict[tuple[int, int], str]:
     """The outcome of every message of every story, by partition and offset."""
     messages = [
         message
@@ -334,12 +335,13 @@ def told(engine) -> dict[tuple[int, int], str]:
 
 
 @pytest.mark.parametrize("title", STORIES)
-def test_copies(told, title):
+def test_copies(outcomes, title):
     """The engine's outcomes are the oracle's (see the fixture); here they are what the pencil says."""
     number, events = list(STORIES).index(title), STORIES[title]
     messages = on_own_partitions(number, story(*(event for event, _ in events)))
     found = {
-        event[0]: told[message.partition, message.offset] for (event, _), message in zip(events, messages, strict=True)
+        event[0]: outcomes[message.partition, message.offset]
+        for (event, _), message in zip(events, messages, strict=True)
     }
     assert found == {event[0]: outcome for event, outcome in events}
 
@@ -446,8 +448,8 @@ def test_days_that_may_hold_a_copy(engine):
     rows = [{"record_id": each, "event_date": date(2026, 3, day)} for each, days in on_days.items() for day in days]
     raw = contract_frame(engine, RAW_CDRS, rows)
     found = days_with_copies(raw.where(F.col("event_date") == F.lit(date(2026, 3, 2))), raw).collect()
-    told = {(first.day, last.day, between) for first, last, between in found}
-    assert told == {(2, 2, False), (2, 9, False), (1, 20, True)}
+    spans = {(first.day, last.day, between) for first, last, between in found}
+    assert spans == {(2, 2, False), (2, 9, False), (1, 20, True)}
 
 
 def test_a_wider_neighbourhood_does_no_harm(sail):
@@ -464,7 +466,7 @@ def test_beside_the_cleaned_rows_the_others_are_rejected_alike(engine):
     """What the asset does: copies are found once and kept, and only what was not cleaned is judged again."""
     messages = cdrs.cdr_batch(seed=13, count=400)
     raw = contract_frame(engine, RAW_CDRS, [row.asDict() for row in admitted(engine, messages, Parameters()).collect()])
-    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=31, share=engine.keep)
+    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=31, keep=engine.keep)
     cleaned = engine.keep(outcomes.cleaned)
     expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters())
     assert_rows(CLEANED_CDRS, rows_of(cleaned), cleaned_rows(expected))

@@ -122,10 +122,10 @@ def test_a_day_that_another_wrote_after_its_mediation_is_stale(warehouse, name):
     mediated(warehouse, {A: 1, B: 1})
     assert stale_days(warehouse) == {}
     assert written(warehouse, name, B) == 2
-    told = f"{name} was written after the mediation that mediated_days tells of"
-    assert stale_days(warehouse) == {B: Stale(told, 2)}
+    reason = f"{name} was written after the mediation that mediated_days tells of"
+    assert stale_days(warehouse) == {B: Stale(reason, 2)}
     days = warehouse.pin(MEDIATED_DAYS.name)
-    assert stale_since_mediation(days) == {B: told}
+    assert stale_since_mediation(days) == {B: reason}
     assert days_of_displaced_copies(days) == set()
 
 

@@ -169,15 +169,15 @@ def test_many_texts_to_instants(parsed):
         return None if not timestamp or not timestamp.utc else (timestamp.utc - EPOCH) // timedelta(microseconds=1)
 
     # Python's years end with 9999 and begin with 1: a shift that leaves them is no None, but no instant it could tell.
-    told = {text: micros for text, micros in parsed.items() if not ((stamp := read_timestamp(text)) and not stamp.utc)}
+    plain = {text: micros for text, micros in parsed.items() if not ((stamp := read_timestamp(text)) and not stamp.utc)}
     # Before 1913 zones were local mean times, which not everybody knows to the second: such a day is outside any window.
     wrong = {
         text: (micros, expected(text))
-        for text, micros in told.items()
+        for text, micros in plain.items()
         if micros != expected(text) and not (text < "1914" and micros is not None and expected(text) is not None)
     }
     assert wrong == {}
-    assert len(told) > 3_000
+    assert len(plain) > 3_000
 
 
 def test_a_moment_comes_back_from_every_form_it_is_written_in(engine):
@@ -222,9 +222,9 @@ def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
         local_day(column).alias("day"),
         local_hour(column).alias("hour"),
         billing_period(local_day(column)).alias("period"),
-        representable(column).alias("held"),
+        representable(column).alias("kept"),
     )
-    return {row["instant"]: (row["day"], row["hour"], row["period"], row["held"]) for row in rows.toArrow().to_pylist()}
+    return {row["instant"]: (row["day"], row["hour"], row["period"], row["kept"]) for row in rows.toArrow().to_pylist()}
 
 
 def test_local_day_hour_and_period(local):
@@ -240,5 +240,5 @@ def test_a_month_ends_an_hour_before_midnight_in_greenwich(local):
 
 
 def test_only_instants_that_files_can_hold_are_kept(local):
-    for instant, (_, _, _, held) in local.items():
-        assert held == (instant if 1900 <= instant.year < 2200 else None)
+    for instant, (_, _, _, kept) in local.items():
+        assert kept == (instant if 1900 <= instant.year < 2200 else None)

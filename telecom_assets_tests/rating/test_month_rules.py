@@ -26,16 +26,16 @@ from telecom_assets.tables import TABLES, tables_of
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.rating.test_rules import DAY, FLAT, TIERED, event, price
-from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, imputed, rows_of, tariff
+from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, imputed, reference_data, rows_of
 
 A, B = "212600000001", "212600000002"
-#: The versions of the tariff that `tariff` names.
+#: The versions that `reference_data` names.
 NAMED = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
 
 
 def month_of(engine: SparkEngine, events: list[Row], rate_plans: list[Row] = cdrs.RATE_PLANS) -> list[Row]:
     """Rows of period_charges of some cleaned events of a month, in the order of their positions."""
-    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), tariff(engine, rate_plans=rate_plans)
+    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, rate_plans=rate_plans)
     suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
     prices = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
     rows = impute(deferred_events(suspended), cleaned, prices)
@@ -123,7 +123,7 @@ def test_without_a_known_volume_it_used_none(engine):
 def test_a_day_is_priced_with_the_versions_it_names(engine):
     """The tariff of version 5 asks 1 a megabyte, that of version 6 asks 2; each day names its own."""
     cleaned = contract_frame(engine, CLEANED_CDRS, sessions((A, "3", {}), (A, None, {}), (A, None, {})))
-    of_month = tariff(engine)
+    of_month = reference_data(engine)
     deferred = [
         {**row, "rate_plans_version": 5 + n}
         for n, row in enumerate(
@@ -135,7 +135,7 @@ def test_a_day_is_priced_with_the_versions_it_names(engine):
     ]
     prices = {
         (5 + n, VERSIONS["product_catalog"]): price_list(
-            tariff(engine, rate_plans=[{**price(FLAT, amount), "rate_plan_id": "PLAN_A"}]).rate_plans,
+            reference_data(engine, rate_plans=[{**price(FLAT, amount), "rate_plan_id": "PLAN_A"}]).rate_plans,
             of_month.product_catalog,
         )
         for n, amount in enumerate(("1", "2"))
@@ -159,7 +159,7 @@ def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engi
     events = sessions(
         (dear, "10000000", {"product_code": TIERED}), (dear, None, {}), (sound, "2", {}), (sound, None, {})
     )
-    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), tariff(engine, customers, plans)
+    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, customers, plans)
     suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
     rows = rows_of(
         impute(deferred_events(suspended), cleaned, {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)})
@@ -200,7 +200,7 @@ def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(en
     events = [*readings("4", None, "2.5"), call]
     plans = [{**price("READING", "0.5", "1"), "rate_plan_id": "PLAN_A"}]
     products = [{"product_code": "READING", "service_type": "reading", "unit": "kB", "rate_type": "flat"}]
-    of_month = tariff(engine, rate_plans=plans, catalogue=products)
+    of_month = reference_data(engine, rate_plans=plans, catalogue=products)
     day, month = Partitions(DAY, DAY), Partitions("2026-06", "2026-06")
     warehouse.overwrite(CLEANED_CDRS.name, contract_frame(engine, warehouse.contracts[CLEANED_CDRS.name], events), day)
     cleaned = warehouse.pin_period(CLEANED_CDRS.name, "2026-06")
@@ -234,7 +234,7 @@ def test_the_other_policies_hold_for_that_quantity_too(engine, policy, rated, su
     plans = [{**price("READING", "0.5", "1"), "rate_plan_id": "PLAN_A"}]
     products = [{"product_code": "READING", "service_type": "reading", "unit": "kB", "rate_type": "flat"}]
     cleaned = contract_frame(engine, tables_of(WITH_READINGS)[CLEANED_CDRS.name], readings(None, "3"))
-    of_month = tariff(engine, rate_plans=plans, catalogue=products)
+    of_month = reference_data(engine, rate_plans=plans, catalogue=products)
     ratings = rate(cleaned, of_month, missing_volume=policy, record_types=WITH_READINGS)
 
     def of_it(table: DataFrame, *columns: str) -> list[tuple]:

@@ -22,7 +22,7 @@ from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Row
-from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, rows_of, tariff
+from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, reference_data, rows_of
 
 DAY = date(2026, 6, 15)
 POLICIES = ("customer_min", "zero", "suspend")
@@ -168,7 +168,7 @@ def priced(engine: SparkEngine, costs: Sequence[tuple[Row, Row]]) -> Ratings:
         events.append({**usage, **own})
     return rate(
         contract_frame(engine, CLEANED_CDRS, events),
-        tariff(engine, customers, plans),
+        reference_data(engine, customers, plans),
         missing_volume="customer_min",
     )
 
@@ -265,7 +265,7 @@ def outcomes(engine) -> dict[str, dict[int, Row]]:
     cleaned = contract_frame(engine, CLEANED_CDRS, fates())
     found: dict[str, dict[int, Row]] = {}
     for policy in POLICIES:
-        ratings = rate(cleaned, tariff(engine), missing_volume=policy)
+        ratings = rate(cleaned, reference_data(engine), missing_volume=policy)
         rows = [*rows_of(ratings.rated), *rows_of(ratings.suspended)]
         found[policy] = {row["source_position"]: row for row in rows}
         assert len(rows) == len(found[policy]) == 2 * len(FATES)
@@ -322,14 +322,14 @@ def test_a_missing_volume_by_policy(outcomes):
 
 def test_a_call_and_a_message_miss_no_volume(sail):
     cleaned = contract_frame(sail, CLEANED_CDRS, [event("voice", "61"), event("sms", None, source_position=1)])
-    ratings = rate(cleaned, tariff(sail), missing_volume="suspend")
+    ratings = rate(cleaned, reference_data(sail), missing_volume="suspend")
     rows = sorted(rows_of(ratings.rated), key=lambda row: row["record_type"])
     assert [(row["billable_units"], row["imputed"]) for row in rows] == [(1, False), (2, False)]
 
 
 def test_the_columns_are_those_of_the_contract(engine):
     cleaned = contract_frame(engine, CLEANED_CDRS, fates())
-    ratings: Ratings = rate(cleaned, tariff(engine), missing_volume="customer_min")
+    ratings: Ratings = rate(cleaned, reference_data(engine), missing_volume="customer_min")
     assert_schema(RATED_CDRS, ratings.rated)
     assert_schema(SUSPENDED_CDRS, ratings.suspended)
 
@@ -339,7 +339,7 @@ def test_every_row_of_the_cleaned_events_comes_out_once(sail):
     events = [event("data", "10", source_position=n, record_id=f"r{n}") for n in range(50)]
     ratings = rate(
         contract_frame(sail, CLEANED_CDRS, events),
-        tariff(sail),
+        reference_data(sail),
         missing_volume="customer_min",
     )
     counted = ratings.rows.agg(F.count("*").alias("rows"), F.count_distinct("record_id").alias("ids"))

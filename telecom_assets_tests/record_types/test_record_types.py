@@ -30,12 +30,13 @@ from telecom_assets_tests.stages.chain import (
     contract_frame,
     imputed,
     messages_frame,
+    reference_data,
     rows_of,
     stored,
-    tariff,
 )
 
 MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
+THREE = RecordTypes((VOICE, SMS, DATA))
 
 
 def test_the_record_types_are_those_of_the_requirements():
@@ -46,11 +47,11 @@ def test_the_record_types_are_those_of_the_requirements():
 
 def test_what_follows_from_them():
     """10,000,000 s are 166,666 minutes and 40 s: 166,667 that have begun."""
-    assert {each.name: each.most_units for each in RECORD_TYPES} == {"voice": 166_667, "sms": 1, "data": 10_000_000}
-    assert RECORD_TYPES.imputed == (DATA, VOLUME)
-    assert RECORD_TYPES.counted_in("MB") == ("data",)
-    assert RECORD_TYPES.told == "voice, sms or data"
-    assert RecordTypes([SMS]).told == "sms"
+    assert {each.name: each.most_units for each in THREE} == {"voice": 166_667, "sms": 1, "data": 10_000_000}
+    assert THREE.imputed == (DATA, VOLUME)
+    assert THREE.counted_in("MB") == ("data",)
+    assert THREE.in_words == "voice, sms or data"
+    assert RecordTypes([SMS]).in_words == "sms"
     assert dict(RecordTypes([SMS, MMS]).made_products) == {
         "SMS_NAT": "sms",
         "SMS_INT": "sms",
@@ -127,7 +128,7 @@ def test_types_without_a_place_in_the_tables_are_refused_when_definitions_are_ma
 def test_tables_of_other_types_keep_the_columns_there_are():
     """A column of the contract stays where it is; the new type's come behind the others of their kind."""
     size = replace(SESSION_DURATION, field="size_kb", noun="size")
-    own, wider = tables_of(RECORD_TYPES), tables_of((*RECORD_TYPES, replace(MMS, quantities=(size,))))
+    own, wider = tables_of(THREE), tables_of((*THREE, replace(MMS, quantities=(size,))))
     for name, before in (("raw_cdrs", "product_code"), ("cleaned_cdrs", "session_duration_sec")):
         columns = wider[name].column_names
         assert [each for each in columns if each != "size_kb"] == own[name].column_names
@@ -192,7 +193,7 @@ def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: Spa
         "unit_price": 1,
         "free_units": 0,
     }
-    prices = tariff(engine, rate_plans=[price], catalogue=[product])
+    prices = reference_data(engine, rate_plans=[price], catalogue=[product])
     raw = stored(engine, admitted)
     outcomes = mediate(raw, raw, prices.product_catalog, dedupe_days=31, record_types=WITH_FAX)
     cleaned = stored(engine, outcomes.cleaned)
@@ -201,7 +202,7 @@ def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: Spa
     found = {row["source_position"]: (row["billable_units"], row["rating_status"]) for row in rated}
     assert all(row["amount"] == row["billable_units"] for row in rated)
     found |= {row["source_position"]: (row["reason"], row["detail"]) for row in rows_of(outcomes.rejected)}
-    assert found == {offset: (outcome, told) for offset, (_, outcome, told) in enumerate(FAXES)}
+    assert found == {offset: (outcome, in_words) for offset, (_, outcome, in_words) in enumerate(FAXES)}
     assert {outcome for _, outcome, _ in FAXES if isinstance(outcome, str)} <= set(rejection_reasons(WITH_FAX))
 
 
@@ -210,7 +211,7 @@ def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_fou
     event = {"record_id": "a", "subscriber_id": "212600000001", "record_type": "voice", "duration_sec": "61"}
     day = {"event_date": date(2026, 3, 31), "product_code": "VOICE_NAT", "rating_status": "ready"}
     cleaned = contract_frame(engine, tables_of(types)["cleaned_cdrs"], [{**event, **day}])
-    ratings = rate(cleaned, tariff(engine), missing_volume="customer_min", record_types=types)
+    ratings = rate(cleaned, reference_data(engine), missing_volume="customer_min", record_types=types)
     assert rows_of(smallest_volumes(cleaned, types)) == []
     assert rows_of(imputed(engine, ratings.suspended, cleaned, record_types=types)) == []
     rated = stored(engine, ratings.rated)

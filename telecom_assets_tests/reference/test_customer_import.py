@@ -167,7 +167,7 @@ def test_the_line_is_that_of_the_file_whatever_the_names_hold(tmp_path_factory, 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty; expected a header line: customer_id,"),
         (f"{HEADER}\n\n".encode(), "has no rows; expected at least one of customers"),
@@ -178,12 +178,12 @@ def test_the_line_is_that_of_the_file_whatever_the_names_hold(tmp_path_factory, 
         (f'{HEADER}\n{line()}\n2126,"Aïcha,postpaid\n{line()}'.encode(), "line 3: the quotes"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_clear_error(file, content, told):
+def test_a_file_that_cannot_be_read_is_one_clear_error(file, content, message):
     path = file(content=content)
     with pytest.raises(InputFileError) as raised:
         read_customer_file(path, PLANS)
     assert str(raised.value).startswith(f"{path}: ")
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_what_the_generator_writes_is_good(tmp_path):

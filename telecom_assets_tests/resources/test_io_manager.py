@@ -54,8 +54,8 @@ def days(first: str, last: str) -> dict[str, Any]:
     return {"asset_partitions_def": DAILY, "asset_partition_key_range": dg.PartitionKeyRange(first, last)}
 
 
-def told(context: dg.OutputContext) -> dict[str, Any]:
-    """What the UI is told of a write, as plain values."""
+def shown_in_ui(context: dg.OutputContext) -> dict[str, Any]:
+    """The metadata that the UI shows of a write, as plain values."""
     return {name: getattr(value, "value", value) for name, value in context.get_logged_metadata().items()}
 
 
@@ -136,8 +136,8 @@ def test_one_day(warehouse):
     warehouse.append_arrow(RATED_CDRS.name, rated((first, "1"), (second, "2")))
     context = output(RATED_CDRS.name, asset_partitions_def=DAILY, partition_key="2026-06-01")
     manager.handle_output(context, spark.createDataFrame(rated((first, "7"))))
-    assert told(context)["dagster/row_count"] == 1
-    assert (told(context)["total_amount"], told(context)["plot/amount"]) == ("7.000000", 7.0)
+    assert shown_in_ui(context)["dagster/row_count"] == 1
+    assert (shown_in_ui(context)["total_amount"], shown_in_ui(context)["plot/amount"]) == ("7.000000", 7.0)
     assert {row["amount"] for row in warehouse.pin(RATED_CDRS.name).arrow().to_pylist()} == {Decimal(7), Decimal(2)}
 
 
@@ -148,15 +148,15 @@ def test_an_arrow_table_that_changes_nothing_keeps_its_version(plain_warehouse):
     for _ in range(2):
         context = output(PRODUCT_CATALOG.name)
         manager.handle_output(context, rows)
-        versions.append((told(context)["table_version"], told(context)["dagster/row_count"]))
+        versions.append((shown_in_ui(context)["table_version"], shown_in_ui(context)["dagster/row_count"]))
     assert versions == [(1, 1), (1, 1)]
-    assert not [name for name in told(context) if name.startswith("total_")]
+    assert not [name for name in shown_in_ui(context) if name.startswith("total_")]
 
 
 def test_an_asset_that_wrote_its_table_itself_is_left_alone(plain_warehouse):
     context = output(RATED_CDRS.name, asset_partitions_def=DAILY, partition_key="2026-06-01")
     DeltaIOManager(plain_warehouse).handle_output(context, None)
-    assert told(context) == {}
+    assert shown_in_ui(context) == {}
     assert not plain_warehouse.exists(RATED_CDRS.name)
 
 

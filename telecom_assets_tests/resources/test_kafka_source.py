@@ -486,8 +486,8 @@ def test_an_executor_without_confluent_kafka_says_what_to_install(kafka):
 
 
 def test_what_was_said_on_an_executor_is_found_in_what_an_engine_makes_of_it():
-    told = PySparkException(
+    failure = PySparkException(
         "Job aborted: PythonException: Traceback\n  File x\nKafkaRangeError: t[0]: nothing arrived\n at org"
     )
-    assert str(range_error(told)) == "t[0]: nothing arrived"
+    assert str(range_error(failure)) == "t[0]: nothing arrived"
     assert range_error(PySparkException("something else")) is None

@@ -23,7 +23,9 @@ from resources.kafka_trouble import Heard, trouble
 SECONDS = 1.5
 
 
-def told(connection: KafkaConnection, ask: Callable[[KafkaConnection], object] = KafkaConnection.topic_state) -> str:
+def message_of(
+    connection: KafkaConnection, ask: Callable[[KafkaConnection], object] = KafkaConnection.topic_state
+) -> str:
     """What is said of a connection, in one line."""
     with pytest.raises(KafkaUnavailable) as caught:
         ask(connection)
@@ -47,7 +49,7 @@ def other(kafka: KafkaConnection, options: Mapping[str, str], servers: str | Non
     "ask", [KafkaConnection.topic_state, KafkaConnection.topic_id, MessageProducer], ids=["state", "id", "producer"]
 )
 def test_a_wrong_password_says_so(kafka_connection: KafkaConnection, ask: Callable[[KafkaConnection], object]):
-    assert told(other(kafka_connection, WRONG), ask) == (
+    assert message_of(other(kafka_connection, WRONG), ask) == (
         f"Kafka at {kafka_connection.bootstrap_servers} cannot be used (it refuses the login: SASL authentication error: "
         "Authentication failed: Invalid username or password); check sasl.username, sasl.password and sasl.mechanism in "
         "TELECOM_KAFKA_OPTIONS"
@@ -55,7 +57,7 @@ def test_a_wrong_password_says_so(kafka_connection: KafkaConnection, ask: Callab
 
 
 def test_another_mechanism_says_which_the_broker_has(kafka_connection: KafkaConnection):
-    said = told(other(kafka_connection, {"sasl.mechanism": "SCRAM-SHA-256"}))
+    said = message_of(other(kafka_connection, {"sasl.mechanism": "SCRAM-SHA-256"}))
     assert "it refuses the login: SASL SCRAM-SHA-256 mechanism handshake failed" in said
     assert "supported mechanisms: PLAIN)" in said
     assert "check sasl.username, sasl.password and sasl.mechanism" in said
@@ -63,14 +65,14 @@ def test_another_mechanism_says_which_the_broker_has(kafka_connection: KafkaConn
 
 def test_a_broker_that_wants_a_login_and_gets_none(kafka_connection: KafkaConnection):
     stranger = KafkaConnection(kafka_connection.bootstrap_servers, kafka_connection.topic, {}, SECONDS)
-    assert told(stranger) == (
+    assert message_of(stranger) == (
         f"Kafka at {kafka_connection.bootstrap_servers} cannot be used (it closes the connection unanswered, as one that "
         "wants TLS or a login does); check security.protocol in TELECOM_KAFKA_OPTIONS"
     )
 
 
 def test_tls_to_a_port_without_it(kafka_connection: KafkaConnection):
-    assert told(other(kafka_connection, TLS_WANTED)) == (
+    assert message_of(other(kafka_connection, TLS_WANTED)) == (
         f"Kafka at {kafka_connection.bootstrap_servers} cannot be used (it does not speak TLS at this port); check the "
         "port in TELECOM_KAFKA_BOOTSTRAP_SERVERS and security.protocol in TELECOM_KAFKA_OPTIONS"
     )
@@ -78,32 +80,32 @@ def test_tls_to_a_port_without_it(kafka_connection: KafkaConnection):
 
 def test_of_several_addresses_the_one_that_explains_it_is_named(kafka_connection: KafkaConnection):
     servers = f"no-such-host.invalid:9092,127.0.0.1:1,{kafka_connection.bootstrap_servers}"
-    said = told(other(kafka_connection, WRONG, servers))
+    said = message_of(other(kafka_connection, WRONG, servers))
     assert f"({kafka_connection.bootstrap_servers}: it refuses the login:" in said
 
 
 def test_what_a_client_heard_is_not_said_of_the_next(kafka_connection: KafkaConnection):
     """The password was wrong, and is mended; then the topic goes: only that is said."""
     connection = other(kafka_connection, WRONG)
-    assert "refuses the login" in told(connection)
+    assert "refuses the login" in message_of(connection)
     connection.options = {**kafka_connection.options}
     assert connection.topic_state().topic_id == kafka_connection.topic_id()
     connection.topic = "no-such-topic"
-    assert told(connection).startswith("Kafka topic 'no-such-topic' does not exist")
+    assert message_of(connection).startswith("Kafka topic 'no-such-topic' does not exist")
 
 
 # -- other ends of the line ----------------------------------------------------------------------------------------------
 
 
 def test_nobody_listens(kafka_connection: KafkaConnection):
-    assert told(other(kafka_connection, {}, "127.0.0.1:1")) == (
+    assert message_of(other(kafka_connection, {}, "127.0.0.1:1")) == (
         "Kafka at 127.0.0.1:1 cannot be used (nothing listens there: Connection refused); start it (`telecom up` for the "
         "local one) or check TELECOM_KAFKA_BOOTSTRAP_SERVERS"
     )
 
 
 def test_a_host_that_nobody_knows(kafka_connection: KafkaConnection):
-    said = told(other(kafka_connection, {}, "no-such-host.invalid:9092"))
+    said = message_of(other(kafka_connection, {}, "no-such-host.invalid:9092"))
     assert said.startswith(
         "Kafka at no-such-host.invalid:9092 cannot be used (its host is not known: Failed to resolve "
         "'no-such-host.invalid:9092'"
@@ -115,7 +117,7 @@ def test_one_that_accepts_and_never_answers(kafka_connection: KafkaConnection):
     with socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        said = told(other(kafka_connection, {}, f"127.0.0.1:{silent.getsockname()[1]}"))
+        said = message_of(other(kafka_connection, {}, f"127.0.0.1:{silent.getsockname()[1]}"))
     assert "cannot be used (it does not answer within 1.5 s); start it" in said
 
 
@@ -160,7 +162,7 @@ def tls_port(tmp_path: Path) -> Iterator[int]:
 
 
 def test_a_certificate_that_no_known_authority_signed(kafka_connection: KafkaConnection, tls_port: int):
-    assert told(other(kafka_connection, TLS_WANTED, f"localhost:{tls_port}")) == (
+    assert message_of(other(kafka_connection, TLS_WANTED, f"localhost:{tls_port}")) == (
         f"Kafka at localhost:{tls_port} cannot be used (its certificate cannot be verified: no known authority signed it, "
         "or it is for another host name); let ssl.ca.location in TELECOM_KAFKA_OPTIONS name the authority's certificate, and "
         "TELECOM_KAFKA_BOOTSTRAP_SERVERS the host as the certificate does"
@@ -168,7 +170,7 @@ def test_a_certificate_that_no_known_authority_signed(kafka_connection: KafkaCon
 
 
 def test_no_tls_to_a_port_with_it(kafka_connection: KafkaConnection, tls_port: int):
-    said = told(other(kafka_connection, {}, f"localhost:{tls_port}"))
+    said = message_of(other(kafka_connection, {}, f"localhost:{tls_port}"))
     assert "it closes the connection unanswered, as one that wants TLS or a login does" in said
 
 

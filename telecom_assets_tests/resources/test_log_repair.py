@@ -230,9 +230,9 @@ def test_spark_says_what_mends_a_torn_log(table: Path, spark_remote: str):
 def refused(table: Path, engine: SparkEngine, *parts: str) -> None:
     """Nothing is read and nothing changed; one line says these things."""
     before = files_of(table)
-    with pytest.raises(WarehouseError) as told:
+    with pytest.raises(WarehouseError) as raised:
         opened(table, engine).version(NAME)
-    said = str(told.value)
+    said = str(raised.value)
     assert "\n" not in said
     for part in (f"table {NAME} at {table} cannot be read", *parts):
         assert part in said, said
@@ -265,11 +265,11 @@ def test_an_entry_in_the_middle(table: Path, sail: SparkEngine, damage: Callable
     """It is not the newest: nobody is told to move it away."""
     damage(entry(table, 11))
     before = files_of(table)
-    with pytest.raises(WarehouseError) as told:
+    with pytest.raises(WarehouseError) as raised:
         opened(table, sail).version(NAME)
-    assert f"_delta_log/{entry(table, 11).name} is {'torn' if damage is tear else 'missing'}" in str(told.value)
-    assert "the last good version is 10" in str(told.value)
-    assert "move" not in str(told.value)
+    assert f"_delta_log/{entry(table, 11).name} is {'torn' if damage is tear else 'missing'}" in str(raised.value)
+    assert "the last good version is 10" in str(raised.value)
+    assert "move" not in str(raised.value)
     assert files_of(table) == before
 
 

@@ -33,8 +33,8 @@ from telecom_assets_tests.resources.warehouse.tables import (
     Floor,
     catalogue_rows,
     floors_table,
-    held,
     received,
+    rows_in,
 )
 from telecom_assets_tests.sample_tables import TABLES
 
@@ -97,13 +97,13 @@ def test_compaction_keeps_rows_counts_and_pinned_versions(warehouse):
     for number in range(3):
         append(warehouse, (f"a{number}", "1.5", MAY), (f"b{number}", "2", JUNE))
     before = warehouse.pin(FLOORS, Partitions(MAY, MAY))
-    rows = held(before.arrow())
+    rows = rows_in(before.arrow())
     done = keep(warehouse)[FLOORS]
     # Two partitions of three files each are one file each, in a commit each.
     assert (done.files_before, done.files_compacted, done.files_after, done.version) == (6, 6, 2, 5)
     assert (done.versions, done.files_removed, done.bytes_removed, done.note) == (6, 0, 0, "")
     after = warehouse.pin(FLOORS, Partitions(MAY, MAY))
-    assert held(before.df) == held(after.df) == held(after.arrow()) == rows
+    assert rows_in(before.df) == rows_in(after.df) == rows_in(after.arrow()) == rows
     assert before.rows_by_partition() == after.rows_by_partition() == {MAY: 3}
     assert not warehouse.log(FLOORS).rows_changed(before.version, after.version)
 
@@ -177,13 +177,13 @@ def test_a_commit_that_comes_first(plain, monkeypatch, other: Callable[[Warehous
         times.append(version)
         if len(times) == 2:  # the first is looked at, the second is compacted
             other(plain)
-            times.append(held(plain.pin(FLOORS).arrow()))
+            times.append(rows_in(plain.pin(FLOORS).arrow()))
         return table
 
     monkeypatch.setattr(maintenance._Upkeep, "_open", open_then_be_overtaken)
     done = keep(plain)[FLOORS]
     assert (done.files_compacted, done.note) == (compacted, note)
-    assert held(plain.pin(FLOORS).arrow()) == times[2]
+    assert rows_in(plain.pin(FLOORS).arrow()) == times[2]
 
 
 def test_a_damaged_table_is_named_after_the_others_are_done(plain):
@@ -233,13 +233,13 @@ def test_a_version_stays_for_the_retention_after_it_was_replaced(warehouse):
     assert done.files_removed == 4 + 1 + 3
     assert done.bytes_removed > size
     for version in (3, 4, 5):
-        assert {name for name, _, _ in held(pinned[version].df)} == {f"v{version}", "all"}
+        assert {name for name, _, _ in rows_in(pinned[version].df)} == {f"v{version}", "all"}
     for version in (1, 2):
         with pytest.raises(WarehouseError, match=f"at version {version} .*was vacuumed"):
             warehouse.pin(FLOORS, version=version).arrow()
     assert keep(warehouse)[FLOORS].files_removed == 0
     append(warehouse, ("later", "1", MAY))
-    assert len(held(warehouse.pin(FLOORS).arrow())) == 3
+    assert len(rows_in(warehouse.pin(FLOORS).arrow())) == 3
 
 
 def test_an_opened_version_whose_files_are_gone_is_named(plain):

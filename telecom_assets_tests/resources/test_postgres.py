@@ -109,16 +109,16 @@ def test_a_connection_string_that_cannot_be_read_is_not_quoted(dsn):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"password": SECRET}, "password authentication failed"),
         ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
     ],
 )
-def test_what_the_server_refuses_is_told(postgres_dsn, changes, told):
+def test_what_the_server_refuses_is_told(postgres_dsn, changes, message):
     given = conninfo.conninfo_to_dict(postgres_dsn)
     connection = PostgresConnection(conninfo.make_conninfo(**(given | changes)))
-    with pytest.raises(PostgresUnavailable, match=told) as raised:
+    with pytest.raises(PostgresUnavailable, match=message) as raised:
         connection.connect()
     assert connection.address in str(raised.value)
     assert SECRET not in everything_shown(raised.value)
@@ -431,10 +431,10 @@ def test_customers_are_read_in_order_and_in_their_schema(connection):
 
 
 def test_without_a_table_the_remedy_is_told(connection):
-    told = r"table customers does not exist at .*: create and fill it with `telecom customers import FILE\.csv`"
-    with pytest.raises(TableMissing, match=told):
+    message = r"table customers does not exist at .*: create and fill it with `telecom customers import FILE\.csv`"
+    with pytest.raises(TableMissing, match=message):
         read_customers(connection, CUSTOMERS)
-    with pytest.raises(TableMissing, match=told):
+    with pytest.raises(TableMissing, match=message):
         upsert_customers(connection, CUSTOMERS, customers(1))
 
 
@@ -636,7 +636,7 @@ def test_another_delta_table_replaces_whatever_its_version(connection):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"expected_rows": 4}, "rows: expected 4, given 3"),
         (
@@ -649,11 +649,11 @@ def test_another_delta_table_replaces_whatever_its_version(connection):
         ),
     ],
 )
-def test_rows_that_do_not_add_up_are_rolled_back(connection, changes, told):
+def test_rows_that_do_not_add_up_are_rolled_back(connection, changes, message):
     publish(connection, bills(3, "10.00"), 1)
     with pytest.raises(PublishMismatch) as raised:
         publish(connection, bills(3, "20.00"), 2, **changes)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
     assert "facturation_complete of 2025-05 was not published" in str(raised.value)
     assert published(connection) == (3, Decimal("30.00"))
     entry = read_ledger_entry(connection, "facturation_complete", PERIOD)
@@ -785,23 +785,23 @@ def test_of_two_publishers_at_once_the_newer_version_stays(postgres_dsn, isolati
 def test_periods_do_not_wait_for_each_other(connection, postgres_dsn):
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn, PERIOD) as gate:
-        held = start(lambda: publish(connection, bills(3, "20.00"), 2))
+        blocked = start(lambda: publish(connection, bills(3, "20.00"), 2))
         wait_for_waiting(gate)
         other = bills(2, "5.00", OTHER_PERIOD)
         assert publish(connection, other, 2, period=OTHER_PERIOD, lock_timeout_seconds=10).published
-        assert not held.done()
-    assert held.result(timeout=60).published
+        assert not blocked.done()
+    assert blocked.result(timeout=60).published
 
 
 def test_waiting_for_another_publisher_has_an_end(connection, postgres_dsn):
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn) as gate:
-        held = start(lambda: publish(connection, bills(3, "20.00"), 2))
+        blocked = start(lambda: publish(connection, bills(3, "20.00"), 2))
         wait_for_waiting(gate)
         with pytest.raises(PostgresError, match="gave up publishing facturation_complete of 2025-05: another session"):
             start(lambda: publish(connection, bills(3), 3, lock_timeout_seconds=0.05)).result(timeout=60)
         gate.execute("SELECT pg_advisory_unlock_all()")
-        assert held.result(timeout=60).published
+        assert blocked.result(timeout=60).published
     assert published(connection) == (3, Decimal("60.00"))
 
 
@@ -830,17 +830,17 @@ def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgre
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         ("DROP COLUMN sms_total", r"no column sms_total \(numeric\(18,2\)\)"),
         ("ALTER COLUMN tax TYPE numeric(18,1)", r"column tax is numeric\(18,1\), expected numeric\(18,2\)"),
         ("DROP CONSTRAINT facturation_complete_pkey", r"its primary key is not \(billing_period, customer_id\)"),
     ],
 )
-def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(connection, execute, damage, told):
+def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(connection, execute, damage, message):
     publish(connection, bills(3, "10.00"), 1)
     execute(f"ALTER TABLE facturation_complete {damage}")
-    with pytest.raises(TableDrift, match=told) as raised:
+    with pytest.raises(TableDrift, match=message) as raised:
         publish(connection, bills(3, "20.00"), 2)
     remedy = re.search("`(ALTER TABLE .*)`", str(raised.value))
     assert remedy is not None
@@ -888,11 +888,11 @@ def test_a_published_table_follows_its_contract_and_keeps_its_rows(connection, e
     assert follow_contract(connection, BILLS) == [], "publishing makes it"
     publish(connection, bills(), 1)
     execute("ALTER TABLE facturation_complete ALTER COLUMN amount_due TYPE numeric(9,2), DROP COLUMN currency")
-    told = ["column amount_due is numeric(9,2), expected numeric(18,2)", "no column currency (text)"]
-    with pytest.raises(TableDrift, match=re.escape(told[0])):
+    drifts = ["column amount_due is numeric(9,2), expected numeric(18,2)", "no column currency (text)"]
+    with pytest.raises(TableDrift, match=re.escape(drifts[0])):
         publish(connection, bills(), 2)
-    assert sorted(follow_contract(connection, BILLS, dry_run=True)) == sorted(told)
-    assert sorted(follow_contract(connection, BILLS)) == sorted(told)
+    assert sorted(follow_contract(connection, BILLS, dry_run=True)) == sorted(drifts)
+    assert sorted(follow_contract(connection, BILLS)) == sorted(drifts)
     assert published(connection) == (3, Decimal("30.00"))
     assert follow_contract(connection, BILLS) == []
     assert publish(connection, bills(), 2).published

@@ -174,14 +174,14 @@ def test_a_version_that_other_commits_have_reached_is_another_one(made):
     other = Warehouse(made.root, made.engine, TABLES)
     make(other, CLEANED, (B, B), [B])
     assert other.version(CLEANED) == 2
-    told = "version 2 of cleaned_cdrs is gone, or another one"
-    assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], told)
+    reasons = "version 2 of cleaned_cdrs is gone, or another one"
+    assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], reasons)
 
 
 def test_a_table_that_is_behind_what_was_read(made):
     entry(made, CLEANED, 2).unlink()
-    told = "version 2 of cleaned_cdrs is gone, or another one"
-    assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], told)
+    reasons = "version 2 of cleaned_cdrs is gone, or another one"
+    assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], reasons)
 
 
 @pytest.mark.parametrize("name", [CLEANED, RATED])
@@ -191,8 +191,8 @@ def test_entries_that_maintenance_has_removed_tell_nothing(made, name):
     made.log(name).checkpoint(version + 1)
     for number in range(version + 1):
         entry(made, name, number).unlink()
-    told = {
+    reasons = {
         CLEANED: "version 2 of cleaned_cdrs is gone, or another one",
         RATED: "version 1 of rated_cdrs is gone",
     }
-    assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], told[name])
+    assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], reasons[name])

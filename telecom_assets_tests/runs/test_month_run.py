@@ -33,14 +33,13 @@ def test_a_step_names_its_partitions():
 
 @pytest.mark.usefixtures("mid_june")
 def test_the_whole_month_in_order():
-    """References, landing, every day mediated, every day rated, bills: each a run of its own."""
+    """References, landing, every day mediated and rated, bills: each a run of its own."""
     steps = [(step.job, step.tags) for step in scheduled_steps("2026-05")]
     may = days("2026-05-01", "2026-05-31", "2026-05-01…31")
     assert steps == [
         ("reference_job", {}),
         ("landing_job", {}),
         ("mediation_job", may),
-        ("rating_job", may),
         ("billing_job", {KEY: "2026-05"}),
     ]
 
@@ -63,5 +62,6 @@ def test_what_is_planned_is_requested_over_its_days_or_its_month():
 
 
 def test_every_job_but_the_nights_is_a_step_of_a_month():
+    """Rating is in the step of mediation; its own job is for days that are mediated and need it alone."""
     jobs = {job.name for job in build_defs().jobs or []}
-    assert {step.job for step in scheduled_steps("2026-05")} == jobs - {"maintenance_job", "checks_job"}
+    assert {step.job for step in scheduled_steps("2026-05")} == jobs - {"maintenance_job", "checks_job", "rating_job"}

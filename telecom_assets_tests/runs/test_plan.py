@@ -29,11 +29,11 @@ def test_nothing_to_do_is_to_read_the_reference_data():
 
 
 def test_a_late_record_is_the_work_of_its_day_and_of_what_follows():
+    """Its day is rated in the run that mediates it."""
     facts = replace(QUIET, stale={day(3): "new rows have landed"})
     assert shown(plan(MONTH, facts)) == [
         ("reference", "", ALWAYS_READ),
         ("mediation", "2025-06-03", "new rows have landed"),
-        ("rating", "2025-06-03", "mediation comes before it"),
         ("billing", "2025-06", "mediation comes before it; rating comes before it"),
     ]
 
@@ -49,6 +49,17 @@ def test_days_without_gaps_are_one_run_with_the_days_of_each_reason_counted():
     assert shown(plan(MONTH, facts))[1:3] == [
         ("mediation", "2025-06-04 to 2025-06-05", "other rules or settings; new rows have landed (1 of 2 days)"),
         ("mediation", "2025-06-09", "other rules or settings"),
+    ]
+
+
+def test_days_that_are_mediated_are_in_no_rating_of_their_own():
+    due = dict.fromkeys([day(4), day(5), day(6)], "customers has changed")
+    facts = replace(QUIET, stale={day(5): "new rows have landed"}, due_days={"rating": due})
+    assert shown(plan(MONTH, facts))[1:] == [
+        ("mediation", "2025-06-05", "new rows have landed"),
+        ("rating", "2025-06-04", "customers has changed"),
+        ("rating", "2025-06-06", "customers has changed"),
+        ("billing", "2025-06", "mediation comes before it; rating comes before it"),
     ]
 
 
@@ -68,7 +79,6 @@ def test_everything_is_the_whole_month_in_order():
         ("reference", "", ASKED_FOR),
         ("landing", "", ASKED_FOR),
         ("mediation", "2025-06-01 to 2025-06-30", ASKED_FOR),
-        ("rating", "2025-06-01 to 2025-06-30", f"{ASKED_FOR}; mediation comes before it"),
         ("billing", "2025-06", ASKED_FOR),
     ]
 
@@ -104,7 +114,7 @@ FACTS = st.builds(
 
 
 def days_of(steps: list[Planned], stage: object) -> list[dt.date]:
-    """All days of a stage's steps, as often as they are in one."""
+    """All days of a stage's own steps, as often as they are in one."""
     ranges = [step.days for step in steps if step.stage == stage and step.days]
     return [first + dt.timedelta(number) for first, last in ranges for number in range((last - first).days + 1)]
 
@@ -128,12 +138,12 @@ def test_what_has_a_reason_is_planned_and_nothing_is_without_one(facts: Facts):
     steps = plan(MONTH, facts)
     mediated = set(facts.stale) | set(facts.due_days.get("mediation", {}))
     assert set(days_of(steps, MEDIATION)) == mediated
-    rated = set(facts.due_days.get("rating", {})) | (mediated & set(DAYS))
-    assert set(days_of(steps, RATING)) == rated
+    due = set(facts.due_days.get("rating", {}))
+    assert set(days_of(steps, RATING)) == due - mediated
     planned = {step.stage.name for step in steps}
     assert ("reference" in planned) == (facts.reference is not None)
     assert ("landing" in planned) == (facts.landing is not None)
-    assert ("billing" in planned) == ("billing" in facts.due_month or bool(rated))
+    assert ("billing" in planned) == ("billing" in facts.due_month or bool(due | mediated & set(DAYS)))
 
 
 @given(FACTS)
@@ -156,6 +166,6 @@ def test_a_plan_of_what_has_arrived_is_a_part_of_that_of_any_month(facts: Facts)
 @given(FACTS)
 def test_everything_leaves_nothing_out(facts: Facts):
     steps = plan(MONTH, replace(facts, everything=True))
-    assert {step.stage.name for step in steps} == {stage.name for stage in STAGES}
-    for stage in (MEDIATION, RATING):
-        assert set(DAYS) <= set(days_of(steps, stage))
+    assert {stage.name for step in steps for stage in step.stage.run} == {stage.name for stage in STAGES}
+    assert set(DAYS) <= set(days_of(steps, MEDIATION))
+    assert days_of(steps, RATING) == []

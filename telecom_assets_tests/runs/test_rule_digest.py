@@ -298,15 +298,15 @@ def settings_of(body: str) -> set[str]:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("def body(connections): return connections.settings.currency", {"currency"}),
-        ("def body(connections):\n    settings = connections.settings\n    return settings.currency", {"currency"}),
+        ("def body(deployment): return deployment.settings.currency", {"currency"}),
+        ("def body(deployment):\n    settings = deployment.settings\n    return settings.currency", {"currency"}),
         ("def body(c):\n    period, settings = 1, c.settings\n    return settings.currency", {"currency"}),
         ("def body(settings): return settings.output_path", {"output", "home"}),
-        ("def body(connections): return asks(connections.settings)", {"tax_pct"}),
-        ("def body(connections): return asks(settings=connections.settings)", {"tax_pct"}),
-        ("def body(connections): return 1", set()),
+        ("def body(deployment): return asks(deployment.settings)", {"tax_pct"}),
+        ("def body(deployment): return asks(settings=deployment.settings)", {"tax_pct"}),
+        ("def body(deployment): return 1", set()),
         # Nobody can follow them: all of them count.
-        ("def body(connections): return blind(connections.settings)", set(Settings.model_fields)),
+        ("def body(deployment): return blind(deployment.settings)", set(Settings.model_fields)),
         ("def body(settings): return getattr(settings, 'tax' + '_pct')", set(Settings.model_fields)),
         ("def body(settings): return [settings]", set(Settings.model_fields)),
         ("def body(settings): return settings.of_another_version", set(Settings.model_fields)),

@@ -51,7 +51,11 @@ def test_a_job_is_found_by_its_name():
     ]
 
 
-def test_a_job_makes_the_assets_of_its_stage_and_no_others():
+def test_a_job_makes_the_assets_of_its_stage_and_of_those_that_follow_in_its_run():
+    follow = {"mediation": ["mediation", "rating"]}
     for stage in (*STAGES, MAINTENANCE):
+        names = follow.get(stage.name, [stage.name])
+        assert [each.name for each in stage.run] == names
         keys = DEFS.resolve_job_def(stage.job).asset_layer.executable_asset_keys
-        assert sorted(key.path[-1] for key in keys) == sorted(stage.assets)
+        assets = [asset for each in STAGES if each.name in names for asset in each.assets]
+        assert sorted(key.path[-1] for key in keys) == sorted(assets or stage.assets)

@@ -21,7 +21,7 @@ from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.month_rules import deferred_events, impute
-from telecom_assets.rating.rules import Tariff, price_list
+from telecom_assets.rating.rules import ReferenceData, price_list
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.tables import TABLES
@@ -92,13 +92,13 @@ def catalogue_frame(engine: SparkEngine) -> DataFrame:
     return contract_frame(engine, PRODUCT_CATALOG, cdrs.CATALOGUE)
 
 
-def tariff(
+def reference_data(
     engine: SparkEngine,
     customers: Iterable[Row] = cdrs.CUSTOMERS,
     rate_plans: Iterable[Row] = cdrs.RATE_PLANS,
     catalogue: Iterable[Row] = cdrs.CATALOGUE,
-) -> Tariff:
-    return Tariff(
+) -> ReferenceData:
+    return ReferenceData(
         contract_frame(engine, CUSTOMERS, customers),
         contract_frame(engine, RATE_PLANS, rate_plans),
         contract_frame(engine, PRODUCT_CATALOG, catalogue),
@@ -122,11 +122,11 @@ def imputed(
     engine: SparkEngine,
     suspended: DataFrame,
     cleaned: DataFrame,
-    of_month: Tariff | None = None,
+    of_month: ReferenceData | None = None,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
-    """Rows of period_charges of one month, with the tariff of `tariff` unless there is another."""
-    of_month = of_month or tariff(engine)
+    """Rows of period_charges of one month, with the reference data of `reference_data` unless there is another."""
+    of_month = of_month or reference_data(engine)
     versions = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
     prices = {versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)}
     return impute(deferred_events(suspended), cleaned, prices, record_types)

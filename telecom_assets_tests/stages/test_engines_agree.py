@@ -46,11 +46,11 @@ from telecom_assets_tests.stages.chain import (
     drawn,
     imputed,
     mediated,
+    reference_data,
     rejections,
     rows_of,
     side_by_side,
     stored,
-    tariff,
 )
 
 MONTH = "2026-03"
@@ -111,13 +111,13 @@ def month(engine, messages, expected, tmp_path_factory) -> Month:
     warehouse.overwrite(CLEANED_CDRS.name, outcomes.cleaned, every_day)
     warehouse.overwrite(REJECTED_CDRS.name, outcomes.rejected, every_day)
     cleaned = warehouse.pin(CLEANED_CDRS.name)
-    ratings = rate(cleaned.all(), tariff(engine), missing_volume="customer_min")
+    ratings = rate(cleaned.all(), reference_data(engine), missing_volume="customer_min")
     warehouse.overwrite(RATED_CDRS.name, ratings.rated, every_day)
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
     this_month = Partitions(MONTH, MONTH)
     suspended, usage = (warehouse.pin_period(name, MONTH) for name in (SUSPENDED_CDRS.name, CLEANED_CDRS.name))
     warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df), this_month)
-    charges, customers = charges_of_month(warehouse, MONTH), tariff(engine).customers
+    charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
     warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
     warehouse.overwrite(DAILY_REVENUE.name, report(DAILY_REVENUE, charges.df, bills.df, MONTH), this_month)
@@ -154,7 +154,7 @@ def test_rating_is_the_oracles(month):
 def test_rating_by_other_policies_is_the_oracles(month, policy):
     expected = expected_of(month.messages, Parameters(PARAMETERS.max_age_days, 31, PARAMETERS.accept_months, policy))
     cleaned = month.warehouse.pin(CLEANED_CDRS.name).all()
-    ratings = rate(cleaned, tariff(month.engine), missing_volume=policy)
+    ratings = rate(cleaned, reference_data(month.engine), missing_volume=policy)
     assert_rows(RATED_CDRS, rows_of(ratings.rated), expected.rated)
     assert_rows(SUSPENDED_CDRS, rows_of(ratings.suspended), expected.suspended)
 
@@ -195,8 +195,8 @@ def sql(month) -> Iterator[duckdb.DuckDBPyConnection]:
         ):
             connection.register(name, DeltaTable(month.warehouse.path(name)).to_pyarrow_dataset())
         connection.execute(f"""CREATE VIEW charges AS
-            SELECT customer_id, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
-            UNION ALL SELECT customer_id, event_date, amount FROM period_charges WHERE amount IS NOT NULL""")
+            SELECT customer_id, record_type, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
+            UNION ALL SELECT customer_id, record_type, event_date, amount FROM period_charges WHERE amount IS NOT NULL""")
         yield connection
 
 
@@ -230,8 +230,11 @@ IDENTITIES = {
         FULL JOIN facturation_complete b USING (customer_id)
         WHERE coalesce(rated, 0) <> coalesce(amount_before_tax - rounding_difference, 0)""",
     "the figures of a bill": """
-        SELECT * FROM facturation_complete
-        WHERE amount_before_tax <> voice_total + sms_total + data_total
+        WITH others AS (
+            SELECT customer_id, round(sum(amount)::DECIMAL(28,6), 2) AS others_total FROM charges
+            WHERE record_type NOT IN ('voice', 'sms', 'data') GROUP BY ALL)
+        SELECT * FROM facturation_complete LEFT JOIN others USING (customer_id)
+        WHERE amount_before_tax <> voice_total + sms_total + data_total + coalesce(others_total, 0)
            OR discount <> round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)
            OR after_discount <> amount_before_tax - discount
            OR tax <> round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)
@@ -282,7 +285,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     outcomes = mediated(engine, batch, parameters)
     assert_outcomes(outcomes, expected.outcomes)
     cleaned = contract_frame(engine, CLEANED_CDRS, collected(outcomes)[0])
-    ratings = rate(cleaned, tariff(engine), missing_volume=parameters.missing_volume_policy)
+    ratings = rate(cleaned, reference_data(engine), missing_volume=parameters.missing_volume_policy)
     rated, suspended = rows_of(ratings.rated), rows_of(ratings.suspended)
     assert_rows(RATED_CDRS, rated, expected.rated)
     assert_rows(SUSPENDED_CDRS, suspended, expected.suspended)
@@ -292,7 +295,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     for period in months:
         both = [*rated, *(row for row in of_months if row["amount"] is not None)]
         usage = contract_frame(engine, RATED_CDRS, (row for row in both if row["billing_period"] == period))
-        bills = stored(engine, bill(usage, tariff(engine).customers, period, TERMS))
+        bills = stored(engine, bill(usage, reference_data(engine).customers, period, TERMS))
         assert_rows(FACTURATION_COMPLETE, rows_of(bills), expected.bills(period))
         reports = expected.reports(period)
         for contract in REPORTS:
@@ -345,6 +348,6 @@ def test_sums_are_exact_where_doubles_are_not(engine):
     usage: list[dict[str, Any]] = [
         {"customer_id": "c", "record_type": "data", "amount": "0.1", "billing_period": MONTH} for _ in range(1_000)
     ]
-    customers = tariff(engine, [{**cdrs.CUSTOMERS[0], "customer_id": "c"}]).customers
+    customers = reference_data(engine, [{**cdrs.CUSTOMERS[0], "customer_id": "c"}]).customers
     [row] = rows_of(bill(contract_frame(engine, RATED_CDRS, usage), customers, MONTH, TERMS))
     assert (row["data_total"], row["rounding_difference"]) == (Decimal(100), Decimal(0))

@@ -12,7 +12,7 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from resources.warehouse import Warehouse
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
@@ -155,8 +155,8 @@ def test_published_bills_get_the_types_of_their_contract(
         assert "published tables are as they were: " in refused.stdout
         assert "cannot alter type of a column used by a view" in refused.stdout
         session.execute("DROP VIEW discounts")
-    told = [f"column discount_pct is numeric(3,1), expected {sql_type(expected)}"]
-    for arguments, found in ((("--dry-run",), told), ((), told), ((), [])):
+    drift = [f"column discount_pct is numeric(3,1), expected {sql_type(expected)}"]
+    for arguments, found in ((("--dry-run",), drift), ((), drift), ((), [])):
         finished = typed("--json", *arguments)
         said = json.loads(finished.stdout)
         assert (finished.exit_code, said["postgres"], said["postgres_note"]) == (0, found, None)
@@ -170,7 +170,7 @@ def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]
 
 
 def test_a_landing_of_the_home_is_not_disturbed(former: FormerWarehouse, home: Path, typed: Callable[..., Finished]):
-    with held(Settings.load(home=home).dagster_home, "landing"):
+    with lock_or_refuse(Settings.load(home=home).dagster_home, "landing"):
         finished = typed()
     assert finished.exit_code == 1
     assert f"landing is under way in process {os.getpid()} (since " in finished.stderr

@@ -37,8 +37,8 @@ from telecom_assets_tests.stages.chain import (
     assert_rows,
     imputed,
     raw_row,
+    reference_data,
     rejections,
-    tariff,
 )
 from telecom_assets_tests.upgrade.former import (
     LANDED_AT,
@@ -232,14 +232,14 @@ def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
     # 4.9, twice 2.4 and 2.4 megabytes of PLAN_A's DATA_BASIC at 0.012345: 0.0604905, 0.029628
     assert [row["amount"] for row in before] == [Decimal(each) for each in ("0.060491", *["0.029628"] * 3)]
     follow = partial(missing_volumes_follow, "customer_min")
-    told = follow(*map(warehouse.pin, ("rated_cdrs", "suspended_cdrs")))
-    assert [finding.split(",")[0] for finding in told.findings] == [
+    verdict = follow(*map(warehouse.pin, ("rated_cdrs", "suspended_cdrs")))
+    assert [finding.split(",")[0] for finding in verdict.findings] == [
         f"{day}: 1 events have an imputed volume" for day in (A, B)
     ]
 
     june = Partitions(A, date(2026, 6, 30))
     cleaned = warehouse.pin(CLEANED, june)
-    ratings = rate(cleaned.df.where("source_part = 3"), tariff(warehouse.engine), missing_volume="customer_min")
+    ratings = rate(cleaned.df.where("source_part = 3"), reference_data(warehouse.engine), missing_volume="customer_min")
     warehouse.overwrite("rated_cdrs", ratings.rated, june)
     warehouse.overwrite("suspended_cdrs", ratings.suspended, june)
     suspended = warehouse.pin("suspended_cdrs", june)

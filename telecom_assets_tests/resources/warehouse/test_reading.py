@@ -23,7 +23,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
     MAY,
     floors,
     floors_table,
-    held,
+    rows_in,
 )
 from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 
@@ -31,8 +31,8 @@ from telecom_assets_tests.sample_tables import MONTHLY_SAMPLE, TABLES
 def test_a_table_that_is_not_there_is_empty(warehouse):
     assert not warehouse.exists(FLOORS)
     pinned = warehouse.pin(FLOORS)
-    assert (pinned.version, pinned.rows_by_partition(), held(pinned.arrow())) == (0, {}, set())
-    assert held(pinned.all()) == held(pinned.df) == set()
+    assert (pinned.version, pinned.rows_by_partition(), rows_in(pinned.arrow())) == (0, {}, set())
+    assert rows_in(pinned.all()) == rows_in(pinned.df) == set()
     assert [(field.name, field.dataType.simpleString()) for field in pinned.all().schema] == [
         (column.name, column.type) for column in MONTHLY_SAMPLE.columns
     ]
@@ -40,7 +40,7 @@ def test_a_table_that_is_not_there_is_empty(warehouse):
     assert not warehouse.exists(FLOORS)
     warehouse.make_tables([FLOORS])
     assert warehouse.exists(FLOORS)
-    assert (held(pinned.all()), held(warehouse.pin(FLOORS).all())) == (set(), set())
+    assert (rows_in(pinned.all()), rows_in(warehouse.pin(FLOORS).all())) == (set(), set())
     assert warehouse.version(FLOORS) == 0
 
 
@@ -87,11 +87,14 @@ def test_what_one_engine_writes_the_others_read(tmp_path, spark_remote, writer, 
     )
     second.overwrite(FLOORS, floors(second, ("b", "2.5", JUNE)), Partitions(JUNE, JULY))
     expected = {("a", "0.000001", MAY), ("b", "2.500000", JUNE)}
-    assert held(first.pin(FLOORS).all()) == held(second.pin(FLOORS).all()) == expected
-    assert held(second.pin(FLOORS, version=1).all()) == {("a", "0.000001", MAY), ("Fès", "999999999999.999999", JUNE)}
+    assert rows_in(first.pin(FLOORS).all()) == rows_in(second.pin(FLOORS).all()) == expected
+    assert rows_in(second.pin(FLOORS, version=1).all()) == {
+        ("a", "0.000001", MAY),
+        ("Fès", "999999999999.999999", JUNE),
+    }
     assert [path.name for path in root.iterdir()] == [FLOORS]
     table = DeltaTable(str(root / FLOORS))
-    assert held(pa.table(table.to_pyarrow_table().select(MONTHLY_SAMPLE.column_names))) == expected
+    assert rows_in(pa.table(table.to_pyarrow_table().select(MONTHLY_SAMPLE.column_names))) == expected
     with duckdb.connect() as connection:
         files = [str(root / FLOORS / name) for name in pa.table(table.get_add_actions())["path"].to_pylist()]
         total = connection.execute("SELECT sum(floor_mb) FROM read_parquet($files)", {"files": files}).fetchall()

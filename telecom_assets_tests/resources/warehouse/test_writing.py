@@ -25,7 +25,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
     day_rows,
     floors,
     floors_table,
-    held,
+    rows_in,
 )
 
 
@@ -42,17 +42,17 @@ def test_partitions_are_replaced_whole_and_alone(warehouse):
     assert second == Commit(2, {JUNE: 1})
     third = warehouse.overwrite(FLOORS, floors(warehouse, ("e", "6", MAY)), Partitions(MAY, JUNE))
     assert third == Commit(3, {MAY: 1})
-    assert held(warehouse.pin(FLOORS).all()) == {("e", "6.000000", MAY), ("c", "4.000000", JULY)}
+    assert rows_in(warehouse.pin(FLOORS).all()) == {("e", "6.000000", MAY), ("c", "4.000000", JULY)}
     assert warehouse.pin(FLOORS).rows_by_partition() == {MAY: 1, JULY: 1}
 
     now = warehouse.pin(FLOORS)
     fourth = warehouse.overwrite(FLOORS, floors(warehouse), everything)
     assert (fourth.version, fourth.rows) == (4, {})
-    assert held(warehouse.pin(FLOORS).arrow()) == set()
+    assert rows_in(warehouse.pin(FLOORS).arrow()) == set()
 
     old = {("a", "1.500000", MAY), ("b", "2.000000", MAY), ("a", "3.000000", JUNE), ("c", "4.000000", JULY)}
-    assert held(before.df) == held(before.arrow()) == old
-    assert held(now.between(Partitions(MAY, MAY))) == {("e", "6.000000", MAY)}
+    assert rows_in(before.df) == rows_in(before.arrow()) == old
+    assert rows_in(now.between(Partitions(MAY, MAY))) == {("e", "6.000000", MAY)}
     assert before.rows_by_partition() == {MAY: 2, JUNE: 1, JULY: 1}
     assert [warehouse.pin(FLOORS, Partitions(JUNE, end), 2).share_of(everything) for end in (JUNE, JULY)] == [0.25, 0.5]
 
@@ -72,7 +72,7 @@ def test_a_row_outside_the_partitions_fails_the_write(warehouse, partitions):
     with pytest.raises(WarehouseError, match="a row lies outside the partitions that are being written"):
         warehouse.overwrite(FLOORS, floors(warehouse, ("b", "2", JUNE), ("c", "3", JULY)), partitions)
     assert warehouse.version(FLOORS) == 1
-    assert held(warehouse.pin(FLOORS).all()) == {("a", "1.000000", JUNE)}
+    assert rows_in(warehouse.pin(FLOORS).all()) == {("a", "1.000000", JUNE)}
 
 
 def test_days_are_partitions_too(warehouse):
@@ -117,7 +117,7 @@ def test_few_rows_replace_exactly_their_partitions(warehouse):
     assert kept == [may[0], may[2], may[3]]
     warehouse.overwrite_arrow(FLOORS, floors_table([("a", "1", MAY), ("b", "2", JUNE)]), Partitions(MAY, JUNE))
     warehouse.overwrite_arrow(FLOORS, floors_table([]), Partitions(MAY, MAY))
-    assert held(warehouse.pin(FLOORS).df) == {("b", "2.000000", JUNE)}
+    assert rows_in(warehouse.pin(FLOORS).df) == {("b", "2.000000", JUNE)}
     before = warehouse.version(FLOORS)
     with pytest.raises(WarehouseError, match="outside the partitions"):
         warehouse.overwrite_arrow(FLOORS, floors_table([("c", "3", JULY)]), Partitions(MAY, JUNE))
@@ -182,7 +182,7 @@ def test_writes_and_compactions_at_once(warehouse, tmp_path):
     rows = meddling(warehouse, floors(warehouse, ("d", "4", MAY)), tmp_path / "second")
     assert warehouse.overwrite(FLOORS, rows, Partitions(MAY, MAY)) == Commit(7, {MAY: 1})
     now = {("d", "4.000000", MAY), ("a", "1.000000", JUNE), ("b", "2.000000", JUNE)}
-    assert held(warehouse.pin(FLOORS).arrow()) == now
+    assert rows_in(warehouse.pin(FLOORS).arrow()) == now
     assert before.df.count() == before.arrow().num_rows == 6
     assert [(tmp_path / name).read_text(encoding="utf-8") for name in ("first", "second")] == ["2", "2"]
 
@@ -224,7 +224,7 @@ def test_a_commit_follows_the_version_that_was_read_or_is_refused(plain):
     plain.append_arrow(FLOORS, floors_table([("c", "3", JULY)]))
     with pytest.raises(Refused, match=f"table {FLOORS}: another commit came after version 1"):
         plain.commit(FLOORS, files, 1)
-    assert held(plain.pin(FLOORS).arrow()) == {("a", "1.000000", MAY), ("c", "3.000000", JULY)}
+    assert rows_in(plain.pin(FLOORS).arrow()) == {("a", "1.000000", MAY), ("c", "3.000000", JULY)}
     assert plain.commit(FLOORS, files, 2, positions={"topic/0": 7}) == Commit(3, {JUNE: 1})
     assert [plain.log(FLOORS).position("topic/0", version) for version in (2, 3)] == [None, 7]
     # Asked again, since the answer was lost: it is there, once.
@@ -247,7 +247,7 @@ def test_older_rows_never_take_the_place_of_newer_ones(warehouse, monkeypatch):
     monkeypatch.setattr(warehouse, "stage", slow)
     with pytest.raises(Overtaken, match=f"{FLOORS}: while these rows were made from {CATALOGUE} 1"):
         warehouse.overwrite(FLOORS, floors(warehouse, ("old", "1", MAY)), Partitions(MAY, MAY), {CATALOGUE: 1})
-    assert held(warehouse.pin(FLOORS).arrow()) == {("new", "2.000000", MAY)}
+    assert rows_in(warehouse.pin(FLOORS).arrow()) == {("new", "2.000000", MAY)}
     folder = Path(warehouse.path(FLOORS))
     assert len([path for path in folder.iterdir() if path.name.startswith("rows-")]) == 1
 
@@ -267,4 +267,4 @@ def test_a_write_beside_other_partitions_and_from_the_newest_goes_on(plain, monk
 
     monkeypatch.setattr(plain, "stage_arrow", slow)
     plain.overwrite_arrow(FLOORS, floors_table([("mine", "1", MAY)]), Partitions(MAY, MAY), {CATALOGUE: 1})
-    assert held(plain.pin(FLOORS).arrow()) == {("mine", "1.000000", MAY), ("june", "1.000000", JUNE)}
+    assert rows_in(plain.pin(FLOORS).arrow()) == {("mine", "1.000000", MAY), ("june", "1.000000", JUNE)}
