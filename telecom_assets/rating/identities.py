@@ -1,15 +1,17 @@
 """From cleaned events to charges: the identities that rating keeps."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
-from telecom_assets.books.days import added_up, days_add_up, rows_by_day, verdict_of_days
+from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
-from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
+from telecom_assets.rating.month_rules import smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
@@ -23,7 +25,10 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of offsets."""
-    parts = {"rated": rows_by_day(rated), "suspended": rows_by_day(suspended)}
+    parts = {
+        "rated": {day: (of.rows, of.positions) for day, of in _rated_by_day(rated).items()},
+        "suspended": _suspended_rows(suspended),
+    }
     return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
 
 
@@ -32,8 +37,8 @@ def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Ver
 
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
-    parts = {"imputed": added_up(imputed.df)}
-    return days_add_up("deferred = imputed", "deferred", added_up(deferred_events(suspended.df)), parts)
+    parts = {"imputed": rows_by_day(imputed)}
+    return days_add_up("deferred = imputed", "deferred", _suspended_rows(suspended, DEFERRED), parts)
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -41,18 +46,20 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
-    imputed = rated.df.where("imputed")
-    if policy == "zero":
-        imputed = imputed.where(F.col("billable_units") != 0)
     are, dispositions = _AGAINST_THE_POLICY[policy]
-    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
+    imputed = {day: of.imputed_units if policy == "zero" else of.imputed for day, of in _rated_by_day(rated).items()}
+    missing: dict[dt.date, int] = {}
+    for of in _suspended_by_outcome(suspended):
+        if of.reason == "missing_volume" and of.disposition in dispositions:
+            missing[of.day] = missing.get(of.day, 0) + of.rows
     told = [
         (day, rows, what)
         for wrong, what in (
             (imputed, "events have an imputed volume"),
             (missing, f"events without a volume are {are}"),
         )
-        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+        for day, rows in sorted(wrong.items())
+        if rows
     ]
     findings = [f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in told]
     differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in told]
@@ -116,6 +123,70 @@ def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable)
         differs,
         otherwise="the month is rated against several versions of a reference table",
     )
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """What is added up of a day of rated_cdrs: events, their positions, those that are imputed, and imputed with units."""
+
+    rows: int
+    positions: int
+    imputed: int
+    imputed_units: int
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What is added up of a day of suspended_cdrs, by reason and disposition."""
+
+    day: dt.date
+    reason: str
+    disposition: str
+    rows: int
+    positions: int
+
+
+def _rated_by_day(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
+    """What the identities ask of rated_cdrs, by day: one query, once a process."""
+    return _add_up_rated(rated.as_first_seen())
+
+
+@lru_cache(maxsize=64)
+def _add_up_rated(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
+    imputed = F.col("imputed")
+    found = rated.df.groupBy("event_date").agg(
+        *rows_and_positions(),
+        F.count_if(imputed).alias("imputed"),
+        F.count_if(imputed & (F.col("billable_units") != 0)).alias("imputed_units"),
+    )
+    return {
+        row["event_date"]: _Rated(row["rows"], int(row["offsets"]), row["imputed"], row["imputed_units"])
+        for row in found.collect()
+    }
+
+
+def _suspended_by_outcome(suspended: PinnedTable) -> Sequence[_Outcome]:
+    """What the identities ask of suspended_cdrs: one query, once a process."""
+    return _add_up_suspended(suspended.as_first_seen())
+
+
+@lru_cache(maxsize=64)
+def _add_up_suspended(suspended: PinnedTable) -> Sequence[_Outcome]:
+    found = suspended.df.groupBy("event_date", "reason", "disposition").agg(*rows_and_positions())
+    return [
+        _Outcome(row["event_date"], row["reason"], row["disposition"], row["rows"], int(row["offsets"]))
+        for row in found.collect()
+    ]
+
+
+def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> dict[dt.date, tuple[int, int]]:
+    """Rows of each day of suspended_cdrs, and the sum of their positions: all of them, or those of one disposition."""
+    found: dict[dt.date, tuple[int, int]] = {}
+    for of in _suspended_by_outcome(suspended):
+        if disposition is None or of.disposition == disposition:
+            rows, positions = found.get(of.day, (0, 0))
+            found[of.day] = (rows + of.rows, positions + of.positions)
+    return found
 
 
 def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
