@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from bench.duckdb_pipeline import script
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import (
     REJECTION_REASONS,
     SUSPENSION_REASONS,
@@ -965,7 +966,9 @@ def test_reading_a_file(tmp_path):
 # ---------------------------------------------------------------------------------------------- what must hold for all
 
 SLOW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
@@ -1091,7 +1094,7 @@ def test_sql_agrees_with_other_settings():
 
 def test_sql_reads_numbers_as_they_are_written():
     """The macros of a number, by the expressions that mediation makes of them, on the column `t`."""
-    texts = drawn(cdrs.written_numbers(), 2_000)
+    texts = drawn(cdrs.written_numbers(), examples(2_000))
     macros = script("mediation").partition("CREATE MACRO bare")[0]
     three, six = (f"try_cast(plain_number(t) AS DECIMAL(18,{scale}))" for scale in (3, 6))
     negative, excessive = "is_negative(plain_number(t))", f"exceeds_ten_million(plain_number(t), {six})"
@@ -1107,7 +1110,7 @@ def test_sql_reads_numbers_as_they_are_written():
         assert [*(max(min(value, far), -far) for value in values[:2]), *values[2:]] == expected, text
 
 
-@settings(SLOW, max_examples=15)
+@settings(SLOW, max_examples=examples(15))
 @given(cdrs.cdr_messages(min_size=10), st.sampled_from(["2026-02", "2026-03", "2026-04"]))
 def test_sql_agrees_on_small_collections(batch, month):
     assert_sql_agrees(batch, month)

@@ -307,8 +307,9 @@ def _with_uuids(text: str, rng: np.random.Generator, size: int) -> pa.StringArra
 
 
 def _drawn(shares: Sequence[float], random: npt.NDArray[np.float64]) -> Int64Array:
-    """For each random number from 0 to 1 the index of the share in which it falls; numbers beyond all shares get the last one."""
-    return np.searchsorted(np.cumsum(shares)[:-1], random, side="right")
+    """For each random number from 0 to 1 the index of the share in which it falls; shares count as parts of their sum."""
+    upto = np.cumsum(shares)
+    return np.searchsorted(upto[:-1] / upto[-1], random, side="right")
 
 
 def _texts_joined(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:

@@ -1,7 +1,6 @@
 """From raw_cdrs to events: the identities that mediation keeps."""
 
 import datetime as dt
-import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -14,18 +13,16 @@ from resources.warehouse import PinnedTable
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import SHOWN, Verdict
 from telecom_assets.mediation.copies import SMALL_PART, hashed, repeated_hashes, with_ids_of
-from telecom_assets.mediation.stale_days import days_of_displaced_copies, stale_since_mediation
+from telecom_assets.mediation.stale_days import days_of_displaced_copies, mediated_rows, stale_since_mediation
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.text import visible
-
-_reading_ledger = threading.Lock()
 
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
     """raw = cleaned + rejected, per day, by count and by sum of positions; raw as mediation read it."""
     # The sums of the engine come first: while it computes, other checks read files.
     outcomes = {"cleaned": rows_by_day(cleaned), "rejected": rows_by_day(rejected)}
-    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in _mediated_rows(mediated)}
+    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in mediated_rows(mediated)}
     return days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
 
 
@@ -77,7 +74,7 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
 
 def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTable, raw: PinnedTable) -> Verdict:
     """Every day of the month was mediated, and nothing has landed since."""
-    seen = {row["event_date"]: row["raw_rows"] for row in _mediated_rows(mediated)}
+    seen = {row["event_date"]: row["raw_rows"] for row in mediated_rows(mediated)}
     landed = raw.rows_by_partition()
     findings = []
     missing = [day for day in days if day not in seen]
@@ -110,14 +107,3 @@ def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, l
         .where(F.size("days") > 1)
     )
     return [(row["record_id"], row["days"]) for row in days.limit(1000).collect()]
-
-
-def _mediated_rows(mediated: PinnedTable) -> list[dict[str, Any]]:
-    """The rows of mediated_days: a row a day, each in a file of its own. Read once: a second caller waits for the first."""
-    with _reading_ledger:
-        return _read_ledger(mediated)
-
-
-@lru_cache(maxsize=8)
-def _read_ledger(mediated: PinnedTable) -> list[dict[str, Any]]:
-    return mediated.arrow().to_pylist()

@@ -10,8 +10,10 @@ the day in `mediated_days` names the versions that its mediation read and wrote.
 """
 
 import datetime as dt
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from resources.warehouse import PinnedTable, Warehouse
@@ -41,7 +43,7 @@ def days_with_new_rows(landed: Mapping[dt.date, int], mediated: Mapping[dt.date,
 
 def stale_days(warehouse: Warehouse) -> dict[dt.date, Stale]:
     """The stale days of a warehouse."""
-    rows = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
+    rows = mediated_rows(warehouse.pin(MEDIATED_DAYS.name))
     known = {row["event_date"]: row["raw_version"] for row in rows}
     landed = warehouse.pin(RAW_CDRS.name).rows_by_partition()
     counted = {row["event_date"]: row["raw_rows"] for row in rows}
@@ -55,17 +57,29 @@ def stale_days(warehouse: Warehouse) -> dict[dt.date, Stale]:
 
 def stale_since_mediation(mediated: PinnedTable) -> dict[dt.date, str]:
     """The mediated days of the run that are stale for another reason than new rows of their own, with the reason."""
-    rows = mediated.arrow().to_pylist()
+    rows = mediated_rows(mediated)
     found = {**_displaced(mediated.warehouse, rows), **_rewritten(mediated.warehouse, rows)}
     return {day: stale.reason for day, stale in found.items()}
 
 
 def days_of_displaced_copies(mediated: PinnedTable) -> set[dt.date]:
     """The mediated days of the run with a displaced copy, which have not been mediated again yet."""
-    return set(_displaced(mediated.warehouse, mediated.arrow().to_pylist()))
+    return set(_displaced(mediated.warehouse, mediated_rows(mediated)))
 
 
 _Row = Mapping[str, Any]
+_reading = threading.Lock()
+
+
+def mediated_rows(mediated: PinnedTable) -> list[_Row]:
+    """The rows of mediated_days: a row a day, each in a file of its own. Read once: a second caller waits for the first."""
+    with _reading:
+        return _read(mediated)
+
+
+@lru_cache(maxsize=16)
+def _read(mediated: PinnedTable) -> list[_Row]:
+    return mediated.arrow().to_pylist()
 
 
 def _displaced(warehouse: Warehouse, rows: Sequence[_Row]) -> dict[dt.date, Stale]:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pyspark.sql import functions as F
 
@@ -32,8 +33,14 @@ def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Ver
 
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
-    parts = {"imputed": added_up(imputed.df)}
-    return days_add_up("deferred = imputed", "deferred", added_up(deferred_events(suspended.df)), parts)
+    parts = {"imputed": rows_by_day(imputed)}
+    return days_add_up("deferred = imputed", "deferred", _deferred_by_day(suspended), parts)
+
+
+@lru_cache(maxsize=64)
+def _deferred_by_day(suspended: PinnedTable) -> dict[dt.date, tuple[int, int]]:
+    """The deferred events of each day, as `rows_by_day` adds up rows: every stage from the bill on asks."""
+    return added_up(deferred_events(suspended.df))
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -41,19 +48,7 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
-    imputed = rated.df.where("imputed")
-    if policy == "zero":
-        imputed = imputed.where(F.col("billable_units") != 0)
-    are, dispositions = _AGAINST_THE_POLICY[policy]
-    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
-    wrong_days = [
-        (day, rows, what)
-        for wrong, what in (
-            (imputed, "events have an imputed volume"),
-            (missing, f"events without a volume are {are}"),
-        )
-        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
-    ]
+    wrong_days = _against_the_policy(policy, rated, suspended)
     findings = [
         f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
     ]
@@ -64,6 +59,26 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         differs,
         otherwise=f"missing volumes do not follow the policy {policy}",
     )
+
+
+@lru_cache(maxsize=16)
+def _against_the_policy(
+    policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable
+) -> list[tuple[dt.date, int, str]]:
+    """Days, with how many of their events are what no event without a volume is under the policy, and what they are."""
+    imputed = rated.df.where("imputed")
+    if policy == "zero":
+        imputed = imputed.where(F.col("billable_units") != 0)
+    are, dispositions = _AGAINST_THE_POLICY[policy]
+    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
+    return [
+        (day, rows, what)
+        for wrong, what in (
+            (imputed, "events have an imputed volume"),
+            (missing, f"events without a volume are {are}"),
+        )
+        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+    ]
 
 
 def imputed_are_the_smallest(

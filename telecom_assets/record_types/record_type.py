@@ -120,7 +120,7 @@ class RecordType:
     #: Whether a bill has columns of its own for it, <name>_total and <name>_count. The amounts of any other are in its
     #: amount_before_tax. The bill's columns stay those of this project until bills have lines.
     on_bill: bool = False
-    #: Share among generated records, and of each product that `product_field` names there.
+    #: Share among generated records, of the sum of all types' shares; and of each product that `product_field` names there.
     share: float = 0.0
     product_shares: tuple[tuple[str, float], ...] = ()
 

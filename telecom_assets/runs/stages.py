@@ -108,8 +108,8 @@ BILLING = Stage(
     {
         "billing": [PERIOD_CHARGES.name, FACTURATION_COMPLETE.name],
         "publishing": ["published_bills"],
-        "reports": ["bills_csv", *(contract.name for contract in REPORTS)],
-        "documents": ["invoices", "dashboard", BILLED_MONTHS.name],
+        "reports": [contract.name for contract in REPORTS],
+        "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
 )

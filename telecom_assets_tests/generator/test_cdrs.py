@@ -14,18 +14,16 @@ from telecom_assets.generator import GeneratorSpec, SpecError, generate_cdr_chun
 from telecom_assets.generator.timeline import ZONE
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.record_types.record_type import Hundredths, Quantity, RecordType, Units
+from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import VOICE
+from telecom_assets_tests.oracle import KINDS
 
 # Several chunks, and a month without a change of clocks.
 SPEC = GeneratorSpec(cdrs=60_000, customers=2_000, month="2025-05", seed=11, chunk_rows=16_000)
 HEAD = ["record_ID", "record_type", "timestamp", "cell_id", "technology"]
-FIELDS = {
-    "voice": [*HEAD, "caller_id", "callee_id", "duration_sec"],
-    "sms": [*HEAD, "sender_id", "receiver_id"],
-    "data": [*HEAD, "user_id", "data_volume_mb", "session_duration_sec", "product_code"],
-}
-SUBSCRIBER = {"voice": "caller_id", "sms": "sender_id", "data": "user_id"}
-OTHER_PARTY = {"voice": "callee_id", "sms": "receiver_id"}
+FIELDS = {kind.name: [*HEAD, *kind.own_fields] for kind in KINDS.values()}
+SUBSCRIBER = {kind.name: kind.own_fields[0] for kind in KINDS.values()}
+OTHER_PARTY = {kind.name: kind.other_party for kind in KINDS.values() if kind.other_party}
 MOROCCAN = re.compile(r"212[67][0-9]{8}")
 FOREIGN = re.compile(
     r"1[0-9]{10}|33[0-9]{9}|44[0-9]{10}|49[0-9]{11}|34[0-9]{9}|39[0-9]{10}|7[0-9]{10}|81[0-9]{10}"
@@ -260,6 +258,16 @@ def test_another_record_type_is_generated_by_its_own_words():
     assert {record["pages"] for record in made} == {None}
     assert_share((record["size_mb"] is None for record in made), len(made), 0.1)
     assert all(0 < record["size_mb"] <= 2 for record in made if record["size_mb"] is not None)
+
+
+def test_shares_are_weights_of_each_other():
+    """Types that have 0.6 and 0.2 between them come as three to one: a type that is added takes its part from all."""
+    sms, calls = replace(SMS, share=0.2), replace(VOICE, share=0.6)
+    spec = GeneratorSpec(cdrs=4_000, customers=50, month="2025-05", seed=5)
+    for record_types in ([calls, sms], [sms, calls]):
+        chunks = generate_cdr_chunks(spec, RecordTypes(record_types))
+        found = [json.loads(line) for line in dict.fromkeys(line for chunk in chunks for line in chunk.to_pylist())]
+        assert_share((record["record_type"] == "sms" for record in found), len(found), 0.25)
 
 
 def test_chunks_are_bounded(lines):

@@ -58,9 +58,7 @@ class Home:
             for each in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
             if each.dagster_event
         ]
-        return dg.build_run_status_sensor_context(
-            "run_failure_webhook", event, self.instance, run, repository_def=self.defs.get_repository_def()
-        ).for_run_failure()
+        return dg.build_run_status_sensor_context("run_failure_webhook", event, self.instance, run).for_run_failure()
 
 
 def said(event: dg.DagsterEvent) -> tuple[str, dict[str, Any]]:

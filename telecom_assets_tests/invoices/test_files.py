@@ -242,12 +242,12 @@ def test_bills_stream_through_two_batches_at_a_time(directory: Path) -> None:
 
     def stream() -> Iterator[pa.RecordBatch]:
         nonlocal most
-        for batch in batches(bills(20_000), 1_000):
+        for batch in batches(bills(2_000), 100):
             made.append(weakref.ref(batch))
             most = max(most, sum(1 for reference in made if reference() is not None))
             yield batch
 
-    assert write_invoices(stream(), PERIOD, directory, 1).count == 20_000
+    assert write_invoices(stream(), PERIOD, directory, 1).count == 2_000
     assert len(made) == 20
     assert most == 2  # the one that was just made and the one before, which the writer still holds
 

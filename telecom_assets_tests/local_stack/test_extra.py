@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import tomllib
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,45 @@ FIXED = (
     *("dagster", "dagster-webserver", "dagster-pyspark", "dagster-postgres"),
     *("pyspark[connect]", "confluent-kafka", "pandas"),
 )
+#: A process in which the extra cannot be imported. It loads the project once, and for each line that it is sent it forks a
+#: child that runs a command, as a process would that had just loaded the project. The line says what the child is given;
+#: the answer is the child's exit code.
 _PRODUCTION = """
-import sys
-sys.modules.update(dict.fromkeys(sys.argv.pop(1).split()))  # None: cannot be imported
-sys.argv[0] = "telecom"
-{run}
+import atexit, json, os, signal, sys
+
+extra = sys.argv[1:]
+sys.modules.update(dict.fromkeys(extra))  # None: cannot be imported
+import telecom_assets.cli
+import telecom_assets.definitions
+
+print("loaded", flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    child = os.fork()
+    if not child:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+signal.alarm(120)
+for number, path in enumerate((os.devnull, asked["stdout"], asked["stderr"])):
+    os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+os.environ.clear()
+os.environ.update(asked["environment"])
+for name in set(extra) - set(asked["without"]):
+    del sys.modules[name]
+sys.argv = ["telecom", *asked["typed"]]
+exit_code = 0
+try:
+    exec(asked["script"])
+except SystemExit as ended:
+    exit_code = ended.code or 0
+except BaseException:
+    sys.excepthook(*sys.exc_info())
+    exit_code = 1
+atexit._run_exitfuncs()
+sys.stdout.flush()
+os._exit(exit_code)  # to take all modules apart takes longer than the command
 """
 _COMMAND = "from telecom_assets.cli import main; main()"
 _DEFINITIONS = "from telecom_assets.definitions import defs; print(len(defs.resolve_all_asset_specs()))"
@@ -36,20 +72,46 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Python where the extra is not installed, with the project loaded."""
+    environment = own_variables() | {"TELECOM_HOME": str(tmp_path_factory.mktemp("production"))}
+    command = [sys.executable, "-c", _PRODUCTION, *EXTRA.values()]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "loaded\n"
+        yield process
+        process.stdin.close()
+
+
+def own_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TELECOM_", "JAVA_HOME"))}
+
+
 @pytest.fixture
-def in_production(home: Path):
+def in_production(production: subprocess.Popen[str], home: Path, tmp_path: Path):
     """Runs Python where the extra is not installed; `typed` are the arguments of the command."""
 
     def run(
         *typed: object, script: str = _COMMAND, without: tuple[str, ...] = (*EXTRA,), **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("TELECOM_", "JAVA_HOME"))}
-        own |= {"TELECOM_HOME": str(home), "XDG_CACHE_HOME": str(home.parent / "cache"), "COLUMNS": "400"}
-        names = " ".join(EXTRA[package] for package in without)
-        command = [sys.executable, "-c", _PRODUCTION.format(run=script), names, *map(str, typed)]
-        return subprocess.run(
-            command, cwd=ROOT, env=own | variables, capture_output=True, text=True, timeout=120, check=False
-        )
+        assert production.stdin is not None and production.stdout is not None
+        own = {"TELECOM_HOME": str(home), "XDG_CACHE_HOME": str(home.parent / "cache"), "COLUMNS": "400"}
+        said = [tmp_path / f"{name} {uuid.uuid4().hex}" for name in ("stdout", "stderr")]
+        asked = {
+            "typed": [str(each) for each in typed],
+            "script": script,
+            "without": [EXTRA[package] for package in without],
+            "environment": own_variables() | own | variables,
+            "stdout": str(said[0]),
+            "stderr": str(said[1]),
+        }
+        production.stdin.write(json.dumps(asked) + "\n")
+        production.stdin.flush()
+        exit_code = int(production.stdout.readline())
+        return subprocess.CompletedProcess(typed, exit_code, *(each.read_text(encoding="utf-8") for each in said))
 
     return run
 

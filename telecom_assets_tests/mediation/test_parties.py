@@ -18,6 +18,7 @@ from telecom_assets.mediation.parties import party, subscriber
 from telecom_assets.model.calling_codes import CALLING_CODES
 from telecom_assets.model.party_numbers import PARTY, STEPS, SUBSCRIBER, USUAL_PARTY, normalised, with_normalised
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import UNKNOWN, in_one_form, is_subscriber, other_party
 from telecom_assets_tests.stages.chain import drawn
 
@@ -56,7 +57,9 @@ def texts() -> list[str]:
     """Every code with every length from one to nineteen, with and without a plus, and 6,000 drawn."""
     codes = [*CALLING_CODES, *NO_COUNTRY, "210", "999", "0", "5", "6", "06"]
     lengths = [f"{sign}{code}{'7' * more}" for sign in ("", "+") for code in codes for more in range(1, 20)]
-    return list(dict.fromkeys(["", " ", "inconnu", "0" * 10, *lengths, *drawn(cdrs.written_parties(), 6_000)]))
+    return list(
+        dict.fromkeys(["", " ", "inconnu", "0" * 10, *lengths, *drawn(cdrs.written_parties(), examples(6_000))])
+    )
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ from telecom_assets_tests.stages.chain import (
     raw_row,
     rejections,
     rows_of,
+    stored,
 )
 
 #: 13:00 of Monday 2026-06-15 in Casablanca.
@@ -453,7 +454,7 @@ def test_days_that_may_hold_a_copy(engine):
 
 def test_a_wider_neighbourhood_does_no_harm(sail):
     messages = cdrs.cdr_batch(seed=12, count=400)
-    raw = admitted(sail, messages, Parameters())
+    raw = stored(sail, admitted(sail, messages, Parameters()))
     expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters(dedupe_days=2))
     march = mediate(
         raw.where(F.col("event_date") >= F.lit(date(2026, 3, 1))), raw, catalogue_frame(sail), dedupe_days=2

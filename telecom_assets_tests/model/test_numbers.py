@@ -23,6 +23,7 @@ from telecom_assets.model.numbers import (
     zero_if_null,
 )
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import admit, read_number, typed
 from telecom_assets_tests.stages.chain import drawn, schema_of
 
@@ -119,7 +120,7 @@ def texts() -> list[str]:
     tossed = [f"{dice.uniform(0, 10 ** dice.randint(0, 7)):.{dice.randint(0, 9)}f}" for _ in range(2_500)]
     tossed += [f"{dice.randrange(10**6)}.{dice.randrange(1_000):03d}5" for _ in range(750)]
     tossed += [f"-{dice.randrange(10**4)}.{dice.randrange(10**6):06d}5" for _ in range(750)]
-    return [*NUMBERS, *EDGES, *from_corpus, *tossed, *drawn(cdrs.written_numbers(), 2_000)]
+    return [*NUMBERS, *EDGES, *from_corpus, *tossed, *drawn(cdrs.written_numbers(), examples(2_000))]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, Ra
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, reference_data, rows_of
 
@@ -213,7 +214,7 @@ def test_what_costs_more_than_an_amount_holds_is_suspended(engine):
     free=st.one_of(st.just(Decimal(0)), st.decimals(0, 10_000_000, places=6)),
     threshold=st.one_of(st.none(), st.decimals(0, 10_000_000, places=6)),
 )
-@settings(max_examples=25, derandomize=True, database=None, deadline=None)
+@settings(max_examples=examples(25), derandomize=True, database=None, deadline=None)
 def test_whatever_it_costs_it_is_rated_or_suspended(sail, units, prices, free, threshold):
     unit_price, tier_price = prices if threshold is not None else (prices[0], None)
     line = price(FLAT if threshold is None else TIERED, unit_price, min(free, threshold or free), threshold, tier_price)

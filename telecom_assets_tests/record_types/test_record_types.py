@@ -36,6 +36,7 @@ from telecom_assets_tests.stages.chain import (
 )
 
 MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
+THREE = RecordTypes((VOICE, SMS, DATA))
 
 
 def test_the_record_types_are_those_of_the_requirements():
@@ -46,10 +47,10 @@ def test_the_record_types_are_those_of_the_requirements():
 
 def test_what_follows_from_them():
     """10,000,000 s are 166,666 minutes and 40 s: 166,667 that have begun."""
-    assert {each.name: each.most_units for each in RECORD_TYPES} == {"voice": 166_667, "sms": 1, "data": 10_000_000}
-    assert RECORD_TYPES.imputed == (DATA, VOLUME)
-    assert RECORD_TYPES.counted_in("MB") == ("data",)
-    assert RECORD_TYPES.in_words == "voice, sms or data"
+    assert {each.name: each.most_units for each in THREE} == {"voice": 166_667, "sms": 1, "data": 10_000_000}
+    assert THREE.imputed == (DATA, VOLUME)
+    assert THREE.counted_in("MB") == ("data",)
+    assert THREE.in_words == "voice, sms or data"
     assert RecordTypes([SMS]).in_words == "sms"
     assert dict(RecordTypes([SMS, MMS]).made_products) == {
         "SMS_NAT": "sms",
@@ -127,7 +128,7 @@ def test_types_without_a_place_in_the_tables_are_refused_when_definitions_are_ma
 def test_tables_of_other_types_keep_the_columns_there_are():
     """A column of the contract stays where it is; the new type's come behind the others of their kind."""
     size = replace(SESSION_DURATION, field="size_kb", noun="size")
-    own, wider = tables_of(RECORD_TYPES), tables_of((*RECORD_TYPES, replace(MMS, quantities=(size,))))
+    own, wider = tables_of(THREE), tables_of((*THREE, replace(MMS, quantities=(size,))))
     for name, before in (("raw_cdrs", "product_code"), ("cleaned_cdrs", "session_duration_sec")):
         columns = wider[name].column_names
         assert [each for each in columns if each != "size_kb"] == own[name].column_names

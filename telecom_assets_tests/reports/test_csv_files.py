@@ -25,6 +25,7 @@ from telecom_assets.reports.csv_files import (
     write_report_csv,
 )
 from telecom_assets.reports.tables import REPORTS
+from telecom_assets_tests.examples import examples
 
 SCHEMA = pa.schema(
     [
@@ -40,7 +41,7 @@ SCHEMA = pa.schema(
 
 
 #: Every example is synced to disk, which takes as long as the disk takes.
-WRITES_FILES = settings(deadline=None, max_examples=50)
+WRITES_FILES = settings(deadline=None, max_examples=examples(50))
 
 
 def decimals(digits: int, scale: int) -> st.SearchStrategy[Decimal]:

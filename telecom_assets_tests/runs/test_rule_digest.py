@@ -2,9 +2,10 @@
 
 import ast
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from telecom_assets.record_types.record_type import RecordType, Units
 from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import VOICE
 from telecom_assets.reports import dashboard_panels
+from telecom_assets.runs import rule_digest
 from telecom_assets.runs.code import Code, installed_source
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.stages import BILLING, MEDIATION, RATING, stage_of_table
@@ -86,6 +88,14 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "dagster_storage": "postgres",
     "dagster_postgres_url": "postgresql://localhost/dagster",
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _installed_code_is_read_once() -> Iterator[None]:
+    """What was read of a source stays the same, and serves every test that asks for rules by that source."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rule_digest, "Code", cache(Code))
+        yield
 
 
 def digests(

@@ -1,5 +1,6 @@
 """An upgrade that is killed, that meets another writer, or that cannot begin: nothing is half, and a sentence says what to do."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,10 @@ def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
 ):
     """Killed before the first, before the second, and so on, with the files of that commit written."""
 
+    after_many(filled(FormerWarehouse(str(tmp_path / "former"))))
+
     def made(name: str) -> Callable[[], Warehouse]:
-        root = str(tmp_path / name)
-        after_many(filled(FormerWarehouse(root)))
+        root = str(shutil.copytree(tmp_path / "former", tmp_path / name))
         return lambda: Warehouse(root, sail, TABLES)
 
     straight = made("straight")
