@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from resources.atomic_files import replaced_file
@@ -20,6 +21,8 @@ from telecom_assets.model.text import plain
 #: The last columns of every report file.
 CURRENCY, PERIOD = "currency", "billing_period"
 _BATCH_ROWS = 10_000
+#: Up to so many decimals Arrow writes a decimal in plain notation; 10^-7 it writes with an exponent.
+_PLAIN_SCALE = 6
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -53,15 +56,12 @@ def write_csv_rows(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: P
     bom: begin with a byte order mark. Columns may be text, integers, decimals, dates and booleans; a float column is
     refused (ReportFileError), because its digits differ from the computed decimal.
     """
-    text_of = [_text_of(field) for field in schema]
+    texts_of = [_texts_of(field) for field in schema]
     rows = 0
     with replaced_file(path) as file:
         file.write((_BYTE_ORDER_MARK if bom else b"") + csv_line(schema.names))
         for batch in batches:
-            columns = [
-                ["" if value is None else text(value) for value in column.to_pylist()]
-                for text, column in zip(text_of, batch.columns, strict=True)
-            ]
+            columns = [text(column) for text, column in zip(texts_of, batch.columns, strict=True)]
             file.writelines((",".join(row) + "\n").encode() for row in zip(*columns, strict=True))
             rows += batch.num_rows
     return rows
@@ -159,19 +159,28 @@ def _unguarded(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def _text_of(field: pa.Field) -> Callable[[Any], str]:
-    """How a value of the column is written."""
+def _texts_of(field: pa.Field) -> Callable[[pa.Array], list[str]]:
+    """How the values of a column are written; NULL is empty."""
     kind = field.type
+    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and 0 <= kind.scale <= _PLAIN_SCALE):
+        return _as_arrow_writes
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return text_field
+        return _one_by_one(text_field)
     if pa.types.is_decimal(kind):
-        return plain
+        return _one_by_one(plain)
     if pa.types.is_date(kind):
-        return lambda value: str(value.isoformat())
-    if pa.types.is_integer(kind):
-        return str
+        return _one_by_one(lambda value: str(value.isoformat()))
     if pa.types.is_boolean(kind):
-        return lambda value: "true" if value else "false"
+        return _one_by_one(lambda value: "true" if value else "false")
     raise ReportFileError(
         f"column {field.name!r} is {kind}: a report holds text, integers, decimals, dates and booleans; cast it first"
     )
+
+
+def _as_arrow_writes(column: pa.Array) -> list[str]:
+    texts: list[str] = pc.fill_null(column.cast(pa.string()), "").to_pylist()
+    return texts
+
+
+def _one_by_one(text: Callable[[Any], str]) -> Callable[[pa.Array], list[str]]:
+    return lambda column: ["" if value is None else text(value) for value in column.to_pylist()]
