@@ -171,8 +171,8 @@ class KafkaConnection:
     ) -> "DataFrame":
         """The messages of some ranges, each once, read by the engine when it needs them.
 
-        Columns: kafka_topic, source_id, source_part, source_position, received_at (timestamp; NULL unless the broker says when),
-        value (binary). by_value: executors may lack this package. A range that cannot be read whole is a KafkaRangeError of
+        Columns: topic, source (the topic's identity), part, position, received (timestamp; NULL unless the broker says when), value
+        (binary). by_value: executors may lack this package. A range that cannot be read whole is a KafkaRangeError of
         the engine's.
         """
         from pyspark.sql import functions as F  # noqa: PLC0415  (who only sends needs no engine)
@@ -189,11 +189,11 @@ class KafkaConnection:
             .option("broker_time", str(state.log_append_time).lower())
             .load()
             .select(
-                "kafka_topic",
-                F.lit(state.topic_id).alias("source_id"),
-                F.col("kafka_partition").alias("source_part"),
-                F.col("kafka_offset").alias("source_position"),
-                F.timestamp_millis("broker_ms").alias("received_at"),
+                F.lit(self.topic).alias("topic"),
+                F.lit(state.topic_id).alias("source"),
+                F.col("kafka_partition").alias("part"),
+                F.col("kafka_offset").alias("position"),
+                F.timestamp_millis("broker_ms").alias("received"),
                 "value",
             )
         )

@@ -35,7 +35,7 @@ from telecom_assets.intake.journal import (
     settle,
 )
 from telecom_assets.intake.plan import LandingError, check_topic, lag, landing_chunks
-from telecom_assets.intake.source import Source
+from telecom_assets.intake.source import Source, named
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 
@@ -189,7 +189,7 @@ def _staged(
     """Have the engine write the rows of some ranges as files."""
     engine = warehouse.engine
     rows = admit(
-        source.messages(engine.spark_session, state, ranges, by_value=engine.name == "spark"),
+        named(source.messages(engine.spark_session, state, ranges, by_value=engine.name == "spark")),
         max_age_days=settings.max_age_days,
         accept_months=opened_months,
         calendar_start=settings.calendar_start,

@@ -8,9 +8,20 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from resources.kafka import TopicState
 from resources.kafka_source import OffsetRange
+
+#: A source's own names of its columns, and those that they have from admission on.
+_NAMES = {
+    "topic": "kafka_topic",
+    "source": "source_id",
+    "part": "source_part",
+    "position": "source_position",
+    "received": "received_at",
+    "value": "value",
+}
 
 
 class Source(Protocol):
@@ -36,10 +47,10 @@ class Source(Protocol):
     def messages(
         self, spark: SparkSession, state: TopicState, ranges: Sequence[OffsetRange], *, by_value: bool
     ) -> DataFrame:
-        """The messages of some ranges, each once: what `admission.admit` takes.
+        """The messages of some ranges, each once.
 
-        Columns: kafka_topic (string), source_id (string), source_part (int), source_position (bigint), received_at (timestamp; NULL
-        for the moment of landing), value (binary). A position without a message has no row. A range that cannot be read whole
+        Columns: topic (string), source (string: its identity), part (int), position (bigint), received (timestamp; NULL for the
+        moment of landing), value (binary). A position without a message has no row. A range that cannot be read whole
         is a KafkaRangeError: here, or of the engine when it reads the rows. by_value: executors of the engine may lack the
         project's code, so what they are to run is sent to them.
         """
@@ -48,3 +59,8 @@ class Source(Protocol):
     def positions(self, offsets: OffsetRange) -> set[int]:
         """The positions of a range that have a message now, read without the engine: landing counts the engine's rows by it."""
         ...
+
+
+def named(messages: DataFrame) -> DataFrame:
+    """The messages of a source with the columns that `admission.admit` takes."""
+    return messages.select(*(F.col(column).alias(name) for column, name in _NAMES.items()))

@@ -51,12 +51,12 @@ class Lines:
         del by_value  # the rows are read here, and no executor runs anything of this file
         lines = self._lines()
         rows = [(number, lines[number]) for asked in ranges for number in range(asked.start, asked.end)]
-        return spark.createDataFrame(rows, "source_position bigint, value binary").select(
-            F.lit(self.topic).alias("kafka_topic"),
-            F.lit(state.topic_id).alias("source_id"),
-            F.lit(0).alias("source_part"),
-            "source_position",
-            F.lit(None).cast("timestamp").alias("received_at"),
+        return spark.createDataFrame(rows, "position bigint, value binary").select(
+            F.lit(self.topic).alias("topic"),
+            F.lit(state.topic_id).alias("source"),
+            F.lit(0).alias("part"),
+            "position",
+            F.lit(None).cast("timestamp").alias("received"),
             "value",
         )
 
@@ -153,7 +153,7 @@ def test_a_line_that_the_engine_leaves_out_stops_the_landing(warehouse: Warehous
             self, spark: SparkSession, state: TopicState, ranges: Sequence[OffsetRange], *, by_value: bool
         ) -> DataFrame:
             rows = super().messages(spark, state, ranges, by_value=by_value)
-            return rows.where(F.col("source_position") != 3)
+            return rows.where(F.col("position") != 3)
 
     with pytest.raises(
         LandingError, match="offsets 3 to 4: 1 messages of the topic, the first at offset 3, are not among"
