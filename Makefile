@@ -15,6 +15,9 @@ SEED ?= 1
 ROUNDS ?= 240
 export ENGINE
 
+# A worker, and each process of a test, would compile all tests and the project anew: five seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Relative on purpose: the path of the checkout may hold spaces.
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,8 +34,8 @@ demo: $(READY) ## A month from Kafka to bills and a dashboard: CDRS=, CUSTOMERS=
 check: $(READY) ## Before each commit: lint, and beside it the tests of `unit`; WORKERS=
 	@$(MAKE) --no-print-directory -j 2 lint unit
 
-unit: $(READY) ## The tests that need no server and start no process of the whole project: WORKERS=
-	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes"
+unit: $(READY) ## The tests that need no server and start no process of the whole project, with few examples: WORKERS=
+	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes" --hypothesis-profile=check
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
 	@exec $(BIN)/python -m pytest -n $(WORKERS)

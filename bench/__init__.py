@@ -4,7 +4,7 @@
     python -m bench --cdrs 10000000 --cases pipeline,duckdb --repeats 5 --name sail-10m
 
 Data are made once and kept under `.bench/` (BENCH_HOME). Every repetition is a fresh process that starts from the same
-restored state; what is reported is the median. `bench/results/<name>.json` holds every repetition, the table beside it
+restored state; the median is reported. `bench/results/<name>.json` holds every repetition, the table beside it
 is for people. Nothing here is part of the installed package, and nothing is timed in the test suite.
 
     cli, bench_run          arguments, order of the cases, exit status; what every case gets
@@ -18,5 +18,5 @@ is for people. Nothing here is part of the installed package, and nothing is tim
                             the opponent, and the proof that it makes the same tables
     limits                  the bare consumer and the bare JSON parser
     old_table               a table with many commits
-    ratios, report, machine what is made of the figures, how it is told, what it was measured on
+    ratios, report, machine ratios of the figures, the printed result, the machine of the measurement
 """

@@ -1,4 +1,4 @@
-"""What every case of the bench gets."""
+"""The object that every case of the bench gets: options, workplaces, results."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from bench.workplace import Say, Workplace, Workplaces
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. bills, invoices, commits: the sizes of the cases `publish`, `invoices` and `old-table`."""
+    """The options of a bench. bills, invoices, commits: the sizes of the cases `publish`, `invoices` and `old-table`."""
 
     spec: DataSpec
     engine: str
@@ -22,9 +22,9 @@ class Options:
 
 @dataclass
 class Bench:
-    """One bench: what was asked for, where to work, and what the cases have found so far.
+    """One bench: its options, its workplaces, and the results of the cases so far.
 
-    `results` is what goes into the file, by case; each case adds its own.
+    `results` goes into the result file: each case adds its own by its name.
     """
 
     options: Options
@@ -38,12 +38,12 @@ class Bench:
 
     @property
     def workplace(self) -> Workplace:
-        """On the month that was asked for."""
+        """The workplace of the month in the options."""
         return self.workplaces.at(self.options.spec)
 
     def repetitions(self) -> range:
         return range(1, self.options.repeats + 1)
 
-    def told(self, what: str, number: int, found: str) -> None:
-        """Say what one repetition found."""
+    def say_repetition(self, what: str, number: int, found: str) -> None:
+        """Print the finding of one repetition."""
         self.say(f"{what}, {number} of {self.options.repeats}: {found}")

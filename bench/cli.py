@@ -54,7 +54,7 @@ def bench(
     if engine not in ENGINES:
         raise typer.BadParameter(f"engine {engine!r}: expected {' or '.join(ENGINES)}")
     spec = DataSpec(cdrs, customers or max(cdrs // 100, 20), month, seed)
-    # Asked before anything is started: raises SpecError.
+    # Validated before anything is started: raises SpecError.
     GeneratorSpec(cdrs=spec.cdrs, customers=spec.customers, month=spec.month, seed=spec.seed)
     console = Console(stderr=True)
 
@@ -87,7 +87,7 @@ def _chosen(cases: str) -> list[str]:
 
 
 def result_of(this: Bench, name: str, chosen: list[str]) -> dict[str, Any]:
-    """What is written: the ratios at the top, then what it was measured with and on, then the results of the cases."""
+    """The content of the result file: ratios, then options and machine, then the results of the cases."""
     options = this.options
     result: dict[str, Any] = {
         "name": name,

@@ -1,13 +1,13 @@
 """Row-for-row comparison of the project's tables with those of the DuckDB script, to the last decimal.
 
 Belongs here: which tables and columns are compared, what is left out and why, finding the rows that differ. Both sides
-are read by DuckDB from their Parquet files; what the project's files are is told by the Delta log. So is what an
-instant is: Apache Spark writes it as INT96, which has no zone, and the log says that it is UTC.
+are read by DuckDB from their Parquet files. The Delta log says which files the project's tables have, and that instants are
+UTC: Apache Spark writes them as INT96, which has no zone.
 
 Left out, and nothing else: `received_at`, the Kafka coordinates (a file has none) and the versions of reference tables.
-Made equal: the `detail` of a copy names the coordinates of the record that it is a copy of, here only that it does.
-Records that are at home on the day they were received need nothing: the script is told that day, and the topic of a
-bench is filled within one (`bench.dataset`). Which of several copies is kept depends on coordinates too; the copies
+Made equal: the `detail` of a copy, which names the coordinates of the first record, is compared only as present or not.
+Records at home on the day of receipt are the same on both sides: the script gets that day, and the topic of a bench is filled
+within one day (`bench.dataset`). Which of several copies is kept depends on coordinates too; the copies
 that are compared are equal in every other column, or the comparison says so.
 """
 
@@ -23,7 +23,7 @@ from deltalake.schema import PrimitiveType
 
 from bench.duckdb_pipeline import DAILY_TABLES, TABLES
 
-#: Columns that a file of CDRs cannot tell.
+#: Columns whose values a file of CDRs does not have.
 LEFT_OUT = (
     "received_at",
     "source_id",
@@ -45,7 +45,7 @@ class TablesDiffer(Exception):
 
 @dataclass(frozen=True)
 class Compared:
-    """What was compared of a table and found equal: rows and columns."""
+    """A table that was found equal: its rows and columns that were compared."""
 
     rows: int
     columns: Sequence[str]
@@ -54,7 +54,7 @@ class Compared:
 def compare_tables(
     warehouse: Path, script_output: Path, month: str, tables: Sequence[str] = TABLES
 ) -> dict[str, Compared]:
-    """Compare tables that the script writes, of that month where they are of one. Raises TablesDiffer."""
+    """Compare the tables that the script writes; monthly ones for that month. Raises TablesDiffer."""
     compared, problems = {}, []
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -95,7 +95,7 @@ def _compare(
         shown = ", ".join(_DETAIL + " AS detail" if name == "detail" else f'"{name}"' for name in columns)
         one, other = (f"SELECT {shown} FROM {side[partition]}" for side in (ours, theirs))
         count, other_count = (_one(connection, f"SELECT count(*) FROM {side[partition]}") for side in (ours, theirs))
-        # As many rows on both sides, and none that only one has: then the other has none of its own either.
+        # With equal numbers of rows, one direction is enough: if no row is only on one side, none is only on the other.
         directions = [("project", one, other), ("script", other, one)][: 1 if count == other_count else 2]
         for name, first, second in directions:
             only = connection.execute(f"({first}) EXCEPT ALL ({second}) LIMIT {_SHOWN}").fetchall()

@@ -8,10 +8,10 @@ Belongs here: what is generated, where it lies, the servers that hold it. Does n
         data/late-quiet.jsonl                   late CDRs of one day that change no imputed volume
         data/late-smallest.jsonl                late CDRs of the same day that do
         stack/                                  a home of the local stack: Kafka with the topic, PostgreSQL
-        dataset.json                            what is where; written last, so that a folder without it is made again
+        dataset.json                            describes the folder; written last, so that a folder without it is made again
 
 All messages lie on one topic: the month, then the quiet late ones, then the others. `ends` says where each part ends,
-so that a run may be shown the topic as it was before the late ones came (`bench.stage`).
+so that a run can see the topic as it was before the late ones came (`bench.stage`).
 """
 
 import datetime as dt
@@ -44,11 +44,11 @@ MONTH, QUIET, SMALLEST = "month", "late-quiet", "late-smallest"
 PARTS = (MONTH, QUIET, SMALLEST)
 
 _LATE_DAY = 15
-#: Late CDRs: one in so many of the month, at least a few.
+#: Late CDRs: one for so many CDRs of the month, and the least number of them.
 _LATE_SHARE, _LATE_LEAST = 10_000, 10
 _BATCH = 50_000
 _HEAVY_SHARE = 20
-#: Where the identity stands in a generated line.
+#: The record id in a generated line.
 _RECORD_ID = slice(15, 51)
 _SUBSCRIBER = re.compile(rb'("(?:caller_id|sender_id|user_id)": )(?:"[^"]*"|null)')
 
@@ -57,7 +57,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What is generated. heavy: one customer has one in twenty of all CDRs."""
+    """The data to generate. heavy: one customer has one in twenty of all CDRs."""
 
     cdrs: int
     customers: int
@@ -72,7 +72,7 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A month of CDRs that lies ready."""
+    """A month of CDRs, generated and on the topic."""
 
     spec: DataSpec
     folder: Path
@@ -109,7 +109,7 @@ class Dataset:
 
 
 def bench_home() -> Path:
-    """Where data and states lie: BENCH_HOME, or `.bench` where one stands."""
+    """The folder of data and states: BENCH_HOME, or `.bench` in the current directory."""
     return Path(os.environ.get("BENCH_HOME") or ".bench").absolute()
 
 
@@ -159,7 +159,7 @@ def _make(spec: DataSpec, folder: Path, report: Report) -> None:
         ends[part] = {number: marks.latest for number, marks in dataset.kafka().topic_state().partitions.items()}
         report(f"{sent:,} messages")
     if _today() != day:
-        # Records at home on the day they were received would be at home on two days.
+        # Records at home on the day of receipt would be spread over two days.
         raise BenchError("midnight passed while the topic was being filled; run this again")
     stored = {
         "spec": asdict(spec),
@@ -185,11 +185,12 @@ def _callers(customers_file: Path) -> list[str]:
     as_text = pyarrow.csv.ConvertOptions(column_types={"customer_id": pa.string()})
     customers = pyarrow.csv.read_csv(customers_file, convert_options=as_text)
     billed = pc.and_(pc.equal(customers["subscription_type"], "postpaid"), pc.equal(customers["status"], "active"))
-    return customers.filter(billed)["customer_id"].to_pylist()
+    callers: list[str] = customers.filter(billed)["customer_id"].to_pylist()
+    return callers
 
 
 def give_to_one(cdr_file: Path, customer: str) -> None:
-    """Make one in twenty CDRs of a file that customer's: chosen by identity, so that copies stay copies."""
+    """Give one in twenty CDRs of a file to one customer, chosen by record id, so that copies stay copies."""
     changed = cdr_file.with_suffix(".heavy")
     replacement = rb'\1"' + customer.encode() + b'"'
     with cdr_file.open("rb") as source, changed.open("wb") as target:

@@ -4,7 +4,7 @@ Belongs here: reading cdr.jsonl, customers.csv and the tariffs, the order of the
 tables. It is written to be fast, it is given every core, and it never imports the project, so that its results are a
 second opinion as well as a time to beat. The tests ask the same scripts about messages (`telecom_assets_tests.sql_check`).
 
-Does not belong here: what the project does besides: Kafka, landing, Dagster, versions, checks, PostgreSQL, documents,
+Does not belong here: the other work of the project: Kafka, landing, Dagster, versions, checks, PostgreSQL, documents,
 months that are already there, lines that are not JSON objects (they end the script).
 
 A file has no Kafka coordinates: all lines have the same `received_at`, partition 0 and their line number as offset.
@@ -33,7 +33,7 @@ import duckdb  # noqa: E402  (its import is timed apart)
 SQL = Path(__file__).with_name("duckdb_sql")
 ZONE = ZoneInfo("Africa/Casablanca")
 
-#: What each stage writes, in the order of writing, with the column that partitions it.
+#: The tables of each stage, in the order in which they are written.
 STAGES: Mapping[str, tuple[str, ...]] = {
     "mediation": ("cleaned_cdrs", "rejected_cdrs"),
     "rating": ("rated_cdrs", "suspended_cdrs"),
@@ -50,7 +50,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 DAILY_TABLES = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 TABLES = tuple(table for tables in STAGES.values() for table in tables)
 
-#: Columns and types of the tables that the scripts are given.
+#: Columns and types of the reference tables, which are input of the scripts.
 REFERENCES = {
     "customers": {
         "customer_id": "VARCHAR",
@@ -81,7 +81,7 @@ REFERENCES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class ScriptSettings:
     """The month that is rated, and the settings in force. accept_months: opened by name; None for the month itself."""
 
     month: str
@@ -96,8 +96,8 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(Terms):
-    """What is computed: the files, when their records were received, what is written and how."""
+class Job(ScriptSettings):
+    """One run of the scripts: input files, time of receipt of their records, output and its form."""
 
     cdrs: Sequence[Path]
     customers: Path
@@ -126,7 +126,7 @@ def run(job: Job) -> list[StageTime]:
     job.out.mkdir(parents=True)
     began = time.time()
     with duckdb.connect(config={"threads": job.threads}) as connection:
-        set_terms(connection, job)
+        set_settings(connection, job)
         _read_files(connection, job)
         for stage, tables in STAGES.items():
             connection.execute(script(stage))
@@ -141,28 +141,28 @@ def script(name: str) -> str:
     return (SQL / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def set_terms(connection: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """What the scripts are told: settings, variables, the months that are open and the calendar."""
-    first, last = _days_of(terms.month)
+def set_settings(connection: duckdb.DuckDBPyConnection, settings: ScriptSettings) -> None:
+    """Set what the scripts read: settings as variables, the open months, the clock changes."""
+    first, last = _days_of(settings.month)
     variables: dict[str, tuple[str, Any]] = {
         "calling_codes": ("VARCHAR", str(SQL / "calling_codes.csv")),
-        "month": ("VARCHAR", terms.month),
+        "month": ("VARCHAR", settings.month),
         "month_first": ("DATE", first),
         "month_last": ("DATE", last),
-        "calendar_start": ("DATE", terms.calendar_start),
-        "max_age_days": ("INTEGER", terms.max_age_days),
-        "dedupe_days": ("INTEGER", terms.dedupe_days),
-        "missing_volume_policy": ("VARCHAR", terms.missing_volume_policy),
-        "discount_pct": ("DECIMAL(7,4)", terms.discount_pct),
-        "tax_pct": ("DECIMAL(7,4)", terms.tax_pct),
-        "currency": ("VARCHAR", terms.currency),
+        "calendar_start": ("DATE", settings.calendar_start),
+        "max_age_days": ("INTEGER", settings.max_age_days),
+        "dedupe_days": ("INTEGER", settings.dedupe_days),
+        "missing_volume_policy": ("VARCHAR", settings.missing_volume_policy),
+        "discount_pct": ("DECIMAL(7,4)", settings.discount_pct),
+        "tax_pct": ("DECIMAL(7,4)", settings.tax_pct),
+        "currency": ("VARCHAR", settings.currency),
     }
     connection.execute("SET TimeZone = 'UTC'")
     _set(connection, variables)
-    months = (terms.month,) if terms.accept_months is None else terms.accept_months
+    months = (settings.month,) if settings.accept_months is None else settings.accept_months
     spans = [f"day BETWEEN DATE '{begin}' AND DATE '{end}'" for begin, end in map(_days_of, months)]
     connection.execute(f"CREATE MACRO is_open(day) AS {' OR '.join(spans) or 'false'}")
-    # One row a day: the last change of the clocks until its end, so that a join on the day finds the offset of a time.
+    # One row a day with the last clock change up to its end, so that a join on the day finds the offset of a time.
     moments, before, after = zip(*offset_changes(), strict=True)
     connection.execute(
         """
@@ -244,7 +244,7 @@ def _offset(instant: int) -> int:
 
 def _write(connection: duckdb.DuckDBPyConnection, job: Job, table: str) -> None:
     partition = "event_date" if table in DAILY_TABLES else "billing_period"
-    # The order of lines is told by their numbers; writing need not keep it.
+    # The number of a line says its order, so writing need not keep it.
     connection.execute("SET preserve_insertion_order = false")
     if job.layout == "partitioned":
         target, how = job.out / table, f", PARTITION_BY ({partition})"

@@ -2,4 +2,4 @@
 
 
 class BenchError(Exception):
-    """A measurement cannot be made, or what was measured is wrong. The message says what, and what to do."""
+    """A measurement cannot be made, or its result is wrong. The message says why, and what to do."""

@@ -1,4 +1,4 @@
-"""What Apache Spark's event log says of tasks: CPU time, shuffled bytes, spilled bytes, bytes sent to the driver.
+"""The work of tasks, from Apache Spark's event log: CPU time, shuffled bytes, spilled bytes, bytes sent to the driver.
 
 Belongs here: reading that log. Does not belong here: which stage of the project a task worked for (its moment tells:
 `bench.cases.shuffle`).
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Work:
-    """What tasks have done; times in seconds."""
+    """The work of one or more tasks; times in seconds."""
 
     tasks: int = 0
     cpu: float = 0.0

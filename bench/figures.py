@@ -1,6 +1,6 @@
 """Figures of a stage, and medians over repetitions.
 
-Belongs here: what is measured of a stage and what is derived from it. Does not belong here: where the times come from.
+Belongs here: the measured figures of a stage and the derived ones. Does not belong here: how times are taken.
 """
 
 import statistics
@@ -13,7 +13,7 @@ from bench.processes import Watched
 
 @dataclass(frozen=True)
 class Figures:
-    """What one stage took in one repetition, or the medians of several.
+    """The figures of one stage in one repetition, or the medians of several repetitions.
 
     wall, cpu: seconds. peak: bytes, the largest sum of resident sets of all processes of the run. rows: what went
     through it: CDRs, or bills for publishing and documents. written: bytes of the files that it wrote or changed.
@@ -27,7 +27,7 @@ class Figures:
     files: float = 0
 
     def as_json(self, cores: int) -> dict[str, Any]:
-        """With what is derived: rows a second, rows a CPU second, rows a second and core."""
+        """The figures with the derived ones: rows a second, rows a CPU second, rows a second and core."""
         return {
             "wall_sec": round(self.wall, 4),
             "cpu_sec": round(self.cpu, 3),

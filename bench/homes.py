@@ -1,11 +1,11 @@
 """States of a home folder: saved after a run, restored before the next, so that every repetition begins alike.
 
-Belongs here: the folder and the database of a run, and their snapshots. Does not belong here: what runs in them.
+Belongs here: the folder and the database of a run, and their snapshots. Does not belong here: the runs.
 
 A state is the home (warehouse, outputs, Dagster's storage) and the PostgreSQL database. Parquet files are never changed
 in place, so a restored home shares them with its snapshot by hard links; everything else is copied.
-A snapshot is of use only to the code that made it: it carries a digest of the project's source, and one that was made
-by other code counts as missing.
+A snapshot is valid only for the code that made it: it has a digest of the project's source, and a snapshot of other code counts
+as missing.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class Homes:
         return self.dataset.folder / self.engine / "home"
 
     def environment(self) -> dict[str, str]:
-        """Environment of a process that works in the home: the project's defaults, whatever the caller has set, but for
+        """Environment of a process that works in the home: the project's defaults whatever the caller has set, except for
         the bound of the engine's memory.
         """
         own = {name: value for name, value in os.environ.items() if name == _BOUND or not name.startswith(_MINE)}
@@ -72,7 +72,7 @@ class Homes:
         (snapshot / "made-by").write_text(source_digest(), encoding="utf-8")
 
     def restore(self, state: str) -> None:
-        """Make the home and the database what they were when the state was saved. Raises BenchError."""
+        """Restore the home and the database as they were when the state was saved. Raises BenchError."""
         if not self.has(state):
             raise BenchError(f"state {state!r} of {self.dataset.folder.name} was not saved by the code as it is now")
         shutil.rmtree(self.home, ignore_errors=True)
@@ -113,7 +113,7 @@ class Homes:
     reraise=True,
 )
 def _patiently(execute: Callable[[sql.Composed], object], statement: sql.Composed) -> None:
-    """Again while the server's own vacuum is in a database: only a superuser may end that."""
+    """Try again while the server's own vacuum works in a database, which only a superuser may end."""
     execute(statement)
 
 
@@ -144,7 +144,7 @@ def files_of(home: Path) -> Files:
 
 @cache
 def source_digest() -> str:
-    """Identity of the project's source."""
+    """Digest of the project's source."""
     digest = hashlib.sha256()
     for package in ("telecom_assets", "resources"):
         for path in sorted((_ROOT / package).rglob("*.py")):

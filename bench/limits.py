@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
 
 def consume(topic: str, config: Mapping[str, Any], ends: Mapping[int, int]) -> tuple[int, int]:
     """Read all partitions up to `ends` in one process, as fast as the client hands messages over: messages, bytes."""
-    # More is fetched ahead than by default, so that the broker is never waited for.
+    # Fetches further ahead than by default, so that the client never waits for the broker.
     consumer = Consumer(
         {
             **config,

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from resources.warehouse import Partitions
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.tables import TABLES
@@ -32,18 +32,18 @@ MEASURED = ("pin", "plan", "read")
 
 def make(commits: int) -> None:
     """Write one row a commit, day after day, round and round."""
-    connections = Connections(Settings.load(), TABLES)
+    deployment = Deployment(Settings.load(), TABLES)
     for number in range(commits):
         day = _FIRST_DAY + dt.timedelta(days=number % DAYS)
-        frame = connections.engine.spark_session.createDataFrame(_row(day, number))
-        connections.warehouse.overwrite(CLEANED_CDRS.name, frame, Partitions(day, day))
+        frame = deployment.engine.spark_session.createDataFrame(_row(day, number))
+        deployment.warehouse.overwrite(CLEANED_CDRS.name, frame, Partitions(day, day))
 
 
 def measure() -> dict[str, list[float]]:
     """Seconds of each part of a read, several times in a row; the engine runs before the first."""
-    connections = Connections(Settings.load(), TABLES)
-    connections.engine.spark_session.range(1).count()
-    warehouse, times = connections.warehouse, {name: list[float]() for name in MEASURED}
+    deployment = Deployment(Settings.load(), TABLES)
+    deployment.engine.spark_session.range(1).count()
+    warehouse, times = deployment.warehouse, {name: list[float]() for name in MEASURED}
     for number in range(_TIMES):
         day = _FIRST_DAY + dt.timedelta(days=number)
         with _timed(times["pin"]):

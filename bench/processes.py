@@ -23,7 +23,7 @@ import psutil
 from bench.errors import BenchError
 
 _INTERVAL_SEC = 0.05
-# New descendants are looked for more rarely: that reads the whole process table.
+# Descendants are looked for less often than samples are taken, since that reads the whole process table.
 _FAMILY_INTERVAL_SEC = 0.5
 _TAIL_LINES = 25
 
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Watched:
-    """A process that has ended, with what was seen of it. Times are seconds since the epoch."""
+    """A process that has ended, with its samples. Times are seconds since the epoch."""
 
     begin: float
     end: float
@@ -59,7 +59,7 @@ class Watched:
         return self.peak_between(self.begin, self.end)
 
     def cpu_between(self, begin: float, end: float) -> float:
-        """CPU seconds of a span of time; samples are joined by lines."""
+        """CPU seconds of a span of time, interpolated between the samples."""
         return self._cpu_until(end) - self._cpu_until(begin)
 
     def peak_between(self, begin: float, end: float) -> int:
@@ -122,8 +122,10 @@ class Family:
 
 def _cpu(process: psutil.Process) -> float:
     times = process.cpu_times()
-    # Children that have ended are told by Linux alone.
-    return times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    # Only Linux has the times of children that have ended.
+    children: float = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    own: float = times.user + times.system
+    return own + children
 
 
 def run_watched(

@@ -1,4 +1,4 @@
-"""The project at work in a fresh process on a restored home, and what that took.
+"""The project at work in a fresh process on a restored home, and the figures of that.
 
 Belongs here: starting `bench.stage` and turning its report, the samples and the files into figures.
 """
@@ -69,7 +69,7 @@ class Project:
         return Repetition(stages, process, report["begin"] - watched.begin, report["checks"])
 
     def report(self, what: str, upto: str) -> tuple[dict[str, Any], Watched]:
-        """What `bench.stage <what>` tells, and what was seen of it."""
+        """The report of `bench.stage <what>`, and the samples of its process."""
         with tempfile.TemporaryDirectory(prefix="telecom-bench-") as folder:
             path = Path(folder) / "report.json"
             ends = json.dumps(self.dataset.ends[upto])
@@ -89,7 +89,7 @@ class Project:
         return self.watch([Path(sys.executable).with_name("telecom"), *arguments])
 
     def watch(self, argv: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Watched:
-        """Any program in the environment of the home; Apache Spark's processes count where they do the work."""
+        """Any program in the environment of the home; Apache Spark's processes are counted when they are the engine."""
         return run_watched(
             argv,
             env=environment or self.homes.environment(),
@@ -98,7 +98,7 @@ class Project:
         )
 
     def rows(self, upto: str) -> dict[str, int]:
-        """Rows by stage where they are not CDRs, and `cdrs`."""
+        """The rows of each stage whose rows are not CDRs, and `cdrs` for the others."""
         cdrs = sum(self.dataset.ends[upto].values())
         bills = self.bills()
         return {
@@ -110,7 +110,7 @@ class Project:
         }
 
     def bills(self) -> int:
-        """Bills that the home holds, by the statistics of their files."""
+        """The number of bills in the home, by the statistics of their files."""
         path = str(self.homes.home / "warehouse" / "facturation_complete")
         if not DeltaTable.is_deltatable(path):
             return 0

@@ -1,8 +1,8 @@
-"""The few figures that say how good it is, from the results of the cases, and the targets that they are held against.
+"""The ratios that sum up a bench, from the results of its cases, and the targets that they are compared with.
 
 `ratio_to_duckdb`: our wall time from the landed table to the reports, engine start, Dagster and all blocking checks
 included, over the wall time of the DuckDB script from the file to the same tables, partitioned alike, with its faster
-compression. Both are sums of medians over fresh processes, without imports. What the script does not make is not in
+compression. Both are sums of medians over fresh processes, without imports. Work that the script does not do is not in
 it: landing, the rows in PostgreSQL, invoices and the dashboard. `ratio_to_duckdb_all` has publishing and documents in it.
 """
 
@@ -18,7 +18,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Target:
-    """What was aimed at and what was measured. `limit` is an upper limit, unless `at_least`."""
+    """A target and the measured figure. `limit` is an upper limit, unless `at_least`."""
 
     name: str
     limit: float
@@ -41,7 +41,7 @@ class Target:
 
 
 def ratios(results: Mapping[str, Any]) -> dict[str, float]:
-    """What can be said of the cases that were measured; `ratio_to_duckdb` comes first."""
+    """The ratios of the measured cases; `ratio_to_duckdb` comes first."""
     found: dict[str, float] = {}
     pipeline, duckdb, limits = (results.get(name) for name in ("pipeline", "duckdb", "limits"))
     changed, skew = results.get("changed-day"), results.get("skew")
@@ -79,7 +79,7 @@ def to_a_tenth(result: Mapping[str, Any], folder: Path) -> float | None:
 
 
 def targets(result: Mapping[str, Any]) -> Iterator[Target]:
-    """The targets that this result can be held against: those of its cases and of its size."""
+    """The targets for this result: those of its cases and of its size."""
     results, cdrs = result["results"], result["data"]["cdrs"]
     if "ratio_to_duckdb" in result:
         limit = 1.5 if cdrs < 10 * _MILLION else 1.0

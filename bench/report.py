@@ -1,4 +1,4 @@
-"""How a result is told: a JSON file with everything, a Markdown page beside it, the same tables on the screen.
+"""The report of a result: a JSON file with everything, a Markdown page beside it, the same tables on the screen.
 
 Belongs here: words, units, columns. Does not belong here: any figure that is not in the result.
 """
@@ -189,12 +189,12 @@ def _without_repetitions(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures(title: str, found: Mapping[str, Mapping[str, Any]]) -> Section:
-    """A table of figures; columns in which nothing is told are left out."""
+    """A table of figures without its empty columns."""
     rows = [_row(name, item) for name, item in found.items()]
-    told = [0, *(number for number in range(1, len(_COLUMNS) + 1) if any(row[number] for row in rows))]
+    filled = [0, *(number for number in range(1, len(_COLUMNS) + 1) if any(row[number] for row in rows))]
     header = ("", *_COLUMNS)
-    shown = [[row[number] for number in told] for row in rows]
-    return Section(title, [header[number] for number in told], shown, of_figures=True)
+    shown = [[row[number] for number in filled] for row in rows]
+    return Section(title, [header[number] for number in filled], shown, of_figures=True)
 
 
 def _row(name: str, item: Mapping[str, Any]) -> list[str]:
@@ -211,7 +211,7 @@ def _row(name: str, item: Mapping[str, Any]) -> list[str]:
 
 
 def _count(value: float) -> str:
-    """Three digits are enough of a rate: 1.47 M, 332 k, 512."""
+    """A rate with three digits: 1.47 M, 332 k, 512."""
     for size, letter in ((1_000_000, " M"), (1_000, " k")):
         if value >= size:
             return f"{value / size:.3g}{letter}"

@@ -1,6 +1,6 @@
 """What runs in a fresh process: steps of a month through Dagster, as `telecom run` runs them, with their times.
 
-Belongs here: doing the work and telling when what began and ended. Does not belong here: starting this process
+Belongs here: doing the work and recording when each part began and ended. Does not belong here: starting this process
 (`bench.project_runs`), watching it (`bench.processes`).
 
     python -m bench.stage land --month 2025-05 --report land.json       the topic into raw_cdrs, then reference data
@@ -12,8 +12,8 @@ Belongs here: doing the work and telling when what began and ended. Does not bel
 
 The settings come from the environment. `--ends '{"0": 25}'` shows the topic as it was when it ended there.
 
-Times begin after the imports: what follows (the instance, the definitions, the engine's start) is the stage `start`,
-up to the first step, or part of the step that first needs it. A step is cut into stages where Dagster's own events say
+Times begin after the imports. The instance, the definitions and the engine's start are the stage `start`, up to the first
+step, or part of the step that first needs them. A step is cut into stages where Dagster's own events say
 that one asset, or one of its checks, ended and the next began; time between two of them belongs to the later one.
 """
 
@@ -31,7 +31,7 @@ import dagster as dg  # noqa: E402  (imports are timed)
 from bench.stage_names import STAGE_OF_JOB, stage_of_asset  # noqa: E402
 from resources.kafka import KafkaConnection, TopicState, Watermarks  # noqa: E402
 from telecom_assets.definitions import build_defs  # noqa: E402
-from telecom_assets.home.connections import Connections  # noqa: E402
+from telecom_assets.home.deployment import Deployment  # noqa: E402
 from telecom_assets.home.instance import open_instance  # noqa: E402
 from telecom_assets.home.settings import Settings  # noqa: E402
 from telecom_assets.intake.decisions import open_month  # noqa: E402
@@ -55,7 +55,7 @@ class Span:
 
 @dataclass
 class StageReport:
-    """What a process tells when it has ended. `begin` is when its work began: after the imports."""
+    """The report of a process. `begin`: when its work began, after the imports."""
 
     process_began: float
     begin: float
@@ -80,8 +80,8 @@ class TopicUntil(KafkaConnection):
         return TopicState(state.topic_id, shown, state.log_append_time)
 
 
-class BenchConnections(Connections):
-    """The project's connections, with the topic as it was at some moment."""
+class BenchDeployment(Deployment):
+    """The project's deployment, with the topic as it was at some moment."""
 
     def __init__(self, settings: Settings, ends: Mapping[int, int] | None) -> None:
         super().__init__(settings, TABLES)
@@ -98,7 +98,7 @@ class Landing(MonthRunner):
     """The steps before mediation; landing first, so that it pays for the engine's start."""
 
     def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:  # noqa: ARG002
-        self.connections.engine.start_early()
+        self.deployment.engine.start_early()
         for stage in (LANDING, REFERENCE):
             self.execute(Step(stage.job))
         return self.results
@@ -114,14 +114,14 @@ class FromLanded(MonthRunner):
 
 
 class Bills(FromLanded):
-    """As FromLanded, but of billing only the bills."""
+    """As FromLanded, but of the billing job only the bills."""
 
     def execute(self, step: Step) -> StepResult:
         return super().execute(replace(step, job=_BILLS) if step.job == BILLING.job else step)
 
 
 class Publishing(MonthRunner):
-    """The published bills of bills that are made already."""
+    """Publishing of bills that are made already."""
 
     job = "bench_published_bills"
 
@@ -131,7 +131,7 @@ class Publishing(MonthRunner):
 
 
 class Invoicing(Publishing):
-    """The invoices of bills that are made already."""
+    """Invoices for bills that are made already."""
 
     job = "bench_invoices"
 
@@ -149,10 +149,10 @@ RUNNERS: Mapping[str, type[MonthRunner]] = {
 }
 
 
-def definitions_of(settings: Settings, connections: Connections) -> dg.Definitions:
+def definitions_of(settings: Settings, deployment: Deployment) -> dg.Definitions:
     """The project's definitions, with a job for each of `_PARTS`."""
     parts = [dg.define_asset_job(job, dg.AssetSelection.assets(asset)) for job, asset in _PARTS.items()]
-    return dg.Definitions.merge(build_defs(settings, connections.resources()), dg.Definitions(jobs=parts))
+    return dg.Definitions.merge(build_defs(settings, deployment.resources()), dg.Definitions(jobs=parts))
 
 
 def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int] | None) -> StageReport:
@@ -166,13 +166,13 @@ def run_steps(runner_type: type[MonthRunner], month: str, ends: Mapping[int, int
         times[-1].append(time.time())
 
     settings = Settings.load()
-    connections = BenchConnections(settings, ends)
+    deployment = BenchDeployment(settings, ends)
     instance = open_instance(settings)
-    open_month(connections.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days)
-    runner = runner_type(definitions_of(settings, connections), instance, connections, listen)
+    open_month(deployment.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days)
+    runner = runner_type(definitions_of(settings, deployment), instance, deployment, listen)
     runner.run_month(month)
     report.end = time.time()
-    # From here on nothing is timed.
+    # Nothing after this line is timed.
     report.spans = [Span("start", report.begin, times[0][0])]
     for result, (begin, end) in zip(runner.results, times, strict=True):
         report.spans += cut(instance, result.run_id, result.step.job, begin, end)
@@ -210,10 +210,10 @@ def run_ticks(ends: Mapping[int, int] | None) -> StageReport:
     report = StageReport(_PROCESS_BEGAN, _IMPORTED)
     settings = Settings.load()
     instance = open_instance(settings)
-    connections = BenchConnections(settings, ends)
-    definitions = build_defs(settings, connections.resources())
+    deployment = BenchDeployment(settings, ends)
+    definitions = build_defs(settings, deployment.resources())
     repository = definitions.get_repository_def()
-    resources = connections.resources()
+    resources = deployment.resources()
     sensor = repository.get_sensor_def("cdr_topic_sensor")
     for _ in range(_TICKS):
         begin = time.time()

@@ -1,4 +1,4 @@
-"""Which stage an asset, a table's files or an output belongs to: the parts of the project's stages that have a time of their own."""
+"""The stage that an asset, a table's files or an output belongs to: the parts of the project's stages that are timed."""
 
 from pathlib import PurePath
 
@@ -9,7 +9,7 @@ _DECLARED = (*OF_A_MONTH, MAINTENANCE)
 _ORDER = (LANDING, REFERENCE, *(stage for stage in _DECLARED if stage not in (LANDING, REFERENCE)))
 #: Stages in the order in which a CDR meets them. `start` holds the engine, Dagster's instance and definitions.
 STAGES = ("start", *(part for stage in _ORDER for part in stage.parts), "other")
-#: What the DuckDB script does too: the stages of the ratio.
+#: Stages that the DuckDB script has too: those of the ratio.
 COMPARED = ("start", "mediation", "rating", "billing", "reports")
 
 STAGE_OF_JOB = {stage.job: next(iter(stage.parts)) for stage in _DECLARED}

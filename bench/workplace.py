@@ -1,6 +1,6 @@
 """A place to work in: one dataset with its servers up, the project's homes on it, and the states that cases begin from.
 
-Belongs here: which state is made from which, and opening datasets when a case first asks for them.
+Belongs here: which state is made from which other, and opening a dataset when a case first asks for it.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ EMPTY = "empty"
 LANDED = "landed"
 #: The month is billed and reported.
 BILLED = "billed"
-#: Late CDRs of one day have landed in a billed month: such as change no imputed volume; all of them.
+#: Late CDRs of one day have landed in a billed month: those that change no imputed volume; all of them.
 QUIET_LANDED, SMALLEST_LANDED = "quiet-landed", "smallest-landed"
 #: All that is on the topic is billed and reported: there is nothing to do.
 SETTLED = "settled"
-#: The month's bills are made, and nothing was made of them yet.
+#: The month's bills are made, but neither published nor invoiced.
 UNPUBLISHED = "unpublished"
 
-#: How a state is made: from which one, by which run, with how much of the topic.
+#: How a state is made: from which state, by which run, with which parts of the topic.
 _MADE_BY = {
     LANDED: (EMPTY, "land", MONTH),
     BILLED: (LANDED, "month", MONTH),
@@ -58,7 +58,7 @@ class Workplace:
         return self.project.homes
 
     def begin_from(self, state: str) -> None:
-        """Restore a state; one that was not saved by the code as it is now is made first, from the one before it."""
+        """Restore a state. A state that was not saved by the current code is made first, from the state before it."""
         if not self.homes.has(state):
             self.say(f"making the state {state!r}")
             if state == EMPTY:

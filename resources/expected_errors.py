@@ -1,6 +1,6 @@
-"""The errors that are expected: each is raised with a sentence for people, so its message is told as it is.
+"""Expected errors: each is raised with a sentence for people, so its message is shown as it is.
 
-Belongs here: what they have in common. Every other exception is a fault of the program.
+Belongs here: their base class. Every other exception is a fault of the program.
 """
 
 

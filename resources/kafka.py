@@ -1,15 +1,16 @@
 """How the project reaches Kafka: one connection object, one error type.
 
-Belongs here: client configuration, topic identity and watermarks, clear errors. Does not belong here: what a CDR is,
-which offsets to land (`resources.kafka_ranges`, the landing asset), or the local broker (`telecom_assets.local_stack`).
+Belongs here: client configuration, topic identity and watermarks, the messages of a range, clear errors. Does not belong here:
+what a CDR is, which offsets to land (`telecom_assets.intake`), or the local broker (`telecom_assets.local_stack`).
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
@@ -17,6 +18,11 @@ from tenacity import RetryCallState, retry, retry_if_exception, wait_random_expo
 
 from resources.expected_errors import ExpectedError
 from resources.kafka_trouble import Heard, Trouble, trouble
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from resources.kafka_source import OffsetRange
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +47,13 @@ _UNANSWERED = (
 )
 #: librdkafka ends a request in time itself; this long it is waited for beyond that.
 _GRACE_SECONDS = 5
+#: The most times that a range is read again while retention deletes messages of it.
+_RECOUNTS = 3
 
 #: How many seconds are left.
 Left = Callable[[], float]
+
+_Client = TypeVar("_Client")
 
 
 class KafkaUnavailable(ExpectedError):
@@ -58,7 +68,7 @@ def _is_passing(error: BaseException) -> bool:
 
 def _was_long(state: RetryCallState) -> bool:
     """Whether a question has taken as long as the broker may take, or as a passing answer is worth."""
-    return (state.seconds_since_start or 0) >= min(_PASSING_SECONDS, state.args[0].timeout_seconds)
+    return (state.seconds_since_start or 0) >= min(_PASSING_SECONDS, float(state.args[0].timeout_seconds))
 
 
 _while_passing = retry(
@@ -156,6 +166,57 @@ class KafkaConnection:
         with self._asking() as (admin, left):
             return self._described(admin, left)[0]
 
+    def messages(
+        self, spark: "SparkSession", state: TopicState, ranges: "Sequence[OffsetRange]", *, by_value: bool
+    ) -> "DataFrame":
+        """The messages of some ranges, each once, read by the engine when it needs them.
+
+        Columns: kafka_topic, source_id, source_part, source_position, received_at (timestamp; NULL unless the broker says when),
+        value (binary). by_value: executors may lack this package. A range that cannot be read whole is a KafkaRangeError of
+        the engine's.
+        """
+        from pyspark.sql import functions as F  # noqa: PLC0415  (who only sends needs no engine)
+
+        from resources.kafka_source import FORMAT, register  # noqa: PLC0415
+
+        register(spark, by_value=by_value)
+        return (
+            spark.read.format(FORMAT)
+            .option("topic", self.topic)
+            .option("ranges", json.dumps([(item.partition, item.start, item.end) for item in ranges]))
+            .option("config", json.dumps(self.plain_config()))
+            .option("timeout", str(self.timeout_seconds))
+            .option("broker_time", str(state.log_append_time).lower())
+            .load()
+            .select(
+                "kafka_topic",
+                F.lit(state.topic_id).alias("source_id"),
+                F.col("kafka_partition").alias("source_part"),
+                F.col("kafka_offset").alias("source_position"),
+                F.timestamp_millis("broker_ms").alias("received_at"),
+                "value",
+            )
+        )
+
+    def positions(self, offsets: "OffsetRange") -> set[int]:
+        """The offsets of a range for which the topic has a message now, read by a bare consumer. Raises KafkaRangeError."""
+        from resources.kafka_source import KafkaRangeError, OffsetRange, read_range  # noqa: PLC0415
+
+        for attempt in range(_RECOUNTS):
+            state = self.topic_state()
+            earliest = state.partitions[offsets.partition].earliest
+            left = OffsetRange(offsets.partition, min(max(offsets.start, earliest), offsets.end), offsets.end)
+            batches = read_range(
+                self.plain_config(), self.topic, left, timeout=self.timeout_seconds, broker_time=state.log_append_time
+            )
+            try:
+                return {offset for batch in batches for offset in batch["kafka_offset"].to_pylist()}
+            except KafkaRangeError:
+                # Retention may have deleted the first offsets between the two requests.
+                if attempt == _RECOUNTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
     @contextmanager
     def _asking(self) -> Iterator[tuple[AdminClient, Left]]:
         """A client for the requests of one question, and how many seconds are left for them."""
@@ -206,7 +267,7 @@ class KafkaConnection:
         )
         return {tp.partition: each.result(timeout=left() + _GRACE_SECONDS).offset for tp, each in futures.items()}
 
-    def _client(self, kind: type, **extra: Any) -> Any:
+    def _client(self, kind: Callable[[dict[str, Any]], _Client], **extra: Any) -> _Client:
         self._heard = Heard()  # what an earlier client heard explains nothing of this one
         try:
             return kind(self.client_config(**extra))

@@ -53,10 +53,10 @@ class Trouble:
 
 def trouble(heard: Heard, seconds: float) -> Trouble:
     """What is wrong when a request got no answer within `seconds`."""
-    told = heard.most_telling
-    if told is None:
+    reported = heard.most_telling
+    if reported is None:
         return Trouble(f"it does not answer within {seconds:g} s", f"{_START} and {_OPTIONS}")
-    code, text = told
+    code, text = reported
     address, said = _taken_apart(text)
     if code == _AUTHENTICATION:
         found = (

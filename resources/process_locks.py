@@ -7,7 +7,7 @@ Dagster's pools cannot do this. A place in a pool is a row of a database: a kill
 that was cancelled by force goes on working without one.
 
 A process that finds a lock taken either waits or is refused. It waits for a lock (`turn`) when its work is to be done sooner or
-later: a month's run, landing, maintenance. It is refused (`held`) when a person should look first: an upgrade while the
+later: a month's run, landing, maintenance. It is refused (`lock_or_refuse`) when a person should look first: an upgrade while the
 warehouse is in use; a second demo or UI in one folder.
 """
 
@@ -75,7 +75,7 @@ class Turn:
 
 
 @contextmanager
-def held(home: Path, work: str) -> Iterator[Turn]:
+def lock_or_refuse(home: Path, work: str) -> Iterator[Turn]:
     """Hold the lock of some work in a home folder for the length of the block. Raises Busy at once when it is taken."""
     with _lock_file(home, work) as file:
         if not lock(file):
@@ -104,11 +104,11 @@ def turn(
 
 def once(tell: Callable[[Holder], None]) -> Callable[[Holder], None]:
     """A `tell` for `turn` that passes on each holder once."""
-    told: set[int | None] = set()
+    reported: set[int | None] = set()
 
     def hear(other: Holder) -> None:
-        if other.pid not in told:
-            told.add(other.pid)
+        if other.pid not in reported:
+            reported.add(other.pid)
             tell(other)
 
     return hear

@@ -1,13 +1,13 @@
-"""What a commit says of how it was made, and whether that still holds: the tables tell what is up to date, nobody else.
+"""Provenance: a commit says how its rows were made, and from the logs alone follows whether they are up to date.
 
 Belongs here: reading and writing that part of a commit, and comparing it with the logs as they are now. Does not belong here:
-what the rules are (a text that differs when they do), and what follows for a month.
+the rules themselves (they are given as a digest), and what follows for a month.
 
-A commit covers the partitions that its run was about, those without rows included. Of each partition the newest commit that
-covers it or changes its rows is the one that counts. It holds while it says how it was made, by the rules of now, and while
-none of the tables that it read has changed since in what the partition is made from. Whatever cannot be told counts as
-changed: an entry of a log that is gone, another table in its place, the same version made by another commit (a warehouse that
-was restored from a backup).
+A commit covers the partitions that its run was about, also those without rows. For each partition the newest commit counts
+that covers it or changes its rows. The partition is up to date while this commit says how it was made, by the current rules,
+and while the partitions that it was made from have not changed in any table that it read. Whatever the logs cannot say counts
+as changed: a missing log entry, another table in the place, the same version made by another commit (a warehouse that was
+restored from a backup).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,18 +16,18 @@ from typing import Any
 
 from resources.warehouse import Partitions, Warehouse, changed_files, identity_of
 
-#: Where the log's entry of a commit says how it was made.
+#: Key in the log entry of a commit: how its rows were made.
 MADE = "telecom.made"
-#: What a version was: table id, version, identity of the commit that made it.
+#: A version that was read: table id, version, and the text that tells its commit from others (`identity_of`).
 _State = tuple[str, int, str]
-#: What is known of a table since a version that was read: the partitions that changed, or, in words, that all may have.
+#: Changes of a table since a version that was read: the changed partitions, or a reason in words why all may have changed.
 _Since = frozenset[str] | str
 
 
 def how_made(
     warehouse: Warehouse, rules: str, partitions: Partitions | None, reads: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What a commit is to say (`MADE`): by which rules, over which partitions, from which versions of which tables."""
+    """The provenance for a commit (`MADE`): the rules, the partitions, and the versions of the tables that were read."""
     look = Look(warehouse)
     return {
         MADE: {
@@ -40,30 +40,31 @@ def how_made(
 
 @dataclass(frozen=True)
 class _Word:
-    """What the newest commit of a partition says of how it was made; `made` is None where another hand wrote the rows."""
+    """The provenance in the newest commit of a partition; `made` is None where the commit has none."""
 
     made: Mapping[str, Any] | None
     trouble: str = ""
 
 
 class Look:
-    """One look at the logs of a warehouse. Each entry is read once; make another to see what came since."""
+    """One reading of the logs of a warehouse: each entry is read once. A new Look sees later commits."""
 
     def __init__(self, warehouse: Warehouse, append_only: Collection[str] = ()) -> None:
-        """append_only: tables in which rows are never removed; should some be, all that was made from them may differ."""
+        """append_only: tables from which no rows are removed. Were some removed, all that was made from them counts as changed."""
         self.warehouse = warehouse
         self.append_only = append_only
         self._entries: dict[tuple[str, int], Sequence[Mapping[str, Any]] | None] = {}
         self._changes: dict[tuple[str, _State], _Since] = {}
 
     def state(self, name: str, version: int) -> _State:
-        """What tells a version from another of the same number."""
+        """The state of a version, which differs for another version of the same number."""
         return self.warehouse.pin(name).table_id, version, identity_of(self._entry(name, version))
 
     def not_as_made(self, name: str, partitions: Collection[str], rules: str, reads: Collection[str]) -> dict[str, str]:
-        """Partitions of a table, as the log writes them, that are not as they would be made now, each with the reason.
+        """The partitions of a table, as the log writes them, that are out of date, each with the reason.
 
-        reads: tables that whoever makes it reads; a commit that does not say which version of each it read does not count.
+        reads: the tables that the partitions are made from. A commit that does not name the version of each makes its
+        partitions out of date.
         """
         found: dict[str, str] = {}
         for value, word in self._last_words(name, partitions).items():
@@ -80,7 +81,7 @@ class Look:
         return self._entries[name, version]
 
     def _last_words(self, name: str, partitions: Collection[str]) -> dict[str, _Word]:
-        """Of each partition what the newest commit that covers it, or changes its rows, says."""
+        """For each partition the provenance in the newest commit that covers it or changes its rows."""
         newest = self.warehouse.version(name)
         column = self.warehouse.contracts[name].partition_by
         words: dict[str, _Word] = {}
@@ -90,8 +91,8 @@ class Look:
                 break
             actions = self._entry(name, version)
             if actions is None or any("metaData" in action for action in actions):
-                told = "is gone" if actions is None else "alters the table"
-                return dict.fromkeys(open_ones, _Word(None, f"version {version} of {name} {told}")) | words
+                change = "is gone" if actions is None else "alters the table"
+                return dict.fromkeys(open_ones, _Word(None, f"version {version} of {name} {change}")) | words
             made = next((each["commitInfo"].get(MADE) for each in actions if "commitInfo" in each), None)
             touched = None if made else _touched(actions, column)
             for value in open_ones:
@@ -104,7 +105,7 @@ class Look:
     def _outdated(
         self, name: str, value: str, made: Mapping[str, Any], rules: str, reads: Collection[str]
     ) -> str | None:
-        """Why what a commit says does not hold any more, or None."""
+        """Why a partition is out of date by the provenance of its commit; None when it is up to date."""
         if made["rules"] != rules:
             return "other rules or settings"
         read = made["read"]
@@ -119,7 +120,7 @@ class Look:
         return None
 
     def _since(self, name: str, read: _State) -> _Since:
-        """Partitions of a table that changed after what was read, or why all may have."""
+        """The partitions of a table that changed after the version that was read, or the reason why all may have changed."""
         if (name, read) not in self._changes:
             self._changes[name, read] = self._changed_since(name, read)
         return self._changes[name, read]
@@ -132,7 +133,7 @@ class Look:
         if not (same_table and commit and self.state(name, version)[2] == commit):
             return f"version {version} of {name} is gone, or another one"
         if column is None:
-            # Any version more counts, one of compaction too: rated rows name the version of their tariff, one for a month.
+            # Any newer version counts, even one of compaction: rated rows name the reference version, which must be one in a month.
             return frozenset() if newest == version else f"{name} has changed"
         changed: set[str] = set()
         for later in range(version + 1, newest + 1):
@@ -146,7 +147,7 @@ class Look:
         return frozenset(changed)
 
     def _concerns(self, name: str, value: str, other: str, changed: Collection[str]) -> bool:
-        """Whether changes of another table's partitions concern a partition: a month is made from its days."""
+        """Whether changed partitions of another table concern a partition: the same day or month, or the days of a month."""
         mine, theirs = (self.warehouse.contracts[each].partition_by for each in (name, other))
         if mine == theirs:
             return value in changed
@@ -159,7 +160,7 @@ def _covers(made: Mapping[str, Any], value: str) -> bool:
 
 
 def _touched(actions: Iterable[Mapping[str, Any]], column: str | None, *, removed: bool = False) -> set[str | None]:
-    """Partitions whose rows a commit changed; None for a row without one, and, if `removed`, for rows that it took away."""
+    """The partitions whose rows a commit changed; None for rows without a partition and, if `removed`, for removed rows."""
     return {
         None if removed and kind == "remove" else (file.get("partitionValues") or {}).get(column or "")
         for kind, file in changed_files(actions)

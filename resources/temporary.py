@@ -45,9 +45,9 @@ def temporary_folder(parent: str | None = None) -> Iterator[str]:
 def process_folder(parent: str | None = None) -> str:
     """A new private folder that is gone with this process."""
     remove_abandoned(parent)
-    held = ExitStack()
-    folder = held.enter_context(temporary_folder(parent))
-    atexit.register(held.close)
+    stack = ExitStack()
+    folder = stack.enter_context(temporary_folder(parent))
+    atexit.register(stack.close)
     return folder
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import dagster as dg
 
 from telecom_assets.billing import assets as billing
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.private_files import keep_private
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake import assets as landing
 from telecom_assets.invoices import assets as invoices
 from telecom_assets.lineage.declaring import with_columns, with_engine
-from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.lineage.io_manager import ProjectIOManager
 from telecom_assets.lineage.partitions import partitioned_from
 from telecom_assets.mediation import assets as mediation
 from telecom_assets.rating import assets as rating
@@ -73,11 +73,11 @@ def build_defs(
     """
     settings = settings or Settings.load()
     types = RecordTypes(record_types)
-    resources = {**Connections(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
+    resources = {**Deployment(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
-    # One warehouse a process: what is known of a version is known to stages and checks alike.
-    resources.setdefault("io_manager", TellingIOManager(resources["warehouse"], rules.of_table))
+    # One warehouse for the IO manager and all resources of a process, so that stages and checks share what they know of a version.
+    resources.setdefault("io_manager", ProjectIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
         return partitioned_from(
@@ -104,12 +104,12 @@ def build_defs(
             checks_schedule(settings.maintenance_hour),
         ],
         resources=resources,
-        # One process a run: it shares one engine, and the embedded engine uses all cores itself.
+        # All steps of a run in one process: they share one engine, and the embedded engine uses all cores by itself.
         executor=dg.in_process_executor,
     )
 
 
-#: The environment's. Whatever process loads them runs steps, which write.
+#: The settings of the environment. Every process that loads this module may run steps, which write files.
 _settings = Settings.load()
 keep_private(_settings)
 defs = build_defs(_settings)

@@ -1,6 +1,6 @@
 """Every table of the warehouse: the contracts of all rooms by name.
 
-Belongs here: the list. What a table holds is said in the room that writes it (`tables.py`).
+Belongs here: the list. The contract of a table is in the room that writes it (`tables.py`).
 """
 
 from collections.abc import Iterable

@@ -20,12 +20,15 @@ from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
+from telecom_assets_tests.examples import register_profiles
 from telecom_assets_tests.sample_tables import TABLES
 from telecom_assets_tests.stack_fixtures import spark_remote, stack, stack_home
 
 __all__ = ["spark_remote", "stack", "stack_home"]
 
 ENGINES = ("sail", "spark")
+
+register_profiles()
 
 #: Fixtures that start a server; a test that asks for one of them, however far away, needs it too.
 SERVERS = frozenset({"stack_home", "new_stack", "s3", "s3_of_faults", "cluster"})

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from bench.duckdb_pipeline import REFERENCES, STAGES, Terms, script, set_terms
+from bench.duckdb_pipeline import REFERENCES, STAGES, ScriptSettings, script, set_settings
 
 #: The rules have no calendar here: every day has a partition.
 _CALENDAR_START = date(1, 1, 1)
@@ -128,7 +128,7 @@ def sql_totals(
 
     A file's records get partition 0, offsets from 0 in its order, and all the same `received_at`.
     """
-    terms = Terms(
+    settings = ScriptSettings(
         month=month,
         accept_months=set(accept_months),
         max_age_days=max_age_days,
@@ -140,7 +140,7 @@ def sql_totals(
     )
     references = {"customers": customers, "rate_plans": rate_plans, "product_catalog": catalogue}
     with duckdb.connect() as connection:
-        set_terms(connection, terms)
+        set_settings(connection, settings)
         connection.execute("SET VARIABLE received_at = NULL::TIMESTAMPTZ")
         connection.register("raw", _raw_table(source, received_at))
         for name, reference in references.items():

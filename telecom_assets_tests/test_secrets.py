@@ -104,9 +104,9 @@ def test_a_value_that_is_refused_is_not_shown(
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as caught:
         Settings.load()
-    told = everything_told(caught.value)
-    assert MARK not in told
-    assert variable.removeprefix("TELECOM_") in told
+    output = everything_told(caught.value)
+    assert MARK not in output
+    assert variable.removeprefix("TELECOM_") in output
     finished = type_command(monkeypatch, capfd, ("status",))
     assert (finished.exit_code, finished.stderr.count("\n"), MARK in finished.output) == (2, 1, False)
 

@@ -39,7 +39,7 @@ def _month(bench: Bench) -> dict[str, Any]:
     for number in bench.repetitions():
         bench.workplace.begin_from(LANDED)
         repetitions.append(bench.workplace.project.run("month", MONTH).stages)
-        bench.told("the whole month", number, f"{total(repetitions[-1], COMPARED).wall:.2f} s")
+        bench.say_repetition("the whole month", number, f"{total(repetitions[-1], COMPARED).wall:.2f} s")
     bench.workplace.homes.save(BILLED)
     return total(medians(repetitions), COMPARED).as_json(bench.cores)
 
@@ -49,7 +49,9 @@ def _measure_one(bench: Bench, name: str, state: str, upto: str) -> dict[str, An
     for number in bench.repetitions():
         place.begin_from(state)
         repetitions.append(place.project.run("month", upto))
-        bench.told(f"a changed day that {name}", number, f"{total(repetitions[-1].stages, COMPARED).wall:.2f} s")
+        bench.say_repetition(
+            f"a changed day that {name}", number, f"{total(repetitions[-1].stages, COMPARED).wall:.2f} s"
+        )
     compared = compare(place, upto, bench.cores)
     middle = medians([item.stages for item in repetitions])
     late = sum(place.dataset.ends[upto].values()) - sum(place.dataset.ends[MONTH].values())

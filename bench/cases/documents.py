@@ -29,7 +29,7 @@ def measure_invoices(bench: Bench) -> None:
 
 
 def spec_of(base: DataSpec, bills: int) -> DataSpec:
-    """Data that make at least so many bills."""
+    """The data that give at least so many bills."""
     return replace(base, cdrs=_CDRS, customers=round(bills / _BILLED_SHARE) + 50, heavy=False)
 
 
@@ -40,7 +40,7 @@ def _measure(bench: Bench, what: str, stage: str, bills: int) -> dict[str, Any]:
         place.begin_from(UNPUBLISHED)
         repetitions.append(place.project.run(what, MONTH))
         figures = repetitions[-1].stages[stage]
-        bench.told(what, number, f"{figures.rows:,} in {figures.wall:.2f} s")
+        bench.say_repetition(what, number, f"{figures.rows:,} in {figures.wall:.2f} s")
     middle = medians([_with_process(item) for item in repetitions])
     return {
         "stages": {name: figures.as_json(bench.cores) for name, figures in middle.items()},

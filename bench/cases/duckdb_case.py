@@ -1,7 +1,7 @@
 """Case `duckdb`: the same month by the hand-written script, on the same cores, and the proof that the tables are equal.
 
-The script writes its tables partitioned as the project's are; that is what the ratio is made with, in the compression
-in which it is faster. One file a table is measured too.
+The ratio is made with tables that are partitioned as the project's are, in the compression with which the script is faster.
+One file a table is measured too.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def measure(bench: Bench) -> None:
         for number in bench.repetitions():
             repetitions.append(run_script(place.dataset, MONTH, layout, compression, bench.cores))
             wall = total(repetitions[-1], STAGES).wall
-            bench.told(f"DuckDB, {layout}, {compression}", number, f"{wall:.2f} s")
+            bench.say_repetition(f"DuckDB, {layout}, {compression}", number, f"{wall:.2f} s")
         middle = medians(repetitions)
         found[f"{layout}, {compression}"] = {
             "total": total(middle, STAGES).as_json(bench.cores),

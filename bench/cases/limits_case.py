@@ -25,7 +25,7 @@ def _measure_one(bench: Bench, what: str, name: str) -> dict[str, Any]:
     for number in bench.repetitions():
         figures, size = _run(bench.workplace.dataset, what)
         repetitions.append({name: figures})
-        bench.told(name, number, f"{figures.rows_per_sec:,.0f} rows/s")
+        bench.say_repetition(name, number, f"{figures.rows_per_sec:,.0f} rows/s")
     return {
         **medians(repetitions)[name].as_json(bench.cores),
         "bytes_read": size,

@@ -14,7 +14,7 @@ def measure(bench: Bench) -> None:
         place.begin_from(SETTLED)
         watched = place.project.telecom("run", "--month", place.dataset.spec.month, "--json")
         repetitions.append({_NAME: Figures(watched.wall, watched.cpu, watched.peak_rss)})
-        bench.told(_NAME, number, f"{watched.wall:.2f} s")
+        bench.say_repetition(_NAME, number, f"{watched.wall:.2f} s")
     bench.results["nothing-new"] = {
         _NAME: medians(repetitions)[_NAME].as_json(bench.cores),
         "repetitions": [item[_NAME].as_json(bench.cores) for item in repetitions],

@@ -30,7 +30,7 @@ def measure(bench: Bench) -> None:
     repetitions = []
     for number in bench.repetitions():
         repetitions.append(_measure_one(place))
-        bench.told("old table", number, f"planned in {repetitions[-1]['plan'][0]:.3f} s")
+        bench.say_repetition("old table", number, f"planned in {repetitions[-1]['plan'][0]:.3f} s")
     bench.results["old-table"] = {
         "commits": commits,
         "first": {name: round(statistics.median(item[name][0] for item in repetitions), 4) for name in MEASURED},

@@ -1,6 +1,6 @@
 """Case `pipeline`: the month from the topic to the documents, with Dagster and all checks.
 
-Two processes a repetition: one lands the topic into an empty home, one takes what was landed to the documents.
+Two processes a repetition: one lands the topic into an empty home, one takes the landed month to the documents.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ def measure_month(bench: Bench, place: Workplace) -> dict[str, Any]:
     for number in bench.repetitions():
         place.begin_from(EMPTY)
         landings.append(place.project.run("land", MONTH))
-        bench.told("landing", number, f"{landings[-1].stages['landing'].wall:.2f} s")
+        bench.say_repetition("landing", number, f"{landings[-1].stages['landing'].wall:.2f} s")
     place.homes.save(LANDED)
     for number in bench.repetitions():
         place.begin_from(LANDED)
         months.append(place.project.run("month", MONTH))
-        bench.told("mediation to reports", number, f"{total(months[-1].stages, COMPARED).wall:.2f} s")
+        bench.say_repetition("mediation to reports", number, f"{total(months[-1].stages, COMPARED).wall:.2f} s")
     place.homes.save(BILLED)
     return summary(landings, months, bench.cores)
 

@@ -1,6 +1,6 @@
 """Case `shuffle`: the month on Apache Spark with its event log on; bytes shuffled per CDR, and bytes per row of each table.
 
-What a cluster needs is reckoned from these (`docs/scaling.md`). Apache Spark only, one repetition: bytes do not vary.
+The needs of a cluster are calculated from these (`docs/scaling.md`). Apache Spark only, one repetition: bytes do not vary.
 It restarts Spark with other settings and leaves it stopped, so it comes last.
 """
 
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> None:
                 stage, begin, end = span["stage"], span["begin"], span["end"]
                 spans.append((stage, begin, end))
                 cpu[stage] = cpu.get(stage, 0.0) + watched.cpu_between(begin, end)
-            bench.told(what, 1, f"{watched.wall:.1f} s")
+            bench.say_repetition(what, 1, f"{watched.wall:.1f} s")
     bench.results["shuffle"] = {
         "cdrs": place.project.rows(MONTH)["cdrs"],
         "stages": _stages(work_by_stage(spans, tasks_of(folder)), cpu),

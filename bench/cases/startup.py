@@ -27,7 +27,7 @@ def measure(bench: Bench) -> None:
         ticks = project.report("ticks", SMALLEST)[0]["ticks"]
         first.append(ticks[0])
         later.append(statistics.median(ticks[1:]))
-        bench.told(
+        bench.say_repetition(
             _VALIDATE, number, f"{commands[_VALIDATE].wall:.2f} s; a tick {ticks[0]:.3f} s, then {later[-1]:.3f} s"
         )
     middle = medians(repetitions)

@@ -150,9 +150,9 @@ def _may_come_up(error: BaseException) -> bool:
 
     By the text, for libpq tells a failed connection no other way; PQping would tell, but holds Python's lock meanwhile.
     """
-    told = str(error)
+    message = str(error)
     return isinstance(error, psycopg.OperationalError) and (
-        "Connection refused" in told or "the database system is " in told
+        "Connection refused" in message or "the database system is " in message
     )
 
 

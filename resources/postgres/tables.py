@@ -138,13 +138,13 @@ def follow_contract(connection: PostgresConnection, contract: TableContract, *, 
         if drifts and not dry_run:
             table = sql.Identifier(contract.name)
             # The types are postgres_type's own spellings, never text from outside.
-            changes = [sql.SQL(change) for change in _changes(drifts)]  # type: ignore[arg-type]
+            changes = [sql.SQL(change) for change in _changes(drifts)]
             with session.transaction():
                 session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
-        return _told(drifts)
+        return _differences(drifts)
 
 
-def _told(drifts: Sequence[ColumnDrift]) -> list[str]:
+def _differences(drifts: Sequence[ColumnDrift]) -> list[str]:
     """What differs, in words."""
     return [
         f"no column {drift.name} ({drift.expected})"
@@ -168,13 +168,13 @@ def _require_no_drift(
     connection: PostgresConnection, session: psycopg.Connection, contract: TableContract, exact: bool
 ) -> None:
     drifts = [drift for drift in find_drift(session, contract) if exact or drift.found is None]
-    told, remedies = _told(drifts), _changes(drifts)
+    differences, remedies = _differences(drifts), _changes(drifts)
     if exact and _primary_key(session, contract.name) != set(contract.key):
-        told.append(f"its primary key is not ({', '.join(contract.key)})")
+        differences.append(f"its primary key is not ({', '.join(contract.key)})")
         remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")
-    if told:
+    if differences:
         raise TableDrift(
-            f"table {contract.name} at {connection.address} differs from its contract: {', '.join(told)}; run "
+            f"table {contract.name} at {connection.address} differs from its contract: {', '.join(differences)}; run "
             f"`ALTER TABLE {contract.name} {', '.join(remedies)}`, or rename the table and the next run makes a new one"
         )
 
@@ -214,6 +214,6 @@ def _definition(column: Column) -> sql.Composable:
     # The type is one of postgres_type's own spellings, never text from outside.
     return sql.SQL("{} {}{}").format(
         sql.Identifier(column.name),
-        sql.SQL(postgres_type(column.arrow_type)),  # type: ignore[arg-type]
+        sql.SQL(postgres_type(column.arrow_type)),
         sql.SQL(" NOT NULL" if column.required else ""),
     )

@@ -1,12 +1,12 @@
-"""The warehouse of Delta tables. What other packages use is named here, and imported from here."""
+"""The warehouse of Delta tables. Other packages import from here, and only the names that stand here."""
 
 from resources.private_members import stream_batches
 from resources.warehouse.commits import READS
-from resources.warehouse.contract import EVERYTHING, Commit, Partitions, partition_value
 from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
 from resources.warehouse.history import commit_info, committed_at, identity_of, newest_change, partitions_changed
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
+from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, partition_value
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.reading import staged_arrow, staged_rows
 from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged

@@ -19,18 +19,18 @@ from deltalake.transaction import RemoveAction
 
 from resources.contract import TableContract
 from resources.warehouse import table_log
-from resources.warehouse.contract import EVERYTHING, Commit, Everything, Partitions, partition_value
 from resources.warehouse.errors import Overtaken, Refused, WarehouseError, first_line
+from resources.warehouse.partitions import EVERYTHING, Commit, Everything, Partitions, partition_value
 from resources.warehouse.staged_files import Staged
 
 if TYPE_CHECKING:
     from resources.warehouse.warehouse import Warehouse
 
-#: Where a commit says which attempt it is of, and which versions of other tables its rows were made from.
+#: Keys in the log entry of a commit: the attempt that made it, and the versions of other tables that its rows were made from.
 ATTEMPT, READS = "telecom.attempt", "telecom.reads"
-#: Nothing is done by delta-rs after a commit: checkpoints and old versions are the warehouse's own care.
+#: delta-rs does nothing after a commit: the warehouse makes checkpoints and removes old versions itself.
 NOTHING_AFTERWARDS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-#: Commits of others that one write lets pass before it gives up.
+#: How many commits of others may come first before a write gives up.
 _TRIES = 30
 
 
@@ -70,7 +70,7 @@ def commit_files(warehouse: "Warehouse", name: str, files: Staged, on: int, chan
             post_commithook_properties=NOTHING_AFTERWARDS,
         )
     except (DeltaError, OSError) as error:
-        # An answer can be lost after the commit was made.
+        # The commit may have been made although its answer was lost.
         if not _is_of(warehouse, name, on + 1, files.folder):
             if isinstance(error, CommitFailedError) and warehouse.log(name).entry(on + 1) is not None:
                 raise Refused(f"table {name}: another commit came after version {on}") from error
@@ -84,7 +84,7 @@ def commit_files(warehouse: "Warehouse", name: str, files: Staged, on: int, chan
 
 
 def append_files(warehouse: "Warehouse", name: str, files: Staged) -> Commit:
-    """Commit an append behind whatever came first."""
+    """Commit an append after all commits that others have made meanwhile."""
     on = warehouse.version(name)
     if not files.files:
         return Commit(on, {})
@@ -108,12 +108,12 @@ def replace_partitions(
 ) -> Commit:
     """Commit an overwrite of partitions on the version that was the newest before its rows were made.
 
-    Commits of others are let pass where they left these partitions as they were (other partitions, compaction).
-    Where they did not, this write goes on only if it was made from the newest there is (`reads`: versions of tables):
-    old rows never take the place of newer ones. Raises Overtaken then, and for rows outside the partitions
-    WarehouseError; the files are dropped.
+    When others commit meanwhile and leave the rows of these partitions as they were (other partitions, compaction), this write
+    is committed after them. When others change these rows, this write is committed only if it was made from the newest versions
+    (`reads`: versions of tables), so that old rows never replace newer ones; else it raises Overtaken. Rows outside the
+    partitions raise WarehouseError. In both cases the files are dropped.
 
-    info: what the commit's entry in the log says besides; with some, no rows in the place of no rows are a commit too.
+    info: further content of the commit's log entry. With info, a commit is made even when no rows replace no rows.
     """
     contract, began = warehouse.contracts[name], on
     by = contract.partition_by
@@ -124,7 +124,7 @@ def replace_partitions(
     for pause in _pauses():
         if not (info or files.files) and isinstance(replace, Partitions) and not _holds(warehouse, name, on, replace):
             warehouse.written[name] = on
-            return Commit(on, {})  # nothing in the place of nothing
+            return Commit(on, {})  # no rows would replace no rows
         try:
             commit = warehouse.commit(name, files, on, replace=replace, info=said)
         except Refused:
@@ -155,7 +155,7 @@ def _assert_inside(warehouse: "Warehouse", name: str, files: Staged, partitions:
 
 
 def _touched(warehouse: "Warehouse", name: str, since: int, upto: int, replace: Partitions | Everything) -> bool:
-    """Whether commits after `since` changed rows of what is to be replaced. True where the log does not tell."""
+    """Whether commits after `since` changed rows that this write replaces. True where the log has lost an entry."""
     contract, log = warehouse.contracts[name], warehouse.log(name)
     for version in range(since + 1, upto + 1):
         actions = log.entry(version)
@@ -171,7 +171,7 @@ def _touched(warehouse: "Warehouse", name: str, since: int, upto: int, replace: 
 
 
 def _stale(warehouse: "Warehouse", reads: Mapping[str, int]) -> str:
-    """The tables that have other rows now than the versions that were read, in words; empty when there is none."""
+    """The tables whose rows have changed since the versions that were read, in words; empty when there is none."""
     behind = [
         f"{name} {version}"
         for name, version in reads.items()
@@ -194,7 +194,7 @@ def _named(table: DeltaTable, paths: set[str]) -> list[dict[str, Any]]:
 
 
 def _removal(file: Mapping[str, Any], contract: TableContract, *, moved: bool) -> RemoveAction:
-    """What a commit says of a file that goes; `file` as `get_add_actions` has it."""
+    """The log action that removes a file; `file`: a row of `get_add_actions`."""
     by = contract.partition_by
     values = {by: None if file[f"partition.{by}"] is None else str(file[f"partition.{by}"])} if by else {}
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
@@ -202,13 +202,13 @@ def _removal(file: Mapping[str, Any], contract: TableContract, *, moved: bool) -
 
 
 def _is_of(warehouse: "Warehouse", name: str, version: int, folder: str) -> bool:
-    """Whether a version was made by the attempt of this folder."""
+    """Whether a version was made by the attempt that this folder belongs to."""
     actions = warehouse.log(name).entry(version) or []
     return any(action.get("commitInfo", {}).get(ATTEMPT) == folder for action in actions)
 
 
 def _pauses() -> Iterator[float]:
-    """How long a writer waits after each commit that came before its own: longer and longer, by chance."""
+    """Seconds that a writer waits after each commit that came before its own: random, and growing."""
     return (random.uniform(0, min(0.01 * 1.4**number, 1.0)) for number in range(_TRIES))  # noqa: S311  (no secret)
 
 

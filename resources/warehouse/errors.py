@@ -1,4 +1,4 @@
-"""What can go wrong with a table, in sentences for people."""
+"""The errors of tables, each with a sentence for people."""
 
 from resources.expected_errors import ExpectedError
 
@@ -12,7 +12,7 @@ class Refused(WarehouseError):
 
 
 class MissingTable(WarehouseError):
-    """A table was never written. Whoever pins it sees an empty one; this is for those who must tell the two apart."""
+    """A table does not exist. A pinned table that does not exist is empty; this error is for callers that must know the difference."""
 
 
 class Overtaken(WarehouseError):

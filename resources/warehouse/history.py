@@ -1,4 +1,4 @@
-"""The history of a table, from its log: what its commits say of themselves, what is different since a version.
+"""The history of a table, from its log: what each commit says of itself, and which rows have changed since a version.
 
 Does not belong here: reading the log (`table_log`), what follows from a change.
 """
@@ -20,7 +20,7 @@ def commit_info(warehouse: Warehouse, name: str, version: int) -> Mapping[str, A
 
 
 def identity_of(actions: Iterable[Mapping[str, Any]] | None) -> str:
-    """What tells a commit from another of the same version: one that came after the table was restored from a backup.
+    """A text that tells a commit from another commit of the same version, made after the table was restored from a backup.
 
     actions: its entry in the log. Empty where the log has no such entry.
     """
@@ -31,9 +31,9 @@ def identity_of(actions: Iterable[Mapping[str, Any]] | None) -> str:
 def partitions_changed(warehouse: Warehouse, name: str, table_id: str, since: int) -> set[str] | None:
     """Partition values, as the log writes them, whose rows may differ from those of version `since`.
 
-    None when that cannot be told, or is not bound to partitions: another table lies there, the version or a commit after
-    it is gone, the columns or properties changed, or the table has no partitions and a newer version. Compaction changes
-    nothing of a partitioned table.
+    None when the log cannot say it, or when any partition may differ: another table is there, the log has lost the version or a
+    commit after it, columns or properties changed, or a table without partitions has a newer version. Compaction of a
+    partitioned table changes nothing.
     """
     pinned, column = warehouse.pin(name), warehouse.contracts[name].partition_by
     newest = pinned.version
@@ -57,7 +57,7 @@ def partitions_changed(warehouse: Warehouse, name: str, table_id: str, since: in
 def newest_change(pinned: PinnedTable) -> int:
     """The newest version, up to the pinned one, that changed rows of the pinned partition.
 
-    The pinned version itself where the log does not tell any more.
+    The pinned version itself where the log has lost the entries.
     """
     assert pinned.partitions is not None
     changed = pinned.warehouse.log(pinned.name).last_changed(-1, pinned.version)

@@ -1,13 +1,13 @@
-"""The log of a table that is damaged: what can be made again is made, of the rest it is said what is wrong.
+"""Repair of a damaged log: checkpoint and hint are made again from the entries; a damaged entry is an error in words.
 
-Belongs here: which files of a log are whole, a checkpoint from the entries, the hint, the sentence about the rest. Does not
-belong here: opening tables, and when somebody looks (`open_tables`).
+Belongs here: which files of a log are whole, making a checkpoint from the entries, the hint, the sentence about a damage that
+cannot be repaired. Does not belong here: opening tables, and when a log is examined (`open_tables`).
 
-A checkpoint and the hint (`_last_checkpoint`) say nothing that the entries do not say, so one that is torn is made anew from
-them. Whoever reads does so in a copy of the log (`copy_log`, `mended`), whoever writes in its place (`mend`), which is told
-in a warning. Nothing is destroyed: a torn checkpoint stays beside the new one, under a name that no reader of tables looks
-at. Several processes may do it at once: each puts a whole file in its place, and all of them the same. Entries are never
-made, moved or removed: one that is torn or gone held what nothing else knows.
+A checkpoint and the hint (`_last_checkpoint`) contain nothing that the entries do not contain, so a torn one is made anew from
+them. A reader repairs a copy of the log (`copy_log`, `mended`). A writer repairs the log itself (`mend`), with a warning. Nothing
+is destroyed: a torn checkpoint stays beside the new one, under a name that no reader of tables knows. Several processes may
+repair a log at once: each puts the same whole file in its place. Entries are never made, moved or removed: an entry that is
+torn or missing held changes that are stored nowhere else.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from deltalake.exceptions import DeltaError
 from resources.temporary import temporary_folder
 from resources.warehouse.staged_files import put
 
-#: Where a table's log lies, how its entries and checkpoints are named, and the hint: the checkpoint to begin with.
+#: The folder of a table's log, the names of its entries and checkpoints, and the hint: which checkpoint a reader begins with.
 LOG = "_delta_log"
 CHECKPOINT = re.compile(r"\A(\d{20})\.checkpoint\.parquet\Z")
 _ENTRY = re.compile(r"\A(\d{20})\.json\Z")
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Damage:
-    """What keeps a log from being read to its end."""
+    """The damage that keeps a log from being read to its end."""
 
     #: The file, from the table's folder on.
     file: str
@@ -52,18 +52,18 @@ class Damage:
 
     def __str__(self) -> str:
         good = "no version can be read" if self.last_good is None else f"the last good version is {self.last_good}"
-        told = f"{self.file} {self.what}; {good}; restore that file, or the whole warehouse, from a backup"
+        message = f"{self.file} {self.what}; {good}; restore that file, or the whole warehouse, from a backup"
         if self.is_newest and self.last_good is not None:
-            told += (
+            message += (
                 f"; without one, move the file out of the log: the table is at version {self.last_good} then, and `telecom run "
                 "--force` makes what is missing, or says what else has to go back"
             )
-        return told
+        return message
 
 
 @dataclass(frozen=True)
 class LogFiles:
-    """What lies in a log."""
+    """The entries and checkpoints in a log."""
 
     entries: Mapping[int, pafs.FileInfo]
     checkpoints: Mapping[int, pafs.FileInfo]
@@ -95,12 +95,14 @@ def hint_is_wrong(files: pafs.FileSystem) -> bool:
     """Whether there is a hint, and it is torn or names a checkpoint that is not there."""
     try:
         said = _content(files, HINT)
-    except OSError:  # there is none; what cannot be read at all is told by whoever opens the table
+    except OSError:  # there is no log; a log that cannot be read at all is reported when the table is opened
         return False
     named = hinted(files)
     if named is not None and _is_there(files, checkpoint_path(named)):
         return False
-    with suppress(FileNotFoundError):  # maintenance may have put another one in its place, and removed what it named
+    with suppress(
+        FileNotFoundError
+    ):  # maintenance may have replaced the hint meanwhile, and removed the checkpoint that it named
         return _content(files, HINT) == said
     return False
 
@@ -108,8 +110,8 @@ def hint_is_wrong(files: pafs.FileSystem) -> bool:
 def made_checkpoint(files: pafs.FileSystem, version: int, known: Collection[int]) -> bytes:
     """The checkpoint of a version, from its entries and from the newest one before it among the known.
 
-    It is made in a copy of the log: whoever makes one in the log itself names it in `_last_checkpoint` at once, and a run
-    that reads an older version at that moment fails (`sail_quirks.checkpoint_to_name`). Raises FileNotFoundError where an entry is
+    It is made in a copy of the log: made in the log itself, delta-rs would name it in `_last_checkpoint` at once, and a run
+    that reads an older version at that moment would fail (`sail_quirks.checkpoint_to_name`). Raises FileNotFoundError where an entry is
     missing, DeltaError where one is torn.
     """
     base = max((number for number in known if number < version), default=None)
@@ -124,15 +126,15 @@ def made_checkpoint(files: pafs.FileSystem, version: int, known: Collection[int]
 
 
 def mend(files: pafs.FileSystem, table: str) -> None:
-    """Make what of a log can be made from its entries. `table` names it in the warnings that say what was done."""
+    """Make missing and torn parts of a log again from its entries. `table`: its name for the warnings that say what was done."""
     for each in mended(files):
         _log.warning("%s: %s", table, each)
 
 
 def mended(files: pafs.FileSystem) -> list[str]:
-    """Make what of a log can be made from its entries; returns what was done, in words.
+    """Make missing and torn parts of a log again from its entries; returns what was done, in words.
 
-    Of a torn checkpoint a copy is kept first. Without the right to write nothing is done, and nothing raised.
+    A torn checkpoint is copied first. Without the right to write, nothing is done and nothing is raised.
     """
     done = []
     with suppress(OSError):
@@ -174,7 +176,7 @@ def damage(files: pafs.FileSystem) -> Damage | None:
     """What is wrong with a log that cannot be read; None where every file of it is whole, or there is no table at all."""
     log = LogFiles.of(files)
     if not log.entries and not log.checkpoints:
-        # The rows first: another process may be making the table, and its log comes before its rows.
+        # Rows are looked for first: another process may be making the table, and it makes the log before the rows.
         gone = _holds_rows(files) and not LogFiles.of(files).entries
         return Damage(LOG, "is gone, and files of rows are there", None) if gone else None
     sound = [version for version in log.checkpoints if _is_checkpoint(files, version)]
@@ -188,7 +190,7 @@ def damage(files: pafs.FileSystem) -> Damage | None:
             continue
         torn = [number for number in log.checkpoints if number not in sound and number >= version]
         if torn and version not in log.entries:
-            # The entries before a checkpoint have left the log; it alone said what they had.
+            # The entries before a checkpoint have left the log, so only the checkpoint had their content.
             wrong, path = "is torn, and the entries that it was made from are gone", checkpoint_path(max(torn))
         else:
             path = entry_path(version)

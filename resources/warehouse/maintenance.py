@@ -1,12 +1,12 @@
-"""Maintenance of the warehouse: small files become large ones, and what nobody may ask for any more is removed.
+"""Maintenance of the warehouse: small files become large ones, and versions past their retention are removed.
 
-Belongs here: what may be done to a table beside its writers and readers, and what must be kept for them. Does not belong
+Belongs here: what may be done to a table while others write and read it, and what must be kept for them. Does not belong
 here: when it is done, and which table has a writer at work (both are asked for by the caller).
 
-Readers: a version is kept while it is the newest, and for the retention after another has taken its place. Removing
-what lies before that makes no commit. Writers: compaction commits the same rows in other files, one partition at a time,
-on a version that holds all of the files that go (`Warehouse.commit`): beside an append both stand, an overwrite or another
-compaction of the same files refuses it, and its files are dropped.
+Readers: a version is kept while it is the newest, and for the retention after another has taken its place. Older versions are
+removed without a commit. Writers: compaction commits the same rows in other files, one partition at a time, on a version that
+has all of the replaced files (`Warehouse.commit`). An append at the same time does not conflict with it. After an overwrite or
+another compaction of the same files the commit is refused, and the merged files are dropped.
 """
 
 import datetime as dt
@@ -26,10 +26,10 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from resources.contract import TableContract
 from resources.warehouse.commits import NOTHING_AFTERWARDS
-from resources.warehouse.contract import indexed_columns
 from resources.warehouse.errors import Refused, WarehouseError
 from resources.warehouse.log_repair import CHECKPOINT, LOG
 from resources.warehouse.open_tables import retention_properties
+from resources.warehouse.partitions import indexed_columns
 from resources.warehouse.staged_files import Staged, new_folder, put, staged
 from resources.warehouse.table_log import changes_rows
 from resources.warehouse.warehouse import Warehouse
@@ -41,13 +41,13 @@ _COMMIT = re.compile(r"\A(\d{20})\.json\Z")
 _OF_A_VERSION = re.compile(r"\A\.?(\d{20})\.(json|crc|checkpoint\..*)(\.crc)?\Z")
 _CHECKSUM = re.compile(r"\A\.(.+)\.crc\Z")
 _INTERVAL = re.compile(r"\Ainterval (\d+) (day|week)s?\Z")
-#: Appends of others that a compaction lets pass.
+#: How many appends of others may come first before a compaction gives up.
 _TRIES = 10
 
 
 @dataclass
 class Maintained:
-    """What was done to one table (or would be, in a dry run)."""
+    """The maintenance of one table, done or (in a dry run) to be done."""
 
     table: str
     #: Versions that can be read, of which the newest is `version`.
@@ -62,7 +62,7 @@ class Maintained:
     files_removed: int = 0
     bytes_removed: int = 0
     seconds: float = 0.0
-    #: What was left for the next time, and why.
+    #: The work that was left for the next time, and why.
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def maintain(
             continue
         try:
             if not dry_run:
-                warehouse.make_tables([name])  # it is there: what of its log is torn is mended
+                warehouse.make_tables([name])  # the table exists: this mends its log where it is torn
             done = _Upkeep(warehouse, name, target_file_bytes, now, busy, dry_run).carry_out()
         except WarehouseError as error:
             failures.append(str(error))
@@ -102,7 +102,7 @@ def maintain(
 
 
 class _Upkeep:
-    """One table, once."""
+    """The maintenance of one table."""
 
     def __init__(
         self, warehouse: Warehouse, name: str, target_file_bytes: int, now: dt.datetime, busy: Busy, dry_run: bool
@@ -135,7 +135,7 @@ class _Upkeep:
             self.log.checkpoint(newest.version())
             if kept > log.oldest:
                 self.log.checkpoint(kept)
-        # The log first: a version that can be opened has its files.
+        # The log is shortened first, so that every version that can be opened has its files.
         self._remove(log.before(kept))
         self._remove(unused)
         self.done.seconds = time.monotonic() - started
@@ -144,7 +144,7 @@ class _Upkeep:
     # -- commits -----------------------------------------------------------------------------------------------------
 
     def _keep_versions(self, table: DeltaTable) -> None:
-        """Tell the engines how long versions are kept, where a table was made before that was said, or for less."""
+        """Set how long engines keep versions, in the properties of a table that has no such property or a shorter time."""
         stored = table.metadata().configuration
         due = {
             key: wanted
@@ -170,7 +170,7 @@ class _Upkeep:
                 self.done.note = "not all compacted: somebody wrote the table at the same time"
 
     def _moved(self, merged: Staged, paths: set[str]) -> bool:
-        """Put merged files in the place of those they were made of. False when these were replaced meanwhile."""
+        """Replace small files by the merged ones. False when the small files were replaced by others meanwhile."""
         for _ in range(_TRIES):
             newest = self._open()
             if not paths <= _paths(newest):
@@ -190,14 +190,14 @@ class _Upkeep:
         return {partition: paths for partition, paths in sorted(small.items()) if len(paths) > 1}
 
     def _leave(self) -> bool:
-        """Whether somebody is writing the table: what is left is done the next time."""
+        """Whether the table is being written; the rest of its maintenance is then left for the next time."""
         reason = self.busy(self.name)
         if reason is not None:
             self.done.note = f"not compacted: {reason}"
         return reason is not None
 
     def _commit(self, change: Callable[[], Any]) -> Any:
-        """Commit something, unless somebody else was first."""
+        """Make a commit, unless another process was first."""
         try:
             return change()
         except CommitFailedError:
@@ -207,9 +207,9 @@ class _Upkeep:
     # -- what is kept ------------------------------------------------------------------------------------------------
 
     def _oldest_kept(self, log: "LogFolder", newest: int) -> int:
-        """The version that was the newest when the retention began; where there is none, the oldest that can be read.
+        """The version that was the newest at the beginning of the retention, else the oldest version that can be read.
 
-        The newest commit that changed rows stays in the log in any case: landing asks what came after it.
+        The newest commit that changed rows always stays in the log, since landing reads the commits after it.
         """
         changed = newest
         while changed > log.oldest and not changes_rows(self.log.entry(changed) or []):
@@ -218,7 +218,7 @@ class _Upkeep:
         return max(min(max(aged, default=0), changed), log.oldest)
 
     def _unused_files(self, newest: DeltaTable, kept: int) -> list[pafs.FileInfo]:
-        """Files older than the retention that no kept version holds: of older versions, and of writes that failed."""
+        """Files older than the retention that no kept version has: from older versions, and from failed writes."""
         found = self.files.get_file_info(pafs.FileSelector("", recursive=True))
         needed = _paths(newest)
         old = [info for info in found if _holds_rows(info) and info.mtime <= self.cutoff and _file(info) not in needed]
@@ -253,7 +253,7 @@ class _Upkeep:
                 self.warehouse.drop(self.name, folder)
 
     def _open(self, version: int | None = None) -> DeltaTable:
-        """The table, opened anew: a compaction changes the table it is asked of."""
+        """The table at a version, as an object of its own: a compaction changes the object that it is called on."""
         path = self.warehouse.path(self.name)
         return DeltaTable(path, version=version, storage_options=self.warehouse.storage_options)
 
@@ -318,17 +318,18 @@ def _paths(table: DeltaTable) -> set[str]:
 
 
 def _holds_rows(info: pafs.FileInfo) -> bool:
-    """Whether a file is one of rows, of its checksum, or left by an attempt to write: all but the log and what is hidden."""
+    """Whether a file has rows, is the checksum of such a file, or was left by a write: all files but the log and hidden ones."""
     return info.type == pafs.FileType.File and not _file(info).startswith(("_", "."))
 
 
 def _file(info: pafs.FileInfo) -> str:
-    """The file of rows that a file is, or is the checksum of (Hadoop's, on a local file system)."""
-    folder, slash, name = info.path.rpartition("/")
+    """The file itself; for a checksum file (Hadoop writes them on a local disk) the file that it belongs to."""
+    path: str = info.path
+    folder, slash, name = path.rpartition("/")
     return folder + slash + (_CHECKSUM.sub(r"\1", name))
 
 
 def _days(interval: str) -> int:
-    """Days of an interval as this project writes them; other texts are less than any."""
+    """Days of an interval in the form that this project writes; any other text counts as less than every interval."""
     match = _INTERVAL.match(interval)
     return int(match[1]) * {"day": 1, "week": 7}[match[2]] if match else 0

@@ -1,10 +1,11 @@
 """Opening tables: which version is the newest, and versions that stay open.
 
-Belongs here: finding a table and a version, making a table, telling what is wrong with one. Does not belong here: rows.
+Belongs here: finding a table and a version, making a table, the errors of a table that cannot be opened. Does not belong here:
+rows.
 
-`at` is for whoever reads, and writes nothing: a table that is not there raises MissingTable, a log whose torn parts can be
-made again (`log_repair`) is read from a mended copy of it, outside the warehouse. `for_writing` is for whoever writes: it
-makes the table, or mends its log in place.
+`at` is for readers and writes nothing: a missing table raises MissingTable, and a log whose torn parts can be made again
+(`log_repair`) is read from a mended copy outside the warehouse. `for_writing` is for writers: it makes a missing table, and
+mends its log in place.
 """
 
 import logging
@@ -23,16 +24,16 @@ from resources.warehouse.errors import MissingTable, WarehouseError, first_line
 from resources.warehouse.log_repair import Damage, copy_log, damage, entry_path, hint_is_wrong, mend, mended
 from resources.warehouse.place import Place
 
-#: Versions that are kept open: those that one run pins, and the next run's.
+#: How many versions are kept open: enough for those that one run pins, and the next run.
 _KEPT_OPEN = 16
-#: What the engines and delta-rs are told: checkpoints are made by the warehouse itself (`TableLog.checkpoint`).
+#: Checkpoint interval for engines and delta-rs, never reached: the warehouse makes checkpoints itself (`TableLog.checkpoint`).
 _NO_CHECKPOINTS = 1_000_000
 
 _log = logging.getLogger(__name__)
 
 
 def retention_properties(retention_days: int) -> dict[str, str]:
-    """Table properties that keep an engine's own cleaning, at its checkpoints, from taking a version too early."""
+    """Table properties that keep an engine, which cleans the log at its checkpoints, from removing a version too early."""
     return {
         "delta.checkpointInterval": str(_NO_CHECKPOINTS),
         "delta.logRetentionDuration": f"interval {retention_days} days",
@@ -41,15 +42,15 @@ def retention_properties(retention_days: int) -> dict[str, str]:
 
 
 class OpenTables:
-    """The tables of one place, as they are opened by this process."""
+    """The tables of one place, opened by this process."""
 
     def __init__(self, place: Place, retention_days: int) -> None:
         self._place = place
         self._retention_days = retention_days
         self._opened: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
-        #: Of each table, the version that was the newest when it was last looked for, and its entry in the log.
+        #: For each table: the newest version when it was last looked up, with size and time of its log entry.
         self._newest: dict[str, tuple[int, tuple[int, int]]] = {}
-        #: Tables whose hint was right when this process looked at it.
+        #: Tables whose hint was right when this process read it.
         self._right_hints: set[str] = set()
         #: Versions of tables that were opened from a mended copy of the log.
         self._from_copies: set[tuple[str, int]] = set()
@@ -84,7 +85,7 @@ class OpenTables:
             return table
 
     def for_writing(self, contract: TableContract, version: int | None = None) -> DeltaTable:
-        """The same for whoever writes the table: it is made where there is none, and its log is mended where it is torn."""
+        """The same for a writer of the table: a missing table is made, and a torn log is mended."""
         name = contract.name
         if self.hint_is_wrong(name):
             self._mend(name)
@@ -104,7 +105,7 @@ class OpenTables:
         return table
 
     def hint_is_wrong(self, name: str) -> bool:
-        """Whether `_last_checkpoint` is torn, or names a checkpoint that is not there. One that is right is looked at once."""
+        """Whether `_last_checkpoint` is torn, or names a checkpoint that does not exist. A hint that was right is not read again."""
         wrong = name not in self._right_hints and hint_is_wrong(self._place.stored(name))
         if not wrong:
             self._right_hints.add(name)
@@ -123,17 +124,17 @@ class OpenTables:
         return (name, version) in self._from_copies
 
     def forget(self, name: str, version: int) -> None:
-        """A version is not what it was when it was opened: open it anew."""
+        """Close a version, which has changed since it was opened; the next `at` opens it anew."""
         with self._lock:
             self._opened.pop((name, version), None)
 
     def unreadable(self, contract: TableContract, version: int | None, error: Exception) -> WarehouseError:
-        """What is wrong with a table that cannot be read."""
-        told = f"{self._named(contract.name)} cannot be read"
-        told += "" if version is None else f" at version {version}"
+        """The error for a table that cannot be read."""
+        message = f"{self._named(contract.name)} cannot be read"
+        message += "" if version is None else f" at version {version}"
         if (found := self._damage(contract)) is None:
-            return WarehouseError(f"{told} ({first_line(error)}); its log is damaged or the version was vacuumed")
-        return WarehouseError(f"{told}: {found}")
+            return WarehouseError(f"{message} ({first_line(error)}); its log is damaged or the version was vacuumed")
+        return WarehouseError(f"{message}: {found}")
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ class OpenTables:
         return f"table {name} at {self._place.path(name)}"
 
     def _still_newest(self, contract: TableContract) -> int | None:
-        """The version that was the newest, if its entry in the log is the same one and none came after it."""
+        """The newest version known, if its log entry is unchanged and no other came after it; else None."""
         if contract.name not in self._newest:
             return None
         version, entry = self._newest[contract.name]
@@ -157,7 +158,7 @@ class OpenTables:
         return tuple((info.size, info.mtime_ns) if info.type is pafs.FileType.File else None for info in found)
 
     def _is_another(self, contract: TableContract, table: DeltaTable) -> bool:
-        """Whether versions of a table are known that was dropped since and made again."""
+        """Whether the table was dropped and made again since this process opened a version of it."""
         known = [opened for (name, _), opened in self._opened.items() if name == contract.name]
         return any(opened.metadata().id != table.metadata().id for opened in known)
 
@@ -166,8 +167,8 @@ class OpenTables:
             return self._of_this_version(contract, self._opened_log(contract, version))
         except TableNotFoundError as error:
             if version and not self.exists(contract.name):
-                told = f"{self._named(contract.name)} is gone; expected version {version}"
-                raise WarehouseError(told) from None
+                message = f"{self._named(contract.name)} is gone; expected version {version}"
+                raise WarehouseError(message) from None
             if version or self._damage(contract):
                 raise self.unreadable(contract, version, error) from error
             raise MissingTable(f"{self._named(contract.name)} is not there: nothing was ever written to it") from None
@@ -185,16 +186,18 @@ class OpenTables:
             table = self._opened_copy(name, version)
         [info] = place.stored(name).get_file_info([entry_path(table.version())])
         if info.type is pafs.FileType.File and not info.size:
-            raise DeltaError(f"the entry of version {table.version()} is empty")  # which delta-rs takes for no change
+            raise DeltaError(
+                f"the entry of version {table.version()} is empty"
+            )  # delta-rs would read an empty entry as no change
         return table
 
     def _opened_copy(self, name: str, version: int | None) -> DeltaTable:
-        """A version of a table from a copy of its log, in which what is torn is made again. Raises DeltaError like the log."""
+        """A version of a table from a mended copy of its log. Raises DeltaError as the log itself would."""
         folder, done = process_folder(), list[str]()
-        with suppress(OSError):  # what cannot be read at all is told below
+        with suppress(OSError):  # a log that cannot be read at all is reported below
             copy_log(self._place.stored(name), folder)
             done = mended(pafs.SubTreeFileSystem(folder, pafs.LocalFileSystem()))
-        if not done:  # nothing can be made again, or another process has mended the log itself meanwhile
+        if not done:  # nothing could be mended, or another process has mended the log itself meanwhile
             return DeltaTable(self._place.path(name), version=version, storage_options=self._place.storage_options)
         table = DeltaTable(folder, version=version)
         for each in done:
@@ -203,7 +206,7 @@ class OpenTables:
         return table
 
     def _mend(self, name: str) -> None:
-        """Mend the log of a table in its place, and know nothing any more of what it was."""
+        """Mend the log of a table in its place, and close all versions of the table."""
         mend(self._place.files(name), self._named(name))
         with self._lock:
             self._from_copies = {key for key in self._from_copies if key[0] != name}
@@ -227,7 +230,7 @@ class OpenTables:
                     **retention_properties(self._retention_days),
                 },
                 storage_options=self._place.storage_options,
-                # With its usual retries it makes the table a second time, with another id, where one has just been made.
+                # No retries: with them delta-rs would make the table a second time, with another id, right after another process.
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:
@@ -236,29 +239,29 @@ class OpenTables:
             raise WarehouseError(f"table {contract.name} cannot be created at {path}: {first_line(error)}") from error
 
     def _of_this_version(self, contract: TableContract, table: DeltaTable) -> DeltaTable:
-        """The table, unless it has not the columns that are asked of it: an earlier version of the project made it then."""
+        """The table, if it has the columns of its contract. Raises WarehouseError for a table of an earlier version."""
         stored = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
         missing = [name for name in contract.column_names if name not in stored]
-        told = [f"lacks {', '.join(missing)}"] if missing else []
-        told += [
+        differences = [f"lacks {', '.join(missing)}"] if missing else []
+        differences += [
             f"has {field.name} as {stored[field.name]}, not {field.type}"
             for field in contract.arrow_schema()
             if field.name in stored and _is_another_decimal(stored[field.name], field.type)
         ]
-        if told:
+        if differences:
             raise WarehouseError(
-                f"{self._named(contract.name)} was made by an earlier version and {' and '.join(told)}; expected a "
+                f"{self._named(contract.name)} was made by an earlier version and {' and '.join(differences)}; expected a "
                 "warehouse of this version: `telecom warehouse upgrade` makes it one (--dry-run says what it would do)"
             )
         return table
 
     def _damage(self, contract: TableContract) -> Damage | None:
-        """What is wrong with a table's log, as far as it can be looked at."""
+        """The damage of a table's log, as far as the log can be read."""
         with suppress(OSError):
             return damage(self._place.stored(contract.name))
         return None
 
 
 def _is_another_decimal(stored: pa.DataType, asked: pa.DataType) -> bool:
-    """Whether both are decimals, and not the same. Another kind of type is damage, which the checks of contracts name."""
-    return pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked
+    """Whether both types are decimals, but different ones. Any other difference is damage, which the checks of contracts report."""
+    return bool(pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked)

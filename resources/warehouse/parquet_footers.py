@@ -1,4 +1,4 @@
-"""What the footers of Parquet files say of their columns: what their writer counted, without reading a row.
+"""Facts of columns from the footers of Parquet files, which their writer counted: no row is read.
 
 Belongs here: reading footers, wherever the files lie. Does not belong here: which files a table has (`statistics`).
 """
@@ -21,7 +21,7 @@ class ColumnFacts(NamedTuple):
 
     rows: int
     nulls: int | None
-    #: The value of every row, when all have the same one; else None. Told of numbers only: texts may be shortened.
+    #: The value of all rows when they have the same one; else None. Only for numbers: statistics may shorten texts.
     constant: int | None
 
 

@@ -1,6 +1,6 @@
-"""One version of one table, and the partitions a run is about: what everything that reads is given.
+"""One version of one table, with the partitions that a run is about. All code that reads a table gets this object.
 
-Belongs here: the questions that may be asked of it. The answers are in `reading` and `statistics`.
+Belongs here: its methods. How rows are read is in `reading`, how figures are taken from statistics in `statistics`.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,15 +15,15 @@ from pyspark.sql import functions as F
 
 from resources.contract import TableContract
 from resources.warehouse import statistics
-from resources.warehouse.contract import Partitions
 from resources.warehouse.errors import MissingTable
+from resources.warehouse.partitions import Partitions
 from resources.warehouse.reading import read_batches, read_frame
 
 if TYPE_CHECKING:
     from resources.warehouse.warehouse import Warehouse
 
-#: Rows up to this many are read into memory rather than asked for: a question takes the embedded engine some 15 ms and
-#: Apache Spark half a second, whatever its size.
+#: Up to so many rows are read into memory instead of being queried: a query takes the embedded engine some 15 ms and Apache
+#: Spark half a second, however few the rows.
 FEW_ROWS = 50_000
 
 
@@ -31,14 +31,14 @@ FEW_ROWS = 50_000
 class PinnedTable:
     """One version of one table. Reading it twice gives the same rows; reading it writes nothing.
 
-    A table that was never written is an empty one of its contract, at version 0: as it will be when it is made.
+    A missing table is an empty table of its contract at version 0, which is what it will be when it is made.
     """
 
     warehouse: "Warehouse" = field(repr=False)
     contract: TableContract = field(repr=False)
     version: int
     partitions: Partitions | None = None
-    #: Of the table: one that was dropped and made again counts its versions anew. Empty where there is no table.
+    #: Id of the table: a table that was dropped and made again has another id, and begins at version 0. Empty for a missing table.
     table_id: str = ""
 
     @property
@@ -92,11 +92,11 @@ class PinnedTable:
 
     @property
     def is_small(self) -> bool:
-        """Whether the rows of the run's partitions are so few that they are read faster than an engine is asked."""
+        """Whether the rows of the run's partitions are so few that reading them is faster than a query."""
         return sum(self.rows_by_partition().values()) <= FEW_ROWS
 
     def repeated_keys(self, limit: int) -> list[tuple[tuple[Any, ...], int]]:
-        """Keys of the contract that several of the rows have, with how many; `limit` of them at most."""
+        """Values of the contract's key that several rows have, with the number of these rows; at most `limit` values."""
         key = list(self.contract.key)
         if self.is_small:
             counted = self.arrow().group_by(key).aggregate([([], "count_all")])
@@ -113,13 +113,13 @@ class PinnedTable:
         return sum(self.rows_by_partition().values()) / max(whole, 1)
 
     def missing_values(self, columns: Collection[str]) -> dict[str, int]:
-        """Rows of the run's partitions without a value, by column: from file statistics where these tell."""
+        """Number of rows of the run's partitions without a value, by column: from file statistics where they have it."""
         return statistics.missing_values(self, columns)
 
     def constants(self, columns: Sequence[str]) -> list[tuple[Any, tuple[int, ...]]] | None:
-        """For each file of the run's partitions its partition value and those of columns that have one value in it.
+        """For each file of the run's partitions: its partition value, and the values of columns that have a single value in it.
 
-        From file statistics; None where these do not tell.
+        From file statistics; None where a file has several values, or no statistics.
         """
         return statistics.constants(self, columns)
 

@@ -1,6 +1,6 @@
-"""Where the tables of a warehouse lie, and how each of its clients reaches them.
+"""Where the tables of a warehouse are, and how each client reaches them.
 
-Belongs here: paths, file systems, the one question whether a bucket can be used. Does not belong here: what lies there.
+Belongs here: paths, file systems, the one question whether a bucket can be used. Does not belong here: the tables themselves.
 """
 
 import pyarrow.fs as pafs
@@ -19,35 +19,35 @@ class Place:
         self.root = root.rstrip("/").replace("s3a://", "s3://", 1)
         self.engine = engine
         self.s3 = s3
-        #: What delta-rs is told.
+        #: Options for delta-rs.
         self.storage_options = s3.delta_options() if s3 else None
-        #: Who has reached the bucket: delta-rs, the engine.
+        #: The clients that have reached the bucket already: delta-rs, the engine.
         self._reached: set[str] = set()
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
     def engine_path(self, name: str) -> str:
-        """The path of a table as the engine is asked for it."""
+        """The path of a table in the form that the engine reads."""
         self._check_bucket_by_spark(name)
         return f"{readable_path(self.engine, self.root)}/{name}"
 
     def files(self, name: str) -> pafs.FileSystem:
-        """The folder of a table as a file system, wherever it lies."""
+        """The folder of a table as a file system, local or in a bucket."""
         return pafs.PyFileSystem(DeltaStorageHandler(self.path(name), options=self.storage_options))
 
     def stored(self, name: str) -> pafs.FileSystem:
         """The same folder for reading alone.
 
-        Of a local one Arrow's own file system: delta-rs's is called through Python, whose lock the threads that read
-        many small files would take from each other, for up to 5 ms each time.
+        For a local folder this is Arrow's own file system. delta-rs's file system is called through Python, and threads that
+        read many small files would wait for Python's lock, up to 5 ms each time.
         """
         if "://" in self.root:
             return self.files(name)
         return pafs.SubTreeFileSystem(self.path(name), pafs.LocalFileSystem())
 
     def check_bucket(self) -> None:
-        """See once that the bucket of the warehouse can be used, where it lies in one. Raises WarehouseError."""
+        """Check once that the bucket can be used, if the warehouse is in one. Raises WarehouseError."""
         if self.s3 is None or "delta-rs" in self._reached:
             return
         try:
@@ -57,11 +57,11 @@ class Place:
         self._reached.add("delta-rs")
 
     def _check_bucket_by_spark(self, name: str) -> None:
-        """See once that Apache Spark reaches the bucket too."""
+        """Check once that Apache Spark reaches the bucket too."""
         if self.s3 is None or self.engine.name != "spark" or "spark" in self._reached:
             return
         try:
-            # What is asked here is read in any case, and first of all.
+            # The engine reads this first in any case.
             path = f"{readable_path(self.engine, self.root)}/{name}"
             self.engine.spark_session.read.format("delta").load(path).schema  # noqa: B018
         except PySparkException as error:

@@ -1,7 +1,6 @@
 """Rows of a pinned version: through the engine, or as Arrow without it.
 
-Belongs here: how each client is asked for a version. Does not belong here: what is known of rows without reading them
-(`statistics`).
+Belongs here: how each client reads a version. Does not belong here: figures that are known without reading rows (`statistics`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,14 +44,14 @@ def read_frame(pinned: "PinnedTable") -> DataFrame:
 
 
 def read_batches(pinned: "PinnedTable") -> Iterator[pa.RecordBatch]:
-    """Rows of the pinned partitions as Arrow batches, read without the engine and without holding them all."""
+    """Rows of the pinned partitions as a stream of Arrow batches, read without the engine; not all are in memory at once."""
     contract, partitions = pinned.contract, pinned.partitions
     tables, stored = pinned.warehouse.tables, pinned.warehouse.place.stored(pinned.name)
     within, files = None, None
     if partitions is not None and contract.partition_by is not None:
         name, column = contract.partition_by, pc.field(contract.partition_by)
         within = (column >= partitions.first) & (column <= partitions.last)
-        # The filter alone would make a fragment of every file of the table first.
+        # Files are chosen here: by the filter alone pyarrow would first make a fragment of every file of the table.
         files = [(name, ">=", partitions.first), (name, "<=", partitions.last)]
     try:
         table = tables.at(contract, pinned.version)
@@ -90,13 +89,13 @@ def _as_declared(rows: DataFrame, contract: TableContract) -> DataFrame:
 
 
 def _no_rows(warehouse: "Warehouse", contract: TableContract) -> DataFrame:
-    """The rows of a table that was never written."""
+    """The rows of a missing table: none."""
     columns = [F.lit(None).cast(column.type).alias(column.name) for column in contract.columns]
     return warehouse.engine.spark_session.range(0).select(columns)
 
 
 def _is_out_of_reach(pinned: "PinnedTable") -> bool:
-    """Whether the engine would not find a version in the log. Raises WarehouseError where there is no other way to it."""
+    """Whether the engine cannot read a version, so that its rows are copied first. Raises WarehouseError for a torn log on Spark."""
     warehouse, name = pinned.warehouse, pinned.name
     if warehouse.engine.name != "sail":
         if warehouse.tables.is_from_a_copy(name, pinned.version):
@@ -114,5 +113,5 @@ def _is_out_of_reach(pinned: "PinnedTable") -> bool:
 
 @lru_cache(maxsize=16)
 def _copy(pinned: "PinnedTable") -> str:
-    """A copy of all rows of a version. A version does not change: a process copies it once."""
+    """A copy of all rows of a version. A process copies a version once, since versions never change."""
     return sail_quirks.local_copy(read_batches(pinned), pinned.contract.arrow_schema())

@@ -1,12 +1,12 @@
 """Files of rows that lie below a table and belong to no version of it yet: the first half of every write.
 
-Belongs here: what an attempt to write leaves on disk, and what the log must be told of each file. Does not belong here:
+Belongs here: the files of an attempt to write, and the log action for each file. Does not belong here:
 the commit that makes the files a part of the table (`commits`).
 
 A write has two halves. First the rows become plain Parquet in a folder of their own, named after the attempt; no reader
-sees them. Then one commit names the files, on the version that the writer has read (`Warehouse.commit`). Who dies between
-the two has written nothing: maintenance removes the folder after the retention, as it removes every file that no version
-names. The folder's name begins neither with `_` nor with `.`, since such files would be hidden from that.
+sees them. Then one commit names the files, on the version that the writer has read (`Warehouse.commit`). A process that dies
+between the two has written nothing: maintenance removes the folder after the retention, as it removes every file that no
+version names. The folder's name begins neither with `_` nor with `.`, since maintenance does not see such files.
 """
 
 import datetime as dt
@@ -27,11 +27,11 @@ from deltalake.transaction import AddAction
 
 from resources.private_members import write_through
 
-#: Footers that are read at a time.
+#: How many footers are read at the same time.
 _AT_ONCE = 8
-#: Texts in a file's statistics are cut there, as the Delta protocol advises; a maximum that is longer is left out.
+#: Texts in statistics are cut to this length, as the Delta protocol advises; a longer maximum is left out.
 _TEXT_LENGTH = 32
-#: How a folder names the partition without a value.
+#: Name of the folder of the partition without a value.
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -51,14 +51,14 @@ class StagedFile:
     stats: str
 
     def action(self, *, moved: bool) -> AddAction:
-        """What the commit says of it. moved: its rows were there before, in other files."""
+        """The log action that adds the file. moved: its rows were in the table before, in other files."""
         now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
         return AddAction(quote(self.path, safe="/=-._~"), self.size, self.partition, now, not moved, self.stats)
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What one attempt to write has left. Files without rows are no part of it."""
+    """The files of one attempt to write, without files that have no rows."""
 
     folder: str
     files: Sequence[StagedFile] = field(default=())
@@ -77,9 +77,9 @@ class Staged:
 
 
 def staged(files: pafs.FileSystem, folder: str, partition_by: str | None, indexed: Sequence[str]) -> Staged:
-    """What lies in the folder of an attempt, as the footers of its files say.
+    """The files in the folder of an attempt, with rows and statistics from their footers.
 
-    files: the table's folder. indexed: columns of which the log is to hold the smallest and the largest value.
+    files: the table's folder. indexed: columns for which the log gets the smallest and the largest value.
     """
     infos = [
         info
@@ -108,7 +108,7 @@ def write_staged(
 
 
 def put(files: pafs.FileSystem, path: str, content: bytes) -> None:
-    """Put a whole file in its place, wherever the folder lies."""
+    """Write a whole file in one step, in a local folder or in a bucket."""
     if isinstance(files, pafs.PyFileSystem):
         write_through(files, path, content)
         return
@@ -148,7 +148,7 @@ def _partition(path: str, partition_by: str) -> str | None:
 
 
 def _statistics(footer: pq.FileMetaData, indexed: Sequence[str]) -> dict[str, Any]:
-    """A file's statistics as the log has them (Delta protocol, "Per-file Statistics")."""
+    """The statistics of a file in the form of the log (Delta protocol, "Per-file Statistics")."""
     places = {footer.schema.column(number).path: number for number in range(footer.num_columns)}
     groups = [group for group in map(footer.row_group, range(footer.num_row_groups)) if group.num_rows]
     lows, highs, nulls = {}, {}, {}
@@ -170,7 +170,7 @@ def _statistics(footer: pq.FileMetaData, indexed: Sequence[str]) -> dict[str, An
 
 
 def _in_log(value: Any, *, upper: bool = False) -> Any:
-    """A smallest or largest value as the log writes it; None where it is better left out."""
+    """A smallest or largest value in the form of the log; None where it is better left out."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""What is known of the rows of a version: from the statistics of its files, from their footers, from one aggregate.
+"""Figures of the rows of a version: from the statistics of its files, from their footers, or from one aggregate.
 
 Belongs here: counts, missing values, constants, sums of money. Does not belong here: rows (`reading`).
 """
@@ -22,14 +22,14 @@ from resources.warehouse.staged_files import Staged
 if TYPE_CHECKING:
     from resources.warehouse.pinned_table import PinnedTable
 
-#: Digits of a sum of sums: more than any DECIMAL has, where Python's own would round at 28.
+#: Digits of a sum: more than any DECIMAL has. Python's default context would round at 28.
 _EXACT = 60
 
 
 def files_of(pinned: "PinnedTable") -> pa.Table:
     """The files of a version as its log has them: `path`, `num_records`, `partition.<column>`, `null_count.<column>`…
 
-    Of a table that was never written none, without columns.
+    For a missing table: no rows and no columns.
     """
     try:
         return pa.table(pinned.warehouse.tables.at(pinned.contract, pinned.version).get_add_actions(flatten=True))
@@ -61,8 +61,8 @@ def same_files(pinned: "PinnedTable") -> str:
 def missing_values(pinned: "PinnedTable", columns: Collection[str]) -> dict[str, int]:
     """Rows without a value, by column.
 
-    The log counts them in the columns that it has statistics of, the footers of the files in the others; the engine
-    where a footer does not tell.
+    The numbers come from the log for columns with statistics there, from the footers of the files for other columns, and from the
+    engine where a footer has no number.
     """
     files, partition_by = files_of(pinned), pinned.contract.partition_by
     if files.num_rows == 0:
@@ -81,7 +81,7 @@ def missing_values(pinned: "PinnedTable", columns: Collection[str]) -> dict[str,
             missing[name] = sum(nulls)
     unknown = [name for name in columns if name not in missing]
     if unknown:
-        # Values are counted, not NULLs: that needs no expression.
+        # Values are counted instead of NULLs, since that needs no expression.
         counts = [F.count("*").alias("_rows"), *(F.count(name).alias(name) for name in unknown)]
         row = pinned.df.select(counts).collect()[0]
         missing |= {name: row["_rows"] - row[name] for name in unknown}
@@ -91,7 +91,7 @@ def missing_values(pinned: "PinnedTable", columns: Collection[str]) -> dict[str,
 def constants(pinned: "PinnedTable", columns: Sequence[str]) -> list[tuple[Any, tuple[int, ...]]] | None:
     """Values of integer columns that are the same in all rows of a file, with its partition value, file by file.
 
-    None when a file has several values in one of them, or does not tell.
+    None when a file has several values in one of the columns, or no statistics.
     """
     partition_by = pinned.contract.partition_by
     files = _of_partitions(files_of(pinned), pinned)
@@ -102,17 +102,17 @@ def constants(pinned: "PinnedTable", columns: Sequence[str]) -> list[tuple[Any, 
         return None
     keys = files[f"partition.{partition_by}"].to_pylist() if partition_by else [None] * files.num_rows
     found: list[tuple[Any, tuple[int, ...]]] = []
-    for key, *told in zip(keys, *(facts[name] for name in columns), strict=True):
-        values = tuple(fact.constant for fact in told if fact.constant is not None)
+    for key, *own_facts in zip(keys, *(facts[name] for name in columns), strict=True):
+        values = tuple(fact.constant for fact in own_facts if fact.constant is not None)
         if len(values) == len(columns):
             found.append((key, values))
-        elif told[0].rows:
+        elif own_facts[0].rows:
             return None
     return found
 
 
 def totals_by_partition(pinned: "PinnedTable") -> Mapping[Any, Mapping[str, Decimal]]:
-    """Sums of the money columns by partition value (or under None). A version does not change: it is added up once."""
+    """Sums of the money columns by partition value (or under None). Kept by the process, since versions never change."""
     known = pinned.warehouse.sums
     if pinned not in known:
         known[pinned] = _totals_by_partition(pinned)
@@ -126,7 +126,7 @@ def _totals_by_partition(pinned: "PinnedTable") -> Mapping[Any, Mapping[str, Dec
     keys = [by] if by is not None else []
     if pinned.is_small:
         rows = pinned.arrow()
-        # With room for the sum.
+        # Widened first, so that the sum fits.
         wide = [rows[name].cast(pa.decimal128(38, rows[name].type.scale)) for name in money]
         table = pa.table([*(rows[name] for name in keys), *wide], [*keys, *money])
         summed = table.group_by(keys).aggregate([(name, "sum") for name in money]).to_pylist()
@@ -138,7 +138,7 @@ def _totals_by_partition(pinned: "PinnedTable") -> Mapping[Any, Mapping[str, Dec
 
 
 def went_back(pinned: "PinnedTable", files: Staged, column: str) -> dt.datetime | None:
-    """Smallest instant of a column in staged files, if any file of the version reaches as far; else None."""
+    """The smallest instant of a column in staged files, if a file of the version reaches that instant; else None."""
     lows = [json.loads(file.stats)["minValues"].get(column) for file in files.files]
     older = files_of(pinned)
     if not lows or not older.num_rows:
@@ -161,7 +161,7 @@ def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _facts(pinned: "PinnedTable", files: pa.Table, columns: Sequence[str]) -> dict[str, list[ColumnFacts]]:
-    """What the footers of some of a table's files say; nothing when one of them is gone."""
+    """Facts from the footers of some files of a table; empty when one of the files is gone."""
     if not columns or not files.num_rows:
         return {}
     stored = pinned.warehouse.place.stored(pinned.name)
@@ -169,9 +169,9 @@ def _facts(pinned: "PinnedTable", files: pa.Table, columns: Sequence[str]) -> di
 
 
 def _of_partitions(files: pa.Table, pinned: "PinnedTable") -> pa.Table:
-    """Of the files of a table those that may hold rows of the pinned partitions, or rows of none."""
-    partition_by, held = pinned.contract.partition_by, pinned.partitions
-    if partition_by is None or held is None or not files.num_rows:
+    """The files of a table that have rows of the pinned partitions, or rows without a partition value."""
+    partition_by, partitions = pinned.contract.partition_by, pinned.partitions
+    if partition_by is None or partitions is None or not files.num_rows:
         return files
     keys = files[f"partition.{partition_by}"].to_pylist()
-    return files.filter(pa.array([key is None or key in held for key in keys]))
+    return files.filter(pa.array([key is None or key in partitions for key in keys]))

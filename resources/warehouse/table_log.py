@@ -1,7 +1,7 @@
 """The log of one table: what its commits did, which partitions they changed, checkpoints.
 
 Belongs here: reading entries and writing checkpoints. Does not belong here: what follows from a change (`history`, the
-callers), what is done about a damaged log (`log_repair`).
+callers), the repair of a damaged log (`log_repair`).
 """
 
 import datetime as dt
@@ -13,7 +13,6 @@ from typing import Any
 
 from resources.contract import TableContract
 from resources.sail_quirks import checkpoint_to_name
-from resources.warehouse.contract import partition_value
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.log_repair import (
     HINT,
@@ -25,24 +24,25 @@ from resources.warehouse.log_repair import (
     write_hint,
 )
 from resources.warehouse.open_tables import OpenTables
+from resources.warehouse.partitions import partition_value
 from resources.warehouse.place import Place
 from resources.warehouse.staged_files import put
 
 #: Commits between two checkpoints. A reader replays at most so many commits (about 20 ms); Delta's 10 would fill the log
 #: of a table with thousands of files five times as fast.
 CHECKPOINT_INTERVAL = 50
-#: Entries of a log that are looked for one by one before the log is listed, and readers of them side by side.
+#: Up to so many entries of a log are looked up one by one; for more the log is listed first. And the number of parallel readers.
 _FEW_ENTRIES, _READERS = 20, 16
 
 
 class TableLog:
-    """The log of one table. Of a table that is not there it says nothing."""
+    """The log of one table. The log of a missing table has no entries."""
 
     def __init__(self, place: Place, tables: OpenTables, contract: TableContract) -> None:
         self._place = place
         self._tables = tables
         self._contract = contract
-        #: Of each table that lay here, by its identity: the partition values that versions changed.
+        #: For each table that was here, by its id: the partition values whose rows a version changed.
         self._changes: dict[str, dict[int, frozenset[Any]]] = {}
 
     def entry(self, version: int) -> list[dict[str, Any]] | None:
@@ -56,14 +56,14 @@ class TableLog:
             raise self._tables.unreadable(self._contract, version, error) from error
 
     def created_at(self) -> float:
-        """When the table was made, milliseconds since 1970; 0 where it does not say."""
+        """When the table was made, milliseconds since 1970; 0 where its metadata do not say."""
         try:
             return float(self._tables.at(self._contract).metadata().created_time or 0)
         except MissingTable:
             return 0.0
 
     def position(self, key: str, version: int | None = None) -> int | None:
-        """What the table's commits have set of a key (Delta protocol, "Transaction Identifiers"), or None."""
+        """The newest value that commits have set for a key (Delta protocol, "Transaction Identifiers"), or None."""
         try:
             found = self._tables.at(self._contract, version).transaction_version(key)
         except MissingTable:
@@ -71,9 +71,9 @@ class TableLog:
         return None if found is None else int(found)
 
     def rows_changed(self, since: int, upto: int) -> bool:
-        """Whether a version after `since`, up to `upto`, has other rows than the one before; compaction has the same.
+        """Whether a version after `since`, up to `upto`, has other rows than the version before it. Compaction changes no rows.
 
-        True as well where the log does not tell any more.
+        True as well where the log has lost an entry.
         """
         entries = (self.entry(version) for version in range(since + 1, upto + 1))
         return any(entry is None or changes_rows(entry) for entry in entries)
@@ -89,8 +89,8 @@ class TableLog:
     def last_changed(self, since: int, upto: int | None = None) -> dict[Any, int]:
         """Partition values whose rows changed after a version, each with the newest version that changed them.
 
-        Versions that have left the log are passed over: maintenance takes none that is younger than the retention. A
-        version does not change: a process reads its entry once.
+        Versions that have left the log are skipped: maintenance removes none that is younger than the retention. A process
+        reads an entry once, since versions never change.
         """
         try:
             table = self._tables.at(self._contract)
@@ -116,7 +116,7 @@ class TableLog:
         self.name_an_old_checkpoint()
 
     def name_an_old_checkpoint(self) -> None:
-        """See to it that `_last_checkpoint`, which an engine's own writing moves, hides no version that a run may read."""
+        """Make `_last_checkpoint` name a checkpoint old enough for every version that a run may read: engines move the hint on."""
         files = self._place.files(self._contract.name)
         wanted = checkpoint_to_name(
             {number: info.mtime for number, info in LogFiles.of(files).checkpoints.items()}, dt.datetime.now(dt.UTC)
@@ -128,11 +128,11 @@ class TableLog:
             write_hint(files, wanted)
 
     def _changed_by(self, version: int) -> frozenset[Any]:
-        """Partition values whose rows a version changed."""
+        """The partition values whose rows a version changed."""
         return frozenset(self._value(file) for _, file in changed_files(self.entry(version) or ()))
 
     def _value(self, file: Mapping[str, Any]) -> Any:
-        """The partition value of a file, as the contract types it."""
+        """The partition value of a file, with the type of the contract."""
         by = self._contract.partition_by or ""
         return partition_value((file.get("partitionValues") or {}).get(by), self._contract)
 

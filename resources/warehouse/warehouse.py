@@ -1,11 +1,11 @@
 """The warehouse: one Delta table per asset under one root, read at a pinned version, written by whole partitions.
 
-Belongs here: what may be asked of it. How it is done is in the modules beside this one: opening (`open_tables`), reading
+Belongs here: its operations. How they work is in the modules beside this one: opening (`open_tables`), reading
 (`pinned_table`, `reading`, `statistics`), writing (`staged_files`, `commits`), logs (`table_log`, `log_repair`). Does not
 belong here: Dagster (`resources.io_manager`), what a table means (the contracts are passed in).
 
-Reading never writes: `version`, `pin` and whatever is asked of a pinned table make no table and change no file. A writer
-makes the table it writes; `make_tables` does it beforehand.
+Reading never writes: `version`, `pin` and the methods of a pinned table make no table and change no file. A write makes its
+table when that is missing; `make_tables` makes tables beforehand.
 """
 
 import calendar
@@ -24,15 +24,15 @@ from resources.contract import TableContract
 from resources.engine import SparkEngine
 from resources.s3 import S3Storage
 from resources.warehouse.commits import Change, append_files, commit_files, replace_partitions
-from resources.warehouse.contract import Commit, Everything, Partitions, indexed_columns, is_by_day
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.open_tables import OpenTables
+from resources.warehouse.partitions import Commit, Everything, Partitions, indexed_columns, is_by_day
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.place import Place
 from resources.warehouse.staged_files import Staged, new_folder, staged, write_staged
 from resources.warehouse.table_log import TableLog
 
-#: How files are compressed, as the writer of each engine is told: level 1 takes the time of snappy and half of its bytes.
+#: Compression option of each engine's writer: level 1 takes the time of snappy and half of its bytes.
 _COMPRESSION = {
     "sail": sail_quirks.COMPRESSION,
     "spark": {"compression": "zstd", "parquet.compression.codec.zstd.level": "1"},
@@ -58,11 +58,11 @@ class Warehouse:
         #: How long a version stays readable after another has taken its place.
         self.retention_days = retention_days
         self.tables = OpenTables(self.place, retention_days)
-        #: Sums of the money columns of what was pinned (`PinnedTable.totals`).
+        #: Sums of the money columns of pinned tables (`PinnedTable.totals`).
         self.sums: dict[PinnedTable, Mapping[Any, Mapping[str, Decimal]]] = {}
         #: The version of which it was first asked, by table, partitions and the files of those (`PinnedTable.as_first_seen`).
         self.first_seen: dict[tuple[str, str, Partitions | None, str], int] = {}
-        #: Of each table, the version that this process has last written.
+        #: For each table: the version that this process has written last.
         self.written: dict[str, int] = {}
         self._logs = {name: TableLog(self.place, self.tables, contract) for name, contract in self.contracts.items()}
 
@@ -72,11 +72,11 @@ class Warehouse:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def exists(self, name: str) -> bool:
-        """Whether a table was ever made."""
+        """Whether a table exists."""
         return self.tables.exists(name)
 
     def version(self, name: str) -> int:
-        """Newest version of a table; 0, as of an empty one, where there is none."""
+        """The newest version of a table; 0 for a missing table, as for a new empty one."""
         try:
             return self.tables.at(self.contracts[name]).version()
         except MissingTable:
@@ -90,7 +90,7 @@ class Warehouse:
         *,
         was: TableContract | None = None,
     ) -> PinnedTable:
-        """Pin the newest (or the given) version of a table. was: the contract that it has, where that is a former one."""
+        """Pin the newest (or the given) version of a table. was: the contract that the table keeps, if that is a former one."""
         contract = was or self.contracts[name]
         try:
             table = self.tables.at(contract, version)
@@ -107,13 +107,13 @@ class Warehouse:
         return self.pin(name, Partitions(dt.date(year, month, 1), dt.date(year, month, last)))
 
     def log(self, name: str) -> TableLog:
-        """What the commits of a table say."""
+        """The log of a table."""
         return self._logs[name]
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def make_tables(self, names: Iterable[str] | None = None) -> None:
-        """Make the tables (default: all) that are not there, empty; mend what of a log is torn and can be made again."""
+        """Make the missing ones of these tables (default: all), empty; mend torn logs as far as that is possible."""
         for name in self.contracts if names is None else names:
             self.tables.for_writing(self.contracts[name])
 
@@ -127,7 +127,7 @@ class Warehouse:
         folder, path = new_folder(), self.place.engine_path(name)
         columns = [F.col(column.name).cast(column.type) for column in contract.columns]
         writer = rows.select(columns).write.format("parquet").mode("error").options(**_COMPRESSION[self.engine.name])
-        # Spark's own file that says that it is done; the commit says so here.
+        # No `_SUCCESS` file: here the commit says that the rows are complete.
         writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
         if contract.partition_by is not None:
             writer = writer.partitionBy(contract.partition_by)
@@ -142,14 +142,14 @@ class Warehouse:
         """Write a few rows as files below the table, without the engine."""
         contract = self.contracts[name]
         if not self.tables.is_still_there(contract):
-            # The log comes first: rows without one are what is left of a table (`log_repair.damage`).
+            # The log comes first: rows without a log are the remains of a damaged table (`log_repair.damage`).
             self.tables.for_writing(contract)
         rows = rows.select(contract.column_names).cast(contract.arrow_schema())
         stored = self.place.stored(name)
         return write_staged(stored, new_folder(), rows, contract.partition_by, indexed_columns(contract))
 
     def drop(self, name: str, folder: str) -> None:
-        """Remove what an attempt has left. Best effort: what stays is removed by maintenance."""
+        """Remove the files of an attempt as far as possible; maintenance removes the rest."""
         with suppress(OSError):
             self.place.stored(name).delete_dir(folder)
 
@@ -168,11 +168,11 @@ class Warehouse:
     ) -> Commit:
         """Make staged files a part of the table, as the version after `on`, or raise Refused and change nothing.
 
-        replace: partitions (or everything) whose present files go. remove: paths of single files that go. moved: the
-        rows were there before, in those files. positions: transaction versions that the commit sets (`TableLog.position`).
-        info: what else its entry in the log says. was: the contract that the table has until now, where the commit, which
-        replaces everything, gives it its own. Nothing is rebased: another commit after `on` refuses this one, whatever it
-        did. Where the answer is lost, the log is asked for it.
+        replace: partitions (or everything) whose present files are removed. remove: paths of single files that are removed.
+        moved: the rows were in the table before, in the removed files. positions: transaction versions that the commit sets
+        (`TableLog.position`). info: further content of its log entry. was: the former contract of the table, when this commit
+        replaces everything and gives the table its new contract. Nothing is rebased: any other commit after `on` refuses this
+        one. When the answer of the commit is lost, the log is read to see whether it was made.
         """
         return commit_files(self, name, files, on, Change(replace, remove, moved, positions or {}, info or {}, was))
 

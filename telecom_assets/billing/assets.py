@@ -11,12 +11,13 @@ from telecom_assets.billing.gate import GATE, BillingInputs, assert_billed
 from telecom_assets.billing.restored import assert_not_restored
 from telecom_assets.billing.rules import BillingTerms, bill
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
     ENGINE_KIND,
     SPARK_POOL,
+    Materialized,
     asset,
     table_metadata,
     versions_asserted,
@@ -38,7 +39,7 @@ GROUP = "billing"
         SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         "customers": dg.AssetIn(),
     },
-    # What the gate looks at; the funnel of the dashboard, later in the same run, counts it.
+    # Tables that the gate reads; the dashboard of the same run counts them for its funnel.
     deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
     group_name=GROUP,
     owners=[BILLING_TEAM],
@@ -63,7 +64,7 @@ def facturation_complete(
     of date, or when the month was rated against more than one version of customers or tariffs.
     """
     period = context.partition_key
-    assert_not_restored(warehouse, postgres)  # before the version grows: what it was would not be noticed any more
+    assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it
     charges = Charges(rated_cdrs, period_charges)
     inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
     versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days, record_types)
@@ -98,7 +99,7 @@ def published_bills(
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month's bills in PostgreSQL, table facturation_complete, for everybody who reads bills. One row per bill.
 
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.

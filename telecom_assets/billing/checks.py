@@ -1,4 +1,4 @@
-"""What is asserted of bills, and of those that are published."""
+"""The checks of bills, and of published bills."""
 
 from decimal import Decimal
 
@@ -8,18 +8,18 @@ from telecom_assets.billing.identities import rated_equals_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.contract_checks import contract_check
-from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict, together
 from telecom_assets.rating.charges import charges_of_month
 
 
-def _billed(scope: Scope) -> Verdict:
+def _billed(inputs: CheckInputs) -> Verdict:
     by_period = {
         period: rated_equals_billed(
-            charges_of_month(scope.looking_at("rated_cdrs", "period_charges"), period),
-            scope.pin_period("facturation_complete", period),
+            charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period),
+            inputs.pin_period("facturation_complete", period),
         )
-        for period in scope.periods
+        for period in inputs.periods
     }
     made = by_period.values()
     sums = {name: sum_exactly(verdict.figures[name] or Decimal(0) for verdict in made) for name in ("rated", "billed")}
@@ -33,12 +33,12 @@ _BILLED = Check(
 )
 
 
-def _published(scope: Scope) -> Verdict:
-    connection = scope.postgres.connect()
+def _published(inputs: CheckInputs) -> Verdict:
+    connection = inputs.postgres.connect()
     left: dict[str, object] = {}
     right: dict[str, object] = {}
-    for period in scope.periods:
-        bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
+    for period in inputs.periods:
+        bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
         rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, FACTURATION_COMPLETE.money)
         left |= labelled(period, sum(bills.rows_by_partition().values()), bills.totals())
         right |= labelled(period, rows, sums)

@@ -22,18 +22,18 @@ from telecom_assets.rating.identities import (
     deferred_equals_imputed,
     imputed_are_the_smallest,
     missing_volumes_follow,
-    one_tariff,
+    one_reference_version,
 )
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: What is looked at of the way from the topic to the rated events, besides those.
+#: The tables on the way from the topic to the rated events that the gate reads.
 GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
 
 
 def month_is_over(period: str, today: dt.date) -> Verdict:
-    """No usage of the month is still to come."""
+    """The month has ended, so no usage of it is still to come."""
     last = month_days(period)[-1]
     findings = [] if last < today else [f"it ends on {last}; until then its days can be mediated and rated"]
     return Verdict(f"the month {period} is over", findings, otherwise=f"the month {period} is not over")
@@ -58,7 +58,7 @@ class BillingInputs:
 
     @classmethod
     def behind(cls, bills: PinnedTable, charges: Charges) -> "BillingInputs":
-        """The usage that the bills of a month stand on, as it is now. bills: facturation_complete, pinned to the month."""
+        """The usage behind the bills of a month, at the newest versions. bills: facturation_complete, pinned to the month."""
         assert bills.partitions is not None
         period, warehouse = bills.partitions.first, bills.warehouse
         return cls.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
@@ -74,14 +74,14 @@ class BillingInputs:
                 *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
                 lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
-                lambda: one_tariff(self.charges.rated, self.suspended, self.charges.imputed),
+                lambda: one_reference_version(self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")
         return dict(verdicts[-1].figures)
 
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
-        """The identities from the topic to the charges, as questions."""
+        """The identities from the topic to the charges, as functions to call (`asked`)."""
         warehouse = self.raw.warehouse
         return [
             lambda: landed_rows_are_consumed(warehouse),
@@ -95,7 +95,7 @@ class BillingInputs:
 def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before: str) -> None:
     """Raise ConservationError unless the bills of a month stand on usage that adds up from the topic to them.
 
-    For stages that hand bills on: what was asked before they were made is asked again of the tables as they are now.
+    For stages that pass bills on: the identities that held before the bills were made are checked again on the newest tables.
     """
     inputs = BillingInputs.behind(bills, charges)
     questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(charges, bills)]

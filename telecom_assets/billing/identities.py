@@ -17,13 +17,13 @@ from telecom_assets.rating.charges import Charges
 def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
     """Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, and the counts agree.
 
-    Amounts are those of every event. A bill counts the events of the services that it has columns for: those are compared.
+    Amounts are compared over all events, counts over the events of services that have columns of their own on the bill.
     """
     usage = charges.df.groupBy("customer_id").agg(
         F.sum("amount").alias("rated_amount"),
         F.count_if(F.col("record_type").isin(*SERVICES)).alias("rated_count"),
     )
-    # One bill for each customer: one that stands twice would meet the usage twice, and each time agree.
+    # One bill for each customer. Two bills of one customer would each be joined with the usage, and each would agree.
     charged = bills.df.groupBy("customer_id").agg(
         F.sum(F.col("amount_before_tax") - F.col("rounding_difference")).alias("billed_amount"),
         F.sum(reduce(add, (F.col(f"{service}_count") for service in SERVICES))).alias("billed_count"),

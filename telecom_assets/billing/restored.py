@@ -1,18 +1,18 @@
-"""A warehouse, or a table of it, that went back behind what was made from it: restored from a backup, or its log cut short.
+"""A warehouse or table that is older than tables or bills made from it: restored from a backup, or its log cut short.
 
-Belongs here: how that is noticed, what is said, what follows when a restored warehouse is made the truth. Does not belong
+Belongs here: how that is noticed, the error, and what changes when a restored warehouse is made the truth. Does not belong
 here: the ledger of published bills itself (`resources.postgres.publishing`), logs that cannot be read
 (`resources.warehouse.log_repair`).
 
 The tables of a backup agree with each other: the next positions on the topic, the days that were mediated, the versions that
 rows were made from all go back with them, so `telecom run` lands, mediates and bills again what came later. What lies outside
-does not go back. Reports, invoices and dashboards are replaced by the next run of their month: they are not what `billed_months`
-says of them. PostgreSQL's ledger alone says no: it takes the restored bills for those of a publisher that comes too late. Until
-its version is reached again, by commits that have nothing to do with it, nothing would be published; so nothing is billed before
-somebody has decided.
+does not go back. Reports, invoices and dashboards are replaced by the next run of their month, since they differ from the digest
+in `billed_months`. PostgreSQL's ledger would refuse the restored bills: it takes them for those of a publisher that comes too
+late. Nothing would be published until unrelated commits had raised the version of the bills that far; so nothing is billed
+before a person has decided.
 
-A log whose newest entries are gone can be read, and is whole to all that can be seen of it. What was made from the later
-versions names them: the commits of other tables, and mediated_days. Where nothing does, it cannot be known.
+A log that has lost its newest entries can be read, and looks whole. The lost versions are named by whatever was made from them:
+the commits of other tables, and mediated_days. A lost version that nothing names cannot be noticed.
 """
 
 import math
@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from resources.postgres import PostgresConnection, PostgresUnavailable, entries_ahead, follow_version
 from resources.warehouse import READS, Warehouse, WarehouseError, commit_info, entry_path
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.intake.decisions import note_adoption
 from telecom_assets.intake.journal import Decision
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 
 _BILLS = FACTURATION_COMPLETE.name
-#: Commits of a table that are asked what they were made from; the newest may be compactions.
+#: How many commits of a table are read for the versions that they were made from; the newest may be compactions.
 _COMMITS_BACK = 5
 #: Columns of mediated_days that name versions.
 _OF_MEDIATION = {
@@ -46,7 +46,7 @@ class RestoredWarehouse(WarehouseError):
 
 @dataclass(frozen=True)
 class Published:
-    """What was published from versions that the warehouse does not have."""
+    """The bills that were published from versions that the warehouse does not have."""
 
     #: Newest version of the bills in the warehouse.
     newest: int
@@ -58,15 +58,17 @@ class Published:
 
 
 def published_ahead(warehouse: Warehouse, postgres: PostgresConnection) -> Published:
-    """What PostgreSQL's ledger has of versions of the bills that the warehouse lacks. Raises PostgresError."""
+    """The versions of bills that PostgreSQL's ledger names and the warehouse lacks. Raises PostgresError."""
     if not warehouse.exists(_BILLS):
-        return Published(-1, {})  # a table that is made anew has another identity, and takes the place of what is there
+        return Published(
+            -1, {}
+        )  # a table that was made anew has another id, and replaces published bills whatever their version
     bills = warehouse.pin(_BILLS)
     return Published(bills.version, entries_ahead(postgres, _BILLS, bills.table_id, bills.version))
 
 
 def assert_nothing_went_back(warehouse: Warehouse, postgres: OnDemand[PostgresConnection]) -> None:
-    """Raise WarehouseError where the warehouse, or a table of it, lies behind what was made from it."""
+    """Raise WarehouseError, or RestoredWarehouse, where the warehouse or a table is older than tables or bills made from it."""
     assert_tables_agree(warehouse)
     assert_not_restored(warehouse, postgres)
 
@@ -88,7 +90,7 @@ def assert_tables_agree(warehouse: Warehouse) -> None:
     """Raise WarehouseError where a table lacks a version that another was made from."""
     present = [name for name in warehouse.contracts if warehouse.exists(name)]
     named = [*_versions_read(warehouse, present), *_versions_mediated(warehouse, present)]
-    # They were read first: a version that another process makes meanwhile is newer than what was named.
+    # The named versions were read first, so that a version that another process makes meanwhile can only be newer.
     for by, name, version, at in named:
         if name not in present:
             continue
@@ -102,12 +104,12 @@ def assert_tables_agree(warehouse: Warehouse) -> None:
             )
 
 
-#: A table, one that it was made from with the version, and when (milliseconds since 1970).
+#: Table, table that it was made from, version of that table, time of the commit (milliseconds since 1970).
 _Fact = tuple[str, str, int, float]
 
 
 def _versions_read(warehouse: Warehouse, names: Sequence[str]) -> Iterator[_Fact]:
-    """What the newest commits of tables say that they were made from."""
+    """The versions that the newest commits of tables say they were made from."""
     for name in names:
         newest = warehouse.version(name)
         for version in range(newest, max(newest - _COMMITS_BACK, -1), -1):
@@ -117,7 +119,7 @@ def _versions_read(warehouse: Warehouse, names: Sequence[str]) -> Iterator[_Fact
 
 
 def _versions_mediated(warehouse: Warehouse, names: Sequence[str]) -> Iterator[_Fact]:
-    """What mediated_days says of the tables that mediation read and wrote."""
+    """The versions that mediation read and wrote, by mediated_days."""
     if MEDIATED_DAYS.name not in names:
         return
     rows = warehouse.pin(MEDIATED_DAYS.name).arrow()

@@ -15,14 +15,14 @@ from pyspark.sql import functions as F
 from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT, SERVICES
 from telecom_assets.model.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
 
-#: What of usage is added up: the events of the services with columns of their own, and all events.
+#: Name of the sum over all events, beside the sums of the services that have columns on the bill.
 _ALL = "all"
 _SUMS = (*SERVICES, _ALL)
 
 
 @dataclass(frozen=True)
 class BillingTerms:
-    """What a bill is made with: discount and tax in percent, the currency."""
+    """The terms of a bill: discount and tax in percent, the currency."""
 
     discount_pct: Decimal
     tax_pct: Decimal
@@ -32,9 +32,9 @@ class BillingTerms:
 def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTerms) -> DataFrame:
     """facturation_complete of one month.
 
-    charges: the month's, with the columns of rated_cdrs. customers: the version they were rated against. One row for every
-    customer that is active postpaid or has rated usage; a customer who left the list keeps the region and plan of the usage.
-    Events of a record type without columns on the bill are one sum in amount_before_tax, rounded once as those of the others are.
+    charges: those of the month, with the columns of rated_cdrs. customers: the version that the month was rated against. One row
+    for every customer that is active postpaid or has rated usage; a customer who is no longer in the list gets region and plan
+    from the usage. The events of all record types without columns on the bill are one line in amount_before_tax, rounded once.
     """
     usage = _usage(charges)
     billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
@@ -72,8 +72,8 @@ def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTe
 def _usage(charges: DataFrame) -> DataFrame:
     """Exact sum and count of each service, and exact sum of all, by customer, with the region and plan of the usage.
 
-    Added up by region and plan first, although a customer has one of each: the largest of some texts cannot be kept in
-    a table of hashes (Apache Spark would sort all events), and two more keys can.
+    Region and plan are keys of the grouping, although a customer has one of each. As a maximum of texts they could not be
+    aggregated by hash, and Apache Spark would sort all events.
     """
     sums = [f"{service}_exact" for service in _SUMS]
     counts = [f"{service}_count" for service in SERVICES]

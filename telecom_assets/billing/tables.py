@@ -10,7 +10,7 @@ from telecom_assets.record_types.in_force import RECORD_TYPES
 _ON_BILL = tuple(each for each in RECORD_TYPES if each.on_bill)
 SERVICES = tuple(each.name for each in _ON_BILL)
 
-#: A percentage of the terms, 0 to 100, exactly as it is set.
+#: Type of discount and tax: percent, 0 to 100, exactly as set.
 PERCENT = "decimal(7,4)"
 
 FACTURATION_COMPLETE = TableContract(

@@ -49,16 +49,16 @@ def keeps_contract(pinned: PinnedTable, *, unique: bool) -> Verdict:
         differs.append({**key, "times": times})
         failed |= {key[by]} if by in key else set()
     figures = {"rows": sum(pinned.rows_by_partition().values())}
-    # A row without a day or month belongs to none: all are told of as failed then.
+    # A row without a day or month belongs to none of them: then the check fails for the whole table.
     days = None if None in failed or not by else frozenset(failed)
     return Verdict(_KEPT, findings, figures, differs, days, otherwise=_BROKEN)
 
 
 def _where_missing(pinned: PinnedTable, columns: Sequence[str]) -> tuple[list[dict[str, Any]], set[Any]]:
-    """Rows without a value in some columns, by day or month, as rows of a table; and those days or months."""
+    """Numbers of rows without a value in some columns, by day or month, as rows of a table; and the set of these days or months."""
     by = pinned.contract.partition_by
     counts = [F.count("*").alias("_rows"), *(F.count(name).alias(name) for name in columns if name != by)]
-    # A row without a partition value lies in none: the days of the run do not hold it.
+    # A row without a partition value is in no partition, so the days of the run do not contain it: the whole table is read.
     rows = (pinned.all() if by in columns else pinned.df).groupBy(*([by] if by else [])).agg(*counts).collect()
     differs = [
         {**({by: row[by]} if by else {}), "column": name, "rows without a value": lacking}

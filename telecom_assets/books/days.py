@@ -17,8 +17,8 @@ from telecom_assets.books.verdict import Verdict
 
 
 def rows_and_positions() -> list[Column]:
-    """What is added up of the rows of a day: how many (`rows`), and their positions (`offsets`)."""
-    return [F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("offsets")]
+    """What is added up of the rows of a day: how many (`rows`), and their positions (`positions`)."""
+    return [F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")]
 
 
 def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
@@ -29,7 +29,7 @@ def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
 @lru_cache(maxsize=256)
 def _rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
     by_day = pinned.df.groupBy("event_date").agg(*rows_and_positions())
-    return {row["event_date"]: (row["rows"], int(row["offsets"])) for row in by_day.collect()}
+    return {row["event_date"]: (row["rows"], int(row["positions"])) for row in by_day.collect()}
 
 
 def days_add_up(
@@ -38,17 +38,17 @@ def days_add_up(
     whole: Mapping[dt.date, tuple[int, int]],
     parts: Mapping[str, Mapping[dt.date, tuple[int, int]]],
 ) -> Verdict:
-    """On each day the whole equals its parts: by count, and by sum of positions, which tells one set of records from another."""
+    """On each day the whole equals its parts: by number of rows, and by sum of positions, which other records would change."""
     days = set(whole).union(*parts.values())
     findings, differs = [], []
     for day in sorted(days):
-        rows, offsets = whole.get(day, (0, 0))
+        rows, positions = whole.get(day, (0, 0))
         found = {name: part.get(day, (0, 0)) for name, part in parts.items()}
         missing = rows - sum(count for count, _ in found.values())
         if missing:
             shown = " + ".join(f"{count} {name}" for name, (count, _) in found.items())
             findings.append(f"{day}: {rows} {whole_name}, {shown}")
-        elif offsets != sum(total for _, total in found.values()):
+        elif positions != sum(total for _, total in found.values()):
             findings.append(f"{day}: the counts agree, but the records are not the same")
         else:
             continue

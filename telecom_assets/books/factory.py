@@ -1,6 +1,6 @@
-"""The factory: from a verdict function to a Dagster check, which is blocking unless it only advises.
+"""The factory of checks: makes a Dagster check from a verdict function. A check is blocking unless it is advisory.
 
-Belongs here: how a check learns which partitions it is about, and that a table which is not there is a finding.
+Belongs here: how a check learns which partitions it is about, and that a missing table is a finding.
 """
 
 import datetime as dt
@@ -16,10 +16,10 @@ from resources.postgres import PostgresConnection
 from resources.warehouse import MissingTable, Partitions, PinnedTable, Warehouse
 from telecom_assets.books.shown import as_table, differing, differing_not_shown, looked_at
 from telecom_assets.books.verdict import Verdict, asked
-from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import as_metadata
-from telecom_assets.lineage.failures import telling
+from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.model.months import month_days, months_between
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -28,13 +28,13 @@ from telecom_assets.model.run_tags import (
 )
 from telecom_assets.record_types.in_force import RecordTypes
 
-#: Tag of a run of checks alone that is about one month.
-MONTH_TAG = "telecom/month"
+#: Tag of a run that makes checks alone: the month that they are about.
+CHECKED_MONTH_TAG = "telecom/month"
 
 
 @dataclass(frozen=True)
-class Scope:
-    """What a check looks at: the partitions of its run (None: everything there is), and everything reachable."""
+class CheckInputs:
+    """What a check reads: the project's resources, and the days and months of its run (None: all there are)."""
 
     settings: Settings
     warehouse: Warehouse
@@ -44,7 +44,7 @@ class Scope:
     days: Partitions | None = None
     months: Partitions | None = None
 
-    def over(self, first: str, last: str) -> "Scope":
+    def over(self, first: str, last: str) -> "CheckInputs":
         """The same, narrowed to the days, or the months, from first to last, as partition keys."""
         if len(first) == len("yyyy-MM"):
             days = Partitions(month_days(first)[0], month_days(last)[-1])
@@ -56,14 +56,14 @@ class Scope:
         """The newest version of a table, narrowed to the run's partitions."""
         partition_by = self.warehouse.contracts[name].partition_by
         partitions = {"event_date": self.days, "billing_period": self.months, None: None}[partition_by]
-        return self.looking_at(name).pin(name, partitions)
+        return self.warehouse_with(name).pin(name, partitions)
 
     def pin_period(self, name: str, period: str) -> PinnedTable:
         """The newest version of a table, narrowed to one month."""
-        return self.looking_at(name).pin_period(name, period)
+        return self.warehouse_with(name).pin_period(name, period)
 
-    def looking_at(self, *names: str) -> Warehouse:
-        """The warehouse, which has these tables. Raises MissingTable: to others a table that is not there is an empty one."""
+    def warehouse_with(self, *names: str) -> Warehouse:
+        """The warehouse, once these tables exist. Raises MissingTable: anywhere else a missing table is read as an empty one."""
         warehouse = self.warehouse
         for name in names:
             if not warehouse.exists(name):
@@ -83,16 +83,16 @@ class Scope:
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, what it says, how it is decided.
+    """One check: its name, what it says, how it is judged.
 
-    reads: other assets of the same guard that it compares its own with, for which it waits. (For those of other guards its
-    own asset has waited; and a failed check of theirs would keep this one from being made, in a run of checks alone too.)
-    One that is `advisory` warns of what may be meant, and stops nothing.
+    reads: other assets of the same guard whose tables the check reads too; it waits for them. (Assets of other guards need not
+    be named: the check's own asset has waited for them. Named, a failed check of theirs would stop this one, even in a run
+    of checks alone.) advisory: the check warns of something that may be intended, and stops no run.
     """
 
     name: str
     description: str
-    decide: Callable[[Scope], Verdict]
+    judge: Callable[[CheckInputs], Verdict]
     reads: Sequence[str] = ()
     advisory: bool = False
 
@@ -113,10 +113,10 @@ class Guard:
         }
 
 
-def decide(check: Check, scope: Scope) -> Verdict:
-    """The verdict of one check. A table that is not there is a finding."""
+def verdict_of(check: Check, inputs: CheckInputs) -> Verdict:
+    """The verdict of one check. A missing table is a finding."""
     try:
-        return check.decide(scope)
+        return check.judge(inputs)
     except MissingTable as error:
         return Verdict(check.description.rstrip("."), [str(error)])
 
@@ -124,9 +124,9 @@ def decide(check: Check, scope: Scope) -> Verdict:
 def step_of(guard: Guard) -> dg.AssetChecksDefinition:
     """The step that makes the checks of a guard.
 
-    They have no partitions of their own, those of days and months neither: Dagster (1.13) stores a check of a range run
-    without its partition and shows one with partitions as skipped then, and cannot execute it from the asset's page. Which
-    days or months were looked at is in the metadata.
+    No check has partitions, not even a check of a table of days or months. Dagster (1.13) stores the result of a range run
+    without a partition, then shows a partitioned check as skipped, and cannot execute it from the asset's page. The metadata
+    say which days or months a check has read.
     """
     by_key = guard.keyed()
 
@@ -144,7 +144,7 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
         ],
         can_subset=True,
     )
-    @telling
+    @with_expected_failures
     def run_checks(
         context: dg.AssetCheckExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -153,9 +153,9 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
         clock: dg.ResourceParam[Clock],
         record_types: dg.ResourceParam[RecordTypes],
     ) -> Iterator[dg.AssetCheckResult]:
-        scope = _narrowed(Scope(settings, warehouse, postgres, clock, record_types), context.run.tags)
+        inputs = _narrowed(CheckInputs(settings, warehouse, postgres, clock, record_types), context.run.tags)
         keys = sorted(context.selected_asset_check_keys, key=list(by_key).index)
-        verdicts = asked(partial(decide, by_key[key], scope) for key in keys)
+        verdicts = asked(partial(verdict_of, by_key[key], inputs) for key in keys)
         for key, verdict in zip(keys, verdicts, strict=True):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
@@ -163,26 +163,26 @@ def step_of(guard: Guard) -> dg.AssetChecksDefinition:
                 passed=verdict.passed,
                 severity=dg.AssetCheckSeverity.WARN if by_key[key].advisory else dg.AssetCheckSeverity.ERROR,
                 description=verdict.summary,
-                metadata={**as_metadata(verdict.figures), **_tables(verdict, scope, key.asset_key.path[-1])},
+                metadata={**as_metadata(verdict.figures), **_tables(verdict, inputs, key.asset_key.path[-1])},
             )
 
     return run_checks
 
 
-def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
-    """What differs, and the days or months of the asset's table that were looked at, as metadata."""
+def _tables(verdict: Verdict, inputs: CheckInputs, asset: str) -> dict[str, Any]:
+    """Metadata of a result: the rows that differ, and the days or months of the asset's table that were read."""
     metadata: dict[str, Any] = {}
     if not verdict.passed:
         metadata["differs"] = as_table(differing(verdict))
         if more := differing_not_shown(verdict):
             metadata["differs_not_shown"] = more
     unit = {"event_date": "day", "billing_period": "month"}.get(
-        getattr(scope.warehouse.contracts.get(asset), "partition_by", None) or ""
+        getattr(inputs.warehouse.contracts.get(asset), "partition_by", None) or ""
     )
     if unit is None:
         return metadata
     with suppress(MissingTable):
-        table = scope.pin(asset)
+        table = inputs.pin(asset)
         rows, more = looked_at(verdict, table.rows_by_partition(), table.partitions, unit)
         metadata[f"{unit}s"] = as_table(rows)
         if more:
@@ -190,7 +190,7 @@ def _tables(verdict: Verdict, scope: Scope, asset: str) -> dict[str, Any]:
     return metadata
 
 
-def _narrowed(scope: Scope, tags: Mapping[str, str]) -> Scope:
-    """What a run is about: its days or months, the month it names, or, where it has none of these, all there is."""
-    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(MONTH_TAG)
-    return scope if first is None else scope.over(first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))
+def _narrowed(inputs: CheckInputs, tags: Mapping[str, str]) -> CheckInputs:
+    """The inputs, narrowed to the run: to its days or months, else to the month that a tag names; else everything there is."""
+    first = tags.get(ASSET_PARTITION_RANGE_START_TAG) or tags.get(PARTITION_NAME_TAG) or tags.get(CHECKED_MONTH_TAG)
+    return inputs if first is None else inputs.over(first, tags.get(ASSET_PARTITION_RANGE_END_TAG, first))

@@ -18,7 +18,7 @@ from telecom_assets.model.months import days_between, months_between
 #: Rows of what differs, and days or months, that are shown.
 DIFFERING, LOOKED_AT = 20, 100
 
-#: Characters of a text that are shown: identities of records are what somebody sent.
+#: The most characters of a text that are shown: a record id has any length.
 _CELL = 200
 
 Cell = str | int
@@ -40,11 +40,11 @@ def looked_at(
 ) -> tuple[list[dict[str, Cell]], int]:
     """The days or months that a verdict is about, each with its rows and verdict, and how many are not shown.
 
-    Those that failed come first, the newest of more than are shown. counts: rows of the table by day or month.
+    Failed ones come first. Where there are more than are shown, the newest are. counts: rows of the table by day or month.
     partitions: those of the run; None: all that the table has. column: "day" or "month".
     """
-    held = [value for value in counts if value is not None]
-    values = sorted(held) if partitions is None else _between(partitions)
+    present = [value for value in counts if value is not None]
+    values = sorted(present) if partitions is None else _between(partitions)
     all_of_it = verdict.failed is None and not verdict.passed
     broken = frozenset(values) if all_of_it else verdict.failed or frozenset()
     failed = [value for value in values if value in broken]
@@ -67,7 +67,7 @@ def as_table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
 
 
 def _cell(value: object) -> Cell:
-    """A value of a row, exact: a decimal with all its digits, nothing for None; a text that no page can show is cut."""
+    """A value for people, exact: a decimal with all its digits, an empty text for None. A long text is cut."""
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, int) and not isinstance(value, bool):

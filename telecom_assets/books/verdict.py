@@ -1,4 +1,4 @@
-"""What is said of an identity: whether it holds, what is wrong, what differs."""
+"""The verdict on an identity: whether it holds, what is wrong, what differs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from resources.expected_errors import ExpectedError
 
 SHOWN = 5
-#: Questions at once: each is one query or two, none of which can fill all cores.
+#: How many questions are asked at once: each is one query or two, and no single query can fill all cores.
 _AT_ONCE = 4
 _Answer = TypeVar("_Answer")
 
@@ -21,10 +21,10 @@ class ConservationError(ExpectedError):
 class Verdict:
     """Whether an identity holds: what is wrong, one line each, and the figures that were compared.
 
-    identity: an equation (raw = cleaned + rejected), or a statement (the month 2026-11 is over). A statement comes with the
-    statement that is true `otherwise`, so that either outcome is told in a sentence.
-    differs: what differs as rows of a table, one for each thing that does (a day, a customer, a partition of the topic).
-    failed: the days or billing periods that do not hold; None where the verdict is of the table as a whole.
+    identity: an equation (raw = cleaned + rejected), or a statement (the month 2026-11 is over). `otherwise` is the statement
+    that is true when the identity does not hold, so that people read a sentence in both cases.
+    differs: rows of a table, one for each thing that differs (a day, a customer, a partition of the topic).
+    failed: the days or billing periods for which the identity does not hold; None where the verdict is on a whole table.
     """
 
     identity: str
@@ -48,13 +48,13 @@ class Verdict:
 
 
 def asked(questions: Iterable[Callable[[], _Answer]]) -> list[_Answer]:
-    """The answers to some questions, which are asked at once, in their order. Raises what the first that failed did."""
+    """Ask some questions at once; returns the answers in the order of the questions. Raises the error of the first that failed."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [answer.result() for answer in [pool.submit(question) for question in questions]]
 
 
 def require(*verdicts: Verdict, before: str) -> None:
-    """Raise ConservationError with every identity that does not hold."""
+    """Raise ConservationError that names every identity that does not hold."""
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     if failed:
         raise ConservationError(f"{before} is refused: " + ". Also: ".join(failed))

@@ -94,8 +94,8 @@ def _run() -> None:
     try:
         app()
     except Exception as error:
-        if (told := no_space(error)) is not None:
-            _fail(told, 1)
+        if (message := no_space(error)) is not None:
+            _fail(message, 1)
         raise
 
 

@@ -183,7 +183,7 @@ class _NotAnArray(Exception):
 class _Array:
     """An array of objects that is read piece by piece."""
 
-    #: By what is expected next: each character that may come, with what is expected after it.
+    #: For each expectation: the characters that may come next, each with the expectation after it.
     _NEXT: Mapping[str, Mapping[str, str]] = {
         "[": {"[": "object or ]"},
         "object or ]": {"]": "end", "{": ", or ]"},

@@ -54,7 +54,7 @@ def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Jun
 
     app: AppContext = ctx.obj
     month = checked_month(month, app.settings.partitions_start)
-    assert_billed(app.connections, month)
+    assert_billed(app.deployment, month)
     outcomes = _evaluated(app, month) if junit is None else _reported(app, month, junit)
     if as_json:
         passed = not any(outcome.stops for outcome in outcomes)
@@ -76,7 +76,7 @@ def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
     from telecom_assets.runs.evaluation import check_month  # noqa: PLC0415
 
     of_files = (OSError, pa.ArrowException, InvoiceError, PublishError, ReportFileError)
-    return check_month(app.connections, month, (*EXPECTED_ERRORS, *of_files, PySparkException))
+    return check_month(app.deployment, month, (*EXPECTED_ERRORS, *of_files, PySparkException))
 
 
 def _reported(app: AppContext, month: str, path: Path) -> "list[Outcome]":

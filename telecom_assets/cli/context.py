@@ -1,4 +1,4 @@
-"""The object that every command gets: settings, connections and instance, each made on first use."""
+"""The object that every command gets: settings, deployment and instance, each made on first use."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from resources.kafka import KafkaConnection
     from resources.postgres import PostgresConnection
-    from telecom_assets.home.connections import Connections
+    from telecom_assets.home.deployment import Deployment
 
 
 @dataclass
@@ -22,16 +22,16 @@ class AppContext:
     settings: Settings
 
     @cached_property
-    def connections(self) -> "Connections":
-        from telecom_assets.home.connections import Connections  # noqa: PLC0415
+    def deployment(self) -> "Deployment":
+        from telecom_assets.home.deployment import Deployment  # noqa: PLC0415
 
-        return Connections(self.settings, TABLES)
+        return Deployment(self.settings, TABLES)
 
     def kafka(self) -> "KafkaConnection":
-        return self.connections.kafka()
+        return self.deployment.kafka()
 
     def postgres(self) -> "PostgresConnection":
-        return self.connections.postgres()
+        return self.deployment.postgres()
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":
@@ -46,7 +46,7 @@ class AppContext:
 
         settings = self.settings
         open_month(
-            self.connections.warehouse,
+            self.deployment.warehouse,
             check_month(month, settings.partitions_start),
             calendar_start=settings.partitions_start,
             dedupe_days=settings.dedupe_days,

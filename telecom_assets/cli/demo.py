@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from resources.process_locks import held
+from resources.process_locks import lock_or_refuse
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
@@ -63,7 +63,7 @@ def demo(
     begun = time.monotonic()
     private_folder(ctx.obj.settings.home_path)
     # One demo at a time: a second would empty the folder of the first.
-    with terminate_like_interrupt(), held(ctx.obj.settings.home_path, "demo"):
+    with terminate_like_interrupt(), lock_or_refuse(ctx.obj.settings.home_path, "demo"):
         _empty_home(app.settings, stack.down)
         started: list[str] = []
         try:

@@ -24,7 +24,7 @@ import psutil
 import typer
 from rich.markup import escape
 
-from resources.process_locks import Busy, Turn, held, holder
+from resources.process_locks import Busy, Turn, holder, lock_or_refuse
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.home.code_location import DEFINITIONS_MODULE
@@ -52,7 +52,7 @@ def dev(
     from telecom_assets.home.instance import open_instance  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    # Whatever is wrong with it is said here, and its databases are made before Dagster's processes open them at once.
+    # Opened here first: a fault of the instance is one line, and its databases exist before several processes open them.
     with open_instance(app.settings):
         pass
     os.environ["TELECOM_HOME"] = str(app.settings.home_path)
@@ -70,7 +70,7 @@ def _only_one(settings: Settings) -> Iterator[Turn]:
     home = settings.dagster_home
     with ExitStack() as lock:
         try:
-            ours = lock.enter_context(held(home, _LOCK))
+            ours = lock.enter_context(lock_or_refuse(home, _LOCK))
         except Busy:
             raise Busy(
                 f"the UI of {settings.home_path} is open in {holder(home, _LOCK)}; nothing was started: use that one, end it, "

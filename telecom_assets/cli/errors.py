@@ -1,4 +1,4 @@
-"""Which exceptions are a clear message already."""
+"""The exceptions whose message is a clear sentence, and is printed without a traceback."""
 
 from resources.expected_errors import ExpectedError
 from telecom_assets.cli.archives import ArchiveError

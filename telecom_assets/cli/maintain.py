@@ -42,7 +42,7 @@ def _look(app: AppContext) -> list[dict[str, Any]]:
     from resources.warehouse import maintain as maintain_tables  # noqa: PLC0415
 
     target, now = app.settings.target_file_bytes, dt.datetime.now(dt.UTC)
-    done = maintain_tables(app.connections.warehouse, target_file_bytes=target, now=now, dry_run=True)
+    done = maintain_tables(app.deployment.warehouse, target_file_bytes=target, now=now, dry_run=True)
     return [each.to_dict() for each in done]
 
 
@@ -55,9 +55,9 @@ def _run(app: AppContext, *, quiet: bool) -> tuple[list[dict[str, Any]], str | N
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
     from telecom_assets.runs.stages import MAINTENANCE  # noqa: PLC0415
 
-    definitions = build_defs(app.settings, app.connections.resources())
+    definitions = build_defs(app.settings, app.deployment.resources())
     with terminate_like_interrupt(), RunProgress(terminal(stderr=True), quiet=quiet) as progress:
-        runner = MonthRunner(definitions, app.instance, app.connections, progress.listen)
+        runner = MonthRunner(definitions, app.instance, app.deployment, progress.listen)
         try:
             runner.execute(Step(MAINTENANCE.job))
         except RunFailed as failure:

@@ -52,12 +52,12 @@ def show_plan(app: AppContext, month: str, *, as_json: bool, force: bool) -> Non
     from telecom_assets.runs.stages import LANDING  # noqa: PLC0415
 
     check_month(month, app.settings.partitions_start)
-    definitions = build_defs(app.settings, app.connections.resources())
-    runner = MonthRunner(definitions, app.instance, app.connections, lambda *_: None)
+    definitions = build_defs(app.settings, app.deployment.resources())
+    runner = MonthRunner(definitions, app.instance, app.deployment, lambda *_: None)
     steps = runner.plan_month(month, force=force)
     if as_json:
-        told = [{"job": step.stage.job, "partitions": step.label, "reasons": list(step.reasons)} for step in steps]
-        typer.echo(json.dumps({"month": month, "dry_run": True, "steps": told}))
+        planned = [{"job": step.stage.job, "partitions": step.label, "reasons": list(step.reasons)} for step in steps]
+        typer.echo(json.dumps({"month": month, "dry_run": True, "steps": planned}))
         return
     print_plan(terminal(), month, steps)
     if any(step.stage == LANDING for step in steps) and not force:
@@ -75,7 +75,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from resources.process_locks import turn  # noqa: PLC0415
     from telecom_assets.billing.restored import assert_nothing_went_back  # noqa: PLC0415
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
-    from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
+    from telecom_assets.home.deployment import OnDemand  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
@@ -89,17 +89,17 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
             app.settings.dagster_home, f"month-{check_month(month, app.settings.partitions_start)}", progress.wait
         ) as ours,
     ):
-        assert_nothing_went_back(app.connections.warehouse, OnDemand(app.postgres))
+        assert_nothing_went_back(app.deployment.warehouse, OnDemand(app.postgres))
         app.open_month(month)
-        definitions = build_defs(app.settings, app.connections.resources())
-        runner = MonthRunner(definitions, app.instance, app.connections, progress.noting(ours))
+        definitions = build_defs(app.settings, app.deployment.resources())
+        runner = MonthRunner(definitions, app.instance, app.deployment, progress.noting(ours))
         try:
             runner.run_month(month, force=force)
         except RunFailed as failure:
             error = no_space(failure, app.settings) or str(failure)
     report: dict[str, Any] = {
         "month": month,
-        "engine": app.connections.engine.name,
+        "engine": app.deployment.engine.name,
         "error": error,
         "steps": [
             {
@@ -130,7 +130,7 @@ def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
     from telecom_assets.reports.month_books import remedy, without_records  # noqa: PLC0415
 
-    warehouse = app.connections.warehouse
+    warehouse = app.deployment.warehouse
     books, elsewhere = month_funnel(warehouse, month), other_days(warehouse, month)
     malformed = malformed_while_open(warehouse, month, app.settings.max_age_days)
     to_do = remedy(warehouse, month, books, books.imbalances())

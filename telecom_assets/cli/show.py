@@ -37,7 +37,7 @@ class RunProgress:
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self.console = console
         self.quiet = quiet
-        self._told: set[int | None] = set()
+        self._shown: set[int | None] = set()
         self._live = Live(Text(""), console=console, transient=True, refresh_per_second=8)
 
     def __enter__(self) -> "RunProgress":
@@ -52,8 +52,8 @@ class RunProgress:
 
     def wait(self, other: "Holder") -> None:
         """Print the process that this one waits for, also when quiet, and show what it does."""
-        if other.pid not in self._told:
-            self._told.add(other.pid)
+        if other.pid not in self._shown:
+            self._shown.add(other.pid)
             self.console.print(f"waiting for {escape(str(other))}", highlight=False, soft_wrap=True)
         self._live.update(Spinner("dots", Text(f"waiting for {other}")))
 
@@ -69,7 +69,7 @@ class RunProgress:
     def listen(self, event: str, step: "Step", result: "StepResult | None") -> None:
         if self.quiet:
             return
-        name = _named(step)
+        name = _named(step, up_to_date=result is not None and result.up_to_date)
         if event == "start":
             self._live.update(Spinner("dots", Text(name)))
             return
@@ -83,22 +83,24 @@ class RunProgress:
         self.console.print(f"{mark} {escape(name)}: {result.seconds:.1f} s{checks}", highlight=False)
 
 
-def _title(step: "Step") -> str:
+def _title(step: "Step", *, up_to_date: bool = False) -> str:
+    """What a step makes. Of a stage that is up to date nothing is said about those that would have followed in its run."""
     from telecom_assets.runs.stages import stage_of_job  # noqa: PLC0415  (imports the tables; not for `--help`)
 
-    return stage_of_job(step.job).title
+    stage = stage_of_job(step.job)
+    return stage.title if up_to_date else stage.run_title
 
 
-def _named(step: "Step") -> str:
+def _named(step: "Step", *, up_to_date: bool = False) -> str:
     """A step in words: its stage, and its days or month."""
-    return f"{_title(step)} {step.label}".strip()
+    return f"{_title(step, up_to_date=up_to_date)} {step.label}".strip()
 
 
 def print_plan(console: Console, month: str, steps: "Sequence[Planned]") -> None:
     """What a run of a month would do, and why."""
     table = Table("stage", "partitions", "why", title=f"Would be done for {month}", title_justify="left")
     for step in steps:
-        table.add_row(step.stage.title, escape(step.label), escape(step.why))
+        table.add_row(step.stage.run_title, escape(step.label), escape(step.why))
     console.print(table)
 
 
@@ -111,7 +113,7 @@ def print_steps(console: Console, results: "Sequence[StepResult]") -> None:
     table.add_column("checks", justify="right")
     for result in results:
         if result.up_to_date:
-            table.add_row(_title(result.step), escape(result.step.label), "up to date", "")
+            table.add_row(_title(result.step, up_to_date=True), escape(result.step.label), "up to date", "")
             continue
         passed = sum(ok for _, ok, _ in result.checks)
         checks = f"{passed}/{len(result.checks)} passed"

@@ -42,7 +42,7 @@ def list_sources(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Every source that was landed, how far, and the decisions about them."""
     from telecom_assets.intake.journal import landed_sources, source_decisions  # noqa: PLC0415
 
-    warehouse = ctx.obj.connections.warehouse
+    warehouse = ctx.obj.deployment.warehouse
     sources, decisions = landed_sources(warehouse), source_decisions(warehouse)
     if as_json:
         found = [{**vars(source), "ends": dict(source.ends)} for source in sources]
@@ -70,7 +70,7 @@ def accept(ctx: typer.Context, *, by: By, why: Why, as_json: Json = False) -> No
     from telecom_assets.intake.decisions import accept_source  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    _tell(accept_source(app.connections.warehouse, app.kafka(), by=by, why=why), as_json)
+    _tell(accept_source(app.deployment.warehouse, app.kafka(), by=by, why=why), as_json)
 
 
 def skip(
@@ -86,7 +86,7 @@ def skip(
     from telecom_assets.intake.decisions import skip_positions  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    decision = skip_positions(app.connections.warehouse, app.kafka(), partition=partition, to=to, by=by, why=why)
+    decision = skip_positions(app.deployment.warehouse, app.kafka(), partition=partition, to=to, by=by, why=why)
     _tell(decision, as_json)
 
 

@@ -176,7 +176,7 @@ def source_decisions_of(app: AppContext) -> "tuple[list[Decision], list[str]]":
     from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
 
     try:
-        return source_decisions(app.connections.warehouse), []
+        return source_decisions(app.deployment.warehouse), []
     except WarehouseError as error:
         return [], [str(error)]
 
@@ -186,10 +186,10 @@ def restored_of(app: AppContext) -> list[str]:
     from resources.postgres import PostgresError  # noqa: PLC0415
     from resources.warehouse import WarehouseError  # noqa: PLC0415
     from telecom_assets.billing.restored import RestoredWarehouse, assert_not_restored  # noqa: PLC0415
-    from telecom_assets.home.connections import OnDemand  # noqa: PLC0415
+    from telecom_assets.home.deployment import OnDemand  # noqa: PLC0415
 
     try:
-        assert_not_restored(app.connections.warehouse, OnDemand(app.postgres))
+        assert_not_restored(app.deployment.warehouse, OnDemand(app.postgres))
     except RestoredWarehouse as error:
         return [str(error)]
     except (PostgresError, WarehouseError):

@@ -45,7 +45,7 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
     from telecom_assets.upgrade import upgrade as carry_out  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    settings, warehouse = app.settings, app.connections.warehouse
+    settings, warehouse = app.settings, app.deployment.warehouse
     plan = plan_upgrade(warehouse, _former_months(app), settings.partitions_start, settings.missing_volume_policy)
     done = Done()
     if not dry_run and not plan.is_empty:
@@ -77,7 +77,7 @@ def adopt(ctx: typer.Context, *, by: By, why: Why, dry_run: DryRun = False, as_j
     from telecom_assets.billing.restored import published_ahead  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    warehouse, postgres, decision = app.connections.warehouse, app.postgres(), None
+    warehouse, postgres, decision = app.deployment.warehouse, app.postgres(), None
     if dry_run:
         ahead = published_ahead(warehouse, postgres)
     else:
@@ -123,9 +123,9 @@ def _former_months(app: AppContext) -> list[str]:
 @contextmanager
 def _alone(app: AppContext) -> Iterator[None]:
     """Hold the locks of landing and maintenance of this home."""
-    from resources.process_locks import held  # noqa: PLC0415
+    from resources.process_locks import lock_or_refuse  # noqa: PLC0415
 
-    with held(app.settings.dagster_home, "landing"), held(app.settings.dagster_home, "maintenance"):
+    with lock_or_refuse(app.settings.dagster_home, "landing"), lock_or_refuse(app.settings.dagster_home, "maintenance"):
         yield
 
 

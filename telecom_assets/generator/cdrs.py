@@ -43,7 +43,7 @@ CITIES = {
     "RABAT": 4, "SAFI": 2, "TANGER": 4, "TAZA": 1, "TETOUAN": 2,
 }  # fmt: skip
 
-# A late line is sent so long after its event, a duplicate so long after the first.
+# Delays in milliseconds: of a late line after its event, of a duplicate after the first line.
 LATE_MS = (1 * DAY_SEC * 1000, 5 * DAY_SEC * 1000)
 DUPLICATE_MS = (60 * 1000, DAY_SEC * 1000)
 
@@ -80,7 +80,7 @@ def generate_cdr_chunks(spec: GeneratorSpec, record_types: RecordTypes = RECORD_
         text, send_ms = records.lines(begins)
         late = rng.random(begins.size) < LATE_SHARE
         send_ms[late] += rng.integers(*LATE_MS, size=int(late.sum()))
-        # Duplicates are spread evenly: so many of each chunk that they add up to exactly their share.
+        # Duplicates are spread evenly: each chunk has so many that all add up to exactly their share.
         made += begins.size
         repeat = made * duplicates // originals - repeated
         repeated += repeat
@@ -99,7 +99,7 @@ def generate_cdr_chunks(spec: GeneratorSpec, record_types: RecordTypes = RECORD_
 
 
 def _groups(counts: Int64Array, rows: int) -> Iterator[tuple[int, int]]:
-    """Consecutive slots [low, high) that together hold at least `rows` events, or all that is left."""
+    """Ranges of slots [low, high) with at least `rows` events each; the last has the remaining ones."""
     total = np.cumsum(counts)
     low = done = 0
     while done < total[-1]:
@@ -187,7 +187,7 @@ class _Records:
         return pa.array(number).cast(pa.string())
 
     def _quantity(self, quantity: Quantity, size: int) -> pa.Array:
-        """JSON values of a quantity, as its record type says that they are distributed; null without such a word."""
+        """JSON values of a quantity, distributed as its record type says; null where the type says nothing."""
         match quantity.generated:
             case WholeNumbers() as values:
                 return self._whole_numbers(values, size)
@@ -217,7 +217,7 @@ class _Subscribers:
     def __init__(self, customers: pa.Table, rng: np.random.Generator) -> None:
         self._rng = rng
         ids = customers["customer_id"].combine_chunks()
-        self._ids = ids.cast(pa.int64()).to_numpy()
+        self._ids: Int64Array = ids.cast(pa.int64()).to_numpy()
         self._quoted = pc.binary_join_element_wise('"', ids, '"', "")
         weights = (np.arange(len(ids)) + _HEAVY_FLAT) ** -_HEAVY_EXPONENT
         self._cumulated = np.cumsum(rng.permutation(weights))
@@ -307,8 +307,9 @@ def _with_uuids(text: str, rng: np.random.Generator, size: int) -> pa.StringArra
 
 
 def _drawn(shares: Sequence[float], random: npt.NDArray[np.float64]) -> Int64Array:
-    """For each random number from 0 to 1 the place of the share in which it falls; what is left is the last one's."""
-    return np.searchsorted(np.cumsum(shares)[:-1], random, side="right")
+    """For each random number from 0 to 1 the place of the share in which it falls; shares are of their sum."""
+    upto = np.cumsum(shares)
+    return np.searchsorted(upto[:-1] / upto[-1], random, side="right")
 
 
 def _texts_joined(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:

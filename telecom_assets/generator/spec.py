@@ -1,4 +1,4 @@
-"""What is asked of the generator: sizes, month, seed, the error rates of the input contract.
+"""The request to the generator: sizes, month, seed, the error rates of the input contract.
 
 Belongs here: the request and its validation, the random streams. Does not belong here: how a record is made.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: The seed of every command that is given none: any constant does, so long as it never changes.
+#: The seed of a command without one: any constant, as long as it never changes.
 DEFAULT_SEED = 1
 #: "Random in 2010–now": the first day of that range, and so the first month that can be asked for.
 FIRST_DAY = dt.date(2010, 1, 1)

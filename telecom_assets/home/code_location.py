@@ -1,7 +1,7 @@
 """The code location that the UI shows, and how a run of a command becomes one of its runs.
 
-Belongs here: under which name the definitions are loaded (by `telecom dev`, by workspace.yaml), and that runs which a
-command executes itself bear it. The UI's Overview, Jobs and job pages leave out a run that belongs to no code location.
+Belongs here: the name under which the definitions are loaded (by `telecom dev`, by workspace.yaml), and how a run that a
+command executes itself gets that name. The UI's Overview, Jobs and job pages leave out a run without a code location.
 """
 
 from contextlib import AbstractContextManager
@@ -15,5 +15,5 @@ DEFINITIONS_MODULE = "telecom_assets.definitions"
 
 
 def runs_belong_here(instance: dg.DagsterInstance, job: str) -> AbstractContextManager[None]:
-    """Runs of a job that are made on the instance meanwhile belong to the code location."""
+    """While the block runs, new runs of a job on the instance belong to the code location."""
     return runs_belong_to(instance, DEFINITIONS_MODULE, job)

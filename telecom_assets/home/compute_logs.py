@@ -2,7 +2,7 @@
 
 Belongs here: whether the output of a process is captured, what the tabs say where it is not, and how long it is kept. A
 run of the daemon has a process of its own, whose output is captured. A run of a command shares the terminal of the command,
-and with it the progress that is drawn there: that stays where it is, and the tabs say so.
+in which its progress is drawn: its output is not captured, and the tabs say where it is.
 """
 
 import datetime as dt
@@ -21,17 +21,17 @@ _in_a_terminal: ContextVar[bool] = ContextVar("in_a_terminal", default=False)
 
 
 def output_folder(dagster_home: Path) -> Path:
-    """Where Dagster keeps captured output, if it is not told otherwise: a folder `compute_logs` for each run."""
+    """Where Dagster keeps captured output by default: a folder `compute_logs` for each run."""
     return dagster_home / "storage"
 
 
 def remove_old_output(dagster_home: Path, before: dt.datetime) -> int:
-    """Remove the captured output of runs that were done before an instant; returns of how many."""
+    """Remove the captured output of runs that ended before an instant; returns the number of those runs."""
     removed = 0
     for folder in output_folder(dagster_home).glob("*/compute_logs"):
         if folder.stat().st_mtime < before.timestamp():
             shutil.rmtree(folder)
-            with suppress(OSError):  # what else Dagster keeps of a run stays
+            with suppress(OSError):  # not empty: Dagster keeps other files of the run, which stay
                 folder.parent.rmdir()
             removed += 1
     return removed
@@ -39,7 +39,7 @@ def remove_old_output(dagster_home: Path, before: dt.datetime) -> int:
 
 @contextmanager
 def printed_in_the_terminal() -> Iterator[None]:
-    """What runs print meanwhile is left where it is."""
+    """While the block runs, the output of runs stays in the terminal and is not captured."""
     token = _in_a_terminal.set(True)
     try:
         yield
@@ -48,5 +48,5 @@ def printed_in_the_terminal() -> Iterator[None]:
 
 
 def is_in_a_terminal() -> bool:
-    """Whether what runs print now is left where it is."""
+    """Whether the output of runs stays in the terminal now."""
     return _in_a_terminal.get()

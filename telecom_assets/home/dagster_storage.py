@@ -1,7 +1,7 @@
 """Everything that the project uses of Dagster's private parts: a storage of its own for SQLite, and where runs belong.
 
-Belongs here: every name below `dagster._…`, every member of Dagster's that is not for its users, and the versions of Dagster
-with which they were tested. With any other version none of them is imported: Dagster's own storage is used, over the same
+Belongs here: every import from `dagster._…`, every use of a private member of Dagster, and the versions of Dagster with which
+they were tested. With any other version none of them is imported: Dagster's own storage is used, over the same
 files and tables. Does not belong here: how a database is made (`telecom_assets.home.sqlite_databases`).
 
 What the storage is for. A range run over a month reports one event a day and table. Dagster's own SQLite storage opens a
@@ -30,9 +30,9 @@ from telecom_assets.home.sqlite_databases import BUSY_TIMEOUT_SECONDS, Database
 #: The versions of Dagster with which this module was tested.
 TESTED_VERSIONS = ("1.13.27",)
 
-#: Dagster hands over the events of one output together up to this many.
+#: The most events that Dagster hands to the storage in one call.
 BATCH_EVENTS = 2_000
-#: How long an event waits for others that are written with it.
+#: How long an event may wait, so that others are written in its transaction.
 DELAY_SECONDS = 0.2
 
 
@@ -60,7 +60,7 @@ def untested_version(*, sqlite: bool) -> str | None:
 
 
 def sqlite_config(dagster_home: Path) -> dict[str, Any]:
-    """What dagster.yaml says of the storages of a home on SQLite."""
+    """The part of dagster.yaml about storages, for a home on SQLite."""
     history, schedules = dagster_home / "history", dagster_home / "schedules"
     if is_tested():
         return {
@@ -78,7 +78,7 @@ def sqlite_config(dagster_home: Path) -> dict[str, Any]:
 
 
 def output_config(folder: Path) -> dict[str, Any]:
-    """What dagster.yaml says of captured output. Dagster's own class uses the same folder without being told."""
+    """The part of dagster.yaml about captured output. Dagster's own class uses the same folder by default."""
     return {"compute_logs": _configured(__name__, "StepOutput", folder)} if is_tested() else {}
 
 
@@ -93,9 +93,9 @@ def enable_batches() -> None:
 
 @contextmanager
 def runs_belong_to(instance: dg.DagsterInstance, code_location: str, job: str) -> Iterator[None]:
-    """Runs of a job that are made on the instance meanwhile belong to a code location; with another Dagster to none.
+    """While the block runs, new runs of a job on the instance belong to a code location; with an untested Dagster to none.
 
-    `execute_in_process` has no parameter for it: it makes its run with this method of the instance, which has one.
+    `execute_in_process` has no parameter for the code location. It makes its run by `instance.create_run_for_job`, which has one.
     """
     if not is_tested():
         yield
@@ -109,7 +109,7 @@ def runs_belong_to(instance: dg.DagsterInstance, code_location: str, job: str) -
         del vars(instance)["create_run_for_job"]
 
 
-# With any other version nothing below is there, and none of it is asked for.
+# With an untested version nothing below is defined, and nothing above uses it.
 if is_tested():
     from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
     from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -157,21 +157,21 @@ if is_tested():
     class BatchedSqliteEventLog(ConsolidatedSqliteEventLogStorage):
         """`ConsolidatedSqliteEventLogStorage`, one transaction for all events of a moment, over connections that are kept.
 
-        An event waits DELAY_SECONDS at most for others. What is about a run as a whole, such as its end, is written at
-        once with all before it, and so is all that waits when anything is asked of the storage, or anything else changed
-        in it, and when the process ends. Events that could not be written are tried again with the next ones, which says
-        what is wrong.
+        An event waits at most DELAY_SECONDS, so that others are written with it. All waiting events are written at once
+        when an event about the run as a whole comes (such as its end), when the storage is read or changed in any other
+        way, and when the process ends. Events that could not be written are written with the next ones; that write raises
+        the error.
         """
 
         def __init__(self, base_dir: str, *arguments: Any, **named: Any) -> None:
             #: Events with their rows, in their order.
             self._waiting: list[tuple[dict[str, Any], dg.EventLogEntry]] = []
             self._timer: threading.Timer | None = None
-            #: Guards what waits and the timer.
+            #: Guards `_waiting` and `_timer`.
             self._lock = threading.RLock()
-            #: Tables that are there.
+            #: Tables that the database is known to have.
             self._tables: set[str] = set()
-            #: The connection of a thread that is in a transaction.
+            #: For each thread: the connection of the transaction that it is in.
             self._own = threading.local()
             Database(
                 Path(base_dir, "event_log.db"),
@@ -195,7 +195,10 @@ if is_tested():
                 yield connection
 
         def has_table(self, table_name: str) -> bool:
-            """Whether the database has a table. Asked at every check, each time with a connection of its own; what it has, it keeps."""
+            """Whether the database has a table. A table that was found once is not looked for again.
+
+            Dagster asks this at every check, each time over a new connection.
+            """
             if table_name not in self._tables and super().has_table(table_name):
                 self._tables.add(table_name)
             return table_name in self._tables
@@ -204,14 +207,14 @@ if is_tested():
             self.store_event_batch([event])
 
         def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
-            # Before they wait: an event that cannot be a row is refused to who reports it, and keeps no other waiting.
+            # Converted before they wait: an event that cannot become a row raises here, at its reporter, and blocks no other event.
             rows = [self._event_to_row(one) for one in events]
             with self._lock:
                 self._waiting += zip(rows, events, strict=True)
                 if any(one.is_dagster_event and one.get_dagster_event().is_job_event for one in events):
                     self._flush()
                 elif self._timer is None:
-                    # Not a daemon: the interpreter waits for it when it ends.
+                    # No daemon thread: the interpreter waits for the timer at its end, so that no event is lost.
                     self._timer = threading.Timer(DELAY_SECONDS, self._flush_in_time)
                     self._timer.start()
 
@@ -220,9 +223,10 @@ if is_tested():
             return SqlPollingEventWatcher(self)
 
         def watch(self, run_id: str, cursor: str | None, callback: Callable[[dg.EventLogEntry, str], None]) -> None:
-            """Tell of new events of a run by asking for them.
+            """Call back for each new event of a run; the storage is asked for new events again and again.
 
-            Dagster's own way waits until the file changes; with connections that are kept, only its write-ahead log does.
+            Dagster's own watcher waits until the database file changes. With connections that stay open only the write-ahead log
+            changes.
             """
             self._watcher.watch_run(run_id, cursor, callback)
 
@@ -233,15 +237,18 @@ if is_tested():
             self._flush()
             if "_watcher" in vars(self):
                 self._watcher.close()
-            super().dispose()
+            super().dispose()  # type: ignore[no-untyped-call]  # Dagster's
 
         def _claim_concurrency_slot(self, concurrency_key: str, run_id: str, step_key: str) -> ConcurrencySlotStatus:
-            """One statement: Dagster's looks for a free place and then takes it, whoever took it in between."""
+            """Take a place in a pool by one statement.
+
+            Dagster's own method looks for a free place and then takes it, even when another process took it in between.
+            """
             slots = ConcurrencySlotsTable
             is_free = slots.c.step_key.is_(None)
             of_pool = (slots.c.concurrency_key == concurrency_key) & is_free & slots.c.deleted.is_(False)
             free = select(slots.c.id).where(of_pool).limit(1).scalar_subquery()
-            with self.index_connection() as connection:
+            with self.index_connection() as connection:  # type: ignore[no-untyped-call]  # Dagster's
                 claim = slots.update().where((slots.c.id == free) & is_free).values(run_id=run_id, step_key=step_key)
                 taken = connection.execute(claim).rowcount
             return ConcurrencySlotStatus.CLAIMED if taken else ConcurrencySlotStatus.BLOCKED
@@ -258,7 +265,7 @@ if is_tested():
                     del self._waiting[: len(waiting)]
 
         def _flush_in_time(self) -> None:
-            """What the timer does. What cannot be written now waits for the next ones, whose writer is told why."""
+            """Called by the timer. Events that cannot be written stay for the next write, which raises the error."""
             with suppress(SQLAlchemyError):
                 self._flush()
 
@@ -275,7 +282,7 @@ if is_tested():
                     self._own.connection = None
 
         def _store_beside(self, connection: Connection, numbered: Sequence[tuple[int, dg.EventLogEntry]]) -> None:
-            """What other tables hold of events that have their ids."""
+            """Write the rows that other tables have for stored events: tags and newest event of an asset, results of checks."""
             of_assets = [(number, one) for number, one in numbered if _is_of_asset(one)]
             if of_assets:
                 ids, events = zip(*of_assets, strict=True)
@@ -311,14 +318,14 @@ if is_tested():
         return make
 
     class KeptSqliteRunStorage(SqliteRunStorage):
-        """`SqliteRunStorage` with one engine a process."""
+        """`SqliteRunStorage` with one SQLAlchemy engine a process, whose connections stay open."""
 
         @classmethod
         def from_config_value(
             cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
         ) -> "KeptSqliteRunStorage":
             folder = config_value["base_dir"]
-            # Dagster loads the history of its tables first, whatever it finds: a tenth of the start of a command.
+            # Dagster's own way loads the migrations of its tables first, even where the tables exist: a tenth of a command's start.
             Database(
                 Path(folder, "runs.db"),
                 RunStorageSqlMetadata.tables,
@@ -337,7 +344,7 @@ if is_tested():
                 yield connection
 
     class WholeSqliteScheduleStorage(SqliteScheduleStorage):
-        """`SqliteScheduleStorage` over a file that one process made."""
+        """`SqliteScheduleStorage` over a database file that one process has made whole."""
 
         @classmethod
         def from_config_value(
@@ -373,5 +380,5 @@ if is_tested():
                 with self.open_log_stream(log_key, io_type) as stream:
                     assert stream is not None
                     stream.write(ELSEWHERE)
-            Path(self.complete_artifact_path(log_key)).touch()
+            Path(self.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]  # Dagster's
             yield CapturedLogContext(log_key)

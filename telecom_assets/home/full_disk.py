@@ -35,7 +35,7 @@ _LITTLE_BYTES = 512 * 2**20
 
 @contextmanager
 def dagster_says_it_once() -> Iterator[None]:
-    """Drop what is printed about a full disk while Dagster runs something; the error itself is raised as ever.
+    """While the block runs, drop what libraries print about a full disk; the error itself is raised as ever.
 
     Dagster prints every event that it cannot store, its generators complain that their last event could not be stored, and the
     client of the engines prints every answer that is an error.
@@ -86,7 +86,7 @@ def _says_so(error: BaseException) -> bool:
 
 
 def _may_mean_it(error: BaseException) -> bool:
-    """Whether an error is SQLite's for a file beside its database that it could not extend: a full disk, or something else."""
+    """Whether SQLite could not extend a file beside its database: the disk is full, or something else is wrong."""
     return any(_holds(each, _AMBIGUOUS) for each in _chain(error))
 
 

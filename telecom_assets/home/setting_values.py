@@ -25,7 +25,7 @@ _BILL_SCALE = 2
 
 
 def is_one_line(value: Any, info: ValidationInfo) -> Any:
-    """A line end is in a name by mistake, and would be in every message. JSON and libpq's words may have several lines."""
+    """Refuse a line end in a name: it is a mistake, and would stand in every message. JSON and libpq strings may have several lines."""
     text = value if isinstance(value, str) and info.field_name not in _OF_SEVERAL_LINES else ""
     if (wrong := control_character(text)) is not None:
         raise ValueError(f"holds {wrong}; expected one line")
@@ -52,7 +52,7 @@ def is_a_topic(value: str) -> str:
 
 
 def is_a_path_that_every_engine_reads(value: str | None) -> str | None:
-    """The embedded engine encodes other characters of a URI twice (`resources.sail_quirks.encodes_wrongly`)."""
+    """Refuse other characters in a URI: the embedded engine encodes them twice (`resources.sail_quirks.encodes_wrongly`)."""
     if value is not None and "://" in value and not is_s3(value) and not value.startswith("file://"):
         raise ValueError("expected a folder, or s3://bucket/prefix")
     if (
@@ -78,14 +78,14 @@ def options_are_a_json_object(value: Any, info: ValidationInfo) -> Any:
 
 
 def is_a_connect_address(value: str | None) -> str | None:
-    """pyspark says what it cannot read, token and all, or takes what it does not understand for nothing."""
+    """Refuse a bad address before pyspark sees it: its error would show the token, or it would ignore a part of the address."""
     if value is not None and not _CONNECT_ADDRESS.match(value):
         raise ValueError("expected sc://host:port, with parameters as in sc://host:port/;use_ssl=true;token=…")
     return value
 
 
 def holds_no_credentials(value: str | None) -> str | None:
-    """Addresses are in messages and logs."""
+    """Refuse user and password: addresses stand in messages and logs."""
     if value is not None and "@" in value:
         raise ValueError("expected host:port,…; user and password belong in TELECOM_KAFKA_OPTIONS")
     return value
@@ -116,7 +116,7 @@ def starts_with_a_month(value: dt.date) -> dt.date:
 
 
 def has_the_decimals_of_a_bill(value: str) -> str:
-    """Bills have one scale: in yen they would ask for what nobody can pay, in dinars of Tunisia they would round too early."""
+    """Refuse a currency without two decimals: amounts in yen could not be paid, those in Tunisian dinars would be rounded early."""
     if not re.match(r"\A[A-Z]{3}\Z", value):
         raise ValueError("expected three capital letters, a code of ISO 4217 such as MAD")
     from iso4217 import Currency  # noqa: PLC0415  (reads its table for 30 ms; few commands are given a currency)

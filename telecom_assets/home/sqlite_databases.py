@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT_SECONDS = 30
 
 _REVISIONS = "alembic_version"
-#: What the making itself writes; rows of any other table are somebody's.
+#: Tables that Dagster fills when it makes a database. Rows of any other table are data that must not be lost.
 _OWN_TABLES = {_REVISIONS, "instance_info", "secondary_indexes"}
 _NEW = ".new-"
 
@@ -123,7 +123,7 @@ class Database:
 
     def _holds_rows(self) -> bool:
         if _size(self.file) == 0:
-            if self.file.exists() and _size(self._beside("-wal")):
+            if self.file.exists() and _size(self._with_ending("-wal")):
                 raise InstanceError(f"{self.file}: is empty, but its write-ahead log is not; {self._what_to_do}")
             return False
         with self._read() as connection:
@@ -141,7 +141,7 @@ class Database:
             raise InstanceError(f"{self.file}: cannot be read ({error}); {self._what_to_do}") from error
 
     def _connect(self) -> sqlite3.Connection:
-        """The file that is there; none is made."""
+        """Connect to the file that exists; never make one."""
         address = f"{self.file.absolute().as_uri()}?mode=rw"
         return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
 
@@ -152,12 +152,13 @@ class Database:
             "to begin anew without them"
         )
 
-    def _beside(self, ending: str) -> Path:
+    def _with_ending(self, ending: str) -> Path:
+        """A file that SQLite keeps for this database: its name and an ending."""
         return self.file.with_name(f"{self.file.name}{ending}")
 
     def _parts(self) -> list[Path]:
-        """The file, and what SQLite keeps beside it."""
-        return [part for part in map(self._beside, ("", "-wal", "-shm", "-journal")) if part.exists()]
+        """The database file, and the files that SQLite keeps beside it."""
+        return [part for part in map(self._with_ending, ("", "-wal", "-shm", "-journal")) if part.exists()]
 
 
 def _size(file: Path) -> int:

@@ -9,18 +9,20 @@ from telecom_assets.intake.silence import silence_check
 _LANDED = Check(
     "landed_equals_consumed",
     "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
-    lambda scope: landed_equals_consumed(scope.looking_at("raw_cdrs", "landing_ranges")),
+    lambda inputs: landed_equals_consumed(inputs.warehouse_with("raw_cdrs", "landing_ranges")),
 )
 _MALFORMED = Check(
     "few_are_malformed",
     "At most TELECOM_MALFORMED_SHARE of what landed last is malformed: neither UTF-8 nor one JSON object.",
-    lambda scope: few_are_malformed(scope.looking_at("raw_cdrs", "landing_ranges"), scope.settings.malformed_share),
+    lambda inputs: few_are_malformed(
+        inputs.warehouse_with("raw_cdrs", "landing_ranges"), inputs.settings.malformed_share
+    ),
     advisory=True,
 )
 _RAW_COLUMNS = Check(
     "raw_keeps_contract",
     "Columns and types of raw_cdrs are as declared.",
-    lambda scope: keeps_columns(scope.pin("raw_cdrs")),
+    lambda inputs: keeps_columns(inputs.pin("raw_cdrs")),
 )
 
 GUARD = Guard("landing", {"landing": [_RAW_COLUMNS, _LANDED, _MALFORMED]})

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from resources.kafka import KafkaConnection
 from resources.warehouse import Partitions, PinnedTable, Refused, Staged, Warehouse, new_folder, paths_of
 from telecom_assets.intake.admission import at_home_in
 from telecom_assets.intake.displaced import displaced_by
@@ -30,6 +29,7 @@ from telecom_assets.intake.journal import (
 )
 from telecom_assets.intake.landing import landed_info
 from telecom_assets.intake.plan import LandingError
+from telecom_assets.intake.source import Source
 from telecom_assets.model.civil_time import local_day
 
 
@@ -61,25 +61,25 @@ def open_month(warehouse: Warehouse, month: str, *, calendar_start: dt.date, ded
             return sum(giving.values())
 
 
-def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why: str) -> Decision:
+def accept_source(warehouse: Warehouse, source: Source, *, by: str, why: str) -> Decision:
     """Make the topic as it is now the current source, in place of the topic that the warehouse was filled from.
 
     The old source is closed at the position up to which it was landed. Records of the new source that are copies of landed ones
     are still found, by record id. Raises LandingError when the topic is the current source, or a closed one.
     """
     while True:
-        here, state = read_state(warehouse), kafka.topic_state()
+        here, state = read_state(warehouse), source.topic_state()
         if here.source_id is None:
-            raise LandingError(f"nothing was landed yet: topic {kafka.topic!r} needs no acceptance, run `telecom run`")
+            raise LandingError(f"nothing was landed yet: topic {source.topic!r} needs no acceptance, run `telecom run`")
         if here.source_id == state.topic_id:
             raise LandingError(
-                f"topic {kafka.topic!r} (id {state.topic_id}) is the source that is landed already; nothing to accept"
+                f"topic {source.topic!r} (id {state.topic_id}) is the source that is landed already; nothing to accept"
             )
         if any(decision.source_id == state.topic_id for decision in here.decisions) or state.topic_id in _former(
             warehouse
         ):
             raise LandingError(
-                f"topic {kafka.topic!r} (id {state.topic_id}) is a source that this warehouse has closed; a closed source is not "
+                f"topic {source.topic!r} (id {state.topic_id}) is a source that this warehouse has closed; a closed source is not "
                 "opened again: what it holds behind its end would be taken for new"
             )
         assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
@@ -94,38 +94,36 @@ def accept_source(warehouse: Warehouse, kafka: KafkaConnection, *, by: str, why:
         )
         ranges = [(number, marks.earliest, marks.earliest, 0) for number, marks in state.partitions.items()]
         positions = {key(state.topic_id, number): marks.earliest for number, marks in state.partitions.items()}
-        landed = landed_info(state.topic_id, kafka.topic, ranges, "")
+        landed = landed_info(state.topic_id, source.topic, ranges, "")
         if _decided(warehouse, here, decision, Staged(new_folder()), positions=positions, landed=landed):
             return decision
 
 
-def skip_positions(
-    warehouse: Warehouse, kafka: KafkaConnection, *, partition: int, to: int, by: str, why: str
-) -> Decision:
+def skip_positions(warehouse: Warehouse, source: Source, *, partition: int, to: int, by: str, why: str) -> Decision:
     """Give up the offsets of a partition that retention deleted before they were landed; at most as many records are lost.
 
     to: the offset at which landing goes on. Raises LandingError for offsets that the topic still has, or that are no gap.
     """
     while True:
-        here, state = read_state(warehouse), kafka.topic_state()
+        here, state = read_state(warehouse), source.topic_state()
         if here.source_id != state.topic_id:
             raise LandingError(
-                f"topic {kafka.topic!r} (id {state.topic_id}) is not the source that is landed ({here.source_id}); "
+                f"topic {source.topic!r} (id {state.topic_id}) is not the source that is landed ({here.source_id}); "
                 "`telecom sources accept` comes first"
             )
         end = here.ends_on(state).get(partition)
         marks = state.partitions.get(partition)
         if end is None or marks is None:
             known = ", ".join(map(str, sorted(state.partitions)))
-            raise LandingError(f"topic {kafka.topic!r} has no partition {partition}; expected one of {known}")
+            raise LandingError(f"topic {source.topic!r} has no partition {partition}; expected one of {known}")
         if end >= marks.earliest:
             raise LandingError(
-                f"topic {kafka.topic!r} partition {partition}: nothing is missing; it is landed up to offset {end}, and the "
+                f"topic {source.topic!r} partition {partition}: nothing is missing; it is landed up to offset {end}, and the "
                 f"topic begins at {marks.earliest}"
             )
         if not end < to <= marks.earliest:
             raise LandingError(
-                f"topic {kafka.topic!r} partition {partition}: --to {to} would give up offsets that are not lost; offsets "
+                f"topic {source.topic!r} partition {partition}: --to {to} would give up offsets that are not lost; offsets "
                 f"{end} to {marks.earliest - 1} are, so expected a number from {end + 1} to {marks.earliest}"
             )
         decision = Decision(
@@ -139,7 +137,7 @@ def skip_positions(
             decided_by=by,
             why=why,
         )
-        landed = landed_info(state.topic_id, kafka.topic, [(partition, end, to, 0)], "")
+        landed = landed_info(state.topic_id, source.topic, [(partition, end, to, 0)], "")
         if _decided(
             warehouse,
             here,

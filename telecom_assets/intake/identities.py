@@ -63,15 +63,15 @@ def _landed_equals_consumed(landing_ranges: PinnedTable, raw: PinnedTable) -> Ve
         row = landed.get(part)
         rows, positions, last = (row["rows"], row["positions"], row["last"]) if row else (0, 0, -1)
         expected, end = consumed.get(part, 0), ends.get(part, 0)
-        told = []
+        problems = []
         if rows != positions:
-            told.append(f"{rows - positions} rows stand twice")
+            problems.append(f"{rows - positions} rows stand twice")
         if positions != expected:
-            told.append(f"{expected} messages consumed, {positions} landed")
+            problems.append(f"{expected} messages consumed, {positions} landed")
         if last >= end:
-            told.append(f"offset {last} landed, the ledger ends at {end}")
-        findings += [f"{_named(part)}: {what}" for what in told]
-        if told or part in broken:
+            problems.append(f"offset {last} landed, the ledger ends at {end}")
+        findings += [f"{_named(part)}: {what}" for what in problems]
+        if problems or part in broken:
             names = ("source", "partition", "consumed", "landed", "rows twice", "last offset landed", "ledger ends at")
             values = (*part, expected, positions, rows - positions, last, end)
             differs.append(dict(zip(names, values, strict=True)))

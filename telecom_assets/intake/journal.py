@@ -120,7 +120,7 @@ class LandingState:
 
 
 @dataclass(frozen=True)
-class Source:
+class LandedSource:
     """A landed source: its next position and its number of records, by part."""
 
     source_id: str
@@ -220,7 +220,7 @@ def source_decisions(warehouse: Warehouse) -> list[Decision]:
     return [decision for decision in read_state(warehouse).decisions if decision.kind != "month_opened"]
 
 
-def landed_sources(warehouse: Warehouse) -> list[Source]:
+def landed_sources(warehouse: Warehouse) -> list[LandedSource]:
     """All sources, in the order in which they were first landed."""
     state = read_state(warehouse)
     rows = _all_ranges(warehouse.pin(LEDGER, version=state.ledger_version).arrow(), state.unsettled)
@@ -233,7 +233,7 @@ def landed_sources(warehouse: Warehouse) -> list[Source]:
         for row in rows:
             if row["source_id"] == source_id:
                 records[row["source_part"]] += row["records"]
-        found.append(Source(source_id, topic, ends, records, source_id == state.source_id))
+        found.append(LandedSource(source_id, topic, ends, records, source_id == state.source_id))
     return found
 
 

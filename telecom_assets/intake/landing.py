@@ -10,7 +10,6 @@ machine can never add rows a second time, whatever files it has written.
 """
 
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +18,8 @@ import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from resources.kafka import KafkaConnection, TopicState
-from resources.kafka_source import FORMAT, KafkaRangeError, OffsetRange, range_error, read_range, register
+from resources.kafka import TopicState
+from resources.kafka_source import KafkaRangeError, OffsetRange, range_error
 from resources.warehouse import Commit, Refused, Staged, Warehouse, new_folder, staged_arrow, staged_rows, went_back
 from telecom_assets.intake.admission import admit
 from telecom_assets.intake.displaced import displaced_by
@@ -36,14 +35,12 @@ from telecom_assets.intake.journal import (
     settle,
 )
 from telecom_assets.intake.plan import LandingError, check_topic, lag, landing_chunks
+from telecom_assets.intake.source import Source
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-
-#: The most times that a range is read again while retention deletes messages of it.
-_RECOUNTS = 3
 
 
 @dataclass(frozen=True)
-class Terms:
+class LandingSettings:
     """The settings and record types of a landing, and the id of the run that lands."""
 
     run_id: str
@@ -78,22 +75,22 @@ class Landed:
 
 
 def land(
-    warehouse: Warehouse, kafka: KafkaConnection, terms: Terms, report: Callable[[str], None] = lambda _: None
+    warehouse: Warehouse, source: Source, settings: LandingSettings, report: Callable[[str], None] = lambda _: None
 ) -> Landed:
     """Land everything that is on the topic now. Raises LandingError when records would be lost or doubled."""
     landed = Landed()
-    kafka.topic_id()  # first, so that the warehouse is not touched when the broker is down
+    source.topic_id()  # first, so that the warehouse is not touched when the broker is down
     warehouse.make_tables([RAW, *FOLLOWERS])
     _settle(warehouse, landed, report)
     while True:
-        here, state = position(warehouse, kafka)
+        here, state = position(warehouse, source)
         landed.lag = landed.lag or lag(state, here.ends_on(state))
         if here.source_id is None:
             # The first commit sets every partition to its earliest offset, even if this run fails later: messages that retention
             # deletes from now on are noticed as a loss, also in a partition that is empty now; earlier ones are not asked for.
-            _watch(warehouse, kafka.topic, state, here, terms)
+            _watch(warehouse, source.topic, state, here, settings)
             continue
-        done = _land_chunks(warehouse, kafka, state, here, terms, landed, report)
+        done = _land_chunks(warehouse, source, state, here, settings, landed, report)
         _settle(warehouse, None, report)
         if done:
             landed.raw_version = warehouse.version(RAW)
@@ -102,7 +99,7 @@ def land(
         report("another process has written raw_cdrs; what is left on the topic is looked at anew")
 
 
-def position(warehouse: Warehouse, kafka: KafkaConnection) -> tuple[LandingState, TopicState]:
+def position(warehouse: Warehouse, source: Source) -> tuple[LandingState, TopicState]:
     """The state of landing, and the topic's state after it. Raises LandingError when the topic does not continue the landing.
 
     Another home may land meanwhile. The topic is asked last, so that its ends are not behind landed positions; a difference
@@ -110,9 +107,9 @@ def position(warehouse: Warehouse, kafka: KafkaConnection) -> tuple[LandingState
     """
     while True:
         here = read_state(warehouse)
-        state = kafka.topic_state()
+        state = source.topic_state()
         try:
-            check_topic(kafka.topic, state, here.source_id, here.ends_on(state))
+            check_topic(source.topic, state, here.source_id, here.ends_on(state))
         except LandingError:
             if read_state(warehouse).raw_version == here.raw_version:
                 raise
@@ -129,12 +126,12 @@ def _settle(warehouse: Warehouse, landed: Landed | None, report: Callable[[str],
                 report(f"recorded {count:,} records of a run that died after it had written them")
 
 
-def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, terms: Terms) -> None:
+def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingState, settings: LandingSettings) -> None:
     """Set the position of every partition to its earliest offset: the first commit of a source."""
     assert_new_source(warehouse, state.topic_id, state.partitions, here.raw_version)
     ranges = {OffsetRange(number, marks.earliest, marks.earliest): 0 for number, marks in state.partitions.items()}
     try:
-        _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], terms)
+        _commit(warehouse, topic, state.topic_id, here.raw_version, Staged(new_folder()), ranges, [], settings)
     except Refused:
         return
     _settle(warehouse, None, lambda _: None)
@@ -142,32 +139,32 @@ def _watch(warehouse: Warehouse, topic: str, state: TopicState, here: LandingSta
 
 def _land_chunks(
     warehouse: Warehouse,
-    kafka: KafkaConnection,
+    source: Source,
     state: TopicState,
     here: LandingState,
-    terms: Terms,
+    settings: LandingSettings,
     landed: Landed,
     report: Callable[[str], None],
 ) -> bool:
     """Land the backlog chunk by chunk. False when another landing or a decision was committed meanwhile: plan anew."""
     ends = here.ends_on(state)
-    chunks = landing_chunks(state, ends, terms.chunk_rows)
+    chunks = landing_chunks(state, ends, settings.chunk_rows)
     total = landed.records + sum(lag(state, ends).values())
     on = here.raw_version
     for number, ranges in enumerate(chunks, start=1):
         try:
-            files = _staged(warehouse, kafka, state, ranges, here.opened_months, terms)
+            files = _staged(warehouse, source, state, ranges, here.opened_months, settings)
         except KafkaRangeError:
-            _same_topic(kafka, state)  # a topic that was made again explains the error better than the range does
+            _same_topic(source, state)  # a topic that was made again explains the error better than the range does
             raise
         try:
-            records = _verify(warehouse, kafka, ranges, files)
-            displaced = _displaced_days(warehouse, files, on, terms.dedupe_days)
-            _same_topic(kafka, state)
+            records = _verify(warehouse, source, ranges, files)
+            displaced = _displaced_days(warehouse, files, on, settings.dedupe_days)
+            _same_topic(source, state)
         except BaseException:
             warehouse.drop(RAW, files.folder)
             raise
-        commit = _commit_behind(warehouse, kafka.topic, here, ends, on, files, records, displaced, terms)
+        commit = _commit_behind(warehouse, source.topic, here, ends, on, files, records, displaced, settings)
         if commit is None:
             warehouse.drop(RAW, files.folder)
             return False
@@ -183,39 +180,21 @@ def _land_chunks(
 
 def _staged(
     warehouse: Warehouse,
-    kafka: KafkaConnection,
+    source: Source,
     state: TopicState,
     ranges: Sequence[OffsetRange],
     opened_months: Sequence[str],
-    terms: Terms,
+    settings: LandingSettings,
 ) -> Staged:
     """Have the engine write the rows of some ranges as files."""
-    spark = warehouse.engine.spark_session
-    register(spark, by_value=warehouse.engine.name == "spark")
-    messages = (
-        spark.read.format(FORMAT)
-        .option("topic", kafka.topic)
-        .option("ranges", json.dumps([(item.partition, item.start, item.end) for item in ranges]))
-        .option("config", json.dumps(kafka.plain_config()))
-        .option("timeout", str(kafka.timeout_seconds))
-        .option("broker_time", str(state.log_append_time).lower())
-        .load()
-        .select(
-            "kafka_topic",
-            F.lit(state.topic_id).alias("source_id"),
-            F.col("kafka_partition").alias("source_part"),
-            F.col("kafka_offset").alias("source_position"),
-            F.timestamp_millis("broker_ms").alias("received_at"),
-            "value",
-        )
-    )
+    engine = warehouse.engine
     rows = admit(
-        messages,
-        max_age_days=terms.max_age_days,
+        source.messages(engine.spark_session, state, ranges, by_value=engine.name == "spark"),
+        max_age_days=settings.max_age_days,
         accept_months=opened_months,
-        calendar_start=terms.calendar_start,
+        calendar_start=settings.calendar_start,
         now=dt.datetime.now(dt.UTC),
-        record_types=terms.record_types,
+        record_types=settings.record_types,
     )
     try:
         return warehouse.stage(RAW, rows)
@@ -234,13 +213,13 @@ def _commit_behind(
     files: Staged,
     records: Mapping[OffsetRange, int],
     displaced: Sequence[dt.date],
-    terms: Terms,
+    settings: LandingSettings,
 ) -> Commit | None:
     """Commit, after compactions if some came first. None when another landing has moved a position, or a decision was made."""
     assert here.source_id is not None
     while True:
         try:
-            return _commit(warehouse, topic, here.source_id, on, files, records, displaced, terms)
+            return _commit(warehouse, topic, here.source_id, on, files, records, displaced, settings)
         except Refused:
             newest = read_state(warehouse)
         same_source = newest.source_id == here.source_id
@@ -262,7 +241,7 @@ def _commit(
     files: Staged,
     records: Mapping[OffsetRange, int],
     displaced: Sequence[dt.date],
-    terms: Terms,
+    settings: LandingSettings,
 ) -> Commit:
     """Commit rows, positions and the entry for the ledger together, on version `on`."""
     info = {
@@ -270,7 +249,7 @@ def _commit(
             source_id,
             topic,
             [(offsets.partition, offsets.start, offsets.end, count) for offsets, count in records.items()],
-            terms.run_id,
+            settings.run_id,
         ),
         DISPLACED: [day.isoformat() for day in displaced],
     }
@@ -292,21 +271,21 @@ def landed_info(
     }
 
 
-def _same_topic(kafka: KafkaConnection, state: TopicState) -> None:
+def _same_topic(source: Source, state: TopicState) -> None:
     """Raise LandingError when the topic was made again since `state`: messages read meanwhile may be of the new one."""
-    if (now := kafka.topic_id()) != state.topic_id:
+    if (now := source.topic_id()) != state.topic_id:
         raise LandingError(
-            f"topic {kafka.topic!r} was deleted and made again while it was read (id {now}, it was {state.topic_id}); "
+            f"topic {source.topic!r} was deleted and made again while it was read (id {now}, it was {state.topic_id}); "
             "nothing of it was landed. The next landing says what can be done"
         )
 
 
 def _verify(
-    warehouse: Warehouse, kafka: KafkaConnection, ranges: Sequence[OffsetRange], files: Staged
+    warehouse: Warehouse, source: Source, ranges: Sequence[OffsetRange], files: Staged
 ) -> dict[OffsetRange, int]:
     """The number of records per range. Raises LandingError unless the staged rows are the messages of the ranges.
 
-    A range with fewer rows than offsets is read again by a bare consumer: every offset for which the topic has a message must
+    A range with fewer rows than offsets is read again without the engine: every offset for which the topic has a message must
     be among the rows. A row whose message has left the topic since (retention, compaction of the topic) is right.
     """
     rows = staged_arrow(warehouse, RAW, files, ["source_part", "source_position"])
@@ -316,19 +295,19 @@ def _verify(
         if len(found) < len(read):
             [twice] = pc.mode(read).to_pylist()
             raise LandingError(
-                f"topic {kafka.topic!r} partition {offsets.partition} offset {twice['mode']}: the engine gave "
+                f"topic {source.topic!r} partition {offsets.partition} offset {twice['mode']}: the engine gave "
                 f"{twice['count']} rows for one message; nothing was landed, run it again"
             )
-        if len(found) < offsets.width and (missing := sorted(_still_on_topic(kafka, offsets) - set(found.to_pylist()))):
+        if len(found) < offsets.width and (missing := sorted(source.positions(offsets) - set(found.to_pylist()))):
             raise LandingError(
-                f"topic {kafka.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
+                f"topic {source.topic!r} partition {offsets.partition} offsets {offsets.start} to {offsets.end - 1}: "
                 f"{len(missing)} messages of the topic, the first at offset {missing[0]}, are not among the {len(found)} "
                 "rows that were read; nothing was landed, run it again"
             )
         records[offsets] = len(found)
     if (strangers := rows.num_rows - sum(records.values())) != 0:
         raise LandingError(
-            f"topic {kafka.topic!r}: the engine gave {strangers} rows of offsets that it was not asked for; nothing was "
+            f"topic {source.topic!r}: the engine gave {strangers} rows of offsets that it was not asked for; nothing was "
             "landed, run it again"
         )
     return records
@@ -340,24 +319,6 @@ def _positions(rows: pa.Table, offsets: OffsetRange) -> tuple[pa.ChunkedArray, p
     inside = (pc.field("source_part") == offsets.partition) & (place >= offsets.start) & (place < offsets.end)
     found = rows.filter(inside)["source_position"]
     return found.unique(), found
-
-
-def _still_on_topic(kafka: KafkaConnection, offsets: OffsetRange) -> set[int]:
-    """The offsets of a range for which the topic has a message now, read by a bare consumer."""
-    for attempt in range(_RECOUNTS):
-        state = kafka.topic_state()
-        earliest = state.partitions[offsets.partition].earliest
-        left = OffsetRange(offsets.partition, min(max(offsets.start, earliest), offsets.end), offsets.end)
-        batches = read_range(
-            kafka.plain_config(), kafka.topic, left, timeout=kafka.timeout_seconds, broker_time=state.log_append_time
-        )
-        try:
-            return {offset for batch in batches for offset in batch["kafka_offset"].to_pylist()}
-        except KafkaRangeError:
-            # Retention may have deleted the first offsets between the two requests.
-            if attempt == _RECOUNTS - 1:
-                raise
-    raise AssertionError("unreachable")
 
 
 def _displaced_days(warehouse: Warehouse, files: Staged, on: int, dedupe_days: int) -> list[dt.date]:

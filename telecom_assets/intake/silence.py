@@ -10,7 +10,7 @@ from functools import partial
 import dagster as dg
 
 from resources.warehouse import Warehouse
-from telecom_assets.books.factory import Check, Scope
+from telecom_assets.books.factory import Check, CheckInputs
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.journal import last_landed
 from telecom_assets.intake.tables import RAW_CDRS
@@ -43,13 +43,13 @@ def silence_check(hours: int) -> Check:
     return Check(
         NAME,
         f"A message has landed within {counted(hours, 'hour')} (TELECOM_SILENT_HOURS). The Kafka sensor evaluates it at every look.",
-        partial(_decide, hours),
+        partial(_silence_verdict, hours),
         advisory=True,
     )
 
 
-def _decide(hours: int, scope: Scope) -> Verdict:
-    return silence(last_landed(scope.warehouse), hours, scope.clock())
+def _silence_verdict(hours: int, inputs: CheckInputs) -> Verdict:
+    return silence(last_landed(inputs.warehouse), hours, inputs.clock())
 
 
 def is_news(passed: bool, before: bool, age: dt.timedelta) -> bool:

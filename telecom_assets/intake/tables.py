@@ -2,11 +2,11 @@
 
 from resources.contract import Column as C
 from resources.contract import TableContract
-from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
+from telecom_assets.model.columns import EVENT_DAY, MESSAGE_KEY_COLUMNS, RECEIVED_AT
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 _COLUMNS_BEFORE_FIELDS = (
-    *SOURCE_IDENTITY,
+    *MESSAGE_KEY_COLUMNS,
     RECEIVED_AT,
     C("kafka_topic", "string", "Topic the message lay in, by name."),
     C("value", "binary", "The message's bytes, untouched. NULL for a message without a value.", required=False),

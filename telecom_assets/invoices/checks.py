@@ -2,19 +2,19 @@
 
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
-from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.invoices.files import read_invoice_totals
 
 
-def _invoiced(scope: Scope) -> Verdict:
+def _invoiced(inputs: CheckInputs) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
-    for period in scope.periods:
-        bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
+    for period in inputs.periods:
+        bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
         sums = bills.totals()
-        found = read_invoice_totals(invoice_directory(scope.settings, period))
+        found = read_invoice_totals(invoice_directory(inputs.settings, period))
         names = ("amount_before_tax", "amount_due")
         left |= labelled(period, sum(bills.rows_by_partition().values()), {name: sums[name] for name in names})
         right |= labelled(

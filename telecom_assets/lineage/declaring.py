@@ -1,22 +1,22 @@
-"""What every asset of the project says about itself, in one place.
+"""How every asset of the project is declared, in one place.
 
 Belongs here: owners, groups, kinds, and the metadata that all definitions and materialisations share.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
 from resources.contract import TableContract
 from resources.warehouse import PinnedTable
-from telecom_assets.lineage.failures import telling
+from telecom_assets.lineage.failures import with_expected_failures
 
 LANDING_POOL = "landing"
 SPARK_POOL = "spark"
 MAINTENANCE_POOL = "maintenance"
 
-#: Kind of what the engine makes, in the place of its name: which engine that is, the settings say.
+#: Placeholder among the kinds of an asset that the engine makes. `with_engine` puts the name of the configured engine there.
 ENGINE_KIND = "engine"
 
 MEDIATION_TEAM = "team:mediation"
@@ -24,21 +24,29 @@ RATING_TEAM = "team:rating"
 BILLING_TEAM = "team:billing"
 PLATFORM_TEAM = "team:platform"
 
+#: What an asset returns that has written its output itself. Dagster (1.13) knows it by the bare class alone; it takes what stands in
+#: the brackets for the type of a value.
+if TYPE_CHECKING:
+    Materialized: TypeAlias = dg.MaterializeResult[None]
+else:
+    Materialized = dg.MaterializeResult
+
 
 def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` of the project: its expected errors are told (`telecom_assets.lineage.failures`)."""
+    """`dg.asset` of the project: its expected errors become failures with a sentence (`telecom_assets.lineage.failures`)."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(**properties)(telling(body))
+        definition: dg.AssetsDefinition = dg.asset(**properties)(with_expected_failures(body))
+        return definition
 
     return decorate
 
 
 def multi_asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.multi_asset` of the project: its expected errors are told."""
+    """`dg.multi_asset` of the project: its expected errors become failures with a sentence."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.multi_asset(**properties)(telling(body))
+        return dg.multi_asset(**properties)(with_expected_failures(body))
 
     return decorate
 
@@ -71,7 +79,7 @@ def table_out(
     group: str,
     owner: str,
     description: str = "",
-    automation: dg.AutomationCondition | None = None,
+    automation: dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey] | None = None,
 ) -> dg.AssetOut:
     """One table of a multi-asset."""
     return dg.AssetOut(
@@ -106,7 +114,7 @@ def versions_read(*tables: PinnedTable) -> dict[str, Any]:
 
 
 def versions_asserted(*tables: PinnedTable) -> dict[str, Any]:
-    """The same of tables that were only looked at, to see that what is made may be made."""
+    """Materialisation metadata: versions of tables that were read only to check that the asset may be made."""
     return {f"asserted/{table.name}": table.version for table in tables}
 
 

@@ -1,7 +1,8 @@
-"""How a step fails: our sentence first, where there is one, and what a person needs beside it.
+"""How a step fails: with the sentence of an expected error, and with what a person needs to go on.
 
 Belongs here: the one place where an expected error becomes Dagster's `Failure`, and how the message of a failed step is
-found again. Asset bodies and checks pass it as `telling` functions, tables through `telecom_assets.lineage.io_manager`.
+found again. Bodies of assets and checks have the decorator `with_expected_failures`; reads and writes of tables go through
+`telecom_assets.lineage.io_manager`.
 """
 
 import inspect
@@ -30,7 +31,7 @@ _AGAIN = "This run again (Re-execute), once that is mended."
 WHAT_TO_RUN = "what_to_run"
 
 
-class _Told(Protocol):
+class _StoredError(Protocol):
     """An error as Dagster keeps it with an event."""
 
     @property
@@ -38,15 +39,15 @@ class _Told(Protocol):
     @property
     def cls_name(self) -> str | None: ...
     @property
-    def cause(self) -> "_Told | None": ...
+    def cause(self) -> "_StoredError | None": ...
 
 
 @contextmanager
-def expected_errors_told(where: Callable[[], Mapping[str, str]]) -> Iterator[None]:
-    """Raise `dg.Failure` for an expected error: a description and metadata, for the run's page and all who hear of it.
+def expected_errors_as_failures(where: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Raise `dg.Failure` for an expected error: description and metadata for the run's page and for the webhook.
 
-    where: asked when it happens; period, days and table that the step is about, whichever it knows. No retry policy
-    repeats such a failure: what is wrong stays wrong until somebody, or the next tick of the sensor, acts.
+    where: called when an error comes; returns period, days and table of the step, as far as it knows them. No retry policy
+    repeats such a failure: its cause stays until a person, or the next tick of the sensor, acts.
     """
     try:
         yield
@@ -57,33 +58,33 @@ def expected_errors_told(where: Callable[[], Mapping[str, str]]) -> Iterator[Non
     except dg.Failure:
         raise
     except Exception as error:
-        # A full disk has no error of its own: engine, client and system each tell it in their words.
+        # A full disk has no error type: engine, client and operating system report it by errors of their own.
         if (full := no_space(error)) is None:
             raise
         raise dg.Failure(full, {**where(), WHAT_TO_RUN: _AGAIN}, allow_retries=False) from error
 
 
-def telling(body: Callable[..., Any]) -> Callable[..., Any]:
-    """The body of an asset or of a check, whose expected errors are told."""
+def with_expected_failures(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates the body of an asset or of a check: its expected errors become `dg.Failure`."""
     if inspect.isgeneratorfunction(body):
 
         @wraps(body)
-        def told(*args: Any, **kwargs: Any) -> Any:
-            with expected_errors_told(_of_this_step):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with expected_errors_as_failures(_of_this_step):
                 yield from body(*args, **kwargs)
 
     else:
 
         @wraps(body)
-        def told(*args: Any, **kwargs: Any) -> Any:
-            with expected_errors_told(_of_this_step):
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with expected_errors_as_failures(_of_this_step):
                 return body(*args, **kwargs)
 
-    return told
+    return wrapped
 
 
 def sentence(error: BaseException) -> str:
-    """The message of an expected error, and the innermost cause where the message does not tell it."""
+    """The message of an expected error, and its innermost cause where the message does not contain it."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -100,7 +101,7 @@ def what_to_run(said: str, known: Mapping[str, str]) -> str:
     return "; ".join(f"telecom run --month {month}" for month in months) or _AGAIN
 
 
-def partitions_told(keys: Sequence[str]) -> dict[str, str]:
+def partitions_as_metadata(keys: Sequence[str]) -> dict[str, str]:
     """Days, or billing periods, of a step as metadata."""
     if not keys:
         return {}
@@ -110,22 +111,22 @@ def partitions_told(keys: Sequence[str]) -> dict[str, str]:
 
 def innermost_message(event: dg.DagsterEvent) -> str:
     """What a failed step says: its description, or the message of the innermost cause without the exception's class."""
-    told = event.step_failure_data.user_failure_data
-    if told is not None and told.description:
-        return told.description
+    failure = event.step_failure_data.user_failure_data
+    if failure is not None and failure.description:
+        return failure.description
     error = _innermost(event)
     return error.message.strip().split(": ", 1)[-1] if error is not None else ""
 
 
-def told_what_to_run(event: dg.DagsterEvent) -> str:
-    """What a failed step says is to be run, or nothing."""
-    told = event.step_failure_data.user_failure_data
-    value = told.metadata.get(WHAT_TO_RUN) if told is not None else None
+def stored_what_to_run(event: dg.DagsterEvent) -> str:
+    """What to run again, from the metadata of a failed step; empty when it has none."""
+    failure = event.step_failure_data.user_failure_data
+    value = failure.metadata.get(WHAT_TO_RUN) if failure is not None else None
     return str(value.value) if value is not None else ""
 
 
 def why_failed(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Why a run failed, as it was told: the causes of its failed steps, else what Dagster said of the run."""
+    """Why a run failed: the messages of its failed steps, else Dagster's message about the run."""
     failed = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     steps = [entry.dagster_event for entry in failed if entry.dagster_event is not None]
     if causes := "; ".join(filter(None, map(innermost_message, steps))):
@@ -141,13 +142,16 @@ def was_interrupted(event: dg.DagsterEvent) -> bool:
 
 
 def _of_this_step() -> dict[str, str]:
-    """What the step that is executed is about, from the tags of its run and the assets that it makes or checks."""
+    """Days or period, and tables, of the step that is executed: from the tags of its run and from its assets or checks."""
     context = dg.OpExecutionContext.get()
     tags = context.run.tags
     named = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
     assets = context.selected_asset_keys or {key.asset_key for key in context.selected_asset_check_keys}
     tables = ", ".join(sorted(key.path[-1] for key in assets))
-    return {**partitions_told([tags[name] for name in named if name in tags]), **({"table": tables} if tables else {})}
+    return {
+        **partitions_as_metadata([tags[name] for name in named if name in tags]),
+        **({"table": tables} if tables else {}),
+    }
 
 
 def _first_line(error: BaseException) -> str:
@@ -155,8 +159,8 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _innermost(event: dg.DagsterEvent) -> _Told | None:
-    error: _Told | None = event.step_failure_data.error
+def _innermost(event: dg.DagsterEvent) -> _StoredError | None:
+    error: _StoredError | None = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return error

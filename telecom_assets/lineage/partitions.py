@@ -1,4 +1,4 @@
-"""Partitions: days of events and months of billing, the mapping between them, the backfill policy. Once each.
+"""Partitions: days of events and months of billing, the mapping between them, the backfill policy.
 
 Days and months are local (Africa/Casablanca). DAILY reaches tomorrow, because a phone's clock may be a little ahead;
 MONTHLY reaches this month, which can be rated before it ends.
@@ -27,14 +27,14 @@ def months_from(start: dt.date) -> dg.MonthlyPartitionsDefinition:
     return dg.MonthlyPartitionsDefinition(start_date=f"{start:%Y-%m}", timezone=LOCAL_ZONE, end_offset=1, fmt="%Y-%m")
 
 
-#: What an asset is declared with: that it goes by days, or by months. Where they begin, the settings of `build_defs` say.
+#: Assets are declared with these. The first day comes from the settings: `build_defs` calls `partitioned_from`.
 DAILY, MONTHLY = days_from(dt.date(2020, 1, 1)), months_from(dt.date(2020, 1, 1))
 
-# Tried and pinned: partition mappings to days that do not exist yet, backfill policies, partitioned checks.
+# Beta in Dagster, tested with the pinned version: mappings to days that do not exist yet, backfill policies, partitioned checks.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-#: A month depends on all its days, a day on its month. Days and months that do not exist yet are no obstacle.
+#: A month depends on all its days, a day on its month. Days and months that do not exist yet are left out.
 BY_TIME = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
 
 #: A range of partitions is one run.
@@ -50,7 +50,7 @@ def partitioned_from(spec: dg.AssetSpec, start: dt.date) -> dg.AssetSpec:
 
 
 def check_month(month: str, start: dt.date, today: dt.date | None = None) -> str:
-    """The month, when it is one the partitions hold, which begin at `start`. Raises MonthError with one line otherwise."""
+    """The given month, if it is among the partitions from `start` on. Raises MonthError with one line otherwise."""
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
         raise MonthError(f"month {month!r}: expected yyyy-MM, e.g. 2026-10")
     first = f"{start:%Y-%m}"

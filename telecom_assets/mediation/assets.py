@@ -17,7 +17,8 @@ from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.lineage.partitions import DAILY, ONE_RUN
-from telecom_assets.mediation.rules import SMALL_PART, days_with_copies, mediate
+from telecom_assets.mediation.copies import SMALL_PART, days_with_copies
+from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import contiguous, days_between
 from telecom_assets.record_types.in_force import RecordTypes
@@ -52,7 +53,7 @@ def mediation(
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
-    # Its check comes after it was stored, and what it lacks would be told as a fault of the records.
+    # The catalogue's own check comes after it is stored; with a bad catalogue, records would be rejected for its faults.
     findings = product_catalog_findings(product_catalog.arrow(), record_types)
     catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")
     require(catalogue, before=f"mediation of {raw_cdrs.partitions}")
@@ -62,15 +63,15 @@ def mediation(
         _neighbourhood(raw_cdrs, dedupe_days),
         product_catalog.all(),
         dedupe_days=dedupe_days,
-        share=engine.keep,
+        keep=engine.keep,
         record_types=record_types,
     )
     read = versions_read(raw_cdrs, product_catalog)
     yield dg.Output(outcomes.cleaned, CLEANED_CDRS.name, metadata=read)
-    # Dagster has stored the table when the generator goes on; its own version, since another may have come behind it.
+    # When the generator goes on, Dagster has stored the table. The version that this run wrote is pinned: another may have come since.
     written = warehouse.written
     cleaned = warehouse.pin(CLEANED_CDRS.name, raw_cdrs.partitions, written[CLEANED_CDRS.name])
-    # Beside the cleaned rows only the others are judged again; where rows are sent to be joined, that takes longer.
+    # With the cleaned rows at hand only the other rows are judged again. Where a join shuffles rows, judging all of them is faster.
     rejected = outcomes.rejected if engine.shuffles else outcomes.rejected_beside(cleaned.df)
     yield dg.Output(rejected, REJECTED_CDRS.name, metadata={**read, **versions_read(cleaned)})
     named = {
@@ -85,7 +86,8 @@ def mediation(
 def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
     """Raw rows that may hold a copy of a row of the run's days.
 
-    A day beside a month of others: their ids alone are read first, and then only the days that hold one of its own.
+    When the run's days are few beside the days around them, only the ids of the neighbours are read first; then the rows of
+    those days that have a record id of the run's days.
     """
     days = raw.partitions
     assert days is not None
@@ -102,9 +104,9 @@ def _neighbourhood(raw: PinnedTable, dedupe_days: int) -> DataFrame:
 
 
 def _ledger(raw: PinnedTable, named: Mapping[str, int]) -> pa.Table:
-    """mediated_days of the run: what was read of each day, days without records included.
+    """Rows of mediated_days for the run: number and positions of the raw rows of each day, days without records included.
 
-    named: what is the same for all days: the versions that were written, the catalogue, the setting.
+    named: the values that are the same for all days: written versions, version of the catalogue, dedupe days.
     """
     assert raw.partitions is not None
     found = raw.df.groupBy("event_date").agg(

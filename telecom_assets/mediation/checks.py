@@ -1,4 +1,4 @@
-"""What is asserted of mediated days."""
+"""The checks of mediated days."""
 
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, Guard
@@ -7,15 +7,15 @@ from telecom_assets.mediation.identities import raw_equals_outcomes, records_are
 _MEDIATED = Check(
     "raw_equals_cleaned_plus_rejected",
     "raw = cleaned + rejected, per day.",
-    lambda scope: raw_equals_outcomes(
-        scope.pin("mediated_days"), scope.pin("cleaned_cdrs"), scope.pin("rejected_cdrs")
+    lambda inputs: raw_equals_outcomes(
+        inputs.pin("mediated_days"), inputs.pin("cleaned_cdrs"), inputs.pin("rejected_cdrs")
     ),
     reads=["rejected_cdrs", "mediated_days"],
 )
 _UNIQUE = Check(
     "records_are_unique",
     "No record is cleaned twice within the days of TELECOM_DEDUPE_DAYS.",
-    lambda scope: records_are_unique(scope.pin("cleaned_cdrs"), scope.settings.dedupe_days),
+    lambda inputs: records_are_unique(inputs.pin("cleaned_cdrs"), inputs.settings.dedupe_days),
 )
 
 GUARD = Guard(

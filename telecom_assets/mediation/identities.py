@@ -1,7 +1,6 @@
 """From raw_cdrs to events: the identities that mediation keeps."""
 
 import datetime as dt
-import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -13,19 +12,17 @@ from pyspark.sql import functions as F
 from resources.warehouse import PinnedTable
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import SHOWN, Verdict
-from telecom_assets.mediation.rules import SMALL_PART, hashed, repeated_hashes, with_ids_of
-from telecom_assets.mediation.stale_days import days_of_displaced_copies, stale_since_mediation
+from telecom_assets.mediation.copies import SMALL_PART, hashed, repeated_hashes, with_ids_of
+from telecom_assets.mediation.stale_days import days_of_displaced_copies, mediated_rows, stale_since_mediation
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.text import visible
 
-_reading_ledger = threading.Lock()
-
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
-    """raw = cleaned + rejected, per day, by count and by sum of offsets; raw as mediation read it."""
-    # What the engine adds up comes first: beside it, other checks read files.
+    """raw = cleaned + rejected, per day, by count and by sum of positions; raw as mediation read it."""
+    # The sums of the engine come first: while it computes, other checks read files.
     outcomes = {"cleaned": rows_by_day(cleaned), "rejected": rows_by_day(rejected)}
-    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in _mediated_rows(mediated)}
+    raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in mediated_rows(mediated)}
     return days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
 
 
@@ -40,8 +37,7 @@ def no_day_is_stale(mediated: PinnedTable) -> Verdict:
 def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
     """No record_id of the run's days is cleaned twice within `dedupe_days`, the days around them included.
 
-    Days that keep a copy of a record that has come to another day since are left aside: their rows are about to be
-    replaced, and nothing is billed before.
+    Days with a displaced copy are left aside: they will be mediated again, and nothing is billed before.
     """
     around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
     mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
@@ -58,7 +54,7 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
             rows = with_ids_of(cleaned.df, rows)
     if aside:
         rows = rows.where(~F.col("event_date").isin(sorted(aside)))
-    # Those whose hash comes once need no second look, and mostly all do.
+    # Ids whose hash comes once are unique. Mostly all are, and there is nothing more to do.
     repeated = repeated_hashes(rows)
     found = [
         (record_id, days)
@@ -78,7 +74,7 @@ def _unique(cleaned: PinnedTable, dedupe_days: int, aside: frozenset[dt.date]) -
 
 def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTable, raw: PinnedTable) -> Verdict:
     """Every day of the month was mediated, and nothing has landed since."""
-    seen = {row["event_date"]: row["raw_rows"] for row in _mediated_rows(mediated)}
+    seen = {row["event_date"]: row["raw_rows"] for row in mediated_rows(mediated)}
     landed = raw.rows_by_partition()
     findings = []
     missing = [day for day in days if day not in seen]
@@ -103,7 +99,7 @@ def month_is_mediated(period: str, days: Sequence[dt.date], mediated: PinnedTabl
 
 
 def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, list[dt.date]]]:
-    """Each record id that comes more than once, with its days. repeated: the hashes that do."""
+    """Each record id that comes more than once, with its days. repeated: the hashes that come more than once."""
     days = (
         rows.join(repeated, on="id_hash", how="left_semi")
         .groupBy("record_id")
@@ -111,14 +107,3 @@ def _days_of_repeated(rows: DataFrame, repeated: DataFrame) -> list[tuple[str, l
         .where(F.size("days") > 1)
     )
     return [(row["record_id"], row["days"]) for row in days.limit(1000).collect()]
-
-
-def _mediated_rows(mediated: PinnedTable) -> list[dict[str, Any]]:
-    """The ledger of mediation: a row a day, each in a file of its own. Who asks while it is read waits for that."""
-    with _reading_ledger:
-        return _read_ledger(mediated)
-
-
-@lru_cache(maxsize=8)
-def _read_ledger(mediated: PinnedTable) -> list[dict[str, Any]]:
-    return mediated.arrow().to_pylist()

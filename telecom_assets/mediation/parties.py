@@ -1,7 +1,7 @@
 """Telephone numbers in a DataFrame: from how they are written to E.164 without +.
 
-Belongs here: the rule of `telecom_assets.model.party_numbers` as expressions. Most numbers come in their final form: one look at
-the text finds those, and only what is left goes through the steps.
+Belongs here: the rule of `telecom_assets.model.party_numbers` as expressions. Most numbers come in their final form and are found
+by one pattern; only the other texts go through the steps.
 """
 
 from pyspark.sql import Column
@@ -11,19 +11,19 @@ from telecom_assets.model.party_numbers import CANDIDATE, PARTY, STEPS, SUBSCRIB
 
 
 def party(text: Column) -> Column:
-    """The number of a called or receiving party, NULL when the text is none that can be somewhere."""
+    """The number of a called or receiving party; NULL when no country has such a number."""
     return _number(text, USUAL_PARTY, PARTY)
 
 
 def subscriber(text: Column) -> Column:
-    """The number of a subscriber, NULL when the text is none."""
+    """The number of a subscriber; NULL when the text is no subscriber's number."""
     return _number(text, SUBSCRIBER, SUBSCRIBER)
 
 
 def _number(text: Column, usual: str, valid: str) -> Column:
-    """The text where it is a usual number, else what its steps make of it, if that is a valid one.
+    """The text where it is a usual number, else the normalised number if that is valid; else NULL.
 
-    Nested, not one long CASE, and the steps stand there once: what is asked of few rows should cost the others nothing.
+    Nested conditions instead of one long CASE, with the steps written once: work for few rows must not slow the others.
     """
     number = text
     for pattern, after in STEPS:

@@ -1,7 +1,7 @@
-"""The quantities of a record in a DataFrame: from text to number, and what speaks against one.
+"""The quantities of a record in a DataFrame: from text to number, and the reasons to reject a record for one.
 
-Belongs here: the rules of `telecom_assets.record_types.record_type.Quantity` as expressions. Does not belong here: in which
-order reasons are tried.
+Belongs here: the rules of `telecom_assets.record_types.record_type.Quantity` as expressions. Does not belong here: the
+order in which reasons are tried.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from telecom_assets.record_types.record_type import Quantity, RecordType
 
 
 def any_of(conditions: Iterable[Column]) -> Column:
-    """Whether one of the conditions holds; of none, none does."""
+    """Whether one of the conditions holds; false without conditions."""
     given = list(conditions)
     return reduce(or_, given) if given else F.lit(False)
 
@@ -28,7 +28,7 @@ def is_one_of(names: Iterable[str]) -> Column:
 
 
 def text_of(quantity: Quantity) -> str:
-    """Column with the text of a quantity, NULL in records of types without it. No field begins with _."""
+    """Name of the column with the text of a quantity, NULL in records of other types. It begins with _, as no field does."""
     return f"_{quantity.field}_text"
 
 
@@ -45,10 +45,10 @@ def _written_of(quantity: Quantity) -> str:
 
 
 def typed_columns(quantity: Quantity) -> list[Column]:
-    """The quantity as text and as number, and whether it is refused as negative, or excessive, as it is written.
+    """Columns of a quantity: its text, its number, and whether the written number is negative or too large.
 
-    As it is written it is judged, as it is rounded it is stored; a positive one is judged as it is stored. The rows have
-    the columns `text_of` and `written_column`.
+    A quantity is judged as it is written and stored rounded. One that must be positive is judged after rounding.
+    The rows have the columns `text_of` and `written_column`.
     """
     text, as_written = F.col(text_of(quantity)), F.col(_written_of(quantity))
     value = to_decimal(as_written, quantity.scale)
@@ -66,7 +66,7 @@ def typed_columns(quantity: Quantity) -> list[Column]:
 
 
 def objections(quantity: Quantity, record_types: RecordTypes) -> dict[str, Column]:
-    """What speaks against a record because of one quantity, by reason."""
+    """The conditions under which one quantity rejects a record, by reason."""
     text, value = F.col(text_of(quantity)), F.col(quantity.field)
     found = {}
     if quantity.required:

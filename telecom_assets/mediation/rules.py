@@ -1,6 +1,7 @@
 """Mediation: each landed message of a day becomes exactly one cleaned event or one rejection with a reason.
 
-Belongs here: what makes a CDR acceptable, how its fields are normalised, and which of several copies is kept.
+Belongs here: what makes a CDR acceptable, how its fields are normalised, and the outcome of a day's rows. Does not belong here:
+which of several copies is kept (`copies`).
 The rules are this project's input contract (README, "What goes in"); terms are those of 3GPP TS 32.298.
 """
 
@@ -8,10 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from telecom_assets.intake.admission import FIELD_COLUMNS, MALFORMED_JSON, MALFORMED_UTF8
+from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
+from telecom_assets.mediation.copies import DUPLICATE_REASONS, find_copies, fingerprint, with_repeated_ids
 from telecom_assets.mediation.parties import party, subscriber
 from telecom_assets.mediation.quantities import (
     any_of,
@@ -23,14 +25,11 @@ from telecom_assets.mediation.quantities import (
     typed_columns,
     written_column,
 )
-from telecom_assets.mediation.tables import REJECTED_CDRS, cleaned_cdrs
+from telecom_assets.mediation.tables import MESSAGE_KEY, REJECTED_CDRS, cleaned_cdrs
 from telecom_assets.model.civil_time import local_day, parse_timestamp
 from telecom_assets.model.party_numbers import MOROCCO
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.record_types.record_type import COMMON_FIELDS, INTERNATIONAL, NATIONAL, RecordType
-
-#: The two reasons for a record that is a copy of one which came before it.
-DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
+from telecom_assets.record_types.record_type import INTERNATIONAL, NATIONAL
 
 
 def rejection_reasons(record_types: RecordTypes) -> tuple[str, ...]:
@@ -59,22 +58,14 @@ UNKNOWN = "inconnu"
 DEFAULT_TECHNOLOGY = "4G"
 TECHNOLOGY_ALIASES = {"LTE": "4G", "NR": "5G", "UMTS": "3G"}
 
-#: What tells one landed message from another.
-IDENTITY = ("source_part", "source_position", "source_id")
-
-#: When days are less than this share of the rows around them, it is first found out which of those have their ids.
-SMALL_PART = 0.25
-
 _DETAIL_LENGTH = 200
-#: Comes before any character of an identity, so that of two the shorter is the smaller one.
-_BEHIND = "\x1f"
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What becomes of the raw rows of some days: each is a row of one of two tables.
+    """The outcomes of the raw rows of some days: each row becomes a row of cleaned_cdrs or of rejected_cdrs.
 
-    days: rows of raw_cdrs of the days. catalog: product_catalog. copies: `find_copies` of the days' neighbourhood.
+    days: rows of raw_cdrs of the days. catalog: product_catalog. copies: `find_copies` in the days' neighbourhood.
     """
 
     days: DataFrame
@@ -90,11 +81,11 @@ class Outcomes:
     @property
     def cleaned(self) -> DataFrame:
         """Rows of cleaned_cdrs."""
-        # Rows that lie on the day of their receipt are refused whatever they are: not worth judging first.
+        # Rows that are not at home on their own day are rejected in any case, so they are left out before judging.
         at_home = self.days.where(local_day(F.col("event_ts")) == F.col("event_date"))
         acceptable = judge(at_home, self.catalog, self.record_types).where(F.col("reason_number").isNull())
         columns = cleaned_cdrs(self.record_types).column_names
-        return acceptable.join(self.copies, on=list(IDENTITY), how="left_anti").select(columns)
+        return acceptable.join(self.copies, on=list(MESSAGE_KEY), how="left_anti").select(columns)
 
     @property
     def rejected(self) -> DataFrame:
@@ -102,12 +93,12 @@ class Outcomes:
         return _rejected(self.rows)
 
     def rejected_beside(self, cleaned: DataFrame) -> DataFrame:
-        """The same rows, when those of cleaned_cdrs are at hand: only what is not there is judged again."""
-        others = self.days.join(cleaned.select(*IDENTITY), on=list(IDENTITY), how="left_anti")
+        """Rows of rejected_cdrs when the rows of cleaned_cdrs are at hand: only the other raw rows are judged again."""
+        others = self.days.join(cleaned.select(*MESSAGE_KEY), on=list(MESSAGE_KEY), how="left_anti")
         return _rejected(self._outcomes_of(others))
 
     def _outcomes_of(self, rows: DataFrame) -> DataFrame:
-        joined = judge(rows, self.catalog, self.record_types).join(self.copies, on=list(IDENTITY), how="left")
+        joined = judge(rows, self.catalog, self.record_types).join(self.copies, on=list(MESSAGE_KEY), how="left")
         detail = F.when(F.col("reason").isNull(), F.col("copy_of")).otherwise(F.col("detail"))
         return joined.withColumn("detail", detail).withColumn("reason", F.coalesce("reason", "copy_reason"))
 
@@ -122,21 +113,22 @@ def mediate(
     catalog: DataFrame,
     *,
     dedupe_days: int,
-    share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> Outcomes:
     """Mediate the raw rows of some days.
 
     days: rows of raw_cdrs of the days. neighbourhood: rows of raw_cdrs that may hold a copy of one of them, the days
     themselves included: those up to `dedupe_days` before and after (more does no harm). catalog: product_catalog.
-    share: keeps rows that both outcomes need, so that they are computed once.
+    keep: keeps rows that both outcomes need, so that they are computed once (`engine.keep`).
     """
-    copies = find_copies(neighbourhood, catalog, dedupe_days, share, record_types)
-    return Outcomes(days, catalog, share(copies), record_types)
+    suspects = judge(with_repeated_ids(neighbourhood, keep), catalog, record_types)
+    copies = find_copies(suspects.where(F.col("reason_number").isNull()), dedupe_days)
+    return Outcomes(days, catalog, keep(copies), record_types)
 
 
 def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
-    """Typed and normalised columns, and `reason`: the first that applies, copies left aside. Keeps every row."""
+    """Typed and normalised columns, and `reason`: the first that applies, except being a copy. Keeps every row."""
     products = catalog.select(
         F.col("product_code").alias("known_product"), F.col("service_type").alias("known_service")
     )
@@ -159,7 +151,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
         "timestamp_text",
         "event_ts",
         "received_at",
-        *IDENTITY,
+        *MESSAGE_KEY,
         "event_date",
         F.coalesce("cell_id", F.lit(UNKNOWN)).alias("cell_id"),
         _technology().alias("technology"),
@@ -171,7 +163,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
         ).alias("other_party"),
         *(column for quantity in quantities for column in typed_columns(quantity)),
         _field((each.name, each.product_field) for each in record_types).alias("named_product"),
-        _fingerprint(record_types).alias("fingerprint"),
+        fingerprint(record_types).alias("fingerprint"),
     )
     named = typed.withColumn("product_code", _product(record_types)).join(
         products,
@@ -189,7 +181,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
 
 
 def _field(fields: Iterable[tuple[str, str | None]]) -> Column:
-    """The field that holds something in records of a type: (type, field), NULL in records of types without one."""
+    """The value of the field that plays a role: pairs (type, field); NULL in records of types without such a field."""
     chain = None
     for name, field in fields:
         if field is not None:
@@ -226,7 +218,7 @@ def _first_reason(record_types: RecordTypes, reasons: tuple[str, ...]) -> Column
         "missing_record_type": F.col("record_type").isNull(),
         "unknown_record_type": ~F.col("record_type").isin(*record_types.names),
         "missing_timestamp": F.col("timestamp_text").isNull(),
-        # Instants that files cannot hold have no event_ts: whether the text is one is asked again, for those alone.
+        # An instant that files cannot hold has no event_ts either, so the text is parsed again for rows without event_ts.
         "invalid_timestamp": F.when(~known, parse_timestamp(F.col("timestamp_text")).isNull()),
         "outside_acceptance_window": ~known | (local_day(F.col("event_ts")) != F.col("event_date")),
         "missing_subscriber": F.col("subscriber_text").isNull(),
@@ -237,8 +229,8 @@ def _first_reason(record_types: RecordTypes, reasons: tuple[str, ...]) -> Column
     for quantity in record_types.quantities.values():
         for reason, applies in objections(quantity, record_types).items():
             conditions[reason] = conditions[reason] | applies if reason in conditions else applies
-    # Not one long CASE: an engine that works on whole columns copies all of them at every branch of one. Here each
-    # condition is looked at by itself, and the smallest number wins.
+    # Not one long CASE: a columnar engine copies all columns at every branch of a CASE. Here each condition is evaluated by
+    # itself, and the smallest number wins.
     return F.least(*(F.when(applies, reasons.index(reason)) for reason, applies in conditions.items()))
 
 
@@ -248,7 +240,7 @@ def _named_reason(reasons: tuple[str, ...]) -> Column:
 
 
 def _detail(record_types: RecordTypes) -> Column:
-    """The text that was refused."""
+    """The text for which the record was rejected."""
     reason = F.col("reason")
     judged = [quantity for quantity in record_types.quantities.values() if quantity.judged]
     found = (
@@ -262,99 +254,3 @@ def _detail(record_types: RecordTypes) -> Column:
     if judged:
         found = found.when(reason == "quantity_out_of_range", F.coalesce(*map(text_of, judged)))
     return F.substring(found, 1, _DETAIL_LENGTH)
-
-
-def _fingerprint(record_types: RecordTypes) -> Column:
-    """What two copies of one record must share: the texts of the contract fields of their type, besides its identity."""
-    _, *common = COMMON_FIELDS
-
-    def joined(record_type: RecordType) -> Column:
-        texts = (F.coalesce(FIELD_COLUMNS.get(name, name), F.lit("")) for name in (*common, *record_type.fields))
-        return F.md5(F.concat_ws("\x1f", *texts))
-
-    first, *others = record_types
-    chain = F.when(F.col("record_type") == first.name, joined(first))
-    for each in others:
-        chain = chain.when(F.col("record_type") == each.name, joined(each))
-    return chain
-
-
-def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
-    """Days of the neighbourhood that may hold a record id of `days` which comes more than once there.
-
-    Each row is `first` and `last`, and `between`: whether days between them may hold it as well. (To tell all days of
-    each id takes longer than all the rest.) Ids are compared by their hash: one that shares it with another brings days
-    too many.
-    """
-    repeated = (
-        with_ids_of(days, hashed(neighbourhood))
-        .groupBy("id_hash")
-        .agg(F.count("*").alias("times"), F.min("event_date").alias("first"), F.max("event_date").alias("last"))
-        .where("times > 1")
-    )
-    return repeated.select("first", "last", (F.col("times") > 2).alias("between")).distinct()
-
-
-def hashed(rows: DataFrame) -> DataFrame:
-    """The rows that have a record id, with a hash of it (`id_hash`): a quarter of its size."""
-    return rows.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
-
-
-def with_ids_of(days: DataFrame, hashed_rows: DataFrame) -> DataFrame:
-    """Those of the rows whose id_hash is that of a row of `days`."""
-    return hashed_rows.join(hashed(days).select("id_hash").distinct(), on="id_hash", how="left_semi")
-
-
-def repeated_hashes(hashed_rows: DataFrame) -> DataFrame:
-    """Each id_hash that comes more than once."""
-    return hashed_rows.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
-
-
-def find_copies(
-    neighbourhood: DataFrame,
-    catalog: DataFrame,
-    dedupe_days: int,
-    share: Callable[[DataFrame], DataFrame] = lambda rows: rows,
-    record_types: RecordTypes = RECORD_TYPES,
-) -> DataFrame:
-    """The otherwise valid records that are copies: coordinates, `copy_reason` and `copy_of`.
-
-    `copy_of` says where the earliest record within reach lies. That one is the event itself, or in a chain of copies it
-    is refused as well, for one before it: whether it was kept depends on days beyond reach of this one.
-
-    Only record ids that come more than once are judged; that is a small part of the neighbourhood. They are counted by
-    a hash, a quarter of their size: an id that shares its hash with another is judged for nothing. The hashes that come
-    more than once are kept (`share`), so that they, being few, are taken to the rows and not the rows to them.
-    """
-    rows = hashed(neighbourhood)
-    repeated = rows.join(share(repeated_hashes(rows)), on="id_hash", how="left_semi")
-    suspects = judge(repeated, catalog, record_types).where(F.col("reason_number").isNull())
-    order_key = F.concat(
-        F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
-        F.lpad(F.col("source_part").cast("string"), 10, "0"),
-        F.lpad(F.col("source_position").cast("string"), 20, "0"),
-    )
-    near = Window.partitionBy("record_id").orderBy("day_number").rangeBetween(-dedupe_days, dedupe_days)
-    compared = (
-        suspects.withColumn("day_number", F.unix_date("event_date"))
-        .withColumn("order_key", F.concat(order_key, "source_id", F.lit(_BEHIND), "fingerprint"))
-        .withColumn("earliest", F.min("order_key").over(near))
-    )
-    # 20 + 10 + 20 digits, the source, whose identity has any length, what ends it, 32 digits of the fingerprint.
-    its_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
-    return compared.where(F.col("earliest") != F.col("order_key")).select(
-        *IDENTITY,
-        F.when(F.substring("earliest", -32, 32) == F.col("fingerprint"), DUPLICATE_REASONS[0])
-        .otherwise(DUPLICATE_REASONS[1])
-        .alias("copy_reason"),
-        F.concat(
-            F.lit("copy of: "),
-            F.when(its_source == F.col("source_id"), F.lit("")).otherwise(
-                F.concat(F.lit("source "), its_source, F.lit(" "))
-            ),
-            F.lit("partition "),
-            F.substring("earliest", 21, 10).cast("int").cast("string"),
-            F.lit(" offset "),
-            F.substring("earliest", 31, 20).cast("bigint").cast("string"),
-        ).alias("copy_of"),
-    )

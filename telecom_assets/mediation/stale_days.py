@@ -1,17 +1,19 @@
 """Which days are stale: to be mediated, or mediated again. From the tables alone.
 
-Belongs here: when the outcome of a day is not what its raw rows say now, and why. Does not belong here: who asks for the
-mediation (the sensor, `telecom run`) and who waits for it (rating, the gate before a bill).
+Belongs here: when the outcome of a day is not that of its raw rows any more, and why. Does not belong here: requesting the
+mediation (the sensor, `telecom run`) and waiting for it (rating, the gate before a bill).
 
 A day is stale for one of three reasons: rows of it have landed that were not mediated; a copy of one of its records has landed
-on another day and comes before its own (`displaced_days` names a later version of raw_cdrs than its mediation read); or its
-cleaned or rejected rows were rewritten after its mediation, by one of another home that was slower, or from older rows. The
-day's line in `mediated_days` names the versions that its mediation read and wrote.
+on another day and is the earlier one (`displaced_days` names a later version of raw_cdrs than its mediation read); or its
+cleaned or rejected rows were rewritten after its mediation, by a slower mediation of another home, or from older rows. The row of
+the day in `mediated_days` names the versions that its mediation read and wrote.
 """
 
 import datetime as dt
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from resources.warehouse import PinnedTable, Warehouse
@@ -25,9 +27,9 @@ DISPLACED_COPY = "a copy has landed that came before one that the day keeps"
 
 @dataclass(frozen=True)
 class Stale:
-    """Why a day is stale, and the newest version that was seen to say so: 0 for a day that was never mediated.
+    """Why a day is stale, and the newest version that makes it stale: 0 for a day that was never mediated.
 
-    The version tells one reason from the next of the same kind.
+    The version distinguishes a reason from a later one of the same kind.
     """
 
     reason: str
@@ -41,7 +43,7 @@ def days_with_new_rows(landed: Mapping[dt.date, int], mediated: Mapping[dt.date,
 
 def stale_days(warehouse: Warehouse) -> dict[dt.date, Stale]:
     """The stale days of a warehouse."""
-    rows = warehouse.pin(MEDIATED_DAYS.name).arrow().to_pylist()
+    rows = mediated_rows(warehouse.pin(MEDIATED_DAYS.name))
     known = {row["event_date"]: row["raw_version"] for row in rows}
     landed = warehouse.pin(RAW_CDRS.name).rows_by_partition()
     counted = {row["event_date"]: row["raw_rows"] for row in rows}
@@ -54,22 +56,35 @@ def stale_days(warehouse: Warehouse) -> dict[dt.date, Stale]:
 
 
 def stale_since_mediation(mediated: PinnedTable) -> dict[dt.date, str]:
-    """Of the run's mediated days those that are stale for another reason than new rows of their own, with the reason."""
-    rows = mediated.arrow().to_pylist()
+    """The mediated days of the run that are stale for another reason than new rows of their own, with the reason."""
+    rows = mediated_rows(mediated)
     found = {**_displaced(mediated.warehouse, rows), **_rewritten(mediated.warehouse, rows)}
     return {day: stale.reason for day, stale in found.items()}
 
 
 def days_of_displaced_copies(mediated: PinnedTable) -> set[dt.date]:
-    """Of the run's mediated days those that keep a copy which is none any more, until they are mediated again."""
-    return set(_displaced(mediated.warehouse, mediated.arrow().to_pylist()))
+    """The mediated days of the run with a displaced copy, which have not been mediated again yet."""
+    return set(_displaced(mediated.warehouse, mediated_rows(mediated)))
 
 
 _Row = Mapping[str, Any]
+_reading = threading.Lock()
+
+
+def mediated_rows(mediated: PinnedTable) -> list[_Row]:
+    """The ledger of mediation: a row a day, each in a file of its own. Whoever asks while it is read waits for that."""
+    with _reading:
+        return _read(mediated)
+
+
+@lru_cache(maxsize=16)
+def _read(mediated: PinnedTable) -> list[_Row]:
+    rows: list[_Row] = mediated.arrow().to_pylist()
+    return rows
 
 
 def _displaced(warehouse: Warehouse, rows: Sequence[_Row]) -> dict[dt.date, Stale]:
-    """Of some rows of mediated_days those for which a later version of raw_cdrs asks."""
+    """The rows of mediated_days whose day was displaced by a later version of raw_cdrs."""
     if not rows:
         return {}
     asked = displaced_days(warehouse)
@@ -78,7 +93,7 @@ def _displaced(warehouse: Warehouse, rows: Sequence[_Row]) -> dict[dt.date, Stal
 
 
 def _rewritten(warehouse: Warehouse, rows: Sequence[_Row]) -> dict[dt.date, Stale]:
-    """Of some rows of mediated_days those whose cleaned or rejected rows were written since."""
+    """The rows of mediated_days whose cleaned or rejected rows were written again since."""
     found: dict[dt.date, Stale] = {}
     for name in (CLEANED_CDRS.name, REJECTED_CDRS.name) if rows else ():
         column = f"{name.removesuffix('_cdrs')}_version"

@@ -2,8 +2,11 @@
 
 from resources.contract import Column as C
 from resources.contract import TableContract
-from telecom_assets.model.columns import EVENT_DAY, RECEIVED_AT, SOURCE_IDENTITY
+from telecom_assets.model.columns import EVENT_DAY, MESSAGE_KEY_COLUMNS, RECEIVED_AT
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+
+#: The columns that tell one landed message from another.
+MESSAGE_KEY = ("source_part", "source_position", "source_id")
 
 
 def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
@@ -16,7 +19,7 @@ def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
         columns=(
             C("record_id", "string", "Identity of the event, from record_ID."),
             C("subscriber_id", "string", "The party that is charged, E.164 without +."),
-            C("record_type", "string", f"{record_types.told}."),
+            C("record_type", "string", f"{record_types.in_words}."),
             C("event_ts", "timestamp", "When the event began, UTC."),
             C(
                 "other_party",
@@ -34,7 +37,7 @@ def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
             C("product_code", "string", "Product of the catalogue that the event is."),
             C("rating_status", "string", "ready, or needs_review for an event that lacks one of its quantities."),
             RECEIVED_AT,
-            *SOURCE_IDENTITY,
+            *MESSAGE_KEY_COLUMNS,
             EVENT_DAY,
         ),
     )
@@ -64,7 +67,7 @@ REJECTED_CDRS = TableContract(
             required=False,
         ),
         RECEIVED_AT,
-        *SOURCE_IDENTITY,
+        *MESSAGE_KEY_COLUMNS,
         EVENT_DAY,
     ),
 )

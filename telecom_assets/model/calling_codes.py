@@ -1,7 +1,7 @@
 """The country calling codes of E.164, each with how many digits may follow it.
 
 Belongs here: the list, as libphonenumber has it (phonenumbers 9.0.43: possible lengths of the code's main country). It is
-written down, for reading it from the package takes longer than all of a short command; a test holds that both are equal.
+written down, since reading it from the package takes longer than a short command; a test compares the two lists.
 Codes of no country (800, 808, 870, 878, 881 to 883, 888, 979) are not assigned to anybody who is abroad.
 """
 

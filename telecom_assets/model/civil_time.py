@@ -15,7 +15,7 @@ _DAY_MICROS = 24 * _HOUR_MICROS
 #: From here on the zone is never behind UTC, and never more than an hour ahead of it.
 _NEAR_UTC_SINCE = dt.datetime(1914, 1, 1, tzinfo=dt.UTC)
 
-#: What nearly every CDR has: the extended format of ISO 8601 with seconds, neither fraction nor offset.
+#: The form of nearly every CDR: the extended format of ISO 8601 with seconds, neither fraction nor offset.
 _USUAL = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\z"
 
 
@@ -55,7 +55,7 @@ def parse_timestamp(text: Column) -> Column:
 
 def _any_format(text: Column) -> Column:
     """The instant of a text that matches _ISO."""
-    # The extended format with seconds, which nearly all of these have, is the only one with a colon there; of the others,
+    # Only the extended format with seconds, which nearly all of these texts have, has a colon at that place; in the others,
     # seconds that are left out become zeros.
     extended = F.concat(F.substring(text, 1, 10), F.lit(" "), F.substring(text, 12, 8))
     other = F.rpad(F.regexp_replace(text, _TO_SECONDS, "$1-$2-$3 $4:$5:$6"), _SECONDS_LENGTH, "0")
@@ -79,8 +79,8 @@ def representable(instant: Column) -> Column:
 def local_day(instant: Column) -> Column:
     """Local calendar day of an instant.
 
-    The zone is UTC or UTC+1 since 1913 (tz database), so the UTC day is the local one but for the day's last hour: only
-    there the tz database is asked, which takes ten times as long.
+    The zone is UTC or UTC+1 since 1913 (tz database), so the UTC day is the local one except in the last hour of the day: only
+    for that hour the tz database is used, which takes ten times as long.
     """
     micros = F.unix_micros(instant)
     since_midnight = F.pmod(micros, F.lit(_DAY_MICROS))
@@ -95,9 +95,9 @@ def local_hour(instant: Column) -> Column:
 
 
 def utc_hour(instant: Column) -> Column:
-    """When the instant's hour of UTC began, in microseconds since 1970: cheap to group by.
+    """Start of the instant's UTC hour, in microseconds since 1970: cheap to group by.
 
-    All of it lies in one local hour, since the zone is whole hours from UTC (after 1913).
+    The whole UTC hour lies in one local hour, since the zone is whole hours from UTC (after 1913).
     """
     micros = F.unix_micros(instant)
     return micros - F.pmod(micros, F.lit(_HOUR_MICROS))

@@ -2,8 +2,8 @@
 
 from resources.contract import Column as C
 
-#: What tells one landed message from another.
-SOURCE_IDENTITY = (
+#: The columns that tell one landed message from another.
+MESSAGE_KEY_COLUMNS = (
     C("source_id", "string", "Identity of the source the message came from: the Kafka topic's id."),
     C("source_part", "int", "Part of the source: the topic's partition."),
     C(

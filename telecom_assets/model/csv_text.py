@@ -1,9 +1,9 @@
 """How a CSV file of this project is written: RFC 4180 quoting, UTF-8, LF line ends, no formulas.
 
-Belongs here: one field and one line. Does not belong here: tables (`report_files`) and the invoice index (`invoices`).
+Belongs here: one field and one line. Does not belong here: tables (`reports.csv_files`) and the invoice index (`invoices`).
 
 NULL is an empty field, empty text is `""`. In a report file all text stands in quotes and no number does: a program that
-tells the two apart keeps an identity of digits as text. A spreadsheet takes text that begins with = + - @ (also in their full-width
+knows the difference keeps an id made of digits as text. A spreadsheet takes text that begins with = + - @ (also in their full-width
 forms), a tab or a line end for a formula and would run it; such text, and text that begins with an apostrophe, gets an
 apostrophe in front, which `unguarded` takes off again, so that nothing is lost. Numbers and dates are never guarded.
 """
@@ -25,7 +25,7 @@ def unguarded(text: str) -> str:
 
 
 def text_field(text: str) -> str:
-    """Text as it stands in a report file: guarded, and in quotes whatever it holds."""
+    """Text as it stands in a report file: guarded, and always in quotes."""
     return _in_quotes(guarded(text))
 
 

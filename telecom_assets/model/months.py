@@ -40,7 +40,7 @@ def months_between(first: str, last: str) -> list[str]:
 
 
 def only_month(first: dt.date, last: dt.date) -> str | None:
-    """The month that all of some days lie in, if there is one."""
+    """The month of a range of days, if all lie in one."""
     return f"{first:%Y-%m}" if (first.year, first.month) == (last.year, last.month) else None
 
 

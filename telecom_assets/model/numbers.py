@@ -10,14 +10,14 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 _NUMBER = r"\A-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\z"
-#: What is read as it stands: smaller than 10^11, without exponent, and short enough for an exact cast. Up to 77 characters
-#: both engines round a text half up to the scale of its DECIMAL; of longer ones they make different things.
+#: Numbers that are cast as they are written: smaller than 10^11, without exponent, and short enough for an exact cast. Up to 77
+#: characters both engines round a text half up to the scale of its DECIMAL; for longer texts their results differ.
 _PLAIN = r"\A-?[0-9]{1,11}(?:\.[0-9]{1,60})?\z"
 _ALL_BUT_DIGITS = r"[eE].*\z|[.-]"
-#: Sign and leading digits of the exponent, where `e0` was added to the text: one that has more digits is larger than any
-#: text is long.
+#: Sign and leading digits of the exponent, after `e0` was added to the text. An exponent with more digits than these is larger
+#: than any text is long.
 _EXPONENT = r"\A[^eE]*[eE]\+?(-?)0*(0|[1-9][0-9]{0,17})[0-9]*(?:e0)?\z"
-#: So far right of the point that no scale in use rounds it up; and so far left of it that no quantity is as large.
+#: So many places right of the point no scale in use rounds a digit up; so many left of it no quantity is as large.
 _NEAR_ZERO, _FAR = 13, 12
 _TOO_LARGE = r"\A0*[1-9][0-9]{11,}\..*\z"
 #: 10^11 is larger than any quantity, and small enough for DECIMAL(18, 6).
@@ -35,8 +35,8 @@ RATED_SUM, BILL_SUM, VOLUME_SUM = "decimal(28,6)", "decimal(28,2)", "decimal(24,
 def plain_number(text: Column) -> Column:
     """A number's text without exponent, at most 77 characters; NULL when the text is not a number.
 
-    Its value is the text's own, with two exceptions that no quantity sees: from ±10^11 on it is ±10^11, and what differs
-    after the 60th decimal or is nearer to zero than 10^-13 is told from nothing, but not by how much.
+    Its value is that of the text, with two exceptions that make no difference for quantities: from ±10^11 on it is ±10^11, and
+    beyond the 60th decimal, or nearer to zero than 10^-13, it only shows that there is more than nothing.
     """
     odd = F.when(text.rlike(_NUMBER), _with_moved_point(text))
     return F.when(text.isNotNull(), F.when(text.rlike(_PLAIN), text).otherwise(odd))
@@ -51,12 +51,12 @@ def to_decimal(plain: Column, scale: int) -> Column:
 
 
 def is_negative(plain: Column, rounded: Column) -> Column:
-    """Whether the number as it is written is less than zero, however little. `rounded`: its `to_decimal`."""
+    """Whether the written number is less than zero, even by less than rounding keeps. `rounded`: its `to_decimal`."""
     return F.when(rounded <= 0, plain.rlike(r"\A-[0.]*[1-9]")).otherwise(F.lit(False))
 
 
 def exceeds(plain: Column, rounded: Column, limit: int) -> Column:
-    """Whether the number as it is written is more than `limit`, however little. `rounded`: its `to_decimal`."""
+    """Whether the written number is more than `limit`, even by less than rounding keeps. `rounded`: its `to_decimal`."""
     at_most = rf"\A0*(?:{limit}(?:\.0*)?|{limit - 1}\.[0-9]*)\z"
     return F.when(rounded >= limit, ~plain.rlike(at_most)).otherwise(F.lit(False))
 
@@ -64,7 +64,7 @@ def exceeds(plain: Column, rounded: Column, limit: int) -> Column:
 def _with_moved_point(text: Column) -> Column:
     """A `plain_number` of any number: the exponent moves the point among its digits.
 
-    One chain, in which nothing comes twice: an engine plans for half a second over an expression that is spelt out.
+    One chain in which no part is repeated: over the repeated expression an engine plans for half a second.
     """
     sign = F.regexp_extract(text, r"\A-?", 0)
     digits = F.regexp_replace(text, _ALL_BUT_DIGITS, "")
@@ -73,7 +73,7 @@ def _with_moved_point(text: Column) -> Column:
     point = F.length(F.regexp_extract(text, r"[0-9]+", 0)) + exponent + _NEAR_ZERO + 1
     within = F.greatest(F.least(point, F.lit(2**31 - 1)), F.lit(1)).cast("int")
     moved = F.overlay(padded, F.lit("."), within, F.lit(0))
-    # What is cut off is told by one more digit, so that more than a limit stays more than it.
+    # Cut digits leave one digit behind, so that a number above a limit stays above it.
     return F.concat(sign, F.regexp_replace(F.regexp_replace(moved, _TOO_LARGE, _HUGE), _CUT, "0$1.$2$3"))
 
 
@@ -83,7 +83,7 @@ def round_half_up(amount: Column, scale: int) -> Column:
 
 
 def round_half_up_or_null(amount: Column, scale: int) -> Column:
-    """The same, NULL where DECIMAL(18, scale) has not the digits."""
+    """As `round_half_up`, but NULL where the amount has too many digits for DECIMAL(18, scale)."""
     return F.round(amount, scale).try_cast(f"decimal(18,{scale})")
 
 

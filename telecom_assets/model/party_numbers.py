@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from telecom_assets.model.calling_codes import CALLING_CODES
 
-#: What people put between digits: blanks (no-break ones too), parentheses, points, hyphens.
+#: Characters that people put between digits: blanks (no-break ones too), parentheses, points, hyphens.
 _BETWEEN = " \t\u00a0\u202f().-"
 #: The steps from a text to a number, in their order: pattern and replacement. Nine digits that begin with 5 to 8 are a
 #: Moroccan number only where no prefix says otherwise: +61… is Australian.
@@ -25,7 +25,7 @@ STEPS = (
 )
 MOROCCO = "212"
 
-#: What may become a number at all.
+#: Texts that may become a number at all.
 CANDIDATE = rf"\A[0-9+{_BETWEEN}]*\z"
 
 #: Morocco mobile, and the foreign numbers that subscribe: calling code and the count of digits after it.
@@ -33,7 +33,7 @@ MOBILE = "212[67][0-9]{8}"
 _FOREIGN = {"1": 10, "33": 9, "44": 10, "49": 11, "34": 9, "39": 10, "7": 10, "81": 10, "971": 9, "966": 9}
 _FOREIGN_NUMBER = "|".join(f"{code}[0-9]{{{digits}}}" for code, digits in _FOREIGN.items())
 SUBSCRIBER = rf"\A(?:{MOBILE}|{_FOREIGN_NUMBER})\z"
-#: Most parties as they come, of no use but to be found quickly: each is a PARTY that no step changes.
+#: The form of most parties, which no step changes: a shortcut, since each is a PARTY.
 USUAL_PARTY = rf"\A(?:212[0-9]{{9}}|{_FOREIGN_NUMBER})\z"
 
 
@@ -62,11 +62,11 @@ def _tree(endings: Mapping[str, str]) -> str:
     return "|".join(f"[{digits}](?:{pattern})" for pattern, digits in first_digits.items())
 
 
-#: A party that is somewhere: a Moroccan number, or a number that its calling code may have.
+#: A party in some country: a Moroccan number, or one with a possible length for its calling code.
 PARTY = r"\A(?:" + _tree({code: _digits(lengths) for code, lengths in CALLING_CODES.items()}) + r")\z"
 _IN_PYTHON = [(re.compile(pattern.replace(r"\z", r"\Z")), after.replace("$1", r"\1")) for pattern, after in STEPS]
 _FINAL = re.compile("[0-9]+")
-#: What no step changes.
+#: Texts that no step changes.
 _SURELY_FINAL = "^[1-9][0-9]{9,}$"
 
 

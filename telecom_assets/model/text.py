@@ -1,6 +1,6 @@
 """Text and numbers as people and documents read them: characters that every reader accepts, decimals in plain notation.
 
-Belongs here: what invoices, reports, the dashboard and messages agree on. Does not belong here: rounding of money (bills
+Belongs here: forms that invoices, reports, the dashboard and messages share. Does not belong here: rounding of money (bills
 are rounded before they get here) and the escaping of a format, which is the business of that format's library.
 """
 
@@ -14,7 +14,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def legible(text: str) -> str:
     """The text with every character that XML 1.0 forbids (control characters, U+FFFE, U+FFFF) shown as U+FFFD.
 
-    One for one, so that a reader sees that something stood there. Everything else is kept, right-to-left text included.
+    Each is replaced by one character, so that a reader sees that something was there. All else is kept, right-to-left text included.
     """
     return _NOT_XML.sub("\ufffd", text)
 
@@ -47,7 +47,7 @@ def share(part: Decimal | int, whole: Decimal | int) -> str:
 
 
 def visible(value: object) -> str:
-    """The value as a message names it: in quotes where a blank at its ends, or no text at all, would not be seen."""
+    """The value as a message names it: in quotes when it is empty, or has blanks at its ends, which nobody would see."""
     text = str(value)
     return text if text and text == text.strip() else repr(text)
 

@@ -27,7 +27,7 @@ from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTE
 from telecom_assets.model.months import only_month
 from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow
 from telecom_assets.rating.month_rules import PRICE_VERSIONS, deferred_events, impute
-from telecom_assets.rating.rules import Tariff, price_list, rate
+from telecom_assets.rating.rules import ReferenceData, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.identities import references_are_valid
@@ -47,11 +47,16 @@ def _mediation_holds(
     ]
 
 
-#: Rate a day once its cleaned events are new, whatever its month. Not `eager()`: that looks at the latest day only, and
-#: a corrected day of an older month would refresh nothing. Not gated on checks of other runs either: a check of a range
-#: run carries no partition; rating asserts its inputs itself.
+#: Rate a day whose cleaned events are newer than its rating, whatever its month, and ask once. As a rule it is rated in the run
+#: that mediates it, and nothing is left to ask for: a rating that has succeeded since, or is going on, counts as handled. Left
+#: are days that were mediated alone, and days whose rating failed behind their mediation.
+#: Not `eager()`: that looks at the latest day only, and a corrected day of an older month would refresh nothing. Not
+#: `any_deps_updated()`: that passes over a mediation whose run was to rate the day as well, even when its rating failed. Not gated
+#: on checks of other runs either: a check of a range run carries no partition; rating asserts its inputs itself.
 RATE_AFTER_MEDIATION = (
-    dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(CLEANED_CDRS.name)).since_last_handled()
+    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+    .allow(dg.AssetSelection.assets(CLEANED_CDRS.name))
+    .since_last_handled()
     & ~dg.AutomationCondition.in_progress()
 )
 
@@ -69,7 +74,8 @@ RATE_AFTER_MEDIATION = (
             RATED_CDRS,
             GROUP,
             RATING_TEAM,
-            "Usage with its price. A day is rated by itself when it was mediated anew (`rating_automation`), and no other is.",
+            "Usage with its price. A day is rated in the run that mediates it; where that did not come to it, or failed, by "
+            "itself (`rating_automation`).",
             RATE_AFTER_MEDIATION,
         ),
         SUSPENDED_CDRS.name: table_out(
@@ -99,10 +105,10 @@ def rating(
         references_are_valid(*references, record_types),
         before=f"rating of {days}",
     )
-    tariff = Tariff(
+    reference = ReferenceData(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
-    ratings = rate(cleaned_cdrs.df, tariff, missing_volume=settings.missing_volume_policy, record_types=record_types)
+    ratings = rate(cleaned_cdrs.df, reference, missing_volume=settings.missing_volume_policy, record_types=record_types)
     read = versions_read(cleaned_cdrs, rejected, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
     yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)

@@ -1,4 +1,4 @@
-"""The charges of a month: what its days have priced, and what only the month could.
+"""The charges of a month: the events that its days have priced, and those that only the month could price.
 
 Belongs here: adding up both, once for bills, reports, checks and pages.
 """

@@ -1,7 +1,7 @@
-"""What is asserted of rated days, and of the charges that their month decides."""
+"""The checks of rated days, and of the charges that their month decides."""
 
 from telecom_assets.books.contract_checks import contract_check
-from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict, together
 from telecom_assets.rating.identities import cleaned_equals_ratings, deferred_equals_imputed
 from telecom_assets.rating.tables import PERIOD_CHARGES, SUSPENDED_CDRS
@@ -9,21 +9,21 @@ from telecom_assets.rating.tables import PERIOD_CHARGES, SUSPENDED_CDRS
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",
     "cleaned = rated + suspended, per day.",
-    lambda scope: cleaned_equals_ratings(
-        scope.pin("cleaned_cdrs"), scope.pin("rated_cdrs"), scope.pin("suspended_cdrs")
+    lambda inputs: cleaned_equals_ratings(
+        inputs.pin("cleaned_cdrs"), inputs.pin("rated_cdrs"), inputs.pin("suspended_cdrs")
     ),
     reads=["suspended_cdrs"],
 )
 
 
-def _imputed(scope: Scope) -> Verdict:
-    """Of the months of the run, or of all that are billed: what a month defers before that is priced with its bills."""
-    warehouse = scope.warehouse
+def _imputed(inputs: CheckInputs) -> Verdict:
+    """The verdict on the months of the run, or on all billed months. A month that is not billed yet is priced with its bills."""
+    warehouse = inputs.warehouse
     by_period = {
         period: deferred_equals_imputed(
             warehouse.pin_period(SUSPENDED_CDRS.name, period), warehouse.pin_period(PERIOD_CHARGES.name, period)
         )
-        for period in scope.periods
+        for period in inputs.periods
     }
     sums = {name: sum(each.figures[name] for each in by_period.values()) for name in ("deferred", "imputed")}
     return together("deferred = imputed", by_period, sums)

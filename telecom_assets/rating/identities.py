@@ -15,7 +15,7 @@ from telecom_assets.rating.month_rules import smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
-#: What no event without a volume is under a policy: in words, and as dispositions.
+#: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
     "customer_min": ("suspended", ["suspended"]),
     "zero": ("deferred or suspended", [DEFERRED, "suspended"]),
@@ -24,7 +24,7 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of offsets."""
+    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions."""
     parts = {
         "rated": {day: (of.rows, of.positions) for day, of in _rated_by_day(rated).items()},
         "suspended": _suspended_rows(suspended),
@@ -33,7 +33,7 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
 
 
 def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
-    """deferred = imputed, per day, by count and by sum of offsets.
+    """deferred = imputed, per day, by count and by sum of positions.
 
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
@@ -42,7 +42,7 @@ def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Ver
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """What became of events without a volume is what the policy says now, which may not be the one of their rating.
+    """Events without a volume were treated by the current policy; they may have been rated under another one.
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
@@ -52,7 +52,7 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     for of in _suspended_by_outcome(suspended):
         if of.reason == "missing_volume" and of.disposition in dispositions:
             missing[of.day] = missing.get(of.day, 0) + of.rows
-    told = [
+    wrong_days = [
         (day, rows, what)
         for wrong, what in (
             (imputed, "events have an imputed volume"),
@@ -61,8 +61,10 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         for day, rows in sorted(wrong.items())
         if rows
     ]
-    findings = [f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in told]
-    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in told]
+    findings = [
+        f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
+    ]
+    differs = [{"day": day, "events": rows, "reason": what} for day, rows, what in wrong_days]
     return verdict_of_days(
         f"missing volumes follow the policy {policy}",
         findings,
@@ -74,34 +76,34 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
 def imputed_are_the_smallest(
     cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:
-    """Every imputed volume is the smallest that is known of its number, now that the month's events are known.
+    """Every imputed volume is the smallest known one of its number in the month, by the events that are there now.
 
     cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
-    told: list[tuple[dt.date, int]] = []
+    wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
         smallest = smallest_volumes(cleaned.df, record_types)
         joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
         wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
-        told = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
+        wrong_days = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
     return verdict_of_days(
         "imputed volumes are the smallest known ones",
-        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in told],
-        [{"day": day, "events": rows, "reason": what} for day, rows in told],
+        [f"{day}: {rows} {what}; make period_charges of the month again" for day, rows in wrong_days],
+        [{"day": day, "events": rows, "reason": what} for day, rows in wrong_days],
         otherwise="imputed volumes are not the smallest known ones",
     )
 
 
-def one_tariff(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
+def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
     """A month is rated against one version of each reference table; its figures are those (none for an empty month).
 
-    imputed: period_charges of the month, which are out of date where the days were rated against another tariff since.
+    imputed: period_charges of the month, which is out of date where the days were rated against other versions since.
     """
     names = ("customers", "rate_plans", "product_catalog")
     days: dict[tuple[int, ...], list[dt.date]] = {}
     for table in (rated, suspended, imputed):
-        for day, versions in _tariffs(table, [f"{name}_version" for name in names]):
+        for day, versions in _reference_versions(table, [f"{name}_version" for name in names]):
             days.setdefault(versions, []).append(day)
     findings = []
     if len(days) > 1:
@@ -160,7 +162,7 @@ def _add_up_rated(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
         F.count_if(imputed & (F.col("billable_units") != 0)).alias("imputed_units"),
     )
     return {
-        row["event_date"]: _Rated(row["rows"], int(row["offsets"]), row["imputed"], row["imputed_units"])
+        row["event_date"]: _Rated(row["rows"], int(row["positions"]), row["imputed"], row["imputed_units"])
         for row in found.collect()
     }
 
@@ -174,7 +176,7 @@ def _suspended_by_outcome(suspended: PinnedTable) -> Sequence[_Outcome]:
 def _add_up_suspended(suspended: PinnedTable) -> Sequence[_Outcome]:
     found = suspended.df.groupBy("event_date", "reason", "disposition").agg(*rows_and_positions())
     return [
-        _Outcome(row["event_date"], row["reason"], row["disposition"], row["rows"], int(row["offsets"]))
+        _Outcome(row["event_date"], row["reason"], row["disposition"], row["rows"], int(row["positions"]))
         for row in found.collect()
     ]
 
@@ -189,8 +191,8 @@ def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> d
     return found
 
 
-def _tariffs(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
-    """Days, with the versions that they were rated against: from file statistics where each file has one of each."""
+def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+    """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
     if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
         return known
     rows = table.df.select("event_date", *columns).distinct().collect()

@@ -1,7 +1,7 @@
-"""What only a month decides: the volume, and with it the price, of the sessions that its days have deferred.
+"""Rules of a month: the volume, and with it the price, of the sessions that its days have deferred.
 
-Belongs here: what a session of unknown volume counts as. Does not belong here: the price formula, and who is charged
-(`telecom_assets.rating.rules`): both are those of every event.
+Belongs here: the volume of a session of unknown volume. Does not belong here: the price formula and who is charged, which are
+the same for every event (`telecom_assets.rating.rules`).
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,15 @@ PRICE_VERSIONS = ("rate_plans_version", "product_catalog_version")
 
 
 def deferred_events(suspended: DataFrame) -> DataFrame:
-    """Those rows of suspended_cdrs that their month prices."""
+    """The deferred rows of suspended_cdrs, which their month prices."""
     return suspended.where(F.col("disposition") == DEFERRED)
 
 
 def smallest_volumes(cleaned: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
     """The smallest known volume of each number (`subscriber`, `smallest`), compared as numbers.
 
-    A volume is the quantity that may be imputed, as the units it is charged by; without such a record type there is no row.
+    The volume is the quantity that may be imputed, in the units that are charged. Without a record type that has such a quantity
+    there is no row.
     cleaned: rows of cleaned_cdrs of one month, all of its days.
     """
     is_imputed, volume = imputed_quantity(record_types)
@@ -49,9 +50,9 @@ def impute(
     `price_list` by its PRICE_VERSIONS, of all that the deferred rows name (at least one): an event costs what it would have
     cost on its day. A number without a known volume in the month used none.
 
-    An amount of 10^12 or more is NULL. The event has its row all the same: its day has said "deferred" and is final, so
-    without a row the event would be lost, and with any amount a charge would be invented. So deferred = imputed holds by
-    count; bills and reports have the rows with an amount, and the funnel counts the others.
+    An amount of 10^12 or more is NULL, and the event keeps its row: its day has deferred it for good, so without a row the event
+    would be lost, and with any other amount a charge would be invented. So deferred = imputed holds by count; bills and reports
+    take the rows with an amount, and the funnel counts the rows without.
     """
     of_price = (
         (F.col("rate_plan_id") == F.col("price_plan"))
@@ -71,7 +72,7 @@ def impute(
 
 
 def _of_all_versions(prices: Mapping[tuple[int, ...], DataFrame]) -> DataFrame:
-    """The price lists as one, each line with the versions it is of."""
+    """All price lists as one table, each line with the versions that it comes from."""
     lists = [
         lines.select(
             "*",

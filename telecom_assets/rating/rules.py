@@ -1,4 +1,4 @@
-"""Rating: each cleaned event gets its price, or leaves with the reason why it has none.
+"""Rating: each cleaned event gets its price, or a reason why it has none.
 
 Belongs here: billable units, who is charged, and the price formula: all that an event decides by itself. What a month
 decides is in `telecom_assets.rating.month_rules`.
@@ -28,22 +28,22 @@ SUSPENSION_REASONS = (
     "missing_volume",
     "amount_out_of_range",
 )
-#: Not ours to bill; the others are to be worked.
+#: Reasons of events that are not ours to bill. Events with another reason are to be worked.
 EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
 #: Disposition of an event whose price only its month can tell.
 DEFERRED = "deferred"
 
-#: What a customer is whose usage is charged.
+#: Chargeability of a customer whose usage is charged.
 _CHARGEABLE = "chargeable"
 
-#: An amount has twelve digits before the point and a price six: so many units cannot be out of range.
+#: Up to so many units an amount cannot be out of range: it has twelve digits before the point, a price has six.
 _SAFE_UNITS = 1_000_000
 
 MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
 
 
 @dataclass(frozen=True)
-class Tariff:
+class ReferenceData:
     """The reference rows that events are rated against, each of one pinned version."""
 
     customers: DataFrame
@@ -74,19 +74,19 @@ class Ratings:
 
 def rate(
     cleaned: DataFrame,
-    tariff: Tariff,
+    reference: ReferenceData,
     *,
     missing_volume: MissingVolumePolicy,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> Ratings:
-    """Rate cleaned events, each by itself: no other event and no month is asked. One of another record type has no price.
+    """Rate cleaned events, each by itself: no other event and no month matters. An event of another record type has no price.
 
-    An event that would be charged and lacks the quantity that may be imputed (a data session without a volume) has, by policy, none
-    of it (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`); that is the last of the questions, so each
-    deferred event has its price.
+    The policy `missing_volume` is for an event that would be charged and lacks the quantity that may be imputed (a data session
+    without a volume): it counts as none (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`). The policy is
+    applied last, so customer, plan and price of a deferred event are known.
     """
-    subscribers = _subscribers(tariff)
-    prices = price_list(tariff.rate_plans, tariff.product_catalog, record_types)
+    subscribers = _subscribers(reference)
+    prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
     is_imputed, volume = imputed_quantity(record_types)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
     joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
@@ -125,7 +125,7 @@ def rate(
             "source_id",
             "source_part",
             "source_position",
-            *tariff.version_columns(),
+            *reference.version_columns(),
             "event_date",
         )
     )
@@ -148,22 +148,25 @@ def charge() -> Column:
     return round_half_up_or_null(F.when(tiered, lower + upper).otherwise(flat), RATED_SCALE)
 
 
-def _subscribers(tariff: Tariff) -> DataFrame:
-    """Customers as rating needs them; `standing` is CHARGEABLE, or why nothing of theirs is charged.
+def _subscribers(reference: ReferenceData) -> DataFrame:
+    """Customers as rating needs them; `chargeability` is CHARGEABLE, or why nothing of theirs is charged.
 
-    Small tables are joined and judged by themselves first: every column that events are joined with is copied for each.
+    Small tables are joined with each other first, and reduced to these columns: each column that events are joined with is copied
+    for every event.
     """
-    plans = tariff.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(F.count("*").alias("plan_prices"))
-    standing = (
+    plans = reference.rate_plans.groupBy(F.col("rate_plan_id").alias("known_plan")).agg(
+        F.count("*").alias("plan_prices")
+    )
+    chargeability = (
         F.when(F.col("subscription_type").isNull(), "unknown_customer")
         .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
         .when(F.col("status") != "active", "inactive_customer")
         .when(F.col("known_plan").isNull(), "unknown_plan")
         .otherwise(_CHARGEABLE)
     )
-    customers = tariff.customers.withColumnRenamed("rate_plan_id", "plan_id")
+    customers = reference.customers.withColumnRenamed("rate_plan_id", "plan_id")
     return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
-        "customer_id", "region", "plan_id", standing.alias("standing")
+        "customer_id", "region", "plan_id", chargeability.alias("chargeability")
     )
 
 
@@ -172,7 +175,7 @@ def price_list(
 ) -> DataFrame:
     """The price of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units.
 
-    Of products of these record types alone: what none of them counts has no price.
+    Only products of these record types have a price here.
     """
     rate_types = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
     of_types = rate_plans.where(F.col("service_type").isin(*record_types.names))
@@ -189,20 +192,20 @@ def price_list(
 
 def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
     chain = (
-        F.when(F.col("standing").isNull(), "unknown_customer")
-        .when(F.col("standing") != _CHARGEABLE, F.col("standing"))
+        F.when(F.col("chargeability").isNull(), "unknown_customer")
+        .when(F.col("chargeability") != _CHARGEABLE, F.col("chargeability"))
         .when(F.col("unit_price").isNull(), "no_price")
     )
     if missing_volume != "zero":
         chain = chain.when(F.col("missing"), "missing_volume")
-    # What units come from is asked first: it is at hand, where the amount would be worked out twice for every event.
+    # The quantity is compared first, since it is at hand; comparing the amount alone would compute it twice for every event.
     charged = dict.fromkeys(each.charged.field for each in record_types if each.charged)
     large = any_of(F.col(field) > _SAFE_UNITS for field in charged)
     return chain.when(F.when(large, F.col("amount").isNull()), "amount_out_of_range")
 
 
 def _disposition(missing_volume: MissingVolumePolicy) -> Column:
-    """What is to become of an event that its day does not charge."""
+    """The disposition of an event that its day does not charge: excluded, deferred or suspended."""
     chain = F.when(F.col("reason").isin(*EXCLUDED_REASONS), "excluded")
     if missing_volume == "customer_min":
         chain = chain.when(F.col("reason") == "missing_volume", DEFERRED)
@@ -218,10 +221,10 @@ def imputed_quantity(record_types: RecordTypes) -> tuple[Column, Column]:
 
 
 def _billable_units(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:
-    """What of an event is charged, as its record type counts it; a missing volume is zero or, where the day cannot tell it, NULL.
+    """The units that are charged, as the record type counts them. A missing volume is zero, or NULL where the month decides it.
 
-    NULL for any other type. The quantity that may be imputed comes last, without a question for its type: it is NULL in events
-    of other types, and one branch less is a fiftieth of rating.
+    NULL for any other type. The quantity that may be imputed comes last and without a condition on the type, since it is NULL in
+    events of other types: one branch less saves a fiftieth of rating.
     """
     chain = None
     for each in record_types:
@@ -239,7 +242,7 @@ def _billable_units(missing_volume: MissingVolumePolicy, record_types: RecordTyp
 
 
 def _units(record_type: RecordType) -> Column:
-    """The event itself, its quantity, or the units of its quantity that have begun."""
+    """Units by record type: 1 for an event, the quantity itself, or the started units of the quantity."""
     quantity, started = record_type.charged, record_type.units.started
     if quantity is None:
         return F.lit(Decimal(1)).cast("decimal(18,6)")

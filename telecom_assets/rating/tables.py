@@ -5,7 +5,7 @@ Terms: 3GPP TS 32.298, TM Forum TMF678.
 
 from resources.contract import Column as C
 from resources.contract import TableContract
-from telecom_assets.model.columns import BILLING_PERIOD, EVENT_DAY, SOURCE_IDENTITY
+from telecom_assets.model.columns import BILLING_PERIOD, EVENT_DAY, MESSAGE_KEY_COLUMNS
 
 _VERSIONS = (
     C("customers_version", "bigint", "Version of customers it was rated against."),
@@ -45,7 +45,7 @@ RATED_CDRS = TableContract(
             "True when the volume was missing and set by policy; billable_units is the value used.",
         ),
         BILLING_PERIOD,
-        *SOURCE_IDENTITY,
+        *MESSAGE_KEY_COLUMNS,
         *_VERSIONS,
         EVENT_DAY,
     ),
@@ -83,7 +83,7 @@ SUSPENDED_CDRS = TableContract(
         ),
         C("rating_status", "string", "ready or needs_review, from mediation."),
         BILLING_PERIOD,
-        *SOURCE_IDENTITY,
+        *MESSAGE_KEY_COLUMNS,
         *_VERSIONS,
         EVENT_DAY,
     ),

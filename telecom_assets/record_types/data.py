@@ -1,4 +1,4 @@
-"""Data sessions: charged by megabytes. A volume that is missing may be imputed; the record names its product."""
+"""Data sessions: charged by megabyte. A missing volume may be imputed. The record names its product."""
 
 from telecom_assets.record_types.record_type import Hundredths, Quantity, RecordType, Units, WholeNumbers
 

@@ -15,7 +15,7 @@ from telecom_assets.record_types.voice import VOICE
 
 @dataclass(frozen=True)
 class RecordTypes:
-    """Some record types, in the order in which their fields become columns. Raises RecordTypeError where two do not go together."""
+    """Some record types, in the order in which their fields become columns. Raises RecordTypeError where two contradict each other."""
 
     types: tuple[RecordType, ...]
 
@@ -32,7 +32,7 @@ class RecordTypes:
         return tuple(each.name for each in self)
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """Their names for people: voice, sms or data."""
         *first, last = self.names
         return f"{', '.join(first)} or {last}" if first else last
@@ -44,7 +44,7 @@ class RecordTypes:
 
     @property
     def own_fields(self) -> tuple[str, ...]:
-        """Those of them that not every record has."""
+        """The fields of the input contract that not every record has."""
         return self.fields[len(COMMON_FIELDS) :]
 
     @property
@@ -54,9 +54,9 @@ class RecordTypes:
 
     @property
     def forgiven_fields(self) -> tuple[str, ...]:
-        """Fields that a record can do without: a value of theirs that is none counts as missing, and refuses nobody.
+        """Fields that a record can do without: a value that cannot be read counts as missing, and does not reject the record.
 
-        The record id is one, for which a record is refused as missing.
+        The record id is one of them: a record without an id is rejected by mediation (`missing_record_id`), not for its bad value.
         """
         unjudged = (quantity.field for quantity in self.quantities.values() if not quantity.judged)
         parties = (each.other_party for each in self if each.other_party)

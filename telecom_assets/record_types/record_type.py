@@ -49,8 +49,8 @@ class Hundredths:
 class Quantity:
     """A number that a record says of its event. A column of cleaned_cdrs, and one of raw_cdrs as text, have its field's name.
 
-    One that is `judged` refuses the record when it is no number (`invalid_<noun>`) or more than `most`
-    (`quantity_out_of_range`). One that is not is NULL then, as if it were missing.
+    A `judged` quantity that is no number (`invalid_<noun>`) or more than `most` (`quantity_out_of_range`) rejects the record. A
+    quantity that is not judged is NULL in both cases, as if it were missing.
     """
 
     #: Field of the message, with its unit in the name: duration_sec.
@@ -65,12 +65,12 @@ class Quantity:
     doc: str
     most: int = MAX_QUANTITY
     judged: bool = True
-    #: Whether a record without it is refused (`missing_<noun>`). Else the event needs review, and rates all the same.
+    #: Whether a record without it is rejected (`missing_<noun>`). Else the event needs review, and is rated all the same.
     required: bool = False
-    #: Whether zero and less are refused (`non_positive_<noun>`). Such a quantity is judged as it is stored: 0.0004 s are
-    #: 0.000 s, and no call. Any other is judged as it is written, and refused (`invalid_<noun>`) below zero.
+    #: Whether zero and less are rejected (`non_positive_<noun>`). Such a quantity is judged after rounding: 0.0004 s are
+    #: stored as 0.000 s, which is no call. Any other is judged as it is written, and rejected (`invalid_<noun>`) below zero.
     positive: bool = False
-    #: Whether rating sets it by the policy for missing volumes where it is missing.
+    #: Whether the policy for missing volumes (TELECOM_MISSING_VOLUME_POLICY) applies where it is missing.
     imputed: bool = False
     generated: WholeNumbers | Hundredths | None = None
 
@@ -91,13 +91,13 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Units:
-    """What of an event is charged: itself, its quantity as it is, or so many of the quantity that have begun."""
+    """The units that an event is charged for: one for the event, its quantity as it is, or the started units of its quantity."""
 
-    #: As the catalogue names one: event, minute, MB.
+    #: Name of one unit in the catalogue: event, minute, MB.
     name: str
     #: Field of the quantity; None: each event is one unit.
     quantity: str | None = None
-    #: So much of the quantity is one unit, and one that has begun is a whole one; None: the quantity as it is.
+    #: How much of the quantity is one unit; a started unit counts as a whole one. None: the quantity itself, not rounded up.
     started: int | None = None
 
 
@@ -115,12 +115,12 @@ class RecordType:
     #: Field with the number of the called or receiving party, if there is one.
     other_party: str | None = None
     quantities: tuple[Quantity, ...] = ()
-    #: Field that names the product. None: mediation makes it of the name and of where the other party is, VOICE_NAT.
+    #: Field that names the product. None: mediation makes the name from the type and the other party's place: VOICE_NAT.
     product_field: str | None = None
     #: Whether a bill has columns of its own for it, <name>_total and <name>_count. The amounts of any other are in its
     #: amount_before_tax. The bill's columns stay those of this project until bills have lines.
     on_bill: bool = False
-    #: Share among generated records, and of each product that `product_field` names there.
+    #: Share among generated records, of the sum of all types' shares; and of each product that `product_field` names there.
     share: float = 0.0
     product_shares: tuple[tuple[str, float], ...] = ()
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from resources.postgres import PostgresConnection, read_customers
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata
 from telecom_assets.model.party_numbers import with_normalised

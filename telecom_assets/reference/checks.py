@@ -1,9 +1,9 @@
-"""What is asserted of customers, tariffs and catalogue."""
+"""The checks of customers, tariffs and catalogue."""
 
 from collections.abc import Callable, Sequence
 
 from telecom_assets.books.contract_checks import contract_check
-from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.reference.judging import (
     customer_findings,
@@ -16,37 +16,37 @@ from telecom_assets.reference.judging import (
 def _reference_check(
     name: str,
     description: str,
-    findings: Callable[[Scope], Sequence[str]],
+    findings: Callable[[CheckInputs], Sequence[str]],
     reads: Sequence[str],
     *,
     otherwise: str,
     advisory: bool = False,
 ) -> Check:
-    def decide(scope: Scope) -> Verdict:
-        return Verdict(description.rstrip("."), findings(scope), otherwise=otherwise)
+    def judge(inputs: CheckInputs) -> Verdict:
+        return Verdict(description.rstrip("."), findings(inputs), otherwise=otherwise)
 
-    return Check(name, description, decide, reads, advisory)
+    return Check(name, description, judge, reads, advisory)
 
 
 _CUSTOMER_PLANS = _reference_check(
     "customers_are_valid",
     "Every customer has a known subscription type, status and rate plan.",
-    lambda scope: customer_findings(scope.pin("customers").arrow(), scope.pin("rate_plans").arrow()),
+    lambda inputs: customer_findings(inputs.pin("customers").arrow(), inputs.pin("rate_plans").arrow()),
     reads=["rate_plans"],
     otherwise="Some customers have an unknown subscription type, status or rate plan",
 )
 _PRICES = _reference_check(
     "prices_are_complete",
     "Every plan prices every product once, without negative prices; tiers are whole and only where the catalogue says so.",
-    lambda scope: rate_plan_findings(scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow()),
+    lambda inputs: rate_plan_findings(inputs.pin("rate_plans").arrow(), inputs.pin("product_catalog").arrow()),
     reads=["product_catalog"],
     otherwise="Some prices are missing, doubled, negative or in tiers that the catalogue does not allow",
 )
 _REACHED = _reference_check(
     "prices_are_reached",
     "Every price can be charged for some event.",
-    lambda scope: unreachable_prices(
-        scope.pin("rate_plans").arrow(), scope.pin("product_catalog").arrow(), scope.record_types
+    lambda inputs: unreachable_prices(
+        inputs.pin("rate_plans").arrow(), inputs.pin("product_catalog").arrow(), inputs.record_types
     ),
     reads=["product_catalog"],
     otherwise="Some prices are charged for no event",
@@ -55,7 +55,7 @@ _REACHED = _reference_check(
 _CATALOG = _reference_check(
     "products_are_valid",
     "Every product has a known service, unit and rate type; those that mediation makes are there.",
-    lambda scope: product_catalog_findings(scope.pin("product_catalog").arrow(), scope.record_types),
+    lambda inputs: product_catalog_findings(inputs.pin("product_catalog").arrow(), inputs.record_types),
     reads=[],
     otherwise="The catalogue is not valid",
 )

@@ -1,7 +1,7 @@
 """CSV files from people: one way to read them and one error.
 
 Belongs here: encoding, header, line numbers, quoting. Does not belong here: what a value may be
-(`customer_import`, `reference_files`).
+(`customer_import`, `judging`).
 """
 
 import csv
@@ -77,18 +77,18 @@ def _text(path: Path | Traversable, columns: Sequence[str]) -> str:
 
 
 def _order(path: Path | Traversable, line: int, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Where each expected column stands in the header."""
+    """The place of each expected column in the header."""
     missing = [name for name in columns if name not in header]
     unknown = [name for name in header if name not in columns]
     repeated = sorted({name for name in header if header.count(name) > 1})
     if not (missing or unknown or repeated):
         return [header.index(name) for name in columns]
-    told = [
+    problems = [
         f"{what} {', '.join(map(repr, names))}"
         for what, names in (("no column", missing), ("unknown column", unknown), ("repeated column", repeated))
         if names
     ]
     hint = "; values are to be separated by commas" if len(header) == 1 and any(c in header[0] for c in ";\t|") else ""
     raise InputFileError(
-        f"{path}: line {line}: {'; '.join(told)}; expected exactly the columns {','.join(columns)}{hint}"
+        f"{path}: line {line}: {'; '.join(problems)}; expected exactly the columns {','.join(columns)}{hint}"
     )

@@ -1,7 +1,7 @@
 """Which rows of a customers file are good, and what is wrong with the others.
 
-Belongs here: the rules for a row of `telecom customers import`. Does not belong here: writing them
-(`resources.postgres`), telling the user (`telecom_assets.cli.customers`).
+Belongs here: the rules for a row of `telecom customers import`. Does not belong here: writing rows
+(`resources.postgres`), the messages for the user (`telecom_assets.cli.customers`).
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ ALLOWED_VALUES = {"subscription_type": SUBSCRIPTION_TYPES, "status": CUSTOMER_ST
 
 _CUSTOMER_ID = re.compile(CUSTOMER_ID_PATTERN)
 _ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-# What XML 1.0 cannot hold, so no invoice could be written; PostgreSQL refuses U+0000 as well.
+# Characters that XML 1.0 forbids: no invoice could be written. PostgreSQL refuses U+0000 as well.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -39,7 +39,7 @@ class BadRow:
 
 @dataclass(frozen=True)
 class CustomerFile:
-    """What a customers file holds: the good rows as the contract's Arrow table, the bad ones in file order."""
+    """The content of a customers file: the good rows as an Arrow table of the contract, the bad ones in file order."""
 
     rows: pa.Table
     bad_rows: tuple[BadRow, ...]
@@ -76,9 +76,9 @@ def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile
 
 
 def _judges(known_plans: Collection[str]) -> list[Callable[[str], str | None]]:
-    """For each column of the contract: what is wrong with a value of it, None when nothing is.
+    """For each column of the contract a function that says what is wrong with a value; None when nothing is.
 
-    All but number and name take few different values in a file of millions: their verdicts are kept.
+    Except number and name, columns have few different values in a file of millions, so their verdicts are cached.
     """
     judges: list[Callable[[str], str | None]] = []
     for name in CUSTOMERS.column_names:

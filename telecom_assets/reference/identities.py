@@ -1,4 +1,4 @@
-"""What reference data must keep before they price anything."""
+"""The identity of reference data, which must hold before they price anything."""
 
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ def references_are_valid(
 ) -> Verdict:
     """Customers, tariffs and catalogue keep the rules that make a price right.
 
-    Their own checks come after they were stored: a version that those refused is the newest all the same.
+    The checks of the tables come after the tables are stored, so a version that failed its checks is the newest all the same.
     """
     people, plans, products = (table.arrow() for table in (customers, rate_plans, product_catalog))
     findings = [

@@ -4,8 +4,8 @@ Belongs here: the rules that reference data must keep before anything is rated w
 finding becomes an asset check (`checks.py` beside this), how an event is rated (`telecom_assets.rating.rules`).
 
 Reading refuses what cannot be a value of its column (`InputFileError`: file, line, column, value, expected). Judging
-takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule;
-advice is what may be meant, but hardly is.
+takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule. Advice
+is for values that may be intended, but hardly are.
 """
 
 import re
@@ -32,7 +32,7 @@ from telecom_assets.reference.tables import (
     SUBSCRIPTION_TYPES,
 )
 
-#: What is rounded to the smallest amount, 0.000001; less is rounded to nothing.
+#: The smallest value that rounds to an amount (0.000001); less rounds to nothing.
 _LEAST_AMOUNT = Decimal("0.0000005")
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
@@ -108,10 +108,10 @@ def unreachable_prices(
 ) -> list[str]:
     """Prices that no event can ever be charged, given the catalogue: advice, for they may be meant.
 
-    Free units and tiers are of each event, which people take for the month's: an event of a product that is counted in
-    events is one unit, so with one free unit or more it costs nothing, and no tier above one is reached. What an event has
-    beyond them counts as nothing where it is rounded to nothing. A price of 0 says itself that nothing is charged; one
-    that is free up to its tier is how such a price is written.
+    Free units and tiers are for each event; people often take them for those of a month. An event of a product that is counted in
+    events is one unit, so with one free unit or more it costs nothing, and a tier above one is never reached. A charge that rounds
+    to nothing counts as none. No advice is given for a price of 0, which says itself that nothing is charged, nor for a product
+    that is free up to its tier, which is written that way.
     """
     services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
     most = {each.name: each.most_units for each in record_types}
@@ -221,7 +221,7 @@ def _price_of(row: Mapping[str, Any]) -> str:
 
 
 def _unreachable(row: dict[str, Any], most: int) -> Iterator[str]:
-    """Which prices of a row an event of so many units does not reach, and why. What is missing is 0 here."""
+    """The prices of a row that no event of up to so many units reaches, and why. A missing figure counts as 0."""
     price, free, threshold, tier_price = (
         Decimal(row[name] or 0) for name in ("unit_price", "free_units", "tier_threshold", "tier_price")
     )
@@ -238,7 +238,7 @@ def _short(number: Decimal) -> str:
 
 
 def _missing_products(services: Mapping[str, str], record_types: RecordTypes) -> Iterator[str]:
-    """Products that mediation makes and the catalogue does not know so. Services by product."""
+    """Products that mediation makes and that the catalogue lacks or has under another service. services: by product."""
     for code, service in record_types.made_products.items():
         refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
         if code not in services:

@@ -1,4 +1,4 @@
-"""What people read of a month: reports as tables and CSV files, the bills as a CSV file, the dashboard page."""
+"""Assets that people read: the reports of a month as tables and CSV files, its bills as a CSV file, its dashboard page."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,12 +12,13 @@ from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.verdict import asked
-from telecom_assets.home.connections import OnDemand
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
     SPARK_POOL,
+    Materialized,
     asset,
     multi_asset,
     table_metadata,
@@ -34,7 +35,7 @@ from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import BILLED_MONTHS, DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
 
 GROUP = "reports"
-#: How the rows of a file are ordered, where not by the report's key.
+#: The order of the rows of a CSV file, where it is not the report's key.
 _FILE_ORDER = {TOP10_CONSUMERS.name: ("-total_mb", "customer_id")}
 
 
@@ -55,7 +56,7 @@ def bills_csv(
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
@@ -94,7 +95,7 @@ def reports(
     charges = Charges(rated_cdrs, period_charges)
     assert_billed(charges, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
-    # Six small results, none of which can fill all cores while it is made.
+    # Six small results, none of which keeps all cores busy while it is made.
     made = asked(
         partial(month_report, contract.name, charges, facturation_complete, record_types) for contract in REPORTS
     )
@@ -105,7 +106,7 @@ def reports(
             "file": dg.MetadataValue.path(str(path)),
         }
         yield dg.Output(rows, contract.name, metadata=read)
-        # Dagster has stored the table when the generator goes on: the file is made from what was stored.
+        # When the generator goes on, Dagster has stored the table: the file is made from the stored rows.
         stored = warehouse.pin(contract.name, facturation_complete.partitions).arrow()
         order = _FILE_ORDER.get(contract.name, contract.key[1:])
         write_report_csv(with_currency(stored, currency), path, order, bom=settings.csv_bom)
@@ -130,12 +131,12 @@ def dashboard(
     plan_by_region: PinnedTable,
     top10_consumers: PinnedTable,
     facturation_complete: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel.
 
     It says which bills it was made from, and whether the books balanced when it was made.
     """
-    # The charts' library takes half a second: not at every load of the code.
+    # Imported here: the chart library takes half a second, which not every load of the code should wait for.
     from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415

@@ -1,6 +1,6 @@
 """A text that takes long to make and is the same every time, kept in the user's cache folder.
 
-Belongs here: keeping it, and noticing that it is no longer what was kept. Does not belong here: what the text is.
+Belongs here: storing the text, and noticing that the stored file was changed. Does not belong here: making the text.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from resources.user_cache import user_cache
 
 
 def cached_text(name: str, make: Callable[[], str]) -> str:
-    """The text that `make` makes, from the cache when it is there as it was kept; `name` says which version it is.
+    """The text that `make` returns, from the cache when the cached file is unchanged. `name` must name the version of the text.
 
     The file's first line is the SHA-256 of the rest. A folder that cannot be written is no error: the text is made anew.
     """

@@ -1,10 +1,10 @@
-"""What is asserted of the reports and of the files for spreadsheets."""
+"""The checks of the reports and of the files for spreadsheets."""
 
 from resources.warehouse import PinnedTable, stream_batches
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.agreement import rows_agree
 from telecom_assets.books.contract_checks import contract_check
-from telecom_assets.books.factory import Check, Guard, Scope
+from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict, together
 from telecom_assets.home.output_files import bills_file, report_file
 from telecom_assets.rating.charges import Charges, charges_of_month
@@ -13,14 +13,16 @@ from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
 
 
-def _in_file(scope: Scope) -> Verdict:
-    return together("bills = rows of bills.csv", {period: _file_verdict(scope, period) for period in scope.periods}, {})
+def _in_file(inputs: CheckInputs) -> Verdict:
+    return together(
+        "bills = rows of bills.csv", {period: _file_verdict(inputs, period) for period in inputs.periods}, {}
+    )
 
 
-def _file_verdict(scope: Scope, period: str) -> Verdict:
+def _file_verdict(inputs: CheckInputs, period: str) -> Verdict:
     schema = FACTURATION_COMPLETE.arrow_schema()
-    bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
-    path = bills_file(scope.settings, period)
+    bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
+    path = bills_file(inputs.settings, period)
     if not path.exists():
         return Verdict("", [f"{period}: there is no file {path}"])
     rows = differing_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema)
@@ -40,28 +42,28 @@ _IN_FILE = Check(
 def _report_source(name: str) -> Check:
     """A report equals its source: it holds what its tables give as they are now, and its file holds the same rows."""
 
-    def decide(scope: Scope) -> Verdict:
-        by_period = {period: _report_verdict(scope, name, period) for period in scope.periods}
+    def judge(inputs: CheckInputs) -> Verdict:
+        by_period = {period: _report_verdict(inputs, name, period) for period in inputs.periods}
         return together(
             "the report equals its source",
             by_period,
-            {"version": scope.pin(name).version},
+            {"version": inputs.pin(name).version},
             otherwise="the report does not equal its source",
         )
 
-    return Check("equals_source", "The report, its source and its CSV file say the same.", decide)
+    return Check("equals_source", "The report, its source and its CSV file say the same.", judge)
 
 
-def _report_verdict(scope: Scope, name: str, period: str) -> Verdict:
-    month = scope.pin_period(name, period)
-    charges = charges_of_month(scope.looking_at("rated_cdrs", "period_charges"), period)
-    bills = scope.pin_period(FACTURATION_COMPLETE.name, period)
-    held = month.arrow()
-    made = month_report(name, charges, bills, scope.record_types)
-    source = rows_agree("", held, made, ("report", "source"))
+def _report_verdict(inputs: CheckInputs, name: str, period: str) -> Verdict:
+    month = inputs.pin_period(name, period)
+    charges = charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period)
+    bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
+    report = month.arrow()
+    made = month_report(name, charges, bills, inputs.record_types)
+    source = rows_agree("", report, made, ("report", "source"))
     findings = [*source.findings, *_total_findings(month, charges, bills)]
-    settings = scope.settings
-    stored = with_currency(held, currency_of(bills, settings.currency))
+    settings = inputs.settings
+    stored = with_currency(report, currency_of(bills, settings.currency))
     path = report_file(settings, period, name)
     file = rows_agree("", stored, read_report_csv(path, stored.schema), ("table", "CSV file"))
     if not file.passed:

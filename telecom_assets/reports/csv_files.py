@@ -18,7 +18,7 @@ from resources.expected_errors import ExpectedError
 from telecom_assets.model.csv_text import csv_line, text_field, unguarded
 from telecom_assets.model.text import plain
 
-#: What every report file ends with.
+#: The last columns of every report file.
 CURRENCY, PERIOD = "currency", "billing_period"
 _BATCH_ROWS = 10_000
 #: Up to so many decimals Arrow writes a decimal in plain notation; 10^-7 it writes with an exponent.
@@ -50,11 +50,11 @@ def write_report_csv(table: pa.Table, path: Path, order_by: Sequence[str] = (), 
 
 
 def write_csv_rows(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path, *, bom: bool = False) -> int:
-    """Write rows to `path`, which shows the old file or the new one and never a part; returns how many they were.
+    """Write rows to `path`, which is the old file or the whole new one at any moment; returns the number of rows.
 
     UTF-8, a header, text in quotes (RFC 4180), LF line ends, decimals in plain notation with a point, dates as yyyy-mm-dd.
     bom: begin with a byte order mark. Columns may be text, integers, decimals, dates and booleans; a float column is
-    refused (ReportFileError), because its digits are not what was computed.
+    refused (ReportFileError), because its digits differ from the computed decimal.
     """
     texts_of = [_texts_of(field) for field in schema]
     rows = 0
@@ -74,7 +74,7 @@ def read_report_csv(path: Path, schema: pa.Schema) -> pa.Table:
     its column.
     """
     size = path.stat().st_size
-    # A record may be as long as its longest text: one block, so that no record is cut.
+    # A record may be as long as the file: read as one block, so that no record is cut in two.
     return pa.Table.from_batches(_batches(path, schema, max(size, 1024)), schema)
 
 
@@ -86,9 +86,9 @@ def read_csv_rows(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 def differing_rows(
     left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch], schema: pa.Schema, limit: int = 20
 ) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
-    """The first rows, side by side, in which two streams differ, however they are cut; none when they are equal.
+    """The first pairs of rows in which two streams differ; empty when they are equal. The sizes of their batches do not matter.
 
-    None stands for the row of a stream that has ended. Neither stream is held as a whole.
+    None stands for the row of a stream that has ended. Neither stream is in memory as a whole.
     """
     found: list[tuple[dict[str, Any] | None, dict[str, Any] | None]] = []
     rest = [schema.empty_table(), schema.empty_table()]
@@ -133,7 +133,7 @@ def _batches(path: Path, schema: pa.Schema, block_size: int) -> Iterator[pa.Reco
 
 
 def _options(schema: pa.Schema, block_size: int) -> tuple[Any, Any, Any]:
-    """How pyarrow reads the rows behind the header."""
+    """Options by which pyarrow reads the rows after the header."""
     return (
         pyarrow.csv.ReadOptions(block_size=block_size, column_names=schema.names),
         pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
@@ -149,7 +149,7 @@ def _options(schema: pa.Schema, block_size: int) -> tuple[Any, Any, Any]:
 
 
 def _unguarded(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows with every text as it was before it was guarded."""
+    """The rows with the original texts: `csv_text` has guarded those that a spreadsheet would take for a formula."""
     columns = [
         pa.array([None if text is None else unguarded(text) for text in column.to_pylist()], column.type)
         if pa.types.is_string(column.type)

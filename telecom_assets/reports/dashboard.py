@@ -27,6 +27,7 @@ from telecom_assets.reports import dashboard_charts as charts
 from telecom_assets.reports.dashboard_funnel import (
     money_steps,
     not_rated_reasons,
+    not_rated_total,
     nothing_rejected,
     nothing_unrated,
     outcomes_claim,
@@ -77,6 +78,7 @@ def render_dashboard(data: DashboardData) -> str:
         stages=stages(data.funnel),
         rejected=rejected_reasons(data.funnel.rejected),
         not_rated=not_rated_reasons(data.funnel),
+        not_rated_total=not_rated_total(data.funnel),
         money=money_steps(data.funnel),
         balance=balance(data),
         remedy=data.remedy,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from telecom_assets.model.text import for_people, legible, plain, share
-from telecom_assets.reports.funnel import DUPLICATE_REASONS, Funnel
+from telecom_assets.reports.funnel import DUPLICATE_REASONS, MISSING_VOLUME, OUT_OF_RANGE, Funnel
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the funnel: what is left, as a part of what was received, and what left before it."""
+    """A step of the funnel: the CDRs that reach it, their share of the received ones, and the CDRs lost before it."""
 
     name: str
     title: str
@@ -24,7 +24,7 @@ class Stage:
 
 
 def stages(funnel: Funnel) -> list[Stage]:
-    """What was received, cleaned and rated, with what left in between."""
+    """The steps received, cleaned and rated, each with the CDRs lost before it."""
     whole = funnel.received
 
     def stage(name: str, title: str, count: int, *lost: tuple[str, str, int]) -> Stage:
@@ -52,7 +52,7 @@ def stages(funnel: Funnel) -> list[Stage]:
 
 
 def outcomes_claim(funnel: Funnel) -> str:
-    """What the funnel's heading says of all records: only what its counts say."""
+    """The claim in the funnel's heading about the outcomes of all records, as far as the counts support it."""
     if funnel.is_empty:
         return ""
     without = (funnel.without_outcome, funnel.without_price)
@@ -62,7 +62,7 @@ def outcomes_claim(funnel: Funnel) -> str:
 
 
 def nothing_rejected(funnel: Funnel) -> str:
-    """What stands in the place of reasons of rejection when there is none."""
+    """The text in the place of the reasons of rejection when there is none."""
     if not funnel.received:
         return "No CDR was received."
     if funnel.without_outcome:
@@ -71,7 +71,7 @@ def nothing_rejected(funnel: Funnel) -> str:
 
 
 def nothing_unrated(funnel: Funnel) -> str:
-    """What stands in the place of reasons for having no price when there is none."""
+    """The text in the place of the reasons for having no price when there is none."""
     if not funnel.cleaned:
         return "No CDR was cleaned."
     if funnel.without_price:
@@ -89,9 +89,26 @@ def rejected_reasons(counts: Mapping[str, int]) -> list[tuple[str, str, int, str
     ]
 
 
+def not_rated(funnel: Funnel) -> list[tuple[str, str, int]]:
+    """Cleaned CDRs without a price: (reason, disposition, count)."""
+    suspended = dict(funnel.suspended)
+    if funnel.imputed_out_of_range:
+        suspended[OUT_OF_RANGE] = suspended.get(OUT_OF_RANGE, 0) + funnel.imputed_out_of_range
+    return [
+        *((reason, "suspended", count) for reason, count in suspended.items()),
+        *((reason, "excluded", count) for reason, count in funnel.excluded.items()),
+        *([(MISSING_VOLUME, "deferred", funnel.waiting)] if funnel.waiting else []),
+    ]
+
+
+def not_rated_total(funnel: Funnel) -> int:
+    """All cleaned CDRs without a price."""
+    return sum(count for *_, count in not_rated(funnel))
+
+
 def not_rated_reasons(funnel: Funnel) -> list[tuple[str, str, int, str]]:
     """(reason, disposition, count, width of its bar), most frequent first."""
-    found = funnel.not_rated
+    found = not_rated(funnel)
     most = max((count for _, _, count in found), default=0)
     ordered = sorted(found, key=lambda item: (-item[2], item[0]))
     return [(legible(reason), kind, count, _width(count, most)) for reason, kind, count in ordered]

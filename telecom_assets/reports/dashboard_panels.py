@@ -1,7 +1,7 @@
 """The figures of the dashboard and its three panels, as the page shows them.
 
-Belongs here: the data that a dashboard is made of, the rows of its tables, the sentence above a chart, what a chart
-leaves out when there is too much of it. Does not belong here: how a chart looks (`dashboard_charts`), the funnel
+Belongs here: the data of a dashboard, the rows of its tables, the sentence above a chart, and which bars a chart leaves out
+when there are too many. Does not belong here: how a chart looks (`dashboard_charts`), the funnel
 (`dashboard_funnel`), markup.
 """
 
@@ -29,8 +29,8 @@ class DashboardData:
 
     `daily_revenue`: (day, rated revenue before discount and tax). `plan_by_region`: (region, rate plan, amount due).
     `top10`: (customer, billable megabytes, amount due), largest first. `made_from`: None for a month without bills.
-    `looked_at`: the identities between tables that were asked for when the page was made. `differences`: what does not
-    hold of them, a sentence each. `remedy`: what to run when the books do not balance.
+    `looked_at`: the identities between tables that were checked when the page was made. `differences`: a sentence for each
+    identity that does not hold. `remedy`: what to run when the books do not balance.
     """
 
     period: str
@@ -72,7 +72,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Balance:
-    """Whether the books balance, as far as was looked: what differs, and all that was asked for."""
+    """Whether the books balance: the identities that were checked, and a sentence for each that does not hold."""
 
     problems: Sequence[str]
     looked_at: Sequence[str]
@@ -93,7 +93,7 @@ def balance(data: DashboardData) -> Balance:
 
 
 def _sum(rows: Sequence[tuple[*tuple[Any, ...], Decimal]]) -> Decimal:
-    """Of the amounts, which stand last."""
+    """The sum of the amounts: the last value of each row."""
     return sum((row[-1] for row in rows), Decimal(0))
 
 
@@ -207,7 +207,7 @@ def top_panel(data: DashboardData) -> Panel:
 
 
 def plan_colours(cells: Sequence[tuple[str, str, Decimal]]) -> dict[str, str]:
-    """A colour for each plan, by name while they are few; many plans: the largest by revenue, the others share one."""
+    """A colour for each plan: by name while plans are few. Of many plans the largest by revenue have one, the others share one."""
     totals = charts.totals_by_name((plan, amount) for _, plan, amount in cells)
     largest = sorted(totals, key=lambda plan: (-totals[plan], plan))[:_CHART_PLANS]
     colours = dict(zip(sorted(largest), charts.PLAN_COLOURS, strict=False))
@@ -219,7 +219,7 @@ def plan_colours(cells: Sequence[tuple[str, str, Decimal]]) -> dict[str, str]:
 def cells_for_chart(
     cells: Sequence[tuple[str, str, Decimal]], colours: Mapping[str, str]
 ) -> list[tuple[str, str, Decimal]]:
-    """The cells as they are drawn: at most so many regions and plans, what is left of each added up as `others`."""
+    """The cells that are drawn: the largest regions and plans; the others are added up as `others`."""
     totals = charts.totals_by_name((region, amount) for region, _, amount in cells)
     shown = set(sorted(totals, key=lambda region: (-totals[region], region))[:_CHART_REGIONS])
     rest_of_regions = f"{len(totals) - len(shown)} other regions"

@@ -1,4 +1,4 @@
-"""All files for people that a month has, as one text that differs when they do."""
+"""One digest of all files for people that a month has."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from telecom_assets.reports.tables import REPORTS
 
 
 def documents_digest(settings: Settings, period: str) -> str:
-    """Digest of all files of a month that should be or are there; one that is missing or cannot be read counts as that."""
+    """Digest of all files that a month has or should have. A file that is missing or cannot be read changes the digest too."""
     digest = hashlib.sha256()
     for path in _documents(settings, period):
         try:

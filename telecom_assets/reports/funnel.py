@@ -1,7 +1,7 @@
 """The funnel of a month: what became of every CDR that was received, and of the money.
 
 Belongs here: the figures, the sums over them, the identities they must keep. Does not belong here: how they are
-counted (`assets`), how they are shown (`dashboard`, the command line).
+counted (`funnel_counts`), how they are shown (`dashboard`, the command line).
 """
 
 import datetime as dt
@@ -14,13 +14,13 @@ from telecom_assets.model.text import plain
 
 #: Rejections of a record that came more than once; the record itself is counted where it came first.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
-#: Why an event is deferred, and why one that was has no amount.
+#: The reason of a deferred event, and the reason of an imputed event without an amount.
 MISSING_VOLUME, OUT_OF_RANGE = "missing_volume", "amount_out_of_range"
 
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """What the figures of a page were taken from. Times are local; None where the log does not hold the commit any more.
+    """The sources of a page's figures. Times are local; None where the log has lost the commit.
 
     `bills_version`, `bills_made`: the version of facturation_complete that made the month's bills. `tables_as_of`: the
     newest commit of all tables that were read.
@@ -123,7 +123,7 @@ class Funnel:
 
     @property
     def charged(self) -> int:
-        """CDRs with a price, whether their day or the month has told it."""
+        """CDRs with a price, given by their day or by the month."""
         return self.rated + self.imputed - self.imputed_out_of_range
 
     @property
@@ -132,25 +132,8 @@ class Funnel:
 
     @property
     def waiting(self) -> int:
-        """Deferred CDRs that the month has not worked out; none where it has too many."""
+        """Deferred CDRs that the month has not priced; 0 where it has priced more than were deferred."""
         return max(self.deferred - self.imputed, 0)
-
-    @property
-    def not_rated(self) -> list[tuple[str, str, int]]:
-        """Cleaned CDRs without a price: (reason, disposition, count)."""
-        suspended = dict(self.suspended)
-        if self.imputed_out_of_range:
-            suspended[OUT_OF_RANGE] = suspended.get(OUT_OF_RANGE, 0) + self.imputed_out_of_range
-        return [
-            *((reason, "suspended", count) for reason, count in suspended.items()),
-            *((reason, "excluded", count) for reason, count in self.excluded.items()),
-            *([(MISSING_VOLUME, "deferred", self.waiting)] if self.waiting else []),
-        ]
-
-    @property
-    def not_rated_total(self) -> int:
-        """Cleaned CDRs without a price."""
-        return sum(count for *_, count in self.not_rated)
 
     @property
     def after_discount(self) -> Decimal:
@@ -164,16 +147,16 @@ class Funnel:
 
     @property
     def without_price(self) -> int:
-        """Cleaned CDRs that have neither a price nor a reason for having none; negative when there are too many of both."""
+        """Cleaned CDRs with neither a price nor a reason; negative when there are more outcomes than cleaned CDRs."""
         return self.cleaned - self.rated - self.suspended_total - self.excluded_total - self.deferred
 
     @property
     def without_outcome(self) -> int:
-        """Received CDRs that are neither cleaned nor rejected; negative when there are too many outcomes."""
+        """Received CDRs that are neither cleaned nor rejected; negative when there are more outcomes than received CDRs."""
         return self.received - self.cleaned - self.rejected_total
 
     def identities(self) -> list[tuple[str, int | Decimal, int | Decimal]]:
-        """What must be equal: the rule, its left side, its right side."""
+        """The equations that must hold: rule, left side, right side."""
         return [
             ("received = cleaned + rejected", self.received, self.cleaned + self.rejected_total),
             ("cleaned = rated + suspended + excluded + deferred", self.cleaned, self.cleaned - self.without_price),

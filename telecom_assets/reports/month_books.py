@@ -1,6 +1,6 @@
-"""What a month's page and funnel say beside their figures: what they were taken from, and what to run.
+"""The texts beside the figures of a month's page and funnel: the sources of the figures, and what to run when books do not balance.
 
-Belongs here: which tables are asked, and the sentence for each cause. Does not belong here: counting the funnel
+Belongs here: which tables are read, and the sentence for each cause. Does not belong here: counting the funnel
 (`telecom_assets.reports.funnel_counts`), the identities between tables (`identities.py` of each room), showing either.
 """
 
@@ -27,14 +27,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class LookedAt:
-    """The identities between a month's tables that were asked for, and a sentence for each that does not hold."""
+    """The identities between a month's tables that were checked, and a sentence for each that does not hold."""
 
     identities: Sequence[str]
     differences: Sequence[str]
 
 
 def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> LookedAt:
-    """Ask for every identity from the topic to the bills of a month, as the tables are now.
+    """Check every identity from the topic to the bills of a month, on the tables as they are now.
 
     bills, charges: facturation_complete and the charges, pinned to the month.
     """
@@ -49,7 +49,7 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
 
 
 def made_from(bills: PinnedTable, others: Sequence[PinnedTable]) -> MadeFrom | None:
-    """What a page of a month is made from; None when the month has no bills.
+    """The sources of a month's page; None when the month has no bills.
 
     Times are those of commits, so that a page made again from the same tables is the same page. bills: pinned to the
     month. others: the other tables that the page was made from.
@@ -64,16 +64,16 @@ def made_from(bills: PinnedTable, others: Sequence[PinnedTable]) -> MadeFrom | N
 
 
 def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[str]) -> Remedy | None:
-    """Why the books of a month do not balance, as far as the tables tell, and the command that makes them.
+    """The causes why the books of a month do not balance, as far as the tables show them, and the command that mends them.
 
-    problems: what does not hold. None when there is none.
+    problems: the identities that do not hold; without any the result is None.
     """
     if not problems:
         return None
     command = f"telecom run --month {period}"
     landed = landed_rows_are_consumed(warehouse)
     if not landed.passed:
-        # No command makes landed rows again: the topic was read already.
+        # No command can land rows again that were lost: the topic counts as read.
         causes = [
             f"{landed.findings[0]}: rows of raw_cdrs were lost or doubled; "
             f"restore the tables from a copy, then run `{command}`"

@@ -1,7 +1,7 @@
 """The dashboard's figures of a month, from the tables as they are pinned.
 
 Belongs here: which table feeds which figure, in which order. Does not belong here: how the page looks (`documents`) and
-what is asked of the tables (`month_books`, `funnel`).
+how the figures are counted and checked (`month_books`, `funnel_counts`).
 """
 
 from dataclasses import replace
@@ -23,7 +23,7 @@ def month_page_data(
     plan_by_region: PinnedTable,
     top10_consumers: PinnedTable,
 ) -> DashboardData:
-    """What the page of a month says: its figures, what they were taken from, and what does not hold as the tables are now.
+    """The data of a month's page: its figures, their sources, and the identities that do not hold on the tables as they are now.
 
     bills: facturation_complete. All are pinned to the month.
     """
@@ -51,7 +51,7 @@ def month_page_data(
 
 
 def _sorted(table: PinnedTable) -> pa.Table:
-    """Rows in an order of their own: the page's bytes do not depend on how the engine wrote its files."""
+    """Rows sorted by all columns, so that the page's bytes do not depend on how the engine wrote its files."""
     return table.arrow().sort_by([(column, "ascending") for column in table.contract.column_names])
 
 

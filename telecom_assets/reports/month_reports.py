@@ -1,6 +1,6 @@
 """Reports of a month from the tables as they are pinned.
 
-Belongs here: that a report is worked out once, and the currency of its file. The rules are in `telecom_assets.reports.rules`.
+Belongs here: computing a report once a process, and the currency of its file. The rules are in `telecom_assets.reports.rules`.
 """
 
 from functools import lru_cache
@@ -18,7 +18,7 @@ _BY_NAME = {contract.name: contract for contract in REPORTS}
 
 @lru_cache(maxsize=32)
 def month_report(name: str, charges: Charges, bills: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -> pa.Table:
-    """The rows that a report is to hold. A version does not change: a process that has made them checks with the same.
+    """The rows that a report must have. Kept by the process, since versions do not change: the check of a report reuses them.
 
     charges, bills: the charges and facturation_complete, pinned to one month.
     """

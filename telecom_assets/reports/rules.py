@@ -21,7 +21,7 @@ from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 Rule = Callable[[DataFrame, DataFrame, RecordTypes], DataFrame]
 
 TOP = 10
-#: Exactly 1 / 1024: nothing divides a figure.
+#: Exactly 1 / 1024, as a factor: a division of decimals would round.
 _GB_PER_MB = Decimal("0.0009765625")
 
 
@@ -42,7 +42,7 @@ def plan_by_region(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> 
 
 
 def top10_consumers(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:
-    """Customers without data usage are none of the ten."""
+    """The ten customers with most data; customers without data usage are left out."""
     volumes = (
         _in_megabytes(charges, types)
         .groupBy("customer_id")
@@ -55,7 +55,7 @@ def top10_consumers(charges: DataFrame, bills: DataFrame, types: RecordTypes) ->
 
 
 def traffic_hourly(charges: DataFrame, bills: DataFrame, types: RecordTypes) -> DataFrame:  # noqa: ARG001
-    # The tz database is asked for hours, not for events. An hour that came twice is one row in the end.
+    # Local hours are computed for each UTC hour, not for each event. A local hour that a clock change repeats becomes one row.
     per_utc_hour = (
         _in_megabytes(charges, types)
         .groupBy(F.col("event_date").alias("billing_date"), utc_hour(F.col("event_ts")).alias("began"))
@@ -88,7 +88,7 @@ def report(
 
     charges: those of that billing period, with the columns of rated_cdrs. bills: its rows of facturation_complete.
 
-    The period is not among what rows are grouped by: a text for each event takes nearly as long as all the rest.
+    The period is added at the end and not grouped by: a text on each event takes nearly as long as the whole rest.
     """
     rows = _BY_NAME[contract.name](charges, bills, record_types)
     return rows.withColumn("billing_period", F.lit(period)).select(contract.column_names)

@@ -1,7 +1,6 @@
 """Contracts of the reports made from bills and rated events.
 
-What adds up rows of a whole month has more digits than the rows: two events may cost 10^12 together, which each has no
-digits for.
+A sum over a month has more digits than an amount: two events may together cost 10^12, for which an amount has no digits.
 """
 
 from resources.contract import Column as C
@@ -10,7 +9,7 @@ from telecom_assets.model.columns import BILLING_PERIOD
 
 
 def _report(name: str, grain: str, key: tuple[str, ...], money: tuple[str, ...], *columns: C) -> TableContract:
-    """A report table: its own columns, then the period, which is what its file leaves out."""
+    """A report table: its own columns, then the billing period."""
     return TableContract(
         name=name,
         grain=grain,

@@ -29,7 +29,7 @@ def sign_of_life(dagster_home: Path) -> SignOfLife:
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, dagster_home: Path) -> Collection[str]:
-    """Report runs of killed processes as failed, and free the places in pools that ended runs hold. Returns the ids of the failed.
+    """Report runs of killed processes as failed, and free the places in pools of ended runs. Returns the ids of the failed runs.
 
     A run without a sign of life on this machine is left alone: its process may run elsewhere.
     """

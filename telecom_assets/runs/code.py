@@ -1,12 +1,12 @@
-"""What some functions rest on, read from the source of the two packages.
+"""The code that some functions rest on, read from the source of the two packages.
 
-Belongs here: following names from tree to tree, and what a tree says. Does not belong here: which functions are asked about
-(`rule_digest`). Nothing is imported for it.
+Belongs here: following names from one syntax tree to the next, and the digest of a tree. Does not belong here: for which
+functions this is done (`rule_digest`). No module is imported for it.
 
-Counted is every function, class and constant of the packages that the functions name, and what these name, as syntax trees
-without docstrings; comments are not in a tree. Files beside the code count where the code names them or their folder. A
-setting counts where a tree reads it (`settings.tax_pct`); where settings go to somebody who cannot be followed, all of them
-do.
+A function rests on every function, class and constant of the packages that it names, and on all that these name in turn. Each
+counts as its syntax tree without docstrings; comments are not in a tree. A file beside the code counts where the code names it
+or its folder. A setting counts where a tree reads it (`settings.tax_pct`). Where a tree hands the settings to code that cannot
+be followed, all settings count.
 """
 
 import ast
@@ -20,12 +20,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 
 _PACKAGES = ("telecom_assets", "resources")
-#: Where settings come from: they count by their values, where a rule reads them.
-_SOURCES = {(each.__module__, each.__name__) for each in (Connections, Settings)}
+#: Classes that are not followed: settings count by their values, where a rule reads them.
+_SOURCES = {(each.__module__, each.__name__) for each in (Deployment, Settings)}
 
 #: A function, class or constant: its module, and its name there.
 Symbol = tuple[str, str]
@@ -33,7 +33,7 @@ Symbol = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Part:
-    """A function, class or constant: its digest, and what it names and reads."""
+    """A function, class or constant: its digest, the names in it, and the settings that it reads."""
 
     digest: str
     names: frozenset[Symbol]
@@ -43,9 +43,9 @@ class _Part:
 
 @dataclass(frozen=True)
 class Reached:
-    """What some functions rest on: digest of all of it, the settings that it reads, and how it was come by."""
+    """The code that some functions rest on: its digest, the settings that it reads, and how it was reached."""
 
-    #: None where the source of one of them is not there.
+    #: None where the source of one of the functions is missing.
     digest: str | None
     settings: frozenset[str]
     #: Each function, class and constant, with the one that first named it.
@@ -53,7 +53,7 @@ class Reached:
 
 
 class Code:
-    """The source of the packages, as far as it was asked for; each part is looked at once."""
+    """The source of the packages, read on demand; each part is examined once."""
 
     def __init__(self, source: Callable[[str], str | None]) -> None:
         """source: the text of a module by its name, None where there is none (`installed_source`)."""
@@ -62,7 +62,7 @@ class Code:
         self._parts: dict[tuple[Symbol, bool], _Part | None] = {}
 
     def reached(self, bodies: Iterable[Symbol]) -> Reached:
-        """What some functions rest on; their own decorators say how they are shown, not what they make."""
+        """The code that some functions rest on. Decorators of the functions themselves do not count: they say how an asset is shown."""
         roots = set(bodies)
         named_by: dict[Symbol, Symbol | None] = dict.fromkeys(roots)
         waiting, parts = list(roots), dict[Symbol, _Part]()
@@ -121,7 +121,7 @@ class Code:
             yield from self._defined(imported[first], attribute)
 
     def _defined(self, imported: Symbol, attribute: str) -> Iterator[Symbol]:
-        """Where an imported name is defined. Of a module: what is asked of it, or all of it where it is handed on."""
+        """Where an imported name is defined. Of an imported module: the used attribute, or all of it where the module is passed on."""
         where, name = imported
         whole = self._module(f"{where}.{name}" if name else where)
         if whole is not None and attribute:
@@ -132,7 +132,7 @@ class Code:
             yield from self._follow(module, name)
 
     def _follow(self, module: "_Module", name: str) -> Iterator[Symbol]:
-        """Where a name of a module is defined: there, or where the module has it from."""
+        """Where a name of a module is defined: in the module, or where the module imports it from."""
         if name in module.defined:
             yield module.name, name
         elif module.imported.get(name, (module.name, name)) != (module.name, name):
@@ -141,7 +141,7 @@ class Code:
     # -- settings --------------------------------------------------------------------------------------------------
 
     def _settings_read(self, module: "_Module", imported: Mapping[str, Symbol], tree: ast.AST) -> set[str]:
-        """The settings that a tree reads; all of them where it hands them to whom nobody can follow."""
+        """The settings that a tree reads; all settings where it hands them to code that cannot be followed."""
         parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         read: set[str] = set()
         for node in ast.walk(tree):
@@ -159,7 +159,7 @@ class Code:
         return read
 
     def _takes_settings(self, module: "_Module", imported: Mapping[str, Symbol], call: ast.Call) -> bool:
-        """Whether what is called is ours and has settings by that name: what it reads of them is seen there."""
+        """Whether the called function is in the packages and has a parameter `settings`: then its own tree shows what it reads."""
         for where, name in self._resolved(module, imported, _dotted(call.func)):
             owner = self._module(where)
             for each in owner.defined.get(name, []) if owner is not None else []:
@@ -169,7 +169,7 @@ class Code:
         return False
 
     def _fields(self, name: str) -> set[str]:
-        """The settings behind an attribute of Settings: a field, or what a property is made from."""
+        """The settings behind an attribute of Settings: a field, or the fields that a property is made from."""
         if name in Settings.model_fields:
             return {name}
         module = self._module(Settings.__module__)
@@ -184,7 +184,7 @@ class Code:
 
 @dataclass
 class _Scan:
-    """One way through a tree: its text without docstrings and places, and what it names."""
+    """One walk through a tree: its text without docstrings and line numbers, and the names in it."""
 
     parts: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
@@ -201,7 +201,7 @@ class _Scan:
         found = cls()
         found.add(tree, {"decorator_list"} if without_decorators else set())
         if isinstance(tree, ast.FunctionDef):
-            # A parameter hides what the module has of its name.
+            # A parameter hides the name of the module that is called the same.
             own = {arg.arg for arg in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)}
             found.names = {name for name in found.names if name.partition(".")[0] not in own}
         return found
@@ -215,7 +215,7 @@ class _Scan:
         elif kind is ast.Attribute:
             self.names_settings = self.names_settings or _is_settings(node) or _is_settings(node.value)  # type: ignore[attr-defined]
             if dotted := _dotted(node):
-                # Not the module alone: what is asked of it.
+                # `module.name` counts as that name, not as the whole module.
                 self.names.add(dotted)
                 self.parts.append(dotted)
                 return
@@ -250,13 +250,13 @@ class _Scan:
                 self.names |= set(re.findall(r"\w+", each.value))
 
 
-#: Parts of a tree that say nothing: how a name is used follows from where it stands.
+#: Fields of a tree that are left out: they repeat what the place of a name says.
 _UNTOLD = {"ctx", "type_comment", "kind"}
 
 
 @dataclass(frozen=True)
 class _Module:
-    """A module: what it defines at its top, and what it has from others of the packages."""
+    """A module: the names that it defines at its top, and those that it imports from the packages."""
 
     name: str
     defined: Mapping[str, list[ast.AST]]
@@ -274,7 +274,7 @@ class _Module:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Trees are many objects that hold no garbage: to look for it while they are made takes three times as long as the rest."""
+    """No garbage collection meanwhile: trees are many objects without garbage, and the search for it takes three times the rest."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -323,7 +323,7 @@ def _imports(nodes: Iterable[ast.stmt]) -> dict[str, Symbol]:
 
 
 def _is_settings(node: ast.AST | None) -> bool:
-    """Whether an expression is the settings: by the name that everybody gives them."""
+    """Whether an expression is the settings. They are known by their name: all code calls them `settings`."""
     return (isinstance(node, ast.Name) and node.id == "settings") or (
         isinstance(node, ast.Attribute) and node.attr in ("settings", "_settings")
     )
@@ -347,7 +347,7 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _files_beside_code() -> list[Path]:
-    """Files of the packages that are no code."""
+    """Files of the packages that are not Python code."""
     folders = (folder for package in _PACKAGES for folder in _folders(package))
     files = (path for folder in folders for path in folder.rglob("*"))
     return [path for path in files if path.is_file() and not path.suffix.startswith(".py")]

@@ -1,4 +1,4 @@
-"""All checks of a month on the tables as they are, without a run of Dagster: nothing is written and nothing is reported.
+"""All checks of a month on the tables as they are, without a run of Dagster: no table is written, and Dagster stores no result.
 
 Belongs here: which checks are made, over which days and months, and the outcome of a check that cannot read its table. Does not
 belong here: how outcomes are shown (`telecom_assets.cli.check`).
@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any, Literal
 
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.books.factory import Check, Scope, decide
+from telecom_assets.books.factory import Check, CheckInputs, verdict_of
 from telecom_assets.books.shown import differing, differing_not_shown
 from telecom_assets.books.verdict import Verdict, asked
-from telecom_assets.home.connections import Connections, OnDemand
+from telecom_assets.home.deployment import Deployment, OnDemand
 from telecom_assets.model.months import NothingBilled
 from telecom_assets.runs.checks import guards
 
@@ -69,9 +69,9 @@ class Outcome:
         return {**{name: getattr(self, name) for name in names}, "seconds": round(self.seconds, 3)}
 
 
-def assert_billed(connections: Connections, month: str) -> None:
+def assert_billed(deployment: Deployment, month: str) -> None:
     """Raise NothingBilled when the warehouse has no bills of the month."""
-    warehouse = connections.warehouse
+    warehouse = deployment.warehouse
     name = FACTURATION_COMPLETE.name
     if not warehouse.pin_period(name, month).rows_by_partition():
         raise NothingBilled(
@@ -80,33 +80,33 @@ def assert_billed(connections: Connections, month: str) -> None:
         )
 
 
-def check_month(connections: Connections, month: str, cannot_look: tuple[type[Exception], ...]) -> list[Outcome]:
+def check_month(deployment: Deployment, month: str, cannot_look: tuple[type[Exception], ...]) -> list[Outcome]:
     """Every check in the order of the stages, on the days and bills of a month, and on reference data and landing as a whole.
 
     The month must be billed (`assert_billed`). cannot_look: exceptions that become the outcome of a check, such as a server
     that is down or a file that is missing.
     """
-    everything = Scope(
-        connections.settings,
-        connections.warehouse,
-        OnDemand(connections.postgres),
-        connections.now,
-        connections.record_types,
+    everything = CheckInputs(
+        deployment.settings,
+        deployment.warehouse,
+        OnDemand(deployment.postgres),
+        deployment.now,
+        deployment.record_types,
     )
-    scope = everything.over(month, month)
+    inputs = everything.over(month, month)
     questions = [
-        partial(_ask, key.asset_key.path[-1], check, scope, cannot_look)
-        for guard in guards(connections.settings.silent_hours)
+        partial(_ask, key.asset_key.path[-1], check, inputs, cannot_look)
+        for guard in guards(deployment.settings.silent_hours)
         for key, check in guard.keyed().items()
     ]
     return asked(questions)
 
 
-def _ask(asset: str, check: Check, scope: Scope, cannot_look: Sequence[type[Exception]]) -> Outcome:
+def _ask(asset: str, check: Check, inputs: CheckInputs, cannot_look: Sequence[type[Exception]]) -> Outcome:
     began = time.monotonic()
     verdict, error = None, ""
     try:
-        verdict = decide(check, scope)
+        verdict = verdict_of(check, inputs)
     except tuple(cannot_look) as failure:
         error = (str(failure).strip().splitlines() or [type(failure).__name__])[0][:500]
     return Outcome(asset, check.name, not check.advisory, time.monotonic() - began, verdict, error)

@@ -1,8 +1,8 @@
-"""What the plan of a month goes by: found in the tables and their logs, on the topic, in PostgreSQL and among the documents.
+"""The facts for the plan of a month: from the tables and their logs, the topic, PostgreSQL and the documents.
 
-Belongs here: looking, and the reasons in words. Does not belong here: what follows from them (`plan`).
+Belongs here: finding the facts, and the reasons in words. Does not belong here: the steps that follow from them (`plan`).
 
-Which tables a stage reads, the asset graph says; how each of its tables was made, their commits (`resources.provenance`).
+The asset graph says which tables a stage reads; the commits of its tables say how they were made (`resources.provenance`).
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,10 +14,10 @@ from resources.postgres import published_digest
 from resources.provenance import Look
 from resources.warehouse import Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.intake.journal import DECIDED, LANDED
-from telecom_assets.intake.landing import LandingError, position
-from telecom_assets.intake.plan import lag
+from telecom_assets.intake.landing import position
+from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.reports.documents import documents_digest
@@ -37,21 +37,21 @@ class Looker:
         self,
         definitions: dg.Definitions,
         instance: dg.DagsterInstance,
-        connections: Connections,
+        deployment: Deployment,
         rules_of: Callable[[str], str | None],
     ) -> None:
-        """rules_of: the rules of now by which a table is made, as the commits name them; None: they cannot be told."""
+        """rules_of: digest of the current rules of a table, as its commits name it; None: the rules cannot be read."""
         self.instance = instance
-        self.connections = connections
+        self.deployment = deployment
         self.rules_of = rules_of
         self._graph = definitions.resolve_asset_graph()
 
     def facts(self, month: str, stages: Collection[Stage] = STAGES, *, everything: bool = False) -> Facts:
-        """What there is to do for some stages of a month (default: all). `everything`: without looking, all of it is.
+        """The facts about some stages of a month (default: all). `everything`: nothing is looked up, every stage is due.
 
-        Days that are stale count whatever their month.
+        Stale days of all months are among them.
         """
-        warehouse, days = self.connections.warehouse, existing_days(month)
+        warehouse, days = self.deployment.warehouse, existing_days(month)
         stale = {day: found.reason for day, found in stale_days(warehouse).items()} if MEDIATION in stages else {}
         if everything:
             return Facts(days, stale=stale, everything=True)
@@ -88,7 +88,7 @@ class Looker:
         return due
 
     def _read_by(self, table: str) -> set[str]:
-        """The tables that whoever makes a table reads."""
+        """The tables that the asset of a table reads."""
         parents = self._graph.get(dg.AssetKey(table)).parent_keys
         return {key.path[-1] for key in parents} & set(TABLES)
 
@@ -99,19 +99,19 @@ class Looker:
         return any(each.status.value != "SUCCEEDED" for each in latest.values())
 
     def _changed_beside(self, month: str) -> str | None:
-        """Whether what billing makes besides tables is as it left it. Asked last: all documents are read for it."""
-        warehouse, settings = self.connections.warehouse, self.connections.settings
+        """Whether published bills and documents have changed since billing made them. Looked up last: it reads all documents."""
+        warehouse, settings = self.deployment.warehouse, self.deployment.settings
         left: Mapping[str, str] = next(iter(warehouse.pin_period(BILLED_MONTHS.name, month).arrow().to_pylist()), {})
-        published = published_digest(self.connections.postgres(), FACTURATION_COMPLETE, month)
+        published = published_digest(self.deployment.postgres(), FACTURATION_COMPLETE, month)
         if left.get("published") != published:
             return "the published bills are not as they were"
         return None if left["documents"] == documents_digest(settings, month) else "documents are not as they were"
 
     def _landing(self) -> str | None:
-        """Why landing has something to do. Where it would refuse it is made too: it says what is wrong."""
-        warehouse = self.connections.warehouse
+        """Why landing is due. A landing that will refuse is due too, since its error says what is wrong."""
+        warehouse = self.deployment.warehouse
         try:
-            here, state = position(warehouse, self.connections.kafka())
+            here, state = position(warehouse, self.deployment.kafka())
         except (KafkaUnavailable, LandingError) as error:
             return str(error)
         waiting = lag(state, here.ends_on(state))

@@ -1,4 +1,4 @@
-"""What is stored with the Dagster instance besides runs and events: what is known of an outage of Kafka.
+"""State of the project that is stored with the Dagster instance, beside runs and events: the record of an outage of Kafka.
 
 An earlier version stored the months that were opened by name here too. They are stored in the warehouse now, so that two homes
 agree; `telecom warehouse upgrade` moves them, and nothing else reads them here.

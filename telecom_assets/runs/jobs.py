@@ -1,8 +1,7 @@
 """The jobs: the runs that a month is made of, the checks alone, and maintenance.
 
-Each of a month holds assets of one partitioning, with their checks.
-
-Belongs here: a job of Dagster for each stage (`telecom_assets.runs.stages`).
+Each holds assets of one partitioning, with their checks. Belongs here: a job of Dagster for each stage
+(`telecom_assets.runs.stages`).
 """
 
 from typing import Any
@@ -13,7 +12,8 @@ from telecom_assets.runs.stages import MAINTENANCE, STAGES, Stage
 
 
 def _job(stage: Stage) -> Any:
-    return dg.define_asset_job(stage.job, dg.AssetSelection.assets(*stage.assets), description=stage.description)
+    assets = [asset for each in stage.run for asset in each.assets]
+    return dg.define_asset_job(stage.job, dg.AssetSelection.assets(*assets), description=stage.description)
 
 
 #: The jobs of a month, by stage.

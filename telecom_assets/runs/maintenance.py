@@ -14,17 +14,16 @@ from telecom_assets.home.compute_logs import remove_old_output
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, asset
+from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, Materialized, asset
 from telecom_assets.runs.stages import STAGES
 
 GROUP = "maintenance"
 
 
 def pools_of_tables(assets: Iterable[Any]) -> dict[str, set[str]]:
-    """Of each table the pools of the steps that write it, as the definitions of their assets say.
+    """For each table the pools of the steps that write it, from the definitions of the assets.
 
-    The reference tables have none: they are replaced whole and in a moment, and a replacement that meets a compaction is tried
-    again.
+    The reference tables have no pool: they are replaced in a moment, and a replacement that meets a compaction is tried again.
     """
     pools = {
         key.path[-1]: {each.op.pool} if each.op.pool else set()
@@ -47,7 +46,7 @@ def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         warehouse: dg.ResourceParam[Warehouse],
-    ) -> dg.MaterializeResult:
+    ) -> Materialized:
         """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 
         `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left
@@ -60,8 +59,8 @@ def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
 
 def _maintain(
     context: dg.AssetExecutionContext, settings: Settings, warehouse: Warehouse, pools: Mapping[str, Collection[str]]
-) -> dg.MaterializeResult:
-    def told(done: Maintained) -> None:
+) -> Materialized:
+    def show(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 
     # The pool lets one run in, but a run that was cancelled by force has lost its place and may still be working: the lock keeps
@@ -70,15 +69,15 @@ def _maintain(
     waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
     with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
         if warehouse.exists(RAW_CDRS.name):
-            settle(warehouse)  # before entries of the log go, the tables that follow it have what they say
+            settle(warehouse)  # before log entries are removed, the tables that follow the log get their rows
         done = maintain(
             warehouse,
             target_file_bytes=settings.target_file_bytes,
             now=now,
             busy=partial(writer_at_work, context.instance, pools),
-            report=told,
+            report=show,
         )
-        # A day at least: the output of runs that are going on lies there too.
+        # At least a day old: the folder has the output of running runs too.
         outputs = remove_old_output(home, now - dt.timedelta(days=max(1, settings.retention_days)))
     return dg.MaterializeResult(
         metadata={
@@ -102,7 +101,7 @@ def writer_at_work(instance: dg.DagsterInstance, pools: Mapping[str, Collection[
 
 
 def as_table(done: Sequence[Maintained]) -> dg.TableMetadataValue:
-    """What was done, a row per table."""
+    """The maintenance that was done, a row per table."""
     types = {int: "int", float: "float", str: "string"}
     columns = [dg.TableColumn(field.name, types[type(field.default)]) for field in fields(Maintained)[1:]]
     return dg.MetadataValue.table(

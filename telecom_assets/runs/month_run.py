@@ -3,7 +3,7 @@
 One Dagster run cannot hold daily and monthly assets, so a month is a sequence of runs; `telecom run` and the month-end
 schedule make the steps of one plan (`telecom_assets.runs.plan`), with the jobs that the UI shows.
 
-Belongs here: what a step needs to be requested. Does not belong here: which steps there are, and executing them.
+Belongs here: job and tags of a step. Does not belong here: which steps a month has, and executing them.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from telecom_assets.model.run_tags import (
 )
 from telecom_assets.runs.plan import Facts, Planned, plan
 
-#: Run tag for people: the days of a range run. A list of runs shows it; Dagster's own two tags of a range it does not.
+#: Run tag for people: the days of a range run. The list of runs shows it, but not Dagster's own two tags of a range.
 DAYS_TAG = "days"
 
 
@@ -54,7 +54,7 @@ def requested(planned: Planned) -> Step:
 
 
 def scheduled_steps(month: str) -> list[Step]:
-    """The whole month for the month-end schedule: every step of it, whether it needs it or not."""
+    """All steps of a month for the month-end schedule, whether they have something to do or not."""
     return [requested(planned) for planned in plan(month, Facts(existing_days(month), everything=True))]
 
 

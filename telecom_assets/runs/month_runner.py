@@ -1,6 +1,6 @@
 """Running the steps of a month in this process, through Dagster: the same jobs, assets, checks and instance as the UI.
 
-Belongs here: executing a step and collecting what it said. Which steps there are is in `telecom_assets.runs.plan`.
+Belongs here: executing a step and collecting its results. Which steps a month has is in `telecom_assets.runs.plan`.
 """
 
 import time
@@ -13,7 +13,7 @@ import pyspark.sql.connect.dataframe  # noqa: F401  (the steps need it: not whil
 from resources.process_locks import SignOfLife
 from telecom_assets.home.code_location import runs_belong_here
 from telecom_assets.home.compute_logs import printed_in_the_terminal
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.full_disk import dagster_says_it_once
 from telecom_assets.lineage.failures import innermost_message, was_interrupted
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
@@ -35,7 +35,7 @@ class StepResult:
     run_id: str
     seconds: float
     checks: Sequence[tuple[str, bool, str]] = field(default_factory=list)
-    #: What its advisory checks found; those are none of the `checks`.
+    #: Findings of its advisory checks, which are not among `checks`.
     advice: Sequence[str] = field(default_factory=list)
     error: str | None = None
     #: Nothing that the step reads or makes has changed since it was made; it was not run.
@@ -53,39 +53,41 @@ class MonthRunner:
     """Executes the sequence of a month with some definitions on one instance."""
 
     def __init__(
-        self, definitions: dg.Definitions, instance: dg.DagsterInstance, connections: Connections, listen: Listener
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, deployment: Deployment, listen: Listener
     ) -> None:
         self.definitions = definitions
         self.instance = instance
-        self.connections = connections
+        self.deployment = deployment
         self.listen = listen
         self.results: list[StepResult] = []
         self._alive: SignOfLife | None = None
 
     def run_month(self, month: str, *, force: bool = False) -> list[StepResult]:
-        """Land, mediate what needs it, rate, bill and report; `force` does so whether anything changed or not.
+        """Land, mediate stale days, rate, bill and report; `force`: every step, whether anything changed or not.
 
-        Reference data are always read: that tells whether they changed. Raises RunFailed at the first step that fails.
+        Reference data are always read, since only that shows whether they changed. Raises RunFailed at the first step that fails.
         """
-        self.connections.engine.start_early()
+        self.deployment.engine.start_early()
         looker = self._looker()
+        made: set[str] = set()
         for stage in STAGES:
-            # What there is to do for a stage is known when those before it are done.
+            # Whether a stage is due is known when the stages before it are done.
             facts = looker.facts(month, [stage], everything=force)
             steps = [planned for planned in plan(month, facts) if planned.stage == stage]
             for planned in steps:
                 self.execute(requested(planned))
-            if not steps:
+                made |= {each.name for each in stage.run}
+            if stage.name not in made:
                 self._skip(stage, month)
         return self.results
 
     def plan_month(self, month: str, *, force: bool = False) -> list[Planned]:
-        """What `run_month` would do, as far as it can be told before anything is done. Makes no table."""
+        """The steps that `run_month` would make, as far as they are known beforehand. Makes no table."""
         return plan(month, self._looker().facts(month, everything=force))
 
     def _looker(self) -> Looker:
         rules_of = self.definitions.resources["io_manager"].rules_of  # type: ignore[index]
-        return Looker(self.definitions, self.instance, self.connections, rules_of)
+        return Looker(self.definitions, self.instance, self.deployment, rules_of)
 
     def _skip(self, stage: Stage, month: str) -> None:
         step = requested(Planned(stage, month=month if stage.grain else None))
@@ -97,7 +99,7 @@ class MonthRunner:
         """Run one step. Raises RunFailed when it fails or a blocking check does."""
         self.listen("start", step, None)
         if self._alive is None:
-            home = self.connections.settings.dagster_home
+            home = self.deployment.settings.dagster_home
             end_abandoned_runs(self.instance, home)
             self._alive = sign_of_life(home)
         started = time.monotonic()

@@ -12,35 +12,35 @@ from dataclasses import dataclass, field
 from telecom_assets.model.months import contiguous
 from telecom_assets.runs.stages import LANDING, MEDIATION, REFERENCE, STAGES, Stage
 
-#: Reasons that are no finding.
+#: Reasons that do not come from a change.
 ALWAYS_READ = "always read: that tells whether they changed"
 ASKED_FOR = "asked for"
-#: Reasons that a step may have, at most, in words; the rest is counted.
+#: The most reasons of a step that are shown; the others are counted.
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known when a plan is made. A reason is a few words; where there is none, there is nothing to do."""
+    """The facts that a plan is made from. A reason is a few words; a stage, day or month without a reason is not due."""
 
     #: The days of the month that exist.
     days: Sequence[dt.date] = ()
-    #: Why reference data are to be read, and the topic is to be landed.
+    #: Why reference data must be read; why the topic must be landed.
     reference: str | None = None
     landing: str | None = None
-    #: Days, of any month, whose mediation is not that of what has landed.
+    #: Days of any month that must be mediated again.
     stale: Mapping[dt.date, str] = field(default_factory=dict)
-    #: Days of the month that a daily stage is to make, by its name.
+    #: Days of the month that a daily stage must make, by its name.
     due_days: Mapping[str, Mapping[dt.date, str]] = field(default_factory=dict)
-    #: Monthly stages that are to be made for the month, by their names.
+    #: Why a monthly stage must be made, by its name.
     due_month: Mapping[str, str] = field(default_factory=dict)
-    #: Every step is to be done, whether anything changed or not.
+    #: Whether every step is due, whatever has changed.
     everything: bool = False
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that is to be made: a stage, and the days or the month that it is about (neither: None)."""
+    """A run of a stage, and of the stages that follow in the same run, over days or a month (None: neither)."""
 
     stage: Stage
     days: tuple[dt.date, dt.date] | None = None
@@ -65,21 +65,23 @@ class Planned:
 def plan(month: str | None, facts: Facts) -> list[Planned]:
     """The steps of a month (yyyy-MM), in their order, each with the reasons for it.
 
-    A stage is made where its facts say so, and where a stage that it reads is about to be made: over the same days, or for
-    the month of those days. From a month to its days nothing follows: rows decide that, once they are there. Without a
-    month the plan is of what has arrived, whatever its month: landing, and mediation of stale days.
+    A stage is due where its facts say so, and where a stage that it reads will be made: for the same days, or for the month of
+    those days. Days that the run of an earlier stage makes for it (`Stage.then`) get no step of their own. A monthly stage makes no
+    daily stage due: the next facts show whether its rows do. Without a month the plan is for new arrivals of any month: landing,
+    and mediation of stale days.
     """
     steps: list[Planned] = []
-    # Of each stage that is to be made the days of it; none of a stage that is about none.
+    # For each due stage its days; no days for a stage that is not daily.
     made: dict[str, set[dt.date]] = {}
     for stage in STAGES:
         if month is None and stage not in (LANDING, MEDIATION):
             continue
         if stage.grain == "day":
             due = _due_days(stage, facts, made)
-            if due:
-                made[stage.name] = set(due)
-            steps += _ranges(stage, due)
+            along = {day for before in STAGES if stage in before.then for day in made.get(before.name, ())}
+            if due or along:
+                made[stage.name] = set(due) | along
+            steps += _ranges(stage, {day: reasons for day, reasons in due.items() if day not in along})
         elif reasons := _due(stage, facts, made):
             made[stage.name] = set()
             steps.append(Planned(stage, None, month if stage.grain == "month" else None, tuple(reasons)))
@@ -87,14 +89,14 @@ def plan(month: str | None, facts: Facts) -> list[Planned]:
 
 
 def _due(stage: Stage, facts: Facts, made: Mapping[str, set[dt.date]]) -> list[str]:
-    """Why a stage that is not about days is to be made."""
+    """Why a stage that is not daily is due."""
     if facts.everything:
         return [ASKED_FOR]
     if stage.grain is None:
-        told = {REFERENCE.name: facts.reference, LANDING.name: facts.landing}[stage.name]
-        return [told] if told else []
+        reason = {REFERENCE.name: facts.reference, LANDING.name: facts.landing}[stage.name]
+        return [reason] if reason else []
     own = [facts.due_month[stage.name]] if stage.name in facts.due_month else []
-    # Only of stages that are made for sure: reading the reference data again, or landing, may change nothing.
+    # Only from stages that certainly write: reading the reference data again, or landing, may change nothing.
     follows = [
         f"{before.title} comes before it"
         for before in STAGES
@@ -106,7 +108,7 @@ def _due(stage: Stage, facts: Facts, made: Mapping[str, set[dt.date]]) -> list[s
 
 
 def _due_days(stage: Stage, facts: Facts, made: Mapping[str, set[dt.date]]) -> dict[dt.date, list[str]]:
-    """The days that a stage is to make, each with the reasons."""
+    """The due days of a stage, each with its reasons."""
     due: dict[dt.date, list[str]] = {}
     if stage == MEDIATION:
         due = {day: [reason] for day, reason in facts.stale.items()}
@@ -123,7 +125,7 @@ def _due_days(stage: Stage, facts: Facts, made: Mapping[str, set[dt.date]]) -> d
 
 
 def _ranges(stage: Stage, due: Mapping[dt.date, Sequence[str]]) -> list[Planned]:
-    """Days as the fewest runs: one for each contiguous range."""
+    """The fewest runs for the days: one for each contiguous range."""
     steps = []
     for first, last in contiguous(due):
         reasons = _counted(due[day] for day in sorted(due) if first <= day <= last)
@@ -132,7 +134,7 @@ def _ranges(stage: Stage, due: Mapping[dt.date, Sequence[str]]) -> list[Planned]
 
 
 def _counted(of_days: Iterable[Sequence[str]]) -> list[str]:
-    """Reasons in the order in which they come, each once; with the number of days where it is not that of all."""
+    """Each reason once, in order of appearance; with the number of its days unless all days have it."""
     counts: dict[str, int] = {}
     total = 0
     for reasons in of_days:

@@ -1,11 +1,10 @@
-"""By which rules a stage makes its tables, as one text that differs when they do.
+"""The digest of the rules by which a stage makes its tables.
 
-Belongs here: what of the code, of the settings, of the record types in force and of the installed engines counts for a
-stage. Does not belong here: how that is read from the code (`code`), what a commit says of it (`resources.provenance`), what
-follows when it is another (`plan`).
+Belongs here: which code, settings, record types and engine versions count for a stage. Does not belong here: how the code is
+read (`code`), where a commit has the digest (`resources.provenance`), what is due when the digest is another one (`plan`).
 
-Of the code that counts which the bodies of the stage's assets rest on (`Code`); of the settings those that this code reads.
-What Connections reads of them says where something is, not what a rule says.
+The code that counts is the code that the bodies of the stage's assets rest on (`Code`); the settings that count are those that
+this code reads. Settings that only Deployment reads do not count: they say where something is, not how it is made.
 """
 
 import hashlib
@@ -23,9 +22,9 @@ from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.runs.code import Code, Reached, Symbol, installed_source, no_collection
 from telecom_assets.runs.stages import STAGES, Stage, stage_of_table
 
-#: What evaluates the rules.
+#: Packages that evaluate the rules; their versions count.
 _ENGINES = ("pyspark", "pysail", "deltalake", "pyarrow")
-#: Where things lie: tables and documents are looked at themselves.
+#: Settings that say where tables and documents are. They do not count: the tables and documents themselves are examined.
 _PLACES = {"home", "warehouse", "output"}
 
 
@@ -40,9 +39,9 @@ class Rules:
         record_types: RecordTypes = RECORD_TYPES,
         source: Callable[[str], str | None] = installed_source,
     ) -> None:
-        """assets: the definitions of the project. engine: the one that evaluates, by name. source: see `Code`.
+        """assets: the definitions of the project. engine: name of the engine in use. source: see `Code`.
 
-        record_types: those in force, which need not be the ones that the code names.
+        record_types: those in force, which may differ from the ones that the code names.
         """
         self._bodies: dict[str, Symbol] = {}
         for each in assets:
@@ -61,7 +60,7 @@ class Rules:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def of_table(self, table: str) -> str | None:
-        """Digest of the rules by which a table is made; None where it cannot be told, or the stage is about no days or month."""
+        """Digest of the rules of a table; None where the code cannot be read, or the stage is neither daily nor monthly."""
         stage = stage_of_table(table)
         if stage is None or not stage.grain or self._reached[stage.name].digest is None:
             return None
@@ -77,7 +76,7 @@ class Rules:
 
     @cached_property
     def _reached(self) -> Mapping[str, Reached]:
-        """What the stages rest on that are about days or months: all at once, for they share most of it."""
+        """The code that daily and monthly stages rest on. Read for all stages at once, since they share most of it."""
         with no_collection():
             code = Code(self._source)
             return {

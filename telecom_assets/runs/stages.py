@@ -3,8 +3,8 @@
 Belongs here: the declaration alone, without Dagster. Jobs, the plan of a month, the runner, sensors and schedules, the titles
 of the commands, maintenance and the bench read it. Does not belong here: pools and partitions, which the assets have.
 
-A month is a sequence of runs, one for each stage and contiguous range of its days: one Dagster run cannot hold daily and
-monthly assets.
+A month is a sequence of runs, one for each contiguous range of days and one for the month: one Dagster run cannot hold daily
+and monthly assets. Rating follows mediation in the same run, behind its blocking checks; alone it is a run too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,26 +25,39 @@ _GRAINS: Mapping[str | None, Grain] = {"event_date": "day", "billing_period": "m
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: one job, which makes all of its assets."""
+    """A stage: one job, which makes all of its assets, and those of the stages that follow in the same run."""
 
     name: str
     #: What the commands call it.
     title: str
-    #: What its job does, for the UI: a sentence.
+    #: A sentence for the UI: the work of its job.
     description: str
-    #: The assets that its job makes, in parts that are worth a time of their own.
+    #: The assets that its job makes, in parts that are timed separately.
     parts: Mapping[str, Sequence[str]]
     #: Stages whose tables it reads.
     after: Sequence[str] = ()
-    #: Tables that its assets write and that are no assets of its job.
+    #: Tables that its assets write besides, which are not assets of its job.
     writes_besides: Sequence[str] = field(default=())
+    #: Stages that its job makes for the same days, once its own blocking checks hold. Each has a job of its own as well.
+    then: Sequence["Stage"] = ()
 
     @property
     def job(self) -> str:
         return f"{self.name}_job"
 
     @property
+    def run(self) -> tuple["Stage", ...]:
+        """The stages that its job makes, in their order."""
+        return (self, *self.then)
+
+    @property
+    def run_title(self) -> str:
+        """What the commands call its job."""
+        return " and ".join(stage.title for stage in self.run)
+
+    @property
     def assets(self) -> list[str]:
+        """Its own assets."""
         return [asset for assets in self.parts.values() for asset in assets]
 
     @property
@@ -54,7 +67,7 @@ class Stage:
 
     @property
     def grain(self) -> Grain | None:
-        """What a run of it is about: days, a month, or neither. As its tables are partitioned."""
+        """The partitions of a run: days, a month, or neither. Those of its tables."""
         return next((_GRAINS.get(TABLES[asset].partition_by) for asset in self.assets if asset in TABLES), None)
 
 
@@ -71,19 +84,21 @@ LANDING = Stage(
     {"landing": ["landing"]},
     writes_besides=[RAW_CDRS.name, LANDING_RANGES.name, LANDING_DECISIONS.name, DISPLACED_DAYS.name],
 )
-MEDIATION = Stage(
-    "mediation",
-    "mediation",
-    "Turns every landed message of some days into one cleaned event or one rejection with its reason.",
-    {"mediation": [CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name]},
-    after=["reference", "landing"],
-)
 RATING = Stage(
     "rating",
     "rating",
-    "Gives every cleaned event of some days its price, or suspends it with a reason.",
+    "Gives every cleaned event of some days its price, or suspends it with a reason: days that are mediated and need it again.",
     {"rating": [RATED_CDRS.name, SUSPENDED_CDRS.name]},
     after=["reference", "mediation"],
+)
+MEDIATION = Stage(
+    "mediation",
+    "mediation",
+    "Turns every landed message of some days into one cleaned event or one rejection with its reason; then gives the cleaned events "
+    "their prices, when the checks of mediation hold.",
+    {"mediation": [CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name]},
+    after=["reference", "landing"],
+    then=[RATING],
 )
 BILLING = Stage(
     "billing",
@@ -93,15 +108,17 @@ BILLING = Stage(
     {
         "billing": [PERIOD_CHARGES.name, FACTURATION_COMPLETE.name],
         "publishing": ["published_bills"],
-        "reports": ["bills_csv", *(contract.name for contract in REPORTS)],
-        "documents": ["invoices", "dashboard", BILLED_MONTHS.name],
+        "reports": [contract.name for contract in REPORTS],
+        "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
 )
 #: The stages of a month, in their order.
 STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)
+#: The stages whose runs make a whole month; the others follow in these runs.
+SEQUENCE = tuple(stage for stage in STAGES if not any(stage in each.then for each in STAGES))
 
-#: Beside the months: what is done every night.
+#: Every night, apart from any month.
 MAINTENANCE = Stage(
     "maintenance",
     "maintenance",

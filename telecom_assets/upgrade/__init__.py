@@ -1,7 +1,7 @@
 """A warehouse of an earlier version becomes one of this version: `telecom warehouse upgrade`.
 
-Belongs here: what differs (`shapes`), the rows of a table in its new shape (`rewrite`), what landing and mediation have
-to be told (`raw_rows`, `ledgers`), the order of the commits (`plan`, `operation`). Does not belong here: PostgreSQL
+Belongs here: what differs (`shapes`), the rows of a table in its new shape (`rewrite`), what landing and mediation must know
+of the past (`raw_rows`, `ledgers`), the order of the commits (`plan`, `operation`). Does not belong here: PostgreSQL
 (`resources.postgres`), Dagster.
 """
 

@@ -1,6 +1,6 @@
 """The rows of landing_ranges and mediated_days in their new shape. Pure: rows in, rows out.
 
-Belongs here: what each says where the former one said it otherwise, or twice. Does not belong here: reading, writing.
+Belongs here: rows whose content changes, and rows that the former table had twice. Does not belong here: reading, writing.
 """
 
 import datetime as dt
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 _Row = Mapping[str, Any]
-#: What raw_rows of a day was when its mediation had been overtaken by an earlier copy.
+#: Value of raw_rows by which the former version marked a day to be mediated again: an earlier copy had landed on another day.
 TO_BE_MEDIATED = -1
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """A row of landing_ranges; `known` says whether its `records` hold, or are to be counted."""
+    """A row of landing_ranges; `known`: whether its `records` are right, or must be counted in raw_cdrs."""
 
     row: _Row
     known: bool
 
 
 def ranges_once(rows: Sequence[_Row]) -> list[LedgerRow]:
-    """The ledger without what it says twice: two homes may both have landed, and written down, the same positions.
+    """The ledger with each position once: two homes may both have landed, and recorded, the same positions.
 
-    Of a range what an earlier one has already is cut off; what is left of it is to be counted.
+    Positions that an earlier range has are cut off from a later range; the records of the rest must be counted.
     """
     made: list[LedgerRow] = []
     covered: dict[Any, list[tuple[int, int]]] = {}
@@ -33,7 +33,7 @@ def ranges_once(rows: Sequence[_Row]) -> list[LedgerRow]:
         start, end = row["from_position"], row["to_position"]
         known = covered.setdefault(part, [])
         if start == end:
-            # It says that the partition is watched from there on: once is enough.
+            # An empty range says from which position the partition is watched: one such row is enough.
             if not any(first <= start <= last for first, last in known):
                 made.append(LedgerRow(row, known=True))
             known.append((start, end))
@@ -46,7 +46,7 @@ def ranges_once(rows: Sequence[_Row]) -> list[LedgerRow]:
 
 
 def _left(start: int, end: int, covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What of a range is not covered."""
+    """The parts of a range that are not covered."""
     left = []
     for first, last in sorted(covered):
         if start < min(first, end):
@@ -66,8 +66,8 @@ class Outcomes:
 def mediated_once(rows: Sequence[_Row], cleaned: Outcomes, rejected: Outcomes) -> list[dict[str, Any]]:
     """mediated_days with the versions that its days have now.
 
-    A marked day has lost how many rows were mediated: as many as came out of it. That it is to be mediated again stands in
-    `displaced_days` (`marked_days`). A day that was marked before its first mediation has no row until then.
+    The mark took the place of the number of mediated rows, which is therefore taken from the outcomes. That the day must be
+    mediated again is kept in `displaced_days` (`marked_days`). A day that was marked before its first mediation gets no row.
     """
     made = []
     for row in rows:

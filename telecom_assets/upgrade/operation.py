@@ -1,8 +1,8 @@
 """Carrying out an upgrade: one conditional commit for each table, in an order that a kill at any moment does not spoil.
 
-A table that has its new shape is left as it is, so a second upgrade goes on where a first one died. Whatever it needs to
-know of the tables before, they say themselves: raw_cdrs its positions and the days whose outcome may be another one,
-each table the version that the upgrade has made of it.
+A table that has its new shape is left as it is, so a second upgrade goes on where a first one died. It learns from the tables
+themselves what the first one did: raw_cdrs holds its positions and the days whose outcome may change, and each table the
+version that the upgrade has made of it.
 """
 
 import datetime as dt
@@ -29,13 +29,13 @@ from telecom_assets.upgrade.shapes import SOURCE, Shape, add_columns, set_indexe
 
 @dataclass(frozen=True)
 class Done:
-    """What an upgrade has done besides what its plan says."""
+    """The results of an upgrade that its plan could not know."""
 
     #: Rows that moved to their own days, by opened month.
     moved: Mapping[str, int] = field(default_factory=dict)
     #: Days that are to be mediated again.
     days: Collection[dt.date] = ()
-    #: Why the books of landing do not balance, if they do not.
+    #: Findings of the identity of landing; empty when it holds.
     findings: Sequence[str] = ()
 
 
@@ -49,7 +49,7 @@ def upgrade(
 ) -> Done:
     """Do what a plan says. Raises WarehouseError when another process writes a table at the same time.
 
-    A table is changed as a whole or not at all; the ones before it keep their new shape.
+    Each table is changed as a whole or not at all. When the upgrade stops, the tables before keep their new shape.
     """
     for planned in plan.shapes:
         shape = _with_statistics(warehouse, planned)
@@ -83,7 +83,7 @@ def upgrade(
 
 
 def _with_statistics(warehouse: Warehouse, planned: Shape) -> Shape:
-    """A table as it was planned, that says how many of its columns have statistics."""
+    """The planned change of a table, after the table was told how many of its columns have statistics."""
     if planned.indexed is None:
         return planned
     set_indexed(warehouse, planned)
@@ -94,7 +94,7 @@ def _with_statistics(warehouse: Warehouse, planned: Shape) -> Shape:
 
 
 def _raw(warehouse: Warehouse, shape: Shape, plan: Plan) -> None:
-    """raw_cdrs: rows with their source, none of them twice; positions, and what landing and mediation are to be told."""
+    """raw_cdrs: rows with their source, each message once; positions, opened months and displaced days in the commit."""
     doubled = plan.doubled
     parts = [
         rewrite(
@@ -130,13 +130,13 @@ def _raw(warehouse: Warehouse, shape: Shape, plan: Plan) -> None:
 
 
 def _marked(warehouse: Warehouse) -> set[dt.date]:
-    """Days that wait for their mediation by a mark that this version does not make."""
+    """Days that the former version marked in mediated_days, to be mediated again."""
     shape = shape_of(warehouse, MEDIATED)
     return marked_days(former_rows(warehouse, shape)) if shape is not None else set()
 
 
 def _mediated(warehouse: Warehouse, shape: Shape) -> None:
-    """mediated_days: the versions that the outcomes of its days have now."""
+    """mediated_days: with the versions that cleaned_cdrs and rejected_cdrs have after their upgrade."""
     outcomes = []
     for contract in (CLEANED_CDRS, REJECTED_CDRS):
         version = upgraded_version(warehouse, contract.name)
@@ -159,7 +159,7 @@ def _ledger(warehouse: Warehouse, shape: Shape) -> None:
 def _commit_rows(
     warehouse: Warehouse, shape: Shape, rows: list[Any], positions: Mapping[str, int] | None = None
 ) -> None:
-    """A table of few rows, in place of what it held."""
+    """Replace all rows of a small table."""
     table = pa.Table.from_pylist(rows, schema=shape.contract.arrow_schema())
     files = warehouse.stage_arrow(shape.name, table)
     _commit(warehouse, shape, files, expected=len(rows), positions=positions)
@@ -174,7 +174,7 @@ def _commit(
     positions: Mapping[str, int] | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put staged rows in the place of a table's, on the version that was read. expected: rows, by default as many."""
+    """Replace all rows of a table by staged ones, on the version that was read. expected: number of rows (as many as before)."""
     expected = shape.rows if expected is None else expected
     try:
         if files.rows != expected:

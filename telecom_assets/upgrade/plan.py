@@ -23,16 +23,17 @@ from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, f
 from telecom_assets.upgrade.shapes import SOURCE, Shape, shape_of
 
 RAW, LEDGER, MEDIATED = RAW_CDRS.name, LANDING_RANGES.name, MEDIATED_DAYS.name
-#: The transaction version by which a table says which of its versions the upgrade has made.
+#: Name of a transaction version of a table: its number is the version that the upgrade has made.
 UPGRADED = "telecom.upgraded"
-#: raw_cdrs first, since all others are told by it; mediated_days names versions of cleaned and rejected rows; the ledger
-#: last: without it nothing lands and nothing is billed, so a warehouse in between is refused as a whole.
+#: The order of the commits. raw_cdrs comes first, since all others follow from it; mediated_days comes after cleaned and rejected
+#: rows, whose versions it names; the ledger comes last: without it nothing lands and nothing is billed, so a warehouse that is
+#: half upgraded is refused as a whole.
 ORDER = (RAW, *(name for name in TABLES if name not in (RAW, MEDIATED, LEDGER)), MEDIATED, LEDGER)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and what is known of it beforehand."""
+    """The tables to change, and what is known before they are changed."""
 
     #: Tables that are to be rewritten, in the order of their commits.
     shapes: Sequence[Shape]
@@ -44,13 +45,13 @@ class Plan:
     #: Positions that the ledger does not know.
     missing: Sequence[Range] = ()
     doubled: Doubled = field(default_factory=Doubled)
-    #: Months that are to be decisions of the warehouse, each with the rows that move to their own days.
+    #: Months opened by name that become decisions of the warehouse, each with the number of rows that move to their own days.
     months: Mapping[str, int] = field(default_factory=dict)
     #: Days that are to be mediated again afterwards.
     days: Collection[dt.date] = ()
-    #: Tables that the former version did not have, and that checks of what it made look for.
+    #: Tables that the former version did not have. They are made empty, since checks expect them.
     added: Sequence[str] = ()
-    #: Months that are to be rated again: their days have charged what their month charges now.
+    #: Months to rate again: in the former version their days charged sessions that their month charges now.
     months_to_rate: Sequence[str] = ()
 
     @property
@@ -109,18 +110,20 @@ def plan_upgrade(
 def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
     """All rows of a small table, under the names of its contract; what it does not have is left out."""
     table = warehouse.pin(shape.name, version=shape.version, was=shape.was).arrow()
-    return table.rename_columns([name for name in shape.contract.column_names if name not in shape.added]).to_pylist()
+    named = table.rename_columns([name for name in shape.contract.column_names if name not in shape.added])
+    rows: list[dict[str, Any]] = named.to_pylist()
+    return rows
 
 
 def upgraded_version(warehouse: Warehouse, name: str) -> int:
-    """The version of a table that the upgrade has made, whatever came after it; the newest where it has made none."""
+    """The version of a table that the upgrade has made, even when newer ones exist; the newest version when it has made none."""
     return warehouse.log(name).position(UPGRADED) or warehouse.version(name)
 
 
 def _source(
     warehouse: Warehouse, due: Sequence[Shape], ledger: Sequence[Mapping[str, Any]]
 ) -> tuple[str | None, str | None]:
-    """The source that rows without one came from. Raises WarehouseError where that cannot be told."""
+    """The source of rows without one. Raises WarehouseError where the tables do not say which it was."""
     without = [shape for shape in due if SOURCE in shape.added or (shape.name == LEDGER and shape.renamed)]
     if not without:
         return None, None
@@ -141,10 +144,10 @@ def _source(
 
 
 def _imputed_by_day(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> list[str]:
-    """Months of rated_cdrs with imputed volumes, which under the policy customer_min are no day's to tell any more.
+    """Months of rated_cdrs with imputed volumes, which under the policy customer_min the month imputes now, not the day.
 
-    The figures are right as they stand, and are added up with those of period_charges. They are not taken apart here: to
-    rate the month again gives the same charges, and `telecom run` does so anyway, since the rules are others.
+    Their amounts are right, and are added to those of period_charges, so they are not split here. To rate the month again gives
+    the same charges, and `telecom run` does so anyway, since the rules have changed.
     """
     if RATED_CDRS.name not in shapes:
         return []
@@ -163,14 +166,14 @@ def _opened(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> set[str]:
 
 
 def _stale(warehouse: Warehouse, raw: Shape, mediated: Shape) -> set[dt.date]:
-    """Days whose rows are not those that were mediated, or that are marked, before anything is changed."""
+    """Days that were stale before the upgrade: their rows are not the mediated ones, or the former version marked them."""
     landed = warehouse.pin(RAW, version=raw.version, was=raw.was).rows_by_partition()
     counted = {row["event_date"]: row["raw_rows"] for row in former_rows(warehouse, mediated)}
     return days_with_new_rows(landed, counted) | _displaced(warehouse, raw)
 
 
 def _displaced(warehouse: Warehouse, raw: Shape) -> set[dt.date]:
-    """Days that an upgrade which died has asked for with its commit of raw_cdrs."""
+    """Displaced days in the commit of raw_cdrs by an upgrade that died afterwards."""
     version = warehouse.log(RAW).position(UPGRADED) if raw.is_new else None
     for action in warehouse.log(RAW).entry(version) or () if version is not None else ():
         if days := action.get("commitInfo", {}).get(DISPLACED):

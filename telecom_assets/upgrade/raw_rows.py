@@ -1,10 +1,10 @@
-"""What the rows of a former raw_cdrs are beside its ledger: which stand twice, how far each partition was landed.
+"""Rows of a former raw_cdrs that its ledger does not explain: messages with several rows, positions behind the ledger's ends.
 
-Belongs here: questions that the engine answers of a table of any size. Does not belong here: what is done about it.
+Belongs here: queries over a table of any size, by the engine. Does not belong here: what is done about such rows.
 
-A position that landed twice (two homes; a server that finished what a dead client had begun) has several rows. Those of
-equal bytes are one message. Those of other bytes are two messages, of which one came from a topic that had been made again:
-nobody can tell here which is whose, so both stay.
+A position that landed twice (by two homes; by a server that finished the write of a dead client) has several rows. Rows with
+equal bytes are one message. Rows with different bytes are two messages, one of which came from a topic that had been made
+again. The tables do not say from which topic each came, so both stay.
 """
 
 import datetime as dt
@@ -19,17 +19,17 @@ from telecom_assets.intake.admission import at_home_in
 from telecom_assets.model.civil_time import local_day
 from telecom_assets.upgrade.shapes import SOURCE, Shape
 
-#: Positions with other bytes that are named.
+#: The most conflicting positions that a message names.
 SHOWN = 20
 
 _PLACE = ("source_part", "source_position")
-#: Positions of which the bytes are compared at once.
+#: The number of positions whose bytes are compared in one query.
 _BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A position whose rows have other bytes than each other."""
+    """A position whose rows have different bytes."""
 
     part: int
     position: int
@@ -38,27 +38,27 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Doubled:
-    """Positions that several rows of raw_cdrs have."""
+    """What was found about positions with several rows in raw_cdrs."""
 
-    #: Rows of equal position and bytes, all but one of each.
+    #: The number of surplus rows: of rows with equal position and bytes, all but one.
     rows: int = 0
-    #: Days that hold such rows, as sets: those of one message may lie on several days.
+    #: Days with such rows, as sets: the rows of one message may lie on several days.
     groups: Sequence[frozenset[dt.date]] = field(default=())
-    #: Days that hold another copy of a message whose rows lie on several days.
+    #: Days with a row of the same record as a message whose rows lie on several days.
     copies: frozenset[dt.date] = frozenset()
-    #: Positions of several messages, and the first of them.
+    #: The number of positions with several messages, and the first of these positions.
     conflicts: int = 0
     first_conflicts: Sequence[Conflict] = field(default=())
 
     @property
     def days(self) -> set[dt.date]:
-        """Days whose outcome may be another one without those rows."""
+        """Days whose outcome may change when the surplus rows go."""
         return {day for group in self.groups for day in group} | self.copies
 
 
 @dataclass(frozen=True)
 class Range:
-    """Positions of one partition that are in the table, from the first up to before the last; and how many messages."""
+    """Positions of one partition that are in the table, the end excluded, and the number of messages."""
 
     part: int
     start: int
@@ -81,7 +81,7 @@ def rows_of(warehouse: Warehouse, shape: Shape, source_id: str | None) -> DataFr
 def find_doubled(rows: DataFrame) -> Doubled:
     """Rows of equal positions; rows: raw_cdrs in its new shape.
 
-    Groups of 64 positions tell where there are any; there the bytes are compared, a block of positions at a time.
+    Positions are counted in groups of 64 first. Only in groups with more rows than positions are the bytes compared, by blocks.
     """
     words = (
         rows.groupBy("source_part", F.expr("source_position div 64").alias("word"))
@@ -123,7 +123,7 @@ def find_doubled(rows: DataFrame) -> Doubled:
 
 
 def without_doubled(rows: DataFrame, days: Collection[dt.date]) -> DataFrame:
-    """All rows of some days, of equal position and bytes the one that was received first. rows: as for `find_doubled`."""
+    """The rows of some days; of rows with equal position and bytes only the one received first. rows: as for `find_doubled`."""
     same = Window.partitionBy(*_PLACE, "value").orderBy("received_at", "event_date")
     here = rows.where(F.col("event_date").isin(sorted(days)))
     return here.withColumn("place", F.row_number().over(same)).where("place = 1").drop("place")
@@ -161,7 +161,7 @@ def elsewhere(rows: DataFrame, month: str, calendar_start: dt.date) -> tuple[int
 
 
 def _joined(groups: Sequence[frozenset[dt.date]]) -> list[frozenset[dt.date]]:
-    """Sets of days, those that share a day made one."""
+    """Merge the sets of days that have a day in common."""
     joined: list[frozenset[dt.date]] = []
     for group in groups:
         touching = [other for other in joined if other & group]
@@ -172,7 +172,7 @@ def _joined(groups: Sequence[frozenset[dt.date]]) -> list[frozenset[dt.date]]:
 def _days_of_copies(rows: DataFrame, twice: DataFrame) -> frozenset[dt.date]:
     """Days with a row of the same record as a message whose rows lie on several days.
 
-    Mediation has judged those by the day of the row that goes, and may judge otherwise by that of the one that stays.
+    Mediation compared them with the day of a row that goes, and may decide otherwise by the day of the row that stays.
     """
     across = twice.where(F.size("days") > 1).select(*_PLACE)
     ids = rows.join(across, on=list(_PLACE), how="left_semi").select("record_id").distinct()

@@ -1,7 +1,7 @@
 """The rows of a table in its new shape, as files that no version names yet.
 
-Belongs here: from a file of the table to one of the new shape, without an engine. Does not belong here: which rows go,
-what ledgers say, the commit.
+Belongs here: making a file in the new shape from each file of the table, without an engine. Does not belong here: which rows
+are removed, the content of ledgers, the commit.
 """
 
 from collections.abc import Collection, Mapping
@@ -49,7 +49,7 @@ def rewrite(
 
 
 def reshape(rows: pa.Table, shape: Shape, constants: Constants) -> pa.Table:
-    """Rows with the columns of the new shape, but for the partition's. What a file has not is NULL."""
+    """Rows with the columns of the new shape, without the partition column. A column that the file lacks is NULL."""
     columns, schema = {}, _schema(shape)
     for field in schema:
         former = shape.former(field.name)
@@ -72,9 +72,10 @@ def _file(stored: pafs.FileSystem, path: str, shape: Shape, constants: Constants
         file = pq.ParquetFile(source)
         for number in range(file.num_row_groups):
             writer.write_table(reshape(file.read_row_group(number), shape, constants))
-    return content.getvalue().to_pybytes()
+    written: bytes = content.getvalue().to_pybytes()
+    return written
 
 
 def _schema(shape: Shape) -> pa.Schema:
-    """Of a file: a partition's value is in the log alone."""
+    """The columns of a file: without the partition column, whose value is in the log alone."""
     return pa.schema([field for field in shape.contract.arrow_schema() if field.name != shape.contract.partition_by])

@@ -1,10 +1,10 @@
-"""In which shape the tables of a warehouse are: as their contracts say, or as those of an earlier version said.
+"""The shape of each table of a warehouse: the columns of its contract, or those of an earlier version.
 
 Belongs here: what the earlier version called a column, and what it lacked. Does not belong here: writing anything.
 
-Before rows had the identity of their source, Kafka's partition and offset stood in every table of usage, and the topic's
-identity in `landing_ranges` alone. Types that became wider are found by comparing; they need no mention here, and neither
-do the columns of record types that came into force later.
+In the earlier version a row of usage named Kafka's partition and offset, and only `landing_ranges` named the topic's id. Types
+that have become wider are found by comparison and are not listed here, nor are columns of record types that came into force
+later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTE
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.tables import TABLES
 
-#: Columns whose values the upgrade makes.
+#: New columns whose values the upgrade fills in.
 SOURCE, CLEANED, REJECTED = "source_id", "cleaned_version", "rejected_version"
 
 _POSITION = {"source_part": "kafka_partition", "source_position": "kafka_offset"}
-_WITH_IDENTITY = (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
-#: Of each table, what the earlier version called a column of this one.
+_WITH_MESSAGE_KEY = (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
+#: For each table: the column of this version → its name in the earlier version.
 _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {
-    **{contract.name: _POSITION for contract in _WITH_IDENTITY},
+    **{contract.name: _POSITION for contract in _WITH_MESSAGE_KEY},
     LANDING_RANGES.name: {
         "source_id": "topic_id",
         "source_part": "kafka_partition",
@@ -37,9 +37,9 @@ _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {
     },
     MEDIATED_DAYS.name: {"raw_positions": "raw_offsets"},
 }
-#: Of each table, the columns that it did not have.
+#: For each table: the columns that the earlier version did not have.
 _ADDED: Mapping[str, Sequence[str]] = {
-    **{contract.name: (SOURCE,) for contract in _WITH_IDENTITY},
+    **{contract.name: (SOURCE,) for contract in _WITH_MESSAGE_KEY},
     MEDIATED_DAYS.name: (CLEANED, REJECTED),
 }
 _INDEXED = "delta.dataSkippingNumIndexedCols"
@@ -47,19 +47,21 @@ _INDEXED = "delta.dataSkippingNumIndexedCols"
 
 @dataclass(frozen=True)
 class Shape:
-    """One table that exists, as it is beside its contract."""
+    """An existing table, compared with its contract."""
 
     contract: TableContract
     version: int
     rows: int
     files: int
-    #: Of columns of the contract, by their names, the former names and types.
+    #: Column of the contract → its name in the table, where that is another one.
     renamed: Mapping[str, str]
+    #: Columns of the contract that the table lacks.
     added: Sequence[str]
+    #: Column of the contract → its type in the table, where that is another one.
     retyped: Mapping[str, str]
-    #: How many leading columns have statistics, where the table says another number than its contract.
+    #: How many leading columns must have statistics; None where the table has that number already.
     indexed: int | None
-    #: The contract that it has now; its columns in the order of the new ones.
+    #: The contract that the table keeps now, with its columns in the order of the new contract.
     was: TableContract
 
     @property
@@ -68,12 +70,12 @@ class Shape:
 
     @property
     def is_new(self) -> bool:
-        """Whether it is as this version has it."""
+        """Whether the table has the shape of this version."""
         return not (self.renamed or self.added or self.retyped)
 
     @property
     def only_grows(self) -> bool:
-        """Whether it only lacks columns of which the rows that it has know nothing."""
+        """Whether the only change is new columns that are NULL in all existing rows."""
         later = {column.name for column in self.contract.columns if column.later}
         return bool(self.added) and set(self.added) <= later and not (self.renamed or self.retyped)
 
@@ -88,12 +90,12 @@ class Shape:
         ]
 
     def former(self, name: str) -> str:
-        """What the table calls a column of the contract now."""
+        """The name that a column of the contract has in the table now."""
         return self.renamed.get(name, name)
 
 
 def shape_of(warehouse: Warehouse, name: str) -> Shape | None:
-    """A table as it is; None where there is none. Raises WarehouseError for one that no version of the project made."""
+    """The shape of a table; None where there is no table. Raises WarehouseError for a table that no version of the project made."""
     if not warehouse.exists(name):
         return None
     contract = warehouse.contracts[name]
@@ -136,7 +138,7 @@ def shape_of(warehouse: Warehouse, name: str) -> Shape | None:
 
 
 def set_indexed(warehouse: Warehouse, shape: Shape) -> None:
-    """See to it that a table says how many of its new columns have statistics: readers take no more of them."""
+    """Set how many leading columns of a table have statistics: readers use statistics of no more columns."""
     if shape.indexed is not None:
         table = DeltaTable(warehouse.path(shape.name), storage_options=warehouse.storage_options)
         table.alter.set_table_properties({_INDEXED: str(shape.indexed)})

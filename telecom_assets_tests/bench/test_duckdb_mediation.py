@@ -42,11 +42,11 @@ def lines() -> list[bytes]:
     nested: list[object] = [[], {}, ["a]"], {"}": [{"b": '"'}]}]
     records += [CALL | {name: value} for name in (*CALL, "tags") for value in nested]
     records += [CALL | {"cell_id": "[not JSON"}, CALL | {"technology": "{"}]
-    told = [{"record_ID": f"id-{number}"} | record for number, record in enumerate(records)]
-    told += [CALL | {"record_ID": value} for value in nested]
+    messages = [{"record_ID": f"id-{number}"} | record for number, record in enumerate(records)]
+    messages += [CALL | {"record_ID": value} for value in nested]
     # Two copies whose nested values differ: both are missing, so it is a duplicate.
-    told += [CALL | {"record_ID": "copy", "session_duration_sec": value} for value in nested]
-    return [json.dumps(record, ensure_ascii=False).encode() for record in told]
+    messages += [CALL | {"record_ID": "copy", "session_duration_sec": value} for value in nested]
+    return [json.dumps(record, ensure_ascii=False).encode() for record in messages]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def mediated(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[oracle.Outc
     return oracle.mediate(messages, catalogue, Parameters(accept_months={MONTH})), job.out
 
 
-def test_every_line_has_the_oracles_outcome(mediated: tuple[list[oracle.Outcome], Path]):
+def test_every_line_has_the_oracles_outcome(mediated: tuple[list[oracle.Outcome], Path]) -> None:
     """By record_ID: a script that joins few lines with many days does not keep their order."""
     outcomes, out = mediated
     names = ("event_ts", "cell_id", "technology", "session_duration_sec")

@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from resources.warehouse import Refused, Staged, TableLog, Warehouse, maintain, table_log
 from telecom_assets.definitions import build_defs
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.identities import landed_equals_consumed
 from telecom_assets.intake.journal import RAW
-from telecom_assets.intake.landing import Terms, land
+from telecom_assets.intake.landing import LandingSettings, land
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.model.months import contiguous
 from telecom_assets.reports.funnel_counts import month_funnel
@@ -88,32 +88,32 @@ def stumble(halt: Halt, trips: Trips | None) -> Callable[[], int]:
     return lambda: calls
 
 
-def opened(given: Given) -> Connections:
+def opened(given: Given) -> Deployment:
     """The ways out of a home, from what its user has set."""
-    return Connections(Settings.load(**given), TABLES)
+    return Deployment(Settings.load(**given), TABLES)
 
 
 def landed(
     halt: Halt, given: Given, *, chunk_rows: int = 1_000_000, halts: bool = False, trips: Trips | None = None
 ) -> dict[str, Any]:
     """Land what is on the topic. halts: before each commit of rows, at "commit"."""
-    connections = opened(given)
-    settings, lines = connections.settings, list[str]()
+    deployment = opened(given)
+    settings, lines = deployment.settings, list[str]()
     if halts:
-        _halt_before_commits(connections.warehouse, RAW, halt)
+        _halt_before_commits(deployment.warehouse, RAW, halt)
     calls = stumble(halt, trips)
-    terms = Terms("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
-    done = land(connections.warehouse, connections.kafka(), terms, lines.append)
+    landing = LandingSettings("run", settings.max_age_days, settings.dedupe_days, settings.partitions_start, chunk_rows)
+    done = land(deployment.warehouse, deployment.kafka(), landing, lines.append)
     return {"records": done.records, "days": done.days, "displaced": done.displaced, "lines": lines, "calls": calls()}
 
 
 def month_opened(halt: Halt, given: Given, month: str, *, trips: Trips | None = None) -> int:
     """Open a month; how many rows moved."""
-    connections = opened(given)
-    settings = connections.settings
+    deployment = opened(given)
+    settings = deployment.settings
     stumble(halt, trips)
     return open_month(
-        connections.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days
+        deployment.warehouse, month, calendar_start=settings.partitions_start, dedupe_days=settings.dedupe_days
     )
 
 
@@ -121,13 +121,13 @@ def maintained(
     halt: Halt, given: Given, *, halts: str | None = None, trips: Trips | None = None
 ) -> dict[str, tuple[int, str]]:
     """Maintain all tables; files that were merged and the note, by table. halts: the table before whose commits it does."""
-    connections = opened(given)
+    deployment = opened(given)
     stumble(halt, trips)
     if halts is not None:
-        _halt_before_commits(connections.warehouse, halts, halt)
+        _halt_before_commits(deployment.warehouse, halts, halt)
     done = maintain(
-        connections.warehouse,
-        target_file_bytes=connections.settings.target_file_bytes,
+        deployment.warehouse,
+        target_file_bytes=deployment.settings.target_file_bytes,
         now=dt.datetime.now(dt.UTC),
     )
     return {each.table: (each.files_compacted, each.note) for each in done}
@@ -135,12 +135,12 @@ def maintained(
 
 def mediated(halt: Halt, given: Given, *, trips: Trips | None = None) -> list[str]:
     """Mediate the days that need it, through the graph of this home; why that did not go well."""
-    connections = opened(given)
-    with _runner(connections) as runner:
+    deployment = opened(given)
+    with _runner(deployment) as runner:
         stumble(halt, trips)
         try:
             runner.execute(Step(REFERENCE.job))
-            for days in contiguous(stale_days(connections.warehouse)):
+            for days in contiguous(stale_days(deployment.warehouse)):
                 runner.execute(day_range(MEDIATION.job, *days))
         except RunFailed as failure:
             return [str(failure)]
@@ -149,24 +149,24 @@ def mediated(halt: Halt, given: Given, *, trips: Trips | None = None) -> list[st
 
 def month_run(halt: Halt, given: Given, month: str, *, trips: Trips | None = None) -> dict[str, Any]:
     """What `telecom run` does, once the month is open: why it did not go well, failed checks, and the books."""
-    connections = opened(given)
-    with _runner(connections) as runner:
+    deployment = opened(given)
+    with _runner(deployment) as runner:
         stumble(halt, trips)
         try:
             runner.run_month(month)
         except RunFailed as failure:
             return {"failures": [str(failure)]}
     failed = [each for result in runner.results for each in result.failed_checks]
-    books = month_funnel(connections.warehouse, month)
-    whole = landed_equals_consumed(connections.warehouse)
+    books = month_funnel(deployment.warehouse, month)
+    whole = landed_equals_consumed(deployment.warehouse)
     return {"failures": [*failed, *books.imbalances(), *whole.findings], "books": books.to_dict()}
 
 
 @contextmanager
-def _runner(connections: Connections) -> Iterator[MonthRunner]:
-    definitions = build_defs(connections.settings, connections.resources())
-    with open_instance(connections.settings) as instance:
-        yield MonthRunner(definitions, instance, connections, lambda *_: None)
+def _runner(deployment: Deployment) -> Iterator[MonthRunner]:
+    definitions = build_defs(deployment.settings, deployment.resources())
+    with open_instance(deployment.settings) as instance:
+        yield MonthRunner(definitions, instance, deployment, lambda *_: None)
 
 
 def compared_and_set(halt: Halt, given: Given, meet: Any, who: str, rounds: int) -> list[bool]:

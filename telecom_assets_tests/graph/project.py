@@ -24,16 +24,17 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
+from resources.warehouse import Warehouse
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.compute_logs import printed_in_the_terminal
-from telecom_assets.home.connections import Connections
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake import journal
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.landing import landed_info
-from telecom_assets.lineage.io_manager import TellingIOManager
+from telecom_assets.lineage.io_manager import ProjectIOManager
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -62,7 +63,7 @@ def day_tags(first: str, last: str | None = None) -> dict[str, str]:
 
 def cdr(record_type: str, day: int, record_id: str, **fields: object) -> bytes:
     """One sound CDR of a day of MONTH at noon, with other fields of its type as given."""
-    sound = {
+    sound: dict[str, object] = {
         "record_ID": record_id,
         "record_type": record_type,
         "timestamp": f"{MONTH}-{day:02d}T12:00:00",
@@ -118,22 +119,22 @@ class Project:
     _expected: dict[int, oracle.Result] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
-    def connections(self) -> Connections:
-        return Connections(self.settings, TABLES)
+    def deployment(self) -> Deployment:
+        return Deployment(self.settings, TABLES)
 
     @cached_property
     def defs(self) -> dg.Definitions:
-        return with_single_jobs(build_defs(self.settings, self.connections.resources()))
+        return with_single_jobs(build_defs(self.settings, self.deployment.resources()))
 
     @property
-    def warehouse(self):
-        return self.connections.warehouse
+    def warehouse(self) -> Warehouse:
+        return self.deployment.warehouse
 
     # -- what a user does --------------------------------------------------------------------------------------------
 
     def produce(self, values: Iterable[bytes | None]) -> None:
         """Send messages, dealt out to the partitions in turn; returns when the broker has all of them."""
-        kafka = self.connections.kafka()
+        kafka = self.deployment.kafka()
         partitions = len(kafka.topic_state().partitions)
         producer = kafka.producer(**{"linger.ms": 5, "message.max.bytes": 100_000_000})
         for number, value in enumerate(values):
@@ -141,7 +142,7 @@ class Project:
         assert producer.flush(60) == 0
 
     def store_customers(self, customers: pa.Table) -> None:
-        store_customers(self.connections.postgres(), customers)
+        store_customers(self.deployment.postgres(), customers)
 
     def open_month(self, month: str = MONTH) -> None:
         settings = self.settings
@@ -152,7 +153,7 @@ class Project:
         return self.runner().run_month(month, force=force)
 
     def runner(self) -> MonthRunner:
-        return MonthRunner(self.defs, self.instance, self.connections, lambda *_: None)
+        return MonthRunner(self.defs, self.instance, self.deployment, lambda *_: None)
 
     def run(self, job: str, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Run a job of the definitions; a failure is in the result."""
@@ -168,7 +169,7 @@ class Project:
     def resources(self) -> dict[str, Any]:
         """Of this project, whichever definitions it borrows."""
         rules_of = self.defs.resources["io_manager"].rules_of  # type: ignore[index]
-        return {**self.connections.resources(), "io_manager": TellingIOManager(self.warehouse, rules_of)}
+        return {**self.deployment.resources(), "io_manager": ProjectIOManager(self.warehouse, rules_of)}
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""
@@ -186,7 +187,8 @@ class Project:
         return DeltaTable(self.warehouse.path(name), storage_options=self.warehouse.storage_options)
 
     def rows(self, name: str) -> list[Row]:
-        return self.table(name).to_pyarrow_table().to_pylist()
+        rows: list[Row] = self.table(name).to_pyarrow_table().to_pylist()
+        return rows
 
     def version(self, name: str) -> int:
         return self.table(name).version()
@@ -231,7 +233,7 @@ class Project:
         """Ask PostgreSQL."""
         assert self.settings.postgres_dsn is not None
         with psycopg.connect(self.settings.postgres_dsn.get_secret_value(), autocommit=True) as session:
-            cursor = session.execute(query)  # type: ignore[call-overload]
+            cursor = session.execute(query)
             return cursor.fetchall() if cursor.description else []
 
     # -- what should come out ------------------------------------------------------------------------------------------

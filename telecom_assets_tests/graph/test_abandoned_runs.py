@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.process_locks import Busy, held
+from resources.process_locks import Busy, lock_or_refuse
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, end_abandoned_runs, sign_of_life
@@ -36,8 +36,8 @@ def hold() -> None:
 
 def runner(settings: Settings, instance: dg.DagsterInstance) -> MonthRunner:
     definitions = dg.Definitions(assets=[hold], jobs=[dg.define_asset_job(JOB, [hold])])
-    connections: Any = SimpleNamespace(settings=settings)
-    return MonthRunner(definitions, instance, connections, lambda *_: None)
+    deployment: Any = SimpleNamespace(settings=settings)
+    return MonthRunner(definitions, instance, deployment, lambda *_: None)
 
 
 def hold_in(home: str) -> None:
@@ -108,7 +108,7 @@ def test_a_killed_process_holds_nobody_up(
     holder: subprocess.Popen[bytes],
     number: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     [run] = instance.get_runs()
     holder.send_signal(number)
     holder.wait(30)
@@ -121,7 +121,7 @@ def test_a_killed_process_holds_nobody_up(
 
 
 @both_storages
-def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance):
+def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance) -> None:
     job = dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph())
     life = sign_of_life(settings.dagster_home)
     run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: life.name})
@@ -134,7 +134,7 @@ def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.Dag
 
 @pytest.mark.processes
 @pytest.mark.usefixtures("holder")
-def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance):
+def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance) -> None:
     assert end_abandoned_runs(instance, settings.dagster_home) == []
     [run] = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.STARTED
@@ -144,7 +144,7 @@ def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: d
 
 
 @both_storages
-def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance):
+def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance) -> None:
     """The code server reports the run of a killed worker as failed, and leaves its place taken."""
     run = instance.create_run_for_job(dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph()))
     instance.event_log_storage.initialize_concurrency_limit_to_default("landing")
@@ -160,21 +160,23 @@ def _graph() -> Any:
     return dg.Definitions(assets=[hold]).resolve_asset_graph()
 
 
-def test_signs_of_life_do_not_pile_up(settings: Settings, instance: dg.DagsterInstance, tmp_path, monkeypatch):
+def test_signs_of_life_do_not_pile_up(
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
     for _ in range(3):
         runner(settings, instance).execute(Step(JOB))
     assert len(list((settings.dagster_home / "processes").iterdir())) == 1
 
 
-def test_one_process_at_a_time(tmp_path: Path):
+def test_one_process_at_a_time(tmp_path: Path) -> None:
     says = rf"landing is under way in process {os.getpid()} \(since .*\), which holds .*landing"
     with (
-        held(tmp_path, "landing"),
-        held(tmp_path, "maintenance"),
+        lock_or_refuse(tmp_path, "landing"),
+        lock_or_refuse(tmp_path, "maintenance"),
         pytest.raises(Busy, match=says),
-        held(tmp_path, "landing"),
+        lock_or_refuse(tmp_path, "landing"),
     ):
         pass
-    with held(tmp_path, "landing"):
+    with lock_or_refuse(tmp_path, "landing"):
         pass

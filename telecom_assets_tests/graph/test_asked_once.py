@@ -23,7 +23,9 @@ def findings(project: Project) -> dict[str, list[str]]:
     return {verdict.identity: list(verdict.findings) for verdict in verdicts}
 
 
-def test_identities_are_asked_once_of_the_files_that_hold_the_rows(damaged: Project, monkeypatch: pytest.MonkeyPatch):
+def test_identities_are_asked_once_of_the_files_that_hold_the_rows(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = findings(damaged)
     assert not any(first.values())
     before = damaged.versions(["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])

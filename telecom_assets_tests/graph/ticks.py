@@ -29,7 +29,7 @@ class Clock:
 
     def __init__(self, project: Project) -> None:
         self.ahead = dt.timedelta(0)
-        project.connections.now = self.now  # type: ignore[method-assign]
+        project.deployment.now = self.now  # type: ignore[method-assign]
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC) + self.ahead
@@ -41,9 +41,20 @@ class Clock:
 def tick(project: Project, sensor: str) -> Tick:
     """One evaluation of a sensor, as the daemon makes it. Raises what the tick fails of."""
     repository = project.defs.get_repository_def()
-    resources = project.connections.resources()
+    resources = project.deployment.resources()
     context = dg.build_sensor_context(project.instance, repository_def=repository, resources=resources)
     return repository.get_sensor_def(sensor).evaluate_tick(context)
+
+
+def reason_of(asked: Tick) -> str:
+    """Why a tick asks for nothing."""
+    assert asked.skip_message is not None, asked.run_requests
+    return asked.skip_message
+
+
+def requests_of(asked: Tick) -> list[dg.RunRequest]:
+    """The runs that a tick asks for."""
+    return list(asked.run_requests or ())
 
 
 def carry_out(project: Project, asked: Tick) -> list[dg.ExecuteInProcessResult]:

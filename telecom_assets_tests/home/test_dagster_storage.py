@@ -18,13 +18,16 @@ from telecom_assets_tests.home.test_event_log import described, known, run
 from telecom_assets_tests.home.test_first_start import FILES, SWITCHED_OFF
 from telecom_assets_tests.typed import type_command
 
-SENTENCE = f"Dagster {OTHER_VERSION} is installed, and what the project adds to it was tested with 1.13.27 only and is left out: "
+SENTENCE = (
+    f"Dagster {OTHER_VERSION} is installed, and what the project adds to it was tested with "
+    f"{', '.join(dagster_storage.TESTED_VERSIONS)} only and is left out: "
+)
 
 
 @pytest.fixture(autouse=True)
 def _environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening an instance sets variables for Dagster: they are to be forgotten with the test."""
-    for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE"):
+    """A command and an instance set variables for what they start: they are to be forgotten with the test."""
+    for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "TELECOM_HOME"):
         monkeypatch.setenv(name, "to be forgotten")
         monkeypatch.delenv(name)
 

@@ -9,7 +9,10 @@ import os
 import subprocess
 import sys
 import tomllib
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,11 +24,45 @@ FIXED = (
     *("dagster", "dagster-webserver", "dagster-pyspark", "dagster-postgres"),
     *("pyspark[connect]", "confluent-kafka", "pandas"),
 )
+#: A process in which the extra cannot be imported. It loads the project once, and for each line that it is sent it forks a
+#: child that runs a command, as a process would that had just loaded the project. The line says what the child is given;
+#: the answer is the child's exit code.
 _PRODUCTION = """
-import sys
-sys.modules.update(dict.fromkeys(sys.argv.pop(1).split()))  # None: cannot be imported
-sys.argv[0] = "telecom"
-{run}
+import atexit, json, os, signal, sys
+
+extra = sys.argv[1:]
+sys.modules.update(dict.fromkeys(extra))  # None: cannot be imported
+import telecom_assets.cli
+import telecom_assets.definitions
+
+print("loaded", flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    child = os.fork()
+    if not child:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+signal.alarm(120)
+for number, path in enumerate((os.devnull, asked["stdout"], asked["stderr"])):
+    os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+os.environ.clear()
+os.environ.update(asked["environment"])
+for name in set(extra) - set(asked["without"]):
+    del sys.modules[name]
+sys.argv = ["telecom", *asked["typed"]]
+exit_code = 0
+try:
+    exec(asked["script"])
+except SystemExit as ended:
+    exit_code = ended.code or 0
+except BaseException:
+    sys.excepthook(*sys.exc_info())
+    exit_code = 1
+atexit._run_exitfuncs()
+sys.stdout.flush()
+os._exit(exit_code)  # to take all modules apart takes longer than the command
 """
 _COMMAND = "from telecom_assets.cli import main; main()"
 _DEFINITIONS = "from telecom_assets.definitions import defs; print(len(defs.resolve_all_asset_specs()))"
@@ -36,19 +73,49 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Python where the extra is not installed, with the project loaded."""
+    environment = own_variables() | {"TELECOM_HOME": str(tmp_path_factory.mktemp("production"))}
+    command = [sys.executable, "-c", _PRODUCTION, *EXTRA.values()]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "loaded\n"
+        yield process
+        process.stdin.close()
+
+
+def own_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TELECOM_", "JAVA_HOME"))}
+
+
 @pytest.fixture
-def in_production(home: Path):
+def in_production(
+    production: subprocess.Popen[str], home: Path, tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs Python where the extra is not installed; `typed` are the arguments of the command."""
 
     def run(
         *typed: object, script: str = _COMMAND, without: tuple[str, ...] = (*EXTRA,), **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("TELECOM_", "JAVA_HOME"))}
-        own |= {"TELECOM_HOME": str(home), "XDG_CACHE_HOME": str(home.parent / "cache"), "COLUMNS": "400"}
-        names = " ".join(EXTRA[package] for package in without)
-        command = [sys.executable, "-c", _PRODUCTION.format(run=script), names, *map(str, typed)]
-        return subprocess.run(
-            command, cwd=ROOT, env=own | variables, capture_output=True, text=True, timeout=120, check=False
+        assert production.stdin is not None and production.stdout is not None
+        own = {"TELECOM_HOME": str(home), "XDG_CACHE_HOME": str(home.parent / "cache"), "COLUMNS": "400"}
+        said = [tmp_path / f"{name} {uuid.uuid4().hex}" for name in ("stdout", "stderr")]
+        asked: dict[str, Any] = {
+            "typed": [str(each) for each in typed],
+            "script": script,
+            "without": [EXTRA[package] for package in without],
+            "environment": own_variables() | own | variables,
+            "stdout": str(said[0]),
+            "stderr": str(said[1]),
+        }
+        production.stdin.write(json.dumps(asked) + "\n")
+        production.stdin.flush()
+        exit_code = int(production.stdout.readline())
+        return subprocess.CompletedProcess(
+            asked["typed"], exit_code, *(each.read_text(encoding="utf-8") for each in said)
         )
 
     return run
@@ -71,23 +138,33 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     ],
     ids=str,
 )
-def test_up_says_what_is_missing_and_what_to_install(in_production, home, services, packages, needing):
+def test_up_says_what_is_missing_and_what_to_install(
+    in_production: Callable[..., subprocess.CompletedProcess[str]],
+    home: Path,
+    services: list[str],
+    packages: str,
+    needing: str,
+) -> None:
     line = sentence(in_production("up", *services))
     assert f"{needing} {packages} not installed; `pip install 'telecom_assets[local]'`" in line
     assert not (home / "run").exists()
 
 
-def test_up_with_a_java_of_ones_own_does_not_ask_for_another(in_production, tmp_path):
+def test_up_with_a_java_of_ones_own_does_not_ask_for_another(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     line = sentence(in_production("up", "kafka", JAVA_HOME=str(tmp_path)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_up_names_only_what_is_missing(in_production):
+def test_up_names_only_what_is_missing(in_production: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     line = sentence(in_production("up", without=("jgo",)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, home):
+def test_a_demo_that_cannot_start_leaves_the_one_before_alone(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], home: Path
+) -> None:
     before = home / "demo" / "made-by-telecom-demo"
     before.parent.mkdir(parents=True)
     before.touch()
@@ -97,12 +174,16 @@ def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, hom
     assert (before.parent / "invoices").exists()
 
 
-def test_jars_says_what_is_missing_and_what_to_install(in_production, tmp_path):
+def test_jars_says_what_is_missing_and_what_to_install(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     line = sentence(in_production("jars", tmp_path / "jars"))
     assert "jgo, which is not installed; `pip install 'telecom_assets[local]'`" in line
 
 
-def test_everything_else_works_without_the_extra(in_production, home):
+def test_everything_else_works_without_the_extra(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], home: Path
+) -> None:
     """The help, the state of servers elsewhere, generated files, the definitions."""
     assert "land, mediate, rate, bill and report" in in_production("--help").stdout
     elsewhere = {"TELECOM_POSTGRES_DSN": "postgresql://a@db/b", "TELECOM_KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
@@ -118,7 +199,7 @@ def test_everything_else_works_without_the_extra(in_production, home):
     assert (loaded.returncode, int(loaded.stdout) > 10) == (0, True), loaded.stderr
 
 
-def test_a_production_install_has_what_our_users_fixed_and_no_server():
+def test_a_production_install_has_what_our_users_fixed_and_no_server() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     base = {requirement.split(">")[0].split("=")[0] for requirement in declared["dependencies"]}
     local = {requirement.split(">")[0].split("=")[0] for requirement in declared["optional-dependencies"]["local"]}
@@ -127,7 +208,7 @@ def test_a_production_install_has_what_our_users_fixed_and_no_server():
     assert base >= set(FIXED)
 
 
-def test_the_pinned_requirements_have_the_extra():
+def test_the_pinned_requirements_have_the_extra() -> None:
     """`make` installs from them alone."""
     pinned = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()}
     assert set(EXTRA) <= pinned

@@ -1,6 +1,7 @@
 """Who else can log in to the machine, and who is told of it."""
 
 import json
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ ANNA = Account("anna", 1001, BASH)
 
 
 @pytest.mark.parametrize(
-    ("accounts", "told"),
+    ("accounts", "named"),
     [
         ([], []),
         ([Account("me", ME, BASH), Account("root", 0, BASH), Account("daemon", 1, "/usr/sbin/nologin")], []),
@@ -31,12 +32,12 @@ ANNA = Account("anna", 1001, BASH)
         ([Account("me-too", ME, BASH)], []),  # another name for the same user
     ],
 )
-def test_who_counts(monkeypatch: pytest.MonkeyPatch, accounts: list[Account], told: list[str]) -> None:
+def test_who_counts(monkeypatch: pytest.MonkeyPatch, accounts: list[Account], named: list[str]) -> None:
     monkeypatch.setattr(other_users, "_FIRST_PERSON", 1000)
     found = warning(accounts, ME)
-    assert (found is None) == (told == [])
+    assert (found is None) == (named == [])
     if found is not None:
-        assert found.startswith(f"other users can log in to this machine ({', '.join(told)}): ")
+        assert found.startswith(f"other users can log in to this machine ({', '.join(named)}): ")
         assert "docs/security.md" in found
 
 
@@ -58,8 +59,8 @@ def test_a_user_whom_only_a_process_shows_is_found(monkeypatch: pytest.MonkeyPat
         def __init__(self, uid: int) -> None:
             (self.pw_name, self.pw_shell), self.pw_uid = known[uid], uid
 
-    monkeypatch.setattr(other_users.pwd, "getpwall", list)
-    monkeypatch.setattr(other_users.pwd, "getpwuid", Entry)
+    monkeypatch.setattr(pwd, "getpwall", list)
+    monkeypatch.setattr(pwd, "getpwuid", Entry)
     monkeypatch.setattr(other_users, "_owners_of_processes", lambda: {0, 1001, 100_999})
     monkeypatch.setitem(known, 0, ("root", BASH))
     assert sorted(other_users._accounts(), key=lambda one: one.uid) == [Account("root", 0, BASH), ANNA]
@@ -85,8 +86,8 @@ def status(
 
 def test_status_tells_of_other_users(status: Callable[..., Finished]) -> None:
     assert status().stderr.count("warning: other users can log in to this machine (anna)") == 1
-    (told,) = json.loads(status("--json").stdout)["warnings"]
-    assert "anna" in told
+    (named,) = json.loads(status("--json").stdout)["warnings"]
+    assert "anna" in named
 
 
 @pytest.mark.parametrize(("variable", "value"), [("ENGINE", "spark"), ("SPARK_REMOTE", "sc://host:15002")])
@@ -106,9 +107,9 @@ def test_status_tells_of_an_open_home(
     home = tmp_path / "home"
     home.mkdir()
     home.chmod(0o755)
-    told = f"{home} can be read by other users of this machine; `chmod o-rwx {home}` closes it"
-    assert json.loads(status("--json").stdout)["warnings"] == [told]
-    assert f"warning: {told}\n" in status().stderr
+    named = f"{home} can be read by other users of this machine; `chmod o-rwx {home}` closes it"
+    assert json.loads(status("--json").stdout)["warnings"] == [named]
+    assert f"warning: {named}\n" in status().stderr
 
 
 _ENGINE = """

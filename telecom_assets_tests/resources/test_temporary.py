@@ -38,9 +38,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def working(tmp_path: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run in the middle of its work."""
+    """A run in the middle of its work, on a warehouse with a table."""
+    table = tmp_path / "ware house" / "table"
+    table.parent.mkdir()
+    table.touch()
     process = subprocess.Popen(
-        [sys.executable, "-c", _WORK, str(tmp_path / "ware house")],
+        [sys.executable, "-c", _WORK, str(table.parent)],
         env={**os.environ, "TMPDIR": str(folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -65,7 +68,6 @@ def test_what_a_killed_run_left_is_removed_by_the_next_command(
     working: subprocess.Popen[str], folder: Path, tmp_path: Path
 ) -> None:
     """The link to a warehouse, kept rows, what the engine could not hold: and nothing while the run lives."""
-    (tmp_path / "ware house" / "table").touch()
     before = sorted(path.name for path in folder.iterdir())
     assert before
     next_command(folder)
@@ -148,7 +150,8 @@ def test_a_folder_that_is_taken_before_it_has_its_lock_is_made_once_more(
     """Another process may look between the two steps."""
     import tempfile  # noqa: PLC0415
 
-    make, taken = tempfile.mkdtemp, []
+    make = tempfile.mkdtemp
+    taken: list[str] = []
 
     def mkdtemp(**options: str) -> str:
         path = make(**options)

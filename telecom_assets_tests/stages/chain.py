@@ -4,7 +4,7 @@ Belongs here: the way into DataFrames and out of them, and the one comparison wi
 rules, expected values.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.month_rules import deferred_events, impute
-from telecom_assets.rating.rules import Tariff, price_list
+from telecom_assets.rating.rules import ReferenceData, price_list
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.tables import TABLES
@@ -92,13 +92,13 @@ def catalogue_frame(engine: SparkEngine) -> DataFrame:
     return contract_frame(engine, PRODUCT_CATALOG, cdrs.CATALOGUE)
 
 
-def tariff(
+def reference_data(
     engine: SparkEngine,
     customers: Iterable[Row] = cdrs.CUSTOMERS,
     rate_plans: Iterable[Row] = cdrs.RATE_PLANS,
     catalogue: Iterable[Row] = cdrs.CATALOGUE,
-) -> Tariff:
-    return Tariff(
+) -> ReferenceData:
+    return ReferenceData(
         contract_frame(engine, CUSTOMERS, customers),
         contract_frame(engine, RATE_PLANS, rate_plans),
         contract_frame(engine, PRODUCT_CATALOG, catalogue),
@@ -122,13 +122,15 @@ def imputed(
     engine: SparkEngine,
     suspended: DataFrame,
     cleaned: DataFrame,
-    of_month: Tariff | None = None,
+    of_month: ReferenceData | None = None,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
-    """Rows of period_charges of one month, with the tariff of `tariff` unless there is another."""
-    of_month = of_month or tariff(engine)
+    """Rows of period_charges of one month, with the reference data of `reference_data` unless there is another."""
+    of_month = of_month or reference_data(engine)
     versions = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
-    prices = {versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)}
+    prices: dict[tuple[int, ...], DataFrame] = {
+        versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)
+    }
     return impute(deferred_events(suspended), cleaned, prices, record_types)
 
 
@@ -147,7 +149,8 @@ def mediated(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 
 
 def rows_of(frame: DataFrame) -> list[Row]:
-    return frame.toArrow().to_pylist()
+    rows: list[Row] = frame.toArrow().to_pylist()
+    return rows
 
 
 def schema_of(frame: DataFrame) -> list[tuple[str, str]]:
@@ -272,9 +275,14 @@ def side_by_side(collections: Iterable[Sequence[Message]]) -> list[Message]:
     """Collections of `strategies.cdr_messages` as one: own partitions and own record_IDs, so that none meets another."""
     together: list[Message] = []
     for number, messages in enumerate(collections):
-        own_ids: Callable[[bytes], bytes] = lambda value, n=number: value.replace(b'"00000000-', b'"%08x-' % (n + 1))  # noqa: E731
+        own_id = b'"%08x-' % (number + 1)
         together += [
-            Message(2 * number + message.partition, message.offset, message.received_at, own_ids(message.value or b""))
+            Message(
+                2 * number + message.partition,
+                message.offset,
+                message.received_at,
+                (message.value or b"").replace(b'"00000000-', own_id),
+            )
             for message in messages
         ]
     return together

@@ -1,10 +1,10 @@
 """Sensors, schedules and automation: runs that start by themselves.
 
 Belongs here: thin shells over pure functions (`plan`, `tries`, `outages`, `telecom_assets.runs.plan`). What triggers what:
-the topic → landing → mediation of the days that landing touched (Kafka sensor); mediation → rating (automation
-condition on the rating assets); the calendar → the month (schedule, then one run after the other), and every night the
-maintenance of the tables and, once it is switched on, the checks of all there is; a failed run → the webhook, and the same run
-again; a topic out of reach → the webhook.
+the topic → landing → mediation and rating of the days that landing touched (Kafka sensor); mediation without rating →
+rating (automation condition on the rating assets); the calendar → the month (schedule, then one run after the other), and
+every night the maintenance of the tables and, once it is switched on, the checks of all there is; a failed run → the webhook,
+and the same run again; a topic out of reach → the webhook.
 """
 
 from telecom_assets.runs.sensors.again import again_sensor

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from telecom_assets.home.connections import Clock
+from telecom_assets.home.deployment import Clock
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -22,9 +22,9 @@ from telecom_assets.model.run_tags import (
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.runs.jobs import JOBS, maintenance_job
 from telecom_assets.runs.month_run import Step, day_range
-from telecom_assets.runs.sensors.month_end import MONTH_TAG, STEP_TAG, step_request
+from telecom_assets.runs.sensors.month_end import MONTH_RUN_STEP_TAG, MONTH_RUN_TAG, step_request
 from telecom_assets.runs.sensors.runs import as_try, why_it_waits
-from telecom_assets.runs.sensors.tries import AGAIN, REQUEST_TAG, Ask, Try, Wait, decide
+from telecom_assets.runs.sensors.tries import AGAIN, REQUEST_TAG, Ask, Try, Wait, ask_or_wait
 from telecom_assets.runs.stages import RATING
 
 #: Failed runs that are older than this many days are not made again.
@@ -58,14 +58,14 @@ class Failed:
     def label(self) -> str:
         """The request in words."""
         tags = self.run.tags
-        period = _step_of_days(*self.days).label if self.is_rating else tags.get(MONTH_TAG, "")
+        period = _step_of_days(*self.days).label if self.is_rating else tags.get(MONTH_RUN_TAG, "")
         return f"{(RATING.job if self.is_rating else self.run.job_name).removesuffix('_job')} {period}".strip()
 
     def again(self, ask: Ask) -> dg.RunRequest:
         """The run that makes the request again."""
         key, tags = ask.key(self.request), {**AGAIN, **ask.tags(self.request)}
-        if (month := self.run.tags.get(MONTH_TAG)) is not None:
-            number = 0 if ask.number >= _WHOLE_MONTH else int(self.run.tags[STEP_TAG])
+        if (month := self.run.tags.get(MONTH_RUN_TAG)) is not None:
+            number = 0 if ask.number >= _WHOLE_MONTH else int(self.run.tags[MONTH_RUN_STEP_TAG])
             step = step_request(month, number, key, ask.number)
             assert step is not None
             return dg.RunRequest(key, job_name=step.job_name, tags={**step.tags, **tags})
@@ -122,7 +122,7 @@ def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
         for failed in failed_requests(instance.get_run_records(since, limit=_RUNS)):
             if failed.is_rating and _rated_since(instance, failed):
                 continue
-            decision = decide(failed.request, failed.last, now)
+            decision = ask_or_wait(failed.request, failed.last, now)
             if isinstance(decision, Wait):
                 waiting.append(why_it_waits(instance, failed.label, decision))
             else:

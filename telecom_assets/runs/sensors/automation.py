@@ -1,4 +1,4 @@
-"""Rating follows mediation: the sensor that acts on the rating assets' automation conditions."""
+"""Rating of days that were not rated in the run of their mediation: the sensor of the rating assets' automation conditions."""
 
 import dagster as dg
 
@@ -14,7 +14,7 @@ def rating_automation(interval_seconds: int) -> dg.AutomationConditionSensorDefi
         minimum_interval_seconds=interval_seconds,
         run_tags=AGAIN,
         description=(
-            "Rates the days that were mediated anew, whatever their month. It asks for a day once; a run that fails is made "
-            "again by `failed_runs_again`."
+            "Rates the days that were mediated and not rated in the same run, whatever their month. It asks for a day once; a run "
+            "that fails is made again by `failed_runs_again`."
         ),
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from telecom_assets.lineage.failures import innermost_message, told_what_to_run, was_interrupted, why_failed
+from telecom_assets.lineage.failures import innermost_message, stored_what_to_run, was_interrupted, why_failed
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -24,7 +24,7 @@ def failure_message(context: dg.RunFailureSensorContext) -> dict[str, str]:
         "run_id": run.run_id,
         "partition": run.tags.get(PARTITION_NAME_TAG, "") or (f"{first}...{last}" if first else ""),
         "error": _said(failed) or context.failure_event.message or "",
-        "what_to_run": "; ".join(dict.fromkeys(filter(None, map(told_what_to_run, failed)))),
+        "what_to_run": "; ".join(dict.fromkeys(filter(None, map(stored_what_to_run, failed)))),
     }
 
 

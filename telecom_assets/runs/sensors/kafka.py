@@ -1,4 +1,4 @@
-"""The Kafka sensor: lag → landing; landed → mediation of the touched days, late days included."""
+"""The Kafka sensor: it requests landing when there is a lag, and mediation of the days that have landed, late days included."""
 
 import datetime as dt
 import hashlib
@@ -7,11 +7,11 @@ import dagster as dg
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.warehouse import Warehouse
-from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.assets import lag_observation
-from telecom_assets.intake.landing import LandingError, position
-from telecom_assets.intake.plan import lag
+from telecom_assets.intake.landing import position
+from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.silence import silence_event
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
@@ -20,7 +20,7 @@ from telecom_assets.runs.abandoned_runs import end_abandoned_runs
 from telecom_assets.runs.jobs import OF_STAGE
 from telecom_assets.runs.sensors.plan import Request, Seen, requests
 from telecom_assets.runs.sensors.runs import is_active, last_try, why_it_waits
-from telecom_assets.runs.sensors.tries import Wait, decide
+from telecom_assets.runs.sensors.tries import Wait, ask_or_wait
 from telecom_assets.runs.stages import LANDING, MEDIATION
 
 NAME = "cdr_topic_sensor"
@@ -47,7 +47,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Lands what is on the topic, and mediates the days that landing touched, however old they are. A run that fails "
+            "Lands what is on the topic, and mediates and rates the days that landing touched, however old. A run that fails "
             "is made again after 1, 2, 5, then every 10 minutes, until it goes well; a tick that waits says why. When the "
             "topic does not continue where the warehouse stopped, one landing run says so, and landing goes on when that is "
             "mended."
@@ -108,7 +108,7 @@ def cdr_topic_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
 def _asked(instance: dg.DagsterInstance, request: Request, now: dt.datetime) -> dg.RunRequest | str:
     """The run of a request, or the reason why it is not made now."""
-    decision = decide(request.run_key, last_try(instance, request.name), now)
+    decision = ask_or_wait(request.run_key, last_try(instance, request.name), now)
     if isinstance(decision, Wait):
         return why_it_waits(instance, request.label, decision)
     return dg.RunRequest(

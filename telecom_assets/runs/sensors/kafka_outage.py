@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
-from telecom_assets.home.connections import Clock, OnDemand
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.model.text import counted
 from telecom_assets.runs.instance_state import keep_outage_record, outage_record

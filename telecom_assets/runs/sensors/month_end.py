@@ -6,13 +6,13 @@ import dagster as dg
 
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.months import previous_month
-from telecom_assets.runs.jobs import JOBS, OF_STAGE
+from telecom_assets.runs.jobs import OF_STAGE
 from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
-from telecom_assets.runs.stages import STAGES
+from telecom_assets.runs.stages import SEQUENCE
 
-MONTH_TAG = "telecom_assets/month_run"
-STEP_TAG = "telecom_assets/month_run_step"
+MONTH_RUN_TAG = "telecom_assets/month_run"
+MONTH_RUN_STEP_TAG = "telecom_assets/month_run_step"
 _HOUR = 6
 
 
@@ -29,8 +29,8 @@ def step_request(month: str, number: int, key: str, tries: int = 1) -> dg.RunReq
             **step.tags,
             **AGAIN,
             **Ask(tries).tags(f"month/{month}"),
-            MONTH_TAG: month,
-            STEP_TAG: str(number),
+            MONTH_RUN_TAG: month,
+            MONTH_RUN_STEP_TAG: str(number),
         },
     )
 
@@ -40,12 +40,12 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name="month_end",
-        job=OF_STAGE[STAGES[0].name],
+        job=OF_STAGE[SEQUENCE[0].name],
         cron_schedule=f"0 {_HOUR} {billing_day} * *",
         execution_timezone=LOCAL_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Bills the previous month on day {billing_day} at {_HOUR}:00: {', '.join(stage.title for stage in STAGES)}, one "
+            f"Bills the previous month on day {billing_day} at {_HOUR}:00: {', '.join(stage.run_title for stage in SEQUENCE)}, one "
             "run after the other (`month_run_sensor`)."
         ),
     )
@@ -60,7 +60,7 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
     run_status=dg.DagsterRunStatus.SUCCESS,
     name="month_run_sensor",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    request_jobs=JOBS,
+    request_jobs=[OF_STAGE[stage.name] for stage in SEQUENCE],
     description=(
         "Takes the next step of a month that `month_end` began, when the one before has gone well. One that fails is made "
         "again by `failed_runs_again`."
@@ -69,13 +69,13 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
 def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Starts the next step of a month when a step has succeeded. `failed_runs_again` makes a failed step again."""
     tags = context.dagster_run.tags
-    if MONTH_TAG not in tags:
+    if MONTH_RUN_TAG not in tags:
         yield dg.SkipReason("not a run of a month's sequence")
         return
     request = step_request(
-        tags[MONTH_TAG],
-        int(tags[STEP_TAG]) + 1,
-        f"month/{tags[MONTH_TAG]}/{context.dagster_run.run_id}",
+        tags[MONTH_RUN_TAG],
+        int(tags[MONTH_RUN_STEP_TAG]) + 1,
+        f"month/{tags[MONTH_RUN_TAG]}/{context.dagster_run.run_id}",
         int(tags.get(TRY_TAG, "1")),
     )
-    yield request or dg.SkipReason(f"{tags[MONTH_TAG]} is billed")
+    yield request or dg.SkipReason(f"{tags[MONTH_RUN_TAG]} is billed")

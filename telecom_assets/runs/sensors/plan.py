@@ -1,7 +1,7 @@
-"""What the Kafka sensor asks for: a pure function of what is on the topic and what the tables hold.
+"""The requests of the Kafka sensor: a pure function of the topic's positions and the state of the tables.
 
-Belongs here: the requests for the steps of the plan, and how their run keys begin: with offsets, or the version that was
-looked at, so that a tick that is played again asks for nothing twice. Does not belong here: which steps there are
+Belongs here: the requests for the steps of the plan, and the beginning of their run keys: offsets, or the version that was
+seen, so that a repeated tick requests nothing twice. Does not belong here: which steps there are
 (`telecom_assets.runs.plan`), when a request that failed is made again (`tries`).
 """
 
@@ -38,8 +38,8 @@ class Seen:
 class Request:
     """A step to run.
 
-    `name` is the same for all tries of it, whatever arrives meanwhile: the pauses between them are counted by it. `run_key` is
-    how the keys of its runs begin: what there is to do, exactly.
+    `name` is the same for all tries of the request, whatever arrives meanwhile: the pauses between tries are counted by it.
+    `run_key` is the beginning of the keys of its runs, and says exactly what there is to do.
     """
 
     step: Step
@@ -55,7 +55,7 @@ class Request:
 def requests(topic: Seen | None, stale: Mapping[dt.date, Stale], rows: Mapping[dt.date, int]) -> list[Request]:
     """A request for each step of the plan of what has arrived: landing, and mediation of stale days, whatever their month.
 
-    topic: None where nobody can look at it, or landing refuses. rows: of raw_cdrs, by day.
+    topic: None where the topic is out of reach, or landing refuses. rows: number of rows of raw_cdrs, by day.
     """
     facts = Facts(
         landing=topic.why_land if topic is not None else None,
@@ -71,7 +71,7 @@ def requests(topic: Seen | None, stale: Mapping[dt.date, Stale], rows: Mapping[d
 
 
 def _landing(planned: Planned, topic: Seen) -> Request:
-    """It is another request when the position has moved: then the last one did something."""
+    """The request to land. Once the position has moved it is another request, since the last one has done something."""
     state = topic.state
     upto = ",".join(f"{partition}:{marks.latest}" for partition, marks in sorted(state.partitions.items()))
     since = ",".join(f"{partition}:{end}" for partition, end in sorted(topic.ends.items()))
@@ -83,7 +83,7 @@ def _landing(planned: Planned, topic: Seen) -> Request:
 def _mediation(
     planned: Planned, days: tuple[dt.date, dt.date], stale: Mapping[dt.date, Stale], rows: Mapping[dt.date, int]
 ) -> Request:
-    """The key tells the rows that were seen, and the newest version for which a day is stale: it may have the same rows."""
+    """The request to mediate. Its key has the number of rows, and the newest version for which a day is stale: rows may be as many."""
     first, last = days
     seen = sum(count for day, count in rows.items() if first <= day <= last)
     newest = max((found.version for day, found in stale.items() if first <= day <= last), default=0)

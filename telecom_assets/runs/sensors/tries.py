@@ -77,7 +77,7 @@ def pause(tries: int) -> dt.timedelta:
     return dt.timedelta(minutes=PAUSES[min(tries, len(PAUSES)) - 1])
 
 
-def decide(state: str, last: Try | None, now: dt.datetime) -> Ask | Wait:
+def ask_or_wait(state: str, last: Try | None, now: dt.datetime) -> Ask | Wait:
     """Whether a request is made now.
 
     state: the state of the tables or of the topic for which the request is made; run keys begin with it. A run that succeeded

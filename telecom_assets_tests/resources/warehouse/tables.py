@@ -33,7 +33,7 @@ def floors(warehouse: Warehouse, *rows: Floor) -> DataFrame:
     return warehouse.engine.spark_session.createDataFrame(table).where(F.lit(bool(rows)))
 
 
-def held(found: DataFrame | pa.Table) -> set[tuple[str, str, str]]:
+def rows_in(found: DataFrame | pa.Table) -> set[tuple[str, str, str]]:
     table = found if isinstance(found, pa.Table) else found.toArrow()
     rows = [(row["customer_id"], str(row["floor_mb"]), row["billing_period"]) for row in table.to_pylist()]
     assert len(set(rows)) == len(rows)

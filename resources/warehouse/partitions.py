@@ -1,4 +1,4 @@
-"""What the warehouse is told of a table, and the terms in which it is asked for rows: partitions, commits.
+"""Partitions and commits: the terms in which the warehouse is asked for rows, and says what a write did.
 
 Belongs here: nothing that reads or writes. Does not belong here: what a contract is (`resources.contract`).
 """
@@ -28,16 +28,16 @@ class Partitions:
         return (column >= F.lit(self.first)) & (column <= F.lit(self.last))
 
     def filters(self, name: str) -> list[tuple[str, str, str]]:
-        """As delta-rs is told of them."""
+        """The range as filters of delta-rs."""
         return [(name, ">=", str(self.first)), (name, "<=", str(self.last))]
 
     def widened(self, days: int) -> "Partitions":
-        """A range of days with so many more before and after it."""
+        """The range of days, extended by some days at both ends."""
         reach = dt.timedelta(days=days)
         return Partitions(self.first - reach, self.last + reach)
 
     def __contains__(self, value: Any) -> bool:
-        return self.first <= value <= self.last
+        return bool(self.first <= value <= self.last)
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}…{self.last}"
@@ -65,12 +65,12 @@ def is_by_day(contract: TableContract) -> bool:
 
 
 def partition_value(text: str | None, contract: TableContract) -> Any:
-    """A partition value as the contract types it; in the log, and in Dagster's keys, all are text."""
+    """A partition value with the type of the contract; in the log and in Dagster's keys it is text."""
     if contract.partition_by is None or text is None:
         return None
     return dt.date.fromisoformat(text) if is_by_day(contract) else text
 
 
 def indexed_columns(contract: TableContract) -> list[str]:
-    """Columns of which the log holds the smallest and the largest value of each file."""
+    """Columns for which the log has the smallest and the largest value of each file."""
     return contract.column_names[: contract.indexed]

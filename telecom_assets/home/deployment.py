@@ -20,20 +20,20 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 _Connection = TypeVar("_Connection")
-#: Tells the moment that sensors and checks decide by.
+#: Returns the current time, by which sensors and checks decide. Tests give another.
 Clock = Callable[[], dt.datetime]
 
 
 @dataclass(frozen=True)
 class OnDemand(Generic[_Connection]):
-    """A server that is looked for when it is needed, so that definitions load without it."""
+    """A server whose address is looked up when it is needed, so that definitions load without it."""
 
     #: Raises KafkaUnavailable, or PostgresUnavailable, when no server is configured.
     connect: Callable[[], _Connection]
 
 
-class Connections:
-    """Everything a command may reach; Dagster has each part of it as a resource of its own name. Tests pass other settings."""
+class Deployment:
+    """Everything a command may use, made from the settings. Dagster has each part as a resource of its own name."""
 
     def __init__(
         self, settings: Settings, tables: Mapping[str, TableContract], record_types: RecordTypes = RECORD_TYPES

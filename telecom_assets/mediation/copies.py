@@ -1,0 +1,118 @@
+"""Copies of one record: which records are copies of another one, and which of them is kept as the event.
+
+Belongs here: what makes two records copies (same id, within some days), which copy is kept, and the search for the few rows that
+may be copies. Does not belong here: whether a record is acceptable at all (`rules`).
+"""
+
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from telecom_assets.intake.admission import FIELD_COLUMNS
+from telecom_assets.mediation.tables import MESSAGE_KEY
+from telecom_assets.record_types.in_force import RecordTypes
+from telecom_assets.record_types.record_type import COMMON_FIELDS, RecordType
+
+#: The two reasons for a record that is a copy of one which came before it.
+DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
+
+#: When days have less than this share of the rows around them, the rows around are first reduced to those with their ids.
+SMALL_PART = 0.25
+
+#: Ends the source id in the order key. It sorts before any character, so that of two ids the shorter one comes first.
+_BEHIND = "\x1f"
+
+
+def fingerprint(record_types: RecordTypes) -> Column:
+    """Digest that equal copies share: of the texts of all contract fields of the record type, without the record id."""
+    _, *common = COMMON_FIELDS
+
+    def joined(record_type: RecordType) -> Column:
+        texts = (F.coalesce(FIELD_COLUMNS.get(name, name), F.lit("")) for name in (*common, *record_type.fields))
+        return F.md5(F.concat_ws("\x1f", *texts))
+
+    first, *others = record_types
+    chain = F.when(F.col("record_type") == first.name, joined(first))
+    for each in others:
+        chain = chain.when(F.col("record_type") == each.name, joined(each))
+    return chain
+
+
+def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
+    """Days of the neighbourhood that may hold a record id of `days` which comes more than once there.
+
+    Each row is `first` and `last`, and `between`: whether days between them may hold the id as well. (Listing all days of each id
+    takes longer than all the rest.) Ids are compared by their hash: two ids with one hash add days that are not needed.
+    """
+    repeated = (
+        with_ids_of(days, hashed(neighbourhood))
+        .groupBy("id_hash")
+        .agg(F.count("*").alias("times"), F.min("event_date").alias("first"), F.max("event_date").alias("last"))
+        .where("times > 1")
+    )
+    return repeated.select("first", "last", (F.col("times") > 2).alias("between")).distinct()
+
+
+def hashed(rows: DataFrame) -> DataFrame:
+    """The rows with a record id, and a hash of the id (`id_hash`), which has a quarter of its size."""
+    return rows.where(F.col("record_id").isNotNull()).withColumn("id_hash", F.xxhash64("record_id"))
+
+
+def with_ids_of(days: DataFrame, hashed_rows: DataFrame) -> DataFrame:
+    """The rows whose id_hash is that of a row of `days`."""
+    return hashed_rows.join(hashed(days).select("id_hash").distinct(), on="id_hash", how="left_semi")
+
+
+def repeated_hashes(hashed_rows: DataFrame) -> DataFrame:
+    """Each id_hash that comes more than once."""
+    return hashed_rows.groupBy("id_hash").agg(F.count("*").alias("times")).where("times > 1").select("id_hash")
+
+
+def with_repeated_ids(rows: DataFrame, keep: Callable[[DataFrame], DataFrame] = lambda rows: rows) -> DataFrame:
+    """The rows whose record id comes more than once among them: a small part of a neighbourhood.
+
+    Ids are counted by their hash, which has a quarter of the size; an id that shares its hash with another is judged in vain. The
+    repeated hashes are kept (`keep`): they are few, so the engine sends them to the rows, and not the rows to them.
+    """
+    found = hashed(rows)
+    return found.join(keep(repeated_hashes(found)), on="id_hash", how="left_semi")
+
+
+def find_copies(valid: DataFrame, dedupe_days: int) -> DataFrame:
+    """The records that are copies of an earlier one: message key, `copy_reason` and `copy_of`.
+
+    valid: judged records without another reason of rejection, with `fingerprint`. Records whose id comes once may be missing.
+
+    `copy_of` names the earliest record within `dedupe_days`. That record is the event itself, or in a chain of copies a copy
+    of a still earlier one: whether it was kept depends on days that are too far away from this record.
+    """
+    order_key = F.concat(
+        F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
+        F.lpad(F.col("source_part").cast("string"), 10, "0"),
+        F.lpad(F.col("source_position").cast("string"), 20, "0"),
+    )
+    near = Window.partitionBy("record_id").orderBy("day_number").rangeBetween(-dedupe_days, dedupe_days)
+    compared = (
+        valid.withColumn("day_number", F.unix_date("event_date"))
+        .withColumn("order_key", F.concat(order_key, "source_id", F.lit(_BEHIND), "fingerprint"))
+        .withColumn("earliest", F.min("order_key").over(near))
+    )
+    # The key: 20 + 10 + 20 digits, the source id of any length, the character that ends it, 32 digits of the fingerprint.
+    its_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
+    return compared.where(F.col("earliest") != F.col("order_key")).select(
+        *MESSAGE_KEY,
+        F.when(F.substring("earliest", -32, 32) == F.col("fingerprint"), DUPLICATE_REASONS[0])
+        .otherwise(DUPLICATE_REASONS[1])
+        .alias("copy_reason"),
+        F.concat(
+            F.lit("copy of: "),
+            F.when(its_source == F.col("source_id"), F.lit("")).otherwise(
+                F.concat(F.lit("source "), its_source, F.lit(" "))
+            ),
+            F.lit("partition "),
+            F.substring("earliest", 21, 10).cast("int").cast("string"),
+            F.lit(" offset "),
+            F.substring("earliest", 31, 20).cast("bigint").cast("string"),
+        ).alias("copy_of"),
+    )
