@@ -17,7 +17,7 @@ from telecom_assets.books.verdict import Verdict
 
 
 def rows_and_positions() -> list[Column]:
-    """What is added up of the rows of a day: how many (`rows`), and their positions (`positions`)."""
+    """Aggregates of the rows of a day: their number (`rows`) and the sum of their positions (`positions`)."""
     return [F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")]
 
 

@@ -26,7 +26,7 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions."""
     parts = {
-        "rated": {day: (of.rows, of.positions) for day, of in _rated_by_day(rated).items()},
+        "rated": {day: (each.rows, each.positions) for day, each in _rated_by_day(rated).items()},
         "suspended": _suspended_rows(suspended),
     }
     return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
@@ -47,11 +47,13 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
     are, dispositions = _AGAINST_THE_POLICY[policy]
-    imputed = {day: of.imputed_units if policy == "zero" else of.imputed for day, of in _rated_by_day(rated).items()}
+    imputed = {
+        day: each.imputed_units if policy == "zero" else each.imputed for day, each in _rated_by_day(rated).items()
+    }
     missing: dict[dt.date, int] = {}
-    for of in _suspended_by_outcome(suspended):
-        if of.reason == "missing_volume" and of.disposition in dispositions:
-            missing[of.day] = missing.get(of.day, 0) + of.rows
+    for each in _suspended_by_outcome(suspended):
+        if each.reason == "missing_volume" and each.disposition in dispositions:
+            missing[each.day] = missing.get(each.day, 0) + each.rows
     wrong_days = [
         (day, rows, what)
         for wrong, what in (
@@ -129,7 +131,7 @@ def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: P
 
 @dataclass(frozen=True)
 class _Rated:
-    """What is added up of a day of rated_cdrs: events, their positions, those that are imputed, and imputed with units."""
+    """Sums of a day of rated_cdrs: events, their positions, imputed events, and imputed events with units."""
 
     rows: int
     positions: int
@@ -139,7 +141,7 @@ class _Rated:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What is added up of a day of suspended_cdrs, by reason and disposition."""
+    """Sums of a day of suspended_cdrs, by reason and disposition."""
 
     day: dt.date
     reason: str
@@ -149,7 +151,7 @@ class _Outcome:
 
 
 def _rated_by_day(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
-    """What the identities ask of rated_cdrs, by day: one query, once a process."""
+    """The sums of rated_cdrs that the identities need, by day: one query, once a process."""
     return _add_up_rated(rated.as_first_seen())
 
 
@@ -168,7 +170,7 @@ def _add_up_rated(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
 
 
 def _suspended_by_outcome(suspended: PinnedTable) -> Sequence[_Outcome]:
-    """What the identities ask of suspended_cdrs: one query, once a process."""
+    """The sums of suspended_cdrs that the identities need: one query, once a process."""
     return _add_up_suspended(suspended.as_first_seen())
 
 
@@ -184,10 +186,10 @@ def _add_up_suspended(suspended: PinnedTable) -> Sequence[_Outcome]:
 def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> dict[dt.date, tuple[int, int]]:
     """Rows of each day of suspended_cdrs, and the sum of their positions: all of them, or those of one disposition."""
     found: dict[dt.date, tuple[int, int]] = {}
-    for of in _suspended_by_outcome(suspended):
-        if disposition is None or of.disposition == disposition:
-            rows, positions = found.get(of.day, (0, 0))
-            found[of.day] = (rows + of.rows, positions + of.positions)
+    for each in _suspended_by_outcome(suspended):
+        if disposition is None or each.disposition == disposition:
+            rows, positions = found.get(each.day, (0, 0))
+            found[each.day] = (rows + each.rows, positions + each.positions)
     return found
 
 
