@@ -119,7 +119,7 @@ def test_each_line_of_a_file_is_one_row(warehouse: Warehouse, file: Path) -> Non
     assert (known.source_id, known.ends, known.records, known.current) == (digest, {0: 5}, {0: 5}, True)
 
 
-def test_each_line_of_a_file_is_one_outcome(tmp_path: Path, sail: SparkEngine, file: Path):
+def test_each_line_of_a_file_is_one_outcome(tmp_path: Path, sail: SparkEngine, file: Path) -> None:
     """The second line is no JSON, the fourth a copy of the first. Whichever engine: it is mediation as of any rows."""
     warehouse = Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
     landing(warehouse, Lines(file))
