@@ -307,7 +307,7 @@ def _with_uuids(text: str, rng: np.random.Generator, size: int) -> pa.StringArra
 
 
 def _drawn(shares: Sequence[float], random: npt.NDArray[np.float64]) -> Int64Array:
-    """For each random number from 0 to 1 the place of the share in which it falls; shares are of their sum."""
+    """For each random number from 0 to 1 the index of the share in which it falls; shares count as parts of their sum."""
     upto = np.cumsum(shares)
     return np.searchsorted(upto[:-1] / upto[-1], random, side="right")
 

@@ -72,7 +72,7 @@ _reading = threading.Lock()
 
 
 def mediated_rows(mediated: PinnedTable) -> list[_Row]:
-    """The ledger of mediation: a row a day, each in a file of its own. Whoever asks while it is read waits for that."""
+    """The rows of mediated_days: a row a day, each in a file of its own. Read once: a second caller waits for the first."""
     with _reading:
         return _read(mediated)
 

@@ -88,7 +88,7 @@ def test_a_run_of_a_stage_checks_its_own_days(damaged: Project, tags: dict[str, 
     made = {
         (check.asset_key.to_user_string(), check.check_name): check for check in result.get_asset_check_evaluations()
     }
-    assert {asset for asset, _ in made} == {"cleaned_cdrs", "rejected_cdrs", "mediated_days"}
+    assert {asset for asset, _ in made} == set(DAILY_TABLES)
     for (asset, _), check in made.items():
         counts = rows_by_day(damaged, asset)
         assert check.passed

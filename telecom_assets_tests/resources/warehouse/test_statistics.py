@@ -1,5 +1,6 @@
 """What is known of rows without reading them, and sums of money: of the pinned partitions, exactly."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -178,3 +179,36 @@ def test_partitions_hold_and_name_both_ends() -> None:
     assert date(2026, 6, 3) not in days
     assert days.filters("event_date") == [("event_date", ">=", "2026-05-30"), ("event_date", "<=", "2026-06-02")]
     assert str(days) == "2026-05-30…2026-06-02"
+
+
+def test_a_version_is_known_by_the_first_whose_files_hold_the_same_rows(warehouse: Warehouse) -> None:
+    """What was found out of some partitions need not be asked again because others were written."""
+    first, second, third = (date(2026, 6, number) for number in (1, 2, 3))
+    warehouse.overwrite_arrow(DAYS, day_rows(first, second, third), Partitions(first, third))
+    asked = warehouse.pin(DAYS, Partitions(first, first))
+    assert asked.as_first_seen() == asked
+
+    warehouse.overwrite_arrow(DAYS, day_rows(second), Partitions(second, second))
+    later = warehouse.pin(DAYS, Partitions(first, first))
+    assert later.version > asked.version
+    assert later.as_first_seen() == asked
+    # Another range of days is another question.
+    assert warehouse.pin(DAYS).as_first_seen() == warehouse.pin(DAYS)
+    # The days around the pinned one count where what is asked looks at them too.
+    assert later.as_first_seen(Partitions(first, second)) == later
+    assert later.as_first_seen(Partitions(first, second)).partitions == later.partitions
+
+    warehouse.overwrite_arrow(DAYS, day_rows(first), Partitions(first, first))
+    rewritten = warehouse.pin(DAYS, Partitions(first, first))
+    assert rewritten.as_first_seen() == rewritten
+
+
+def test_versions_of_a_table_that_was_made_again_are_not_those_of_the_one_before(warehouse: Warehouse) -> None:
+    day = date(2026, 6, 1)
+    warehouse.overwrite_arrow(DAYS, day_rows(day), Partitions(day, day))
+    before = warehouse.pin(DAYS, Partitions(day, day))
+    assert before.as_first_seen() == before
+    shutil.rmtree(warehouse.path(DAYS))
+    warehouse.overwrite_arrow(DAYS, day_rows(day), Partitions(day, day))
+    again = warehouse.pin(DAYS, Partitions(day, day))
+    assert again.as_first_seen() == again != before
