@@ -185,7 +185,8 @@ def _callers(customers_file: Path) -> list[str]:
     as_text = pyarrow.csv.ConvertOptions(column_types={"customer_id": pa.string()})
     customers = pyarrow.csv.read_csv(customers_file, convert_options=as_text)
     billed = pc.and_(pc.equal(customers["subscription_type"], "postpaid"), pc.equal(customers["status"], "active"))
-    return customers.filter(billed)["customer_id"].to_pylist()
+    callers: list[str] = customers.filter(billed)["customer_id"].to_pylist()
+    return callers
 
 
 def give_to_one(cdr_file: Path, customer: str) -> None:

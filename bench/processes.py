@@ -123,7 +123,9 @@ class Family:
 def _cpu(process: psutil.Process) -> float:
     times = process.cpu_times()
     # Only Linux has the times of children that have ended.
-    return times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    children: float = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    own: float = times.user + times.system
+    return own + children
 
 
 def run_watched(

@@ -189,7 +189,7 @@ def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
     # Parameters behind the address are not shown: one of them may be a token.
     shown, _, parameters = address.partition("/;")
     try:
-        session = SparkSession.builder.remote(address).create()
+        session: SparkSession = SparkSession.builder.remote(address).create()
         for key, value in {**_SESSION_SETTINGS, **(_SAIL_SETTINGS if name == "sail" else {}), **extra}.items():
             session.conf.set(key, str(value))
         session.range(1).count()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
@@ -53,6 +53,8 @@ _RECOUNTS = 3
 #: How many seconds are left.
 Left = Callable[[], float]
 
+_Client = TypeVar("_Client")
+
 
 class KafkaUnavailable(ExpectedError):
     """Kafka or the topic cannot be used. The message names the address, what was expected and what to do."""
@@ -66,7 +68,7 @@ def _is_passing(error: BaseException) -> bool:
 
 def _was_long(state: RetryCallState) -> bool:
     """Whether a question has taken as long as the broker may take, or as a passing answer is worth."""
-    return (state.seconds_since_start or 0) >= min(_PASSING_SECONDS, state.args[0].timeout_seconds)
+    return (state.seconds_since_start or 0) >= min(_PASSING_SECONDS, float(state.args[0].timeout_seconds))
 
 
 _while_passing = retry(
@@ -265,7 +267,7 @@ class KafkaConnection:
         )
         return {tp.partition: each.result(timeout=left() + _GRACE_SECONDS).offset for tp, each in futures.items()}
 
-    def _client(self, kind: type, **extra: Any) -> Any:
+    def _client(self, kind: Callable[[dict[str, Any]], _Client], **extra: Any) -> _Client:
         self._heard = Heard()  # what an earlier client heard explains nothing of this one
         try:
             return kind(self.client_config(**extra))

@@ -10,7 +10,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,7 @@ class _Reader(DataSourceReader):
 
 def read_range(
     config: dict[str, Any], topic: str, offsets: OffsetRange, *, timeout: float, broker_time: bool
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """The messages of [start, end), in order, as Arrow batches; `broker_ms` (append time, ms since 1970)
     is NULL unless `broker_time` says that the topic carries it, and for messages that came before it did.
 

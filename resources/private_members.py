@@ -43,7 +43,7 @@ def never_forget(kept: DataFrame) -> None:
     pyspark 4.1.1 (Connect), on either engine: their finalizer asks the server to forget them, from wherever the garbage
     collector happens to run: inside another request, which waits for ever. They go with the session, that is the process.
     """
-    plan: Any = kept._plan  # type: ignore[attr-defined]
+    plan: Any = kept._plan
     plan._spark_session = None
 
 

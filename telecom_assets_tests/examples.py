@@ -18,4 +18,5 @@ def register_profiles() -> None:
 
 def examples(full: int) -> int:
     """`full`, or the part of it that the profile takes of Hypothesis's usual hundred; one at least."""
+    assert settings.default is not None
     return max(1, full * settings.default.max_examples // _USUAL)

@@ -33,7 +33,7 @@ from functools import cache, cached_property
 from itertools import groupby
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
@@ -154,6 +154,9 @@ class Message:
         return (self.received_at, self.partition, self.offset, self.source_id)
 
 
+MissingVolumePolicy = Literal["customer_min", "zero", "suspend"]
+
+
 @dataclass(frozen=True)
 class Parameters:
     """The settings that change a result; the defaults are the requirements' own."""
@@ -161,7 +164,7 @@ class Parameters:
     max_age_days: int = 62
     dedupe_days: int = 31
     accept_months: frozenset[str] | set[str] = frozenset()
-    missing_volume_policy: str = "customer_min"
+    missing_volume_policy: MissingVolumePolicy = "customer_min"
     discount_pct: Decimal = Decimal(5)
     tax_pct: Decimal = Decimal(20)
     currency: str = "MAD"
@@ -355,6 +358,14 @@ def is_subscriber(number: str) -> bool:
     )
 
 
+def lengths_of_region(region: str) -> tuple[int, ...]:
+    """How many digits a number of a country may have after the calling code."""
+    metadata = PhoneMetadata.metadata_for_region(region)
+    assert metadata is not None
+    assert metadata.general_desc is not None
+    return metadata.general_desc.possible_length
+
+
 @cache
 def is_abroad(number: str) -> bool:
     """Whether digits are a number of another country: its calling code and as many digits as libphonenumber allows."""
@@ -363,7 +374,7 @@ def is_abroad(number: str) -> bool:
     for length in (1, 2, 3):
         region, *_ = COUNTRY_CODE_TO_REGION_CODE.get(int(number[:length] or 0), ("001",))
         if region not in {"001", "MA"} and not number.startswith("0"):
-            return len(number) - length in PhoneMetadata.metadata_for_region(region).general_desc.possible_length
+            return len(number) - length in lengths_of_region(region)
     return False
 
 
@@ -682,7 +693,7 @@ def known_units(row: Row, kinds: Kinds) -> Decimal | None:
 
 
 def _is_billable(customer: Row) -> bool:
-    return customer["subscription_type"] == "postpaid" and customer["status"] == "active"
+    return bool(customer["subscription_type"] == "postpaid" and customer["status"] == "active")
 
 
 def _suspension(

@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER = ("graph", "cluster")
 
 
-class ByServers(LoadScopeScheduling):
+class ByServers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
     """A file stays with one worker, and so do all files of a folder of TOGETHER.
 
     A test during which its worker died has failed. It is not run again, as pytest-xdist (3.8) would until a dozen workers
@@ -25,9 +25,12 @@ class ByServers(LoadScopeScheduling):
 
     def remove_node(self, node: Any) -> str | None:
         workload = self.assigned_work.get(node, {})
-        running = next((test for unit in workload.values() for test, done in unit.items() if not done), None)
+        running: str | None = next(
+            (test for unit in workload.values() for test, done in unit.items() if not done), None
+        )
         if running is None:
-            return super().remove_node(node)
+            given: str | None = super().remove_node(node)
+            return given
         workload[self._split_scope(running)][running] = True
         left = {scope: unit for scope, unit in workload.items() if not all(unit.values())}
         del self.assigned_work[node]

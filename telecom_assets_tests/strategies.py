@@ -489,7 +489,7 @@ class _Dice:
     """The error mix of the requirements, drawn from one seeded generator."""
 
     def __init__(self, seed: int, drawn: Sequence[Drawn]) -> None:
-        self.rng = random.Random(seed)
+        self.rng: random.Random = random.Random(seed)
         self.drawn = drawn
 
     def hit(self, percent: float) -> bool:

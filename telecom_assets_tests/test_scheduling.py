@@ -60,7 +60,7 @@ def run_suite(folder: Path, **deadly: tuple[int, ...]) -> tuple[list[tuple[str, 
     return [(worker, name, int(number)) for worker, name, number in lines], done.stdout
 
 
-def test_a_folder_stays_with_one_worker(tmp_path: Path):
+def test_a_folder_stays_with_one_worker(tmp_path: Path) -> None:
     ran, output = run_suite(tmp_path)
     assert "30 passed" in output
     assert len({worker for worker, name, _ in ran if name in "ab"}) == 1
@@ -68,7 +68,9 @@ def test_a_folder_stays_with_one_worker(tmp_path: Path):
 
 
 @pytest.mark.parametrize("deadly", [{"b": (5,)}, {"c": (4,)}, {"a": (2, 3), "c": (0,)}, {"e": (0,)}], ids=str)
-def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(tmp_path: Path, deadly: dict):
+def test_a_test_that_kills_its_worker_fails_once_and_the_others_are_run(
+    tmp_path: Path, deadly: dict[str, tuple[int, ...]]
+) -> None:
     """Wherever it is: last in its group, last but one, first, and in the third group of its worker."""
     ran, output = run_suite(tmp_path, **deadly)
     killed = sum(map(len, deadly.values()))
@@ -93,7 +95,7 @@ class _Worker:
 
 def test_of_two_new_workers_one_may_be_ready_before_the_other(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Both workers die at once; the first successor gets work while the second still collects, then the second does."""
     monkeypatch.setattr(pytestconfig.option, "tx", ["2*popen"])
     monkeypatch.setattr(pytestconfig.option, "loadscopereorder", False, raising=False)

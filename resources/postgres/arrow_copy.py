@@ -98,7 +98,7 @@ def _selected(field: pa.Field) -> sql.Composable:
     name = sql.Identifier(field.name)
     if pa.types.is_decimal(field.type):
         return name
-    return sql.SQL("{}::{} AS {}").format(name, sql.SQL(postgres_type(field.type)), name)  # type: ignore[arg-type]
+    return sql.SQL("{}::{} AS {}").format(name, sql.SQL(postgres_type(field.type)), name)
 
 
 class _CopyReader(io.RawIOBase):

@@ -138,7 +138,7 @@ def follow_contract(connection: PostgresConnection, contract: TableContract, *, 
         if drifts and not dry_run:
             table = sql.Identifier(contract.name)
             # The types are postgres_type's own spellings, never text from outside.
-            changes = [sql.SQL(change) for change in _changes(drifts)]  # type: ignore[arg-type]
+            changes = [sql.SQL(change) for change in _changes(drifts)]
             with session.transaction():
                 session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
         return _differences(drifts)
@@ -214,6 +214,6 @@ def _definition(column: Column) -> sql.Composable:
     # The type is one of postgres_type's own spellings, never text from outside.
     return sql.SQL("{} {}{}").format(
         sql.Identifier(column.name),
-        sql.SQL(postgres_type(column.arrow_type)),  # type: ignore[arg-type]
+        sql.SQL(postgres_type(column.arrow_type)),
         sql.SQL(" NOT NULL" if column.required else ""),
     )

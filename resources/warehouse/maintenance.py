@@ -324,7 +324,8 @@ def _holds_rows(info: pafs.FileInfo) -> bool:
 
 def _file(info: pafs.FileInfo) -> str:
     """The file itself; for a checksum file (Hadoop writes them on a local disk) the file that it belongs to."""
-    folder, slash, name = info.path.rpartition("/")
+    path: str = info.path
+    folder, slash, name = path.rpartition("/")
     return folder + slash + (_CHECKSUM.sub(r"\1", name))
 
 

@@ -264,4 +264,4 @@ class OpenTables:
 
 def _is_another_decimal(stored: pa.DataType, asked: pa.DataType) -> bool:
     """Whether both types are decimals, but different ones. Any other difference is damage, which the checks of contracts report."""
-    return pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked
+    return bool(pa.types.is_decimal(stored) and pa.types.is_decimal(asked) and stored != asked)

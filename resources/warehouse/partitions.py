@@ -37,7 +37,7 @@ class Partitions:
         return Partitions(self.first - reach, self.last + reach)
 
     def __contains__(self, value: Any) -> bool:
-        return self.first <= value <= self.last
+        return bool(self.first <= value <= self.last)
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}…{self.last}"

@@ -4,6 +4,7 @@ Belongs here: counts, missing values, constants, sums of money. Does not belong 
 """
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
@@ -48,6 +49,13 @@ def rows_by_partition(pinned: "PinnedTable") -> dict[Any, int]:
     for key, count in zip(keys, counts, strict=True):
         rows[key] = rows.get(key, 0) + count
     return dict(sorted(rows.items()))
+
+
+def same_files(pinned: "PinnedTable") -> str:
+    """Digest that two versions have in common where the very same files hold the rows of their pinned partitions."""
+    files = _of_partitions(files_of(pinned), pinned)
+    paths = sorted(files["path"].to_pylist()) if files.num_rows else []
+    return hashlib.sha256("\n".join(paths).encode()).hexdigest()
 
 
 def missing_values(pinned: "PinnedTable", columns: Collection[str]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
     ENGINE_KIND,
     SPARK_POOL,
+    Materialized,
     asset,
     table_metadata,
     versions_asserted,
@@ -98,7 +99,7 @@ def published_bills(
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month's bills in PostgreSQL, table facturation_complete, for everybody who reads bills. One row per bill.
 
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.

@@ -9,24 +9,26 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
 
 
-@lru_cache(maxsize=256)
+def rows_and_positions() -> list[Column]:
+    """Aggregates of the rows of a day: their number (`rows`) and the sum of their positions (`positions`)."""
+    return [F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")]
+
+
 def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
-    """Rows of each day, and the sum of their positions. Kept by the process, since a version of a table never changes."""
-    return added_up(pinned.df)
+    """Rows of each day, and the sum of their positions. Files do not change: a process adds them up once."""
+    return _rows_by_day(pinned.as_first_seen())
 
 
-def added_up(rows: DataFrame) -> dict[dt.date, tuple[int, int]]:
-    """Rows of each day (event_date), and the sum of their positions (source_position)."""
-    by_day = rows.groupBy("event_date").agg(
-        F.count("*").alias("rows"), F.sum(F.col("source_position").cast("decimal(20,0)")).alias("positions")
-    )
+@lru_cache(maxsize=256)
+def _rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
+    by_day = pinned.df.groupBy("event_date").agg(*rows_and_positions())
     return {row["event_date"]: (row["rows"], int(row["positions"])) for row in by_day.collect()}
 
 

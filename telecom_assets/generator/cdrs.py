@@ -217,7 +217,7 @@ class _Subscribers:
     def __init__(self, customers: pa.Table, rng: np.random.Generator) -> None:
         self._rng = rng
         ids = customers["customer_id"].combine_chunks()
-        self._ids = ids.cast(pa.int64()).to_numpy()
+        self._ids: Int64Array = ids.cast(pa.int64()).to_numpy()
         self._quoted = pc.binary_join_element_wise('"', ids, '"', "")
         weights = (np.arange(len(ids)) + _HEAVY_FLAT) ** -_HEAVY_EXPONENT
         self._cumulated = np.cumsum(rng.permutation(weights))
@@ -307,7 +307,7 @@ def _with_uuids(text: str, rng: np.random.Generator, size: int) -> pa.StringArra
 
 
 def _drawn(shares: Sequence[float], random: npt.NDArray[np.float64]) -> Int64Array:
-    """For each random number from 0 to 1 the place of the share in which it falls; shares are of their sum."""
+    """For each random number from 0 to 1 the index of the share in which it falls; shares count as parts of their sum."""
     upto = np.cumsum(shares)
     return np.searchsorted(upto[:-1] / upto[-1], random, side="right")
 

@@ -237,7 +237,7 @@ if is_tested():
             self._flush()
             if "_watcher" in vars(self):
                 self._watcher.close()
-            super().dispose()
+            super().dispose()  # type: ignore[no-untyped-call]  # Dagster's
 
         def _claim_concurrency_slot(self, concurrency_key: str, run_id: str, step_key: str) -> ConcurrencySlotStatus:
             """Take a place in a pool by one statement.
@@ -248,7 +248,7 @@ if is_tested():
             is_free = slots.c.step_key.is_(None)
             of_pool = (slots.c.concurrency_key == concurrency_key) & is_free & slots.c.deleted.is_(False)
             free = select(slots.c.id).where(of_pool).limit(1).scalar_subquery()
-            with self.index_connection() as connection:
+            with self.index_connection() as connection:  # type: ignore[no-untyped-call]  # Dagster's
                 claim = slots.update().where((slots.c.id == free) & is_free).values(run_id=run_id, step_key=step_key)
                 taken = connection.execute(claim).rowcount
             return ConcurrencySlotStatus.CLAIMED if taken else ConcurrencySlotStatus.BLOCKED
@@ -380,5 +380,5 @@ if is_tested():
                 with self.open_log_stream(log_key, io_type) as stream:
                     assert stream is not None
                     stream.write(ELSEWHERE)
-            Path(self.complete_artifact_path(log_key)).touch()
+            Path(self.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]  # Dagster's
             yield CapturedLogContext(log_key)

@@ -42,61 +42,64 @@ class Settings(BaseSettings):
         env_prefix="TELECOM_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
-    home: Path = Field(Path(".telecom"), description="Folder of the local stack, the instance and all outputs.")
+    home: Path = Field(default=Path(".telecom"), description="Folder of the local stack, the instance and all outputs.")
     warehouse: str | None = Field(
-        None, description="Root of the Delta tables: a path, or s3://bucket/prefix. Default: <home>/warehouse."
+        default=None, description="Root of the Delta tables: a path, or s3://bucket/prefix. Default: <home>/warehouse."
     )
-    output: Path | None = Field(None, description="Invoices, reports, dashboards. Default: <home>/output.")
+    output: Path | None = Field(default=None, description="Invoices, reports, dashboards. Default: <home>/output.")
 
     aws_endpoint_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "aws_endpoint_url"),
         description="Server of an S3 warehouse, http(s)://host:port. Default: AWS.",
     )
     aws_region: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION", "aws_region"),
         description="Region of the warehouse's bucket.",
     )
     aws_access_key_id: str | None = Field(
-        None,
+        default=None,
         repr=False,
         validation_alias=AliasChoices("AWS_ACCESS_KEY_ID", "aws_access_key_id"),
         description="Access key of an S3 warehouse. Default: the machine's own role.",
     )
     aws_secret_access_key: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key"),
         validate_default=True,
         description="What belongs to AWS_ACCESS_KEY_ID.",
     )
     aws_session_token: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("AWS_SESSION_TOKEN", "aws_session_token"),
         description="Token of credentials that expire.",
     )
 
     engine: Literal["sail", "spark"] = Field(
-        "sail",
+        default="sail",
         validation_alias=AliasChoices("ENGINE", "TELECOM_ENGINE", "engine"),
         description="DataFrame engine: `sail` (embedded) or `spark` (Apache Spark Connect).",
     )
     spark_remote: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("SPARK_REMOTE", "TELECOM_SPARK_REMOTE", "spark_remote"),
         repr=False,
         description="sc:// address of a running Spark Connect server; implies ENGINE=spark.",
     )
     engine_memory_mb: int | None = Field(
-        None,
+        default=None,
         ge=64,
         description="What queries of the embedded engine may hold together, MiB; beyond that they use files. Default: no limit.",
     )
     spark_workers: int = Field(
-        0, ge=0, le=64, description="Worker processes of the local Apache Spark. 0: one process does everything."
+        default=0,
+        ge=0,
+        le=64,
+        description="Worker processes of the local Apache Spark. 0: one process does everything.",
     )
     spark_memory_mb: int | None = Field(
-        None,
+        default=None,
         ge=512,
         description="Heap of the local Apache Spark, and of each executor. Default: 3072, or 2048 on a small machine.",
     )
@@ -106,80 +109,103 @@ class Settings(BaseSettings):
         description="JSON object of settings of the local Apache Spark, e.g. spark.eventLog.enabled.",
     )
 
-    kafka_bootstrap_servers: str | None = Field(None, description="host:port,… Default: the local stack's broker.")
-    kafka_topic: str = Field("cdr_topic", description="Topic of the CDRs.")
+    kafka_bootstrap_servers: str | None = Field(
+        default=None, description="host:port,… Default: the local stack's broker."
+    )
+    kafka_topic: str = Field(default="cdr_topic", description="Topic of the CDRs.")
     kafka_options: Annotated[dict[str, Any], NoDecode] = Field(
         default_factory=dict,
         repr=False,
         description="JSON object of librdkafka options, e.g. security.protocol, sasl.*, ssl.*.",
     )
-    kafka_timeout_seconds: float = Field(15.0, gt=0, description="How long a broker may take to answer.")
-    landing_chunk_rows: int = Field(1_000_000, ge=1, description="Offsets landed per commit; bounds memory.")
+    kafka_timeout_seconds: float = Field(default=15.0, gt=0, description="How long a broker may take to answer.")
+    landing_chunk_rows: int = Field(default=1_000_000, ge=1, description="Offsets landed per commit; bounds memory.")
 
     postgres_dsn: SecretStr | None = Field(
-        None,
+        default=None,
         description="libpq connection string or URL of the customers and bills database. Default: the local stack's.",
     )
 
-    rate_plans: Path | None = Field(None, description="CSV of the tariffs. Default: the packaged rate_plans.csv.")
+    rate_plans: Path | None = Field(
+        default=None, description="CSV of the tariffs. Default: the packaged rate_plans.csv."
+    )
     product_catalog: Path | None = Field(
-        None, description="CSV of the catalogue. Default: the packaged product_catalog.csv."
+        default=None, description="CSV of the catalogue. Default: the packaged product_catalog.csv."
     )
 
     partitions_start: dt.date = Field(
-        dt.date(2020, 1, 1),
+        default=dt.date(2020, 1, 1),
         description="First daily partition; the first of a month. In a demo's home the first of its month is the default.",
     )
-    max_age_days: int = Field(62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received.")
-    dedupe_days: int = Field(31, ge=0, le=366, description="record_ID is unique across event days this far apart.")
+    max_age_days: int = Field(
+        default=62, ge=0, le=3660, description="Acceptance window: how old a CDR may be when received."
+    )
+    dedupe_days: int = Field(
+        default=31, ge=0, le=366, description="record_ID is unique across event days this far apart."
+    )
     malformed_share: Share = Field(
-        Decimal("0.2"), description="Share of a landing, 0 to 1, above which malformed messages are a warning."
+        default=Decimal("0.2"), description="Share of a landing, 0 to 1, above which malformed messages are a warning."
     )
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
-        "customer_min",
+        default="customer_min",
         description="What a data CDR without a volume counts as: the smallest of its number in the month (customer_min), "
         "nothing (zero), or it is suspended (suspend).",
     )
     discount_pct: Percent = Field(
-        Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
+        default=Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
     )
-    tax_pct: Percent = Field(Decimal("20"), description="Tax on the amount after discount, percent, up to 4 decimals.")
-    currency: str = Field("MAD", description="ISO 4217 code of every amount: a currency with two decimals.")
-    billing_day: int = Field(3, ge=1, le=28, description="Day of the following month on which a month is billed.")
+    tax_pct: Percent = Field(
+        default=Decimal("20"), description="Tax on the amount after discount, percent, up to 4 decimals."
+    )
+    currency: str = Field(default="MAD", description="ISO 4217 code of every amount: a currency with two decimals.")
+    billing_day: int = Field(
+        default=3, ge=1, le=28, description="Day of the following month on which a month is billed."
+    )
 
     csv_bom: bool = Field(
-        False, description="Begin the report files and bills.csv with a byte order mark, by which Excel knows UTF-8."
+        default=False,
+        description="Begin the report files and bills.csv with a byte order mark, by which Excel knows UTF-8.",
     )
 
     short_retention: bool = Field(
-        False, description="Allow TELECOM_RETENTION_DAYS below 7, Delta's own limit: runs longer than that may fail."
+        default=False,
+        description="Allow TELECOM_RETENTION_DAYS below 7, Delta's own limit: runs longer than that may fail.",
     )
     retention_days: int = Field(
-        35, ge=0, le=3660, description="Days for which a version of a table can be read after another took its place."
+        default=35,
+        ge=0,
+        le=3660,
+        description="Days for which a version of a table can be read after another took its place.",
     )
     target_file_mb: int = Field(
-        100, ge=1, le=2048, description="Size up to which maintenance merges small files of a partition, MiB."
+        default=100, ge=1, le=2048, description="Size up to which maintenance merges small files of a partition, MiB."
     )
     maintenance_hour: int = Field(
-        4, ge=0, le=23, description="Hour of the night's maintenance of the tables, Africa/Casablanca."
+        default=4, ge=0, le=23, description="Hour of the night's maintenance of the tables, Africa/Casablanca."
     )
 
-    sensor_interval_seconds: int = Field(30, ge=5, description="How often the Kafka sensor looks at the topic.")
+    sensor_interval_seconds: int = Field(default=30, ge=5, description="How often the Kafka sensor looks at the topic.")
     outage_minutes: int = Field(
-        5, ge=1, le=1440, description="How long Kafka may be out of reach before an outage is told of, in minutes."
+        default=5,
+        ge=1,
+        le=1440,
+        description="How long Kafka may be out of reach before an outage is told of, in minutes.",
     )
     silent_hours: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=8760,
         description="Hours without a landed message after which a check of raw_cdrs warns. Default: no such check.",
     )
     failure_webhook: SecretStr | None = Field(
-        None, description="URL that receives a JSON POST for a failed run, and for an outage of Kafka."
+        default=None, description="URL that receives a JSON POST for a failed run, and for an outage of Kafka."
     )
-    dagster_storage: Literal["sqlite", "postgres"] = Field("sqlite", description="Where Dagster keeps runs and events.")
+    dagster_storage: Literal["sqlite", "postgres"] = Field(
+        default="sqlite", description="Where Dagster keeps runs and events."
+    )
     dagster_postgres_url: SecretStr | None = Field(
-        None, description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database."
+        default=None,
+        description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database.",
     )
 
     _is_one_line = field_validator("*", mode="before")(values.is_one_line)

@@ -11,7 +11,14 @@ from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.landing import LandingSettings, land
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.lineage.declaring import ENGINE_KIND, LANDING_POOL, MEDIATION_TEAM, asset, table_metadata
+from telecom_assets.lineage.declaring import (
+    ENGINE_KIND,
+    LANDING_POOL,
+    MEDIATION_TEAM,
+    Materialized,
+    asset,
+    table_metadata,
+)
 from telecom_assets.lineage.partitions import DAILY
 from telecom_assets.record_types.in_force import RecordTypes
 
@@ -52,7 +59,7 @@ def landing(
     warehouse: dg.ResourceParam[Warehouse],
     kafka: dg.ResourceParam[OnDemand[KafkaConnection]],
     record_types: dg.ResourceParam[RecordTypes],
-) -> dg.MaterializeResult:
+) -> Materialized:
     """Takes every message that is on the topic into raw_cdrs, exactly once. One run lands all offset ranges that are new.
 
     `cdr_topic_sensor` asks for it when messages wait. Reports a materialisation of raw_cdrs for every day it touched.

@@ -81,12 +81,13 @@ def _joined(landed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _within(landed: Mapping[str, Any]) -> Column:
     position = F.col("source_position")
-    return (
+    within: Column = (
         (F.col("source_id") == landed["source_id"])
         & (F.col("source_part") == landed["source_part"])
         & (position >= landed["from_position"])
         & (position < landed["to_position"])
     )
+    return within
 
 
 def _percent(share: Decimal) -> str:

@@ -12,7 +12,7 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import InvoiceTotals, write_invoices
-from telecom_assets.lineage.declaring import BILLING_TEAM, asset, versions_read
+from telecom_assets.lineage.declaring import BILLING_TEAM, Materialized, asset, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
@@ -41,7 +41,7 @@ def invoices(
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
     customers: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month's invoices, one XML document per customer, with an index. All of them are there, or the last good set is.
 
     A run that comes late with older bills fails and changes nothing.

@@ -4,7 +4,7 @@ Belongs here: owners, groups, kinds, and the metadata that all definitions and m
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
@@ -24,12 +24,20 @@ RATING_TEAM = "team:rating"
 BILLING_TEAM = "team:billing"
 PLATFORM_TEAM = "team:platform"
 
+#: What an asset returns that has written its output itself. Dagster (1.13) knows it by the bare class alone; it takes what stands in
+#: the brackets for the type of a value.
+if TYPE_CHECKING:
+    Materialized: TypeAlias = dg.MaterializeResult[None]
+else:
+    Materialized = dg.MaterializeResult
+
 
 def asset(**properties: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`dg.asset` of the project: its expected errors become failures with a sentence (`telecom_assets.lineage.failures`)."""
 
     def decorate(body: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(**properties)(with_expected_failures(body))
+        definition: dg.AssetsDefinition = dg.asset(**properties)(with_expected_failures(body))
+        return definition
 
     return decorate
 
@@ -71,7 +79,7 @@ def table_out(
     group: str,
     owner: str,
     description: str = "",
-    automation: dg.AutomationCondition | None = None,
+    automation: dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey] | None = None,
 ) -> dg.AssetOut:
     """One table of a multi-asset."""
     return dg.AssetOut(

@@ -41,7 +41,7 @@ def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
     """
     around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
     mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
-    return _unique(cleaned, dedupe_days, frozenset(days_of_displaced_copies(mediated)))
+    return _unique(cleaned.as_first_seen(around), dedupe_days, frozenset(days_of_displaced_copies(mediated)))
 
 
 @lru_cache(maxsize=32)

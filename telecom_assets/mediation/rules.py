@@ -23,6 +23,7 @@ from telecom_assets.mediation.quantities import (
     out_of_range,
     text_of,
     typed_columns,
+    written_column,
 )
 from telecom_assets.mediation.tables import MESSAGE_KEY, REJECTED_CDRS, cleaned_cdrs
 from telecom_assets.model.civil_time import local_day, parse_timestamp
@@ -143,7 +144,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
             for quantity in quantities
         ),
     )
-    typed = texts.select(
+    typed = texts.select("*", *map(written_column, quantities)).select(
         "record_id",
         "record_type",
         "admission_error",

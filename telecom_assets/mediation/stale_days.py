@@ -72,14 +72,15 @@ _reading = threading.Lock()
 
 
 def mediated_rows(mediated: PinnedTable) -> list[_Row]:
-    """The ledger of mediation: a row a day, each in a file of its own. Whoever asks while it is read waits for that."""
+    """The rows of mediated_days: a row a day, each in a file of its own. Read once: a second caller waits for the first."""
     with _reading:
         return _read(mediated)
 
 
 @lru_cache(maxsize=16)
 def _read(mediated: PinnedTable) -> list[_Row]:
-    return mediated.arrow().to_pylist()
+    rows: list[_Row] = mediated.arrow().to_pylist()
+    return rows
 
 
 def _displaced(warehouse: Warehouse, rows: Sequence[_Row]) -> dict[dt.date, Stale]:

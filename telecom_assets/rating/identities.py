@@ -1,16 +1,17 @@
 """From cleaned events to charges: the identities that rating keeps."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
-from telecom_assets.books.days import added_up, days_add_up, rows_by_day, verdict_of_days
+from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
-from telecom_assets.rating.month_rules import deferred_events, smallest_volumes
+from telecom_assets.rating.month_rules import smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
@@ -24,7 +25,10 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions."""
-    parts = {"rated": rows_by_day(rated), "suspended": rows_by_day(suspended)}
+    parts = {
+        "rated": {day: (each.rows, each.positions) for day, each in _rated_by_day(rated).items()},
+        "suspended": _suspended_rows(suspended),
+    }
     return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
 
 
@@ -34,13 +38,7 @@ def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Ver
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
     parts = {"imputed": rows_by_day(imputed)}
-    return days_add_up("deferred = imputed", "deferred", _deferred_by_day(suspended), parts)
-
-
-@lru_cache(maxsize=64)
-def _deferred_by_day(suspended: PinnedTable) -> dict[dt.date, tuple[int, int]]:
-    """The deferred events of each day, as `rows_by_day` adds up rows: every stage from the bill on asks."""
-    return added_up(deferred_events(suspended.df))
+    return days_add_up("deferred = imputed", "deferred", _suspended_rows(suspended, DEFERRED), parts)
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
@@ -48,7 +46,23 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
 
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
-    wrong_days = _against_the_policy(policy, rated, suspended)
+    are, dispositions = _AGAINST_THE_POLICY[policy]
+    imputed = {
+        day: each.imputed_units if policy == "zero" else each.imputed for day, each in _rated_by_day(rated).items()
+    }
+    missing: dict[dt.date, int] = {}
+    for each in _suspended_by_outcome(suspended):
+        if each.reason == "missing_volume" and each.disposition in dispositions:
+            missing[each.day] = missing.get(each.day, 0) + each.rows
+    wrong_days = [
+        (day, rows, what)
+        for wrong, what in (
+            (imputed, "events have an imputed volume"),
+            (missing, f"events without a volume are {are}"),
+        )
+        for day, rows in sorted(wrong.items())
+        if rows
+    ]
     findings = [
         f"{day}: {rows} {what}, and the policy is {policy}; rate the day again" for day, rows, what in wrong_days
     ]
@@ -59,26 +73,6 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
         differs,
         otherwise=f"missing volumes do not follow the policy {policy}",
     )
-
-
-@lru_cache(maxsize=16)
-def _against_the_policy(
-    policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable
-) -> list[tuple[dt.date, int, str]]:
-    """Days, with how many of their events are what no event without a volume is under the policy, and what they are."""
-    imputed = rated.df.where("imputed")
-    if policy == "zero":
-        imputed = imputed.where(F.col("billable_units") != 0)
-    are, dispositions = _AGAINST_THE_POLICY[policy]
-    missing = suspended.df.where((F.col("reason") == "missing_volume") & F.col("disposition").isin(dispositions))
-    return [
-        (day, rows, what)
-        for wrong, what in (
-            (imputed, "events have an imputed volume"),
-            (missing, f"events without a volume are {are}"),
-        )
-        for day, rows in sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
-    ]
 
 
 def imputed_are_the_smallest(
@@ -133,6 +127,70 @@ def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: P
         differs,
         otherwise="the month is rated against several versions of a reference table",
     )
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """Sums of a day of rated_cdrs: events, their positions, imputed events, and imputed events with units."""
+
+    rows: int
+    positions: int
+    imputed: int
+    imputed_units: int
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Sums of a day of suspended_cdrs, by reason and disposition."""
+
+    day: dt.date
+    reason: str
+    disposition: str
+    rows: int
+    positions: int
+
+
+def _rated_by_day(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
+    """The sums of rated_cdrs that the identities need, by day: one query, once a process."""
+    return _add_up_rated(rated.as_first_seen())
+
+
+@lru_cache(maxsize=64)
+def _add_up_rated(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
+    imputed = F.col("imputed")
+    found = rated.df.groupBy("event_date").agg(
+        *rows_and_positions(),
+        F.count_if(imputed).alias("imputed"),
+        F.count_if(imputed & (F.col("billable_units") != 0)).alias("imputed_units"),
+    )
+    return {
+        row["event_date"]: _Rated(row["rows"], int(row["positions"]), row["imputed"], row["imputed_units"])
+        for row in found.collect()
+    }
+
+
+def _suspended_by_outcome(suspended: PinnedTable) -> Sequence[_Outcome]:
+    """The sums of suspended_cdrs that the identities need: one query, once a process."""
+    return _add_up_suspended(suspended.as_first_seen())
+
+
+@lru_cache(maxsize=64)
+def _add_up_suspended(suspended: PinnedTable) -> Sequence[_Outcome]:
+    found = suspended.df.groupBy("event_date", "reason", "disposition").agg(*rows_and_positions())
+    return [
+        _Outcome(row["event_date"], row["reason"], row["disposition"], row["rows"], int(row["positions"]))
+        for row in found.collect()
+    ]
+
+
+def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> dict[dt.date, tuple[int, int]]:
+    """Rows of each day of suspended_cdrs, and the sum of their positions: all of them, or those of one disposition."""
+    found: dict[dt.date, tuple[int, int]] = {}
+    for each in _suspended_by_outcome(suspended):
+        if disposition is None or each.disposition == disposition:
+            rows, positions = found.get(each.day, (0, 0))
+            found[each.day] = (rows + each.rows, positions + each.positions)
+    return found
 
 
 def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:

@@ -18,6 +18,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
     SPARK_POOL,
+    Materialized,
     asset,
     multi_asset,
     table_metadata,
@@ -55,7 +56,7 @@ def bills_csv(
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
@@ -130,7 +131,7 @@ def dashboard(
     plan_by_region: PinnedTable,
     top10_consumers: PinnedTable,
     facturation_complete: PinnedTable,
-) -> dg.MaterializeResult:
+) -> Materialized:
     """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel.
 
     It says which bills it was made from, and whether the books balanced when it was made.

@@ -81,7 +81,7 @@ def other_days(warehouse: Warehouse, period: str) -> Funnel:
     reasons = _count_by(rejected.all().where(outside), "reason")
     zero = Decimal(0)
 
-    def rows(counts: dict) -> int:
+    def rows(counts: dict[dt.date, int]) -> int:
         return sum(count for day, count in counts.items() if f"{day:%Y-%m}" != period)
 
     return Funnel(

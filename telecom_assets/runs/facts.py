@@ -16,8 +16,8 @@ from resources.warehouse import Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.intake.journal import DECIDED, LANDED
-from telecom_assets.intake.landing import LandingError, position
-from telecom_assets.intake.plan import lag
+from telecom_assets.intake.landing import position
+from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.reports.documents import documents_digest

@@ -14,7 +14,7 @@ from telecom_assets.home.compute_logs import remove_old_output
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, asset
+from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, Materialized, asset
 from telecom_assets.runs.stages import STAGES
 
 GROUP = "maintenance"
@@ -46,7 +46,7 @@ def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         warehouse: dg.ResourceParam[Warehouse],
-    ) -> dg.MaterializeResult:
+    ) -> Materialized:
         """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 
         `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left
@@ -59,7 +59,7 @@ def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
 
 def _maintain(
     context: dg.AssetExecutionContext, settings: Settings, warehouse: Warehouse, pools: Mapping[str, Collection[str]]
-) -> dg.MaterializeResult:
+) -> Materialized:
     def show(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
 

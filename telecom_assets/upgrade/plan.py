@@ -110,7 +110,9 @@ def plan_upgrade(
 def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
     """All rows of a small table, under the names of its contract; what it does not have is left out."""
     table = warehouse.pin(shape.name, version=shape.version, was=shape.was).arrow()
-    return table.rename_columns([name for name in shape.contract.column_names if name not in shape.added]).to_pylist()
+    named = table.rename_columns([name for name in shape.contract.column_names if name not in shape.added])
+    rows: list[dict[str, Any]] = named.to_pylist()
+    return rows
 
 
 def upgraded_version(warehouse: Warehouse, name: str) -> int:

@@ -72,7 +72,8 @@ def _file(stored: pafs.FileSystem, path: str, shape: Shape, constants: Constants
         file = pq.ParquetFile(source)
         for number in range(file.num_row_groups):
             writer.write_table(reshape(file.read_row_group(number), shape, constants))
-    return content.getvalue().to_pybytes()
+    written: bytes = content.getvalue().to_pybytes()
+    return written
 
 
 def _schema(shape: Shape) -> pa.Schema:

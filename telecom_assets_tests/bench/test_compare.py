@@ -21,7 +21,7 @@ def compared(both: BothSides) -> dict[str, Compared]:
     return compare_tables(both.warehouse, both.script, MONTH)
 
 
-def test_every_table_equals_the_scripts_row_for_row(compared: dict[str, Compared]):
+def test_every_table_equals_the_scripts_row_for_row(compared: dict[str, Compared]) -> None:
     assert set(compared) == set(TABLES)
     assert compared["cleaned_cdrs"].rows + compared["rejected_cdrs"].rows == SPEC.cdrs
     assert compared["rated_cdrs"].rows > 1_000
@@ -29,12 +29,12 @@ def test_every_table_equals_the_scripts_row_for_row(compared: dict[str, Compared
     assert compared["facturation_complete"].rows > 40
 
 
-def test_all_columns_but_those_that_a_file_cannot_tell_are_compared(compared: dict[str, Compared]):
+def test_all_columns_but_those_that_a_file_cannot_tell_are_compared(compared: dict[str, Compared]) -> None:
     for name, table in compared.items():
         assert set(table.columns) == set(CONTRACTS[name].column_names) - set(LEFT_OUT)
 
 
-def test_the_month_holds_what_is_hard(both: BothSides):
+def test_the_month_holds_what_is_hard(both: BothSides) -> None:
     """The comparison would prove little about rows that are not there."""
     rejected, rated = both.project.rows("rejected_cdrs"), both.project.rows("rated_cdrs")
     assert {row["reason"] for row in rejected} >= {"duplicate", "missing_timestamp", "outside_acceptance_window"}
@@ -42,7 +42,7 @@ def test_the_month_holds_what_is_hard(both: BothSides):
     assert any(row["tier_threshold"] and row["billable_units"] > row["tier_threshold"] for row in rated)
 
 
-def test_one_file_a_table_holds_the_same_rows(both: BothSides, flat: Path):
+def test_one_file_a_table_holds_the_same_rows(both: BothSides, flat: Path) -> None:
     for name in TABLES:
         parts = pq.read_table(both.script / name, partitioning=None)
         whole = pq.read_table(flat / f"{name}.parquet")
@@ -51,7 +51,7 @@ def test_one_file_a_table_holds_the_same_rows(both: BothSides, flat: Path):
         assert set(whole.column_names) == {*parts.column_names, partition}
 
 
-def test_instants_as_apache_spark_writes_them_are_equal(both: BothSides, tmp_path: Path):
+def test_instants_as_apache_spark_writes_them_are_equal(both: BothSides, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(both.warehouse / "rated_cdrs", tmp_path / "rated_cdrs"))
     for path in copy.rglob("*.parquet"):
         pq.write_table(pq.read_table(path, partitioning=None), path, use_deprecated_int96_timestamps=True)
@@ -97,14 +97,16 @@ def without_region(rows: pa.Table) -> pa.Table:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_difference_is_noticed(both: BothSides, script_copy: Path, table: str, damage: Damage, difference: str):
+def test_a_difference_is_noticed(
+    both: BothSides, script_copy: Path, table: str, damage: Damage, difference: str
+) -> None:
     path = max((script_copy / table).rglob("*.parquet"), key=lambda path: pq.read_metadata(path).num_rows)
     pq.write_table(damage(pq.read_table(path, partitioning=None)), path)
     with pytest.raises(TablesDiffer, match=f"{table}: .*{difference}"):
         compare_tables(both.warehouse, script_copy, MONTH, [table])
 
 
-def test_a_day_that_one_side_lacks_is_noticed(both: BothSides, script_copy: Path):
+def test_a_day_that_one_side_lacks_is_noticed(both: BothSides, script_copy: Path) -> None:
     for path in (script_copy / "rated_cdrs" / f"event_date={MONTH}-17").iterdir():
         path.unlink()
     (script_copy / "rated_cdrs" / f"event_date={MONTH}-17").rmdir()

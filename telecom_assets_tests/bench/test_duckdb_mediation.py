@@ -74,7 +74,7 @@ def mediated(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[oracle.Outc
     return oracle.mediate(messages, catalogue, Parameters(accept_months={MONTH})), job.out
 
 
-def test_every_line_has_the_oracles_outcome(mediated: tuple[list[oracle.Outcome], Path]):
+def test_every_line_has_the_oracles_outcome(mediated: tuple[list[oracle.Outcome], Path]) -> None:
     """By record_ID: a script that joins few lines with many days does not keep their order."""
     outcomes, out = mediated
     names = ("event_ts", "cell_id", "technology", "session_duration_sec")

@@ -31,19 +31,19 @@ WATCHED = Watched(
 SPEC = DataSpec(cdrs=1_000, customers=50, month="2025-06", seed=3)
 
 
-def test_cpu_of_a_span_joins_samples_by_lines():
+def test_cpu_of_a_span_joins_samples_by_lines() -> None:
     assert WATCHED.cpu_between(10.5, 11.5) == pytest.approx(1.0)
     assert WATCHED.cpu_between(12.0, 13.0) == pytest.approx(0.5)
     assert WATCHED.cpu == pytest.approx(3.0)
 
 
-def test_the_peak_of_a_span_sees_its_nearest_samples():
+def test_the_peak_of_a_span_sees_its_nearest_samples() -> None:
     assert WATCHED.peak_between(12.5, 13.0) == 250
     assert WATCHED.peak_between(10.2, 10.4) == 300
     assert WATCHED.peak_rss == 300
 
 
-def test_a_process_that_has_ended_is_no_sample_without_cpu():
+def test_a_process_that_has_ended_is_no_sample_without_cpu() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     family = Family([process.pid])
     assert family.sample() is not None
@@ -52,27 +52,27 @@ def test_a_process_that_has_ended_is_no_sample_without_cpu():
     assert family.sample() is None
 
 
-def test_spans_of_one_stage_add_up():
+def test_spans_of_one_stage_add_up() -> None:
     stages = spans_to_stages([("rating", 10.0, 11.0), ("reports", 11.0, 12.0), ("rating", 12.0, 14.0)], WATCHED)
     assert stages["rating"].wall == pytest.approx(3.0)
     assert stages["rating"].cpu == pytest.approx(3.0)
     assert stages["reports"].cpu == pytest.approx(0.0)
 
 
-def test_medians_are_taken_figure_by_figure():
+def test_medians_are_taken_figure_by_figure() -> None:
     repetitions = [{"rating": Figures(wall, 10 - wall, 5)} for wall in (3.0, 1.0, 2.0)]
     assert medians(repetitions) == {"rating": Figures(2.0, 8.0, 5)}
     assert total({"a": Figures(1, 2, 9, 7), "b": Figures(3, 4, 5, 7)}, ("a", "b", "c")) == Figures(4, 6, 9, 7)
 
 
-def test_files_are_counted_when_new_or_changed():
+def test_files_are_counted_when_new_or_changed() -> None:
     table = Path("warehouse/rated_cdrs/part.parquet")
     before = {table: (10, 1), Path("output/invoices/2025-06/1.xml"): (5, 1)}
     after = {**before, table: (12, 2), Path("warehouse/cleaned_cdrs/new.parquet"): (7, 2)}
     assert written_files(before, after) == {"rating": (1, 12), "mediation": (1, 7)}
 
 
-def test_every_asset_and_table_has_a_stage():
+def test_every_asset_and_table_has_a_stage() -> None:
     assets = {key.path[-1] for key in build_defs().resolve_asset_graph().get_all_asset_keys()}
     assert {name: stage_of_asset(name) for name in assets if stage_of_asset(name) == "other"} == {}
     assert {name for name in TABLES if stage_of_file(PurePath("warehouse", name, "x")) == "other"} == set()
@@ -80,7 +80,7 @@ def test_every_asset_and_table_has_a_stage():
     assert set(COMPARED) < set(STAGES)
 
 
-def test_a_process_is_watched_with_its_children():
+def test_a_process_is_watched_with_its_children() -> None:
     child = "bytearray(60_000_000); import time; time.sleep(0.6)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True); print('done')"
     watched = run_watched([sys.executable, "-c", parent])
@@ -89,7 +89,7 @@ def test_a_process_is_watched_with_its_children():
     assert watched.samples
 
 
-def test_a_server_that_works_for_a_process_is_counted_with_it():
+def test_a_server_that_works_for_a_process_is_counted_with_it() -> None:
     holds = "x = bytes(1) * 80_000_000; print('ready', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
@@ -100,17 +100,17 @@ def test_a_server_that_works_for_a_process_is_counted_with_it():
     assert watched.peak_rss > 80_000_000
 
 
-def test_a_process_that_outgrows_its_limit_is_ended():
+def test_a_process_that_outgrows_its_limit_is_ended() -> None:
     with pytest.raises(BenchError, match="more than the limit of 40,000,000 bytes"):
         run_watched([sys.executable, "-c", "x = bytearray(90_000_000); input()"], memory_limit=40_000_000)
 
 
-def test_a_process_that_fails_says_why():
+def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(BenchError, match=r"exit status 3\n.*the reason"):
         run_watched([sys.executable, "-c", "import sys; print('the reason', file=sys.stderr); sys.exit(3)"])
 
 
-def test_ratios_and_targets():
+def test_ratios_and_targets() -> None:
     script = {"wall_sec": 2.0, "cpu_sec": 4.0, "peak_rss_bytes": 100}
     month = {"wall_sec": 3.2, "cpu_sec": 6.0, "peak_rss_bytes": 300, "rows_per_sec": 500}
     sums = dict.fromkeys(("landed to reports", "landed to documents", "topic to reports"), month)
@@ -130,7 +130,7 @@ def test_ratios_and_targets():
     "civil",
     ["2025-02-23T02:30:00", "2025-04-06T02:30:00", "2025-06-01T00:00:00", "1950-06-11T23:59:00", "2012-07-20T12:00:00"],
 )
-def test_civil_times_get_the_offset_before_a_change_until_it_is_over(civil: str):
+def test_civil_times_get_the_offset_before_a_change_until_it_is_over(civil: str) -> None:
     """A time that comes twice is the first; one that is skipped moves on by the gap: both are what fold=0 says."""
     moment = dt.datetime.fromisoformat(civil)
     changes_at, before, after = max(change for change in offset_changes() if change[0].date() <= moment.date())
@@ -139,7 +139,7 @@ def test_civil_times_get_the_offset_before_a_change_until_it_is_over(civil: str)
     assert (before if moment < changes_at else after) == offset.total_seconds()
 
 
-def test_one_in_twenty_cdrs_goes_to_one_customer_and_copies_stay_copies(tmp_path: Path):
+def test_one_in_twenty_cdrs_goes_to_one_customer_and_copies_stay_copies(tmp_path: Path) -> None:
     files = write_files(GeneratorSpec(cdrs=4_000, customers=50, month="2025-06"), tmp_path)
     before = files.cdr_file.read_text().splitlines()
     give_to_one(files.cdr_file, "212700000000")
@@ -152,7 +152,7 @@ def test_one_in_twenty_cdrs_goes_to_one_customer_and_copies_stay_copies(tmp_path
     assert [json.loads(line)["record_ID"] for line in after] == [json.loads(line)["record_ID"] for line in before]
 
 
-def test_late_cdrs_lie_on_one_day_and_have_their_own_identities():
+def test_late_cdrs_lie_on_one_day_and_have_their_own_identities() -> None:
     callers = ["212600000001", "212600000002"]
     quiet, smallest = ([json.loads(line) for line in make(SPEC, callers)] for make in (quiet_cdrs, smallest_cdrs))
     assert {record["timestamp"][:10] for record in quiet + smallest} == {"2025-06-15"}

@@ -20,7 +20,7 @@ def ended(at: float, written: int, read: int) -> str:
     return json.dumps(event, separators=(",", ":"))
 
 
-def test_tasks_are_added_up_by_the_stage_in_which_they_ended(tmp_path: Path):
+def test_tasks_are_added_up_by_the_stage_in_which_they_ended(tmp_path: Path) -> None:
     lines = ['{"Event":"SparkListenerLogStart","Spark Version":"4.1.1"}', ended(10.5, 100, 50), ended(11.5, 20, 0)]
     lines += [
         ended(20.5, 5, 5),

@@ -99,17 +99,17 @@ def bills(engine: SparkEngine, usage: list[Row], customers: list[Row], terms: Bi
 
 
 @pytest.fixture(scope="module")
-def billed(engine) -> dict[str, Row]:
+def billed(engine: SparkEngine) -> dict[str, Row]:
     return bills(engine, USAGE, CUSTOMER_ROWS)
 
 
-def test_who_gets_a_bill(billed):
+def test_who_gets_a_bill(billed: dict[str, Row]) -> None:
     """Every active postpaid customer, and whoever has rated usage; nobody else."""
     assert billed.keys() == BILLS.keys()
 
 
 @pytest.mark.parametrize("name", BILLS)
-def test_a_bill(billed, name):
+def test_a_bill(billed: dict[str, Row], name: str) -> None:
     row = billed[name]
     names = (
         "voice_total",
@@ -129,7 +129,7 @@ def test_a_bill(billed, name):
     assert terms == (Decimal(5), Decimal(20), "MAD", PERIOD)
 
 
-def test_nothing_is_lost_to_rounding(billed):
+def test_nothing_is_lost_to_rounding(billed: dict[str, Row]) -> None:
     """Σ rated = Σ (before tax − rounding difference), per customer and in all, to the last decimal."""
     for name, row in billed.items():
         rated = sum((Decimal(item["amount"]) for item in USAGE if item["customer_id"] == name), Decimal(0))
@@ -138,7 +138,7 @@ def test_nothing_is_lost_to_rounding(billed):
         assert row["amount_due"] == row["after_discount"] + row["tax"]
 
 
-def test_region_and_plan_are_the_customers_or_else_the_usages(billed):
+def test_region_and_plan_are_the_customers_or_else_the_usages(billed: dict[str, Row]) -> None:
     assert (billed["lines"]["region"], billed["lines"]["rate_plan_id"]) == ("Casablanca-Settat", "PLAN_A")
     assert (billed["left"]["region"], billed["left"]["rate_plan_id"]) == ("Fès-Meknès", "PLAN_C")
 
@@ -155,7 +155,7 @@ def test_region_and_plan_are_the_customers_or_else_the_usages(billed):
         ("0.0496", "19.6534", ("0.01", "10.09", "1.98", "12.07")),  # 0.0050096; 1.98302806
     ],
 )
-def test_other_terms(sail, discount_pct, tax_pct, expected):
+def test_other_terms(sail: SparkEngine, discount_pct: str, tax_pct: str, expected: tuple[str, str, str, str]) -> None:
     terms = BillingTerms(Decimal(discount_pct), Decimal(tax_pct), "EUR")
     row = bills(sail, [charge("lines", "data", "10.1")], [customer("lines")], terms)["lines"]
     found = tuple(row[name] for name in ("discount", "after_discount", "tax", "amount_due"))
@@ -163,7 +163,7 @@ def test_other_terms(sail, discount_pct, tax_pct, expected):
     assert (row["currency"], row["discount_pct"], row["tax_pct"]) == ("EUR", Decimal(discount_pct), Decimal(tax_pct))
 
 
-def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine):
+def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine: SparkEngine) -> None:
     """Each amount is below 10^12; their sum is not, nor are its discount and tax."""
     usage = [charge("lines", "data", "999999999999.999999") for _ in range(3)]
     row = bills(engine, usage, [customer("lines")])["lines"]
@@ -172,6 +172,6 @@ def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine):
     assert row["rounding_difference"] == Decimal("0.000003")
 
 
-def test_a_month_without_usage_or_customers(sail):
+def test_a_month_without_usage_or_customers(sail: SparkEngine) -> None:
     assert bills(sail, [], [customer("prepaid", "prepaid")]) == {}
     assert bills(sail, [], [customer("silent")])["silent"]["amount_due"] == 0

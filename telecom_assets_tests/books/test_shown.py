@@ -18,7 +18,7 @@ def day(number: int) -> dt.date:
     return FIRST + dt.timedelta(days=number)
 
 
-def test_days_of_a_run_failed_first_and_empty_ones_too():
+def test_days_of_a_run_failed_first_and_empty_ones_too() -> None:
     verdict = Verdict("an identity", ["the 3rd"], failed=frozenset([day(2), day(40)]))
     rows, more = looked_at(verdict, {day(0): 7, day(2): 5, day(9): 9}, Partitions(day(0), day(3)), "day")
     assert more == 0
@@ -30,7 +30,7 @@ def test_days_of_a_run_failed_first_and_empty_ones_too():
     ]
 
 
-def test_months_and_a_verdict_of_the_table_as_a_whole():
+def test_months_and_a_verdict_of_the_table_as_a_whole() -> None:
     """A column of another type: no month is right."""
     verdict = Verdict("the columns are as declared", ["column tax: expected decimal"])
     rows, more = looked_at(verdict, {"2026-09": 3}, Partitions("2026-08", "2026-09"), "month")
@@ -41,7 +41,7 @@ def test_months_and_a_verdict_of_the_table_as_a_whole():
 
 
 @given(total=st.integers(0, 300), failed=st.sets(st.integers(0, 299)))
-def test_of_many_days_the_failed_and_then_the_newest_are_shown(total: int, failed: set[int]):
+def test_of_many_days_the_failed_and_then_the_newest_are_shown(total: int, failed: set[int]) -> None:
     counts = {day(number): number + 1 for number in range(total)}
     bad = sorted(number for number in failed if number < total)
     verdict = Verdict("an identity", ["a finding"] if bad else [], failed=frozenset(map(day, bad)))
@@ -57,14 +57,14 @@ def test_of_many_days_the_failed_and_then_the_newest_are_shown(total: int, faile
 
 
 @pytest.mark.parametrize(("rows", "shown", "more"), [(1, 1, 0), (20, 20, 0), (21, 20, 1), (1000, 20, 980)])
-def test_the_first_rows_of_what_differs(rows: int, shown: int, more: int):
+def test_the_first_rows_of_what_differs(rows: int, shown: int, more: int) -> None:
     verdict = Verdict("an identity", ["x"] * rows, differs=[{"day": day(0), "rows": number} for number in range(rows)])
     assert [row["rows"] for row in differing(verdict)] == list(range(shown))
     assert differing_not_shown(verdict) == more
     assert shown <= DIFFERING
 
 
-def test_what_differs_is_exact_and_its_rows_have_the_same_columns():
+def test_what_differs_is_exact_and_its_rows_have_the_same_columns() -> None:
     verdict = Verdict(
         "an identity", ["x"], differs=[{"amount": Decimal("1E+3"), "day": day(0)}, {"day": None, "rows": 2, "is": True}]
     )
@@ -74,16 +74,16 @@ def test_what_differs_is_exact_and_its_rows_have_the_same_columns():
     ]
 
 
-def test_a_long_text_is_cut():
+def test_a_long_text_is_cut() -> None:
     (row,) = differing(Verdict("an identity", ["x"], differs=[{"record_id": "9" * 100_000, "kept": "9" * 200}]))
     assert row == {"record_id": "9" * 199 + "…", "kept": "9" * 200}
 
 
-def test_findings_stand_for_what_differs_where_there_is_nothing_else():
+def test_findings_stand_for_what_differs_where_there_is_nothing_else() -> None:
     assert differing(Verdict("an identity", ["a", "b"])) == [{"finding": "a"}, {"finding": "b"}]
 
 
-def test_a_table_of_the_ui_has_numbers_where_all_are():
+def test_a_table_of_the_ui_has_numbers_where_all_are() -> None:
     table = as_table([{"day": "2026-10-01", "rows": 1, "mixed": 1}, {"day": "2026-10-02", "rows": 2, "mixed": ""}])
     assert [(column.name, column.type) for column in table.schema.columns] == [
         ("day", "string"),

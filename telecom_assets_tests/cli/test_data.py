@@ -8,6 +8,8 @@ import lzma
 import tarfile
 import zipfile
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +25,7 @@ from telecom_assets.generator.timeline import ZONE
 from telecom_assets.home.settings import Settings
 from telecom_assets.model.months import MonthError, previous_month
 from telecom_assets_tests.resources.test_kafka_producer import FakeConnection
-from telecom_assets_tests.typed import type_command
+from telecom_assets_tests.typed import Finished, type_command
 
 SIZES = ["--cdrs", "500", "--customers", "20", "--month", "2025-05"]
 
@@ -31,16 +33,16 @@ SIZES = ["--cdrs", "500", "--customers", "20", "--month", "2025-05"]
 class Context:
     """What the app hands to the commands; notes what happens in which order."""
 
-    def __init__(self, home, connection=None):
+    def __init__(self, home: Path, connection: KafkaConnection | None = None) -> None:
         self.settings = Settings(home=home)
         self.connection = connection
-        self.opened = []
+        self.opened: list[tuple[str, int]] = []
 
-    def kafka(self):
+    def kafka(self) -> KafkaConnection:
         assert self.connection is not None, "this command has nothing to do with Kafka"
         return self.connection
 
-    def open_month(self, month):
+    def open_month(self, month: str) -> None:
         if month < "2020-01":
             raise MonthError(f"month {month}: expected a month from 2020-01")
         sent = self.connection.made.delivered if isinstance(self.connection, FakeConnection) else []
@@ -48,24 +50,26 @@ class Context:
 
 
 @pytest.fixture
-def telecom(tmp_path, monkeypatch, capfd):
+def telecom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
     """Types a command in this process, through the entry point, with a context of the test's."""
 
-    def run(*arguments, connection=None, context=None):
-        context = context or Context(tmp_path / "home", connection)
-        monkeypatch.setattr(cli, "AppContext", lambda _settings: context)
+    def run(*arguments: object, connection: KafkaConnection | None = None, context: Context | None = None) -> Finished:
+        given = context or Context(tmp_path / "home", connection)
+        monkeypatch.setattr(cli, "AppContext", lambda _settings: given)
         return type_command(monkeypatch, capfd, arguments)
 
     return run
 
 
-def messages_on(connection: KafkaConnection) -> list[bytes]:
+def messages_on(connection: KafkaConnection) -> list[bytes | None]:
     """Every message on the topic."""
     watermarks = connection.topic_state().partitions
     consumer = Consumer(connection.client_config(**{"group.id": "test", "enable.partition.eof": False}))
     consumer.assign([TopicPartition(connection.topic, number, marks.earliest) for number, marks in watermarks.items()])
     expected = sum(marks.latest - marks.earliest for marks in watermarks.values())
-    messages: list[bytes] = []
+    messages: list[bytes | None] = []
     while len(messages) < expected:
         message = consumer.poll(30)
         assert message is not None, f"{expected - len(messages)} messages did not come within 30 s"
@@ -75,7 +79,7 @@ def messages_on(connection: KafkaConnection) -> list[bytes]:
     return messages
 
 
-def assert_one_line(result, code, *parts):
+def assert_one_line(result: Finished, code: int, *parts: str) -> None:
     assert result.exit_code == code
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
@@ -86,7 +90,7 @@ def assert_one_line(result, code, *parts):
 # generate
 
 
-def test_generate_writes_both_files(telecom, tmp_path):
+def test_generate_writes_both_files(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     result = telecom("generate", *SIZES, "--seed", 4, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     expected = write_files(GeneratorSpec(500, 20, "2025-05", seed=4), tmp_path / "expected")
@@ -96,7 +100,7 @@ def test_generate_writes_both_files(telecom, tmp_path):
     assert result.stderr == ""
 
 
-def test_generate_json_is_one_object(telecom, tmp_path):
+def test_generate_json_is_one_object(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     result = telecom("generate", *SIZES, "--json")
     printed = json.loads(result.stdout)
     folder = tmp_path / "home" / "generated" / "2025-05"
@@ -112,7 +116,7 @@ def test_generate_json_is_one_object(telecom, tmp_path):
     }
 
 
-def test_generate_takes_the_previous_month_by_default(telecom):
+def test_generate_takes_the_previous_month_by_default(telecom: Callable[..., Finished]) -> None:
     before = previous_month(dt.datetime.now(ZONE).date())
     result = telecom("generate", "--cdrs", 1, "--customers", 1, "--json")
     assert json.loads(result.stdout)["month"] in {before, previous_month(dt.datetime.now(ZONE).date())}
@@ -121,7 +125,7 @@ def test_generate_takes_the_previous_month_by_default(telecom):
 @pytest.mark.parametrize(
     ("today", "month"), [("2025-05-31", "2025-04"), ("2025-01-01", "2024-12"), ("2024-03-30", "2024-02")]
 )
-def test_previous_month(today, month):
+def test_previous_month(today: str, month: str) -> None:
     assert previous_month(dt.date.fromisoformat(today)) == month
 
 
@@ -137,11 +141,13 @@ def test_previous_month(today, month):
         (["--seed", "-5"], "seed -5: expected 0 or more"),
     ],
 )
-def test_wrong_arguments_are_one_line(telecom, command, arguments, message):
+def test_wrong_arguments_are_one_line(
+    telecom: Callable[..., Finished], command: str, arguments: list[str], message: str
+) -> None:
     assert_one_line(telecom(command, *arguments), 2, message)
 
 
-def test_generate_names_a_folder_that_cannot_be(telecom, tmp_path):
+def test_generate_names_a_folder_that_cannot_be(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert_one_line(
         telecom("generate", *SIZES, "--out", tmp_path / "file"), 1, f"{tmp_path / 'file'}: cannot be written"
@@ -151,7 +157,7 @@ def test_generate_names_a_folder_that_cannot_be(telecom, tmp_path):
 # produce
 
 
-def test_produce_sends_the_lines_of_the_file_in_order(telecom, tmp_path):
+def test_produce_sends_the_lines_of_the_file_in_order(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     connection = FakeConnection()
     result = telecom("produce", *SIZES, "--json", connection=connection)
     written = write_files(GeneratorSpec(500, 20, "2025-05"), tmp_path / "expected")
@@ -161,14 +167,16 @@ def test_produce_sends_the_lines_of_the_file_in_order(telecom, tmp_path):
     assert printed["topic"] == "cdr_topic"
 
 
-def test_produce_of_nothing_sends_nothing(telecom):
+def test_produce_of_nothing_sends_nothing(telecom: Callable[..., Finished]) -> None:
     connection = FakeConnection()
     result = telecom("produce", "--cdrs", 0, "--json", connection=connection)
     assert json.loads(result.stdout)["acknowledged"] == 0
     assert connection.made.delivered == []
 
 
-def test_produce_to_a_real_broker(telecom, tmp_path, kafka_connection):
+def test_produce_to_a_real_broker(
+    telecom: Callable[..., Finished], tmp_path: Path, kafka_connection: KafkaConnection
+) -> None:
     result = telecom("produce", "--cdrs", 20_000, "--customers", 50, "--month", "2025-05", connection=kafka_connection)
     assert result.exit_code == 0, result.output
     assert "20,000" in result.stdout
@@ -176,17 +184,17 @@ def test_produce_to_a_real_broker(telecom, tmp_path, kafka_connection):
     assert Counter(messages_on(kafka_connection)) == Counter(written.cdr_file.read_bytes().splitlines())
 
 
-def test_produce_with_a_rate(telecom):
+def test_produce_with_a_rate(telecom: Callable[..., Finished]) -> None:
     connection = FakeConnection()
     result = telecom("produce", *SIZES, "--rate", 1_000_000, "--json", connection=connection)
     assert json.loads(result.stdout)["acknowledged"] == len(connection.made.delivered) == 500
 
 
-def test_produce_refuses_a_rate_of_nothing(telecom):
+def test_produce_refuses_a_rate_of_nothing(telecom: Callable[..., Finished]) -> None:
     assert_one_line(telecom("produce", *SIZES, "--rate", 0), 2, "rate 0: expected 1 or more")
 
 
-def test_produce_without_a_broker_is_one_line(telecom):
+def test_produce_without_a_broker_is_one_line(telecom: Callable[..., Finished]) -> None:
     connection = KafkaConnection("127.0.0.1:1", "cdr_topic", timeout_seconds=0.3)
     result = telecom("produce", *SIZES, "--json", connection=connection)
     assert_one_line(result, 1, "Kafka at 127.0.0.1:1 cannot be used")
@@ -208,7 +216,9 @@ ANYTHING = [
 
 @pytest.mark.parametrize("end", [b"\n", b""], ids=["last line ended", "last line not ended"])
 @pytest.mark.parametrize("name", ["cdr.jsonl", "cdr.jsonl.gz"])
-def test_replay_sends_bytes_as_they_are(telecom, tmp_path, kafka_connection, name, end):
+def test_replay_sends_bytes_as_they_are(
+    telecom: Callable[..., Finished], tmp_path: Path, kafka_connection: KafkaConnection, name: str, end: bytes
+) -> None:
     content = b"\n".join(ANYTHING) + end
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     result = telecom("replay", tmp_path / name, "--json", connection=kafka_connection)
@@ -219,7 +229,7 @@ def test_replay_sends_bytes_as_they_are(telecom, tmp_path, kafka_connection, nam
     assert printed["files"] == {str(tmp_path / name): len(ANYTHING)}
 
 
-def test_replay_of_several_files_in_their_order(telecom, tmp_path):
+def test_replay_of_several_files_in_their_order(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / name).write_text(f'{{"{name}": 1}}\n{{"{name}": 2}}\n')
     connection = FakeConnection()
@@ -231,7 +241,9 @@ def test_replay_of_several_files_in_their_order(telecom, tmp_path):
     assert "6" in result.stdout
 
 
-def test_replay_shows_a_name_as_it_is(telecom, tmp_path, monkeypatch):
+def test_replay_shows_a_name_as_it_is(
+    telecom: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What rich would take for markup or an emoji."""
     monkeypatch.setenv("COLUMNS", "300")
     path = tmp_path / "x[" / "may].jsonl"
@@ -243,36 +255,41 @@ def test_replay_shows_a_name_as_it_is(telecom, tmp_path, monkeypatch):
         assert f" {file} " in result.stdout
 
 
-def test_replay_opens_the_month_before_anything_is_sent(telecom, tmp_path):
+def test_replay_opens_the_month_before_anything_is_sent(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     (tmp_path / "cdr.jsonl").write_text("{}\n2\n")
-    context = Context(tmp_path, FakeConnection())
+    connection = FakeConnection()
+    context = Context(tmp_path, connection)
     result = telecom("replay", "--month", "2025-05", tmp_path / "cdr.jsonl", context=context)
     assert result.exit_code == 0, result.output
     assert context.opened == [("2025-05", 0)]
-    assert context.connection.made.delivered == [b"{}", b"2"]
+    assert connection.made.delivered == [b"{}", b"2"]
 
 
 @pytest.mark.parametrize("month", ["2025-13", "2019-12"])
-def test_replay_refuses_a_month_that_cannot_be(telecom, tmp_path, month):
+def test_replay_refuses_a_month_that_cannot_be(telecom: Callable[..., Finished], tmp_path: Path, month: str) -> None:
     (tmp_path / "cdr.jsonl").write_text("{}\n")
-    context = Context(tmp_path, FakeConnection())
+    connection = FakeConnection()
+    context = Context(tmp_path, connection)
     assert_one_line(telecom("replay", "--month", month, tmp_path / "cdr.jsonl", context=context), 2, month)
     assert context.opened == []
-    assert context.connection.made is None or context.connection.made.delivered == []
+    assert not connection.is_used or connection.made.delivered == []
 
 
-def test_replay_of_a_bad_file_sends_nothing_and_opens_nothing(telecom, tmp_path):
+def test_replay_of_a_bad_file_sends_nothing_and_opens_nothing(telecom: Callable[..., Finished], tmp_path: Path) -> None:
     good, truncated = tmp_path / "good.jsonl", tmp_path / "truncated.jsonl.gz"
     good.write_text("{}\n")
     truncated.write_bytes(gzip.compress(b"some line\n" * 1_000)[:-9])
-    context = Context(tmp_path, FakeConnection())
+    connection = FakeConnection()
+    context = Context(tmp_path, connection)
     result = telecom("replay", "--month", "2025-05", good, truncated, context=context)
     assert_one_line(result, 1, f"{truncated}: damaged gzip file")
     assert context.opened == []
-    assert context.connection.made is None
+    assert not connection.is_used
 
 
-def test_replay_says_how_many_were_acknowledged_before_a_file_failed(telecom, tmp_path, monkeypatch):
+def test_replay_says_how_many_were_acknowledged_before_a_file_failed(
+    telecom: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As where it changes after it was looked at."""
     monkeypatch.setattr(data, "check_archives", lambda files: None)
     monkeypatch.setattr(archives, "MAX_LINE_BYTES", 100)
@@ -283,7 +300,7 @@ def test_replay_says_how_many_were_acknowledged_before_a_file_failed(telecom, tm
     assert_one_line(result, 1, f"{endless}, line 1: longer than 100 bytes", "Messages acknowledged: 3")
 
 
-def test_replay_needs_a_file(telecom):
+def test_replay_needs_a_file(telecom: Callable[..., Finished]) -> None:
     result = telecom("replay")
     assert result.exit_code == 2
     assert "FILE" in result.stderr
@@ -292,7 +309,7 @@ def test_replay_needs_a_file(telecom):
 # archives
 
 
-def bad_archives(folder):
+def bad_archives(folder: Path) -> dict[Path, str]:
     """Path of each bad archive and what is said about it."""
     (folder / "empty.gz").write_bytes(b"")
     content = b'{"a": 1}\n' * 100
@@ -374,7 +391,7 @@ def bad_archives(folder):
     }
 
 
-def test_bad_archives_are_named(tmp_path):
+def test_bad_archives_are_named(tmp_path: Path) -> None:
     for path, reason in bad_archives(tmp_path).items():
         with pytest.raises(ArchiveError) as caught:
             check_archives([path])
@@ -406,7 +423,7 @@ def test_bad_archives_are_named(tmp_path):
         ('[{"é": "\\u00e9"}]'.encode(), ['{"é": "\\u00e9"}'.encode()]),
     ],
 )
-def test_lines(tmp_path, content, lines):
+def test_lines(tmp_path: Path, content: bytes, lines: list[bytes] | None) -> None:
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
     if lines is None:
@@ -417,7 +434,9 @@ def test_lines(tmp_path, content, lines):
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 1_000])
-def test_objects_do_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch, block):
+def test_objects_do_not_depend_on_how_the_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
     monkeypatch.setattr(archives, "_BLOCK_BYTES", block)
     path = tmp_path / "file.json.xz"
     objects = ['{"a": "é, {[", "b": 1.50}', '{\n  "c": {"d": []}\n}', "{}"] * 30
@@ -427,7 +446,7 @@ def test_objects_do_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch, bl
 
 @pytest.mark.parametrize("form", ["gzip", "bzip2", "xz", "zstd"])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_compressed_files_give_what_was_put_in(tmp_path, form, parts):
+def test_compressed_files_give_what_was_put_in(tmp_path: Path, form: str, parts: int) -> None:
     """Also where two were put one behind the other, as log rotation does."""
     lines = [b'{"number": %d}' % number for number in range(50_000)]
     half = len(lines) // parts
@@ -444,11 +463,14 @@ def packed(form: str, content: bytes) -> bytes:
         with pa.CompressedOutputStream(sink, "zstd") as stream:
             stream.write(content)
         return bytes(sink.getvalue().to_pybytes())
-    return {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}[form](content)
+    compress: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+    return compress[form](content)
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 1_000])
-def test_lines_do_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch, block):
+def test_lines_do_not_depend_on_how_the_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
     monkeypatch.setattr(archives, "_BLOCK_BYTES", block)
     path = tmp_path / "file.jsonl.gz"
     lines = [b"{one", b"", b"two\r\r", b"\r", "thrée".encode(), b"four"]
@@ -456,7 +478,7 @@ def test_lines_do_not_depend_on_how_the_file_is_read(tmp_path, monkeypatch, bloc
     assert [line for batch in read_messages(path) for line in batch] == lines
 
 
-def test_a_compressed_file_is_known_by_its_content(tmp_path):
+def test_a_compressed_file_is_known_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "archive.jsonl"
     path.write_bytes(gzip.compress(b"{}\nb\n"))
     assert list(read_messages(path)) == [[b"{}", b"b"]]

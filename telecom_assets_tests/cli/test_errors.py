@@ -11,10 +11,11 @@ from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
 from resources.process_locks import lock_or_refuse
 from telecom_assets import cli, definitions
@@ -211,9 +212,9 @@ def test_a_demo_whose_runs_are_in_postgresql_says_how_to_look_at_them(
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgres"])
-def test_a_demo_keeps_its_runs_where_the_setting_says(tmp_path: Path, storage: str) -> None:
+def test_a_demo_keeps_its_runs_where_the_setting_says(tmp_path: Path, storage: Literal["sqlite", "postgres"]) -> None:
     """In its own PostgreSQL, as all that it does: a configured one elsewhere is left alone."""
-    url = "postgresql://someone@db.example/dagster"
+    url = SecretStr("postgresql://someone@db.example/dagster")
     settings = demo._demo_settings(Settings(home=tmp_path, dagster_storage=storage, dagster_postgres_url=url), MONTH)
     assert (settings.dagster_storage, settings.dagster_postgres_url) == (storage, None)
 
@@ -230,9 +231,11 @@ def test_a_demo_keeps_its_runs_where_the_setting_says(tmp_path: Path, storage: s
         ),
     ],
 )
-def test_every_blocking_check_passed_is_said_of_no_month_with_one_that_failed(change: dict, *, well: bool) -> None:
+def test_every_blocking_check_passed_is_said_of_no_month_with_one_that_failed(
+    change: dict[str, Any], *, well: bool
+) -> None:
     """The last line of a demo, and its exit code."""
-    report = {"error": None, "funnel": {"imbalances": []}, "steps": [{"checks_failed": []}]}
+    report: dict[str, Any] = {"error": None, "funnel": {"imbalances": []}, "steps": [{"checks_failed": []}]}
     assert went_well(report | change) is well
 
 
@@ -395,7 +398,9 @@ def test_a_step_that_is_ended_fails_in_order(number: signal.Signals) -> None:
 
     with terminate_like_interrupt(), dg.DagsterInstance.ephemeral() as instance:
         outcome = ended_job.execute_in_process(instance=instance, raise_on_error=False)
-        assert instance.get_run_by_id(outcome.run_id).is_finished
+        ended_run = instance.get_run_by_id(outcome.run_id)
+        assert ended_run is not None
+        assert ended_run.is_finished
     assert [was_interrupted(event) for event in outcome.all_events if event.is_step_failure] == [True]
 
 

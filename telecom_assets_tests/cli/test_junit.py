@@ -57,7 +57,7 @@ texts = st.text(st.characters(codec=None, categories=None), max_size=30)
 cases = st.builds(Case, texts, texts, st.floats(0, 1e6), st.sampled_from(["passed", "failure", "error"]), texts, texts)
 
 
-def test_a_report_of_each_outcome():
+def test_a_report_of_each_outcome() -> None:
     report = junit_report(
         "checks of 2026-10",
         [
@@ -92,7 +92,7 @@ day 2026-10-05, raw 10</failure>
 
 
 @given(suite=texts, listed=st.lists(cases, max_size=5))
-def test_whatever_a_finding_holds_is_read_again(suite: str, listed: list[Case]):
+def test_whatever_a_finding_holds_is_read_again(suite: str, listed: list[Case]) -> None:
     """Control characters, halves of surrogate pairs, markup: each is escaped, or shown as one that XML has."""
     root = etree.fromstring(junit_report(suite, listed, AT))
     SCHEMA.assertValid(root)

@@ -57,7 +57,7 @@ def processes_of(stack: LocalStack) -> dict[str, psutil.Process]:
 
 def test_it_is_a_master_workers_with_an_executor_each_and_a_connect_server(
     cluster: LocalStack, cluster_engine: SparkEngine
-):
+) -> None:
     assert cluster_engine.spark_session.range(8, numPartitions=8).count() == 8
     workers = [f"spark-worker-{number}" for number in range(1, WORKERS + 1)]
     executors = [f"executor of {name}" for name in workers]
@@ -66,7 +66,9 @@ def test_it_is_a_master_workers_with_an_executor_each_and_a_connect_server(
     assert cluster.up() == []
 
 
-def test_it_listens_on_loopback_only_and_shows_no_secret(cluster: LocalStack, cluster_remote: str, s3: S3Server):
+def test_it_listens_on_loopback_only_and_shows_no_secret(
+    cluster: LocalStack, cluster_remote: str, s3: S3Server
+) -> None:
     kept = (cluster.layout.kept_file).read_text()
     secrets = [cluster_remote.partition(";token=")[2], str(s3.storage.secret_access_key)]
     assert secrets[0] in kept
@@ -87,7 +89,7 @@ class WhereItIsRead(KafkaOffsetRanges):
     """The source of landing; in the place of the topic stands the folder of the executor that read the message."""
 
     def reader(self, schema: Any) -> Any:
-        reader = super().reader(schema)
+        reader: Any = super().reader(schema)
         read = reader.read
 
         def read_and_tell(partition: Any) -> Iterator[pa.RecordBatch]:
@@ -100,7 +102,7 @@ class WhereItIsRead(KafkaOffsetRanges):
 
 def test_every_worker_reads_partitions_of_the_topic(
     cluster_engine: SparkEngine, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(kafka_source, "KafkaOffsetRanges", WhereItIsRead)
     session = cluster_engine.spark_session
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
@@ -126,8 +128,8 @@ def test_every_worker_reads_partitions_of_the_topic(
 
 
 def test_landing_says_in_one_sentence_what_an_executor_said(
-    cluster_on_s3: Warehouse, kafka: KafkaConnection, monkeypatch
-):
+    cluster_on_s3: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Executors whose Python lacks confluent-kafka, as these would with another one."""
     monkeypatch.setattr(kafka_source, "KafkaOffsetRanges", WithoutConfluentKafka)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -149,12 +151,12 @@ class WithoutConfluentKafka(KafkaOffsetRanges):
     """The source of landing on an executor that cannot import confluent_kafka."""
 
     def reader(self, schema: Any) -> Any:
-        reader = super().reader(schema)
+        reader: Any = super().reader(schema)
         read = reader.read
 
         def read_without(partition: Any) -> Iterator[pa.RecordBatch]:
             known = sys.modules.get("confluent_kafka")
-            sys.modules["confluent_kafka"] = None  # type: ignore[assignment]  (what makes an import fail)
+            sys.modules["confluent_kafka"] = None  # type: ignore[assignment]  # what makes an import fail
             try:
                 yield from read(partition)
             finally:
@@ -167,7 +169,7 @@ class WithoutConfluentKafka(KafkaOffsetRanges):
         return reader
 
 
-def test_a_part_that_has_ended_is_told_and_what_is_left_is_stopped(tmp_path: Path):
+def test_a_part_that_has_ended_is_told_and_what_is_left_is_stopped(tmp_path: Path) -> None:
     """A Connect server that ended, a worker that ended, and one that is still there: stood for by other programs."""
     stack = LocalStack(tmp_path / "home", ["spark"])
     stack.layout.create()

@@ -93,31 +93,31 @@ def same(expected: Project, found: Project, name: str) -> None:
     assert ordered_as_text(found.rows(name), columns) == rows, name
 
 
-def test_the_cluster_ran_it_in_the_bucket(on_the_cluster: Ran):
+def test_the_cluster_ran_it_in_the_bucket(on_the_cluster: Ran) -> None:
     project = on_the_cluster.project
     assert project.deployment.engine.name == "spark"
     assert project.warehouse.root.startswith("s3://")
     assert not (project.settings.home_path / "warehouse").exists()
 
 
-def test_every_check_was_made_and_passed(here: Ran, on_the_cluster: Ran):
+def test_every_check_was_made_and_passed(here: Ran, on_the_cluster: Ran) -> None:
     assert [name for name, passed in on_the_cluster.checks.items() if not passed] == []
     assert set(on_the_cluster.checks) == set(here.checks)
 
 
 @pytest.mark.parametrize("name", sorted(set(TABLES) - _OF_THE_RUN))
-def test_the_cluster_made_the_same_table(here: Ran, on_the_cluster: Ran, name: str):
+def test_the_cluster_made_the_same_table(here: Ran, on_the_cluster: Ran, name: str) -> None:
     same(here.project, on_the_cluster.project, name)
 
 
-def test_the_cluster_made_the_same_invoices_reports_and_dashboard(here: Ran, on_the_cluster: Ran):
+def test_the_cluster_made_the_same_invoices_reports_and_dashboard(here: Ran, on_the_cluster: Ran) -> None:
     files = files_for_people(here.project)
     assert len(files) > 10
     assert files_for_people(on_the_cluster.project) == files
 
 
 @pytest.mark.parametrize("name", _MEDIATED)
-def test_the_embedded_engine_made_the_same_table_in_a_bucket(here: Ran, embedded: Project, name: str):
+def test_the_embedded_engine_made_the_same_table_in_a_bucket(here: Ran, embedded: Project, name: str) -> None:
     assert embedded.deployment.engine.name == "sail"
     assert embedded.warehouse.root.startswith("s3://")
     same(here.project, embedded, name)

@@ -23,7 +23,8 @@ SECRET = "a-secret-that-nobody-sees"  # noqa: S105
 @pytest.fixture(params=["sail_on_s3", "cluster_on_s3"])
 def on_s3(request: pytest.FixtureRequest) -> Warehouse:
     """A warehouse in a bucket, on each engine in turn."""
-    return request.getfixturevalue(request.param)
+    warehouse: Warehouse = request.getfixturevalue(request.param)
+    return warehouse
 
 
 def keep(warehouse: Warehouse, now: datetime | None = None) -> Maintained:
@@ -34,7 +35,7 @@ def keep(warehouse: Warehouse, now: datetime | None = None) -> Maintained:
 # ------------------------------------------------------------------------------------------------------------- commits
 
 
-def test_a_commit_never_takes_the_place_of_another(on_s3: Warehouse, s3: S3Server):
+def test_a_commit_never_takes_the_place_of_another(on_s3: Warehouse, s3: S3Server) -> None:
     """The engine is about to put its commit when delta-rs, in another process as it were, puts one in its place."""
     on_s3.append(FLOORS, floors(on_s3, ("first", "1", MAY)))
     with ThreadPoolExecutor(1) as pool:
@@ -48,7 +49,7 @@ def test_a_commit_never_takes_the_place_of_another(on_s3: Warehouse, s3: S3Serve
     assert rows_in(on_s3.pin(FLOORS).all()) == rows_in(on_s3.pin(FLOORS).arrow()) == rows
 
 
-def test_an_overwrite_does_not_take_back_a_compaction(on_s3: Warehouse, s3: S3Server):
+def test_an_overwrite_does_not_take_back_a_compaction(on_s3: Warehouse, s3: S3Server) -> None:
     """The other one is maintenance: the overwrite is committed behind it."""
     for number in range(2):
         on_s3.append_arrow(FLOORS, floors_table([(f"old{number}", "1", MAY), (f"kept{number}", "2", JUNE)]))
@@ -63,7 +64,7 @@ def test_an_overwrite_does_not_take_back_a_compaction(on_s3: Warehouse, s3: S3Se
     assert rows_in(on_s3.pin(FLOORS).all()) == rows_in(on_s3.pin(FLOORS).arrow()) == rows
 
 
-def test_many_writers_at_once_lose_nothing(sail_on_s3: Warehouse, cluster_on_s3: Warehouse):
+def test_many_writers_at_once_lose_nothing(sail_on_s3: Warehouse, cluster_on_s3: Warehouse) -> None:
     """Both engines and delta-rs append to one table; each commit has a version of its own."""
     sail_on_s3.make_tables([FLOORS])
 
@@ -89,7 +90,7 @@ def damaged(warehouse: Warehouse, path: str, content: bytes) -> Warehouse:
     return Warehouse(warehouse.root, warehouse.engine, TABLES, s3=warehouse.s3)
 
 
-def test_a_damaged_log_is_mended_or_named_as_in_a_folder(sail_on_s3: Warehouse):
+def test_a_damaged_log_is_mended_or_named_as_in_a_folder(sail_on_s3: Warehouse) -> None:
     """`resources/test_log_repair` has the cases."""
     warehouse = sail_on_s3
     for number in range(4):
@@ -116,7 +117,7 @@ def test_a_damaged_log_is_mended_or_named_as_in_a_folder(sail_on_s3: Warehouse):
 # ------------------------------------------------------------------------------------------------------- tables there
 
 
-def test_partitions_are_replaced_and_versions_stay(on_s3: Warehouse):
+def test_partitions_are_replaced_and_versions_stay(on_s3: Warehouse) -> None:
     on_s3.overwrite(FLOORS, floors(on_s3, ("a", "1", MAY), ("b", "2", JUNE)), Partitions(MAY, JUNE))
     first = on_s3.pin(FLOORS)
     assert on_s3.overwrite(FLOORS, floors(on_s3, ("c", "3", JUNE)), Partitions(JUNE, JUNE)).rows == {JUNE: 1}
@@ -125,7 +126,7 @@ def test_partitions_are_replaced_and_versions_stay(on_s3: Warehouse):
     assert first.rows_by_partition() == {MAY: 1, JUNE: 1}
 
 
-def test_maintenance_merges_files_and_removes_what_is_past_its_time(sail_on_s3: Warehouse):
+def test_maintenance_merges_files_and_removes_what_is_past_its_time(sail_on_s3: Warehouse) -> None:
     """As in a folder (`resources/test_maintenance`): a checkpoint copied back, the log and files removed before it."""
     warehouse = sail_on_s3
     for number in range(3):
@@ -147,7 +148,7 @@ def test_maintenance_merges_files_and_removes_what_is_past_its_time(sail_on_s3: 
     assert len([info for info in found if info.path.endswith(".parquet")]) == 2  # the rows and the checkpoint
 
 
-def test_what_was_pinned_is_read_beside_a_newer_checkpoint(on_s3: Warehouse):
+def test_what_was_pinned_is_read_beside_a_newer_checkpoint(on_s3: Warehouse) -> None:
     on_s3.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     pinned = on_s3.pin(FLOORS)
     on_s3.append_arrow(FLOORS, floors_table([("b", "1", MAY)]))
@@ -156,7 +157,7 @@ def test_what_was_pinned_is_read_beside_a_newer_checkpoint(on_s3: Warehouse):
     assert {row[0] for row in rows_in(on_s3.pin(FLOORS).all())} == {"a", "b"}
 
 
-def test_one_root_has_one_name(s3: S3Server, bucket: str, sail: SparkEngine):
+def test_one_root_has_one_name(s3: S3Server, bucket: str, sail: SparkEngine) -> None:
     written = Warehouse(f"s3a://{bucket}/warehouse/", sail, TABLES, s3=s3.storage)
     written.append(FLOORS, floors(written, ("a", "1", MAY)))
     assert written.root == f"s3://{bucket}/warehouse"
@@ -167,7 +168,7 @@ def test_one_root_has_one_name(s3: S3Server, bucket: str, sail: SparkEngine):
 # -------------------------------------------------------------------------------------------------------------- errors
 
 
-def test_a_wrong_bucket_or_endpoint_is_named(s3: S3Server, bucket: str, sail: SparkEngine):
+def test_a_wrong_bucket_or_endpoint_is_named(s3: S3Server, bucket: str, sail: SparkEngine) -> None:
     storage = s3.storage
     nobody = replace(storage, endpoint="http://127.0.0.1:9")
     for wrong, root, said in [
@@ -200,7 +201,7 @@ def test_a_wrong_bucket_or_endpoint_is_named(s3: S3Server, bucket: str, sail: Sp
         ("Whatever", 400, "cannot be listed .*Whatever.*check AWS_ENDPOINT_URL"),
     ],
 )
-def test_what_the_server_refuses_is_told_with_what_to_do(s3: S3Server, code: str, status: int, remedy: str):
+def test_what_the_server_refuses_is_told_with_what_to_do(s3: S3Server, code: str, status: int, remedy: str) -> None:
     storage = replace(s3.storage, secret_access_key=SECRET, session_token=SECRET)
     with s3.refusing(code, status), pytest.raises(S3Error) as caught:
         storage.check("s3://tables/warehouse")
@@ -208,7 +209,7 @@ def test_what_the_server_refuses_is_told_with_what_to_do(s3: S3Server, code: str
     assert SECRET not in f"{caught.value}{storage!r}"
 
 
-def test_a_cluster_that_does_not_reach_the_bucket_is_told(cluster_engine: SparkEngine):
+def test_a_cluster_that_does_not_reach_the_bucket_is_told(cluster_engine: SparkEngine) -> None:
     """The driver asks one server, the cluster another one, which has no such bucket."""
     with s3_server() as other:
         elsewhere = other.new_bucket()

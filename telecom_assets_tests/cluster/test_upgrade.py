@@ -18,7 +18,7 @@ from telecom_assets_tests.upgrade.test_upgrade import RAW, assert_sound, raw_row
 @pytest.mark.parametrize("fixture", ["sail_on_s3", "cluster_on_s3"])
 def test_a_warehouse_in_a_bucket_is_upgraded(
     fixture: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """On each engine. Two homes have landed days A and B; the first attempt dies before its third commit."""
     warehouse: Warehouse = request.getfixturevalue(fixture)
     former = filled(FormerWarehouse(warehouse.root, warehouse.storage_options))

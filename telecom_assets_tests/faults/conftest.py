@@ -48,7 +48,8 @@ class Shared:
         return DeltaTable(f"{self.root}/{name}", storage_options=options)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        return self.table(name).to_pyarrow_table().to_pylist()
+        rows: list[dict[str, Any]] = self.table(name).to_pyarrow_table().to_pylist()
+        return rows
 
     def values(self) -> dict[int, list[tuple[int, bytes | None]]]:
         """Positions and bytes of raw_cdrs by part, in order."""
@@ -64,8 +65,10 @@ def counted_by_a_stranger(table: DeltaTable) -> tuple[int, int]:
     That is what its `delta_scan` does, whose extension is not to be had without a network.
     """
     rows: pa.Table = table.to_pyarrow_table(columns=_POSITIONS.split(", "))  # noqa: F841  (DuckDB reads it by its name)
-    [found] = duckdb.sql(f"SELECT count(*), count(DISTINCT ({_POSITIONS})) FROM rows").fetchall()
-    return found
+    relation = duckdb.sql(f"SELECT count(*), count(DISTINCT ({_POSITIONS})) FROM rows")
+    assert relation is not None  # as of a statement that answers nothing
+    [(count, distinct)] = relation.fetchall()
+    return count, distinct
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def until(condition: Callable[[], bool], seconds: float, pause: float) -> None:
 
 def test_what_the_server_finishes_for_a_dead_client_counts_for_nothing(
     tmp_path: Path, new_kafka_topic: Callable[..., KafkaConnection], spark_remote: str
-):
+) -> None:
     """The next landing runs at once, beside the write that outlived its client. Each message counts once."""
     shared = Shared(tmp_path, str(tmp_path / "shared warehouse"), new_kafka_topic(partitions=2))
     values = [b"%d" % number for number in range(MESSAGES)]

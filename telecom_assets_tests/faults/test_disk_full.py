@@ -59,7 +59,7 @@ def fill(disk: Path, left: int) -> Path:
 
 
 @pytest.mark.parametrize("left", [0, 65_536, 262_144, 786_432, 1_048_576])
-def test_a_run_without_space_is_one_line_and_goes_on_when_it_is_freed(disk: Path, billed: Project, left: int):
+def test_a_run_without_space_is_one_line_and_goes_on_when_it_is_freed(disk: Path, billed: Project, left: int) -> None:
     """Wherever it is that the space ends: Dagster's databases, a log, rows, documents."""
     project, before = billed, billed.postgres(BILLS)
     project.produce([call(2 + day, f"late-{left}-{day}") for day in range(9)])
@@ -97,7 +97,7 @@ def test_a_run_without_space_is_one_line_and_goes_on_when_it_is_freed(disk: Path
     ],
     ids=lambda command: command[0],
 )
-def test_every_command_says_it_in_one_line(disk: Path, billed: Project, command: tuple[str, ...]):
+def test_every_command_says_it_in_one_line(disk: Path, billed: Project, command: tuple[str, ...]) -> None:
     """In a home that is not made yet."""
     ballast = fill(disk, 0)
     settings = environment(billed) | {"TELECOM_HOME": str(disk / "home of another")}

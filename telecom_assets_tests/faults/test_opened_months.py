@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from resources.kafka import KafkaConnection
 from resources.warehouse import Warehouse, maintain
 from telecom_assets.intake import decisions
 from telecom_assets.intake.decisions import open_month
@@ -56,7 +57,7 @@ def days_of(rows: list[dict[str, Any]]) -> dict[int, date | None]:
 
 
 @pytest.mark.parametrize("order", ["land, open", "open, land", "land half, open, land", "open twice, land, open"])
-def test_the_order_of_two_commands_does_not_decide_a_day(plain, kafka, order):
+def test_the_order_of_two_commands_does_not_decide_a_day(plain: Warehouse, kafka: KafkaConnection, order: str) -> None:
     half = len(SENT) // 2
     produced(kafka, *(value for value, _ in SENT[:half]))
     moved = []
@@ -87,7 +88,7 @@ def test_the_order_of_two_commands_does_not_decide_a_day(plain, kafka, order):
     assert_sound(plain)
 
 
-def test_rows_that_move_stay_what_they_are(plain, kafka):
+def test_rows_that_move_stay_what_they_are(plain: Warehouse, kafka: KafkaConnection) -> None:
     """All columns but the day; a month that was opened already makes no version."""
     produced(kafka, *(value for value, _ in SENT))
     landing(plain, kafka)
@@ -101,7 +102,7 @@ def test_rows_that_move_stay_what_they_are(plain, kafka):
     assert plain.version("raw_cdrs") == version
 
 
-def test_the_days_that_give_and_take_are_mediated_again(plain, kafka):
+def test_the_days_that_give_and_take_are_mediated_again(plain: Warehouse, kafka: KafkaConnection) -> None:
     """Also a day that has as many rows as were mediated, since it gave four away and four others have landed."""
     produced(kafka, *(value for value, _ in SENT))
     landing(plain, kafka)
@@ -116,7 +117,7 @@ def test_the_days_that_give_and_take_are_mediated_again(plain, kafka):
     assert set(stale_days(plain)) == {local_today()}
 
 
-def test_a_copy_of_what_moves_is_looked_for_beside_its_new_day(plain, kafka):
+def test_a_copy_of_what_moves_is_looked_for_beside_its_new_day(plain: Warehouse, kafka: KafkaConnection) -> None:
     """Two days later a copy of it, which came later, was kept: its day is mediated again."""
     produced(kafka, cdr("same", "2015-04-29"))
     landing(plain, kafka)
@@ -130,7 +131,9 @@ def test_a_copy_of_what_moves_is_looked_for_beside_its_new_day(plain, kafka):
 
 
 @pytest.mark.parametrize("other", ["maintenance", "landing", "opening"])
-def test_what_comes_before_an_openings_commit_is_not_undone(plain, kafka, other, monkeypatch):
+def test_what_comes_before_an_openings_commit_is_not_undone(
+    plain: Warehouse, kafka: KafkaConnection, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has written the rows of the days that give some away, and begins anew when somebody commits first."""
     for value, _ in SENT[:4]:
         produced(kafka, value)
@@ -157,7 +160,7 @@ def test_what_comes_before_an_openings_commit_is_not_undone(plain, kafka, other,
     assert_sound(plain)
 
 
-def test_a_month_opened_in_the_other_home_while_a_landing_stands_before_its_commit(shared: Shared):
+def test_a_month_opened_in_the_other_home_while_a_landing_stands_before_its_commit(shared: Shared) -> None:
     """On disk and on S3: the landing's rows were made for the days of receipt; it begins anew."""
     homes = {number: shared.home(number, partitions_start=date(2010, 1, 1)) for number in (1, 2)}
     produced(shared.kafka, *(value for value, _ in SENT[:2]))
@@ -178,7 +181,7 @@ def test_a_month_opened_in_the_other_home_while_a_landing_stands_before_its_comm
     assert counted_by_a_stranger(shared.table("raw_cdrs")) == (len(SENT), len(SENT))
 
 
-def test_what_landed_before_its_month_was_opened_is_billed(new_project: Callable[..., Project]):  # noqa: F811
+def test_what_landed_before_its_month_was_opened_is_billed(new_project: Callable[..., Project]) -> None:  # noqa: F811
     """It was landed and mediated as a record of no month; the bill is as if the month had been opened first."""
     project = new_project(partitions=2)
     project.store_customers(customers())

@@ -34,7 +34,7 @@ def town(tmp_path: Path, new_kafka_topic: Callable[..., KafkaConnection], postgr
     return Town(shared, postgres_dsn, random.Random(SEED), tasks=TASKS if ROUNDS else SHORT_TASKS)
 
 
-def test_no_fault_loses_or_doubles_anything(town: Town, capfd: pytest.CaptureFixture[str]):
+def test_no_fault_loses_or_doubles_anything(town: Town, capfd: pytest.CaptureFixture[str]) -> None:
     rounds = ROUNDS or SHORT_ROUNDS
     again = f"make faults SEED={SEED} ROUNDS={rounds}"
 

@@ -81,7 +81,7 @@ def assert_as_the_oracle(project: Project) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_slower_mediation_does_not_take_the_place_of_a_newer_one(homes: Homes, table: str):
+def test_a_slower_mediation_does_not_take_the_place_of_a_newer_one(homes: Homes, table: str) -> None:
     """Late records land and are mediated by the other home while this one is about to write what it made without them."""
 
     def meanwhile() -> None:
@@ -103,7 +103,7 @@ def test_a_slower_mediation_does_not_take_the_place_of_a_newer_one(homes: Homes,
     assert stale_days(homes.quick.warehouse) == {}
 
 
-def test_two_mediations_of_the_same_rows_agree(homes: Homes):
+def test_two_mediations_of_the_same_rows_agree(homes: Homes) -> None:
     """Nothing has landed meanwhile: the slower one writes all of its rows behind the other's, which are the same."""
     while_it_writes(homes.slow, "cleaned_cdrs", lambda: homes.mediates(homes.quick))
     assert homes.mediates(homes.slow).success
@@ -113,7 +113,7 @@ def test_two_mediations_of_the_same_rows_agree(homes: Homes):
         assert project.run("rating_job", DAYS).success
 
 
-def test_rejected_rows_are_refused_where_their_cleaned_rows_were_replaced(homes: Homes):
+def test_rejected_rows_are_refused_where_their_cleaned_rows_were_replaced(homes: Homes) -> None:
     """They were made beside cleaned rows that the other home has replaced since. The other home's are whole."""
     while_it_writes(homes.slow, "rejected_cdrs", lambda: homes.mediates(homes.quick))
     assert not homes.mediates(homes.slow).success
@@ -123,7 +123,7 @@ def test_rejected_rows_are_refused_where_their_cleaned_rows_were_replaced(homes:
 
 
 @pytest.mark.parametrize("table", ["rejected_cdrs", "mediated_days"])
-def test_a_mediation_that_ended_over_another_is_noticed(homes: Homes, table: str):
+def test_a_mediation_that_ended_over_another_is_noticed(homes: Homes, table: str) -> None:
     """What mediated_days says is not what the tables hold: the days are mediated again before anybody bills them.
 
     rejected_cdrs: it has written cleaned rows behind the other home's, and died. mediated_days: the other home has written

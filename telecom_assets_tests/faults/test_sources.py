@@ -18,7 +18,7 @@ from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import accept_source, open_month, skip_positions
 from telecom_assets.intake.journal import read_state
-from telecom_assets.intake.landing import LandingError
+from telecom_assets.intake.plan import LandingError
 from telecom_assets.intake.tables import LANDING_DECISIONS
 from telecom_assets_tests.graph.conftest import (
     customers,
@@ -37,7 +37,7 @@ from telecom_assets_tests.intake.test_landing import (
     values_of,
 )
 
-Step = Callable[[pytest.MonkeyPatch, Callable[[], None]], None]
+Step = Callable[[pytest.MonkeyPatch, Callable[[], object]], None]
 
 
 def made_again(kafka: KafkaConnection, *values: bytes) -> str:
@@ -57,9 +57,10 @@ def made_again(kafka: KafkaConnection, *values: bytes) -> str:
 # ------------------------------------------------------------------------------------ made again in the middle of a landing
 
 
-def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     """Between two chunks: the first is committed."""
-    settle, settled = landing_module._settle, []
+    settle = landing_module._settle
+    settled: list[bool] = []
 
     def changing(warehouse: Warehouse, landed: Any, report: Any) -> None:
         settle(warehouse, landed, report)
@@ -73,7 +74,7 @@ def after_the_first_chunk(patch: pytest.MonkeyPatch, change: Callable[[], None])
 def around(step: str, *, before: bool) -> Step:
     """In the first chunk, before or after one of its steps."""
 
-    def install(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    def install(patch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
         original = getattr(landing_module, step)
 
         def changing(*arguments: Any) -> Any:
@@ -102,7 +103,9 @@ def around(step: str, *, before: bool) -> Step:
     ],
     ids=["between two chunks", "before it is read", "after it was read", "after it was counted", "before the commit"],
 )
-def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(plain, kafka, step, landed, new):
+def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(
+    plain: Warehouse, kafka: KafkaConnection, step: Step, landed: int, new: int
+) -> None:
     """Ten messages in two chunks; then a topic of the same name, with as many messages or fewer than the chunk ends at."""
     produced(kafka, *(b"old %d" % number for number in range(10)))
     kafka.timeout_seconds = 2.0  # for messages that will not come
@@ -133,7 +136,9 @@ def test_nothing_of_a_topic_made_again_lands_under_the_old_identity(plain, kafka
 
 
 @pytest.mark.parametrize("deleted", [1, 2, 4, 6])
-def test_messages_that_leave_a_range_between_read_and_recount_have_landed(plain, kafka, deleted):
+def test_messages_that_leave_a_range_between_read_and_recount_have_landed(
+    plain: Warehouse, kafka: KafkaConnection, deleted: int
+) -> None:
     """Offsets 0 1 [mark 2] 3 4 [mark 5] are recounted, since the marks of transactions are no messages."""
     transactions(kafka, 2)
     with pytest.MonkeyPatch.context() as patch:
@@ -147,7 +152,9 @@ def test_messages_that_leave_a_range_between_read_and_recount_have_landed(plain,
     assert_sound(plain)
 
 
-def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has_landed(plain, new_kafka_topic):
+def test_a_message_that_the_topics_compaction_takes_between_read_and_recount_has_landed(
+    plain: Warehouse, new_kafka_topic: Callable[..., KafkaConnection]
+) -> None:
     """Of a key's messages the broker keeps the newest: the older ones leave the inside of the range."""
     kafka = new_kafka_topic(partitions=1, config={"min.cleanable.dirty.ratio": "0.001", "segment.ms": "1"})
     for value in (b"0", b"1", b"2"):
@@ -194,7 +201,9 @@ def decided(warehouse: Warehouse) -> list[dict[str, Any]]:
     return sorted(({**row, "decided_at": None} for row in rows), key=lambda row: row["raw_version"])
 
 
-def test_what_retention_took_is_refused_and_after_a_decision_landing_goes_on(plain, kafka):
+def test_what_retention_took_is_refused_and_after_a_decision_landing_goes_on(
+    plain: Warehouse, kafka: KafkaConnection
+) -> None:
     produced(kafka, *(b"%d" % number for number in range(3)))
     landing(plain, kafka)
     produced(kafka, *(b"%d" % number for number in range(3, 8)))
@@ -224,7 +233,7 @@ def test_what_retention_took_is_refused_and_after_a_decision_landing_goes_on(pla
     assert_sound(plain)
 
 
-def test_a_skip_that_is_given_twice_is_one(plain, kafka):
+def test_a_skip_that_is_given_twice_is_one(plain: Warehouse, kafka: KafkaConnection) -> None:
     """The second finds nothing missing; offsets that the topic still has are never given up."""
     produced(kafka, b"0")
     landing(plain, kafka)
@@ -245,7 +254,7 @@ def test_a_skip_that_is_given_twice_is_one(plain, kafka):
 
 
 @pytest.mark.parametrize("decision", ["accept", "skip", "open"])
-def test_a_landing_that_meets_a_decision_begins_anew(plain, kafka, decision):
+def test_a_landing_that_meets_a_decision_begins_anew(plain: Warehouse, kafka: KafkaConnection, decision: str) -> None:
     """Its files are written, and it stands before its commit, when somebody decides: it reads the topic again."""
     produced(kafka, *(b"%d" % number for number in range(4)))
     landing(plain, kafka)
@@ -277,7 +286,7 @@ def test_a_landing_that_meets_a_decision_begins_anew(plain, kafka, decision):
     assert_sound(plain)
 
 
-def test_copies_across_two_sources_are_found_by_record_id(new_project: Callable[..., Project]):  # noqa: F811
+def test_copies_across_two_sources_are_found_by_record_id(new_project: Callable[..., Project]) -> None:  # noqa: F811
     """The topic is made again and its archive replayed into it: what had landed comes a second time, and is a copy."""
     project = new_project(partitions=2)
     kafka = project.deployment.kafka()

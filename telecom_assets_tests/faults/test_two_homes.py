@@ -29,7 +29,7 @@ def ledger(shared: Shared) -> dict[int, list[tuple[int, int, int]]]:
     return found
 
 
-def test_two_homes_that_land_one_topic_at_once_land_each_message_once(shared: Shared):
+def test_two_homes_that_land_one_topic_at_once_land_each_message_once(shared: Shared) -> None:
     """Both have read the same ranges and written their files; one commits first. Both end well, and later ones go on."""
     first, second = ([b"%d" % number for number in range(part, part + 30)] for part in (0, 100))
     produced(shared.kafka, *first)
@@ -51,13 +51,13 @@ def test_two_homes_that_land_one_topic_at_once_land_each_message_once(shared: Sh
     assert counted_by_a_stranger(shared.table("raw_cdrs")) == (60, 60)
     assert ledger(shared) == {0: [(0, 15, 15), (15, 30, 15)], 1: [(0, 15, 15), (15, 30, 15)]}
 
-    for number, home in enumerate((2, 1, 2)):
+    for number, lands in enumerate((2, 1, 2)):
         produced(shared.kafka, b"later %d" % number)
-        assert Running(work.landed, shared.home(home)).answer()["records"] == 1
+        assert Running(work.landed, shared.home(lands)).answer()["records"] == 1
     assert counted_by_a_stranger(shared.table("raw_cdrs")) == (63, 63)
 
 
-def test_homes_that_land_beside_each_other_share_the_work(shared: Shared):
+def test_homes_that_land_beside_each_other_share_the_work(shared: Shared) -> None:
     """Neither waits for the other: chunk after chunk, as it happens. Together they land each message once."""
     values = [b"%d" % number for number in range(80)]
     produced(shared.kafka, *values)
@@ -70,7 +70,7 @@ def test_homes_that_land_beside_each_other_share_the_work(shared: Shared):
     assert sum(records for *_, records in ranges) == 80
 
 
-def test_of_two_commits_on_one_version_exactly_one_stands(shared: Shared):
+def test_of_two_commits_on_one_version_exactly_one_stands(shared: Shared) -> None:
     """In 200 rounds two processes each commit a row on the version that both have read."""
     Warehouse(shared.root, SparkEngine(kind="sail"), TABLES, s3=shared.s3).make_tables([FLOORS])  # version 0
     meet = barrier(2)
@@ -85,7 +85,7 @@ def test_of_two_commits_on_one_version_exactly_one_stands(shared: Shared):
     assert pc.sum(rows["floor_mb"]).as_py() == Decimal(ROUNDS)
 
 
-def test_two_maintenances_at_once_leave_the_rows_as_they_are(shared: Shared):
+def test_two_maintenances_at_once_leave_the_rows_as_they_are(shared: Shared) -> None:
     """Both have merged the same four files, and then commit one after the other."""
     for number in range(4):
         produced(shared.kafka, b"%d" % number)

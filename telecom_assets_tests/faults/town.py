@@ -7,7 +7,7 @@ goes wrong meanwhile (`kinds`).
 import datetime as dt
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -96,7 +96,8 @@ class Town:
             return Running(work.month_opened, given, month, **options)
         if task == "month":
             return Running(work.month_run, given, MONTH, **options)
-        return Running({"maintain": work.maintained, "mediate": work.mediated}[task], given, **options)
+        others: dict[str, Callable[..., Any]] = {"maintain": work.maintained, "mediate": work.mediated}
+        return Running(others[task], given, **options)
 
     def happened(self, what: str) -> None:
         """Something did befall a home: it was at work."""

@@ -5,7 +5,9 @@ import datetime as dt
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,41 +35,44 @@ TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?P<fraction>\.[0-9]{3})?(?P<offset>[+][0-9]{2}:00)?"
 )
 
+#: A CDR as it is read from its line.
+Record = dict[str, Any]
 
-def lines_of(spec):
+
+def lines_of(spec: GeneratorSpec) -> list[str]:
     return [line for chunk in generate_cdr_chunks(spec) for line in chunk.to_pylist()]
 
 
 @pytest.fixture(scope="module")
-def lines():
+def lines() -> list[str]:
     return lines_of(SPEC)
 
 
 @pytest.fixture(scope="module")
-def records(lines):
+def records(lines: list[str]) -> list[Record]:
     """The CDRs without their duplicates."""
     return [json.loads(line) for line in dict.fromkeys(lines)]
 
 
-def of_type(records, *types):
+def of_type(records: list[Record], *types: str) -> list[Record]:
     return [record for record in records if record["record_type"] in types]
 
 
-def assert_share(hits, of, expected):
+def assert_share(hits: Iterable[bool], of: int, expected: float) -> None:
     """Within five standard deviations of a binomial count."""
-    hits = list(hits)
-    assert len(hits) == of
-    assert abs(sum(hits) - of * expected) <= 5 * math.sqrt(of * expected * (1 - expected))
+    found = list(hits)
+    assert len(found) == of
+    assert abs(sum(found) - of * expected) <= 5 * math.sqrt(of * expected * (1 - expected))
 
 
-def test_as_many_lines_as_asked_one_percent_of_them_repetitions(lines):
+def test_as_many_lines_as_asked_one_percent_of_them_repetitions(lines: list[str]) -> None:
     assert len(lines) == SPEC.cdrs
     repetitions = [line for line, times in collections.Counter(lines).items() if times > 1]
     assert len(repetitions) == round(SPEC.cdrs * 0.01)
     assert len(set(lines)) == SPEC.cdrs - len(repetitions)
 
 
-def test_fields_are_those_of_the_sample_in_its_order(records):
+def test_fields_are_those_of_the_sample_in_its_order(records: list[Record]) -> None:
     assert {tuple(record) for record in records} == {tuple(fields) for fields in FIELDS.values()}
     assert {field for record in records for field in record} == set(RECORD_TYPES.fields)
     for record in records:
@@ -77,23 +82,23 @@ def test_fields_are_those_of_the_sample_in_its_order(records):
             assert value is None or type(value) is expected, record
 
 
-def test_a_line_is_written_as_the_sample_writes_it(lines):
+def test_a_line_is_written_as_the_sample_writes_it(lines: list[str]) -> None:
     assert [line for line in lines if json.dumps(json.loads(line)) != line] == []
 
 
-def test_record_ids_are_random_uuids_and_unique(records):
+def test_record_ids_are_random_uuids_and_unique(records: list[Record]) -> None:
     ids = [record["record_ID"] for record in records]
     assert len(set(ids)) == len(ids)
     uuid4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
     assert [text for text in ids if not uuid4.fullmatch(text)] == []
 
 
-def test_record_types(records):
+def test_record_types(records: list[Record]) -> None:
     for record_type, share in (("voice", 0.60), ("sms", 0.10), ("data", 0.30)):
         assert_share((record["record_type"] == record_type for record in records), len(records), share)
 
 
-def test_cells_and_technologies(records):
+def test_cells_and_technologies(records: list[Record]) -> None:
     size = len(records)
     assert_share((record["cell_id"] is None for record in records), size, 0.30)
     assert_share((record["technology"] is None for record in records), size, 0.10)
@@ -103,7 +108,7 @@ def test_cells_and_technologies(records):
     ] == []
 
 
-def test_subscribers_are_customers_but_for_five_percent(records):
+def test_subscribers_are_customers_but_for_five_percent(records: list[Record]) -> None:
     customers = set(generate_customers(SPEC.customers, SPEC.seed)["customer_id"].to_pylist())
     for record_type, field in SUBSCRIBER.items():
         numbers = [record[field] for record in of_type(records, record_type)]
@@ -114,28 +119,28 @@ def test_subscribers_are_customers_but_for_five_percent(records):
         assert [text for text in wrong if MOROCCAN.fullmatch(text) or FOREIGN.fullmatch(text)] == []
 
 
-def test_some_customers_are_heavier_than_others_but_none_is_everything(records):
+def test_some_customers_are_heavier_than_others_but_none_is_everything(records: list[Record]) -> None:
     usage = collections.Counter(record[SUBSCRIBER[record["record_type"]]] for record in records)
     del usage[None]
     heaviest = sum(count for _, count in usage.most_common(SPEC.customers // 100))
     assert 0.02 < heaviest / len(records) < 0.20
 
 
-def test_one_in_five_other_parties_is_foreign_and_all_are_valid(records):
+def test_one_in_five_other_parties_is_foreign_and_all_are_valid(records: list[Record]) -> None:
     for record_type, field in OTHER_PARTY.items():
         numbers = [record[field] for record in of_type(records, record_type)]
         assert_share((FOREIGN.fullmatch(number) is not None for number in numbers), len(numbers), 0.20)
         assert [n for n in numbers if not (MOROCCAN.fullmatch(n) or FOREIGN.fullmatch(n))] == []
 
 
-def test_every_country_is_called(records):
+def test_every_country_is_called(records: list[Record]) -> None:
     numbers = [record[OTHER_PARTY[record["record_type"]]] for record in of_type(records, "voice", "sms")]
     countries = set(FOREIGN.pattern.split("|"))
     called = {country for country in countries for number in numbers if re.fullmatch(country, number)}
     assert called == countries
 
 
-def test_durations(records):
+def test_durations(records: list[Record]) -> None:
     durations = [record["duration_sec"] for record in of_type(records, "voice")]
     assert_share((value is None for value in durations), len(durations), 0.10)
     assert_share((value is not None and value < 0 for value in durations), len(durations), 0.10)
@@ -143,7 +148,7 @@ def test_durations(records):
     assert max(value for value in durations if value is not None) <= 3600
 
 
-def test_data_sessions(records):
+def test_data_sessions(records: list[Record]) -> None:
     sessions = of_type(records, "data")
     size = len(sessions)
     volumes = [record["data_volume_mb"] for record in sessions]
@@ -157,7 +162,7 @@ def test_data_sessions(records):
     assert 1_900 < max(known) <= 2_000
 
 
-def test_timestamps_null_random_or_in_the_month(records):
+def test_timestamps_null_random_or_in_the_month(records: list[Record]) -> None:
     texts = [record["timestamp"] for record in records]
     size = len(texts)
     assert_share((text is None for text in texts), size, 0.05)
@@ -170,7 +175,7 @@ def test_timestamps_null_random_or_in_the_month(records):
     assert len({text[:4] for text in elsewhere}) == 16
 
 
-def test_days_and_hours_of_the_month_are_all_there(records):
+def test_days_and_hours_of_the_month_are_all_there(records: list[Record]) -> None:
     times = [text for record in records if (text := record["timestamp"]) and text.startswith("2025-05-")]
     days = collections.Counter(text[8:10] for text in times)
     hours = collections.Counter(text[11:13] for text in times)
@@ -179,7 +184,7 @@ def test_days_and_hours_of_the_month_are_all_there(records):
     assert hours["20"] > 8 * hours["04"]
 
 
-def test_a_few_timestamps_carry_fraction_or_offset(records):
+def test_a_few_timestamps_carry_fraction_or_offset(records: list[Record]) -> None:
     matches = [match for record in records if (match := TIMESTAMP.fullmatch(record["timestamp"] or ""))]
     assert_share((match["fraction"] is not None for match in matches), len(matches), 0.005)
     assert_share((match["offset"] is not None for match in matches), len(matches), 0.005)
@@ -189,14 +194,14 @@ def test_a_few_timestamps_carry_fraction_or_offset(records):
             assert moment.astimezone(ZONE).isoformat() == match[0]
 
 
-def test_no_time_that_the_clocks_skipped():
+def test_no_time_that_the_clocks_skipped() -> None:
     spec = GeneratorSpec(cdrs=20_000, customers=50, month="2025-04", seed=2)
     hours = collections.Counter(json.loads(line)["timestamp"][:13] for line in lines_of(spec) if '"2025-04-06T' in line)
     assert "2025-04-06T02" not in hours
     assert {"2025-04-06T01", "2025-04-06T03"} <= set(hours)
 
 
-def test_lines_are_in_order_of_sending_but_for_late_ones(lines):
+def test_lines_are_in_order_of_sending_but_for_late_ones(lines: list[str]) -> None:
     times = np.array(
         [
             np.datetime64(text[:19])
@@ -212,7 +217,7 @@ def test_lines_are_in_order_of_sending_but_for_late_ones(lines):
     assert np.count_nonzero(np.abs(behind_sec) < 3_600) / len(times) > 0.97
 
 
-def test_late_lines_stand_days_behind_their_time(lines):
+def test_late_lines_stand_days_behind_their_time(lines: list[str]) -> None:
     """Around noon of 31 May, events of the five days before are sent, and hardly any older ones."""
     times = [json.loads(line)["timestamp"] or "" for line in dict.fromkeys(lines)]
     noon = times.index(next(text for text in times if text.startswith("2025-05-31T12")))
@@ -223,7 +228,7 @@ def test_late_lines_stand_days_behind_their_time(lines):
     assert sum(day < "2025-05-26" for day in behind) <= 3
 
 
-def test_same_request_same_bytes(lines):
+def test_same_request_same_bytes(lines: list[str]) -> None:
     assert lines_of(SPEC) == lines
 
 
@@ -236,12 +241,13 @@ def test_same_request_same_bytes(lines):
         {"cdrs": 60_001},
     ],
 )
-def test_any_other_request_has_other_records(other, lines):
-    spec = GeneratorSpec(**{"cdrs": 60_000, "customers": 2_000, "month": "2025-05", "seed": 11} | other)
+def test_any_other_request_has_other_records(other: dict[str, int | str], lines: list[str]) -> None:
+    asked: dict[str, Any] = {"cdrs": 60_000, "customers": 2_000, "month": "2025-05", "seed": 11} | other
+    spec = GeneratorSpec(**asked)
     assert set(lines_of(spec)).isdisjoint(lines)
 
 
-def test_another_record_type_is_generated_by_its_own_words():
+def test_another_record_type_is_generated_by_its_own_words() -> None:
     """A quarter of them: its fields in their order, parties, sizes from 0.01 to 2, no number in a tenth, null without a word."""
     size = Quantity(
         "size_mb", "size", "megabytes", 2, "", generated=Hundredths(longest=2, skew=1, missing=0.1), judged=False
@@ -260,7 +266,7 @@ def test_another_record_type_is_generated_by_its_own_words():
     assert all(0 < record["size_mb"] <= 2 for record in made if record["size_mb"] is not None)
 
 
-def test_shares_are_weights_of_each_other():
+def test_shares_are_weights_of_each_other() -> None:
     """Types that have 0.6 and 0.2 between them come as three to one: a type that is added takes its part from all."""
     sms, calls = replace(SMS, share=0.2), replace(VOICE, share=0.6)
     spec = GeneratorSpec(cdrs=4_000, customers=50, month="2025-05", seed=5)
@@ -270,7 +276,7 @@ def test_shares_are_weights_of_each_other():
         assert_share((record["record_type"] == "sms" for record in found), len(found), 0.25)
 
 
-def test_chunks_are_bounded(lines):
+def test_chunks_are_bounded(lines: list[str]) -> None:
     sizes = [len(chunk) for chunk in generate_cdr_chunks(SPEC)]
     assert sum(sizes) == SPEC.cdrs
     assert len(sizes) >= 4
@@ -279,21 +285,21 @@ def test_chunks_are_bounded(lines):
 
 
 @pytest.mark.parametrize("cdrs", [0, 1, 2, 50, 99, 150])
-def test_small_requests(cdrs):
+def test_small_requests(cdrs: int) -> None:
     for seed in range(6):
         lines = lines_of(GeneratorSpec(cdrs=cdrs, customers=1, month="2024-02", seed=seed))
         assert len(lines) == cdrs
         assert len(set(lines)) == cdrs - round(cdrs * 0.01)
 
 
-def test_now_closes_the_range_of_random_times():
+def test_now_closes_the_range_of_random_times() -> None:
     spec = GeneratorSpec(cdrs=5_000, customers=10, month="2025-05", now=dt.date(2012, 1, 1))
     years = {text[:4] for line in lines_of(spec) if (text := json.loads(line)["timestamp"])}
     assert years == {"2010", "2011", "2025"}
 
 
 @pytest.mark.parametrize("month", ["2010-01", "2099-12"])
-def test_first_and_last_month(month):
+def test_first_and_last_month(month: str) -> None:
     texts = [json.loads(line)["timestamp"] for line in lines_of(GeneratorSpec(cdrs=500, customers=10, month=month))]
     assert sum(text is not None and text.startswith(month) for text in texts) > 400
 
@@ -313,6 +319,7 @@ def test_first_and_last_month(month):
         ({"chunk_rows": 0}, r"chunk of 0 lines"),
     ],
 )
-def test_what_cannot_be_made_is_named(wrong, message):
+def test_what_cannot_be_made_is_named(wrong: dict[str, str | int | dt.date], message: str) -> None:
+    asked: dict[str, Any] = {"cdrs": 1, "customers": 1, "month": "2025-05"} | wrong
     with pytest.raises(SpecError, match=message):
-        GeneratorSpec(**{"cdrs": 1, "customers": 1, "month": "2025-05"} | wrong)
+        GeneratorSpec(**asked)

@@ -1,7 +1,10 @@
 """The files of a generated month: whole, reproducible, readable by others."""
 
 import csv
+from collections.abc import Iterator
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers, write_files
@@ -10,7 +13,7 @@ from telecom_assets.generator import files as files_module
 SPEC = GeneratorSpec(cdrs=3_000, customers=400, month="2025-05", seed=3, chunk_rows=1_000)
 
 
-def test_cdr_file_is_the_lines_each_with_its_end(tmp_path):
+def test_cdr_file_is_the_lines_each_with_its_end(tmp_path: Path) -> None:
     written = write_files(SPEC, tmp_path / "new" / "folder")
     lines = [line for chunk in generate_cdr_chunks(SPEC) for line in chunk.to_pylist()]
     content = written.cdr_file.read_bytes()
@@ -19,7 +22,7 @@ def test_cdr_file_is_the_lines_each_with_its_end(tmp_path):
     assert (written.cdrs, written.cdr_bytes) == (3_000, len(content))
 
 
-def test_customers_file_says_the_same_as_the_table(tmp_path):
+def test_customers_file_says_the_same_as_the_table(tmp_path: Path) -> None:
     written = write_files(SPEC, tmp_path)
     table = generate_customers(SPEC.customers, SPEC.seed)
     with written.customers_file.open(encoding="utf-8", newline="") as file:
@@ -37,13 +40,13 @@ def test_customers_file_says_the_same_as_the_table(tmp_path):
     assert written.customers == len(rows) == 400
 
 
-def test_names_hold_what_csv_must_quote(tmp_path):
+def test_names_hold_what_csv_must_quote(tmp_path: Path) -> None:
     text = write_files(SPEC, tmp_path).customers_file.read_text(encoding="utf-8")
     assert '""Atlas"" SARL"' in text
     assert ', Transport SARL"' in text
 
 
-def test_twice_the_same_bytes_and_older_files_are_replaced(tmp_path):
+def test_twice_the_same_bytes_and_older_files_are_replaced(tmp_path: Path) -> None:
     first = write_files(SPEC, tmp_path / "first")
     (tmp_path / "second").mkdir()
     (tmp_path / "second" / "cdr.jsonl").write_text("older")
@@ -52,20 +55,20 @@ def test_twice_the_same_bytes_and_older_files_are_replaced(tmp_path):
     assert second.customers_file.read_bytes() == first.customers_file.read_bytes()
 
 
-def test_progress_adds_up(tmp_path):
-    steps = []
+def test_progress_adds_up(tmp_path: Path) -> None:
+    steps: list[int] = []
     write_files(SPEC, tmp_path, steps.append)
     assert len(steps) > 1
     assert sum(steps) == SPEC.cdrs
 
 
-def test_no_cdrs_is_an_empty_file(tmp_path):
+def test_no_cdrs_is_an_empty_file(tmp_path: Path) -> None:
     written = write_files(GeneratorSpec(cdrs=0, customers=1, month="2025-05"), tmp_path)
     assert written.cdr_file.read_bytes() == b""
 
 
-def test_an_interrupted_file_does_not_appear(tmp_path, monkeypatch):
-    def interrupted(spec):
+def test_an_interrupted_file_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(spec: GeneratorSpec) -> Iterator[pa.StringArray]:
         yield next(generate_cdr_chunks(spec))
         raise KeyboardInterrupt
 

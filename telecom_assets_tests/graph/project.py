@@ -24,6 +24,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
+from resources.warehouse import Warehouse
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.compute_logs import printed_in_the_terminal
@@ -62,7 +63,7 @@ def day_tags(first: str, last: str | None = None) -> dict[str, str]:
 
 def cdr(record_type: str, day: int, record_id: str, **fields: object) -> bytes:
     """One sound CDR of a day of MONTH at noon, with other fields of its type as given."""
-    sound = {
+    sound: dict[str, object] = {
         "record_ID": record_id,
         "record_type": record_type,
         "timestamp": f"{MONTH}-{day:02d}T12:00:00",
@@ -126,7 +127,7 @@ class Project:
         return with_single_jobs(build_defs(self.settings, self.deployment.resources()))
 
     @property
-    def warehouse(self):
+    def warehouse(self) -> Warehouse:
         return self.deployment.warehouse
 
     # -- what a user does --------------------------------------------------------------------------------------------
@@ -186,7 +187,8 @@ class Project:
         return DeltaTable(self.warehouse.path(name), storage_options=self.warehouse.storage_options)
 
     def rows(self, name: str) -> list[Row]:
-        return self.table(name).to_pyarrow_table().to_pylist()
+        rows: list[Row] = self.table(name).to_pyarrow_table().to_pylist()
+        return rows
 
     def version(self, name: str) -> int:
         return self.table(name).version()
@@ -231,7 +233,7 @@ class Project:
         """Ask PostgreSQL."""
         assert self.settings.postgres_dsn is not None
         with psycopg.connect(self.settings.postgres_dsn.get_secret_value(), autocommit=True) as session:
-            cursor = session.execute(query)  # type: ignore[call-overload]
+            cursor = session.execute(query)
             return cursor.fetchall() if cursor.description else []
 
     # -- what should come out ------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_a_killed_process_holds_nobody_up(
     holder: subprocess.Popen[bytes],
     number: signal.Signals,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     [run] = instance.get_runs()
     holder.send_signal(number)
     holder.wait(30)
@@ -121,7 +121,7 @@ def test_a_killed_process_holds_nobody_up(
 
 
 @both_storages
-def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance):
+def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.DagsterInstance) -> None:
     job = dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph())
     life = sign_of_life(settings.dagster_home)
     run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: life.name})
@@ -134,7 +134,7 @@ def test_a_run_of_an_ended_process_is_ended(settings: Settings, instance: dg.Dag
 
 @pytest.mark.processes
 @pytest.mark.usefixtures("holder")
-def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance):
+def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: dg.DagsterInstance) -> None:
     assert end_abandoned_runs(instance, settings.dagster_home) == []
     [run] = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.STARTED
@@ -144,7 +144,7 @@ def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: d
 
 
 @both_storages
-def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance):
+def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance) -> None:
     """The code server reports the run of a killed worker as failed, and leaves its place taken."""
     run = instance.create_run_for_job(dg.define_asset_job(JOB, [hold]).resolve(asset_graph=_graph()))
     instance.event_log_storage.initialize_concurrency_limit_to_default("landing")
@@ -160,14 +160,16 @@ def _graph() -> Any:
     return dg.Definitions(assets=[hold]).resolve_asset_graph()
 
 
-def test_signs_of_life_do_not_pile_up(settings: Settings, instance: dg.DagsterInstance, tmp_path, monkeypatch):
+def test_signs_of_life_do_not_pile_up(
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
     for _ in range(3):
         runner(settings, instance).execute(Step(JOB))
     assert len(list((settings.dagster_home / "processes").iterdir())) == 1
 
 
-def test_one_process_at_a_time(tmp_path: Path):
+def test_one_process_at_a_time(tmp_path: Path) -> None:
     says = rf"landing is under way in process {os.getpid()} \(since .*\), which holds .*landing"
     with (
         lock_or_refuse(tmp_path, "landing"),

@@ -1,6 +1,7 @@
 """Rating follows mediation, whatever the month of the day, and no other run does."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -38,7 +39,7 @@ class Automation:
 
     def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
         self.defs, self.instance = defs, instance
-        self.cursor = None
+        self.cursor: Any = None
         self.tick()
 
     def tick(self) -> dict[str, set[str]]:
@@ -49,11 +50,11 @@ class Automation:
         return {item.key.to_user_string(): _keys(item) for item in result.results if item.true_subset.size}
 
 
-def _keys(result: dg.AutomationResult) -> set[str]:
+def _keys(result: dg.AutomationResult[dg.AssetKey]) -> set[str]:
     return set(result.true_subset.expensively_compute_partition_keys())
 
 
-def test_a_day_that_was_mediated_is_rated_once(defs: dg.Definitions, instance: dg.DagsterInstance):
+def test_a_day_that_was_mediated_is_rated_once(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     automation = Automation(defs, instance)
     assert automation.tick() == {}
     materialised(instance, "cleaned_cdrs", "2025-06-03")
@@ -61,7 +62,7 @@ def test_a_day_that_was_mediated_is_rated_once(defs: dg.Definitions, instance: d
     assert automation.tick() == {}
 
 
-def test_days_of_older_months_are_rated_too(defs: dg.Definitions, instance: dg.DagsterInstance):
+def test_days_of_older_months_are_rated_too(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     automation = Automation(defs, instance)
     materialised(instance, "cleaned_cdrs", "2025-06-03", "2025-06-04")
     assert automation.tick() == rating_of({"2025-06-03", "2025-06-04"})
@@ -69,7 +70,7 @@ def test_days_of_older_months_are_rated_too(defs: dg.Definitions, instance: dg.D
     assert automation.tick() == rating_of({"2020-01-01", "2024-02-29"})
 
 
-def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, instance: dg.DagsterInstance):
+def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     automation = Automation(defs, instance)
     for _ in range(2):
         materialised(instance, "cleaned_cdrs", "2025-06-03")
@@ -95,13 +96,13 @@ def test_a_day_that_is_mediated_again_is_rated_again(defs: dg.Definitions, insta
 )
 def test_nothing_else_starts_a_run(
     defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, partition: str | None
-):
+) -> None:
     automation = Automation(defs, instance)
     materialised(instance, asset, partition)
     assert automation.tick() == {}
 
 
-def test_the_sensor_looks_at_every_asset_that_has_a_condition(defs: dg.Definitions):
+def test_the_sensor_looks_at_every_asset_that_has_a_condition(defs: dg.Definitions) -> None:
     sensor = defs.get_repository_def().get_sensor_def("rating_automation")
     assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING

@@ -48,7 +48,7 @@ def started(result: dg.ExecuteInProcessResult) -> set[str]:
 # -- which days --------------------------------------------------------------------------------------------------------
 
 
-def test_no_check_has_partitions_of_its_own(untouched: Project):
+def test_no_check_has_partitions_of_its_own(untouched: Project) -> None:
     """One with partitions is shown as skipped after a run over several, and cannot be executed from its asset's page."""
     graph = untouched.defs.resolve_asset_graph()
     keys = [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in ALL_CHECKS]
@@ -56,7 +56,7 @@ def test_no_check_has_partitions_of_its_own(untouched: Project):
 
 
 @pytest.mark.parametrize("asset", sorted(TAGS))
-def test_checks_alone_look_at_all_there_is(untouched: Project, asset: str):
+def test_checks_alone_look_at_all_there_is(untouched: Project, asset: str) -> None:
     """Without any partition, as "Execute all" of the UI runs them."""
     checks = untouched.check(asset)
     assert set(checks) == {name for guarded, name in ALL_CHECKS if guarded == asset}
@@ -79,7 +79,7 @@ def test_checks_alone_look_at_all_there_is(untouched: Project, asset: str):
     ],
     ids=["a range", "one day", "an empty day"],
 )
-def test_a_run_of_a_stage_checks_its_own_days(damaged: Project, tags: dict[str, str], days: list[str]):
+def test_a_run_of_a_stage_checks_its_own_days(damaged: Project, tags: dict[str, str], days: list[str]) -> None:
     """A day beside them, whose books do not balance, is none of theirs."""
     elsewhere = june(damaged, "rejected_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-07"))
     damaged.delete("rejected_cdrs", at(elsewhere))
@@ -88,7 +88,7 @@ def test_a_run_of_a_stage_checks_its_own_days(damaged: Project, tags: dict[str, 
     made = {
         (check.asset_key.to_user_string(), check.check_name): check for check in result.get_asset_check_evaluations()
     }
-    assert {asset for asset, _ in made} == {"cleaned_cdrs", "rejected_cdrs", "mediated_days"}
+    assert {asset for asset, _ in made} == set(DAILY_TABLES)
     for (asset, _), check in made.items():
         counts = rows_by_day(damaged, asset)
         assert check.passed
@@ -98,7 +98,7 @@ def test_a_run_of_a_stage_checks_its_own_days(damaged: Project, tags: dict[str, 
         ]
 
 
-def test_a_check_of_a_month_looks_at_its_days(damaged: Project):
+def test_a_check_of_a_month_looks_at_its_days(damaged: Project) -> None:
     """As the job of checks runs it: a month for daily and monthly tables alike."""
     damaged.delete("rejected_cdrs", at(june(damaged, "rejected_cdrs", event_date=DAY)))
     checks = damaged.check("cleaned_cdrs", month_tag())
@@ -110,7 +110,7 @@ def test_a_check_of_a_month_looks_at_its_days(damaged: Project):
 # -- what differs ------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_check_shows_the_days_that_differ(damaged: Project):
+def test_a_failed_check_shows_the_days_that_differ(damaged: Project) -> None:
     before = {name: rows_by_day(damaged, name)[f"{DAY}"] for name in ("raw_cdrs", "cleaned_cdrs", "rejected_cdrs")}
     damaged.delete("cleaned_cdrs", at(june(damaged, "cleaned_cdrs", event_date=DAY)))
     check = damaged.check("cleaned_cdrs", JUNE)[MEDIATED]
@@ -130,7 +130,7 @@ def test_a_failed_check_shows_the_days_that_differ(damaged: Project):
     assert [(row["day"], row["verdict"]) for row in days[1:]] == [(day, "passed") for day in others]
 
 
-def test_a_failed_check_shows_the_customers_that_differ(damaged: Project):
+def test_a_failed_check_shows_the_customers_that_differ(damaged: Project) -> None:
     """An event of one customer costs 0.000001 more than it was billed."""
     before = {repr(row) for row in damaged.rows("rated_cdrs")}
     dearer("rated_cdrs", "amount", "0.000001")(damaged)
@@ -147,7 +147,7 @@ def test_a_failed_check_shows_the_customers_that_differ(damaged: Project):
     assert [(month["month"], month["verdict"]) for month in shown(check, "months")] == [(MONTH, "failed")]
 
 
-def test_a_record_that_is_cleaned_twice_is_shown_with_its_days(damaged: Project):
+def test_a_record_that_is_cleaned_twice_is_shown_with_its_days(damaged: Project) -> None:
     copy_after(3)(damaged)
     check = damaged.check("cleaned_cdrs", day_tags(f"{MONTH}-01", f"{MONTH}-06"))[UNIQUE]
     (row,) = shown(check, "differs")
@@ -159,7 +159,7 @@ def test_a_record_that_is_cleaned_twice_is_shown_with_its_days(damaged: Project)
     ]
 
 
-def test_a_missing_value_is_shown_with_its_day(damaged: Project):
+def test_a_missing_value_is_shown_with_its_day(damaged: Project) -> None:
     emptied("rated_cdrs", "amount")(damaged)
     (lacking,) = [row for row in damaged.rows("rated_cdrs") if row["amount"] is None]
     check = damaged.check("rated_cdrs", JUNE)[CONTRACT]
@@ -186,7 +186,7 @@ def mediation_and_rating(project: Project, tags: dict[str, str]) -> dg.ExecuteIn
 
 
 @pytest.mark.parametrize("tags", [day_tags(f"{MONTH}-02", f"{MONTH}-03"), {"dagster/partition": f"{MONTH}-02"}])
-def test_a_failed_check_of_mediation_keeps_rating_from_its_work(damaged: Project, tags: dict[str, str]):
+def test_a_failed_check_of_mediation_keeps_rating_from_its_work(damaged: Project, tags: dict[str, str]) -> None:
     """The same record is cleaned on a day beside the run's. Rating does not even begin: it is the check that holds it."""
     copy_after(3)(damaged)
     names = ("rated_cdrs", "suspended_cdrs")
@@ -199,7 +199,7 @@ def test_a_failed_check_of_mediation_keeps_rating_from_its_work(damaged: Project
     assert {name: (damaged.version(name), sorted(map(repr, damaged.rows(name)))) for name in names} == before
 
 
-def test_rating_follows_mediation_in_one_run_when_its_checks_pass(damaged: Project):
+def test_rating_follows_mediation_in_one_run_when_its_checks_pass(damaged: Project) -> None:
     result = mediation_and_rating(damaged, day_tags(f"{MONTH}-02", f"{MONTH}-03"))
     assert result.success
     assert started(result) == {"mediation", "mediation_checks", "rating", "rating_checks"}
@@ -209,7 +209,7 @@ def test_rating_follows_mediation_in_one_run_when_its_checks_pass(damaged: Proje
 # -- reading makes no table ----------------------------------------------------------------------------------------------
 
 
-def test_checks_of_what_was_never_made_fail_and_make_nothing(damaged: Project, tmp_path: Any):
+def test_checks_of_what_was_never_made_fail_and_make_nothing(damaged: Project, tmp_path: Any) -> None:
     empty = open_project(damaged.settings.replaced(home=tmp_path / "home"), damaged.instance)
     for asset in ("cleaned_cdrs", "facturation_complete", "landing", "customers"):
         for check in empty.check(asset).values():

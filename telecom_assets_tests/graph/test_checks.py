@@ -377,14 +377,14 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("asset", sorted(TAGS))
-def test_checks_pass_on_a_real_month(untouched: Project, asset: str):
+def test_checks_pass_on_a_real_month(untouched: Project, asset: str) -> None:
     """Alone, in a run of their own, as somebody starts them in the UI."""
     checks = untouched.check(asset, TAGS[asset])
     assert set(checks) == {name for guarded, name in ALL_CHECKS if guarded == asset}
     assert {name: check.description for name, check in checks.items() if not check.passed and check.blocking} == {}
 
 
-def test_what_only_may_be_wrong_is_a_warning(untouched: Project):
+def test_what_only_may_be_wrong_is_a_warning(untouched: Project) -> None:
     """The packaged tariffs give free messages with each message: none is ever charged at home."""
     checks = untouched.check("rate_plans")
     advice = checks["prices_are_reached"]
@@ -393,13 +393,13 @@ def test_what_only_may_be_wrong_is_a_warning(untouched: Project):
     assert all(check.passed for name, check in checks.items() if name != "prices_are_reached")
 
 
-def test_a_warning_stops_nothing(damaged_with_database: Project):
+def test_a_warning_stops_nothing(damaged_with_database: Project) -> None:
     result = damaged_with_database.run("reference_job")
     assert result.success
     assert list(failed_checks(result)) == [("rate_plans", "prices_are_reached")]
 
 
-def test_a_landing_of_garbage_is_a_warning(new_project: Callable[..., Project]):
+def test_a_landing_of_garbage_is_a_warning(new_project: Callable[..., Project]) -> None:
     """Half of what landed is no CDR: the run goes on, and says how much and where. A landing of nothing goes on too."""
     project = new_project()
     sound = [f'{{"record_ID": "{number}", "tags": []}}'.encode() for number in range(3)]
@@ -416,7 +416,7 @@ def test_a_landing_of_garbage_is_a_warning(new_project: Callable[..., Project]):
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
-def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: Damage):
+def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: Damage) -> None:
     damage.damage(damaged)
     check = damaged.check(damage.asset, TAGS[damage.asset])[damage.check]
     assert not check.passed
@@ -437,7 +437,9 @@ def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: D
         ("TRUNCATE facturation_complete", "rows"),
     ],
 )
-def test_a_check_fails_when_published_rows_are_not_the_bills(damaged_with_database: Project, statement: str, says: str):
+def test_a_check_fails_when_published_rows_are_not_the_bills(
+    damaged_with_database: Project, statement: str, says: str
+) -> None:
     bill = "(SELECT max(customer_id) FROM facturation_complete WHERE amount_due > 0)"
     damaged_with_database.postgres(statement.format(bill=bill))
     check = damaged_with_database.check("published_bills", month_tag())[PUBLISHED]
@@ -445,24 +447,24 @@ def test_a_check_fails_when_published_rows_are_not_the_bills(damaged_with_databa
     assert f"{MONTH} {says}: bills " in (check.description or "")
 
 
-def test_every_check_of_the_project_is_seen_to_fail():
+def test_every_check_of_the_project_is_seen_to_fail() -> None:
     in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
     # test_bad_customers_stop_the_run, test_what_only_may_be_wrong_is_a_warning, test_a_landing_of_garbage_is_a_warning
     elsewhere = {("customers", CONTRACT), ("rate_plans", "prices_are_reached"), ("landing", "few_are_malformed")}
     assert {(damage.asset, damage.check) for damage in DAMAGES} | in_references | elsewhere == ALL_CHECKS
 
 
-def test_every_asset_that_writes_a_table_is_guarded():
+def test_every_asset_that_writes_a_table_is_guarded() -> None:
     guarded = {asset for asset, _ in ALL_CHECKS}
     assert guarded == set(TAGS)
 
 
-def test_the_same_record_32_days_later_is_another_event(damaged: Project):
+def test_the_same_record_32_days_later_is_another_event(damaged: Project) -> None:
     copy_after(32)(damaged)
     assert damaged.check("cleaned_cdrs", JUNE)[UNIQUE].passed
 
 
-def test_a_copy_is_found_by_a_check_of_either_day_alone(damaged: Project):
+def test_a_copy_is_found_by_a_check_of_either_day_alone(damaged: Project) -> None:
     """A day beside a month of others looks for its own records there, and for no others."""
     copy_after(3)(damaged)
     for day, passes in ((f"{MONTH}-02", False), (f"{MONTH}-05", False), (f"{MONTH}-20", True)):
@@ -471,7 +473,7 @@ def test_a_copy_is_found_by_a_check_of_either_day_alone(damaged: Project):
         assert passes or f"{MONTH}-02, {MONTH}-05" in (check.description or "")
 
 
-def test_a_damaged_day_is_found_in_the_range_that_holds_it(damaged: Project):
+def test_a_damaged_day_is_found_in_the_range_that_holds_it(damaged: Project) -> None:
     """The check of a range looks at its own days only."""
     row = june(damaged, "cleaned_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))
     damaged.delete("cleaned_cdrs", at(row))
@@ -583,7 +585,7 @@ def test_bad_reference_data_stop_the_run(
     says: str,
     setting: str,
     file: Callable[[Path], Path],
-):
+) -> None:
     project = open_project(damaged.settings.replaced(**{setting: file(tmp_path)}), damaged.instance)
     result = project.run("reference_job")
     assert not result.success
@@ -607,7 +609,7 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], st
         ("SET subscription_type = 'Postpaid'", "customers_are_valid", "'Postpaid' in 1 row"),
     ],
 )
-def test_bad_customers_stop_the_run(damaged_with_database: Project, statement: str, check: str, says: str):
+def test_bad_customers_stop_the_run(damaged_with_database: Project, statement: str, check: str, says: str) -> None:
     """The operator's own table holds what our import would have refused."""
     project = damaged_with_database
     without_constraints(project)
@@ -617,7 +619,7 @@ def test_bad_customers_stop_the_run(damaged_with_database: Project, statement: s
     assert says in failed_checks(result)["customers", check]
 
 
-def test_two_customers_with_one_number_stop_the_run(damaged_with_database: Project):
+def test_two_customers_with_one_number_stop_the_run(damaged_with_database: Project) -> None:
     """Which of the two the calls are of, nobody could say."""
     project = damaged_with_database
     without_constraints(project)
@@ -630,7 +632,7 @@ def test_two_customers_with_one_number_stop_the_run(damaged_with_database: Proje
     assert "more than once: 212600009999 " in failed_checks(result)["customers", "customers_are_valid"]
 
 
-def test_a_customers_number_is_brought_to_its_one_form(damaged_with_database: Project):
+def test_a_customers_number_is_brought_to_its_one_form(damaged_with_database: Project) -> None:
     """An operator's own table may write numbers in another way than the calls do."""
     project = damaged_with_database
     before = {row["customer_id"] for row in project.rows("customers")}
@@ -658,6 +660,7 @@ def refusal(result: dg.ExecuteInProcessResult) -> str:
     failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     assert len(failures) == 1
     error = failures[0]
+    assert error is not None
     while error.cause is not None:
         error = error.cause
     assert error.cls_name == ConservationError.__name__
@@ -747,7 +750,7 @@ REFUSALS = [
 )
 def test_a_stage_refuses_inputs_that_do_not_balance(
     damaged: Project, asset: str, damage: Callable[[Project], None], says: str
-):
+) -> None:
     damage(damaged)
     before = everything_written(damaged)
     result = damaged.materialise(asset, MONEY_STEPS[asset])
@@ -761,7 +764,7 @@ def test_a_stage_refuses_inputs_that_do_not_balance(
 )
 def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
     damaged: Project, tmp_path: Path, says: str, setting: str, file: Callable[[Path], Path]
-):
+) -> None:
     """They are stored, then checked: whoever rates a day by itself finds them as the newest version."""
     project = open_project(damaged.settings.replaced(**{setting: file(tmp_path)}), damaged.instance)
     assert not project.run("reference_job").success
@@ -772,7 +775,7 @@ def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
     assert everything_written(project) == before
 
 
-def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Project, tmp_path: Path):
+def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Project, tmp_path: Path) -> None:
     """Its own calls would be rejected as unknown_product, and stay rejected until somebody mediates the days again."""
     file = catalogue("VOICE_NAT", None)(tmp_path)
     project = open_project(damaged.settings.replaced(product_catalog=file), damaged.instance)
@@ -784,7 +787,7 @@ def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Pr
     assert project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"]) == before
 
 
-def test_a_stale_day_waits_for_its_mediation(damaged: Project):
+def test_a_stale_day_waits_for_its_mediation(damaged: Project) -> None:
     day = dt.date.fromisoformat(f"{MONTH}-05")
     damaged.land(displaces=[day])
     says = f"{day}: a copy has landed that came before one that the day keeps; mediate the day again"
@@ -799,7 +802,7 @@ def test_a_stale_day_waits_for_its_mediation(damaged: Project):
 @pytest.mark.parametrize("known", [True, False], ids=["mediated before", "never mediated"])
 def test_a_copy_that_lands_while_its_day_is_mediated_is_not_forgotten(
     damaged: Project, monkeypatch: pytest.MonkeyPatch, known: bool
-):
+) -> None:
     """It asks for a mediation of the day, which is under way from what was there before the copy."""
     day = dt.date.fromisoformat(f"{MONTH}-05")
     if not known:
@@ -819,7 +822,7 @@ def test_a_copy_that_lands_while_its_day_is_mediated_is_not_forgotten(
     assert day not in stale_days(damaged.warehouse)
 
 
-def test_what_a_month_that_is_not_billed_has_deferred_is_no_finding(damaged: Project):
+def test_what_a_month_that_is_not_billed_has_deferred_is_no_finding(damaged: Project) -> None:
     """The month prices it when it is billed; asked for that month, the check says what lacks."""
     row = first(damaged.rows("suspended_cdrs"), record_id="imputed-1")
     damaged.add("suspended_cdrs", [{**row, "event_date": dt.date(2025, 7, 1), "billing_period": "2025-07"}])
@@ -843,19 +846,19 @@ def billing_refusal(project: Project) -> str:
     return message
 
 
-def test_a_month_with_a_day_that_was_never_mediated_is_not_billed(damaged: Project):
+def test_a_month_with_a_day_that_was_never_mediated_is_not_billed(damaged: Project) -> None:
     damaged.delete("mediated_days", f"event_date = '{MONTH}-17'")
     message = billing_refusal(damaged)
     assert f"1 days were never mediated ({MONTH}-17); run `telecom run --month {MONTH}`" in message
 
 
-def test_a_month_that_was_never_mediated_is_not_billed(damaged: Project):
+def test_a_month_that_was_never_mediated_is_not_billed(damaged: Project) -> None:
     """May has no records at all: nothing to count, and still not billed."""
     result = damaged.materialise("facturation_complete", month_tag("2025-05"))
     assert "31 days were never mediated (2025-05-01, 2025-05-02" in refusal(result)
 
 
-def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_with_database: Project):
+def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_with_database: Project) -> None:
     """July has no records; once its days are mediated, everybody gets a bill of nothing."""
     project = damaged_with_database
     for job, tags in (
@@ -869,7 +872,7 @@ def test_a_day_without_records_is_mediated_and_does_not_stop_the_bill(damaged_wi
     assert {row["amount_due"] for row in bills} == {Decimal(0)}
 
 
-def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: Project):
+def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: Project) -> None:
     row = june(damaged, "raw_cdrs", event_date=dt.date.fromisoformat(f"{MONTH}-05"))
     landed = sum(each["event_date"] == row["event_date"] for each in damaged.rows("raw_cdrs"))
     damaged.land(row)
@@ -877,7 +880,7 @@ def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: 
     assert f"{MONTH}-05: {landed + 1} records landed, {landed} were mediated; mediate the day again" in message
 
 
-def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Project):
+def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Project) -> None:
     """A known volume turns out smaller: every count is as before, only the smallest is another."""
     damaged.change(
         "cleaned_cdrs",
@@ -890,7 +893,7 @@ def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Proje
 
 
 @pytest.mark.parametrize(("first", "last"), [(f"{MONTH}-04", f"{MONTH}-04"), (f"{MONTH}-28", "2025-07-02")])
-def test_days_that_are_rated_by_themselves_defer_the_same_events(damaged: Project, first: str, last: str):
+def test_days_that_are_rated_by_themselves_defer_the_same_events(damaged: Project, first: str, last: str) -> None:
     """A day of the month, and days of two months: no month is asked."""
     names = ("rated_cdrs", "suspended_cdrs")
     before = [ordered(damaged.rows(name), "source_part", "source_position") for name in names]
@@ -900,7 +903,7 @@ def test_days_that_are_rated_by_themselves_defer_the_same_events(damaged: Projec
 
 
 @pytest.mark.parametrize(("policy", "are"), [("zero", "deferred or suspended"), ("suspend", "deferred")])
-def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str, are: str):
+def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Project, policy: str, are: str) -> None:
     project = open_project(damaged.settings.replaced(missing_volume_policy=policy), damaged.instance)
     days = [row["event_date"] for row in damaged.rows("period_charges")]
     first_day = f"{min(days)}: {days.count(min(days))}"
@@ -909,7 +912,7 @@ def test_a_month_that_was_rated_with_another_policy_is_not_billed(damaged: Proje
     assert says in refusal(project.materialise("period_charges", month_tag()))
 
 
-def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_charged(damaged: Project):
+def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_charged(damaged: Project) -> None:
     """Rated while the policy was to suspend them, they are not deferred: no month prices them."""
     days = day_tags(f"{MONTH}-01", f"{MONTH}-30")
     suspending = open_project(damaged.settings.replaced(missing_volume_policy="suspend"), damaged.instance)
@@ -926,7 +929,7 @@ def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_c
     assert suspending.materialise("facturation_complete", month_tag()).success
 
 
-def test_a_month_that_is_not_over_is_not_billed(damaged: Project, monkeypatch: pytest.MonkeyPatch):
+def test_a_month_that_is_not_over_is_not_billed(damaged: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     last = dt.date.fromisoformat(f"{MONTH}-30")
     monkeypatch.setattr(billing_gate, "local_today", lambda: last)
     assert f"is refused: the month {MONTH} is not over: it ends on {last}; until then" in billing_refusal(damaged)
@@ -935,7 +938,9 @@ def test_a_month_that_is_not_over_is_not_billed(damaged: Project, monkeypatch: p
 
 
 @pytest.mark.parametrize("reference", ["customers", "rate_plans", "product_catalog"])
-def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(damaged: Project, reference: str):
+def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(
+    damaged: Project, reference: str
+) -> None:
     day, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
     damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= day)})
     message = billing_refusal(damaged)
@@ -943,7 +948,7 @@ def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(d
     assert f"{MONTH}-01 to {MONTH}-08 rated against customers " in message or "rate the month again" in message
 
 
-def test_two_versions_within_one_day_are_found_as_well(damaged: Project):
+def test_two_versions_within_one_day_are_found_as_well(damaged: Project) -> None:
     """Where a file of the day holds both, its statistics tell neither."""
     changed = {"rate_plans_version": 90}
     damaged.change("rated_cdrs", lambda row: {**row, **(changed if row["source_position"] % 2 else {})})
@@ -953,7 +958,7 @@ def test_two_versions_within_one_day_are_found_as_well(damaged: Project):
     assert "rate the month again" in message
 
 
-def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(damaged_with_database: Project):
+def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(damaged_with_database: Project) -> None:
     """A customer moves after rating: the month's bill and its usage say the same region."""
     project = damaged_with_database
     moved = customers().to_pylist()
@@ -967,7 +972,7 @@ def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(dama
     assert sorted(project.rows("facturation_complete"), key=key) == sorted(before, key=key)
 
 
-def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed(damaged: Project):
+def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed(damaged: Project) -> None:
     """The days were rated again since, and no volume is another: only the tariff tells that the prices are out of date."""
     damaged.change("period_charges", lambda row: {**row, "rate_plans_version": row["rate_plans_version"] - 1})
     message = billing_refusal(damaged)
@@ -977,7 +982,7 @@ def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed
     assert damaged.materialise("facturation_complete", month_tag()).success
 
 
-def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, tmp_path: Path):
+def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, tmp_path: Path) -> None:
     """Every price is another since: the month is priced with the one that its days were rated against."""
     before = ordered(damaged.rows("period_charges"), "source_part", "source_position")
     assert any(row["amount"] for row in before)
@@ -996,7 +1001,7 @@ def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, 
     assert ordered(damaged.rows("period_charges"), "source_part", "source_position") == before
 
 
-def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project):
+def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project) -> None:
     """Late records are landed and mediated, and the bill is asked for too early; rated, they are on it."""
     row = first(damaged.rows("raw_cdrs"), record_id="floor-9")
     damaged.land({**row, "record_id": "late", "received_at": row["received_at"] + dt.timedelta(1)})

@@ -54,7 +54,7 @@ def rejected_row_gone(project: Project) -> dict[str, int]:
 # -- a month that is right -----------------------------------------------------------------------------------------------
 
 
-def test_a_good_month_passes_and_nothing_is_written(untouched: Project, typed: Callable[..., Finished]):
+def test_a_good_month_passes_and_nothing_is_written(untouched: Project, typed: Callable[..., Finished]) -> None:
     """No table, no run, no event, no file."""
     before = everything(untouched.settings.home_path)
     finished = typed(untouched, "check", "--month", MONTH)
@@ -69,7 +69,7 @@ def test_a_good_month_passes_and_nothing_is_written(untouched: Project, typed: C
     assert everything(untouched.settings.home_path) == before
 
 
-def test_it_is_told_in_json(untouched: Project, typed: Callable[..., Finished]):
+def test_it_is_told_in_json(untouched: Project, typed: Callable[..., Finished]) -> None:
     finished = typed(untouched, "check", "--month", MONTH, "--json")
     assert (finished.status, finished.stderr) == (0, "")
     assert (finished.json["month"], finished.json["passed"]) == (MONTH, True)
@@ -82,7 +82,9 @@ def test_it_is_told_in_json(untouched: Project, typed: Callable[..., Finished]):
     assert all(check["differs"] == [] for name, check in checks.items() if name != ADVISED)
 
 
-def test_a_junit_report_has_a_case_for_each_check(untouched: Project, tmp_path: Path, typed: Callable[..., Finished]):
+def test_a_junit_report_has_a_case_for_each_check(
+    untouched: Project, tmp_path: Path, typed: Callable[..., Finished]
+) -> None:
     path = tmp_path / "new folder" / "checks.xml"
     assert typed(untouched, "check", "--month", MONTH, "--junit", str(path)).status == 0
     found = cases(path)
@@ -93,7 +95,7 @@ def test_a_junit_report_has_a_case_for_each_check(untouched: Project, tmp_path: 
     assert [file.name for file in path.parent.iterdir()] == ["checks.xml"]
 
 
-def test_it_is_a_command_of_a_process_of_its_own(untouched: Project):
+def test_it_is_a_command_of_a_process_of_its_own(untouched: Project) -> None:
     finished = telecom(untouched, "check", "--month", MONTH, "--json")
     assert (finished.returncode, finished.stderr) == (0, "")
     assert json.loads(finished.stdout)["passed"]
@@ -102,7 +104,7 @@ def test_it_is_a_command_of_a_process_of_its_own(untouched: Project):
 # -- a month that is not -------------------------------------------------------------------------------------------------
 
 
-def test_a_day_that_does_not_add_up(damaged: Project, tmp_path: Path, typed: Callable[..., Finished]):
+def test_a_day_that_does_not_add_up(damaged: Project, tmp_path: Path, typed: Callable[..., Finished]) -> None:
     """On the terminal, in JSON and in the report: the day, and by how much."""
     counts, path = rejected_row_gone(damaged), tmp_path / "checks.xml"
     finished = typed(damaged, "check", "--month", MONTH, "--json", "--junit", str(path))
@@ -121,7 +123,7 @@ def test_a_day_that_does_not_add_up(damaged: Project, tmp_path: Path, typed: Cal
     assert (root.get("failures"), root.get("errors")) == ("1", "0")
 
 
-def test_what_differs_is_shown_to_people(damaged: Project, typed: Callable[..., Finished]):
+def test_what_differs_is_shown_to_people(damaged: Project, typed: Callable[..., Finished]) -> None:
     counts = rejected_row_gone(damaged)
     dearer("rated_cdrs", "amount", "0.000001")(damaged)
     finished = typed(damaged, "check", "--month", MONTH)
@@ -133,7 +135,7 @@ def test_what_differs_is_shown_to_people(damaged: Project, typed: Callable[..., 
     assert any(line.endswith("0.000001") for line in lines if line.startswith(MONTH))
 
 
-def test_another_month_does_not_fail_this_one(damaged: Project, typed: Callable[..., Finished]):
+def test_another_month_does_not_fail_this_one(damaged: Project, typed: Callable[..., Finished]) -> None:
     """Records at home on days of other months are none of this month's books."""
     other = next(row for row in damaged.rows("rejected_cdrs") if f"{row['event_date']:%Y-%m}" != MONTH)
     damaged.delete("rejected_cdrs", at(other))
@@ -142,7 +144,7 @@ def test_another_month_does_not_fail_this_one(damaged: Project, typed: Callable[
 
 def test_a_check_that_cannot_look_is_an_error_and_the_others_look(
     damaged: Project, tmp_path: Path, typed: Callable[..., Finished]
-):
+) -> None:
     """PostgreSQL does not answer, a report's file is gone, a table was never made."""
     path = tmp_path / "checks.xml"
     report_file(damaged.settings, MONTH, "daily_revenue").unlink()
@@ -176,14 +178,16 @@ def test_a_check_that_cannot_look_is_an_error_and_the_others_look(
 # -- what cannot be asked ------------------------------------------------------------------------------------------------
 
 
-def test_a_month_without_bills_says_what_to_run(untouched: Project, tmp_path: Path, typed: Callable[..., Finished]):
+def test_a_month_without_bills_says_what_to_run(
+    untouched: Project, tmp_path: Path, typed: Callable[..., Finished]
+) -> None:
     path = tmp_path / "checks.xml"
     finished = typed(untouched, "check", "--month", "2025-05", "--junit", str(path))
     one_line(finished, 1, "2025-05: ", "no bills", "`telecom run --month 2025-05`")
     assert not path.exists()
 
 
-def test_nothing_is_made_where_there_is_nothing(tmp_path: Path, typed: Callable[..., Finished]):
+def test_nothing_is_made_where_there_is_nothing(tmp_path: Path, typed: Callable[..., Finished]) -> None:
     finished = typed(None, "--home", str(tmp_path / "new"), "check", "--month", MONTH, TELECOM_HOME="")
     one_line(finished, 1, "no bills", f"`telecom run --month {MONTH}`")
     assert not (tmp_path / "new" / "warehouse").exists()
@@ -194,7 +198,7 @@ def test_nothing_is_made_where_there_is_nothing(tmp_path: Path, typed: Callable[
 )
 def test_a_report_that_cannot_be_written_is_told_of_first(
     untouched: Project, tmp_path: Path, typed: Callable[..., Finished], name: str, says: str
-):
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("a file", encoding="utf-8")
     finished = typed(untouched, "check", "--month", MONTH, "--junit", str(tmp_path / name))
@@ -204,7 +208,7 @@ def test_a_report_that_cannot_be_written_is_told_of_first(
 # -- the same as a job ---------------------------------------------------------------------------------------------------
 
 
-def test_the_job_makes_every_check_and_nothing_else(untouched: Project):
+def test_the_job_makes_every_check_and_nothing_else(untouched: Project) -> None:
     before = everything(Path(untouched.warehouse.root))
     result = untouched.run(checks_job.name)
     assert result.success
@@ -215,7 +219,7 @@ def test_the_job_makes_every_check_and_nothing_else(untouched: Project):
     assert everything(Path(untouched.warehouse.root)) == before
 
 
-def test_the_job_checks_the_month_that_its_run_names(damaged: Project):
+def test_the_job_checks_the_month_that_its_run_names(damaged: Project) -> None:
     rejected_row_gone(damaged)
     assert not damaged.run(checks_job.name, {"telecom/month": MONTH}).success
     result = damaged.run("check_cleaned_cdrs", {"telecom/month": MONTH})
@@ -225,7 +229,7 @@ def test_the_job_checks_the_month_that_its_run_names(damaged: Project):
     assert damaged.run("check_cleaned_cdrs", {"telecom/month": "2025-07"}).success
 
 
-def test_the_job_can_be_started_from_the_ui_and_by_its_schedule(untouched: Project):
+def test_the_job_can_be_started_from_the_ui_and_by_its_schedule(untouched: Project) -> None:
     job = untouched.defs.resolve_job_def(checks_job.name)
     assert job.partitions_def is None
     assert "telecom check" in (job.description or "")
@@ -234,7 +238,7 @@ def test_the_job_can_be_started_from_the_ui_and_by_its_schedule(untouched: Proje
     assert schedule.job_name == checks_job.name
 
 
-def test_the_job_makes_all_checks_where_some_fail(damaged: Project):
+def test_the_job_makes_all_checks_where_some_fail(damaged: Project) -> None:
     """A failed check of the catalogue or of the bills hides nothing of what follows them."""
     damaged.change("product_catalog", lambda row: {**row, "unit": None})
     dearer("facturation_complete", "amount_before_tax", "0.01")(damaged)

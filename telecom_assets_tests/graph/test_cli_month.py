@@ -67,7 +67,7 @@ def one_line(finished: Finished, status: int, *parts: str) -> None:
 # -- a month that is right -------------------------------------------------------------------------------------------------
 
 
-def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun):
+def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun) -> None:
     finished, report = late.finished, late.json
     assert (finished.returncode, finished.stderr) == (0, "")
     assert (report["month"], report["engine"], report["error"]) == (MONTH, "sail", None)
@@ -86,7 +86,7 @@ def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun):
     assert sum(step["checks_passed"] for step in steps) == len(blocking)
 
 
-def test_run_tells_the_funnel_of_the_tables(late: CommandRun):
+def test_run_tells_the_funnel_of_the_tables(late: CommandRun) -> None:
     expected, warehouse = late.project.expected().funnel(MONTH), late.project.warehouse
     assert late.json["funnel"] == month_funnel(warehouse, MONTH).to_dict()
     assert late.json["other_days"] == other_days(warehouse, MONTH).to_dict()
@@ -94,7 +94,7 @@ def test_run_tells_the_funnel_of_the_tables(late: CommandRun):
     assert late.json["funnel"]["amount_due"] == f"{expected.amount_due:f}"
 
 
-def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
+def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun) -> None:
     instance = open_project(late.project.settings).instance
     assert all(instance.has_run(step["run_id"]) for step in late.json["steps"])
     assert read_state(late.project.warehouse).opened_months == [MONTH]
@@ -102,7 +102,7 @@ def test_run_leaves_its_runs_where_the_ui_finds_them(late: CommandRun):
 
 def test_a_dry_run_tells_the_steps_with_their_reasons_and_does_nothing(
     billed: MonthRun, copy_of: Callable[..., Project], typed: Callable[..., Finished]
-):
+) -> None:
     """A day was taken away: what makes it again, and what follows. The topic may have what other tests have sent."""
     project = copy_of(billed.project)
     project.delete("rated_cdrs", f"event_date = '{MONTH}-05'")
@@ -121,7 +121,9 @@ def test_a_dry_run_tells_the_steps_with_their_reasons_and_does_nothing(
     assert project.versions(TABLES) == before
 
 
-def test_a_dry_run_of_an_empty_home_makes_no_table(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+def test_a_dry_run_of_an_empty_home_makes_no_table(
+    new_project: Callable[..., Project], typed: Callable[..., Finished]
+) -> None:
     project = new_project(partitions=1)
     finished = typed(project, "run", "--month", MONTH, "--dry-run", "--json")
     assert (finished.status, finished.stderr) == (0, "")
@@ -134,7 +136,7 @@ def test_a_dry_run_of_an_empty_home_makes_no_table(new_project: Callable[..., Pr
     assert not (project.settings.home_path / "warehouse").exists()
 
 
-def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]):
+def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished]) -> None:
     finished = typed(billed.project, "funnel", "--month", MONTH, "--json")
     assert (finished.status, finished.stderr) == (0, "")
     warehouse = billed.project.warehouse
@@ -149,7 +151,7 @@ def test_funnel_tells_it_again(billed: MonthRun, typed: Callable[..., Finished])
     }
 
 
-def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Finished]):
+def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Finished]) -> None:
     """No Kafka, no PostgreSQL, no Dagster."""
     nowhere = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_POSTGRES_DSN": "postgresql://127.0.0.1:1/x"}
     finished = typed(billed.project, "funnel", "--month", MONTH, **nowhere)
@@ -173,7 +175,7 @@ def test_funnel_needs_the_tables_alone(billed: MonthRun, typed: Callable[..., Fi
     )
 
 
-def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Callable[..., Finished]):
+def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Callable[..., Finished]) -> None:
     finished = typed(None, "--home", str(tmp_path / "new"), "funnel", "--month", MONTH, "--json", TELECOM_HOME="")
     assert finished.status == 0
     assert finished.json["funnel"]["received"] == 0
@@ -183,7 +185,9 @@ def test_funnel_of_a_month_without_records_is_empty(tmp_path: Path, typed: Calla
     assert f"{MONTH} has no records: nothing has landed yet; `telecom run --month {MONTH}`" in again.stdout
 
 
-def test_funnel_of_a_month_without_records_says_where_the_records_are(billed: MonthRun, typed: Callable[..., Finished]):
+def test_funnel_of_a_month_without_records_says_where_the_records_are(
+    billed: MonthRun, typed: Callable[..., Finished]
+) -> None:
     days = [row["event_date"] for row in billed.project.rows("raw_cdrs")]
     finished = typed(billed.project, "funnel", "--month", "2024-02")
     assert finished.status == 0
@@ -193,7 +197,7 @@ def test_funnel_of_a_month_without_records_says_where_the_records_are(billed: Mo
     )
 
 
-def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, typed: Callable[..., Finished]):
+def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, typed: Callable[..., Finished]) -> None:
     damaged.delete("rejected_cdrs", f"event_date = '{MONTH}-05'")
     finished = typed(damaged, "funnel", "--month", MONTH)
     assert finished.status == 1
@@ -216,7 +220,7 @@ def test_funnel_ends_with_1_when_the_books_do_not_balance(damaged: Project, type
 )
 def test_funnel_that_does_not_balance_says_why_and_what_to_run(
     damaged: Project, typed: Callable[..., Finished], table: str, predicate: str, cause: str
-):
+) -> None:
     damaged.delete(table, predicate)
     finished = typed(damaged, "funnel", "--month", MONTH)
     assert finished.status == 1
@@ -227,7 +231,9 @@ def test_funnel_that_does_not_balance_says_why_and_what_to_run(
     assert remedy["run"] == f"telecom run --month {MONTH}"
 
 
-def test_bills_of_other_ratings_are_told_apart_from_days_that_wait(damaged: Project, typed: Callable[..., Finished]):
+def test_bills_of_other_ratings_are_told_apart_from_days_that_wait(
+    damaged: Project, typed: Callable[..., Finished]
+) -> None:
     """One price is another since the month was billed: every count agrees."""
     dearer("rated_cdrs", "amount", "0.000001")(damaged)
     remedy = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]
@@ -236,14 +242,14 @@ def test_bills_of_other_ratings_are_told_apart_from_days_that_wait(damaged: Proj
 
 def test_a_month_that_is_not_over_is_said_to_wait_for_its_end(
     damaged: Project, typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(month_books, "local_today", lambda: dt.date(2025, 6, 30))
     damaged.delete("facturation_complete", f"billing_period = '{MONTH}'")
     (cause,) = typed(damaged, "funnel", "--month", MONTH, "--json").json["remedy"]["causes"]
     assert cause.startswith(f"the month is not billed: it ends on {MONTH}-30")
 
 
-def test_landed_rows_that_are_lost_are_made_by_no_command(damaged: Project, typed: Callable[..., Finished]):
+def test_landed_rows_that_are_lost_are_made_by_no_command(damaged: Project, typed: Callable[..., Finished]) -> None:
     """`telecom run` would refuse: what the topic held was read already."""
     damaged.delete("raw_cdrs", f"event_date = '{MONTH}-05'")
     finished = typed(damaged, "funnel", "--month", MONTH)
@@ -272,12 +278,14 @@ def test_landed_rows_that_are_lost_are_made_by_no_command(damaged: Project, type
 )
 def test_a_month_that_cannot_be_billed(
     tmp_path: Path, typed: Callable[..., Finished], command: str, month: str, says: str
-):
+) -> None:
     finished = typed(None, "--home", str(tmp_path / "home"), command, "--month", month, TELECOM_HOME="")
     one_line(finished, 2, month, says)
 
 
-def test_next_month_cannot_be_billed_and_this_one_can_be_asked_for(tmp_path: Path, typed: Callable[..., Finished]):
+def test_next_month_cannot_be_billed_and_this_one_can_be_asked_for(
+    tmp_path: Path, typed: Callable[..., Finished]
+) -> None:
     this = local_today().replace(day=1)
     following = (this + dt.timedelta(days=32)).replace(day=1)
     home = ("--home", str(tmp_path / "home"))
@@ -285,14 +293,14 @@ def test_next_month_cannot_be_billed_and_this_one_can_be_asked_for(tmp_path: Pat
     assert typed(None, *home, "funnel", "--month", f"{this:%Y-%m}", "--json").status == 0
 
 
-def test_a_missing_month_is_asked_for(tmp_path: Path, typed: Callable[..., Finished]):
+def test_a_missing_month_is_asked_for(tmp_path: Path, typed: Callable[..., Finished]) -> None:
     finished = typed(None, "--home", str(tmp_path), "run", TELECOM_HOME="")
     assert finished.status == 2
     assert "--month" in finished.stderr
 
 
 @pytest.mark.parametrize("command", [["run", "--month", MONTH], ["status"]])
-def test_a_setting_that_cannot_be_used_is_one_line(new_project: Callable[..., Project], command: list[str]):
+def test_a_setting_that_cannot_be_used_is_one_line(new_project: Callable[..., Project], command: list[str]) -> None:
     """A process of its own: settings are read before anything else is."""
     finished = telecom(new_project(), *command, TELECOM_TAX_PCT="abc")
     one_line(Finished(finished.returncode, finished.stdout, finished.stderr), 2, "TELECOM_TAX_PCT: 'abc'")
@@ -313,7 +321,7 @@ def failed(finished: Finished, *parts: str) -> None:
 
 def test_no_kafka_is_one_clear_line_and_the_month_is_open(
     new_project: Callable[..., Project], typed: Callable[..., Finished]
-):
+) -> None:
     """A month is opened before anything is landed: nothing that arrives meanwhile is refused."""
     project = new_project()
     project.store_customers(customers())
@@ -323,21 +331,23 @@ def test_no_kafka_is_one_clear_line_and_the_month_is_open(
     assert read_state(project.warehouse).opened_months == ["2024-02"]
 
 
-def test_no_postgres_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+def test_no_postgres_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]) -> None:
     dsn = "postgresql://someone:hunter2@127.0.0.1:1/none"
     finished = typed(new_project(), "run", "--month", MONTH, TELECOM_POSTGRES_DSN=dsn)
     failed(finished, "PostgreSQL at 127.0.0.1:1/none cannot be reached", "TELECOM_POSTGRES_DSN")
     assert "hunter2" not in finished.stdout + finished.stderr
 
 
-def test_no_customers_table_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]):
+def test_no_customers_table_is_one_clear_line(
+    new_project: Callable[..., Project], typed: Callable[..., Finished]
+) -> None:
     finished = typed(new_project(), "run", "--month", MONTH)
     failed(finished, "table customers does not exist", "telecom customers import")
 
 
 def test_a_failed_check_ends_the_month_and_nothing_is_published(
     new_project: Callable[..., Project], typed: Callable[..., Finished], tmp_path: Path
-):
+) -> None:
     """A price is missing: the first run of the sequence stops, and so the sequence."""
     project = new_project()
     project.store_customers(customers())
@@ -356,7 +366,7 @@ def test_a_failed_check_ends_the_month_and_nothing_is_published(
 
 def test_books_that_do_not_balance_leave_the_last_good_month_in_place(
     damaged_with_database: Project, typed: Callable[..., Finished]
-):
+) -> None:
     project = damaged_with_database
     before = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id")
     versions = project.versions(["cleaned_cdrs", "rated_cdrs", "facturation_complete"])

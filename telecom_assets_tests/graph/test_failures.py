@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -15,7 +16,9 @@ from telecom_assets_tests.graph.test_checks import doubled
 from telecom_assets_tests.graph.webhook import Webhook
 
 
-def failed_run(instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[str, str] | None = None):
+def failed_run(
+    instance: dg.DagsterInstance, defs: dg.Definitions, tags: dict[str, str] | None = None
+) -> dg.RunFailureSensorContext:
     """A run that really fails: no Kafka is configured. Returns the sensor's context of it."""
     job = defs.resolve_job_def("landing_job")
     result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET, tags=tags)
@@ -34,14 +37,16 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def tell(url: str | None, instance: dg.DagsterInstance, tmp_path, tags: dict[str, str] | None = None) -> object:
+def tell(
+    url: str | None, instance: dg.DagsterInstance, tmp_path: Path, tags: dict[str, str] | None = None
+) -> tuple[dg.RunFailureSensorContext, object]:
     """What the sensor answers for a failed run, and the run."""
     defs = build_defs(Settings.load(home=tmp_path, failure_webhook=url))
     context = failed_run(instance, defs, tags)
     return context, defs.get_repository_def().get_sensor_def("run_failure_webhook")(context)
 
 
-def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     context, answer = tell(webhook.url, instance, tmp_path)
     assert answer is None
     assert len(webhook.calls) == 1
@@ -53,13 +58,13 @@ def test_a_failed_run_is_told_once(webhook: Webhook, instance: dg.DagsterInstanc
     assert "landing" in str(message["error"])
 
 
-def test_the_message_says_why(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_the_message_says_why(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Whoever reads it at night must not have to open the UI to know that Kafka is not there."""
     tell(webhook.url, instance, tmp_path)
     assert "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in str(webhook.calls[0][1])
 
 
-def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     defs = build_defs(
         Settings.load(
             home=tmp_path,
@@ -89,8 +94,8 @@ def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInsta
     ],
 )
 def test_the_partitions_are_told(
-    webhook: Webhook, instance: dg.DagsterInstance, tmp_path, tags: dict[str, str], partition: str
-):
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path, tags: dict[str, str], partition: str
+) -> None:
     context, _ = tell(webhook.url, instance, tmp_path)
     run = context.dagster_run.with_tags(tags)
     message = failures.failure_message(
@@ -101,7 +106,7 @@ def test_the_partitions_are_told(
     assert message["partition"] == partition
 
 
-def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     webhook.answers = [500, 503]
     tell(webhook.url, instance, tmp_path)
     assert len(webhook.calls) == 3
@@ -109,22 +114,22 @@ def test_a_server_error_is_tried_again(webhook: Webhook, instance: dg.DagsterIns
 
 
 def test_an_address_that_never_answers_well_is_an_error_of_the_sensor(
-    webhook: Webhook, instance: dg.DagsterInstance, tmp_path
-):
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     webhook.answers = [500] * 10
     with pytest.raises(webhooks.WebhookError, match="TELECOM_FAILURE_WEBHOOK answered 500"):
         tell(webhook.url, instance, tmp_path)
     assert 2 <= len(webhook.calls) < 10
 
 
-def test_without_an_address_nothing_is_sent(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_without_an_address_nothing_is_sent(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     _, answer = tell(None, instance, tmp_path)
     assert isinstance(answer, dg.SkipReason)
     assert "TELECOM_FAILURE_WEBHOOK is not set" in str(answer.skip_message)
     assert webhook.calls == []
 
 
-def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project):
+def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project) -> None:
     """Books that do not balance are a failed run, and so reach people."""
     doubled("raw_cdrs")(damaged)
     result = damaged.run("landing_job")
@@ -144,12 +149,14 @@ def test_a_failed_blocking_check_is_told_too(webhook: Webhook, damaged: Project)
 # -- a run that is made again --------------------------------------------------------------------------------------------
 
 
-def another_try(before: object, number: int) -> dict[str, str]:
+def another_try(before: dg.RunFailureSensorContext, number: int) -> dict[str, str]:
     """Tags of a run that was made again after one that failed."""
     return {"telecom_assets/try": f"{number}", ".dagster/telecom_tried_before": before.dagster_run.run_id}
 
 
-def test_a_try_that_fails_of_the_same_is_not_told_again(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_try_that_fails_of_the_same_is_not_told_again(
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     """In a night there may be dozens."""
     before, _ = tell(webhook.url, instance, tmp_path)
     for number in (2, 3):
@@ -159,7 +166,9 @@ def test_a_try_that_fails_of_the_same_is_not_told_again(webhook: Webhook, instan
     assert len(webhook.calls) == 1
 
 
-def test_a_try_that_fails_of_something_else_is_told(webhook: Webhook, instance: dg.DagsterInstance, tmp_path):
+def test_a_try_that_fails_of_something_else_is_told(
+    webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     """No broker was known; now one is, and does not answer."""
     before, _ = tell(webhook.url, instance, tmp_path)
     defs = build_defs(

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -36,11 +37,12 @@ def postgres_settings(tmp_path: Path, stack_home: Path, stack: StackState) -> Se
     return Settings.load(home=home, dagster_storage="postgres")
 
 
-def written(settings: Settings) -> dict:
-    return yaml.safe_load((settings.dagster_home / "dagster.yaml").read_text(encoding="utf-8"))
+def written(settings: Settings) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((settings.dagster_home / "dagster.yaml").read_text(encoding="utf-8"))
+    return content
 
 
-def test_sqlite_in_the_home_folder_is_the_default(tmp_path: Path):
+def test_sqlite_in_the_home_folder_is_the_default(tmp_path: Path) -> None:
     settings = Settings.load(home=tmp_path / "a home")
     with open_instance(settings) as instance:
         assert Path(instance.root_directory) == tmp_path / "a home" / "dagster"
@@ -51,32 +53,34 @@ def test_sqlite_in_the_home_folder_is_the_default(tmp_path: Path):
 
 
 @pytest.mark.parametrize("storage", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
-def test_pools_hold_one_run_each(request: pytest.FixtureRequest, tmp_path: Path, storage: str):
+def test_pools_hold_one_run_each(request: pytest.FixtureRequest, tmp_path: Path, storage: str) -> None:
     settings = (
         request.getfixturevalue("postgres_settings") if storage == "postgres" else Settings.load(home=tmp_path / "home")
     )
     with open_instance(settings) as instance:
         config = instance.get_concurrency_config()
         assert config.pool_config.default_pool_limit == 1
+        assert config.pool_config.pool_granularity is not None
         assert config.pool_config.pool_granularity.value == "op"
+        assert config.run_queue_config is not None
         assert config.run_queue_config.max_concurrent_runs == 3
 
 
-def test_a_sensor_that_waits_keeps_no_other_waiting_and_dagster_retries_nothing(tmp_path: Path):
+def test_a_sensor_that_waits_keeps_no_other_waiting_and_dagster_retries_nothing(tmp_path: Path) -> None:
     with open_instance(Settings.load(home=tmp_path / "home")) as instance:
         assert instance.get_sensor_settings()["use_threads"] is True
         assert instance.get_sensor_settings()["num_workers"] >= 2
         assert not instance.run_retries_enabled
 
 
-def test_ticks_are_not_kept_for_ever(tmp_path: Path):
+def test_ticks_are_not_kept_for_ever(tmp_path: Path) -> None:
     with open_instance(Settings.load(home=tmp_path / "home")) as instance:
         days = instance.get_tick_retention_settings(InstigatorType.SENSOR)
         assert days
         assert all(0 < number <= 30 for number in days.values())
 
 
-def test_the_file_follows_the_settings_and_nothing_else(tmp_path: Path):
+def test_the_file_follows_the_settings_and_nothing_else(tmp_path: Path) -> None:
     settings = Settings.load(home=tmp_path / "home")
     path = prepare_instance(settings) / "dagster.yaml"
     first, written_at = path.read_bytes(), path.stat().st_mtime_ns
@@ -89,7 +93,9 @@ def test_the_file_follows_the_settings_and_nothing_else(tmp_path: Path):
     assert [each.name for each in path.parent.iterdir()] == ["dagster.yaml"], "nothing is left lying about"
 
 
-def test_postgres_keeps_the_runs(postgres_settings: Settings, stack: StackState, new_project: Callable[..., Project]):
+def test_postgres_keeps_the_runs(
+    postgres_settings: Settings, stack: StackState, new_project: Callable[..., Project]
+) -> None:
     """The local PostgreSQL's `dagster` database: one job is run, and its run and events are there."""
     assert stack.postgres is not None
     project = new_project()
@@ -114,7 +120,7 @@ def test_postgres_keeps_the_runs(postgres_settings: Settings, stack: StackState,
 
 def test_a_run_keeps_its_connections(
     postgres_settings: Settings, stack: StackState, new_project: Callable[..., Project]
-):
+) -> None:
     """Each costs as much as a hundred statements, and Dagster's storage opens one for every question."""
     assert stack.postgres is not None
     project = new_project()
@@ -135,7 +141,7 @@ def test_a_run_keeps_its_connections(
     assert sessions() - before < 20
 
 
-def test_no_password_in_the_file(postgres_settings: Settings, stack: StackState):
+def test_no_password_in_the_file(postgres_settings: Settings, stack: StackState) -> None:
     assert stack.postgres is not None
     prepare_instance(postgres_settings)
     text = (postgres_settings.dagster_home / "dagster.yaml").read_text(encoding="utf-8")
@@ -145,7 +151,7 @@ def test_no_password_in_the_file(postgres_settings: Settings, stack: StackState)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-def test_a_configured_address_wins(tmp_path: Path, scheme: str):
+def test_a_configured_address_wins(tmp_path: Path, scheme: str) -> None:
     """Dagster's storage speaks through psycopg2, and the URL has to say so."""
     url = f"{scheme}://someone:hunter2@db.example:5432/dagster"
     settings = Settings.load(home=tmp_path / "home", dagster_storage="postgres", dagster_postgres_url=url)
@@ -154,7 +160,7 @@ def test_a_configured_address_wins(tmp_path: Path, scheme: str):
     assert os.environ[POSTGRES_URL_VARIABLE] == "postgresql+psycopg2://someone:hunter2@db.example:5432/dagster"
 
 
-def test_postgres_without_a_database_is_one_clear_line(tmp_path: Path):
+def test_postgres_without_a_database_is_one_clear_line(tmp_path: Path) -> None:
     settings = Settings.load(home=tmp_path / "home", dagster_storage="postgres")
     with pytest.raises(SettingsError, match="TELECOM_DAGSTER_POSTGRES_URL") as caught:
         open_instance(settings)

@@ -28,7 +28,9 @@ def maintained(project: Project) -> dict[str, dict[str, Any]]:
     result = project.run("maintenance_job")
     assert result.success
     [event] = result.asset_materializations_for_node("maintenance")
-    return {str(record.data["table"]): dict(record.data) for record in event.metadata["tables"].records}
+    tables = event.metadata["tables"]
+    assert isinstance(tables, dg.TableMetadataValue)
+    return {str(record.data["table"]): dict(record.data) for record in tables.records}
 
 
 def existing(project: Project) -> list[str]:
@@ -49,7 +51,7 @@ def project(new_project: Callable[..., Project]) -> Project:
     return made
 
 
-def test_a_dry_run_changes_nothing(project: Project):
+def test_a_dry_run_changes_nothing(project: Project) -> None:
     before = project.versions(existing(project))
     finished = telecom(project, "maintain", "--dry-run", "--json")
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -61,7 +63,7 @@ def test_a_dry_run_changes_nothing(project: Project):
     assert project.versions(before) == before
 
 
-def test_a_table_that_a_run_is_writing_is_left(project: Project):
+def test_a_table_that_a_run_is_writing_is_left(project: Project) -> None:
     """Told by the pools; the tables of other steps are not."""
     storage = project.instance.event_log_storage
     storage.set_concurrency_slots("landing", 1)
@@ -77,7 +79,7 @@ def test_a_table_that_a_run_is_writing_is_left(project: Project):
     assert {writer_at_work(project.instance, pools_of_tables(ASSETS), name) for name in TABLES} == {None}
 
 
-def test_maintenance_is_no_news(project: Project):
+def test_maintenance_is_no_news(project: Project) -> None:
     """Nothing is asked for because of it, the checks see the same rows, and landing goes on where it stood."""
     rows = {name: project.warehouse.pin(name).rows_by_partition() for name in existing(project)}
     finished = telecom(project, "maintain")
@@ -104,7 +106,7 @@ def test_maintenance_is_no_news(project: Project):
     ]
 
 
-def test_what_runs_printed_is_kept_as_long_as_a_version(new_project: Callable[..., Project]):
+def test_what_runs_printed_is_kept_as_long_as_a_version(new_project: Callable[..., Project]) -> None:
     """What else Dagster keeps of a run is none of it."""
     project = new_project(short_retention=True, retention_days=2)
     storage = project.settings.dagster_home / "storage"
@@ -126,7 +128,7 @@ def test_what_runs_printed_is_kept_as_long_as_a_version(new_project: Callable[..
     assert len(list(own.glob("*.out"))) == 1
 
 
-def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[..., Project]):
+def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[..., Project]) -> None:
     """With its name, after the others; the command says the same."""
     project = new_project()
     project.warehouse.make_tables(["customers", "rated_cdrs", "suspended_cdrs"])
@@ -143,7 +145,7 @@ def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[.
     assert "table rated_cdrs at" in json.loads(finished.stdout)["error"]
 
 
-def test_who_writes_a_table_is_known_by_its_pool():
+def test_who_writes_a_table_is_known_by_its_pool() -> None:
     """Landing's tables by its own, the reference tables by none, all others by the engine's."""
     expected = dict.fromkeys(TABLES, frozenset({"spark"}))
     expected |= dict.fromkeys(
@@ -153,7 +155,7 @@ def test_who_writes_a_table_is_known_by_its_pool():
     assert pools_of_tables(ASSETS) == expected
 
 
-def test_the_schedule_runs_every_night_local_time():
+def test_the_schedule_runs_every_night_local_time() -> None:
     schedule = (
         build_defs(Settings.load(maintenance_hour=23)).get_repository_def().get_schedule_def("nightly_maintenance")
     )

@@ -24,7 +24,7 @@ def newest(project: Project, name: str, partition: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])
-def test_every_day_of_the_month_shows_its_own_rows(billed: MonthRun, name: str):
+def test_every_day_of_the_month_shows_its_own_rows(billed: MonthRun, name: str) -> None:
     expected = getattr(billed.project.expected(), name.removesuffix("_cdrs"))
     counts = Counter(f"{row['event_date']}" for row in expected)
     assert 0 in {counts[day] for day in DAYS}, "a day without rows is among them"
@@ -33,7 +33,7 @@ def test_every_day_of_the_month_shows_its_own_rows(billed: MonthRun, name: str):
     }
 
 
-def test_every_day_of_the_month_shows_its_own_money(billed: MonthRun):
+def test_every_day_of_the_month_shows_its_own_money(billed: MonthRun) -> None:
     amounts: dict[str, Decimal] = defaultdict(Decimal)
     for row in billed.project.expected().rated:
         amounts[f"{row['event_date']}"] += row["amount"]
@@ -45,7 +45,7 @@ def test_every_day_of_the_month_shows_its_own_money(billed: MonthRun):
         assert (shown["table_version"], shown["read/customers"]) == (1, 1)
 
 
-def test_a_day_of_its_own_shows_the_same(damaged: Project):
+def test_a_day_of_its_own_shows_the_same(damaged: Project) -> None:
     """A range again and one of its days again: the page of the day says what it said."""
     day = f"{MONTH}-05"
     assert damaged.materialise("rated_cdrs", day_tags(f"{MONTH}-04", f"{MONTH}-06")).success
@@ -57,7 +57,7 @@ def test_a_day_of_its_own_shows_the_same(damaged: Project):
     assert in_range["dagster/row_count"] == sum(f"{row['event_date']}" == day for row in damaged.rows("rated_cdrs"))
 
 
-def test_a_landed_day_shows_what_it_holds_and_what_came(late: Any):
+def test_a_landed_day_shows_what_it_holds_and_what_came(late: Any) -> None:
     """Five late records of one day: the page of the day has them beside what was there before."""
     day = f"{MONTH}-03"
     rows_of_day = sum(f"{row['event_date']}" == day for row in late.project.rows("raw_cdrs"))
@@ -66,7 +66,7 @@ def test_a_landed_day_shows_what_it_holds_and_what_came(late: Any):
     assert rows_of_day > 5
 
 
-def test_bills_and_documents_show_money_that_plots(billed: MonthRun):
+def test_bills_and_documents_show_money_that_plots(billed: MonthRun) -> None:
     bills = billed.project.expected().bills(MONTH)
     due = sum(row["amount_due"] for row in bills)
     for name in ("facturation_complete", "published_bills", "invoices"):

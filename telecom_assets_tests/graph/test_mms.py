@@ -27,7 +27,7 @@ from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.intake.admission import admit
-from telecom_assets.mediation.rules import mediate
+from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
@@ -133,7 +133,7 @@ RATE_PLANS = [
 PERIOD = "2026-03"
 
 
-def landed(engine: SparkEngine, messages: list[Message]):
+def landed(engine: SparkEngine, messages: list[Message]) -> DataFrame:
     """raw_cdrs of the messages with mms in force."""
     rows = admit(
         messages_frame(engine, messages),
@@ -146,7 +146,7 @@ def landed(engine: SparkEngine, messages: list[Message]):
     return stored(engine, rows)
 
 
-def mediated(engine: SparkEngine, messages: list[Message]):
+def mediated(engine: SparkEngine, messages: list[Message]) -> Outcomes:
     raw = landed(engine, messages)
     products = contract_frame(engine, TABLES["product_catalog"], CATALOGUE)
     return mediate(raw, raw, products, dedupe_days=31, record_types=TYPES)
@@ -178,7 +178,7 @@ def expected(batch: list[Message]) -> oracle.Result:
     return oracle.run(batch, cdrs.CUSTOMERS, RATE_PLANS, CATALOGUE, PARAMETERS)
 
 
-def test_the_batch_is_worth_it(expected: oracle.Result):
+def test_the_batch_is_worth_it(expected: oracle.Result) -> None:
     """Otherwise what follows would prove little."""
     of_mms = [row for row in expected.rated if row["record_type"] == "mms"]
     assert {row["product_code"] for row in of_mms} == {"MMS_NAT", "MMS_INT"}
@@ -192,7 +192,7 @@ def test_the_batch_is_worth_it(expected: oracle.Result):
 
 def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     engine: SparkEngine, batch: list[Message], expected: oracle.Result
-):
+) -> None:
     outcomes = mediated(engine, batch)
     cleaned = stored(engine, outcomes.cleaned)
     assert_rows(CLEANED, rows_of(cleaned), expected.cleaned)
@@ -217,7 +217,7 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert "mms" in {row["record_type"] for row in mix}
 
 
-def test_a_message_has_its_text_in_a_column_of_its_own(engine: SparkEngine):
+def test_a_message_has_its_text_in_a_column_of_its_own(engine: SparkEngine) -> None:
     values = [message("a"), message("b", size_kb="[1]"), message("c", size_kb='"1 MB"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     raw = rows_of(landed(engine, messages))
@@ -226,7 +226,7 @@ def test_a_message_has_its_text_in_a_column_of_its_own(engine: SparkEngine):
     assert_rows(TABLES["raw_cdrs"], raw, wanted)
 
 
-def test_its_sums_on_a_bill_by_hand(engine: SparkEngine):
+def test_its_sums_on_a_bill_by_hand(engine: SparkEngine) -> None:
     """0.333335 + 0.333335 + 1.5 = 2.166670, which is 2.17 in amount_before_tax; discount 0.11, tax 0.41."""
     values = [message("a"), message("b"), message("c", receiver_id='"33612345678"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
@@ -249,7 +249,7 @@ def test_its_sums_on_a_bill_by_hand(engine: SparkEngine):
     assert (made["discount"], made["tax"], made["amount_due"]) == (Decimal("0.11"), Decimal("0.41"), Decimal("2.47"))
 
 
-def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: SparkEngine):
+def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: SparkEngine) -> None:
     """A plan without a price for it; and a rating that knows no such type, although its product has a price."""
     values = [message("a"), message("b", sender_id='"212700000008"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
@@ -265,7 +265,7 @@ def test_what_nothing_prices_is_suspended_and_taken_for_nothing_else(engine: Spa
         assert {row["record_id"] for row in rows_of(found.rated)} == {"a", "b"} - set(reasons)
 
 
-def test_without_it_in_force_its_records_are_unknown(sail: SparkEngine):
+def test_without_it_in_force_its_records_are_unknown(sail: SparkEngine) -> None:
     messages = [Message(0, 0, cdrs.FIRST_RECEIPT, message("a"))]
     products = contract_frame(sail, TABLES["product_catalog"], CATALOGUE)
     raw = landed(sail, messages)
@@ -274,7 +274,7 @@ def test_without_it_in_force_its_records_are_unknown(sail: SparkEngine):
 
 
 @pytest.mark.parametrize("lost", ["mms", "voice"])
-def test_the_identity_sees_an_event_that_no_bill_has(sail: SparkEngine, tmp_path: Path, lost: str):
+def test_the_identity_sees_an_event_that_no_bill_has(sail: SparkEngine, tmp_path: Path, lost: str) -> None:
     """An mms counts by its amount, a call by its count as well: one of nothing is seen too."""
     warehouse = Warehouse(str(tmp_path), sail, TABLES_WITH_MMS)
 
@@ -344,7 +344,7 @@ def project(new_project: Callable[..., Project], tmp_path_factory: pytest.TempPa
     return made
 
 
-def test_its_records_go_through_the_graph(project: Project):
+def test_its_records_go_through_the_graph(project: Project) -> None:
     assert {row["record_id"]: row["size_kb"] for row in project.rows("raw_cdrs")}["mms-2"] == "300"
     cleaned = {row["record_id"]: row for row in project.rows("cleaned_cdrs")}
     assert {name: row["size_kb"] for name, row in cleaned.items()} == {
@@ -371,7 +371,7 @@ def test_its_records_go_through_the_graph(project: Project):
     assert late == {"data-late": session}
 
 
-def test_its_money_is_on_the_bill_and_in_the_reports(project: Project):
+def test_its_money_is_on_the_bill_and_in_the_reports(project: Project) -> None:
     """3 × 0.25 + 0.755 = 1.505, rounded 1.51; with the call of 0.04 and two sessions of 0.05 it is 1.65 before tax."""
     [made] = project.rows("facturation_complete")
     figures = {
@@ -397,8 +397,10 @@ def test_its_money_is_on_the_bill_and_in_the_reports(project: Project):
     )
 
 
-def test_the_graph_is_the_oracles(project: Project):
+def test_the_graph_is_the_oracles(project: Project) -> None:
     """The same messages as the broker had them, judged by the requirements with this type among them."""
+    assert project.settings.rate_plans is not None
+    assert project.settings.product_catalog is not None
     plans = oracle.read_csv(project.settings.rate_plans)
     products = oracle.read_csv(project.settings.product_catalog)
     parameters = Parameters(accept_months={MONTH}, kinds=PARAMETERS.kinds)
@@ -416,7 +418,7 @@ def test_the_graph_is_the_oracles(project: Project):
     assert project.rows("facturation_complete") == result.bills(MONTH)
 
 
-def test_the_page_of_a_table_has_its_column(project: Project):
+def test_the_page_of_a_table_has_its_column(project: Project) -> None:
     graph = build_defs(project.settings, record_types=TYPES).resolve_asset_graph()
     for name in ("raw_cdrs", "cleaned_cdrs"):
         [node] = [graph.get(key) for key in graph.get_all_asset_keys() if key.path[-1] == name]
@@ -424,7 +426,7 @@ def test_the_page_of_a_table_has_its_column(project: Project):
         assert "size_kb" in columns
 
 
-def test_a_month_is_made_again_when_another_type_comes_into_force(project: Project):
+def test_a_month_is_made_again_when_another_type_comes_into_force(project: Project) -> None:
     """The code is the same, and no table lacks a column."""
     assert [planned.stage.name for planned in project.runner().plan_month(MONTH)] == ["reference"]
     types = RecordTypes((*TYPES, replace(MMS, name="fax", quantities=())))
@@ -438,7 +440,7 @@ def test_a_month_is_made_again_when_another_type_comes_into_force(project: Proje
 # ------------------------------------------------------------------------------------- a warehouse from before the type
 
 
-def test_a_warehouse_from_before_it_is_given_its_columns(warehouse: Warehouse):
+def test_a_warehouse_from_before_it_is_given_its_columns(warehouse: Warehouse) -> None:
     """Without a word of it no table is read; the upgrade adds columns, no file is written anew and no day is to be mediated."""
     day = date(2026, 3, 31)
     event = {"record_id": "a", "subscriber_id": CALLER, "record_type": "sms", "event_date": day}

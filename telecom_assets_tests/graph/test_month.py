@@ -44,7 +44,8 @@ NAMESPACE = "{urn:telecom-assets:invoice:1}"
 @pytest.fixture(params=["billed", "again", "late"])
 def project(request: pytest.FixtureRequest) -> Project:
     """The project after each run of the story: first, once more, and after late records."""
-    return request.getfixturevalue(request.param).project
+    run: MonthRun = request.getfixturevalue(request.param)
+    return run.project
 
 
 def usage(project: Project, name: str) -> list[Row]:
@@ -66,7 +67,7 @@ def of_month(rows: list[Row]) -> list[Row]:
 
 
 @pytest.mark.parametrize("run", ["billed", "again"])
-def test_every_blocking_check_was_made_and_passed(run: str, request: pytest.FixtureRequest):
+def test_every_blocking_check_was_made_and_passed(run: str, request: pytest.FixtureRequest) -> None:
     results = request.getfixturevalue(run).results
     advice = [advised for result in results for advised in result.advice]
     assert [advised.partition(":")[0] for advised in advice] == [ADVISED]
@@ -78,7 +79,7 @@ def test_every_blocking_check_was_made_and_passed(run: str, request: pytest.Fixt
     assert [name for name, passed in made if not passed] == []
 
 
-def test_every_message_is_landed_as_it_was_sent(billed: MonthRun):
+def test_every_message_is_landed_as_it_was_sent(billed: MonthRun) -> None:
     messages = billed.project.messages()
     sent = first_messages()
     by_place = {(message.partition, message.offset): message.value for message in messages}
@@ -86,7 +87,7 @@ def test_every_message_is_landed_as_it_was_sent(billed: MonthRun):
     assert [by_place[number % 4, number // 4] for number in range(len(sent))] == sent
 
 
-def test_usage_equals_the_oracle(project: Project):
+def test_usage_equals_the_oracle(project: Project) -> None:
     expected = project.expected()
     assert usage(project, "cleaned_cdrs") == ordered(expected.cleaned, *IDENTITY)
     assert usage(project, "rejected_cdrs") == ordered(map(as_stored, expected.rejected), *IDENTITY)
@@ -94,21 +95,21 @@ def test_usage_equals_the_oracle(project: Project):
     assert usage(project, "suspended_cdrs") == ordered(of_month(expected.suspended), *IDENTITY)
 
 
-def test_charges_of_the_month_and_bills_equal_the_oracle(project: Project):
+def test_charges_of_the_month_and_bills_equal_the_oracle(project: Project) -> None:
     expected = project.expected()
     assert usage(project, "period_charges") == ordered(of_month(expected.imputed), *IDENTITY)
     assert ordered(project.rows("facturation_complete"), "customer_id") == expected.bills(MONTH)
 
 
 @pytest.mark.parametrize("name", REPORT_NAMES)
-def test_a_report_equals_the_oracle(project: Project, name: str):
+def test_a_report_equals_the_oracle(project: Project, name: str) -> None:
     key = TABLES[name].key
     expected = ordered(project.expected().reports(MONTH)[name], *key)
     assert expected
     assert ordered(project.rows(name), *key) == expected
 
 
-def test_the_funnel_equals_the_oracle(project: Project):
+def test_the_funnel_equals_the_oracle(project: Project) -> None:
     expected, books = project.expected().funnel(MONTH), month_funnel(project.warehouse, MONTH)
     assert books.imbalances() == []
     assert (books.received, books.cleaned, books.rejected) == (expected.received, expected.cleaned, expected.rejected)
@@ -124,7 +125,7 @@ def test_the_funnel_equals_the_oracle(project: Project):
     )
 
 
-def test_records_at_home_elsewhere_are_counted_too(project: Project):
+def test_records_at_home_elsewhere_are_counted_too(project: Project) -> None:
     expected = [outcome for outcome in project.expected().outcomes if f"{outcome.home_day:%Y-%m}" != MONTH]
     books = other_days(project.warehouse, MONTH)
     reasons = [outcome.reason for outcome in expected]
@@ -134,7 +135,7 @@ def test_records_at_home_elsewhere_are_counted_too(project: Project):
     assert books.rejected_total + books.cleaned == books.received
 
 
-def test_malformed_messages_are_counted_by_the_days_on_which_the_month_is_open(billed: MonthRun):
+def test_malformed_messages_are_counted_by_the_days_on_which_the_month_is_open(billed: MonthRun) -> None:
     """Everything is received on the day of the test. MONTH was opened by name; the months below were not."""
     malformed = [
         outcome.home_day
@@ -156,7 +157,7 @@ def test_malformed_messages_are_counted_by_the_days_on_which_the_month_is_open(b
     assert count(f"{month_before:%Y-%m}", age - 1) == (0, 0)
 
 
-def test_what_the_month_holds_is_worth_looking_at(billed: MonthRun):
+def test_what_the_month_holds_is_worth_looking_at(billed: MonthRun) -> None:
     """The comparisons above would prove little about rows that are not there."""
     expected = billed.project.expected()
     assert {outcome.reason for outcome in expected.outcomes} >= {
@@ -187,13 +188,13 @@ def test_what_the_month_holds_is_worth_looking_at(billed: MonthRun):
 # -- what leaves the warehouse agrees with it ------------------------------------------------------------------------
 
 
-def test_published_rows_are_the_bills(project: Project):
+def test_published_rows_are_the_bills(project: Project) -> None:
     names = FACTURATION_COMPLETE.column_names
     published = project.postgres(f"SELECT {', '.join(names)} FROM facturation_complete ORDER BY customer_id")
     assert [dict(zip(names, row, strict=True)) for row in published] == project.expected().bills(MONTH)
 
 
-def test_invoices_say_what_the_bills_say(project: Project):
+def test_invoices_say_what_the_bills_say(project: Project) -> None:
     directory = invoice_directory(project.settings, MONTH)
     schema = etree.XMLSchema(etree.parse(DATA / "invoice.xsd"))
     bills = {row["customer_id"]: row for row in project.expected().bills(MONTH)}
@@ -220,13 +221,13 @@ def test_invoices_say_what_the_bills_say(project: Project):
         }
 
 
-def test_the_index_of_invoices_lists_every_bill(project: Project):
+def test_the_index_of_invoices_lists_every_bill(project: Project) -> None:
     with (invoice_directory(project.settings, MONTH) / "index.csv").open(encoding="utf-8", newline="") as file:
         listed = [(line["customer_id"], Decimal(line["amount_due"])) for line in csv.DictReader(file)]
     assert listed == [(row["customer_id"], row["amount_due"]) for row in project.expected().bills(MONTH)]
 
 
-def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_database: Project):
+def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_database: Project) -> None:
     """Four decimals, from the setting to PostgreSQL and the invoice."""
     terms = {"discount_pct": Decimal("2.4375"), "tax_pct": Decimal("19.6250")}
     project = open_project(
@@ -246,7 +247,7 @@ def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_datab
 
 
 @pytest.mark.parametrize("name", REPORT_NAMES)
-def test_a_report_file_holds_the_table(project: Project, name: str):
+def test_a_report_file_holds_the_table(project: Project, name: str) -> None:
     columns = [column for column in TABLES[name].column_names if column != "billing_period"]
     lines = lines_of(report_file(project.settings, MONTH, name))
     assert lines[0] == [*columns, "currency", "billing_period"]
@@ -256,7 +257,7 @@ def test_a_report_file_holds_the_table(project: Project, name: str):
     assert sorted(lines[1:]) == sorted(expected)
 
 
-def test_bills_csv_holds_the_bills(project: Project):
+def test_bills_csv_holds_the_bills(project: Project) -> None:
     """In the order of customers, with every figure as the oracle has it."""
     lines, bills = lines_of(bills_file(project.settings, MONTH)), project.expected().bills(MONTH)
     assert lines[0] == FACTURATION_COMPLETE.column_names
@@ -268,7 +269,7 @@ def lines_of(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_the_dashboard_shows_the_tables(project: Project):
+def test_the_dashboard_shows_the_tables(project: Project) -> None:
     page = html.fromstring(dashboard_file(project.settings, MONTH).read_text(encoding="utf-8"))
     expected, books = project.expected(), month_funnel(project.warehouse, MONTH)
     reports = expected.reports(MONTH)
@@ -293,7 +294,7 @@ def test_the_dashboard_shows_the_tables(project: Project):
     assert {row[0]: int(row[1]) for row in shown("rejected")} == dict(expected.funnel(MONTH).rejected)
 
 
-def test_the_dashboard_names_the_bills_it_was_made_from(project: Project):
+def test_the_dashboard_names_the_bills_it_was_made_from(project: Project) -> None:
     """Their version, and the times of commits as delta-rs tells them."""
     page = html.fromstring(dashboard_file(project.settings, MONTH).read_text(encoding="utf-8"))
     version = project.version("facturation_complete")
@@ -330,7 +331,7 @@ VERSIONS_MADE = {
 
 
 @pytest.mark.parametrize("name", sorted(set(TABLES) - {"displaced_days"}))
-def test_a_second_run_changes_no_row(billed: MonthRun, again: MonthRun, name: str):
+def test_a_second_run_changes_no_row(billed: MonthRun, again: MonthRun, name: str) -> None:
     columns = [column for column in TABLES[name].column_names if column not in VERSIONS_MADE.get(name, ())]
     first, second = (ordered_as_text(run.project.rows(name), columns) for run in (billed, again))
     assert first
@@ -341,12 +342,12 @@ def ordered_as_text(rows: list[Row], columns: list[str]) -> list[list[str]]:
     return sorted([[repr(row[column]) for column in columns] for row in rows])
 
 
-def test_a_second_run_makes_no_version_where_nothing_is_new(billed: MonthRun, again: MonthRun):
+def test_a_second_run_makes_no_version_where_nothing_is_new(billed: MonthRun, again: MonthRun) -> None:
     names = ("raw_cdrs", "landing_ranges", "customers", "rate_plans", "product_catalog")
     assert again.project.versions(names) == billed.project.versions(names)
 
 
-def test_a_second_run_changes_nothing_for_readers(billed: MonthRun, again: MonthRun):
+def test_a_second_run_changes_nothing_for_readers(billed: MonthRun, again: MonthRun) -> None:
     query = "SELECT * FROM facturation_complete ORDER BY billing_period, customer_id"
     assert again.project.postgres(query) == billed.project.postgres(query)
     before, after = (files_for_people(run.project) for run in (billed, again))
@@ -374,7 +375,7 @@ def without_version(content: bytes) -> bytes:
 # -- late records --------------------------------------------------------------------------------------------------------
 
 
-def test_late_records_change_only_their_own_day_of_mediation(again: MonthRun, late: CommandRun):
+def test_late_records_change_only_their_own_day_of_mediation(again: MonthRun, late: CommandRun) -> None:
     for name in ("cleaned_cdrs", "rejected_cdrs"):
         before, after = (usage(run.project, name) for run in (again, late))
         assert [row for row in after if row not in before] == [
@@ -384,7 +385,7 @@ def test_late_records_change_only_their_own_day_of_mediation(again: MonthRun, la
     assert len(late.project.messages()) == len(again.project.messages()) + len(late_records())
 
 
-def test_late_records_get_the_outcomes_they_should(again: MonthRun, late: CommandRun):
+def test_late_records_get_the_outcomes_they_should(again: MonthRun, late: CommandRun) -> None:
     known = {message.order[1:] for message in again.project.messages()}
     new = [outcome for outcome in late.project.expected().outcomes if outcome.message.order[1:] not in known]
     assert sorted((str(outcome.row["record_id"]), outcome.reason or "cleaned") for outcome in new) == [
@@ -400,7 +401,7 @@ def rows_by_record(run: MonthRun | CommandRun, name: str) -> dict[object, Row]:
     return {row["record_id"]: row for row in run.project.rows(name) if row["record_id"] is not None}
 
 
-def test_a_smaller_volume_prices_the_deferred_sessions_of_other_days_anew(again: MonthRun, late: CommandRun):
+def test_a_smaller_volume_prices_the_deferred_sessions_of_other_days_anew(again: MonthRun, late: CommandRun) -> None:
     before, after = (rows_by_record(run, "period_charges") for run in (again, late))
     changed = {record for record, row in before.items() if after[record] != row}
     assert changed == {"imputed-1", "imputed-2"}
@@ -409,7 +410,7 @@ def test_a_smaller_volume_prices_the_deferred_sessions_of_other_days_anew(again:
     assert {before[record]["billable_units"] for record in changed} == {Decimal(9)}
 
 
-def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, late: CommandRun):
+def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, late: CommandRun) -> None:
     """Rated and suspended rows of the other days are those that were there, in the files that were there."""
     before, after = (rows_by_record(run, "rated_cdrs") for run in (again, late))
     assert {record for record, row in before.items() if after[record] != row} == set()
@@ -426,7 +427,7 @@ def test_a_smaller_volume_rates_its_own_day_once_and_no_other(again: MonthRun, l
     ]
 
 
-def test_late_records_change_one_bill(again: MonthRun, late: CommandRun):
+def test_late_records_change_one_bill(again: MonthRun, late: CommandRun) -> None:
     before, after = (
         {row["customer_id"]: row for row in run.project.rows("facturation_complete")} for run in (again, late)
     )
@@ -440,7 +441,7 @@ def test_late_records_change_one_bill(again: MonthRun, late: CommandRun):
 
 def test_spark_makes_of_the_same_topic_what_sail_made(
     late: CommandRun, spark_remote: str, new_project: Callable[..., Project]
-):
+) -> None:
     """From nothing, in one run, on the other engine: every row equals those of the runs that came one after the other."""
     sail = late.project
     spark = new_project(engine="spark", spark_remote=spark_remote, kafka_topic=sail.settings.kafka_topic)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -52,7 +53,7 @@ READS = {
 TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog"})
 
 
-def said(project: Project, name: str) -> dict[str, object]:
+def said(project: Project, name: str) -> dict[str, Any]:
     """Metadata of an asset's newest materialisation, as the UI shows it."""
     event = project.instance.get_latest_materialization_event(dg.AssetKey(name))
     assert event is not None
@@ -91,7 +92,7 @@ def failures(result: dg.ExecuteInProcessResult) -> list[str]:
         ("customers", "dagster/uri"),
     ],
 )
-def test_a_materialisation_says_where_its_output_lies(billed: MonthRun, name: str, key: str):
+def test_a_materialisation_says_where_its_output_lies(billed: MonthRun, name: str, key: str) -> None:
     """As a path, which a click copies: no browser follows a link from the UI to a file."""
     event = billed.project.instance.get_latest_materialization_event(dg.AssetKey(name))
     assert event is not None and event.asset_materialization is not None
@@ -102,7 +103,7 @@ def test_a_materialisation_says_where_its_output_lies(billed: MonthRun, name: st
 
 
 @pytest.mark.parametrize("name", sorted(READS))
-def test_a_materialisation_says_which_versions_it_read(billed: MonthRun, name: str):
+def test_a_materialisation_says_which_versions_it_read(billed: MonthRun, name: str) -> None:
     project, metadata = billed.project, said(billed.project, name)
     read = {key.removeprefix("read/"): value for key, value in metadata.items() if key.startswith("read/")}
     assert set(read) == READS[name]
@@ -110,7 +111,7 @@ def test_a_materialisation_says_which_versions_it_read(billed: MonthRun, name: s
 
 
 @pytest.mark.parametrize("name", TABLE_ASSETS)
-def test_a_table_says_its_rows_and_its_version(billed: MonthRun, name: str):
+def test_a_table_says_its_rows_and_its_version(billed: MonthRun, name: str) -> None:
     project, metadata = billed.project, said(billed.project, name)
     assert metadata["table_version"] <= project.version(name)
     assert metadata["dagster/uri"] == project.warehouse.path(name)
@@ -118,27 +119,31 @@ def test_a_table_says_its_rows_and_its_version(billed: MonthRun, name: str):
         assert metadata["dagster/row_count"] == len(project.rows(name))
 
 
-def test_rated_usage_says_its_rows_and_its_money(billed: MonthRun):
+def test_rated_usage_says_its_rows_and_its_money(billed: MonthRun) -> None:
     """Each day its own; together they are the month's."""
     expected = billed.project.expected().funnel(MONTH)
     days = [str(day) for day in month_days(MONTH)]
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("rated_cdrs"), asset_partitions=days)
     newest_last = reversed(billed.project.instance.fetch_materializations(wanted, limit=1000).records)
-    said_of = {each.partition_key: each.asset_materialization.metadata for each in newest_last}
+    said_of: dict[str | None, dict[str, Any]] = {
+        each.partition_key: {name: value.value for name, value in each.asset_materialization.metadata.items()}
+        for each in newest_last
+        if each.asset_materialization is not None
+    }
     assert set(said_of) == set(days)
-    assert sum(each["dagster/row_count"].value for each in said_of.values()) == expected.rated
-    assert sum(Decimal(each["total_amount"].value) for each in said_of.values()) == expected.rated_amount
+    assert sum(each["dagster/row_count"] for each in said_of.values()) == expected.rated
+    assert sum(Decimal(each["total_amount"]) for each in said_of.values()) == expected.rated_amount
 
 
 @pytest.mark.parametrize("name", ["facturation_complete", "published_bills"])
-def test_bills_say_their_money(billed: MonthRun, name: str):
+def test_bills_say_their_money(billed: MonthRun, name: str) -> None:
     bills, metadata = billed.project.expected().bills(MONTH), said(billed.project, name)
     assert metadata["dagster/row_count"] == len(bills)
     for column in ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference"):
         assert Decimal(str(metadata[f"total_{column}"])) == sum(row[column] for row in bills)
 
 
-def test_documents_say_where_they_lie(billed: MonthRun):
+def test_documents_say_where_they_lie(billed: MonthRun) -> None:
     project = billed.project
     settings, bills = project.settings, project.expected().bills(MONTH)
     invoices = said(project, "invoices")
@@ -152,7 +157,7 @@ def test_documents_say_where_they_lie(billed: MonthRun):
         assert Path(str(said(project, contract.name)["file"])) == report_file(settings, MONTH, contract.name)
 
 
-def test_landing_reports_every_day_that_it_touched(billed: MonthRun):
+def test_landing_reports_every_day_that_it_touched(billed: MonthRun) -> None:
     project = billed.project
     days = {f"{row['event_date']}" for row in project.rows("raw_cdrs")}
     assert project.instance.get_materialized_partitions(dg.AssetKey("raw_cdrs")) == days
@@ -166,7 +171,7 @@ def test_landing_reports_every_day_that_it_touched(billed: MonthRun):
     }
 
 
-def test_a_month_is_one_run_a_step(billed: MonthRun):
+def test_a_month_is_one_run_a_step(billed: MonthRun) -> None:
     """A range of days is one run: 31 days of mediation and rating, in two ranges, are two runs, not 31."""
     runs = billed.project.instance.get_run_records()
     jobs = sorted(record.dagster_run.job_name for record in runs)
@@ -191,14 +196,14 @@ def test_a_month_is_one_run_a_step(billed: MonthRun):
 LEDGER = "SELECT delta_table_id, delta_version, row_count FROM publish_ledger WHERE table_name = 'facturation_complete'"
 
 
-def test_the_ledger_names_the_version_that_was_published(billed: MonthRun):
+def test_the_ledger_names_the_version_that_was_published(billed: MonthRun) -> None:
     project = billed.project
     rows = project.postgres(LEDGER)
     table_id = project.warehouse.pin("facturation_complete").table_id
     assert rows == [(table_id, project.version("facturation_complete"), len(project.rows("facturation_complete")))]
 
 
-def test_bills_that_are_older_than_what_was_published_change_nothing(damaged_with_database: Project):
+def test_bills_that_are_older_than_what_was_published_change_nothing(damaged_with_database: Project) -> None:
     """The ledger names a version that the table does not have: it went back, and the step says so (`test_restored`)."""
     project = damaged_with_database
     project.postgres("UPDATE publish_ledger SET delta_version = delta_version + 100")
@@ -211,7 +216,7 @@ def test_bills_that_are_older_than_what_was_published_change_nothing(damaged_wit
     assert after == before
 
 
-def test_publishing_again_repairs_what_somebody_changed(damaged_with_database: Project):
+def test_publishing_again_repairs_what_somebody_changed(damaged_with_database: Project) -> None:
     project = damaged_with_database
     before = project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id")
     project.postgres("UPDATE facturation_complete SET amount_due = 0 WHERE amount_due > 100")
@@ -221,7 +226,7 @@ def test_publishing_again_repairs_what_somebody_changed(damaged_with_database: P
     assert project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id") == before
 
 
-def test_other_months_stay_as_they_are(damaged_with_database: Project):
+def test_other_months_stay_as_they_are(damaged_with_database: Project) -> None:
     project = damaged_with_database
     project.postgres(
         "CREATE TABLE other AS SELECT * FROM facturation_complete; UPDATE other SET billing_period = '2025-05'; "
@@ -234,7 +239,7 @@ def test_other_months_stay_as_they_are(damaged_with_database: Project):
     assert project.postgres(query) == before
 
 
-def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project):
+def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project) -> None:
     nowhere = damaged.settings.replaced(postgres_dsn="postgresql://nobody:hunter2@127.0.0.1:1/none")
     project = open_project(nowhere, damaged.instance)
     result = project.materialise("published_bills", month_tag())
@@ -244,7 +249,7 @@ def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project):
     assert "hunter2" not in json.dumps(chain)
 
 
-def test_invoices_are_replaced_as_a_set(damaged: Project):
+def test_invoices_are_replaced_as_a_set(damaged: Project) -> None:
     """Whoever reads the folder sees the old set or the new one: the name is a link that moves."""
     directory = invoice_directory(damaged.settings, MONTH)
     before, stray = directory.readlink(), directory / "stray.xml"
@@ -294,7 +299,7 @@ def make_the_table_again(project: Project) -> None:
 )
 def test_invoices_of_bills_that_were_made_again_are_not_shown(
     damaged: Project, monkeypatch: pytest.MonkeyPatch, change: Callable[[Project], None], said_of_it: str
-):
+) -> None:
     """The run was suspended, say, and another one has made newer bills; their invoices must not be replaced."""
     directory, read = invoice_directory(damaged.settings, MONTH), damaged.version("facturation_complete")
     before = set_of(directory)
@@ -324,7 +329,7 @@ def compact(project: Project) -> None:
 @pytest.mark.parametrize("change", [add_another_month, compact])
 def test_invoices_are_shown_when_their_bills_are_the_same_in_a_newer_version(
     damaged: Project, monkeypatch: pytest.MonkeyPatch, change: Callable[[Project], None]
-):
+) -> None:
     rows = damaged.rows("facturation_complete")
     damaged.delete("facturation_complete", "true")
     for half in (rows[::2], rows[1::2]):
@@ -337,12 +342,15 @@ def test_invoices_are_shown_when_their_bills_are_the_same_in_a_newer_version(
     assert directory.readlink() != before
 
 
-def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project, monkeypatch: pytest.MonkeyPatch):
+def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = invoice_directory(damaged.settings, MONTH)
     before, bills = set_of(directory), damaged.expected().bills(MONTH)
 
     def without_the_last(rows: DataFrame) -> Iterable[pa.RecordBatch]:
-        return pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
+        kept: list[pa.RecordBatch] = pa.Table.from_batches(stream_batches(rows)).slice(0, len(bills) - 1).to_batches()
+        return kept
 
     monkeypatch.setattr(invoices, "stream_batches", without_the_last)
     result = damaged.materialise("invoices", month_tag())
@@ -354,7 +362,7 @@ def test_a_bill_that_is_lost_on_the_way_leaves_the_old_invoices(damaged: Project
 
 
 @pytest.mark.parametrize("asset", ["invoices", "bills_csv", "daily_revenue", "dashboard"])
-def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
+def test_files_that_were_lost_are_made_again(damaged: Project, asset: str) -> None:
     settings = damaged.settings
     paths: dict[str, Callable[[], Path]] = {
         "invoices": lambda: invoice_directory(settings, MONTH) / "index.csv",
@@ -369,7 +377,7 @@ def test_files_that_were_lost_are_made_again(damaged: Project, asset: str):
     assert paths[asset]().read_bytes() == before
 
 
-def test_a_page_of_books_that_do_not_balance_any_more_says_so(damaged: Project):
+def test_a_page_of_books_that_do_not_balance_any_more_says_so(damaged: Project) -> None:
     """Made again after a day's rejections were lost: it does not repeat what held when the month was billed."""
     damaged.delete("rejected_cdrs", f"event_date = '{MONTH}-05'")
     assert damaged.materialise("dashboard", month_tag()).success
@@ -381,7 +389,7 @@ def test_a_page_of_books_that_do_not_balance_any_more_says_so(damaged: Project):
     assert alert.xpath(".//code/text()") == [f"telecom run --month {MONTH}"]
 
 
-def test_a_page_looks_at_each_customer_and_not_at_sums_alone(damaged: Project):
+def test_a_page_looks_at_each_customer_and_not_at_sums_alone(damaged: Project) -> None:
     """One customer's events became dearer and another's cheaper by the same: every sum of the funnel agrees."""
     rows = damaged.rows("rated_cdrs")
     first = next(row for row in rows if row["amount"] > 1)

@@ -60,7 +60,7 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> list[str]:
     return [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
 
 
-def test_a_day_is_rated_in_the_run_that_mediates_it_and_in_no_other(project: Project, automation: Automation):
+def test_a_day_is_rated_in_the_run_that_mediates_it_and_in_no_other(project: Project, automation: Automation) -> None:
     assert mediation_run(project).success
     assert rated(project) == ["a", "b"]
     assert [automation.tick(), automation.tick()] == [{}, {}]
@@ -68,7 +68,7 @@ def test_a_day_is_rated_in_the_run_that_mediates_it_and_in_no_other(project: Pro
     assert tick(project, AGAIN).run_requests == []
 
 
-def test_records_that_come_later_rate_the_day_once_more(project: Project, automation: Automation):
+def test_records_that_come_later_rate_the_day_once_more(project: Project, automation: Automation) -> None:
     mediation_run(project)
     automation.tick()
     project.produce([sms(local_today(), "c")])
@@ -81,9 +81,9 @@ def test_records_that_come_later_rate_the_day_once_more(project: Project, automa
 
 def test_nobody_asks_for_a_day_while_its_run_is_between_mediation_and_rating(
     project: Project, automation: Automation, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The automation looks when cleaned rows are stored and rated ones are not: the run that mediates is to rate them."""
-    seen = []
+    seen: list[dict[str, set[str]]] = []
     pin = type(project.warehouse).pin
 
     def looking(warehouse: object, name: str, *arguments: object, **named: object) -> object:
@@ -98,13 +98,15 @@ def test_nobody_asks_for_a_day_while_its_run_is_between_mediation_and_rating(
     assert ratings_of(project) == 1
 
 
-def test_a_day_that_was_mediated_alone_is_asked_for_once(project: Project, automation: Automation):
+def test_a_day_that_was_mediated_alone_is_asked_for_once(project: Project, automation: Automation) -> None:
     """By a person who materialises the assets of mediation and no more."""
     assert project.materialise("cleaned_cdrs", day_tags(today())).success
     assert [automation.tick(), automation.tick()] == [rating_of({today()}), {}]
 
 
-def test_a_tariff_that_is_refused_leaves_the_day_mediated_and_is_made_good(project: Project, automation: Automation):
+def test_a_tariff_that_is_refused_leaves_the_day_mediated_and_is_made_good(
+    project: Project, automation: Automation
+) -> None:
     """The checks of mediation hold, no event is priced, and the day is rated, once, when the tariff is mended."""
     clock = Clock(project)
     whole = project.rows("rate_plans")
@@ -134,9 +136,9 @@ def test_a_tariff_that_is_refused_leaves_the_day_mediated_and_is_made_good(proje
     assert ratings_of(project) == 1
 
 
-def test_no_event_is_priced_when_a_check_of_mediation_fails(project: Project, monkeypatch: pytest.MonkeyPatch):
+def test_no_event_is_priced_when_a_check_of_mediation_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rules that lose a record: the day is not rated by this run."""
-    whole = vars(Outcomes)["cleaned"].fget
+    whole: Callable[[Outcomes], DataFrame] = vars(Outcomes)["cleaned"].fget
 
     def without_b(outcomes_of_the_day: Outcomes) -> DataFrame:
         return whole(outcomes_of_the_day).where("record_id <> 'b'")

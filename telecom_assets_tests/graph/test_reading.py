@@ -34,7 +34,7 @@ def look_at_everything(project: Project, typed: Callable[..., Finished], *, mont
     assert month in render_dashboard(page)
 
 
-def test_a_warehouse_that_is_looked_at_stays_as_it_is(untouched: Project, typed: Callable[..., Finished]):
+def test_a_warehouse_that_is_looked_at_stays_as_it_is(untouched: Project, typed: Callable[..., Finished]) -> None:
     root = Path(untouched.warehouse.root)
     before = everything_below(root)
     assert len(before) > 100
@@ -44,7 +44,7 @@ def test_a_warehouse_that_is_looked_at_stays_as_it_is(untouched: Project, typed:
 
 def test_who_looks_before_the_first_landing_makes_nothing(
     new_project: Callable[..., Project], typed: Callable[..., Finished]
-):
+) -> None:
     project = new_project()
     look_at_everything(project, typed, month=MONTH)
     assert not Path(project.warehouse.root).exists()

@@ -5,7 +5,7 @@ All are real runs of the project's definitions, in a home without servers.
 
 import datetime as dt
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Home:
         self.defs = with_single_jobs(build_defs(settings, deployment.resources()))
         self.runner = MonthRunner(self.defs, instance, deployment, lambda *_: None)
         #: What the command prints of the run that failed last, and what the webhook gets of it.
-        self.line, self.posted = "", {}
+        self.line = ""
+        self.posted: Mapping[str, Any] = {}
 
     def fails(self, step: Step) -> dict[str, tuple[str, dict[str, Any]]]:
         """Description and metadata of each failed step of a run, as its page has them."""
@@ -47,7 +48,7 @@ class Home:
         context = self.told()
         self.posted = failure_message(context)
         events = context.get_step_failure_events()
-        return {event.step_key: said(event) for event in events}
+        return {str(event.step_key): said(event) for event in events}
 
     def told(self) -> dg.RunFailureSensorContext:
         """What the daemon hands to the sensor of the run that failed last."""
@@ -76,21 +77,22 @@ def home(tmp_path: Path) -> Iterator[Home]:
 # -- several kinds of errors -------------------------------------------------------------------------------------------
 
 
-def test_no_kafka(home: Home):
+def test_no_kafka(home: Home) -> None:
     sentence = "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS, or start the local stack with `telecom up`"
     assert home.fails(Step(LANDING.job)) == {"landing": (sentence, {"table": "landing", "what_to_run": "telecom up"})}
     assert home.line == sentence
     assert (home.posted["error"], home.posted["what_to_run"]) == (f"landing: {sentence}", "telecom up")
 
 
-def test_run_failure_has_it_too(home: Home):
+def test_run_failure_has_it_too(home: Home) -> None:
     """The event of the whole run, which alerts and other people's sensors look at."""
     home.fails(Step(LANDING.job))
-    first = home.told().failure_event.event_specific_data.first_step_failure_event
+    first = home.told().failure_event.job_failure_data.first_step_failure_event
+    assert first is not None
     assert said(first)[0].startswith("no Kafka: ")
 
 
-def test_a_month_that_is_not_over(home: Home):
+def test_a_month_that_is_not_over(home: Home) -> None:
     today = local_today()
     month, last = f"{today:%Y-%m}", (today.replace(day=28) + dt.timedelta(4)).replace(day=1) - dt.timedelta(1)
     sentence = (
@@ -111,7 +113,7 @@ def test_a_month_that_is_not_over(home: Home):
     assert home.posted["error"] == f"facturation_complete: {sentence}"
 
 
-def test_files_that_cannot_be_read(home: Home, tmp_path: Path):
+def test_files_that_cannot_be_read(home: Home, tmp_path: Path) -> None:
     """And PostgreSQL is not there: each step says its own."""
     plans = tmp_path / "plans.csv"
     plans.write_text("nothing,of,this\n", encoding="utf-8")
@@ -126,7 +128,7 @@ def test_files_that_cannot_be_read(home: Home, tmp_path: Path):
     assert "telecom up" in home.posted["what_to_run"]
 
 
-def test_a_table_that_cannot_be_read(home: Home):
+def test_a_table_that_cannot_be_read(home: Home) -> None:
     """It is the IO manager that reads it, before the step begins."""
     home.warehouse.make_tables(["customers"])
     log = Path(home.warehouse.path("customers"), "_delta_log", f"{0:020d}.json")
@@ -138,7 +140,7 @@ def test_a_table_that_cannot_be_read(home: Home):
     assert home.line == sentence
 
 
-def test_a_table_that_cannot_be_written(home: Home):
+def test_a_table_that_cannot_be_written(home: Home) -> None:
     """It is the IO manager that writes it, when the step is done."""
     Path(home.warehouse.root).mkdir(parents=True)
     Path(home.warehouse.path("rate_plans")).write_text("in the way", encoding="utf-8")
@@ -147,7 +149,7 @@ def test_a_table_that_cannot_be_written(home: Home):
     assert metadata["table"] == "rate_plans"
 
 
-def test_the_days_of_a_range_are_told(home: Home):
+def test_the_days_of_a_range_are_told(home: Home) -> None:
     """The days are refused for a catalogue without products, which needs no engine."""
     days = (dt.date(2025, 6, 24), dt.date(2025, 7, 2))
     sentence, metadata = home.fails(day_range("mediation_job", *days))["mediation"]
@@ -160,7 +162,7 @@ def test_the_days_of_a_range_are_told(home: Home):
     assert home.line == sentence
 
 
-def test_a_check_that_cannot_be_made(home: Home):
+def test_a_check_that_cannot_be_made(home: Home) -> None:
     sentence, metadata = home.fails(one_month("check_published_bills", "2025-06"))["published_bills_checks"]
     assert sentence.startswith("no PostgreSQL: set TELECOM_POSTGRES_DSN")
     assert metadata == {"period": "2025-06", "table": "published_bills", "what_to_run": "telecom up"}
@@ -202,7 +204,7 @@ def clear_with_the_cause() -> None:
         (torn, "[Errno 5] Input/output error"),
     ],
 )
-def test_the_sentence_comes_before_its_cause(home: Home, body: Callable[[], None], says: str):
+def test_the_sentence_comes_before_its_cause(home: Home, body: Callable[[], None], says: str) -> None:
     """The third is nothing that anybody expected: it is told as it comes, and is no intended failure."""
     made = asset(name="broken", description="Raises.")(body)
     home.runner.definitions = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("breaking", [made])])
@@ -214,7 +216,7 @@ def test_the_sentence_comes_before_its_cause(home: Home, body: Callable[[], None
     assert (event.step_failure_data.user_failure_data is None) == (body is torn)
 
 
-def test_a_full_disk_is_a_sentence_whoever_tells_it(home: Home):
+def test_a_full_disk_is_a_sentence_whoever_tells_it(home: Home) -> None:
     """No error of ours: what the system says comes through, as what an engine says of it would."""
     made = asset(name="broken", description="Raises.")(full)
     home.runner.definitions = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("breaking", [made])])
@@ -226,7 +228,7 @@ def test_a_full_disk_is_a_sentence_whoever_tells_it(home: Home):
     assert told["what_to_run"] == "This run again (Re-execute), once that is mended."
 
 
-def test_no_retry_policy_repeats_an_expected_error(home: Home):
+def test_no_retry_policy_repeats_an_expected_error(home: Home) -> None:
     """It has said what is to be done, and nobody has done it yet."""
     tried = []
 
@@ -241,7 +243,7 @@ def test_no_retry_policy_repeats_an_expected_error(home: Home):
     assert tried == [1]
 
 
-def test_a_step_that_makes_several_tables_is_told_alike(home: Home):
+def test_a_step_that_makes_several_tables_is_told_alike(home: Home) -> None:
     def body() -> Iterator[dg.Output[int]]:
         yield dg.Output(1, "one")
         clear()
@@ -259,16 +261,16 @@ def test_a_step_that_makes_several_tables_is_told_alike(home: Home):
     assert metadata == {"table": "one, two", "what_to_run": "telecom up"}
 
 
-def test_no_step_of_the_project_is_left_out(home: Home):
+def test_no_step_of_the_project_is_left_out(home: Home) -> None:
     """What makes an asset or checks one is made with the project's own `asset`, `multi_asset` and `guard`."""
     made = [each for each in home.defs.assets or () if isinstance(each, dg.AssetsDefinition) and each.is_executable]
-    steps = {each.node_def.name: each.node_def for each in [*made, *(home.defs.asset_checks or ())]}
+    steps: dict[str, Any] = {each.node_def.name: each.node_def for each in [*made, *(home.defs.asset_checks or ())]}
     assert len(steps) > 20
     bodies = {name: node.compute_fn.decorated_fn for name, node in steps.items()}
     assert [name for name, body in bodies.items() if not hasattr(body, "__wrapped__")] == []
 
 
-def test_who_interrupts_a_command_is_not_told_of_it(home: Home):
+def test_who_interrupts_a_command_is_not_told_of_it(home: Home) -> None:
     """The webhook is for runs that failed behind people's backs."""
 
     @asset()
@@ -286,8 +288,8 @@ def test_who_interrupts_a_command_is_not_told_of_it(home: Home):
 # -- verdicts are sentences --------------------------------------------------------------------------------------------
 
 
-def test_a_statement_and_an_equation_are_told_in_sentences():
-    over = {"identity": "the month 2026-11 is over", "otherwise": "the month 2026-11 is not over"}
+def test_a_statement_and_an_equation_are_told_in_sentences() -> None:
+    over: dict[str, Any] = {"identity": "the month 2026-11 is over", "otherwise": "the month 2026-11 is not over"}
     assert Verdict(findings=[], **over).summary == "the month 2026-11 is over"
     assert Verdict(findings=["it ends on 2026-11-30"], **over).summary == (
         "the month 2026-11 is not over: it ends on 2026-11-30"

@@ -98,7 +98,7 @@ def asked(instance: dg.DagsterInstance, query: str) -> Any:
     return answer.data
 
 
-def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed: dg.DagsterRun):
+def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> None:
     """Jobs and the job's page ask for runs of the code location, Overview asks each run where it belongs."""
     data = asked(instance, PAGES)
     assert data["pipelineOrError"]["runs"] == [{"runId": failed.run_id}]
@@ -115,26 +115,26 @@ def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed:
 @with_dagsters_storage
 def test_with_another_dagster_a_run_of_a_command_is_in_the_list_and_belongs_to_no_job(
     instance: dg.DagsterInstance, failed: dg.DagsterRun
-):
+) -> None:
     data = asked(instance, PAGES)
     [shown] = data["runsOrError"]["results"]
     assert (shown["runId"], shown["repositoryOrigin"]) == (failed.run_id, None)
     assert data["pipelineOrError"]["runs"] == []
 
 
-def test_both_ways_to_start_the_ui_give_the_code_location_one_name(instance: dg.DagsterInstance):
+def test_both_ways_to_start_the_ui_give_the_code_location_one_name(instance: dg.DagsterInstance) -> None:
     """`telecom dev`, and `dagster dev` in the folder of the project: else each would show the runs of its own alone."""
     file = WorkspaceFileTarget([str(ROOT / "workspace.yaml")])
     names = [origin.location_name for target in (DEV, file) for origin in target.create_origins()]
     assert names == ["telecom_assets.definitions"] * 2
 
 
-def test_the_sign_of_life_is_kept_and_hidden(failed: dg.DagsterRun):
+def test_the_sign_of_life_is_kept_and_hidden(failed: dg.DagsterRun) -> None:
     own = [key for key in failed.tags if "telecom" in key and "process" in key]
     assert own and all(key.startswith(HIDDEN_TAG_PREFIX) for key in own)
 
 
-def test_a_run_that_no_command_makes_is_left_as_it_is(instance: dg.DagsterInstance, failed: dg.DagsterRun):
+def test_a_run_that_no_command_makes_is_left_as_it_is(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> None:
     """What the command does to its instance ends with the run."""
     job = dg.define_asset_job("another", [dg.AssetKey("nothing")])
 
@@ -158,11 +158,11 @@ def test_a_run_that_no_command_makes_is_left_as_it_is(instance: dg.DagsterInstan
         ("2025-10-01", "2026-10-31", "2025-10-01…2026-10-31"),
     ],
 )
-def test_a_range_of_days_as_people_read_it(first: str, last: str, shown: str):
+def test_a_range_of_days_as_people_read_it(first: str, last: str, shown: str) -> None:
     assert shown_days(dt.date.fromisoformat(first), dt.date.fromisoformat(last)) == shown
 
 
-def test_a_range_run_of_anybody_shows_its_days():
+def test_a_range_run_of_anybody_shows_its_days() -> None:
     """Of `telecom run`, of the Kafka sensor, of the schedule."""
     days = month_days("2025-06")
     step = day_range("mediation_job", days[0], days[-1])
@@ -203,7 +203,7 @@ TALKATIVE = dg.Definitions(assets=[talkative], jobs=[dg.define_asset_job("talk",
 
 @pytest.mark.processes
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, storage: str):
+def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, storage: str) -> None:
     """A process of its own, as the daemon starts it."""
     program = (
         ("" if storage == "own storage" else OTHER_DAGSTER)
@@ -221,7 +221,7 @@ def test_a_run_of_the_daemon_shows_what_its_process_printed(settings: Settings, 
 
 def test_a_run_of_a_command_says_where_its_output_is(
     settings: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
-):
+) -> None:
     deployment: Any = SimpleNamespace(settings=settings)
     result = MonthRunner(TALKATIVE, instance, deployment, lambda *_: None).execute(Step("talk"))
     for shown in tabs(instance, result.run_id):

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from resources.kafka import KafkaConnection, TopicState, Watermarks
+from resources.stack_state import StackState
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.lineage.failures import innermost_message
 from telecom_assets.lineage.partitions import local_today
@@ -21,7 +22,7 @@ from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import STORAGES
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags, make_topic, open_project
-from telecom_assets_tests.graph.ticks import Tick
+from telecom_assets_tests.graph.ticks import Tick, reason_of, requests_of
 from telecom_assets_tests.intake.test_landing import dying_settle, landing_module
 
 RANGE = tuple(day_tags(""))
@@ -49,9 +50,10 @@ def tick(project: Project) -> Tick:
 
 def asked(project: Project) -> list[tuple[str, str, str]]:
     """What a tick asks for: job, first day, last day; and asks for it by a key."""
-    requests = tick(project).run_requests
+    requests = requests_of(tick(project))
     assert all(request.run_key for request in requests)
-    return [(request.job_name, *(request.tags.get(name, "") for name in RANGE)) for request in requests]
+    first, last = RANGE
+    return [(str(request.job_name), request.tags.get(first, ""), request.tags.get(last, "")) for request in requests]
 
 
 def mediation(first: dt.date, last: dt.date | None = None) -> tuple[str, str, str]:
@@ -64,10 +66,10 @@ LANDING = ("landing_job", "", "")
 def carry_out(project: Project) -> dict[str, str]:
     """Run what a tick asks for; returns the keys by job and first day."""
     keys = {}
-    for request in tick(project).run_requests:
-        result = project.run(request.job_name, request.tags)
+    for request in requests_of(tick(project)):
+        result = project.run(str(request.job_name), request.tags)
         assert result.success, [check for check in result.get_asset_check_evaluations() if not check.passed]
-        keys[f"{request.job_name} {request.tags.get(RANGE[0], '')}".strip()] = request.run_key
+        keys[f"{request.job_name} {request.tags.get(RANGE[0], '')}".strip()] = str(request.run_key)
     return keys
 
 
@@ -95,7 +97,7 @@ def project(new_project: Callable[..., Project], storage: str) -> Iterator[Proje
 
 
 @pytest.mark.parametrize("storage", ["Dagster's storage"])
-def test_from_the_topic_to_mediated_days(project: Project):
+def test_from_the_topic_to_mediated_days(project: Project) -> None:
     today = local_today()
     yesterday, earlier, old = (today - dt.timedelta(days) for days in (1, 4, 40))
     assert project.run("reference_job").success
@@ -148,19 +150,19 @@ def test_from_the_topic_to_mediated_days(project: Project):
     }
 
 
-def test_a_tick_that_is_played_again_asks_by_the_same_keys(project: Project):
+def test_a_tick_that_is_played_again_asks_by_the_same_keys(project: Project) -> None:
     assert project.run("reference_job").success
     project.produce([sms(local_today(), "a"), sms(local_today() - dt.timedelta(9), "b")])
-    landing = [request.run_key for request in tick(project).run_requests]
+    landing = [request.run_key for request in requests_of(tick(project))]
     assert len(landing) == 1
-    assert [request.run_key for request in tick(project).run_requests] == landing
+    assert [request.run_key for request in requests_of(tick(project))] == landing
     carry_out(project)
-    keys = [request.run_key for request in tick(project).run_requests]
+    keys = [request.run_key for request in requests_of(tick(project))]
     assert len(keys) == len(set(keys)) == 2
-    assert [request.run_key for request in tick(project).run_requests] == keys
+    assert [request.run_key for request in requests_of(tick(project))] == keys
 
 
-def test_one_landing_run_at_a_time(project: Project):
+def test_one_landing_run_at_a_time(project: Project) -> None:
     """New messages while a landing run is at work are the next run's; mediation does not wait."""
     assert project.run("reference_job").success
     project.produce([sms(local_today(), "a")])
@@ -174,7 +176,7 @@ def test_one_landing_run_at_a_time(project: Project):
     assert asked(project) == [LANDING, mediation(local_today())]
 
 
-def test_rows_that_the_ledger_does_not_know_are_recorded(project: Project, monkeypatch: pytest.MonkeyPatch):
+def test_rows_that_the_ledger_does_not_know_are_recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A landing run died between the rows and the ledger: there is no lag, and still something to do."""
     project.produce([sms(local_today(), "a"), sms(local_today(), "b"), sms(local_today(), "c")])
     with monkeypatch.context() as patch:
@@ -189,7 +191,7 @@ def test_rows_that_the_ledger_does_not_know_are_recorded(project: Project, monke
     assert len(project.rows("raw_cdrs")) == 3
 
 
-def test_a_partition_that_was_empty_is_landed_later(project: Project):
+def test_a_partition_that_was_empty_is_landed_later(project: Project) -> None:
     """Nothing on partition 1 at first, then on both, then only there."""
     for values, rows in (([b"1"], 1), ([b"2", b"3"], 3), ([b"4", b"5", b"6"], 6)):
         project.produce(values)
@@ -213,7 +215,7 @@ class SlowPartition(Deployment):
         return connection
 
 
-def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project):
+def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project) -> None:
     """The earliest copy is cleaned, though it was landed after a later one that is cleaned already, on another day."""
     today, before = local_today(), local_today() - dt.timedelta(3)
     assert project.run("reference_job").success
@@ -225,7 +227,7 @@ def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project):
     assert [(row["record_id"], row["event_date"]) for row in project.rows("cleaned_cdrs")] == [("twice", today)]
 
     keys |= carry_out(project)
-    requests = {request.tags[RANGE[0]]: request.run_key for request in tick(project).run_requests}
+    requests = {request.tags[RANGE[0]]: request.run_key for request in requests_of(tick(project))}
     assert set(requests) == {f"{before}", f"{today}"}
     # Dagster drops a request whose key it has seen.
     assert requests[f"{today}"] != keys[f"mediation_job {today}"]
@@ -240,7 +242,7 @@ def test_a_day_whose_copy_came_too_early_is_mediated_again(project: Project):
 # -- when the broker does not answer ---------------------------------------------------------------------------------------
 
 
-def test_a_broker_that_is_down_is_a_reason_and_no_error(project: Project):
+def test_a_broker_that_is_down_is_a_reason_and_no_error(project: Project) -> None:
     project.produce([sms(local_today(), "a")])
     carry_out(project)
     down = open_project(
@@ -251,23 +253,23 @@ def test_a_broker_that_is_down_is_a_reason_and_no_error(project: Project):
     carry_out(down)
     skipped = tick(down)
     assert skipped.run_requests == []
-    assert "Kafka at 127.0.0.1:1 cannot be used" in skipped.skip_message
-    assert "TELECOM_KAFKA_BOOTSTRAP_SERVERS" in skipped.skip_message
+    assert "Kafka at 127.0.0.1:1 cannot be used" in reason_of(skipped)
+    assert "TELECOM_KAFKA_BOOTSTRAP_SERVERS" in reason_of(skipped)
 
 
-def test_no_broker_at_all_is_a_reason(project: Project):
+def test_no_broker_at_all_is_a_reason(project: Project) -> None:
     nowhere = open_project(project.settings.replaced(kafka_bootstrap_servers=None), project.instance)
-    assert "set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in tick(nowhere).skip_message
+    assert "set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in reason_of(tick(nowhere))
 
 
-def test_a_topic_that_is_not_there_is_a_reason(project: Project):
+def test_a_topic_that_is_not_there_is_a_reason(project: Project) -> None:
     missing = open_project(project.settings.replaced(kafka_topic="no-such-topic"), project.instance)
-    message = tick(missing).skip_message
+    message = reason_of(tick(missing))
     assert "'no-such-topic' does not exist" in message
     assert "TELECOM_KAFKA_TOPIC" in message
 
 
-def test_another_topic_is_never_landed_into_the_same_tables(project: Project, stack):
+def test_another_topic_is_never_landed_into_the_same_tables(project: Project, stack: StackState) -> None:
     project.produce([sms(local_today(), "a")])
     carry_out(project)
     other = make_topic(stack)
@@ -304,36 +306,36 @@ def losing(project: Project) -> Project:
 LOST = "partition 0: offsets 1 to {} were deleted before they were landed"
 
 
-def test_what_landing_must_not_pass_over_is_a_run_that_fails(losing: Project):
+def test_what_landing_must_not_pass_over_is_a_run_that_fails(losing: Project) -> None:
     """Once: the run says it, and its failure is reported; the sensor goes on to say why it waits."""
-    [request] = tick(losing).run_requests
+    [request] = requests_of(tick(losing))
     assert request.job_name == "landing_job"
     assert "dagster/max_retries" not in request.tags, "nothing becomes better by itself"
-    assert [again.run_key for again in tick(losing).run_requests] == [request.run_key]
-    failed = losing.run(request.job_name, {**request.tags, RUN_KEY_TAG: request.run_key})
+    assert [again.run_key for again in requests_of(tick(losing))] == [request.run_key]
+    failed = losing.run(str(request.job_name), {**request.tags, RUN_KEY_TAG: str(request.run_key)})
     assert LOST.format(1) in innermost_message(*failed.get_step_failure_events())
 
     waiting = tick(losing)
     assert waiting.run_requests == []
-    assert LOST.format(1) in waiting.skip_message
+    assert LOST.format(1) in reason_of(waiting)
 
     retention_takes(losing, 3)
-    [other] = tick(losing).run_requests
+    [other] = requests_of(tick(losing))
     assert other.run_key != request.run_key, "more is lost: that is news"
 
 
-def test_a_refusal_waits_for_a_landing_run(losing: Project):
+def test_a_refusal_waits_for_a_landing_run(losing: Project) -> None:
     run = losing.instance.create_run_for_job(
         losing.defs.resolve_job_def("landing_job"), status=dg.DagsterRunStatus.STARTED
     )
     waiting = tick(losing)
     assert waiting.run_requests == []
-    assert LOST.format(1) in waiting.skip_message
+    assert LOST.format(1) in reason_of(waiting)
     losing.instance.report_run_canceled(run)
     assert asked(losing) == [LANDING]
 
 
-def test_a_landing_that_was_killed_is_not_waited_for(losing: Project):
+def test_a_landing_that_was_killed_is_not_waited_for(losing: Project) -> None:
     life = sign_of_life(losing.settings.dagster_home)
     job = losing.defs.resolve_job_def("landing_job")
     run = losing.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: life.name})
@@ -344,7 +346,9 @@ def test_a_landing_that_was_killed_is_not_waited_for(losing: Project):
     assert killed is not None and killed.status is dg.DagsterRunStatus.FAILURE
 
 
-def test_why_nothing_is_landed_is_logged_beside_what_is_mediated(losing: Project, capfd):
+def test_why_nothing_is_landed_is_logged_beside_what_is_mediated(
+    losing: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
     losing.delete("mediated_days", "true")
     capfd.readouterr()
     assert asked(losing) == [LANDING, mediation(local_today())]
@@ -365,24 +369,24 @@ def landing_request(here: TopicState, ends: dict[int, int], *, unrecorded: bool 
     return found[0] if found else None
 
 
-def test_no_lag_asks_for_no_landing():
+def test_no_lag_asks_for_no_landing() -> None:
     assert landing_request(state(p0=5, p1=0), {0: 5}) is None
     assert landing_request(state(), {}) is None
 
 
 @pytest.mark.parametrize(("latest", "ends"), [({"p0": 5}, {}), ({"p0": 5}, {0: 4}), ({"p0": 5, "p1": 1}, {0: 5})])
-def test_lag_asks_for_one_landing(latest: dict[str, int], ends: dict[int, int]):
+def test_lag_asks_for_one_landing(latest: dict[str, int], ends: dict[int, int]) -> None:
     request = landing_request(state(**latest), ends)
     assert request is not None
     assert (request.step.job, request.step.tags) == ("landing_job", {})
 
 
-def test_unrecorded_rows_ask_for_a_landing_without_lag():
+def test_unrecorded_rows_ask_for_a_landing_without_lag() -> None:
     assert landing_request(state(p0=5), {0: 5}, unrecorded=True) is not None
 
 
-def test_landing_keys_tell_offset_ranges_apart():
-    ranges = [
+def test_landing_keys_tell_offset_ranges_apart() -> None:
+    ranges: list[tuple[TopicState, dict[int, int]]] = [
         (state(p0=5), {}),
         (state(p0=6), {}),
         (state(p0=6), {0: 5}),
@@ -390,15 +394,21 @@ def test_landing_keys_tell_offset_ranges_apart():
         (state(p0=6, p1=5), {0: 6}),
         (replace(state(p0=5), topic_id="another"), {}),
     ]
-    keys = [landing_request(here, ends).run_key for here, ends in ranges]
+
+    def key(here: TopicState, ends: dict[int, int]) -> str:
+        request = landing_request(here, ends)
+        assert request is not None
+        return request.run_key
+
+    keys = [key(here, ends) for here, ends in ranges]
     assert len(set(keys)) == len(keys)
-    assert keys == [landing_request(here, ends).run_key for here, ends in ranges]
+    assert keys == [key(here, ends) for here, ends in ranges]
 
 
 DAYS = [dt.date(2025, 2, 27) + dt.timedelta(number) for number in range(6)]
 
 
-def test_days_with_new_rows_are_those_with_other_rows():
+def test_days_with_new_rows_are_those_with_other_rows() -> None:
     landed = {DAYS[0]: 3, DAYS[1]: 4, DAYS[2]: 5}
     assert days_with_new_rows(landed, {}) == {DAYS[0], DAYS[1], DAYS[2]}
     assert days_with_new_rows(landed, landed) == set()
@@ -412,7 +422,7 @@ def mediation_requests(days: set[dt.date], rows: dict[dt.date, int], version: in
     return requests(None, dict.fromkeys(days, Stale(NEW_ROWS, version)), rows)
 
 
-def test_contiguous_days_are_one_request():
+def test_contiguous_days_are_one_request() -> None:
     rows = dict.fromkeys(DAYS, 1)
     found = mediation_requests({DAYS[0], DAYS[1], DAYS[2], DAYS[4]}, rows)
     assert [(request.step.job, *(request.step.tags[name] for name in RANGE)) for request in found] == [
@@ -422,7 +432,7 @@ def test_contiguous_days_are_one_request():
     assert mediation_requests(set(), rows) == []
 
 
-def test_mediation_keys_tell_what_was_seen():
+def test_mediation_keys_tell_what_was_seen() -> None:
     few, more = ({DAYS[0]: 1, DAYS[1]: count, DAYS[2]: 9} for count in (1, 2))
     keys = [request.run_key for rows in (few, more) for request in mediation_requests(set(DAYS[:2]), rows)]
     assert len(set(keys)) == 2

@@ -50,14 +50,14 @@ def cheaper(folder: Path) -> Path:
     return file
 
 
-def test_unchanged_reference_data_make_nothing_stale(project: Project):
+def test_unchanged_reference_data_make_nothing_stale(project: Project) -> None:
     assert stale(project) == {}, "as the month's run left it"
     for _ in range(2):
         assert project.run("reference_job").success
     assert stale(project) == {}
 
 
-def test_another_tariff_makes_every_rated_day_stale(project: Project, tmp_path: Path):
+def test_another_tariff_makes_every_rated_day_stale(project: Project, tmp_path: Path) -> None:
     changed = open_project(project.settings.replaced(rate_plans=cheaper(tmp_path)), project.instance)
     assert changed.run("reference_job").success
     assert stale(changed, ["rated_cdrs", "suspended_cdrs"]) == {
@@ -67,7 +67,7 @@ def test_another_tariff_makes_every_rated_day_stale(project: Project, tmp_path: 
     assert stale(changed, ["cleaned_cdrs", "rejected_cdrs"]) == {}, "mediation reads no tariff"
 
 
-def test_another_customer_makes_rated_days_and_bills_stale(billed: MonthRun, copy_of: Callable[..., Project]):
+def test_another_customer_makes_rated_days_and_bills_stale(billed: MonthRun, copy_of: Callable[..., Project]) -> None:
     project, people = copy_of(billed.project), customers().to_pylist()
     people[0]["region"] = "Elsewhere"
     store_customers(project.deployment.postgres(), pa.Table.from_pylist(people, schema=customers().schema))
@@ -79,7 +79,7 @@ def test_another_customer_makes_rated_days_and_bills_stale(billed: MonthRun, cop
     }
 
 
-def test_a_version_without_other_rows_makes_nothing_stale(project: Project):
+def test_a_version_without_other_rows_makes_nothing_stale(project: Project) -> None:
     """As maintenance makes one: a commit more, and what is read from the file is what the table holds."""
     before = project.version("product_catalog")
     project.table("product_catalog").alter.set_table_properties({"delta.logRetentionDuration": "interval 40 days"})
@@ -89,7 +89,7 @@ def test_a_version_without_other_rows_makes_nothing_stale(project: Project):
     assert stale(project, ["cleaned_cdrs", "rejected_cdrs", "mediated_days"]) == {}
 
 
-def test_a_daily_table_has_no_code_version(project: Project):
+def test_a_daily_table_has_no_code_version(project: Project) -> None:
     """With one, a late day that was mediated again is called fresh."""
     graph = project.defs.resolve_asset_graph()
     daily = [key for key in graph.materializable_asset_keys if "Daily" in str(graph.get(key).partitions_def)]
@@ -97,7 +97,7 @@ def test_a_daily_table_has_no_code_version(project: Project):
     assert [key for key in daily if graph.get(key).code_version is not None] == []
 
 
-def test_a_late_day_that_was_mediated_again_makes_its_rating_stale(project: Project):
+def test_a_late_day_that_was_mediated_again_makes_its_rating_stale(project: Project) -> None:
     day = f"{MONTH}-03"
     marked = stale(project, ["rated_cdrs"]).get("rated_cdrs", set())
     assert project.materialise(

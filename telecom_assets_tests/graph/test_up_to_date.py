@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from telecom_assets.mediation import rules as mediation
 from telecom_assets.runs import facts
 from telecom_assets.runs import rule_digest as rules
 from telecom_assets.runs.code import installed_source
+from telecom_assets.runs.month_run import Step
 from telecom_assets.runs.month_runner import RunFailed, StepResult
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import MonthRun, customers
@@ -46,7 +48,7 @@ def settled(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
     return project
 
 
-def test_nothing_new_is_no_work_and_no_version(settled: Project):
+def test_nothing_new_is_no_work_and_no_version(settled: Project) -> None:
     before = settled.versions(TABLES)
     results = settled.run_month()
     assert worked(results) == [REFERENCES]
@@ -59,7 +61,7 @@ def test_nothing_new_is_no_work_and_no_version(settled: Project):
     assert settled.versions(TABLES) == before
 
 
-def test_force_works_everything(settled: Project):
+def test_force_works_everything(settled: Project) -> None:
     assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, BILLING]
     assert worked(settled.run_month()) == [REFERENCES]
 
@@ -72,7 +74,9 @@ def test_force_works_everything(settled: Project):
         ("data", {"user_id": "212799999999", "data_volume_mb": 0.5}),
     ],
 )
-def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(settled: Project, kind: str, fields: dict):
+def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(
+    settled: Project, kind: str, fields: dict[str, Any]
+) -> None:
     settled.produce([cdr(kind, 3, uuid.uuid4().hex, **fields)])
     assert worked(settled.run_month()) == [
         REFERENCES,
@@ -89,12 +93,12 @@ def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(settled: Project, 
     assert ordered(settled.rows("facturation_complete"), "customer_id") == bills
 
 
-def test_other_customers_rate_and_bill_the_month(settled: Project):
+def test_other_customers_rate_and_bill_the_month(settled: Project) -> None:
     settled.postgres("UPDATE customers SET region = 'Souss' WHERE customer_id = '212799999999'")
     assert worked(settled.run_month()) == [REFERENCES, RATING, BILLING]
 
 
-def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path):
+def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path) -> None:
     prices = tmp_path / "rate_plans.csv"
     packaged = DATA / "rate_plans.csv"
     header, first, *others = packaged.read_text(encoding="utf-8").splitlines()
@@ -112,13 +116,15 @@ def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path)
         ({"billing_day": 9}, []),
     ],
 )
-def test_a_setting_works_what_goes_by_it_and_what_follows(settled: Project, change: dict, expected: list):
+def test_a_setting_works_what_goes_by_it_and_what_follows(
+    settled: Project, change: dict[str, Any], expected: list[str]
+) -> None:
     changed = Project(settled.settings.replaced(**change), settled.instance)
     assert worked(changed.run_month()) == [REFERENCES, *expected]
     assert worked(changed.run_month()) == [REFERENCES]
 
 
-def test_how_files_are_written_is_asked_by_billing_alone(settled: Project):
+def test_how_files_are_written_is_asked_by_billing_alone(settled: Project) -> None:
     """Bytes of the files change, and no rule does."""
     changed = Project(settled.settings.replaced(csv_bom=True), settled.instance)
     assert worked(changed.run_month()) == [REFERENCES, BILLING]
@@ -129,8 +135,8 @@ def test_how_files_are_written_is_asked_by_billing_alone(settled: Project):
 
 @pytest.mark.parametrize(("module", "expected"), [(mediation, [MEDIATION, BILLING]), (billing, [BILLING])])
 def test_another_rule_works_what_goes_by_it(
-    settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list
-):
+    settled: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType, expected: list[str]
+) -> None:
     """Every number of the module is another one. The rules of now are asked; the module that works is as it was."""
 
     def altered(name: str) -> str | None:
@@ -143,7 +149,7 @@ def test_another_rule_works_what_goes_by_it(
     assert worked(changed.run_month()) == [REFERENCES, *expected]
 
 
-def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project):
+def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project) -> None:
     """By whomever a run was asked for: its commits say how it was made."""
     settled.produce(
         [cdr("voice", 3, uuid.uuid4().hex, caller_id="212799999999", callee_id="33612345678", duration_sec=9)]
@@ -157,7 +163,7 @@ def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project):
     assert worked(settled.run_month()) == [REFERENCES]
 
 
-def test_a_month_without_records_is_made_once(new_project: Callable[..., Project]):
+def test_a_month_without_records_is_made_once(new_project: Callable[..., Project]) -> None:
     """No rows take the place of no rows, on every day and in every table, and yet it is known that they did."""
     project = new_project(partitions=1)
     project.store_customers(customers())
@@ -178,7 +184,9 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
         ("daily_revenue", f"billing_period = '{MONTH}'", []),
     ],
 )
-def test_rows_that_were_taken_away_are_made_again(settled: Project, table: str, predicate: str, expected: list):
+def test_rows_that_were_taken_away_are_made_again(
+    settled: Project, table: str, predicate: str, expected: list[str]
+) -> None:
     before = len(settled.rows(table))
     settled.delete(table, predicate)
     assert worked(settled.run_month()) == [REFERENCES, *expected, BILLING]
@@ -186,7 +194,7 @@ def test_rows_that_were_taken_away_are_made_again(settled: Project, table: str, 
     assert worked(settled.run_month()) == [REFERENCES]
 
 
-def test_a_table_that_is_gone_is_made_again(settled: Project):
+def test_a_table_that_is_gone_is_made_again(settled: Project) -> None:
     before = len(settled.rows("rated_cdrs"))
     shutil.rmtree(settled.warehouse.path("rated_cdrs"))
     assert worked(settled.run_month()) == [REFERENCES, RATING, BILLING]
@@ -202,7 +210,7 @@ def test_a_table_that_is_gone_is_made_again(settled: Project):
         "DELETE FROM publish_ledger",
     ],
 )
-def test_published_bills_that_changed_are_published_again(settled: Project, change: str):
+def test_published_bills_that_changed_are_published_again(settled: Project, change: str) -> None:
     query = "SELECT * FROM facturation_complete ORDER BY customer_id"
     before = settled.postgres(query)
     settled.postgres(change)
@@ -212,7 +220,7 @@ def test_published_bills_that_changed_are_published_again(settled: Project, chan
 
 @pytest.mark.parametrize("kind", ["invoice", "bills", "report", "dashboard"])
 @pytest.mark.parametrize("altered", [True, False])
-def test_documents_that_changed_or_are_gone_are_made_again(settled: Project, kind: str, *, altered: bool):
+def test_documents_that_changed_or_are_gone_are_made_again(settled: Project, kind: str, *, altered: bool) -> None:
     path = {
         "invoice": next(iter(sorted(invoice_directory(settled.settings, MONTH).glob("*.xml")))),
         "bills": bills_file(settled.settings, MONTH),
@@ -228,7 +236,7 @@ def test_documents_that_changed_or_are_gone_are_made_again(settled: Project, kin
     assert without_version(path.read_bytes()) == without_version(before)
 
 
-def test_a_check_that_failed_since_works_its_step_again(settled: Project):
+def test_a_check_that_failed_since_works_its_step_again(settled: Project) -> None:
     """Another process looked while a bill was damaged; the bill is as it was, the check's newest outcome is not."""
     bills = settled.rows("facturation_complete")
     settled.postgres("UPDATE facturation_complete SET amount_due = amount_due + 1")
@@ -241,12 +249,12 @@ def test_a_check_that_failed_since_works_its_step_again(settled: Project):
     assert len(settled.rows("facturation_complete")) == len(bills)
 
 
-def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.MonkeyPatch):
+def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """It fails before it changes anything: its tables and documents are as before, what it is made from is not."""
     runner = settled.runner()
     execute = runner.execute
 
-    def fails(step):
+    def fails(step: Step) -> StepResult:
         if step.job == "billing_job":
             raise RunFailed("in the test")
         return execute(step)
@@ -259,7 +267,7 @@ def test_a_step_that_failed_is_done_again(settled: Project, monkeypatch: pytest.
 
 def test_a_day_that_was_never_mediated_is_mediated(
     new_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """A month that is not over has a day more tomorrow. Nothing of it has landed; the bill waits for it all the same."""
     project = new_project(partitions=1)
     project.store_customers(customers())
@@ -276,5 +284,5 @@ def test_a_day_that_was_never_mediated_is_mediated(
     ], "no row is another one: the floors hold"
 
 
-def test_customers_of_the_test_are_there(settled: Project):
+def test_customers_of_the_test_are_there(settled: Project) -> None:
     assert settled.postgres("SELECT count(*) FROM customers") == [(customers().num_rows,)]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,7 +68,7 @@ def worked(finished: str) -> list[str]:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_the_second_run_says_whom_it_waits_for(small: Project, start: Start, options: tuple[str, ...]):
+def test_the_second_run_says_whom_it_waits_for(small: Project, start: Start, options: tuple[str, ...]) -> None:
     """And what that is at; then it does what is left."""
     with turn(small.settings.dagster_home, f"month-{MONTH}") as ours:
         ours.note("rating 2025-06-01 to 2025-06-30")
@@ -80,7 +81,7 @@ def test_the_second_run_says_whom_it_waits_for(small: Project, start: Start, opt
     assert second.returncode == 0, err
 
 
-def test_of_two_runs_one_does_the_work(small: Project, start: Start):
+def test_of_two_runs_one_does_the_work(small: Project, start: Start) -> None:
     """Late records for one of them: the other finds nothing left, and both end well."""
     small.produce([cdr("voice", 4, "b", caller_id="212799999999", callee_id="33612345678", duration_sec=61)])
     outputs = []
@@ -97,7 +98,7 @@ def test_of_two_runs_one_does_the_work(small: Project, start: Start):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_waits_can_be_ended_at_once(small: Project, start: Start, number: signal.Signals):
+def test_who_waits_can_be_ended_at_once(small: Project, start: Start, number: signal.Signals) -> None:
     versions = small.versions(name for name in TABLES if small.warehouse.exists(name))
     with turn(small.settings.dagster_home, f"month-{MONTH}"):
         second = start()
@@ -109,7 +110,7 @@ def test_who_waits_can_be_ended_at_once(small: Project, start: Start, number: si
     assert small.versions(versions) == versions
 
 
-def test_a_month_that_is_none_locks_nothing(small: Project, start: Start):
+def test_a_month_that_is_none_locks_nothing(small: Project, start: Start) -> None:
     finished = subprocess.run(
         [Path(sys.executable).with_name("telecom"), "run", "--month", "../../x"],
         env=environment(small),
@@ -125,7 +126,9 @@ def test_a_month_that_is_none_locks_nothing(small: Project, start: Start):
 
 
 @pytest.mark.parametrize("work", ["landing", "maintenance"])
-def test_a_step_waits_for_one_that_was_cancelled_by_force(small: Project, work: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_step_waits_for_one_that_was_cancelled_by_force(
+    small: Project, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has lost its place in the pool and is at work all the same. It failed the step before."""
     waited: list[float] = []
     with ExitStack() as other:
@@ -135,7 +138,7 @@ def test_a_step_waits_for_one_that_was_cancelled_by_force(small: Project, work: 
             waited.append(seconds)
             other.close()
 
-        monkeypatch.setattr(process_locks.time, "sleep", sleep)
+        monkeypatch.setattr(time, "sleep", sleep)
         result = small.run(f"{work}_job")
     assert result.success
     assert waited
@@ -146,7 +149,7 @@ def test_a_step_waits_for_one_that_was_cancelled_by_force(small: Project, work: 
 # -- locks ----------------------------------------------------------------------------------------------------------------
 
 
-def test_patience_ends(tmp_path: Path):
+def test_patience_ends(tmp_path: Path) -> None:
     with (
         lock_or_refuse(tmp_path, "work"),
         pytest.raises(Busy, match=rf"work is under way in process {os.getpid()} .*nothing was done"),
@@ -155,7 +158,7 @@ def test_patience_ends(tmp_path: Path):
         pass
 
 
-def test_a_holder_tells_what_it_is_at(tmp_path: Path):
+def test_a_holder_tells_what_it_is_at(tmp_path: Path) -> None:
     assert holder(tmp_path, "work") == Holder()
     with turn(tmp_path, "work") as ours:
         assert str(holder(tmp_path, "work")).startswith(f"process {os.getpid()} (since 20")
@@ -167,7 +170,7 @@ def test_a_holder_tells_what_it_is_at(tmp_path: Path):
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"pid": "x"}', '{"pid": 4194304, "since": "", "at": ""}', '{"who": 1}']
 )
-def test_what_an_ended_process_has_left_names_nobody(tmp_path: Path, content: str):
+def test_what_an_ended_process_has_left_names_nobody(tmp_path: Path, content: str) -> None:
     """A lock of the version before is empty."""
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "work.lock").write_text(content)
@@ -176,7 +179,7 @@ def test_what_an_ended_process_has_left_names_nobody(tmp_path: Path, content: st
         assert holder(tmp_path, "work").pid == os.getpid()
 
 
-def test_others_are_told_once_each():
+def test_others_are_told_once_each() -> None:
     heard: list[Any] = []
     tell = process_locks.once(heard.append)
     for pid in (1, 1, 2, 1, 2):

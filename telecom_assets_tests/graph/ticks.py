@@ -46,6 +46,17 @@ def tick(project: Project, sensor: str) -> Tick:
     return repository.get_sensor_def(sensor).evaluate_tick(context)
 
 
+def reason_of(asked: Tick) -> str:
+    """Why a tick asks for nothing."""
+    assert asked.skip_message is not None, asked.run_requests
+    return asked.skip_message
+
+
+def requests_of(asked: Tick) -> list[dg.RunRequest]:
+    """The runs that a tick asks for."""
+    return list(asked.run_requests or ())
+
+
 def carry_out(project: Project, asked: Tick) -> list[dg.ExecuteInProcessResult]:
     """Run what a tick asks for, as the daemon does: a key that was asked for before is passed over."""
     done = []

@@ -33,7 +33,7 @@ class Nowhere(dg.IOManager):
     partitions_def=DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def usage(context: dg.AssetExecutionContext) -> Iterator[dg.Output]:
+def usage(context: dg.AssetExecutionContext) -> Iterator[dg.Output[int]]:
     context.log_event(dg.AssetObservation("topic", metadata={"lag": 3}))
     for name in ("calls", "messages"):
         yield dg.Output(7, name, metadata={"rows": 7})
@@ -76,7 +76,7 @@ def run(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return DEFINITIONS.resolve_job_def("days").execute_in_process(instance=instance, tags=RANGE, run_config=quiet)
 
 
-def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple]:
+def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple[Any, ...]]:
     """The run's events as the UI lists them; times and ids left out, and the order within one kind of planned event."""
     found = [
         (
@@ -91,9 +91,9 @@ def described(instance: dg.DagsterInstance, run_id: str) -> list[tuple]:
     return found
 
 
-def known(instance: dg.DagsterInstance) -> dict[str, object]:
+def known(instance: dg.DagsterInstance) -> dict[str, Any]:
     """What the asset pages show."""
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = {}
     for name in ("calls", "messages", "topic"):
         key = dg.AssetKey(name)
         latest = instance.get_latest_materialization_event(key)
@@ -101,6 +101,7 @@ def known(instance: dg.DagsterInstance) -> dict[str, object]:
             sorted(
                 (record.partition_key, str(record.asset_materialization.metadata))
                 for record in instance.fetch_materializations(key, limit=1_000).records
+                if record.asset_materialization is not None
             ),
             sorted(instance.get_materialized_partitions(key)),
             latest.get_dagster_event().partition if latest else None,
@@ -119,7 +120,7 @@ def batched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dags
         yield instance
 
 
-def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_path: Path):
+def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "own")) as own:
         for _ in range(2):
@@ -134,7 +135,7 @@ def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_p
             )
             assert kept.start_time is not None and kept.end_time is not None and kept.start_time <= kept.end_time
         assert known(batched) == known(own)
-    partitions = known(batched)["calls"][1]  # type: ignore[index]
+    partitions = known(batched)["calls"][1]
     assert (len(partitions), partitions[0], partitions[-1]) == (4, FIRST, LAST)
 
 
@@ -153,7 +154,7 @@ def counted_writes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return written
 
 
-def test_events_of_one_output_are_one_transaction(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+def test_events_of_one_output_are_one_transaction(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     written = counted_writes(monkeypatch)
     run(batched)
@@ -167,13 +168,19 @@ def materialized(instance: dg.DagsterInstance, day: str) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization("calls", partition=day))
 
 
+def file_of(log: BatchedSqliteEventLog) -> str:
+    return str(log.get_db_path())  # type: ignore[no-untyped-call]  # Dagster's
+
+
 def stored(log: BatchedSqliteEventLog) -> int:
     """Events that are in the file, for whoever looks."""
-    with closing(sqlite3.connect(log.get_db_path())) as connection:
+    with closing(sqlite3.connect(file_of(log))) as connection:
         return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
 
 
-def test_an_event_waits_for_others_but_not_for_long(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+def test_an_event_waits_for_others_but_not_for_long(
+    batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 2)
     written, log = counted_writes(monkeypatch), log_of(batched)
     materialized(batched, "2025-01-01")
@@ -185,7 +192,7 @@ def test_an_event_waits_for_others_but_not_for_long(batched: dg.DagsterInstance,
     assert written == [["DagsterEventType.ASSET_MATERIALIZATION"] * 2]
 
 
-def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     materialized(batched, "2025-01-01")
     assert stored(log_of(batched)) == 0
@@ -193,10 +200,10 @@ def test_who_asks_finds_what_waits(batched: dg.DagsterInstance, monkeypatch: pyt
     assert stored(log_of(batched)) == 1
 
 
-def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
+def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     run(batched)
-    with closing(sqlite3.connect(log_of(batched).get_db_path())) as connection:
+    with closing(sqlite3.connect(file_of(log_of(batched)))) as connection:
         kinds = [kind for (kind,) in connection.execute("SELECT dagster_event_type FROM event_logs ORDER BY id")]
     assert kinds.index("PIPELINE_SUCCESS") > max(
         number for number, kind in enumerate(kinds) if kind in ("STEP_SUCCESS", "ASSET_CHECK_EVALUATION")
@@ -205,7 +212,7 @@ def test_the_end_of_a_run_does_not_wait(batched: dg.DagsterInstance, monkeypatch
 
 def test_what_could_not_be_written_is_written_with_the_next(
     batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     materialized(batched, "2025-01-01")
     with monkeypatch.context() as broken:
@@ -220,7 +227,7 @@ def test_what_could_not_be_written_is_written_with_the_next(
 
 def test_an_event_that_cannot_be_stored_keeps_no_other_waiting(
     batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 60)
     with monkeypatch.context() as broken:
         broken.setattr(BatchedSqliteEventLog, "_event_to_row", lambda *_: 1 / 0)
@@ -238,25 +245,25 @@ materialized(instance_in(sys.argv[1]), "2025-01-01")
 
 
 @pytest.mark.processes
-def test_a_process_that_ends_writes_what_waits(batched: dg.DagsterInstance, tmp_path: Path):
+def test_a_process_that_ends_writes_what_waits(batched: dg.DagsterInstance, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", _LAST_WORD, str(tmp_path / "batched")], check=True, timeout=120)
     assert stored(log_of(batched)) == 1
 
 
-def test_another_process_sees_what_was_stored(batched: dg.DagsterInstance):
+def test_another_process_sees_what_was_stored(batched: dg.DagsterInstance) -> None:
     done = run(batched)
     again = BatchedSqliteEventLog(log_of(batched)._base_dir)
     assert len(again.get_logs_for_run(done.run_id)) == len(batched.all_logs(done.run_id))
 
 
-def test_writers_at_once_lose_nothing(batched: dg.DagsterInstance):
+def test_writers_at_once_lose_nothing(batched: dg.DagsterInstance) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: materialized(batched, f"2025-01-{number + 1:02}"), range(31)))
     assert len(batched.fetch_materializations(dg.AssetKey("calls"), limit=100).records) == 31
 
 
 @pytest.mark.parametrize("table", ["alembic_version", "instance_info", "runs"])
-def test_a_file_of_runs_that_was_half_made_is_made_whole(table: str, tmp_path: Path):
+def test_a_file_of_runs_that_was_half_made_is_made_whole(table: str, tmp_path: Path) -> None:
     config = {"base_dir": str(tmp_path)}
     KeptSqliteRunStorage.from_config_value(None, config)
     with closing(sqlite3.connect(tmp_path / "runs.db")) as connection:
@@ -272,13 +279,13 @@ def test_a_file_of_runs_that_was_half_made_is_made_whole(table: str, tmp_path: P
     assert table in names
 
 
-def test_a_log_that_was_half_made_is_made_whole(tmp_path: Path):
+def test_a_log_that_was_half_made_is_made_whole(tmp_path: Path) -> None:
     """The first command of a home was killed while it made the file."""
     (tmp_path / "event_log.db").touch()
     assert BatchedSqliteEventLog(str(tmp_path)).get_logs_for_run("nobody") == []
 
 
-def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance):
+def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance) -> None:
     """Two processes that ask at the same moment: the second finds it taken, whatever it saw before."""
     first = log_of(batched)
     second = BatchedSqliteEventLog(first._base_dir)
@@ -289,9 +296,7 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance):
 
         def claim(log: BatchedSqliteEventLog, run_id: str, start: Barrier = start) -> bool:
             start.wait()
-            return (
-                log._claim_concurrency_slot("landing", run_id, "step") is dagster_storage.ConcurrencySlotStatus.CLAIMED
-            )
+            return log._claim_concurrency_slot("landing", run_id, "step").name == "CLAIMED"
 
         runs = [f"{number}-first", f"{number}-second"]
         with ThreadPoolExecutor(2) as pool:
@@ -302,7 +307,7 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance):
         first.free_concurrency_slots_for_run(slot.run_id)
 
 
-def test_who_watches_a_run_is_told(batched: dg.DagsterInstance):
+def test_who_watches_a_run_is_told(batched: dg.DagsterInstance) -> None:
     """The page of a run that is under way in another process."""
     run_id = run(batched).run_id
     heard: list[str] = []

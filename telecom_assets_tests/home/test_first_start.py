@@ -61,7 +61,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(scope="module", params=["", OTHER_DAGSTER], ids=STORAGES)
+@pytest.fixture(scope="module", params=["", OTHER_DAGSTER], ids=[*STORAGES])
 def openers(request: pytest.FixtureRequest) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes that wait for a home to open, with the project's storage and with Dagster's."""
     started = [
@@ -174,7 +174,7 @@ def kept(settings: Settings) -> tuple[list[str], int, int]:
     return found
 
 
-NOTHING = ([], 0, 0)
+NOTHING: tuple[list[str], int, int] = ([], 0, 0)
 EVERYTHING = ([MONTH], 1, 1)
 
 TWO_HEADS = f"INSERT INTO alembic_version VALUES ('{OTHER_HEAD}')"

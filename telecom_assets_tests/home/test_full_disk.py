@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Any:
             found = [size for folder, size in free.items() if folder in (Path(path), *Path(path).parents)]
             return SimpleNamespace(free=min(found, default=10**12))
 
-        monkeypatch.setattr(no_space.shutil, "disk_usage", usage)
+        monkeypatch.setattr(shutil, "disk_usage", usage)
 
     return say
 
@@ -59,7 +60,7 @@ def caused(error: Exception) -> Exception:
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_whoever_says_it(settings: Settings, left: Any, error: Exception, wrapped: bool):
+def test_whoever_says_it(settings: Settings, left: Any, error: Exception, wrapped: bool) -> None:
     left({settings.home_path.parents[1]: 40_000})
     said = no_space.no_space(caused(error) if wrapped else error, settings)
     assert said == (
@@ -68,7 +69,7 @@ def test_whoever_says_it(settings: Settings, left: Any, error: Exception, wrappe
     )
 
 
-def test_the_disk_with_the_least_space_is_named(tmp_path: Path, left: Any):
+def test_the_disk_with_the_least_space_is_named(tmp_path: Path, left: Any) -> None:
     warehouse = tmp_path / "big" / "warehouse"
     settings = Settings.load(home=tmp_path / "home", warehouse=str(warehouse))
     left({tmp_path / "big": 1_500_000})
@@ -77,7 +78,7 @@ def test_the_disk_with_the_least_space_is_named(tmp_path: Path, left: Any):
     assert said is not None and f"the disk of {warehouse} (1.5 MB free)" in said
 
 
-def test_a_disk_elsewhere_is_not_given_a_folder_of_ours(settings: Settings, left: Any):
+def test_a_disk_elsewhere_is_not_given_a_folder_of_ours(settings: Settings, left: Any) -> None:
     """PostgreSQL's own, on another machine: here is plenty."""
     left({})
     said = no_space.no_space(
@@ -99,12 +100,12 @@ def test_a_disk_elsewhere_is_not_given_a_folder_of_ours(settings: Settings, left
         ValueError("no space in this name"),
     ],
 )
-def test_what_is_none_is_none(settings: Settings, left: Any, error: Exception):
+def test_what_is_none_is_none(settings: Settings, left: Any, error: Exception) -> None:
     left({settings.home_path.parents[1]: 0})
     assert no_space.no_space(error, settings) is None
 
 
-def test_what_sqlite_says_of_both_is_told_by_the_disk(settings: Settings, left: Any):
+def test_what_sqlite_says_of_both_is_told_by_the_disk(settings: Settings, left: Any) -> None:
     """A broken disk says the same."""
     error = sqlite3.OperationalError("disk I/O error")
     left({settings.home_path.parents[1]: 100_000})
@@ -113,7 +114,9 @@ def test_what_sqlite_says_of_both_is_told_by_the_disk(settings: Settings, left: 
     assert no_space.no_space(error, settings) is None
 
 
-def test_what_dagster_prints_besides_is_kept_back_and_all_else_is_not(capsys: pytest.CaptureFixture[str], caplog: Any):
+def test_what_dagster_prints_besides_is_kept_back_and_all_else_is_not(
+    capsys: pytest.CaptureFixture[str], caplog: Any
+) -> None:
     hook = sys.unraisablehook
     client = logging.getLogger("pyspark.sql.connect.logging")
     with dagster_says_it_once():

@@ -51,13 +51,15 @@ def one_line(finished: Finished, *parts: str) -> None:
         ("/srv/\x1b[2J", "holds the control character U+001B"),
     ],
 )
-def test_a_setting_that_can_be_no_path(typed, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str):
+def test_a_setting_that_can_be_no_path(
+    typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
     monkeypatch.setenv(name, value)
     one_line(typed("funnel", "--month", "2025-05"), f"{name}:", says)
 
 
 @pytest.mark.parametrize("field", ["home", "warehouse", "output", "rate_plans", "product_catalog"])
-def test_a_nul_character(field: str):
+def test_a_nul_character(field: str) -> None:
     """No shell hands one on; code may."""
     with pytest.raises(SettingsError, match=f"TELECOM_{field.upper()}: .*holds a NUL character"):
         Settings.load(**{field: "/srv/a\0b"})
@@ -74,7 +76,9 @@ def test_a_nul_character(field: str):
     ],
 )
 @pytest.mark.parametrize("value", [LONG, LONG_NAME, "two\nlines"])
-def test_an_argument_that_can_be_no_path(typed, command, argument: str, value: str):
+def test_an_argument_that_can_be_no_path(
+    typed: Callable[..., Finished], command: tuple[str | None, ...], argument: str, value: str
+) -> None:
     one_line(typed(*(value if word is None else word for word in command)), f"telecom: {argument}: ")
 
 
@@ -88,12 +92,14 @@ def test_an_argument_that_can_be_no_path(typed, command, argument: str, value: s
         ("AWS_ENDPOINT_URL", "http://host\n:1"),
     ],
 )
-def test_a_setting_with_a_line_end(typed, monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+def test_a_setting_with_a_line_end(
+    typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     one_line(typed("status"), name, "holds a line end; expected one line")
 
 
-def test_json_may_have_several_lines(monkeypatch: pytest.MonkeyPatch):
+def test_json_may_have_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELECOM_KAFKA_OPTIONS", '{\n"client.id": "x"\n}')
     assert Settings.load().kafka_options == {"client.id": "x"}
 
@@ -119,14 +125,16 @@ REGULAR_EXPRESSION = re.compile(r"\\[AzZdsw]|\[[^\]]*-[^\]]*\][*+{]|\(\?|\^|\$|p
         ("TELECOM_TAX_PCT", "abc", "decimal"),
     ],
 )
-def test_what_is_expected_is_said_in_words(typed, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str):
+def test_what_is_expected_is_said_in_words(
+    typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
     monkeypatch.setenv(name, value)
     finished = typed("status")
     one_line(finished, name, says)
     assert not REGULAR_EXPRESSION.search(finished.stderr), finished.stderr
 
 
-def test_no_setting_is_judged_by_a_pattern_of_pydantic():
+def test_no_setting_is_judged_by_a_pattern_of_pydantic() -> None:
     """Which would show it."""
     assert not [name for name, field in Settings.model_fields.items() if "pattern" in str(field.metadata)]
 
@@ -151,7 +159,7 @@ def words_shown(text: str) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_help_is_cut_off(typed, command: tuple[str, ...]):
+def test_no_help_is_cut_off(typed: Callable[..., Finished], command: tuple[str, ...]) -> None:
     """Every word of it is there, whole, in a terminal of 80 columns."""
     finished = typed(*command, "--help")
     assert finished.exit_code == 0
@@ -160,7 +168,7 @@ def test_no_help_is_cut_off(typed, command: tuple[str, ...]):
     assert [word for text in texts for word in text.split() if word not in shown_words] == []
 
 
-def test_the_whole_header_of_customers_is_shown(typed):
+def test_the_whole_header_of_customers_is_shown(typed: Callable[..., Finished]) -> None:
     texts = words_shown(typed("customers", "import", "--help").stdout)
     assert ", ".join(CUSTOMERS.column_names) in texts
 
@@ -169,13 +177,13 @@ def test_the_whole_header_of_customers_is_shown(typed):
 
 
 @given(st.text())
-def test_what_is_shown_is_one_short_line(text: str):
+def test_what_is_shown_is_one_short_line(text: str) -> None:
     assert control_character(shown(text)) is None
     assert len(shown(text)) < 160
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=300))
-def test_a_name_that_can_be_a_file_is_no_problem_and_no_other_is(name: str):
+def test_a_name_that_can_be_a_file_is_no_problem_and_no_other_is(name: str) -> None:
     """What the file system says itself."""
     path = Path(__file__).parent / name
     try:

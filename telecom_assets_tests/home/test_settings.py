@@ -36,12 +36,12 @@ DEFAULTS = {
 }
 
 
-def test_defaults():
+def test_defaults() -> None:
     settings = Settings.load()
     assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
 
 
-def test_paths_follow_the_home_folder(tmp_path, monkeypatch):
+def test_paths_follow_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings.load(home=Path("my home"))
     home = tmp_path / "my home"
@@ -55,7 +55,7 @@ def test_paths_follow_the_home_folder(tmp_path, monkeypatch):
     assert (elsewhere.warehouse_uri, elsewhere.output_path) == ("s3://bucket/tables", tmp_path / "out")
 
 
-def test_a_tilde_is_the_users_folder(monkeypatch):
+def test_a_tilde_is_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/users/me")
     assert Settings.load(home=Path("~/tel")).home_path == Path("/users/me/tel")
 
@@ -113,12 +113,14 @@ GIVEN = [
 
 
 @pytest.mark.parametrize(("variable", "text", "name", "value"), GIVEN)
-def test_a_variable_sets_its_setting(monkeypatch, variable, text, name, value):
+def test_a_variable_sets_its_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value: object
+) -> None:
     monkeypatch.setenv(variable, text)
     assert getattr(Settings.load(), name) == value
 
 
-def test_the_days_of_a_home_begin_as_it_was_made(tmp_path, monkeypatch):
+def test_the_days_of_a_home_begin_as_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`telecom demo` writes the first of its month down: whoever opens its home sees the same days; a variable wins."""
     (tmp_path / "partitions_start").write_text("2026-10-01\n")
     assert Settings.load(home=tmp_path).partitions_start == date(2026, 10, 1)
@@ -130,7 +132,7 @@ def test_the_days_of_a_home_begin_as_it_was_made(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["2026-10-02", "October", ""])
-def test_a_file_that_says_no_month_is_one_line_that_names_it(tmp_path, text):
+def test_a_file_that_says_no_month_is_one_line_that_names_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "partitions_start"
     file.write_text(text)
     with pytest.raises(SettingsError) as caught:
@@ -140,7 +142,7 @@ def test_a_file_that_says_no_month_is_one_line_that_names_it(tmp_path, text):
     )
 
 
-def test_a_short_retention_is_asked_for_twice(monkeypatch):
+def test_a_short_retention_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Below a week, Delta's own limit, a run may lose the files of a version that it reads."""
     monkeypatch.setenv("TELECOM_RETENTION_DAYS", "6")
     with pytest.raises(
@@ -152,28 +154,28 @@ def test_a_short_retention_is_asked_for_twice(monkeypatch):
 
 
 @pytest.mark.parametrize("variable", ["ENGINE", "SPARK_REMOTE", "TELECOM_KAFKA_TOPIC", "TELECOM_KAFKA_OPTIONS"])
-def test_an_empty_variable_is_as_none(monkeypatch, variable):
+def test_an_empty_variable_is_as_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     """`ENGINE= make demo` means the default."""
     unset = Settings.load()
     monkeypatch.setenv(variable, "")
     assert Settings.load() == unset
 
 
-def test_every_setting_has_its_variable_and_says_what_it_is(monkeypatch):
+def test_every_setting_has_its_variable_and_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         usual = name.upper() if name.startswith("aws_") else f"TELECOM_{name.upper()}"
         assert variable_name(name) == {"engine": "ENGINE", "spark_remote": "SPARK_REMOTE"}.get(name, usual)
 
 
-def test_what_is_given_wins_over_the_environment(monkeypatch):
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELECOM_KAFKA_TOPIC", "from_outside")
     monkeypatch.setenv("ENGINE", "spark")
     settings = Settings.load(kafka_topic="given", engine="sail", home=None)
     assert (settings.kafka_topic, settings.engine, settings.home) == ("given", "sail", Path(".telecom"))
 
 
-def test_settings_with_some_changed(monkeypatch, tmp_path):
+def test_settings_with_some_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings.load(home=tmp_path, postgres_dsn="password=s3cret", discount_pct=Decimal("7.5"))
     monkeypatch.setenv("TELECOM_CURRENCY", "EUR")
     changed = settings.replaced(kafka_topic="other")
@@ -236,7 +238,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("variable", "text", "named"), WRONG)
-def test_a_wrong_value_is_one_line_that_names_it(monkeypatch, variable, text, named):
+def test_a_wrong_value_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, named: str
+) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(SettingsError) as caught:
         Settings.load()
@@ -246,7 +250,7 @@ def test_a_wrong_value_is_one_line_that_names_it(monkeypatch, variable, text, na
     assert "\n" not in message
 
 
-def test_a_currency_is_taken_when_bills_can_be_written_in_it():
+def test_a_currency_is_taken_when_bills_can_be_written_in_it() -> None:
     """By ISO 4217's own table."""
     taken = set()
     for currency in Currency:
@@ -257,14 +261,14 @@ def test_a_currency_is_taken_when_bills_can_be_written_in_it():
     assert not {"JPY", "KRW", "XOF", "TND", "KWD", "BHD", "LYD", "CLF", "XAU", "XXX"} & taken
 
 
-def test_the_table_holds_every_percentage_that_may_be_set():
+def test_the_table_holds_every_percentage_that_may_be_set() -> None:
     settings = Settings.load(discount_pct=Decimal("99.9999"), tax_pct=Decimal(100))
     for name in ("discount_pct", "tax_pct"):
         value = pa.scalar(getattr(settings, name), FACTURATION_COMPLETE.column(name).arrow_type)
         assert value.as_py() == getattr(settings, name)
 
 
-def test_all_wrong_values_are_told_at_once(monkeypatch):
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELECOM_TAX_PCT", "much")
     monkeypatch.setenv("TELECOM_CURRENCY", "dirham")
     with pytest.raises(SettingsError) as caught:
@@ -273,31 +277,33 @@ def test_all_wrong_values_are_told_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("options", ['{"sasl.password": "s3cret"', '["s3cret"]', '"s3cret"', "s3cret"])
-def test_a_secret_is_never_shown(monkeypatch, options):
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, options: str) -> None:
     monkeypatch.setenv("TELECOM_KAFKA_OPTIONS", options)
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     assert "s3cret" not in str(caught.value)
 
 
-def test_secrets_hide_themselves(monkeypatch):
+def test_secrets_hide_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELECOM_POSTGRES_DSN", "postgresql://me:s3cret@host/db")
     monkeypatch.setenv("TELECOM_DAGSTER_POSTGRES_URL", "postgresql://me:s3cret@host/db")
     settings = Settings.load()
     assert "s3cret" not in f"{settings!r} {settings.postgres_dsn} {settings.dagster_postgres_url}"
 
 
-def test_a_settings_object_does_not_change():
+def test_a_settings_object_does_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings.load().currency = "EUR"  # type: ignore[misc]
+        Settings.load().currency = "EUR"
 
 
-def test_the_documentation_names_every_variable():
+def test_the_documentation_names_every_variable() -> None:
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert [name for name in Settings.model_fields if f"`{variable_name(name)}`" not in text] == []
 
 
-def test_a_warehouse_in_a_bucket_is_reached_with_the_names_that_everybody_knows(monkeypatch):
+def test_a_warehouse_in_a_bucket_is_reached_with_the_names_that_everybody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert Settings.load(warehouse="/data/warehouse").s3 is None
     for name, value in {
         "TELECOM_WAREHOUSE": "s3://bucket/telecom",
@@ -316,7 +322,7 @@ def test_a_warehouse_in_a_bucket_is_reached_with_the_names_that_everybody_knows(
 @pytest.mark.parametrize(
     "uri", ["s3://b/x", "s3://bucket/a b", "s3://bucket/é", "s3://Bucket/x", "s3://bucket//x", "s3:///x"]
 )
-def test_a_bucket_that_an_engine_would_misread_is_refused(monkeypatch, uri):
+def test_a_bucket_that_an_engine_would_misread_is_refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("TELECOM_WAREHOUSE", uri)
     with pytest.raises(SettingsError, match=r"TELECOM_WAREHOUSE: .*expected s3://bucket/prefix of letters"):
         Settings.load()
@@ -325,12 +331,12 @@ def test_a_bucket_that_an_engine_would_misread_is_refused(monkeypatch, uri):
 @pytest.mark.parametrize(
     "uri", ["s3://bucket", "s3a://bucket/x", "s3://my-bucket.1/a_b/c=d/v1.0/", "/a b/é", "file:///x"]
 )
-def test_a_warehouse_that_every_engine_reads(monkeypatch, uri):
+def test_a_warehouse_that_every_engine_reads(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("TELECOM_WAREHOUSE", uri)
     assert Settings.load().warehouse_uri == uri
 
 
-def test_a_folder_is_the_same_for_whoever_reads_it(monkeypatch, tmp_path):
+def test_a_folder_is_the_same_for_whoever_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An Apache Spark server has another working directory."""
     monkeypatch.chdir(tmp_path)
     assert Settings.load(warehouse="data/wh").warehouse_uri == str(tmp_path / "data" / "wh")
@@ -339,14 +345,14 @@ def test_a_folder_is_the_same_for_whoever_reads_it(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_half_a_credential_is_refused(monkeypatch, given):
+def test_half_a_credential_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv(given, "s3cret")
     with pytest.raises(SettingsError, match=r"both or neither") as caught:
         Settings.load()
     assert "s3cret" not in str(caught.value)
 
 
-def test_an_endpoint_is_an_address(monkeypatch):
+def test_an_endpoint_is_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL"):
         Settings.load()
@@ -361,14 +367,14 @@ def test_an_endpoint_is_an_address(monkeypatch):
         ("TELECOM_WAREHOUS", "TELECOM_WAREHOUSE"),
     ],
 )
-def test_a_misspelt_setting_is_named(monkeypatch, name, meant):
+def test_a_misspelt_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
     monkeypatch.setenv(name, "x")
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     assert str(caught.value) == f"{name} is no setting; did you mean {meant}?"
 
 
-def test_what_only_begins_like_a_setting_is_another_programs(monkeypatch):
+def test_what_only_begins_like_a_setting_is_another_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELECOM_DEPARTMENT", "x")
     monkeypatch.setenv("TELECOM_ENGINE", "sail")
     assert Settings.load().engine == "sail"

@@ -3,6 +3,7 @@
 Belongs here: bytes to text fields, home days, times of receipt. Does not belong here: whether a CDR is acceptable.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -39,7 +40,7 @@ def call(name: str, token: str) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in {**fields, f'"{name}"': token}.items()) + "}"
 
 
-def at_topic(values: list[bytes | None | str]) -> list[Message]:
+def at_topic(values: Sequence[bytes | None | str]) -> list[Message]:
     return [
         Message(0, offset, NOW, value.encode() if isinstance(value, str) else value)
         for offset, value in enumerate(values)
@@ -99,7 +100,7 @@ def beyond_the_corpus() -> list[str]:
     ]
 
 
-def test_nested_values_of_unknown_fields_are_skipped(engine):
+def test_nested_values_of_unknown_fields_are_skipped(engine: SparkEngine) -> None:
     """The row is that of the same record without them, whatever stands in them and wherever they stand."""
     pairs = drawn(cdrs.cdrs_with_nested(), examples(300))
     rows = sorted(
@@ -112,7 +113,7 @@ def test_nested_values_of_unknown_fields_are_skipped(engine):
     assert not any(row["admission_error"] for row in rows)
 
 
-def test_what_stands_for_a_nested_value(engine):
+def test_what_stands_for_a_nested_value(engine: SparkEngine) -> None:
     """Missing where that refuses nobody, and no identity; a text that is no value elsewhere. Escaped names are names."""
     fields = [
         *RECORD_TYPES.fields,
@@ -129,7 +130,7 @@ def test_what_stands_for_a_nested_value(engine):
     assert not any(row["admission_error"] for row in rows)
 
 
-def test_eight_brackets_in_each_other_are_the_most(engine):
+def test_eight_brackets_in_each_other_are_the_most(engine: SparkEngine) -> None:
     """Inside the message's own; what is deeper is no CDR, as before."""
     values = [call("extra", "[" * depth + "]" * depth) for depth in (1, 8, 9, 10)]
     values += [call("extra", '{"a":' * depth + "0" + "}" * depth) for depth in (1, 8, 9, 10)]
@@ -143,17 +144,17 @@ def anything() -> list[bytes | None]:
     return drawn(cdrs.hostile_values(), examples(400))
 
 
-def test_whatever_arrives_is_read_as_the_contract_says(engine, anything):
+def test_whatever_arrives_is_read_as_the_contract_says(engine: SparkEngine, anything: list[bytes | None]) -> None:
     """The corpus, more numbers and strings than it has, and drawn messages, in one query."""
     messages = at_topic([*cdrs.HOSTILE_CORPUS, *beyond_the_corpus(), *anything])
     assert_admitted(engine, messages, Parameters())
 
 
-def test_the_columns_are_those_of_the_contract(engine):
+def test_the_columns_are_those_of_the_contract(engine: SparkEngine) -> None:
     assert_schema(RAW_CDRS, admitted(engine, at_topic([CALL]), Parameters()))
 
 
-def test_numbers_keep_their_digits_among_many_escapes(engine):
+def test_numbers_keep_their_digits_among_many_escapes(engine: SparkEngine) -> None:
     """Escapes are no reason to read a number differently: two copies of a record would be in conflict."""
     messages = at_topic(
         [
@@ -166,7 +167,7 @@ def test_numbers_keep_their_digits_among_many_escapes(engine):
     assert_admitted(engine, messages, Parameters())
 
 
-def test_a_lone_surrogate_is_malformed_json(engine):
+def test_a_lone_surrogate_is_malformed_json(engine: SparkEngine) -> None:
     """`\\ud800` alone stands for no character: no text could hold it (RFC 8259 §8.2 leaves it open)."""
     lone = [
         r'["\ud800"]',
@@ -183,7 +184,7 @@ def test_a_lone_surrogate_is_malformed_json(engine):
     assert not any(row["record_id"] or row["cell_id"] for row in found)
 
 
-def test_a_long_field_name_is_unknown_and_nothing_else(engine):
+def test_a_long_field_name_is_unknown_and_nothing_else(engine: SparkEngine) -> None:
     """Unknown fields are ignored, whatever the length of their name and whatever stands in it."""
     names = [letter * length for letter in ("n", "é", "1", ":") for length in (999, 1_000, 1_001, 60_000)]
     names += ["n" * 2_000 + "record_ID", r"\"" * 1_001, r"\\" * 1_001, r"\u0041" * 600, ",[]{}" * 300]
@@ -197,7 +198,7 @@ def test_a_long_field_name_is_unknown_and_nothing_else(engine):
     assert_admitted(engine, messages, Parameters())
 
 
-def test_many_members_do_not_stop_the_engine(engine):
+def test_many_members_do_not_stop_the_engine(engine: SparkEngine) -> None:
     """Java's regular expressions recurse: once, an object of 350 short members ended a server."""
     members = ('"":0', '"a":1.5', '"a":"b"', ' "abcd" : "efgh" ', '"a":null', '"a":-1.5')
     messages = at_topic(
@@ -250,14 +251,14 @@ HOME_DAYS = {
 
 
 @pytest.mark.parametrize(("max_age_days", "accept_months"), HOME_DAYS)
-def test_home_days(sail, max_age_days, accept_months):
+def test_home_days(sail: SparkEngine, max_age_days: int, accept_months: tuple[str, ...]) -> None:
     days = HOME_DAYS[max_age_days, accept_months]
     parameters = Parameters(max_age_days=max_age_days, accept_months=set(accept_months))
     found = rows_of(admitted(sail, at_topic([call_at(timestamp) for timestamp in days]), parameters))
     assert {timestamp: str(row["event_date"]) for timestamp, row in zip(days, found, strict=True)} == days
 
 
-def test_an_opened_month_is_open_up_to_the_day_after_receipt(engine):
+def test_an_opened_month_is_open_up_to_the_day_after_receipt(engine: SparkEngine) -> None:
     """The calendar has no later day; a record that says one is at home where any other outside the window is."""
     days = {
         "2026-06-01T00:00:00": date(2026, 6, 1),
@@ -274,7 +275,7 @@ def test_an_opened_month_is_open_up_to_the_day_after_receipt(engine):
     assert_admitted(engine, messages, parameters)
 
 
-def test_home_days_on_both_engines(engine):
+def test_home_days_on_both_engines(engine: SparkEngine) -> None:
     """Every day from long before the window to after it, at both ends of the local day, in an opened month and outside."""
     first = datetime(2026, 3, 20)
     stamps = [
@@ -286,7 +287,7 @@ def test_home_days_on_both_engines(engine):
     assert_admitted(engine, messages, Parameters(max_age_days=40, accept_months={"2026-03"}))
 
 
-def test_the_time_of_receipt_stays_within_the_calendar_and_the_past(engine):
+def test_the_time_of_receipt_stays_within_the_calendar_and_the_past(engine: SparkEngine) -> None:
     """A broker's wrong clock cannot put a record outside the calendar; without its time, the landing time counts."""
     landing_time = datetime(2026, 6, 15, 12, 0, 0, 123456, tzinfo=UTC)
     received = {

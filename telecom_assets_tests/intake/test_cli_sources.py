@@ -11,7 +11,7 @@ from confluent_kafka.admin import NewTopic
 from resources.engine import SparkEngine
 from resources.kafka import KafkaConnection
 from resources.warehouse import Warehouse
-from telecom_assets.intake.landing import LandingError
+from telecom_assets.intake.plan import LandingError
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.intake.test_landing import (
     assert_sound,
@@ -57,7 +57,9 @@ def made_again(connection: KafkaConnection) -> None:
     admin.create_topics([topic], operation_timeout=30)[name].result(30)
 
 
-def test_another_source_is_accepted_and_shown(typed, plain, kafka):
+def test_another_source_is_accepted_and_shown(
+    typed: Callable[..., Finished], plain: Warehouse, kafka: KafkaConnection
+) -> None:
     """The old one is closed where it was; landing goes on with the new one from its beginning."""
     produced(kafka, cdr("a", today()), cdr("b", today()))
     landing(plain, kafka)
@@ -102,7 +104,9 @@ def test_another_source_is_accepted_and_shown(typed, plain, kafka):
     )
 
 
-def test_offsets_that_retention_took_are_given_up_and_shown(typed, plain, kafka):
+def test_offsets_that_retention_took_are_given_up_and_shown(
+    typed: Callable[..., Finished], plain: Warehouse, kafka: KafkaConnection
+) -> None:
     produced(kafka, b"0", b"1")
     landing(plain, kafka)
     produced(kafka, b"2", b"3", b"4")
@@ -134,7 +138,9 @@ def test_offsets_that_retention_took_are_given_up_and_shown(typed, plain, kafka)
     assert "partition 0: offsets 2 to 3 given up, at most 2 records lost" in typed("status").stdout
 
 
-def test_before_anything_landed_there_is_nothing_to_decide(typed, plain, kafka):
+def test_before_anything_landed_there_is_nothing_to_decide(
+    typed: Callable[..., Finished], plain: Warehouse, kafka: KafkaConnection
+) -> None:
     assert json.loads(typed("sources", "list", "--json").stdout) == {"sources": [], "decisions": []}
     assert not Path(plain.root).exists()
     refused = typed("sources", "accept", *WHO)
@@ -152,13 +158,13 @@ def test_before_anything_landed_there_is_nothing_to_decide(typed, plain, kafka):
         (("skip", *WHO, "--to=-1", "--partition", "0"), "Input should be greater than or equal to 0"),
     ],
 )
-def test_arguments_that_cannot_be_used(typed, arguments, says):
+def test_arguments_that_cannot_be_used(typed: Callable[..., Finished], arguments: tuple[str, ...], says: str) -> None:
     refused = typed("sources", *arguments)
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert says in refused.stderr
 
 
-def test_a_warehouse_without_an_engine_tells_its_sources(tmp_path):
+def test_a_warehouse_without_an_engine_tells_its_sources(tmp_path: Path) -> None:
     """Reading decisions starts no engine and makes no table."""
     from telecom_assets.intake.journal import landed_sources, source_decisions  # noqa: PLC0415
 

@@ -86,7 +86,7 @@ def between(warehouse: Warehouse, place: int, meddle: Callable[[], Any]) -> Iter
 
 
 @pytest.mark.parametrize("place", range(1, PLACES + 1))
-def test_a_state_is_that_of_one_version(tmp_path, place):
+def test_a_state_is_that_of_one_version(tmp_path: Path, place: int) -> None:
     """Whenever the other home lands, or opens a month, while the state is read."""
     mine, other = Home(tmp_path), Home(tmp_path)
     mine.lands()
@@ -101,7 +101,7 @@ def test_a_state_is_that_of_one_version(tmp_path, place):
 
 
 @pytest.mark.parametrize("place", range(1, PLACES + 1))
-def test_a_displaced_day_is_not_overlooked_while_it_is_written_down(tmp_path, place):
+def test_a_displaced_day_is_not_overlooked_while_it_is_written_down(tmp_path: Path, place: int) -> None:
     """It was landed before; the other home writes it into displaced_days while somebody asks for it."""
     mine, other = Home(tmp_path), Home(tmp_path)
     mine.lands()
@@ -129,7 +129,9 @@ class Overtaken(KafkaConnection):
         return state
 
 
-def test_what_another_home_landed_meanwhile_is_not_missed_on_the_topic(plain, kafka):
+def test_what_another_home_landed_meanwhile_is_not_missed_on_the_topic(
+    plain: Warehouse, kafka: KafkaConnection
+) -> None:
     """The topic ended at offset 1 when it was asked; offset 1 came and was landed before the table was read."""
     other = Warehouse(plain.root, plain.engine, TABLES)
     produced(kafka, b"0")
@@ -144,12 +146,12 @@ def test_what_another_home_landed_meanwhile_is_not_missed_on_the_topic(plain, ka
     assert values_of(plain) == {0: [(0, b"0"), (1, b"1")]}
 
 
-def test_what_retention_took_behind_another_home_is_not_missed(plain, kafka):
+def test_what_retention_took_behind_another_home_is_not_missed(plain: Warehouse, kafka: KafkaConnection) -> None:
     """Offset 1 came, was landed by the other home and taken by retention, all while this one looks at both."""
     other = Warehouse(plain.root, plain.engine, TABLES)
     produced(kafka, b"0")
     landing(plain, kafka)
-    read = landing_module.read_state
+    read: Callable[[Warehouse], LandingState] = landing_module.read_state
 
     def overtaken(warehouse: Warehouse) -> LandingState:
         state = read(warehouse)
@@ -167,7 +169,7 @@ def test_what_retention_took_behind_another_home_is_not_missed(plain, kafka):
     assert values_of(plain) == {0: [(0, b"0"), (1, b"1"), (2, b"2")]}
 
 
-def test_a_ledger_that_has_lost_its_rows_lands_nothing_twice(plain, kafka):
+def test_a_ledger_that_has_lost_its_rows_lands_nothing_twice(plain: Warehouse, kafka: KafkaConnection) -> None:
     """Somebody has deleted them: the positions in raw_cdrs say that the source is no new one."""
     produced(kafka, b"0", b"1", b"2")
     landing(plain, kafka)
@@ -178,7 +180,9 @@ def test_a_ledger_that_has_lost_its_rows_lands_nothing_twice(plain, kafka):
 
 
 @pytest.mark.parametrize("what", ["gone", "older"])
-def test_a_ledger_that_was_put_back_is_made_whole_again(plain, kafka, what, tmp_path):
+def test_a_ledger_that_was_put_back_is_made_whole_again(
+    plain: Warehouse, kafka: KafkaConnection, what: str, tmp_path: Path
+) -> None:
     """From the commits of raw_cdrs that it does not know."""
     produced(kafka, b"0", b"1", b"2")
     landing(plain, kafka)
@@ -194,7 +198,9 @@ def test_a_ledger_that_was_put_back_is_made_whole_again(plain, kafka, what, tmp_
 
 
 @pytest.mark.parametrize("place", [1, 2, 3])
-def test_the_books_are_not_out_of_balance_because_another_home_lands(plain, kafka, place):
+def test_the_books_are_not_out_of_balance_because_another_home_lands(
+    plain: Warehouse, kafka: KafkaConnection, place: int
+) -> None:
     """It lands, and writes the ledger, between two tables that the check looks at."""
     other = Warehouse(plain.root, plain.engine, TABLES)
     produced(kafka, b"0")

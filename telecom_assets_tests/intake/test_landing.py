@@ -28,7 +28,8 @@ from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.identities import landed_equals_consumed
 from telecom_assets.intake.journal import Entry, read_state
-from telecom_assets.intake.landing import Landed, LandingError, LandingSettings, land
+from telecom_assets.intake.landing import Landed, LandingSettings, land
+from telecom_assets.intake.plan import LandingError
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import MEDIATED_DAYS
@@ -106,7 +107,7 @@ def cdr(record_id: str, day: date | str) -> bytes:
 # ------------------------------------------------------------------------------------------------ exactly what is there
 
 
-def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
+def test_every_message_lands_as_it_is_and_once(warehouse: Warehouse, kafka: KafkaConnection) -> None:
     """On both engines. Anything at all, in two partitions; then nothing; then what is new."""
     anything = [
         None,
@@ -156,7 +157,9 @@ def test_every_message_lands_as_it_is_and_once(warehouse, kafka):
     assert_sound(warehouse)
 
 
-def test_what_a_producer_was_told_is_acknowledged_has_landed(plain, new_kafka_topic):
+def test_what_a_producer_was_told_is_acknowledged_has_landed(
+    plain: Warehouse, new_kafka_topic: Callable[..., KafkaConnection]
+) -> None:
     """20,000 messages over four partitions: every one of them, in the order of its partition."""
     kafka = new_kafka_topic(partitions=4)
     sent = [b"%d" % number for number in range(20_000)]
@@ -171,14 +174,14 @@ def test_what_a_producer_was_told_is_acknowledged_has_landed(plain, new_kafka_to
     assert_sound(plain)
 
 
-def test_an_empty_topic_lands_nothing(plain, kafka):
+def test_an_empty_topic_lands_nothing(plain: Warehouse, kafka: KafkaConnection) -> None:
     """Its partitions are watched from then on, by a commit without rows."""
     landed = landing(plain, kafka)
     assert (landed.records, landed.days, plain.version(RAW), ledger_of(plain)) == (0, {}, 1, [])
     assert_sound(plain)
 
 
-def test_a_backlog_lands_in_chunks(plain, kafka):
+def test_a_backlog_lands_in_chunks(plain: Warehouse, kafka: KafkaConnection) -> None:
     """Ten and five offsets in chunks of about five: three commits behind the one that watches the partitions."""
     produced(kafka, *(b"%d" % number for number in range(10)))
     produced(kafka, *(b"%d" % number for number in range(5)), partition=1)
@@ -198,7 +201,8 @@ def test_a_backlog_lands_in_chunks(plain, kafka):
 
 def dying_settle(step: int) -> Callable[[Warehouse], list[Entry]]:
     """landing's `settle`, but the process dies where it would record the step-th range of messages."""
-    settle, steps = landing_module.settle, []
+    settle: Callable[[Warehouse], list[Entry]] = landing_module.settle
+    steps: list[None] = []
 
     def dying(warehouse: Warehouse) -> list[Entry]:
         if any(start < end for entry in read_state(warehouse).unsettled for _, start, end, _ in entry.ranges):
@@ -211,7 +215,9 @@ def dying_settle(step: int) -> Callable[[Warehouse], list[Entry]]:
 
 
 @pytest.mark.parametrize("dies_at", [1, 2, 3])
-def test_a_crash_between_rows_and_ledger_is_repaired(plain, kafka, monkeypatch, dies_at):
+def test_a_crash_between_rows_and_ledger_is_repaired(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
     """The next run finds the rows by the table alone: it records them, reports their days, and lands the rest once."""
     produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
     with monkeypatch.context() as patch:
@@ -240,7 +246,9 @@ def compact(warehouse: Warehouse, table: str = RAW, day: date | None = None) -> 
     return int(DeltaTable(warehouse.path(table)).optimize.compact(partition_filters=days)["numFilesRemoved"])
 
 
-def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
+def test_compaction_between_landings_is_no_landing(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody looks at the rows because of it, and none is landed, reported or counted twice."""
     for number in range(2):
         produced(kafka, cdr(f"id-{number}", today()))
@@ -264,7 +272,9 @@ def test_compaction_between_landings_is_no_landing(plain, kafka, monkeypatch):
 
 
 @pytest.mark.parametrize("dies_at", [2, 3])
-def test_a_crash_before_a_compaction_is_repaired(plain, kafka, monkeypatch, dies_at):
+def test_a_crash_before_a_compaction_is_repaired(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
     """The rows that the ledger does not know lie in other files now: they are the same rows."""
     produced(kafka, *(cdr(f"id-{number}", today()) for number in range(6)))
     with monkeypatch.context() as patch:
@@ -292,7 +302,9 @@ def dying_commit(warehouse: Warehouse) -> Callable[..., Any]:
     return dying
 
 
-def test_a_crash_before_the_rows_leaves_nothing(plain, kafka, monkeypatch):
+def test_a_crash_before_the_rows_leaves_nothing(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     produced(kafka, b"0", b"1")
     with monkeypatch.context() as patch:
         patch.setattr(plain, "commit", dying_commit(plain))
@@ -314,7 +326,9 @@ def lose_an_offset(monkeypatch: pytest.MonkeyPatch, offset: int) -> pytest.Monke
     return monkeypatch
 
 
-def test_a_message_that_did_not_land_is_seen(plain, kafka, monkeypatch):
+def test_a_message_that_did_not_land_is_seen(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rows are counted against the topic, not against what the engine says."""
     produced(kafka, b"0", b"1", b"2")
     with monkeypatch.context() as patch:
@@ -326,7 +340,9 @@ def test_a_message_that_did_not_land_is_seen(plain, kafka, monkeypatch):
     assert (ledger_of(plain), rows_of(plain)) == ([], [])
 
 
-def test_a_message_that_did_not_land_lands_the_next_time(plain, kafka, monkeypatch):
+def test_a_message_that_did_not_land_lands_the_next_time(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing of a chunk that lacks a row is in the table: the next run takes all of it."""
     produced(kafka, b"0", b"1", b"2")
     with monkeypatch.context() as patch:
@@ -349,7 +365,9 @@ def double_an_offset(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
     monkeypatch.setattr(landing_module, "admit", doubling)
 
 
-def test_a_message_that_is_read_twice_does_not_land(plain, kafka, monkeypatch):
+def test_a_message_that_is_read_twice_does_not_land(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As many rows as offsets, and yet not one of each."""
     produced(kafka, b"0", b"1", b"2")
     with monkeypatch.context() as patch:
@@ -370,7 +388,7 @@ def delete_records(kafka: KafkaConnection, before: int, partition: int = 0) -> N
     assert deleted.result(30).low_watermark == before
 
 
-def test_a_topic_made_again_is_refused(plain, kafka):
+def test_a_topic_made_again_is_refused(plain: Warehouse, kafka: KafkaConnection) -> None:
     produced(kafka, b"old")
     landing(plain, kafka)
     admin = kafka.admin()
@@ -384,19 +402,22 @@ def test_a_topic_made_again_is_refused(plain, kafka):
     assert values_of(plain) == {0: [(0, b"old")]}
 
 
-def test_a_topic_without_an_identity_is_refused():
+def test_a_topic_without_an_identity_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """librdkafka says zeros where the broker says nothing: of every topic, also of one that was made again."""
     described: Future[SimpleNamespace] = Future()
     described.set_result(SimpleNamespace(topic_id=Uuid(0, 0), partitions=[]))
     old = KafkaConnection("old:9092", "cdrs")
-    old.admin = lambda: SimpleNamespace(describe_topics=lambda *_, **__: {"cdrs": described})  # type: ignore[method-assign]
+    admin = SimpleNamespace(describe_topics=lambda *_, **__: {"cdrs": described})
+    monkeypatch.setattr(old, "admin", lambda: admin)
     with pytest.raises(
         KafkaUnavailable, match=r"^Kafka at old:9092 gives topics no identity \(.* older than Kafka 2\.8\)"
     ):
         old.topic_state()
 
 
-def test_another_topic_is_refused(plain, kafka, new_kafka_topic):
+def test_another_topic_is_refused(
+    plain: Warehouse, kafka: KafkaConnection, new_kafka_topic: Callable[..., KafkaConnection]
+) -> None:
     produced(kafka, b"0")
     landing(plain, kafka)
     other = new_kafka_topic()
@@ -405,7 +426,7 @@ def test_another_topic_is_refused(plain, kafka, new_kafka_topic):
         landing(plain, other)
 
 
-def test_what_retention_took_before_it_landed_is_named(plain, kafka):
+def test_what_retention_took_before_it_landed_is_named(plain: Warehouse, kafka: KafkaConnection) -> None:
     produced(kafka, *(b"%d" % number for number in range(3)))
     landing(plain, kafka)
     produced(kafka, *(b"%d" % number for number in range(3, 8)))
@@ -415,7 +436,7 @@ def test_what_retention_took_before_it_landed_is_named(plain, kafka):
     assert len(rows_of(plain)) == 3
 
 
-def test_what_retention_took_after_it_landed_is_not_missed(plain, kafka):
+def test_what_retention_took_after_it_landed_is_not_missed(plain: Warehouse, kafka: KafkaConnection) -> None:
     produced(kafka, b"0", b"1", b"2")
     landing(plain, kafka)
     delete_records(kafka, 3)
@@ -438,7 +459,9 @@ def transactions(kafka: KafkaConnection, count: int) -> None:
 
 
 @pytest.mark.parametrize("deleted", [1, 2, 4, 5])
-def test_what_retention_took_between_rows_and_ledger_is_not_compared(plain, kafka, monkeypatch, deleted):
+def test_what_retention_took_between_rows_and_ledger_is_not_compared(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch, deleted: int
+) -> None:
     """Rows that are in the table are recorded, whatever the topic has left of them."""
     transactions(kafka, 2)
     with monkeypatch.context() as patch:
@@ -452,7 +475,9 @@ def test_what_retention_took_between_rows_and_ledger_is_not_compared(plain, kafk
     assert_sound(plain)
 
 
-def test_what_retention_left_is_compared(plain, kafka, monkeypatch):
+def test_what_retention_left_is_compared(
+    plain: Warehouse, kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A message that did not land is still seen, where the topic has it."""
     transactions(kafka, 3)
     with monkeypatch.context() as patch:
@@ -469,7 +494,7 @@ def test_what_retention_left_is_compared(plain, kafka, monkeypatch):
     assert (ledger_of(plain), rows_of(plain)) == ([], [])
 
 
-def test_the_first_landing_begins_with_what_is_left(plain, kafka):
+def test_the_first_landing_begins_with_what_is_left(plain: Warehouse, kafka: KafkaConnection) -> None:
     produced(kafka, b"0", b"1", b"2")
     delete_records(kafka, 2)
     assert landing(plain, kafka).records == 1
@@ -478,7 +503,9 @@ def test_the_first_landing_begins_with_what_is_left(plain, kafka):
 
 
 @pytest.mark.parametrize("chunks", [1, 3])
-def test_a_first_landing_that_died_is_no_loss(plain, new_kafka_topic, monkeypatch, chunks):
+def test_a_first_landing_that_died_is_no_loss(
+    plain: Warehouse, new_kafka_topic: Callable[..., KafkaConnection], monkeypatch: pytest.MonkeyPatch, chunks: int
+) -> None:
     """What was gone before anything landed is not missed by the run after it either.
 
     One chunk: nothing is recorded when it dies. Three: partition 1 has its only message in the last of them.
@@ -504,7 +531,7 @@ def test_a_first_landing_that_died_is_no_loss(plain, new_kafka_topic, monkeypatc
     assert_sound(plain)
 
 
-def test_a_partition_that_was_empty_lands_when_it_is_not(plain, kafka):
+def test_a_partition_that_was_empty_lands_when_it_is_not(plain: Warehouse, kafka: KafkaConnection) -> None:
     produced(kafka, b"0")
     landing(plain, kafka)
     produced(kafka, b"p1-0", b"p1-1", partition=1)
@@ -513,7 +540,7 @@ def test_a_partition_that_was_empty_lands_when_it_is_not(plain, kafka):
     assert_sound(plain)
 
 
-def test_a_partition_that_was_empty_is_watched_from_then_on(plain, kafka):
+def test_a_partition_that_was_empty_is_watched_from_then_on(plain: Warehouse, kafka: KafkaConnection) -> None:
     """It held nothing when the topic was landed first; what came and was deleted since is lost, and must be named."""
     produced(kafka, b"0")
     landing(plain, kafka)
@@ -523,7 +550,7 @@ def test_a_partition_that_was_empty_is_watched_from_then_on(plain, kafka):
         landing(plain, kafka)
 
 
-def test_partitions_that_are_added_land_from_their_beginning(plain, kafka):
+def test_partitions_that_are_added_land_from_their_beginning(plain: Warehouse, kafka: KafkaConnection) -> None:
     produced(kafka, b"0")
     landing(plain, kafka)
     admin = kafka.admin()
@@ -534,7 +561,7 @@ def test_partitions_that_are_added_land_from_their_beginning(plain, kafka):
     assert_sound(plain)
 
 
-def test_a_broker_that_is_down_changes_nothing(plain, kafka):
+def test_a_broker_that_is_down_changes_nothing(plain: Warehouse, kafka: KafkaConnection) -> None:
     down = KafkaConnection("127.0.0.1:1", kafka.topic, kafka.options, timeout_seconds=0.3)
     with pytest.raises(KafkaUnavailable, match=r"Kafka at 127\.0\.0\.1:1 cannot be used"):
         landing(plain, down)
@@ -544,7 +571,7 @@ def test_a_broker_that_is_down_changes_nothing(plain, kafka):
 # --------------------------------------------------------------------------------------------- transactions and clocks
 
 
-def test_aborted_records_do_not_land(plain, kafka):
+def test_aborted_records_do_not_land(plain: Warehouse, kafka: KafkaConnection) -> None:
     """They take offsets, as the marks of transactions do: the ledger says how many messages there really were."""
     producer = kafka.producer(**{"transactional.id": kafka.topic})
     producer.init_transactions(30)
@@ -572,7 +599,7 @@ def test_aborted_records_do_not_land(plain, kafka):
     assert_sound(plain)
 
 
-def test_a_topic_of_aborted_records_alone_lands_nothing(warehouse, kafka):
+def test_a_topic_of_aborted_records_alone_lands_nothing(warehouse: Warehouse, kafka: KafkaConnection) -> None:
     """On both engines: a new table has no commit then, and the ledger has passed the offsets all the same."""
     producer = kafka.producer(**{"transactional.id": kafka.topic})
     producer.init_transactions(30)
@@ -595,7 +622,7 @@ def test_a_topic_of_aborted_records_alone_lands_nothing(warehouse, kafka):
     assert_sound(warehouse)
 
 
-def test_chunks_may_end_among_aborted_records(plain, kafka):
+def test_chunks_may_end_among_aborted_records(plain: Warehouse, kafka: KafkaConnection) -> None:
     producer = kafka.producer(**{"transactional.id": kafka.topic})
     producer.init_transactions(30)
     for number in range(4):
@@ -611,7 +638,9 @@ def test_chunks_may_end_among_aborted_records(plain, kafka):
     assert_sound(plain)
 
 
-def test_where_the_topic_carries_producer_time_landing_time_counts(plain, new_kafka_topic):
+def test_where_the_topic_carries_producer_time_landing_time_counts(
+    plain: Warehouse, new_kafka_topic: Callable[..., KafkaConnection]
+) -> None:
     """A producer's clock may say anything: it decides neither the window nor which copy came first."""
     kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": "CreateTime"})
     produced(kafka, cdr("a", today()), b"junk", timestamp=int(datetime(2020, 2, 2, tzinfo=UTC).timestamp() * 1000))
@@ -626,7 +655,9 @@ def test_where_the_topic_carries_producer_time_landing_time_counts(plain, new_ka
 PRODUCER_MS = int(datetime(2020, 2, 2, tzinfo=UTC).timestamp() * 1000)
 
 
-def test_what_came_before_the_topic_carried_broker_time_counts_by_its_landing(plain, new_kafka_topic):
+def test_what_came_before_the_topic_carried_broker_time_counts_by_its_landing(
+    plain: Warehouse, new_kafka_topic: Callable[..., KafkaConnection]
+) -> None:
     """A topic's setting holds for what comes after it: older batches keep the producer's time, and say so."""
     kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": "CreateTime"})
     produced(kafka, b"before", timestamp=PRODUCER_MS)
@@ -658,7 +689,7 @@ def carry_broker_time(kafka: KafkaConnection) -> None:
     Retrying(retry=switched, stop=stop_after_delay(30), wait=wait_fixed(0.05))(kind_of_next)
 
 
-def test_home_days_and_opened_months(plain, kafka):
+def test_home_days_and_opened_months(plain: Warehouse, kafka: KafkaConnection) -> None:
     """An old record is at home on the day it was received, unless its month was opened by name."""
     recent = today() - timedelta(days=10)
     produced(kafka, cdr("recent", recent), cdr("old", "2015-05-31"), cdr("opened", "2016-02-29"), b"junk")
@@ -713,7 +744,7 @@ class Displacing:
 
 
 @pytest.fixture
-def displacing(plain, kafka) -> Displacing:
+def displacing(plain: Warehouse, kafka: KafkaConnection) -> Displacing:
     new, near, far, other = (today() - timedelta(days=distance) for distance in (40, 38, 8, 30))
     produced(kafka, *(cdr(name, new) for name in ("near", "far", "same", "alone")), partition=1)
     uneven = Uneven(kafka.bootstrap_servers, kafka.topic, kafka.options)
@@ -724,13 +755,13 @@ def displacing(plain, kafka) -> Displacing:
 
 
 @pytest.fixture
-def all_mediated(plain, displacing) -> None:
+def all_mediated(plain: Warehouse, displacing: Displacing) -> None:
     mediated(plain, *plain.pin(RAW).rows_by_partition())
     assert set(stale_days(plain)) == set()
 
 
 @pytest.mark.usefixtures("all_mediated")
-def test_a_day_whose_copy_is_displaced_is_mediated_again(plain, displacing):
+def test_a_day_whose_copy_is_displaced_is_mediated_again(plain: Warehouse, displacing: Displacing) -> None:
     landed = landing(plain, displacing.kafka)
     assert (landed.days, landed.displaced) == ({displacing.new: 4}, {displacing.near})
     assert landed.stale_days == {displacing.new, displacing.near}
@@ -740,18 +771,18 @@ def test_a_day_whose_copy_is_displaced_is_mediated_again(plain, displacing):
 
 
 @pytest.mark.usefixtures("all_mediated")
-def test_how_far_a_copy_displaces_is_a_setting(plain, displacing):
+def test_how_far_a_copy_displaces_is_a_setting(plain: Warehouse, displacing: Displacing) -> None:
     assert landing(plain, displacing.kafka, dedupe_days=32).displaced == {displacing.near, displacing.far}
     assert set(stale_days(plain)) == {displacing.new, displacing.near, displacing.far}
 
 
 @pytest.mark.usefixtures("all_mediated")
-def test_within_the_day_no_other_day_is_displaced(plain, displacing):
+def test_within_the_day_no_other_day_is_displaced(plain: Warehouse, displacing: Displacing) -> None:
     assert landing(plain, displacing.kafka, dedupe_days=0).displaced == set()
     assert set(stale_days(plain)) == {displacing.new}
 
 
-def test_a_displaced_day_that_nobody_mediated_yet(plain, displacing):
+def test_a_displaced_day_that_nobody_mediated_yet(plain: Warehouse, displacing: Displacing) -> None:
     """Its first mediation may be under way, from what was there before: it is marked all the same."""
     landed = landing(plain, displacing.kafka)
     assert plain.pin(DISPLACED_DAYS.name).arrow().to_pylist() == [
@@ -764,7 +795,9 @@ def test_a_displaced_day_that_nobody_mediated_yet(plain, displacing):
 
 @pytest.mark.usefixtures("all_mediated")
 @pytest.mark.parametrize("step", ["settle", "_displaced_days"])
-def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch, step):
+def test_a_crash_does_not_forget_a_displaced_day(
+    plain: Warehouse, displacing: Displacing, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     """Wherever the run dies after its rows were written, the day is to be mediated after the next one."""
     with monkeypatch.context() as patch:
         patch.setattr(landing_module, step, crash)
@@ -775,7 +808,9 @@ def test_a_crash_does_not_forget_a_displaced_day(plain, displacing, monkeypatch,
     assert_sound(plain)
 
 
-def test_a_compaction_does_not_hide_a_displaced_day(plain, displacing, monkeypatch):
+def test_a_compaction_does_not_hide_a_displaced_day(
+    plain: Warehouse, displacing: Displacing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It moves newer rows of another day after a run has died: the rows to be looked at are older than those."""
     displacing.kafka.hidden = True
     for name in ("x", "y"):
@@ -793,7 +828,7 @@ def test_a_compaction_does_not_hide_a_displaced_day(plain, displacing, monkeypat
     assert_sound(plain)
 
 
-def test_copies_that_came_later_displace_nothing(plain, kafka):
+def test_copies_that_came_later_displace_nothing(plain: Warehouse, kafka: KafkaConnection) -> None:
     first, second = today() - timedelta(days=4), today() - timedelta(days=3)
     produced(kafka, cdr("a", first))
     landing(plain, kafka)

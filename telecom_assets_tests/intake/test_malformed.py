@@ -47,11 +47,11 @@ class Landings:
 
 
 @pytest.fixture
-def landings(tmp_path, sail) -> Landings:
+def landings(tmp_path: Path, sail: SparkEngine) -> Landings:
     return Landings(tmp_path, sail)
 
 
-def test_more_than_the_share_is_a_finding(landings):
+def test_more_than_the_share_is_a_finding(landings: Landings) -> None:
     """Two of nine, 22.22 %: both are named."""
     landings.land("run", "....x...x")
     verdict = few_are_malformed(landings.warehouse, FIFTH)
@@ -71,7 +71,7 @@ def test_more_than_the_share_is_a_finding(landings):
     }
 
 
-def test_the_share_itself_is_none(landings):
+def test_the_share_itself_is_none(landings: Landings) -> None:
     landings.land("run", "....x")
     verdict = few_are_malformed(landings.warehouse, FIFTH)
     assert verdict.passed
@@ -79,12 +79,12 @@ def test_the_share_itself_is_none(landings):
 
 
 @pytest.mark.parametrize(("most", "passed"), [("0", False), ("0.0999", False), ("0.1", True), ("1", True)])
-def test_the_share_is_set(landings, most, passed):
+def test_the_share_is_set(landings: Landings, most: str, passed: bool) -> None:
     landings.land("run", ".........x")
     assert few_are_malformed(landings.warehouse, Decimal(most)).passed == passed
 
 
-def test_only_the_newest_landing_counts_and_all_of_it(landings):
+def test_only_the_newest_landing_counts_and_all_of_it(landings: Landings) -> None:
     """A run lands its partitions chunk by chunk, another topic beside them; what landed before is of another run."""
     landings.land("before", "xxxxxxxx")
     landings.land("run", "..x")
@@ -101,7 +101,7 @@ def test_only_the_newest_landing_counts_and_all_of_it(landings):
     ]
 
 
-def test_of_many_only_some_are_shown(landings):
+def test_of_many_only_some_are_shown(landings: Landings) -> None:
     landings.land("run", "x" * 12)
     verdict = few_are_malformed(landings.warehouse, FIFTH)
     assert str(verdict.figures["sample"]).count("partition") == 5
@@ -109,7 +109,7 @@ def test_of_many_only_some_are_shown(landings):
     assert "offset 4 (malformed_json) and others; see" in verdict.summary
 
 
-def test_no_messages_and_no_landing_are_no_finding(landings):
+def test_no_messages_and_no_landing_are_no_finding(landings: Landings) -> None:
     nothing = {"malformed": 0, "messages": 0, "share": "0.0000", "threshold": "0.2", "sample": ""}
     assert dict(few_are_malformed(landings.warehouse, FIFTH).figures) == nothing
     landings.land("run", "")

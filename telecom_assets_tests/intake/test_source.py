@@ -20,7 +20,8 @@ from resources.kafka_source import OffsetRange
 from resources.warehouse import Warehouse
 from telecom_assets.intake.decisions import accept_source
 from telecom_assets.intake.journal import landed_sources
-from telecom_assets.intake.landing import Landed, LandingError, LandingSettings, land
+from telecom_assets.intake.landing import Landed, LandingSettings, land
+from telecom_assets.intake.plan import LandingError
 from telecom_assets.intake.source import Source
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.tables import TABLES
@@ -98,8 +99,8 @@ def raw(warehouse: Warehouse) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["source_id"], row["source_position"]))
 
 
-def test_each_line_of_a_file_is_one_row_and_one_outcome(warehouse: Warehouse, file: Path):
-    """Five lines in chunks of two. The second line is no JSON, the fourth a copy of the first; nothing is new the second time."""
+def test_each_line_of_a_file_is_one_row(warehouse: Warehouse, file: Path) -> None:
+    """Five lines in chunks of two; nothing is new the second time."""
     source = Lines(file)
     assert landing(warehouse, source).records == 5
     assert landing(warehouse, source).records == 0
@@ -117,8 +118,13 @@ def test_each_line_of_a_file_is_one_row_and_one_outcome(warehouse: Warehouse, fi
     [known] = landed_sources(warehouse)
     assert (known.source_id, known.ends, known.records, known.current) == (digest, {0: 5}, {0: 5}, True)
 
+
+def test_each_line_of_a_file_is_one_outcome(tmp_path: Path, sail: SparkEngine, file: Path) -> None:
+    """The second line is no JSON, the fourth a copy of the first. Whichever engine: it is mediation as of any rows."""
+    warehouse = Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
+    landing(warehouse, Lines(file))
     rows = warehouse.pin("raw_cdrs").all()
-    catalog = contract_frame(warehouse.engine, TABLES["product_catalog"], cdrs.CATALOGUE)
+    catalog = contract_frame(sail, TABLES["product_catalog"], cdrs.CATALOGUE)
     outcomes = mediate(rows, rows, catalog, dedupe_days=31)
     cleaned = {(row["source_position"], row["record_id"]) for row in outcomes.cleaned.collect()}
     rejected = {(row["source_position"], row["reason"]) for row in outcomes.rejected.collect()}
@@ -126,7 +132,7 @@ def test_each_line_of_a_file_is_one_row_and_one_outcome(warehouse: Warehouse, fi
     assert rejected == {(1, "malformed_json"), (3, "duplicate")}
 
 
-def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse: Warehouse, file: Path):
+def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse: Warehouse, file: Path) -> None:
     """Its first lines would be landed a second time: they are, once a person says so, and are copies then."""
     assert landing(warehouse, Lines(file)).records == 5
     with file.open("a", encoding="utf-8") as end:
@@ -139,7 +145,7 @@ def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse:
     assert len(raw(warehouse)) == 11
 
 
-def test_a_line_that_the_engine_leaves_out_stops_the_landing(warehouse: Warehouse, file: Path):
+def test_a_line_that_the_engine_leaves_out_stops_the_landing(warehouse: Warehouse, file: Path) -> None:
     """Rows are counted by what the source itself says that it has."""
 
     class Leaking(Lines):

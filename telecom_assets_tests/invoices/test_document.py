@@ -43,10 +43,11 @@ def parsed(content: bytes) -> etree._Element:
 
 
 def text_of(root: etree._Element, path: str) -> str | None:
-    return root.findtext("/".join(f"{{{NAMESPACE}}}{step}" for step in path.split("/")))
+    text: str | None = root.findtext("/".join(f"{{{NAMESPACE}}}{step}" for step in path.split("/")))
+    return text
 
 
-def invoice(**columns: object) -> etree._Element:
+def invoice(**columns: Any) -> etree._Element:
     return parsed(InvoiceWriter(PERIOD, Issuer()).document(bill(**columns)))
 
 

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -35,7 +36,7 @@ def index_of(directory: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, strict=True))
 
 
-def total(rows: list[dict], column: str) -> Decimal:
+def total(rows: list[dict[str, Any]], column: str) -> Decimal:
     return sum((row[column] for row in rows), Decimal(0))
 
 
@@ -142,7 +143,7 @@ def test_bills_that_stop_in_the_middle_leave_the_old_set(directory: Path) -> Non
     assert contents(directory) == old
 
 
-def expected_of(rows: list[dict]) -> InvoiceTotals:
+def expected_of(rows: list[dict[str, Any]]) -> InvoiceTotals:
     return InvoiceTotals(len(rows), total(rows, "amount_due"), total(rows, "amount_before_tax"))
 
 
@@ -164,7 +165,9 @@ def test_bills_that_add_up_to_what_is_expected_are_written(directory: Path) -> N
     ],
     ids=["one lacks", "one more", "other amounts", "none"],
 )
-def test_bills_that_do_not_add_up_to_what_is_expected_leave_the_old_set(directory: Path, stream: list[dict]) -> None:
+def test_bills_that_do_not_add_up_to_what_is_expected_leave_the_old_set(
+    directory: Path, stream: list[dict[str, Any]]
+) -> None:
     write_invoices(batches(bills(4)), PERIOD, directory, 1)
     old = contents(directory)
     rows = bills(20)
@@ -198,7 +201,7 @@ def test_an_objection_before_the_swap_leaves_the_old_set(directory: Path) -> Non
         ([bill("1"), bill("2", billing_period="2025-04")], "a bill of 2025-04, expected 2025-05"),
     ],
 )
-def test_bills_that_cannot_be_right_are_refused(directory: Path, rows: list[dict], message: str) -> None:
+def test_bills_that_cannot_be_right_are_refused(directory: Path, rows: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InvoiceError, match=message):
         write_invoices(batches(rows), PERIOD, directory, 1)
     assert not directory.exists()

@@ -70,7 +70,7 @@ def refused(home: Path, port: int) -> str:
     return finished.stderr
 
 
-def test_one_ui_for_a_home_and_a_port(stack: StackState, stack_home: Path, start: Start, tmp_path: Path):
+def test_one_ui_for_a_home_and_a_port(stack: StackState, stack_home: Path, start: Start, tmp_path: Path) -> None:
     """The local stack runs: it is named when the UI ends."""
     port = free_port()
     first = start(stack_home, port)
@@ -107,7 +107,7 @@ def test_one_ui_for_a_home_and_a_port(stack: StackState, stack_home: Path, start
     assert holder(stack_home / "dagster", "dev").pid is None
 
 
-def test_a_ui_whose_command_was_killed_keeps_its_home(start: Start, tmp_path: Path):
+def test_a_ui_whose_command_was_killed_keeps_its_home(start: Start, tmp_path: Path) -> None:
     """Its daemon is still at work."""
     home, port = tmp_path / "home", free_port()
     first = start(home, port)
@@ -123,7 +123,7 @@ def test_a_ui_whose_command_was_killed_keeps_its_home(start: Start, tmp_path: Pa
         psutil.wait_procs(others, timeout=60)
 
 
-def test_without_servers_nothing_goes_on(start: Start, tmp_path: Path):
+def test_without_servers_nothing_goes_on(start: Start, tmp_path: Path) -> None:
     """SIGTERM ends it as well, and the status is Dagster's own."""
     port = free_port()
     first = start(tmp_path / "home", port)
@@ -135,7 +135,7 @@ def test_without_servers_nothing_goes_on(start: Start, tmp_path: Path):
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "abc"])
-def test_a_port_that_is_none(tmp_path: Path, port: str):
+def test_a_port_that_is_none(tmp_path: Path, port: str) -> None:
     finished = subprocess.run(
         [*command(tmp_path / "home", 1)[:-1], port], env=environment(), capture_output=True, text=True, check=False
     )

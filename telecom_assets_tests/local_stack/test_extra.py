@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tomllib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,9 @@ def own_variables() -> dict[str, str]:
 
 
 @pytest.fixture
-def in_production(production: subprocess.Popen[str], home: Path, tmp_path: Path):
+def in_production(
+    production: subprocess.Popen[str], home: Path, tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs Python where the extra is not installed; `typed` are the arguments of the command."""
 
     def run(
@@ -100,7 +103,7 @@ def in_production(production: subprocess.Popen[str], home: Path, tmp_path: Path)
         assert production.stdin is not None and production.stdout is not None
         own = {"TELECOM_HOME": str(home), "XDG_CACHE_HOME": str(home.parent / "cache"), "COLUMNS": "400"}
         said = [tmp_path / f"{name} {uuid.uuid4().hex}" for name in ("stdout", "stderr")]
-        asked = {
+        asked: dict[str, Any] = {
             "typed": [str(each) for each in typed],
             "script": script,
             "without": [EXTRA[package] for package in without],
@@ -111,7 +114,9 @@ def in_production(production: subprocess.Popen[str], home: Path, tmp_path: Path)
         production.stdin.write(json.dumps(asked) + "\n")
         production.stdin.flush()
         exit_code = int(production.stdout.readline())
-        return subprocess.CompletedProcess(typed, exit_code, *(each.read_text(encoding="utf-8") for each in said))
+        return subprocess.CompletedProcess(
+            asked["typed"], exit_code, *(each.read_text(encoding="utf-8") for each in said)
+        )
 
     return run
 
@@ -133,23 +138,33 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     ],
     ids=str,
 )
-def test_up_says_what_is_missing_and_what_to_install(in_production, home, services, packages, needing):
+def test_up_says_what_is_missing_and_what_to_install(
+    in_production: Callable[..., subprocess.CompletedProcess[str]],
+    home: Path,
+    services: list[str],
+    packages: str,
+    needing: str,
+) -> None:
     line = sentence(in_production("up", *services))
     assert f"{needing} {packages} not installed; `pip install 'telecom_assets[local]'`" in line
     assert not (home / "run").exists()
 
 
-def test_up_with_a_java_of_ones_own_does_not_ask_for_another(in_production, tmp_path):
+def test_up_with_a_java_of_ones_own_does_not_ask_for_another(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     line = sentence(in_production("up", "kafka", JAVA_HOME=str(tmp_path)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_up_names_only_what_is_missing(in_production):
+def test_up_names_only_what_is_missing(in_production: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     line = sentence(in_production("up", without=("jgo",)))
     assert "the local Kafka needs jgo, which is not installed; " in line
 
 
-def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, home):
+def test_a_demo_that_cannot_start_leaves_the_one_before_alone(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], home: Path
+) -> None:
     before = home / "demo" / "made-by-telecom-demo"
     before.parent.mkdir(parents=True)
     before.touch()
@@ -159,12 +174,16 @@ def test_a_demo_that_cannot_start_leaves_the_one_before_alone(in_production, hom
     assert (before.parent / "invoices").exists()
 
 
-def test_jars_says_what_is_missing_and_what_to_install(in_production, tmp_path):
+def test_jars_says_what_is_missing_and_what_to_install(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     line = sentence(in_production("jars", tmp_path / "jars"))
     assert "jgo, which is not installed; `pip install 'telecom_assets[local]'`" in line
 
 
-def test_everything_else_works_without_the_extra(in_production, home):
+def test_everything_else_works_without_the_extra(
+    in_production: Callable[..., subprocess.CompletedProcess[str]], home: Path
+) -> None:
     """The help, the state of servers elsewhere, generated files, the definitions."""
     assert "land, mediate, rate, bill and report" in in_production("--help").stdout
     elsewhere = {"TELECOM_POSTGRES_DSN": "postgresql://a@db/b", "TELECOM_KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
@@ -180,7 +199,7 @@ def test_everything_else_works_without_the_extra(in_production, home):
     assert (loaded.returncode, int(loaded.stdout) > 10) == (0, True), loaded.stderr
 
 
-def test_a_production_install_has_what_our_users_fixed_and_no_server():
+def test_a_production_install_has_what_our_users_fixed_and_no_server() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     base = {requirement.split(">")[0].split("=")[0] for requirement in declared["dependencies"]}
     local = {requirement.split(">")[0].split("=")[0] for requirement in declared["optional-dependencies"]["local"]}
@@ -189,7 +208,7 @@ def test_a_production_install_has_what_our_users_fixed_and_no_server():
     assert base >= set(FIXED)
 
 
-def test_the_pinned_requirements_have_the_extra():
+def test_the_pinned_requirements_have_the_extra() -> None:
     """`make` installs from them alone."""
     pinned = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()}
     assert set(EXTRA) <= pinned

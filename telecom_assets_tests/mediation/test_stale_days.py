@@ -1,7 +1,9 @@
 """Which days are stale, and why: new rows, a displaced copy, rewritten tables."""
 
+import datetime as dt
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -38,12 +40,14 @@ A, B, C = (date(2026, 6, number) for number in (1, 2, 3))
         ({A: 5}, {A: -1}, {A}),
     ],
 )
-def test_days_whose_rows_are_not_those_that_were_mediated(landed, mediated, expected):
+def test_days_whose_rows_are_not_those_that_were_mediated(
+    landed: dict[dt.date, int], mediated: dict[dt.date, int], expected: set[dt.date]
+) -> None:
     assert days_with_new_rows(landed, mediated) == expected
 
 
 @pytest.fixture
-def warehouse(tmp_path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     """Without a running engine: none of this asks it."""
     return Warehouse(str(tmp_path), SparkEngine(kind="sail"), TABLES)
 
@@ -83,7 +87,7 @@ def mediated(warehouse: Warehouse, rows: dict[date, int]) -> None:
     warehouse.append_arrow(MEDIATED_DAYS.name, pa.Table.from_pylist(ledger, schema=MEDIATED_DAYS.arrow_schema()))
 
 
-def test_stale_days_of_a_warehouse(warehouse):
+def test_stale_days_of_a_warehouse(warehouse: Warehouse) -> None:
     """From the tables alone, without an engine."""
     assert stale_days(warehouse) == {}
     assert landed(warehouse, A, A, B) == 1
@@ -95,7 +99,7 @@ def test_stale_days_of_a_warehouse(warehouse):
 
 
 @pytest.mark.parametrize("settled", [True, False], ids=["in the table", "in the log alone"])
-def test_a_day_whose_copy_was_displaced_is_stale(warehouse, settled):
+def test_a_day_whose_copy_was_displaced_is_stale(warehouse: Warehouse, settled: bool) -> None:
     landed(warehouse, A, B)
     mediated(warehouse, {A: 1, B: 1})
     assert landed(warehouse, C, displaces=(A,)) == 2
@@ -107,7 +111,7 @@ def test_a_day_whose_copy_was_displaced_is_stale(warehouse, settled):
     assert stale_since_mediation(days) == {A: "a copy has landed that came before one that the day keeps"}
 
 
-def test_a_displaced_day_that_was_mediated_since_is_not_stale(warehouse):
+def test_a_displaced_day_that_was_mediated_since_is_not_stale(warehouse: Warehouse) -> None:
     landed(warehouse, A)
     landed(warehouse, B, displaces=(A,))
     mediated(warehouse, {A: 1, B: 1})
@@ -115,7 +119,7 @@ def test_a_displaced_day_that_was_mediated_since_is_not_stale(warehouse):
 
 
 @pytest.mark.parametrize("name", [CLEANED_CDRS.name, REJECTED_CDRS.name])
-def test_a_day_that_another_wrote_after_its_mediation_is_stale(warehouse, name):
+def test_a_day_that_another_wrote_after_its_mediation_is_stale(warehouse: Warehouse, name: str) -> None:
     """As a slower run of another home does: what mediated_days says is not what the tables hold."""
     landed(warehouse, A, B)
     written(warehouse, name, A)
@@ -129,7 +133,7 @@ def test_a_day_that_another_wrote_after_its_mediation_is_stale(warehouse, name):
     assert days_of_displaced_copies(days) == set()
 
 
-def test_rows_that_only_move_to_other_files_make_nothing_stale(warehouse):
+def test_rows_that_only_move_to_other_files_make_nothing_stale(warehouse: Warehouse) -> None:
     landed(warehouse, A)
     for _ in range(2):
         written(warehouse, CLEANED_CDRS.name, A)
@@ -142,7 +146,7 @@ def test_rows_that_only_move_to_other_files_make_nothing_stale(warehouse):
     assert stale_days(warehouse) == {}
 
 
-def test_a_long_log_is_listed_and_gives_the_same_answer(warehouse):
+def test_a_long_log_is_listed_and_gives_the_same_answer(warehouse: Warehouse) -> None:
     """More versions than are looked for one by one; some have left the log."""
     landed(warehouse, A, B)
     mediated(warehouse, {A: 1, B: 1})

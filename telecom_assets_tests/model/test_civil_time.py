@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
+from resources.engine import SparkEngine
 from telecom_assets.model.civil_time import billing_period, local_day, local_hour, parse_timestamp, representable
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
@@ -147,7 +148,7 @@ def many_texts() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def parsed(engine) -> dict[str, int | None]:
+def parsed(engine: SparkEngine) -> dict[str, int | None]:
     """Text to microseconds since 1970, whatever the year; all texts in one query."""
     texts = [*INSTANTS, *cdrs.EDGE_TIMESTAMPS, *many_texts()]
     frame = engine.spark_session.createDataFrame(pa.table({"text": texts}))
@@ -156,12 +157,12 @@ def parsed(engine) -> dict[str, int | None]:
 
 
 @pytest.mark.parametrize(("text", "instant"), INSTANTS.items())
-def test_text_to_instant(parsed, text, instant):
+def test_text_to_instant(parsed: dict[str, int | None], text: str, instant: str | None) -> None:
     expected = None if instant is None else (datetime.fromisoformat(instant) - EPOCH) // timedelta(microseconds=1)
     assert parsed[text] == expected
 
 
-def test_many_texts_to_instants(parsed):
+def test_many_texts_to_instants(parsed: dict[str, int | None]) -> None:
     """As Python's own calendar and time zones have them."""
 
     def expected(text: str) -> int | None:
@@ -180,7 +181,7 @@ def test_many_texts_to_instants(parsed):
     assert len(plain) > 3_000
 
 
-def test_a_moment_comes_back_from_every_form_it_is_written_in(engine):
+def test_a_moment_comes_back_from_every_form_it_is_written_in(engine: SparkEngine) -> None:
     """In UTC and in the civil time of Morocco, where `zoneinfo` knows the clock changes of these years."""
     written = drawn(cdrs.written_timestamps(datetime(2008, 1, 1), datetime(2030, 12, 31)), examples(2_000))
     moments = {text: moment if moment.tzinfo else moment.replace(tzinfo=CASABLANCA) for moment, text in written}
@@ -193,7 +194,7 @@ def test_a_moment_comes_back_from_every_form_it_is_written_in(engine):
 
 
 @pytest.fixture(scope="module")
-def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
+def local(engine: SparkEngine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
     """Instant to local day, hour, billing period, and to itself when files can hold it."""
     dice = random.Random(42)
     around = [
@@ -227,18 +228,22 @@ def local(engine) -> dict[datetime, tuple[date, int, str, datetime | None]]:
     return {row["instant"]: (row["day"], row["hour"], row["period"], row["kept"]) for row in rows.toArrow().to_pylist()}
 
 
-def test_local_day_hour_and_period(local):
+def test_local_day_hour_and_period(local: dict[datetime, tuple[date, int, str, datetime | None]]) -> None:
     known = {instant: found[:3] for instant, found in local.items() if 1913 <= instant.year < 2087}
     here = {instant: instant.astimezone(CASABLANCA) for instant in known}
     assert known == {instant: (wall.date(), wall.hour, f"{wall:%Y-%m}") for instant, wall in here.items()}
     assert len(known) > 2_000
 
 
-def test_a_month_ends_an_hour_before_midnight_in_greenwich(local):
+def test_a_month_ends_an_hour_before_midnight_in_greenwich(
+    local: dict[datetime, tuple[date, int, str, datetime | None]],
+) -> None:
     assert local[datetime(2026, 5, 31, 22, 45, tzinfo=UTC)][:3] == (date(2026, 5, 31), 23, "2026-05")
     assert local[datetime(2026, 5, 31, 23, 0, tzinfo=UTC)][:3] == (date(2026, 6, 1), 0, "2026-06")
 
 
-def test_only_instants_that_files_can_hold_are_kept(local):
+def test_only_instants_that_files_can_hold_are_kept(
+    local: dict[datetime, tuple[date, int, str, datetime | None]],
+) -> None:
     for instant, (_, _, _, kept) in local.items():
         assert kept == (instant if 1900 <= instant.year < 2200 else None)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
+from resources.engine import SparkEngine
 from telecom_assets.model.numbers import (
     exceeds,
     is_negative,
@@ -134,7 +135,7 @@ class Read:
 
 
 @pytest.fixture(scope="module")
-def numbers(engine) -> dict[str, Read]:
+def numbers(engine: SparkEngine) -> dict[str, Read]:
     plain = plain_number(F.col("text"))
     three, six = to_decimal(plain, 3), to_decimal(plain, 6)
     frame = engine.spark_session.createDataFrame(pa.table({"text": texts()})).select(
@@ -150,17 +151,19 @@ def numbers(engine) -> dict[str, Read]:
 
 
 @pytest.mark.parametrize(("text", "expected"), NUMBERS.items(), ids=lambda item: str(item)[:40])
-def test_a_number_is_what_is_written_like_one(numbers, text, expected):
+def test_a_number_is_what_is_written_like_one(
+    numbers: dict[str, Read], text: str, expected: tuple[str, str] | None
+) -> None:
     wanted = (None, None) if expected is None else tuple(map(Decimal, expected))
     assert (numbers[text].three, numbers[text].six) == wanted
 
 
 @pytest.mark.parametrize(("text", "expected"), EDGES.items(), ids=lambda item: str(item)[:40])
-def test_limits_are_of_what_is_written(numbers, text, expected):
+def test_limits_are_of_what_is_written(numbers: dict[str, Read], text: str, expected: tuple[bool, bool]) -> None:
     assert (numbers[text].more, numbers[text].negative) == expected
 
 
-def test_many_numbers(numbers):
+def test_many_numbers(numbers: dict[str, Read]) -> None:
     def expected(text: str) -> Read:
         value = read_number(text)
         if value is None:
@@ -217,7 +220,7 @@ def half_up(amount: Decimal, places: int) -> Decimal:
 
 
 @pytest.fixture(scope="module")
-def percentages(engine) -> dict[tuple[Decimal, Decimal], Decimal]:
+def percentages(engine: SparkEngine) -> dict[tuple[Decimal, Decimal], Decimal]:
     pairs = amounts()
     columns = {
         "amount": pa.array([amount for amount, _ in pairs], pa.decimal128(18, 2)),
@@ -230,17 +233,17 @@ def percentages(engine) -> dict[tuple[Decimal, Decimal], Decimal]:
 
 
 @pytest.mark.parametrize(("given", "expected"), PERCENTAGES.items())
-def test_percent_of(percentages, given, expected):
+def test_percent_of(percentages: dict[tuple[Decimal, Decimal], Decimal], given: tuple[str, str], expected: str) -> None:
     amount, pct = map(Decimal, given)
     assert percentages[amount, pct] == Decimal(expected)
 
 
-def test_many_percentages(percentages):
+def test_many_percentages(percentages: dict[tuple[Decimal, Decimal], Decimal]) -> None:
     assert percentages == {(amount, pct): half_up(amount * pct / 100, 2) for amount, pct in percentages}
     assert len(percentages) > 1_500
 
 
-def test_the_one_rounding(engine):
+def test_the_one_rounding(engine: SparkEngine) -> None:
     """Half away from zero at six and at two decimals; ties come from products of twelve decimals."""
     dice = random.Random(7)
     values = [
@@ -262,7 +265,7 @@ def test_the_one_rounding(engine):
     assert found[Decimal("2.675")]["two"] == Decimal("2.68")
 
 
-def test_zero_stands_for_no_amount(engine):
+def test_zero_stands_for_no_amount(engine: SparkEngine) -> None:
     frame = engine.spark_session.createDataFrame(
         pa.table({"a": pa.array([None, Decimal("1.500000")], pa.decimal128(18, 6))})
     )

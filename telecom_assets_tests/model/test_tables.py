@@ -103,17 +103,17 @@ NAMED = {
 }
 
 
-def test_these_are_the_tables():
+def test_these_are_the_tables() -> None:
     assert {name: contract.partition_by for name, contract in TABLES.items()} == PARTITIONS
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_the_columns_that_the_requirements_name(name):
+def test_the_columns_that_the_requirements_name(name: str) -> None:
     assert set(NAMED[name]) <= set(TABLES[name].column_names)
 
 
 @pytest.mark.parametrize("contract", TABLES.values(), ids=TABLES.keys())
-def test_a_contract_is_consistent(contract: TableContract):
+def test_a_contract_is_consistent(contract: TableContract) -> None:
     names = contract.column_names
     assert len(set(names)) == len(names)
     assert set(contract.key) <= set(contract.required_names)
@@ -129,7 +129,7 @@ def test_a_contract_is_consistent(contract: TableContract):
 
 
 @pytest.mark.parametrize("contract", TABLES.values(), ids=TABLES.keys())
-def test_money_is_never_a_float(contract: TableContract):
+def test_money_is_never_a_float(contract: TableContract) -> None:
     """Nor is anything else. A precision of 18 at most stays a machine word; reports, few rows, hold sums of all others."""
     schema = contract.arrow_schema()
     assert not any(pa.types.is_floating(field.type) for field in schema)
@@ -143,7 +143,7 @@ def test_money_is_never_a_float(contract: TableContract):
     assert all(column.type.startswith("decimal") for column in amounts)
 
 
-def test_types_in_arrow():
+def test_types_in_arrow() -> None:
     expected = {
         "string": pa.string(),
         "binary": pa.binary(),
@@ -160,7 +160,7 @@ def test_types_in_arrow():
         _ = Column("c", "double", "Doc.").arrow_type
 
 
-def test_the_fields_of_a_message():
+def test_the_fields_of_a_message() -> None:
     """As they are named in a message; raw_cdrs holds each as text."""
     assert set(RECORD_TYPES.fields) == {name for names in FIELDS_OF_TYPE.values() for name in names}
     renamed = {"record_ID": "record_id", "timestamp": "timestamp_text"}
@@ -169,7 +169,7 @@ def test_the_fields_of_a_message():
         assert (column.type, column.required) == ("string", False)
 
 
-def test_required_columns():
+def test_required_columns() -> None:
     assert "value" not in RAW_CDRS.required_names
     assert {"source_id", "source_part", "source_position", "received_at", "event_date"} <= set(RAW_CDRS.required_names)
     assert "data_volume_mb" not in TABLES["cleaned_cdrs"].required_names
@@ -177,7 +177,7 @@ def test_required_columns():
     assert set(TABLES["facturation_complete"].required_names) == set(TABLES["facturation_complete"].column_names)
 
 
-def test_what_statistics_are_kept_of_comes_first():
+def test_what_statistics_are_kept_of_comes_first() -> None:
     """Landing asks the files for source, part, position and time of receipt."""
     assert RAW_CDRS.column_names[: RAW_CDRS.indexed] == [
         *("source_id", "source_part", "source_position", "received_at")

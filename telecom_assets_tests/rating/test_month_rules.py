@@ -5,6 +5,7 @@ Belongs here: whose volumes count, what deferred sessions cost, that none is los
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import imputed_are_the_smallest
 from telecom_assets.rating.month_rules import deferred_events, impute, smallest_volumes
-from telecom_assets.rating.rules import price_list, rate
+from telecom_assets.rating.rules import MissingVolumePolicy, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, Units
@@ -37,7 +38,7 @@ def month_of(engine: SparkEngine, events: list[Row], rate_plans: list[Row] = cdr
     """Rows of period_charges of some cleaned events of a month, in the order of their positions."""
     cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, rate_plans=rate_plans)
     suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
-    prices = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
+    prices: dict[tuple[int, ...], DataFrame] = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
     rows = impute(deferred_events(suspended), cleaned, prices)
     assert_schema(PERIOD_CHARGES, rows)
     return sorted(rows_of(rows), key=lambda row: row["source_position"])
@@ -51,7 +52,7 @@ def sessions(*volumes: tuple[str, object, dict[str, Any]]) -> list[Row]:
     ]
 
 
-def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine):
+def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine: SparkEngine) -> None:
     """9 is less than 10, whatever their texts say; zero is a volume; calls have none."""
     events = sessions(
         (A, "10", {}),
@@ -69,7 +70,7 @@ def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine):
     assert len(found) == 3
 
 
-def test_a_deferred_session_costs_what_the_smallest_volume_costs(engine):
+def test_a_deferred_session_costs_what_the_smallest_volume_costs(engine: SparkEngine) -> None:
     """PLAN_A's DATA_BASIC: 0.012345 a megabyte above 0.1."""
     first = date(2026, 6, 1)
     charges = month_of(
@@ -102,7 +103,7 @@ def test_a_deferred_session_costs_what_the_smallest_volume_costs(engine):
     )
 
 
-def test_tiers_hold_for_the_volume_of_the_month(engine):
+def test_tiers_hold_for_the_volume_of_the_month(engine: SparkEngine) -> None:
     """Free up to 50, 0.015 up to 1024 (counted from zero), 0.05 above: 974 × 0.015 + 1 × 0.05 = 14.66."""
     plans = [{**price(TIERED, "0.015", "50", "1024", "0.05"), "rate_plan_id": "PLAN_A"}]
     product = {"product_code": TIERED}
@@ -115,12 +116,12 @@ def test_tiers_hold_for_the_volume_of_the_month(engine):
     assert (charge["tier_threshold"], charge["tier_price"]) == (1024, Decimal("0.05"))
 
 
-def test_without_a_known_volume_it_used_none(engine):
+def test_without_a_known_volume_it_used_none(engine: SparkEngine) -> None:
     [charge] = month_of(engine, sessions((B, None, {}), (A, "4", {})))
     assert (charge["billable_units"], charge["free_units_applied"], charge["amount"]) == (0, 0, 0)
 
 
-def test_a_day_is_priced_with_the_versions_it_names(engine):
+def test_a_day_is_priced_with_the_versions_it_names(engine: SparkEngine) -> None:
     """The tariff of version 5 asks 1 a megabyte, that of version 6 asks 2; each day names its own."""
     cleaned = contract_frame(engine, CLEANED_CDRS, sessions((A, "3", {}), (A, None, {}), (A, None, {})))
     of_month = reference_data(engine)
@@ -133,7 +134,7 @@ def test_a_day_is_priced_with_the_versions_it_names(engine):
             )
         )
     ]
-    prices = {
+    prices: dict[tuple[int, ...], DataFrame] = {
         (5 + n, VERSIONS["product_catalog"]): price_list(
             reference_data(engine, rate_plans=[{**price(FLAT, amount), "rate_plan_id": "PLAN_A"}]).rate_plans,
             of_month.product_catalog,
@@ -147,7 +148,7 @@ def test_a_day_is_priced_with_the_versions_it_names(engine):
     }
 
 
-def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engine):
+def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engine: SparkEngine) -> None:
     """10,000,000 × 999,999.999999 = 9,999,999,999,990; nothing of the sessions beside it is lost."""
     dear, sound = "212600000005", B
     customers = [{**cdrs.CUSTOMERS[0], "customer_id": who, "rate_plan_id": f"P{who}"} for who in (dear, sound)]
@@ -193,7 +194,9 @@ def readings(*payloads: str | None) -> list[Row]:
     ]
 
 
-def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(engine, tmp_path):
+def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(
+    engine: SparkEngine, tmp_path: Path
+) -> None:
     """Of 4 and 2.5 kB the smaller: one is free, 1.5 × 0.5 = 0.75. A call of the number has no payload."""
     warehouse = Warehouse(str(tmp_path), engine, tables_of(WITH_READINGS))
     call = {**event("voice", "1", subscriber_id=A, source_position=9, record_id="call"), "product_code": "VOICE_NAT"}
@@ -230,14 +233,19 @@ def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(en
     ("policy", "rated", "suspended"),
     [("zero", [(0, 0, True)], []), ("suspend", [], [("missing_volume", "suspended", None)])],
 )
-def test_the_other_policies_hold_for_that_quantity_too(engine, policy, rated, suspended):
+def test_the_other_policies_hold_for_that_quantity_too(
+    engine: SparkEngine,
+    policy: MissingVolumePolicy,
+    rated: list[tuple[int, int, bool]],
+    suspended: list[tuple[str, str, None]],
+) -> None:
     plans = [{**price("READING", "0.5", "1"), "rate_plan_id": "PLAN_A"}]
     products = [{"product_code": "READING", "service_type": "reading", "unit": "kB", "rate_type": "flat"}]
     cleaned = contract_frame(engine, tables_of(WITH_READINGS)[CLEANED_CDRS.name], readings(None, "3"))
     of_month = reference_data(engine, rate_plans=plans, catalogue=products)
     ratings = rate(cleaned, of_month, missing_volume=policy, record_types=WITH_READINGS)
 
-    def of_it(table: DataFrame, *columns: str) -> list[tuple]:
+    def of_it(table: DataFrame, *columns: str) -> list[tuple[Any, ...]]:
         return [tuple(row[name] for name in columns) for row in rows_of(table) if row["record_id"] == "r0"]
 
     assert of_it(ratings.rated, "billable_units", "amount", "imputed") == rated
@@ -245,7 +253,7 @@ def test_the_other_policies_hold_for_that_quantity_too(engine, policy, rated, su
 
 
 @pytest.mark.parametrize("imputed", [[], ["0.25"], ["0.25", None]], ids=str)
-def test_the_charges_of_a_month_are_both(engine, tmp_path, imputed):
+def test_the_charges_of_a_month_are_both(engine: SparkEngine, tmp_path: Path, imputed: list[str | None]) -> None:
     """1.5 + 2.5 of the days, 0.25 of the month; a row without an amount is no charge."""
     warehouse = Warehouse(str(tmp_path), engine, TABLES)
     rated = [{"record_id": f"d{n}", "amount": amount, "event_date": DAY} for n, amount in enumerate(("1.5", "2.5"))]

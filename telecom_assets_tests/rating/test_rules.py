@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
 from telecom_assets.mediation.tables import CLEANED_CDRS
-from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, Ratings, rate
+from telecom_assets.rating.rules import EXCLUDED_REASONS, SUSPENSION_REASONS, MissingVolumePolicy, Ratings, rate
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
@@ -25,7 +25,7 @@ from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, reference_data, rows_of
 
 DAY = date(2026, 6, 15)
-POLICIES = ("customer_min", "zero", "suspend")
+POLICIES: tuple[MissingVolumePolicy, ...] = ("customer_min", "zero", "suspend")
 
 
 def event(kind: str, quantity: object, **changed: Any) -> Row:
@@ -174,14 +174,14 @@ def priced(engine: SparkEngine, costs: Sequence[tuple[Row, Row]]) -> Ratings:
 
 
 @pytest.fixture(scope="module")
-def costs(engine) -> dict[str, Row]:
+def costs(engine: SparkEngine) -> dict[str, Row]:
     names = list(COSTS)
     rated = rows_of(priced(engine, [(usage, line) for usage, line, *_ in COSTS.values()]).rated)
     return {names[row["source_position"]]: row for row in rated}
 
 
 @pytest.mark.parametrize("title", COSTS)
-def test_what_an_event_costs(costs, title):
+def test_what_an_event_costs(costs: dict[str, Row], title: str) -> None:
     _, line, units, free, amount = COSTS[title]
     row = costs[title]
     assert (row["billable_units"], row["free_units_applied"], row["amount"]) == (
@@ -195,7 +195,7 @@ def test_what_an_event_costs(costs, title):
     assert row["imputed"] is False
 
 
-def test_what_costs_more_than_an_amount_holds_is_suspended(engine):
+def test_what_costs_more_than_an_amount_holds_is_suspended(engine: SparkEngine) -> None:
     """The events beside it are rated: one price that is wrong does not stop a month."""
     sound = (event("data", "10000000"), price(FLAT, "99999.999999"))
     ratings = priced(engine, [*TOO_MUCH.values(), sound])
@@ -215,7 +215,9 @@ def test_what_costs_more_than_an_amount_holds_is_suspended(engine):
     threshold=st.one_of(st.none(), st.decimals(0, 10_000_000, places=6)),
 )
 @settings(max_examples=examples(25), derandomize=True, database=None, deadline=None)
-def test_whatever_it_costs_it_is_rated_or_suspended(sail, units, prices, free, threshold):
+def test_whatever_it_costs_it_is_rated_or_suspended(
+    sail: SparkEngine, units: Decimal, prices: tuple[Decimal, Decimal], free: Decimal, threshold: Decimal | None
+) -> None:
     unit_price, tier_price = prices if threshold is not None else (prices[0], None)
     line = price(FLAT if threshold is None else TIERED, unit_price, min(free, threshold or free), threshold, tier_price)
     with localcontext(prec=60):
@@ -260,7 +262,7 @@ def fates() -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(engine) -> dict[str, dict[int, Row]]:
+def outcomes(engine: SparkEngine) -> dict[str, dict[int, Row]]:
     """By policy and offset: rows of rated_cdrs and of suspended_cdrs."""
     cleaned = contract_frame(engine, CLEANED_CDRS, fates())
     found: dict[str, dict[int, Row]] = {}
@@ -272,13 +274,13 @@ def outcomes(engine) -> dict[str, dict[int, Row]]:
     return found
 
 
-def test_the_reasons_are_the_contracts():
+def test_the_reasons_are_the_contracts() -> None:
     assert tuple(oracle.SUSPENSION_REASONS) == SUSPENSION_REASONS
     assert {reason for reason, fate in oracle.SUSPENSION_REASONS.items() if fate == "excluded"} == set(EXCLUDED_REASONS)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_first_reason_that_applies(outcomes, policy):
+def test_the_first_reason_that_applies(outcomes: dict[str, dict[int, Row]], policy: str) -> None:
     for number, (_, reason) in enumerate(FATES):
         for offset in (number, 100 + number):
             waits = reason is None and policy != "zero" and offset >= 100
@@ -290,7 +292,7 @@ def test_the_first_reason_that_applies(outcomes, policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_suspended_row_keeps_what_is_known(outcomes, policy):
+def test_a_suspended_row_keeps_what_is_known(outcomes: dict[str, dict[int, Row]], policy: str) -> None:
     for number, (changed, reason) in enumerate(FATES):
         for offset in (number, 100 + number):
             row = outcomes[policy][offset]
@@ -306,7 +308,7 @@ def test_a_suspended_row_keeps_what_is_known(outcomes, policy):
             assert reason is None or "amount" not in row
 
 
-def test_a_missing_volume_by_policy(outcomes):
+def test_a_missing_volume_by_policy(outcomes: dict[str, dict[int, Row]]) -> None:
     """PLAN_A's DATA_BASIC: 0.012345 a megabyte above 0.1."""
     known = {policy: outcomes[policy][0] for policy in POLICIES}
     # 9.9 × 0.012345 = 0.1222155: half up
@@ -320,21 +322,21 @@ def test_a_missing_volume_by_policy(outcomes):
     assert fates_by_policy == {"customer_min": "deferred", "zero": None, "suspend": "suspended"}
 
 
-def test_a_call_and_a_message_miss_no_volume(sail):
+def test_a_call_and_a_message_miss_no_volume(sail: SparkEngine) -> None:
     cleaned = contract_frame(sail, CLEANED_CDRS, [event("voice", "61"), event("sms", None, source_position=1)])
     ratings = rate(cleaned, reference_data(sail), missing_volume="suspend")
     rows = sorted(rows_of(ratings.rated), key=lambda row: row["record_type"])
     assert [(row["billable_units"], row["imputed"]) for row in rows] == [(1, False), (2, False)]
 
 
-def test_the_columns_are_those_of_the_contract(engine):
+def test_the_columns_are_those_of_the_contract(engine: SparkEngine) -> None:
     cleaned = contract_frame(engine, CLEANED_CDRS, fates())
     ratings: Ratings = rate(cleaned, reference_data(engine), missing_volume="customer_min")
     assert_schema(RATED_CDRS, ratings.rated)
     assert_schema(SUSPENDED_CDRS, ratings.suspended)
 
 
-def test_every_row_of_the_cleaned_events_comes_out_once(sail):
+def test_every_row_of_the_cleaned_events_comes_out_once(sail: SparkEngine) -> None:
     """The product's rows of plans do not multiply an event."""
     events = [event("data", "10", source_position=n, record_id=f"r{n}") for n in range(50)]
     ratings = rate(

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -39,13 +40,13 @@ MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_pa
 THREE = RecordTypes((VOICE, SMS, DATA))
 
 
-def test_the_record_types_are_those_of_the_requirements():
+def test_the_record_types_are_those_of_the_requirements() -> None:
     assert {each.name: (*oracle._COMMON_FIELDS, *each.fields) for each in RECORD_TYPES} == oracle.FIELDS_OF_TYPE
     assert rejection_reasons(RECORD_TYPES) == oracle.REJECTION_REASONS
     assert set(RECORD_TYPES.forgiven_fields) == oracle._missing_when_nested(oracle.KINDS)
 
 
-def test_what_follows_from_them():
+def test_what_follows_from_them() -> None:
     """10,000,000 s are 166,666 minutes and 40 s: 166,667 that have begun."""
     assert {each.name: each.most_units for each in THREE} == {"voice": 166_667, "sms": 1, "data": 10_000_000}
     assert THREE.imputed == (DATA, VOLUME)
@@ -60,7 +61,7 @@ def test_what_follows_from_them():
     }
 
 
-def test_a_field_of_two_types_is_one_column():
+def test_a_field_of_two_types_is_one_column() -> None:
     assert RecordTypes([SMS, MMS]).own_fields == ("sender_id", "receiver_id")
 
 
@@ -81,7 +82,7 @@ def test_a_field_of_two_types_is_one_column():
         ({"quantities": (DURATION, replace(SESSION_DURATION, imputed=True))}, "a quantity is imputed"),
     ],
 )
-def test_a_type_that_contradicts_itself_is_refused(changed: dict, problem: str):
+def test_a_type_that_contradicts_itself_is_refused(changed: dict[str, Any], problem: str) -> None:
     with pytest.raises(RecordTypeError, match=rf"record type .*: .*{problem}"):
         replace(VOICE, **changed)
 
@@ -99,7 +100,7 @@ def test_a_type_that_contradicts_itself_is_refused(changed: dict, problem: str):
         ([DATA, replace(DATA, name="data5g")], "two record types have a quantity that is imputed"),
     ],
 )
-def test_types_that_do_not_go_together_are_refused(types: list[RecordType], problem: str):
+def test_types_that_do_not_go_together_are_refused(types: list[RecordType], problem: str) -> None:
     with pytest.raises(RecordTypeError, match=problem):
         RecordTypes(types)
 
@@ -117,7 +118,7 @@ def test_types_that_do_not_go_together_are_refused(types: list[RecordType], prob
 )
 def test_types_without_a_place_in_the_tables_are_refused_when_definitions_are_made(
     record_type: RecordType, problem: str
-):
+) -> None:
     types = (*RECORD_TYPES, record_type)
     with pytest.raises(RecordTypeError, match=problem):
         tables_of(types)
@@ -125,7 +126,7 @@ def test_types_without_a_place_in_the_tables_are_refused_when_definitions_are_ma
         build_defs(Settings(), record_types=types)
 
 
-def test_tables_of_other_types_keep_the_columns_there_are():
+def test_tables_of_other_types_keep_the_columns_there_are() -> None:
     """A column of the contract stays where it is; the new type's come behind the others of their kind."""
     size = replace(SESSION_DURATION, field="size_kb", noun="size")
     own, wider = tables_of(THREE), tables_of((*THREE, replace(MMS, quantities=(size,))))
@@ -153,7 +154,7 @@ FAX = RecordType(
 )
 WITH_FAX = RecordTypes((*RECORD_TYPES, FAX))
 #: Fields of a fax, with the reason why it is refused or its sheets, and what its detail says.
-FAXES = (
+FAXES: tuple[tuple[dict[str, Any], Decimal | str, str | None], ...] = (
     ({"pages_count": 1, "weight_mg": 5}, Decimal("1.000000"), "ready"),
     ({"pages_count": 4}, Decimal("2.000000"), "needs_review"),
     ({"pages_count": 4.1, "weight_mg": 0}, Decimal("3.000000"), "ready"),
@@ -168,7 +169,7 @@ FAXES = (
 )
 
 
-def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: SparkEngine):
+def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: SparkEngine) -> None:
     """By hand; pages are judged as they are stored, to a tenth, and a weight as it is written."""
     common = {"record_type": "fax", "timestamp": "2026-03-31T12:00:00"}
     parties = {"caller_id": "212600000001", "callee_id": "212700000003"}
@@ -206,7 +207,7 @@ def test_a_charged_quantity_of_its_own_is_judged_counted_and_refused(engine: Spa
     assert {outcome for _, outcome, _ in FAXES if isinstance(outcome, str)} <= set(rejection_reasons(WITH_FAX))
 
 
-def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_found(engine: SparkEngine):
+def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_found(engine: SparkEngine) -> None:
     types = RecordTypes([VOICE, SMS])
     event = {"record_id": "a", "subscriber_id": "212600000001", "record_type": "voice", "duration_sec": "61"}
     day = {"event_date": date(2026, 3, 31), "product_code": "VOICE_NAT", "rating_status": "ready"}

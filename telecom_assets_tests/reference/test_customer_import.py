@@ -2,13 +2,15 @@
 
 import datetime as dt
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from resources.postgres import PostgresConnection, read_customers
 from telecom_assets.cli.customers import register
@@ -38,10 +40,10 @@ def line(**values: str) -> str:
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Callable[..., Path]:
     """Write a file: lines or bytes -> path."""
 
-    def write(*lines: str, content: bytes | None = None):
+    def write(*lines: str, content: bytes | None = None) -> Path:
         path = tmp_path / "my customers.csv"
         path.write_bytes("\n".join([*lines, ""]).encode() if content is None else content)
         return path
@@ -52,7 +54,7 @@ def file(tmp_path):
 # -- judging a file --------------------------------------------------------------------------------------------------
 
 
-def test_good_rows_are_typed(file):
+def test_good_rows_are_typed(file: Callable[..., Path]) -> None:
     found = read_customer_file(file(HEADER, line(), line(customer_id="212712345678", status="terminated")), PLANS)
     assert found.bad_rows == ()
     assert found.rows.schema == CUSTOMERS.arrow_schema()
@@ -62,7 +64,7 @@ def test_good_rows_are_typed(file):
     ]
 
 
-def test_a_plan_that_ends_in_a_blank_is_seen_to(file):
+def test_a_plan_that_ends_in_a_blank_is_seen_to(file: Callable[..., Path]) -> None:
     [bad] = read_customer_file(file(HEADER, line(rate_plan_id="PLAN_A")), ["PLAN_B", "PLAN_A "]).bad_rows
     assert bad.reason == "rate_plan_id is 'PLAN_A'; expected one of 'PLAN_A ', PLAN_B"
 
@@ -103,27 +105,29 @@ def test_a_plan_that_ends_in_a_blank_is_seen_to(file):
         ),
     ],
 )
-def test_a_bad_row_is_listed_with_its_line_and_every_reason(file, values, reason):
+def test_a_bad_row_is_listed_with_its_line_and_every_reason(
+    file: Callable[..., Path], values: dict[str, str], reason: str
+) -> None:
     found = read_customer_file(file(HEADER, line(customer_id="212600000009"), line(**values)), PLANS)
     assert found.rows["customer_id"].to_pylist() == ["212600000009"]
     assert [row.line for row in found.bad_rows] == [3]
     assert found.bad_rows[0].reason.startswith(reason)
 
 
-def test_a_row_of_another_width_is_bad(file):
+def test_a_row_of_another_width_is_bad(file: Callable[..., Path]) -> None:
     found = read_customer_file(file(HEADER, line() + ",more", "212600000002,x", line()), PLANS)
     assert found.bad_rows == (BadRow(2, "has 8 values, expected 7"), BadRow(3, "has 2 values, expected 7"))
     assert found.rows.num_rows == 1
 
 
-def test_of_one_customer_twice_the_first_counts(file):
+def test_of_one_customer_twice_the_first_counts(file: Callable[..., Path]) -> None:
     found = read_customer_file(file(HEADER, line(region="Fès-Meknès"), "", line(), line(status="x")), PLANS)
     assert found.rows["region"].to_pylist() == ["Fès-Meknès"]
     twice = "customer_id '212600000001' is already on line 2"
     assert [(row.line, row.reason.endswith(twice)) for row in found.bad_rows] == [(4, True), (5, True)]
 
 
-def test_a_number_is_read_as_people_write_it(file):
+def test_a_number_is_read_as_people_write_it(file: Callable[..., Path]) -> None:
     ways = ["+212600000001", "00212600000002", "0600000003", "700000004", " 212-600.000 (005)"]
     found = read_customer_file(file(HEADER, *(line(customer_id=way) for way in ways)), PLANS)
     assert found.bad_rows == ()
@@ -131,14 +135,14 @@ def test_a_number_is_read_as_people_write_it(file):
     assert found.rows["customer_id"].to_pylist() == numbers
 
 
-def test_two_ways_to_write_one_number_are_one_customer(file):
+def test_two_ways_to_write_one_number_are_one_customer(file: Callable[..., Path]) -> None:
     found = read_customer_file(file(HEADER, line(), line(customer_id="06 00 00 00 01", region="Oriental")), PLANS)
     assert found.rows["region"].to_pylist() == ["Souss-Massa"]
     assert found.bad_rows == (BadRow(3, "customer_id '06 00 00 00 01' is already on line 2"),)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_byte_order_mark_line_ends_and_blank_lines(file, end):
+def test_byte_order_mark_line_ends_and_blank_lines(file: Callable[..., Path], end: str) -> None:
     content = "\ufeff" + end.join([HEADER, "", line(), "  ", line(customer_id="x"), ""])
     found = read_customer_file(file(content=content.encode()), PLANS)
     assert found.rows.num_rows == 1
@@ -152,7 +156,9 @@ def test_byte_order_mark_line_ends_and_blank_lines(file, end):
         max_size=12,
     )
 )
-def test_the_line_is_that_of_the_file_whatever_the_names_hold(tmp_path_factory, rows):
+def test_the_line_is_that_of_the_file_whatever_the_names_hold(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[bool, str]]
+) -> None:
     path = tmp_path_factory.mktemp("names") / "customers.csv"
     lines, expected, number = [HEADER], [], 2
     for index, (good, name) in enumerate(rows):
@@ -178,7 +184,7 @@ def test_the_line_is_that_of_the_file_whatever_the_names_hold(tmp_path_factory, 
         (f'{HEADER}\n{line()}\n2126,"Aïcha,postpaid\n{line()}'.encode(), "line 3: the quotes"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_clear_error(file, content, message):
+def test_a_file_that_cannot_be_read_is_one_clear_error(file: Callable[..., Path], content: bytes, message: str) -> None:
     path = file(content=content)
     with pytest.raises(InputFileError) as raised:
         read_customer_file(path, PLANS)
@@ -186,7 +192,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(file, content, message):
     assert message in str(raised.value)
 
 
-def test_what_the_generator_writes_is_good(tmp_path):
+def test_what_the_generator_writes_is_good(tmp_path: Path) -> None:
     files = write_files(GeneratorSpec(cdrs=10, customers=300, month="2025-05", seed=1), tmp_path)
     found = read_customer_file(files.customers_file, known_plans(read_rate_plans()))
     assert (found.rows.num_rows, found.bad_rows) == (300, ())
@@ -198,21 +204,21 @@ def test_what_the_generator_writes_is_good(tmp_path):
 class Context:
     """What the app hands to the command."""
 
-    def __init__(self, home, dsn):
+    def __init__(self, home: Path, dsn: str) -> None:
         self.settings = Settings(home=home)
         self.dsn = dsn
 
-    def postgres(self):
+    def postgres(self) -> PostgresConnection:
         return PostgresConnection(self.dsn, retry_seconds=0)
 
 
 @pytest.fixture
-def run(tmp_path, postgres_dsn):
+def run(tmp_path: Path, postgres_dsn: str) -> Callable[..., Result]:
     """Run `telecom customers import …` against a fresh database."""
     app = typer.Typer()
     register(app)
 
-    def invoke(*arguments, dsn=postgres_dsn):
+    def invoke(*arguments: object, dsn: str = postgres_dsn) -> Result:
         return CliRunner().invoke(
             app, ["customers", "import", *map(str, arguments)], obj=Context(tmp_path / "home", dsn)
         )
@@ -221,10 +227,10 @@ def run(tmp_path, postgres_dsn):
 
 
 @pytest.fixture
-def stored(postgres_dsn):
+def stored(postgres_dsn: str) -> Callable[[], dict[str, str] | None]:
     """The customers in the database as a dictionary id -> region; None when there is no table."""
 
-    def read():
+    def read() -> dict[str, str] | None:
         with psycopg.connect(postgres_dsn) as session:
             if session.execute("SELECT to_regclass('customers')").fetchone() == (None,):
                 return None
@@ -234,7 +240,9 @@ def stored(postgres_dsn):
     return read
 
 
-def test_importing_twice_changes_nothing_and_a_change_changes_one(run, stored, file):
+def test_importing_twice_changes_nothing_and_a_change_changes_one(
+    run: Callable[..., Result], stored: Callable[[], dict[str, str] | None], file: Callable[..., Path]
+) -> None:
     path = file(HEADER, line(), line(customer_id="212600000002"))
     first, second = run(path), run(path)
     assert (first.exit_code, second.exit_code) == (0, 0)
@@ -245,7 +253,9 @@ def test_importing_twice_changes_nothing_and_a_change_changes_one(run, stored, f
     assert stored() == {"212600000001": "Oriental", "212600000002": "Souss-Massa"}
 
 
-def test_with_a_bad_row_nothing_is_written(run, stored, file):
+def test_with_a_bad_row_nothing_is_written(
+    run: Callable[..., Result], stored: Callable[[], dict[str, str] | None], file: Callable[..., Path]
+) -> None:
     result = run(file(HEADER, line(), line(customer_id="212600000002", status="[bold]")))
     assert result.exit_code == 1
     assert "│    3 │" in result.stderr
@@ -255,20 +265,24 @@ def test_with_a_bad_row_nothing_is_written(run, stored, file):
     assert stored() is None
 
 
-def test_skip_bad_writes_the_good_rows(run, stored, file):
+def test_skip_bad_writes_the_good_rows(
+    run: Callable[..., Result], stored: Callable[[], dict[str, str] | None], file: Callable[..., Path]
+) -> None:
     result = run("--skip-bad", file(HEADER, line(), line(customer_id="212600000002", status="x")))
     assert result.exit_code == 0
     assert "1 customer imported: 1 new, 0 changed, 0 as before. 1 bad row skipped." in result.output
     assert stored() == {"212600000001": "Souss-Massa"}
 
 
-def test_skip_bad_without_a_good_row_fails(run, stored, file):
+def test_skip_bad_without_a_good_row_fails(
+    run: Callable[..., Result], stored: Callable[[], dict[str, str] | None], file: Callable[..., Path]
+) -> None:
     result = run("--skip-bad", file(HEADER, line(status="x")))
     assert result.exit_code == 1
     assert stored() is None
 
 
-def test_json_tells_everything(run, file):
+def test_json_tells_everything(run: Callable[..., Result], file: Callable[..., Path]) -> None:
     path = file(HEADER, line(), line(customer_id="212600000002", status="x"))
     bad_rows = [{"line": 3, "reason": "status is 'x'; expected one of active, inactive, suspended, terminated"}]
     refused = run("--json", path)
@@ -293,13 +307,17 @@ def test_json_tells_everything(run, file):
     }
 
 
-def test_many_bad_rows_are_cut_short_on_screen_and_whole_in_json(run, file):
+def test_many_bad_rows_are_cut_short_on_screen_and_whole_in_json(
+    run: Callable[..., Result], file: Callable[..., Path]
+) -> None:
     path = file(HEADER, *(line(customer_id=f"2126{number:08}", status="x") for number in range(80)))
     assert "and 30 more; --json lists them all" in run(path).stderr
     assert [row["line"] for row in json.loads(run("--json", path).stdout)["bad_rows"]] == list(range(2, 82))
 
 
-def test_what_stops_the_import_is_one_line(run, file, tmp_path):
+def test_what_stops_the_import_is_one_line(
+    run: Callable[..., Result], file: Callable[..., Path], tmp_path: Path
+) -> None:
     none = run(tmp_path / "none.csv")
     assert (none.exit_code, none.stderr.count("\n")) == (1, 1)
     assert "none.csv: cannot be read (No such file or directory)" in none.stderr

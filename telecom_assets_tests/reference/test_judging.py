@@ -1,7 +1,10 @@
 """Tariffs and catalogue: reading refuses what cannot be a value, judging finds what cannot be meant."""
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,10 +35,10 @@ GOOD = "PLAN_A,DATA_PREMIUM,data,0.015,50,1024,0.050"
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Callable[[str | bytes], Path]:
     """Write a file: text or bytes -> path."""
 
-    def write(content):
+    def write(content: str | bytes) -> Path:
         path = tmp_path / "prices of mine.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
@@ -43,20 +46,20 @@ def file(tmp_path):
     return write
 
 
-def changed(table: pa.Table, key: dict, **values) -> pa.Table:
+def changed(table: pa.Table, key: dict[str, str], **values: Any) -> pa.Table:
     """The table with the rows of this key changed."""
     rows = [{**row, **values} if key.items() <= row.items() else row for row in table.to_pylist()]
     return pa.Table.from_pylist(rows, schema=table.schema)
 
 
-def without(table: pa.Table, key: dict) -> pa.Table:
+def without(table: pa.Table, key: dict[str, str]) -> pa.Table:
     return pa.Table.from_pylist([row for row in table.to_pylist() if not key.items() <= row.items()], table.schema)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_packaged_files_are_read_and_without_findings():
+def test_the_packaged_files_are_read_and_without_findings() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert plans.schema == RATE_PLANS.arrow_schema()
     assert catalog.schema == PRODUCT_CATALOG.arrow_schema()
@@ -66,7 +69,7 @@ def test_the_packaged_files_are_read_and_without_findings():
     assert product_catalog_findings(catalog) == []
 
 
-def test_a_price_is_exactly_what_is_written(file):
+def test_a_price_is_exactly_what_is_written(file: Callable[[str | bytes], Path]) -> None:
     row = read_rate_plans(file(f"{HEADER}\n{GOOD}\nPLAN_A,SMS_NAT,sms,123456.123456,000.0000000,,\n")).to_pylist()
     assert row[0] == {
         "rate_plan_id": "PLAN_A",
@@ -92,7 +95,7 @@ def test_a_price_is_exactly_what_is_written(file):
     ],
     ids=["BOM and CRLF", "blank lines", "no last line end", "other order, quotes"],
 )
-def test_ways_to_write_the_same_file(file, content):
+def test_ways_to_write_the_same_file(file: Callable[[str | bytes], Path], content: str) -> None:
     assert read_rate_plans(file(content)) == read_rate_plans(file(f"{HEADER}\n{GOOD}\n"))
 
 
@@ -113,7 +116,9 @@ def test_ways_to_write_the_same_file(file, content):
         ("service_type", "  "),
     ],
 )
-def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column, value):
+def test_a_value_that_its_column_cannot_hold_is_one_clear_error(
+    file: Callable[[str | bytes], Path], column: str, value: str
+) -> None:
     cells = dict(zip(HEADER.split(","), GOOD.split(","), strict=True)) | {column: value}
     path = file(f"{HEADER}\n{GOOD}\n" + ",".join(f'"{cell}"' for cell in cells.values()) + "\n")
     with pytest.raises(InputFileError) as raised:
@@ -124,7 +129,7 @@ def test_a_value_that_its_column_cannot_hold_is_one_clear_error(file, column, va
     assert repr(value) in message or "is missing" in message
 
 
-def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
+def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file: Callable[[str | bytes], Path]) -> None:
     kept = read_rate_plans(file(f"{HEADER}\nP,X,data,0.1500000000000000000000000000000000000000000,0,,\n"))
     assert kept["unit_price"].to_pylist() == [Decimal("0.15")]
 
@@ -145,7 +150,9 @@ def test_digits_beyond_the_scale_are_accepted_only_when_they_are_zero(file):
         (f'{HEADER}\n"PLAN"_A,X\n'.encode(), "line 2: the quotes"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, message):
+def test_a_file_that_is_no_such_table_is_one_clear_error(
+    file: Callable[[str | bytes], Path], content: bytes, message: str
+) -> None:
     path = file(content)
     with pytest.raises(InputFileError) as raised:
         read_rate_plans(path)
@@ -153,7 +160,7 @@ def test_a_file_that_is_no_such_table_is_one_clear_error(file, content, message)
     assert message in str(raised.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"none\.csv: cannot be read \(No such file"):
         read_product_catalog(tmp_path / "none.csv")
 
@@ -178,23 +185,25 @@ TIERED = {"rate_plan_id": "PLAN_A", "product_code": "DATA_PREMIUM"}
         (TIERED, {"free_units": Decimal("1024.000001")}, "free_units 1024.000001 exceed tier_threshold 1024.000000"),
     ],
 )
-def test_a_wrong_price_is_the_only_finding(key, values, finding):
+def test_a_wrong_price_is_the_only_finding(
+    key: dict[str, str], values: dict[str, Decimal | str | None], finding: str
+) -> None:
     plans = changed(read_rate_plans(), key, **values)
     name = f"rate_plans {key['rate_plan_id']}/{key['product_code']}"
     assert rate_plan_findings(plans, read_product_catalog()) == [f"{name}: {finding}"]
 
 
-def test_free_units_may_reach_the_tier():
+def test_free_units_may_reach_the_tier() -> None:
     plans = changed(read_rate_plans(), TIERED, free_units=Decimal(1024))
     assert rate_plan_findings(plans, read_product_catalog()) == []
 
 
-def test_a_product_without_a_price_is_found():
+def test_a_product_without_a_price_is_found() -> None:
     plans = without(read_rate_plans(), {"rate_plan_id": "PLAN_B", "product_code": "SMS_INT"})
     assert rate_plan_findings(plans, read_product_catalog()) == ["rate_plans PLAN_B: no price for product SMS_INT"]
 
 
-def test_a_price_of_an_unknown_product_is_found():
+def test_a_price_of_an_unknown_product_is_found() -> None:
     catalog = without(read_product_catalog(), {"product_code": "SMS_INT"})
     assert rate_plan_findings(read_rate_plans(), catalog) == [
         f"rate_plans {plan}/SMS_INT: product 'SMS_INT' is not in the catalogue"
@@ -202,7 +211,7 @@ def test_a_price_of_an_unknown_product_is_found():
     ]
 
 
-def test_repeated_and_missing_values_are_found():
+def test_repeated_and_missing_values_are_found() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
         "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
@@ -226,7 +235,7 @@ def test_repeated_and_missing_values_are_found():
         ({"unit": "GB"}, "unit is 'GB', but data is counted in 'MB'"),
     ],
 )
-def test_a_wrong_product_is_found(values, finding):
+def test_a_wrong_product_is_found(values: dict[str, str], finding: str) -> None:
     findings = product_catalog_findings(changed(read_product_catalog(), {"product_code": "DATA_BASIC"}, **values))
     assert len(findings) == 1
     assert findings[0].endswith(finding)
@@ -235,7 +244,7 @@ def test_a_wrong_product_is_found(values, finding):
 @pytest.mark.parametrize(
     ("code", "service"), [("VOICE_NAT", "voice"), ("VOICE_INT", "voice"), ("SMS_NAT", "sms"), ("SMS_INT", "sms")]
 )
-def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, service):
+def test_a_product_that_mediation_makes_must_be_there_under_its_service(code: str, service: str) -> None:
     """Otherwise each such event is rejected as unknown_product, as if the record were at fault."""
     catalog = read_product_catalog()
     refused = f"mediation makes {code} of {service} records, and rejects them all as unknown_product without it"
@@ -248,7 +257,7 @@ def test_a_product_that_mediation_makes_must_be_there_under_its_service(code, se
     ]
 
 
-def test_a_catalogue_is_judged_by_the_record_types_in_force():
+def test_a_catalogue_is_judged_by_the_record_types_in_force() -> None:
     """A product that only another type makes is missing with it; its unit and service are known with it alone."""
     mms = RecordType(name="mms", events="", subscriber="sender_id", other_party="receiver_id", units=Units("event"))
     types, catalog = RecordTypes((*RECORD_TYPES, mms)), read_product_catalog()
@@ -269,7 +278,7 @@ def test_a_catalogue_is_judged_by_the_record_types_in_force():
     ]
 
 
-def test_a_product_that_records_name_may_have_any_code():
+def test_a_product_that_records_name_may_have_any_code() -> None:
     catalog = without(read_product_catalog(), {"product_code": "DATA_PREMIUM"})
     assert product_catalog_findings(changed(catalog, {"product_code": "DATA_BASIC"}, product_code="NET")) == []
 
@@ -302,7 +311,9 @@ REACHED: list[tuple[str, tuple[str | None, ...], list[str]]] = [
 
 
 @pytest.mark.parametrize(("code", "figures", "unreached"), REACHED)
-def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached):
+def test_a_price_that_no_event_can_reach_is_advised_of(
+    code: str, figures: tuple[str | None, ...], unreached: list[str]
+) -> None:
     key = {"rate_plan_id": "PLAN_A", "product_code": code}
     values = {name: figure and Decimal(figure) for name, figure in zip(PRICES, figures, strict=True)}
     rate_type = "flat" if figures[2] is None else "tiered"
@@ -320,12 +331,18 @@ def test_a_price_that_no_event_can_reach_is_advised_of(code, figures, unreached)
     tiny=st.booleans(),
 )
 @settings(max_examples=examples(200), derandomize=True, database=None, deadline=None)
-def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code, figures, tiered, tiny):
+def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(
+    code: str, figures: tuple[str, str], tiered: bool, tiny: bool
+) -> None:
     free, threshold = sorted(map(Decimal, figures))
     unit_price = Decimal("0.000001") if tiny and not tiered else Decimal(1)
     price = oracle.Price(unit_price, free, threshold if tiered else None, Decimal(1) if tiered else None)
     most = {"SMS_NAT": 1, "VOICE_NAT": 166_667, "DATA_BASIC": 10_000_000}[code]
-    row = {"rate_plan_id": "A", "product_code": code, "service_type": code.split("_")[0].lower()}
+    row: dict[str, str | Decimal | None] = {
+        "rate_plan_id": "A",
+        "product_code": code,
+        "service_type": code.split("_", maxsplit=1)[0].lower(),
+    }
     row |= {"unit_price": price.unit_price, "free_units": free}
     row |= {"tier_threshold": price.tier_threshold, "tier_price": price.tier_price}
     plans = pa.Table.from_pylist([row], RATE_PLANS.arrow_schema())
@@ -334,7 +351,7 @@ def test_nothing_of_a_row_is_reached_where_the_largest_event_costs_nothing(code,
     assert (len(advice) == 1 + tiered) == (price.cost(Decimal(most)) == 0)
 
 
-def test_what_is_advised_of_the_packaged_tariffs():
+def test_what_is_advised_of_the_packaged_tariffs() -> None:
     """Their free messages are of each event, and an event is one message."""
     assert unreachable_prices(read_rate_plans(), read_product_catalog()) == [
         f"rate_plans {plan}/SMS_NAT: unit_price {price} is never charged: {free} units of each event are free, "
@@ -352,14 +369,14 @@ def test_what_is_advised_of_the_packaged_tariffs():
     )
 
 
-def test_a_price_of_an_unknown_product_is_not_advised_of():
+def test_a_price_of_an_unknown_product_is_not_advised_of() -> None:
     plans = read_rate_plans()
     catalog = read_product_catalog()
     assert unreachable_prices(plans, without(catalog, {"product_code": "SMS_NAT"})) == []
     assert unreachable_prices(plans, changed(catalog, {"product_code": "SMS_NAT"}, service_type="mms")) == []
 
 
-def test_wrong_customers_are_counted_by_value():
+def test_wrong_customers_are_counted_by_value() -> None:
     row = {
         "customer_id": "212600000001",
         "customer_name": "Aïcha",
@@ -371,7 +388,7 @@ def test_wrong_customers_are_counted_by_value():
     good = [{**row, "customer_id": f"21260000000{n}"} for n in range(1, 4)]
     plans = read_rate_plans()
 
-    def findings(rows):
+    def findings(rows: list[dict[str, Any]]) -> list[str]:
         return customer_findings(pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema()), plans)
 
     dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
@@ -388,7 +405,7 @@ def test_wrong_customers_are_counted_by_value():
     ]
 
 
-def test_a_blank_at_the_end_of_a_plan_is_seen():
+def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
     """Of a plan, a product, a customer: wherever a message names one that only a blank tells from another."""
     plans, catalog = read_rate_plans(), read_product_catalog()
     price = {"rate_plan_id": "PLAN_A", "product_code": "SMS_NAT"}

@@ -1,6 +1,6 @@
 """Bills for the tests of documents: rows of facturation_complete that add up, made without the project's billing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -13,7 +13,9 @@ CENTIME = Decimal("0.01")
 SCHEMA = FACTURATION_COMPLETE.arrow_schema().append(pa.field("customer_name", pa.string()))
 
 
-def bill(customer_id: str = "212600000001", lines: Sequence[str] = ("12.34", "0.40", "100.01"), **others: Any) -> dict:
+def bill(
+    customer_id: str = "212600000001", lines: Sequence[str] = ("12.34", "0.40", "100.01"), **others: Any
+) -> dict[str, Any]:
     """One bill: 5 % discount, 20 % tax, and whatever columns are given."""
     voice, sms, data = (Decimal(line) for line in lines)
     before_tax = voice + sms + data
@@ -45,12 +47,14 @@ def bill(customer_id: str = "212600000001", lines: Sequence[str] = ("12.34", "0.
     }
 
 
-def bills(count: int) -> list[dict]:
+def bills(count: int) -> list[dict[str, Any]]:
     """Bills of so many customers, each with other amounts."""
     return [bill(f"2126{number:08d}", (f"{number % 97}.05", "1.00", f"{number % 13}.99")) for number in range(count)]
 
 
-def batches(rows: Sequence[dict], size: int = 1_000, schema: pa.Schema = SCHEMA) -> Iterator[pa.RecordBatch]:
+def batches(
+    rows: Sequence[Mapping[str, Any]], size: int = 1_000, schema: pa.Schema = SCHEMA
+) -> Iterator[pa.RecordBatch]:
     """The rows as a stream of record batches."""
     for start in range(0, len(rows), size):
         yield pa.RecordBatch.from_pylist(list(rows[start : start + size]), schema=schema)

@@ -24,19 +24,19 @@ class Maker:
         return self.text
 
 
-def test_a_text_is_made_once(cache: Path):
+def test_a_text_is_made_once(cache: Path) -> None:
     make = Maker("première ligne\r\nsecond line\n")
     assert [cached_text("a.js", make), cached_text("a.js", make)] == [make.text, make.text]
     assert make.times == 1
     assert [path.name for path in cache.iterdir()] == ["a.js"]
 
 
-def test_another_name_is_another_text(cache: Path):
+def test_another_name_is_another_text(cache: Path) -> None:
     assert (cached_text("a-1.js", Maker("one")), cached_text("a-2.js", Maker("two"))) == ("one", "two")
 
 
 @pytest.mark.parametrize("damage", [b"", b"alert(1)", b"0" * 64 + b"\nalert(1)", b"\xff\xfe"])
-def test_what_is_not_as_it_was_kept_is_made_again(cache: Path, damage: bytes):
+def test_what_is_not_as_it_was_kept_is_made_again(cache: Path, damage: bytes) -> None:
     make = Maker("text")
     cached_text("a.js", make)
     (cache / "a.js").write_bytes(damage)
@@ -45,7 +45,7 @@ def test_what_is_not_as_it_was_kept_is_made_again(cache: Path, damage: bytes):
     assert make.times == 2
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(cache: Path):
+def test_a_cache_that_cannot_be_written_is_no_error(cache: Path) -> None:
     cache.parent.mkdir()
     cache.write_text("a file where the folder should be")
     assert cached_text("a.js", Maker("text")) == "text"

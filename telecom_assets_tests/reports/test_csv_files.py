@@ -4,9 +4,9 @@ import csv
 import datetime as dt
 import random
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -40,6 +40,9 @@ SCHEMA = pa.schema(
 )
 
 
+#: A row by its columns' names.
+Row = dict[str, Any]
+
 #: Every example is synced to disk, which takes as long as the disk takes.
 WRITES_FILES = settings(deadline=None, max_examples=examples(50))
 
@@ -67,21 +70,21 @@ ROWS = st.lists(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("reports")
 
 
-def table_of(rows: list[dict], schema: pa.Schema = SCHEMA) -> pa.Table:
+def table_of(rows: list[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def in_order(rows: list[dict]) -> list[tuple]:
+def in_order(rows: list[Row]) -> list[tuple[Any, ...]]:
     return sorted(tuple((value is None, str(value)) for value in row.values()) for row in rows)
 
 
 @WRITES_FILES
 @given(ROWS)
-def test_every_table_comes_back_exactly(folder: Path, rows: list[dict]) -> None:
+def test_every_table_comes_back_exactly(folder: Path, rows: list[Row]) -> None:
     path = folder / "round.csv"
     write_report_csv(table_of(rows), path)
     back = read_report_csv(path, SCHEMA)
@@ -92,7 +95,7 @@ def test_every_table_comes_back_exactly(folder: Path, rows: list[dict]) -> None:
 @WRITES_FILES
 @given(ROWS, st.randoms())
 def test_the_bytes_do_not_depend_on_the_order_or_chunks_of_the_rows(
-    folder: Path, rows: list[dict], chance: random.Random
+    folder: Path, rows: list[Row], chance: random.Random
 ) -> None:
     write_report_csv(table_of(rows), folder / "one.csv")
     shuffled = list(rows)
@@ -105,7 +108,7 @@ def test_the_bytes_do_not_depend_on_the_order_or_chunks_of_the_rows(
 
 @WRITES_FILES
 @given(ROWS)
-def test_another_csv_reader_finds_the_same_text_and_plain_numbers(folder: Path, rows: list[dict]) -> None:
+def test_another_csv_reader_finds_the_same_text_and_plain_numbers(folder: Path, rows: list[Row]) -> None:
     path = folder / "other.csv"
     write_report_csv(table_of(rows), path)
     with path.open(encoding="utf-8", newline="") as file:
@@ -120,7 +123,7 @@ def test_another_csv_reader_finds_the_same_text_and_plain_numbers(folder: Path, 
 
 
 def test_the_file_byte_by_byte(tmp_path: Path) -> None:
-    rows = [
+    rows: list[Row] = [
         {"text": 'say "hi", é', "money": Decimal("-0.000001"), "tiny": Decimal("1E-20"), "day": dt.date(2025, 5, 2)},
         {"text": "", "money": Decimal("12.5"), "count": 7, "hour": 0, "flag": False},
         {"text": "=1+1", "money": Decimal("0"), "flag": True},
@@ -167,7 +170,7 @@ def test_identities_of_digits_stand_in_quotes_and_numbers_do_not(tmp_path: Path)
 
 @WRITES_FILES
 @given(ROWS)
-def test_a_byte_order_mark_is_all_that_the_setting_changes(folder: Path, rows: list[dict]) -> None:
+def test_a_byte_order_mark_is_all_that_the_setting_changes(folder: Path, rows: list[Row]) -> None:
     with_mark, without = folder / "marked.csv", folder / "plain.csv"
     write_report_csv(table_of(rows), with_mark, bom=True)
     write_report_csv(table_of(rows), without)
@@ -178,7 +181,7 @@ def test_a_byte_order_mark_is_all_that_the_setting_changes(folder: Path, rows: l
 
 @WRITES_FILES
 @given(rows=ROWS, bom=st.booleans())
-def test_a_stream_of_rows_is_written_and_read_as_a_table_is(folder: Path, rows: list[dict], *, bom: bool) -> None:
+def test_a_stream_of_rows_is_written_and_read_as_a_table_is(folder: Path, rows: list[Row], *, bom: bool) -> None:
     whole, stream = folder / "whole.csv", folder / "stream.csv"
     write_report_csv(table_of(rows), whole, bom=bom)
     ordered = read_report_csv(whole, SCHEMA)

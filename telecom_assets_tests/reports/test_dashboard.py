@@ -6,6 +6,7 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lxml import html
@@ -22,9 +23,10 @@ def page() -> str:
     return render_dashboard(month())
 
 
-def specs_of(page: str) -> dict:
+def specs_of(page: str) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json" id="chart-specs">(.*?)</script>', page, re.DOTALL)
-    return json.loads(text)
+    specs: dict[str, Any] = json.loads(text)
+    return specs
 
 
 def test_the_page_is_small_and_asks_nothing_of_a_network(page: str) -> None:
@@ -119,7 +121,7 @@ def test_what_was_looked_at_is_named(page: str) -> None:
         ({"differences": ["raw = cleaned + rejected: does not hold: 2025-05-03"]}, "does not hold: 2025-05-03"),
     ],
 )
-def test_the_books_balance_only_when_all_that_is_shown_agrees(change: dict, says: str) -> None:
+def test_the_books_balance_only_when_all_that_is_shown_agrees(change: dict[str, Any], says: str) -> None:
     tree = html.fromstring(render_dashboard(dataclasses.replace(month(), **change)))
     assert tree.get_element_by_id("balance").get("data-value") == "no"
     assert says in tree.xpath("//*[@role='alert']")[0].text_content()

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from telecom_assets.model.text import for_people, legible
 from telecom_assets.reports.dashboard import render_dashboard, write_dashboard
@@ -86,10 +86,15 @@ def visit(browser: Browser, pages: dict[str, Path], request: pytest.FixtureReque
     name, (width, height) = request.param
     page = browser.new_page(viewport={"width": width, "height": height})
     seen = Visit(page)
+
+    def dismissed(dialog: Dialog) -> None:
+        seen.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     page.on("request", lambda sent: seen.requests.append(sent.url))
     page.on("console", lambda message: seen.complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: seen.complaints.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (seen.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", dismissed)
     page.goto(pages[name].as_uri())
     if name != "empty":
         page.wait_for_selector("body[data-charts]", timeout=60_000)

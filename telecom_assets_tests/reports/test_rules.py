@@ -144,12 +144,12 @@ def reports(engine: SparkEngine) -> dict[str, list[Row]]:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_report(reports, name):
+def test_a_report(reports: dict[str, list[Row]], name: str) -> None:
     assert exact(reports[name]) == exact(EXPECTED[name])
     assert {row["billing_period"] for row in reports[name]} == {PERIOD}
 
 
-def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine):
+def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine) -> None:
     """On 15 February 2026 Ramadan's clock begins at 03:00, which is 02:00 again: half past two is 01:30Z and 02:30Z."""
     day = {"event_date": date(2026, 2, 15), "billing_period": "2026-02"}
     twice = [
@@ -163,7 +163,7 @@ def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine):
     assert len(found) == 2
 
 
-def test_a_report_holds_more_than_its_rows_do(engine: SparkEngine):
+def test_a_report_holds_more_than_its_rows_do(engine: SparkEngine) -> None:
     """Each row is as large as its column allows; a day, a region, a plan, a consumer and an hour have two of them."""
     most, due, units = "999999999999.999999", "9999999999999999.99", "999999999999.999999"
     rated = contract_frame(engine, RATED_CDRS, [usage("c01", "data", units, most) for _ in range(2)])
@@ -180,10 +180,10 @@ def test_a_report_holds_more_than_its_rows_do(engine: SparkEngine):
         }, name
 
 
-def test_there_are_six():
+def test_there_are_six() -> None:
     assert {contract.name for contract in REPORTS} == set(EXPECTED)
 
 
-def test_an_empty_month_has_empty_reports(sail):
+def test_an_empty_month_has_empty_reports(sail: SparkEngine) -> None:
     rated, bills = contract_frame(sail, RATED_CDRS, []), contract_frame(sail, FACTURATION_COMPLETE, [])
     assert [rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS] == [[]] * len(REPORTS)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from resources.engine import SparkEngine
 
 
-def test_kept_rows_are_computed_once(engine):
+def test_kept_rows_are_computed_once(engine: SparkEngine) -> None:
     """Rows that would come out otherwise every time are the same in every query."""
     kept = engine.keep(engine.spark_session.range(100).select("id", F.rand().alias("chance")))
     first, second = (sorted((row["id"], row["chance"]) for row in kept.collect()) for _ in range(2))
@@ -21,7 +21,7 @@ def test_kept_rows_are_computed_once(engine):
     assert len({chance for _, chance in first}) > 90
 
 
-def test_kept_rows_belong_to_their_own_session(sail, engine):
+def test_kept_rows_belong_to_their_own_session(sail: SparkEngine, engine: SparkEngine) -> None:
     """Two engines in one process: the rows of one can be joined with its own, whichever spoke last."""
     sail.spark_session.range(1).count()
     rows = engine.spark_session.range(5)
@@ -29,7 +29,7 @@ def test_kept_rows_belong_to_their_own_session(sail, engine):
     assert rows.join(engine.keep(engine.spark_session.range(3)), on="id").count() == 3
 
 
-def test_apache_spark_sends_few_kept_rows_to_those_it_joins(spark_remote: str, monkeypatch: pytest.MonkeyPatch):
+def test_apache_spark_sends_few_kept_rows_to_those_it_joins(spark_remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept counts for as much as it was made from, so without a word the larger side would be sent as well."""
     engine = SparkEngine(kind="spark", remote=spark_remote)
     many = engine.spark_session.range(40_000_000)
@@ -43,14 +43,16 @@ def test_apache_spark_sends_few_kept_rows_to_those_it_joins(spark_remote: str, m
     assert "SortMergeJoin" in joined()._explain_string()
 
 
-def test_no_rows_are_kept_too(engine):
+def test_no_rows_are_kept_too(engine: SparkEngine) -> None:
     kept = engine.keep(engine.spark_session.range(0).select(F.col("id"), F.lit("a").alias("text")))
     assert (kept.columns, kept.collect()) == (["id", "text"], [])
 
 
-def test_kept_rows_are_not_given_up_by_the_garbage_collector(engine: SparkEngine, monkeypatch: pytest.MonkeyPatch):
+def test_kept_rows_are_not_given_up_by_the_garbage_collector(
+    engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request from a finalizer may fall into another request of the same thread, and then neither ends."""
-    session = engine.spark_session
+    session: Any = engine.spark_session
     kept = engine.keep(session.range(3))
     assert kept.count() == 3
     asked: list[Any] = []
@@ -78,7 +80,7 @@ except Exception as error:
 
 
 @pytest.mark.processes
-def test_the_embedded_engine_keeps_within_its_memory():
+def test_the_embedded_engine_keeps_within_its_memory() -> None:
     """In a process of its own: sorting more than that uses files, and what cannot is refused with a reason."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SAIL_")}
     done = subprocess.run(

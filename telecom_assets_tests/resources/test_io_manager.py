@@ -5,6 +5,7 @@ Belongs here: Dagster's side of a read or a write. Does not belong here: how tab
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.connect.dataframe import DataFrame
 
+from resources.engine import SparkEngine
 from resources.io_manager import DeltaIOManager, plain
 from resources.warehouse import Partitions, PinnedTable, Warehouse, partition_value
 from telecom_assets.lineage.partitions import DAILY, MONTHLY
@@ -25,7 +27,7 @@ MAY, JUNE, JULY = "2026-05", "2026-06", "2026-07"
 
 
 @pytest.fixture
-def plain_warehouse(tmp_path, sail) -> Warehouse:
+def plain_warehouse(tmp_path: Path, sail: SparkEngine) -> Warehouse:
     return Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
 
 
@@ -82,13 +84,13 @@ def run_over(
         )
     events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
     return {
-        event.partition: {key: getattr(value, "value", value) for key, value in event.metadata.items()}
+        str(event.partition): {key: getattr(value, "value", value) for key, value in event.metadata.items()}
         for event in events
     }
 
 
 @pytest.mark.parametrize("few", [False, True], ids=["a DataFrame", "an Arrow table"])
-def test_every_day_of_a_range_shows_its_own_rows_and_money(warehouse, *, few: bool):
+def test_every_day_of_a_range_shows_its_own_rows_and_money(warehouse: Warehouse, *, few: bool) -> None:
     """Three days in one run: two calls, none, one call. A day that stands beside them is in no figure."""
     warehouse.append_arrow(RATED_CDRS.name, rated((date(2026, 5, 31), "100"), (date(2026, 6, 1), "50")))
     rows = rated((date(2026, 6, 1), "1.10"), (date(2026, 6, 1), "2.20"), (date(2026, 6, 3), "0.000001"))
@@ -101,7 +103,7 @@ def test_every_day_of_a_range_shows_its_own_rows_and_money(warehouse, *, few: bo
     }
 
 
-def test_every_month_of_a_range_shows_its_own_rows_and_money(warehouse):
+def test_every_month_of_a_range_shows_its_own_rows_and_money(warehouse: Warehouse) -> None:
     rows = revenue((date(2026, 6, 2), "0.1"), (date(2026, 6, 3), "0.2"), (date(2026, 7, 1), "4"))
     shown = run_over(warehouse, DAILY_REVENUE.name, MONTHLY, MAY, JULY, rows)
     figures = {key: (said["dagster/row_count"], said["total_revenue"]) for key, said in shown.items()}
@@ -109,7 +111,7 @@ def test_every_month_of_a_range_shows_its_own_rows_and_money(warehouse):
     assert [said["plot/revenue"] for said in shown.values()] == [0.0, 0.3, 4.0]
 
 
-def test_a_run_of_months_replaces_them_and_leaves_the_others(warehouse):
+def test_a_run_of_months_replaces_them_and_leaves_the_others(warehouse: Warehouse) -> None:
     warehouse.append_arrow(
         DAILY_REVENUE.name, revenue((date(2026, 5, 1), "1"), (date(2026, 6, 1), "2"), (date(2026, 7, 1), "4"))
     )
@@ -117,20 +119,24 @@ def test_a_run_of_months_replaces_them_and_leaves_the_others(warehouse):
     assert warehouse.pin(DAILY_REVENUE.name).rows_by_partition() == {MAY: 1, JUNE: 1}
 
 
-def test_the_money_of_all_days_is_one_question(plain_warehouse, monkeypatch):
+def test_the_money_of_all_days_is_one_question(plain_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many days a run has."""
-    asked = []
+    asked: list[str] = []
+
+    def df(table: PinnedTable) -> object:
+        asked.append(table.name)
+        assert table.partitions is not None
+        return table.between(table.partitions)
+
     monkeypatch.setattr(PinnedTable, "is_small", False)
-    monkeypatch.setattr(
-        PinnedTable, "df", property(lambda table: asked.append(table.name) or table.between(table.partitions))
-    )
+    monkeypatch.setattr(PinnedTable, "df", property(df))
     rows = rated(*((date(2026, 6, day), "1") for day in range(1, 31)))
     shown = run_over(plain_warehouse, RATED_CDRS.name, DAILY, "2026-06-01", "2026-06-30", rows)
     assert {said["total_amount"] for said in shown.values()} == {"1.000000"}
     assert asked == [RATED_CDRS.name]
 
 
-def test_one_day(warehouse):
+def test_one_day(warehouse: Warehouse) -> None:
     manager, spark = DeltaIOManager(warehouse), warehouse.engine.spark_session
     first, second = date(2026, 6, 1), date(2026, 6, 2)
     warehouse.append_arrow(RATED_CDRS.name, rated((first, "1"), (second, "2")))
@@ -141,7 +147,7 @@ def test_one_day(warehouse):
     assert {row["amount"] for row in warehouse.pin(RATED_CDRS.name).arrow().to_pylist()} == {Decimal(7), Decimal(2)}
 
 
-def test_an_arrow_table_that_changes_nothing_keeps_its_version(plain_warehouse):
+def test_an_arrow_table_that_changes_nothing_keeps_its_version(plain_warehouse: Warehouse) -> None:
     manager = DeltaIOManager(plain_warehouse)
     rows = pa.table({name: ["x"] for name in PRODUCT_CATALOG.column_names})
     versions = []
@@ -153,7 +159,7 @@ def test_an_arrow_table_that_changes_nothing_keeps_its_version(plain_warehouse):
     assert not [name for name in shown_in_ui(context) if name.startswith("total_")]
 
 
-def test_an_asset_that_wrote_its_table_itself_is_left_alone(plain_warehouse):
+def test_an_asset_that_wrote_its_table_itself_is_left_alone(plain_warehouse: Warehouse) -> None:
     context = output(RATED_CDRS.name, asset_partitions_def=DAILY, partition_key="2026-06-01")
     DeltaIOManager(plain_warehouse).handle_output(context, None)
     assert shown_in_ui(context) == {}
@@ -170,7 +176,7 @@ def loaded(warehouse: Warehouse, name: str, kind: type = PinnedTable, **partitio
     return DeltaIOManager(warehouse).load_input(context)
 
 
-def test_a_range_of_days_is_pinned(plain_warehouse):
+def test_a_range_of_days_is_pinned(plain_warehouse: Warehouse) -> None:
     """What is written afterwards is not seen, and neither are other days."""
     known = [date(2026, 5, 31), date(2026, 6, 1), date(2026, 6, 30), date(2026, 7, 1)]
     plain_warehouse.append_arrow(RATED_CDRS.name, rated(*((day, "1") for day in known)))
@@ -182,7 +188,7 @@ def test_a_range_of_days_is_pinned(plain_warehouse):
     assert loaded(plain_warehouse, RATED_CDRS.name, **days("2026-06-01", "2026-06-30")).df.count() == 3
 
 
-def test_a_month_and_an_unpartitioned_table(plain_warehouse):
+def test_a_month_and_an_unpartitioned_table(plain_warehouse: Warehouse) -> None:
     floors = pa.Table.from_pylist(
         [{"customer_id": "a", "floor_mb": Decimal(1), "billing_period": month} for month in (MAY, JUNE, JULY)],
         schema=MONTHLY_SAMPLE.arrow_schema(),
@@ -196,7 +202,7 @@ def test_a_month_and_an_unpartitioned_table(plain_warehouse):
     assert (whole.partitions, whole.arrow().num_rows) == (None, 0)
 
 
-def test_an_input_annotated_as_a_dataframe_is_one(plain_warehouse):
+def test_an_input_annotated_as_a_dataframe_is_one(plain_warehouse: Warehouse) -> None:
     plain_warehouse.append_arrow(RATED_CDRS.name, rated((date(2026, 6, 1), "1"), (date(2026, 6, 2), "2")))
     frame = loaded(plain_warehouse, RATED_CDRS.name, DataFrame, **days("2026-06-02", "2026-06-03"))
     assert isinstance(frame, DataFrame)
@@ -228,7 +234,7 @@ class Gaps(SimpleNamespace):
         (DAILY_REVENUE.name, ["2025-12", "2026-02"]),
     ],
 )
-def test_partitions_with_gaps_are_refused(plain_warehouse, name, keys):
+def test_partitions_with_gaps_are_refused(plain_warehouse: Warehouse, name: str, keys: list[str]) -> None:
     """Otherwise what lies between would be emptied by a write that does not know it."""
     manager = DeltaIOManager(plain_warehouse)
     with pytest.raises(dg.DagsterInvariantViolationError, match=rf"{name}: .*gaps"):
@@ -244,11 +250,13 @@ def test_partitions_with_gaps_are_refused(plain_warehouse, name, keys):
         (DAILY_REVENUE.name, ["2026-01", "2025-12"], Partitions("2025-12", "2026-01")),
     ],
 )
-def test_partitions_may_come_in_any_order(plain_warehouse, name, keys, expected):
+def test_partitions_may_come_in_any_order(
+    plain_warehouse: Warehouse, name: str, keys: list[str], expected: Partitions
+) -> None:
     assert DeltaIOManager(plain_warehouse).load_input(Gaps(name, keys)).partitions == expected  # type: ignore[arg-type]
 
 
-def test_partition_values_and_plain_amounts():
+def test_partition_values_and_plain_amounts() -> None:
     assert partition_value("2026-06-01", RATED_CDRS) == date(2026, 6, 1)
     assert partition_value("2026-06", DAILY_REVENUE) == "2026-06"
     assert plain(Decimal("0E-6")) == "0.000000"

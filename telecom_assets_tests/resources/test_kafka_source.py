@@ -11,8 +11,9 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import psutil
@@ -52,13 +53,13 @@ def transactional(kafka: KafkaConnection) -> Producer:
 
 
 def read(
-    kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: object
+    kafka: KafkaConnection, start: int, end: int, partition: int = 0, **options: Any
 ) -> list[tuple[int, bytes | None]]:
     batches = read_range(
         kafka.plain_config(),
         kafka.topic,
         OffsetRange(partition, start, end),
-        **{"timeout": TIMEOUT, "broker_time": True, **options},  # type: ignore[arg-type]
+        **{"timeout": TIMEOUT, "broker_time": True, **options},
     )
     return [(row["kafka_offset"], row["value"]) for batch in batches for row in batch.to_pylist()]
 
@@ -68,7 +69,7 @@ def kafka(new_kafka_topic: Callable[..., KafkaConnection]) -> KafkaConnection:
     return new_kafka_topic(partitions=2)
 
 
-def test_a_range_is_read_whole_and_alone(kafka):
+def test_a_range_is_read_whole_and_alone(kafka: KafkaConnection) -> None:
     """Bytes as they are, NULL and empty told apart, in order; the middle, an end, nothing."""
     values = [b"0", None, b"", b"\xff\x00", b"4", "é".encode()]
     produced(kafka, *values)
@@ -81,13 +82,13 @@ def test_a_range_is_read_whole_and_alone(kafka):
     assert read(kafka, 0, 1, partition=1) == [(0, b"other partition")]
 
 
-def test_more_than_a_batch(kafka):
+def test_more_than_a_batch(kafka: KafkaConnection) -> None:
     produced(kafka, *(str(number).encode() for number in range(25_000)))
     found = read(kafka, 1, 24_999)
     assert found == [(number, str(number).encode()) for number in range(1, 24_999)]
 
 
-def test_coordinates_and_times(kafka):
+def test_coordinates_and_times(kafka: KafkaConnection) -> None:
     produced(kafka, b"0")
     [with_time] = read_range(kafka.plain_config(), kafka.topic, OffsetRange(0, 0, 1), timeout=TIMEOUT, broker_time=True)
     [without] = read_range(kafka.plain_config(), kafka.topic, OffsetRange(0, 0, 1), timeout=TIMEOUT, broker_time=False)
@@ -98,7 +99,7 @@ def test_coordinates_and_times(kafka):
     assert with_time.schema == without.schema
 
 
-def test_offsets_without_a_message_are_passed_over(kafka):
+def test_offsets_without_a_message_are_passed_over(kafka: KafkaConnection) -> None:
     """Aborted records and the marks of transactions take offsets: a range ends all the same, wherever it is cut."""
     producer = transactional(kafka)
     for fate, values in (
@@ -121,7 +122,7 @@ def test_offsets_without_a_message_are_passed_over(kafka):
         assert read(kafka, start, end) == [item for item in committed if start <= item[0] < end]
 
 
-def test_an_open_transaction_is_not_read(kafka):
+def test_an_open_transaction_is_not_read(kafka: KafkaConnection) -> None:
     """The end is the last stable offset: what may still be aborted is not there yet."""
     produced(kafka, b"0")
     producer = transactional(kafka)
@@ -134,7 +135,7 @@ def test_an_open_transaction_is_not_read(kafka):
     assert read(kafka, 1, kafka.topic_state().partitions[0].latest) == [(1, b"undecided")]
 
 
-def test_a_range_whose_beginning_was_deleted_is_an_error(kafka):
+def test_a_range_whose_beginning_was_deleted_is_an_error(kafka: KafkaConnection) -> None:
     """Never a silent start from what is left."""
     produced(kafka, *(str(number).encode() for number in range(10)))
     admin = kafka.admin()
@@ -145,18 +146,18 @@ def test_a_range_whose_beginning_was_deleted_is_an_error(kafka):
     assert [offset for offset, _ in read(kafka, 6, 10)] == [6, 7, 8, 9]
 
 
-def test_a_broker_that_does_not_answer_is_an_error(kafka):
+def test_a_broker_that_does_not_answer_is_an_error(kafka: KafkaConnection) -> None:
     gone = KafkaConnection("127.0.0.1:1", kafka.topic, kafka.options)
     with pytest.raises(KafkaRangeError, match=r"nothing arrived for 0\.2 s at offset 3, expected messages up to 9"):
         read(gone, 3, 9, timeout=0.2)
 
 
-def test_a_partition_that_is_not_there_is_an_error(kafka):
+def test_a_partition_that_is_not_there_is_an_error(kafka: KafkaConnection) -> None:
     with pytest.raises(KafkaRangeError, match=rf"{kafka.topic}\[7\]"):
         read(kafka, 0, 1, partition=7, timeout=2.0)
 
 
-def test_a_width():
+def test_a_width() -> None:
     assert OffsetRange(0, 3, 10).width == 7
 
 
@@ -187,7 +188,7 @@ def plain(kafka: KafkaConnection, end: int, partition: int = 0) -> pa.Table:
     return pa.table(columns)
 
 
-def batches(kafka: KafkaConnection, start: int, end: int, partition: int = 0) -> Iterator[pa.RecordBatch]:
+def batches(kafka: KafkaConnection, start: int, end: int, partition: int = 0) -> Generator[pa.RecordBatch, None, None]:
     offsets = OffsetRange(partition, start, end)
     return read_range(kafka.plain_config(), kafka.topic, offsets, timeout=TIMEOUT, broker_time=True)
 
@@ -201,9 +202,11 @@ def drawn(seed: int, count: int) -> list[bytes | None]:
     return values
 
 
-def sent(kafka: KafkaConnection, values: list[bytes | None], partition: int = 0, **config: object) -> None:
+def sent(
+    kafka: KafkaConnection, values: Sequence[bytes | None], partition: int = 0, config: Mapping[str, str] | None = None
+) -> None:
     """With keys and headers, which the table has not."""
-    producer = kafka.producer(**{"linger.ms": 50, "message.max.bytes": 1_040_000, **config})
+    producer = kafka.producer(**{"linger.ms": 50, "message.max.bytes": 1_040_000, **(config or {})})
     for number, value in enumerate(values):
         key = [None, b"", b"a key"][number % 3]
         producer.produce(kafka.topic, value, key, partition, headers={"number": str(number)} if number % 2 else None)
@@ -212,18 +215,20 @@ def sent(kafka: KafkaConnection, values: list[bytes | None], partition: int = 0,
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "snappy", "zstd"])
 @pytest.mark.parametrize("stamped", ["LogAppendTime", "CreateTime"])
-def test_the_same_as_a_plain_consumer_reads(new_kafka_topic, codec, stamped):
+def test_the_same_as_a_plain_consumer_reads(
+    new_kafka_topic: Callable[..., KafkaConnection], codec: str, stamped: str
+) -> None:
     """Values, coordinates and times; more messages than a batch holds, however the producer packed them."""
     kafka = new_kafka_topic(partitions=1, config={"message.timestamp.type": stamped})
     values = drawn(len(codec), 21_000)
-    sent(kafka, values, **{"compression.type": codec})
+    sent(kafka, values, config={"compression.type": codec})
     found = pa.Table.from_batches(batches(kafka, 0, len(values)))
     found.validate(full=True)
     assert found["value"].to_pylist() == values
     assert found.equals(plain(kafka, len(values)))
 
 
-def test_partitions_are_read_at_the_same_time(new_kafka_topic):
+def test_partitions_are_read_at_the_same_time(new_kafka_topic: Callable[..., KafkaConnection]) -> None:
     kafka = new_kafka_topic(partitions=4)
     values = {partition: drawn(partition, 6_000) for partition in range(4)}
     for partition, some in values.items():
@@ -235,7 +240,9 @@ def test_partitions_are_read_at_the_same_time(new_kafka_topic):
         assert table["kafka_partition"].unique().to_pylist() == [number % 4]
 
 
-def test_a_batch_is_cut_where_its_values_are_too_many_bytes(kafka, monkeypatch):
+def test_a_batch_is_cut_where_its_values_are_too_many_bytes(
+    kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = [b"x" * 100 for _ in range(1_000)]
     sent(kafka, values)
     monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 1_000)
@@ -244,7 +251,9 @@ def test_a_batch_is_cut_where_its_values_are_too_many_bytes(kafka, monkeypatch):
     assert [offset for batch in found for offset in batch["kafka_offset"].to_pylist()] == list(range(995))
 
 
-def test_a_reader_that_stops_early_gives_everything_back(kafka, monkeypatch):
+def test_a_reader_that_stops_early_gives_everything_back(
+    kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """librdkafka waits at its end for every message that is held: this returns, and what was read stays."""
     values = drawn(1, 3_000)
     sent(kafka, values)
@@ -262,7 +271,7 @@ class Interrupted(BaseException):
     """What a signal raises, as Ctrl-C does."""
 
 
-def test_a_signal_at_any_moment_leaves_nothing_behind(kafka):
+def test_a_signal_at_any_moment_leaves_nothing_behind(kafka: KafkaConnection) -> None:
     """Wherever it comes between a call of librdkafka and the next: else the end of the client would wait for ever."""
 
     def interrupt(*_: object) -> None:
@@ -288,7 +297,7 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(kafka):
     assert pa.Table.from_batches(batches(kafka, 0, 20_000))["value"].to_pylist() == values
 
 
-def test_options_that_librdkafka_refuses_are_an_error(kafka):
+def test_options_that_librdkafka_refuses_are_an_error(kafka: KafkaConnection) -> None:
     refused = KafkaConnection(kafka.bootstrap_servers, kafka.topic, {**kafka.options, "nonsense": True})
     with pytest.raises(KafkaRangeError, match=rf'{kafka.topic}\[0\]: No such configuration property: "nonsense"'):
         read(refused, 0, 1)
@@ -307,14 +316,16 @@ def test_options_that_librdkafka_refuses_are_an_error(kafka):
         ({"client.id": None}, -7, "Invalid argument"),  # a default, which it takes; the offset is refused
     ],
 )
-def test_what_librdkafka_refuses_is_told_in_its_words(options, start, said):
+def test_what_librdkafka_refuses_is_told_in_its_words(
+    options: dict[str, str | int | None], start: int, said: str
+) -> None:
     nowhere = KafkaConnection("127.0.0.1:1", "cdrs", {"log_level": 0, **options})
     with pytest.raises(KafkaRangeError, match=r"^cdrs\[0\]: ") as caught:
         read(nowhere, start, 1)
     assert said in str(caught.value)
 
 
-def test_a_client_without_a_broker_is_closed():
+def test_a_client_without_a_broker_is_closed() -> None:
     before = psutil.Process().num_threads()
     nowhere = KafkaConnection("127.0.0.1:1", "cdrs", {"log_level": 0})
     with pytest.raises(KafkaRangeError, match="127.0.0.1:1: nothing listens there: Connection refused"):
@@ -322,13 +333,13 @@ def test_a_client_without_a_broker_is_closed():
     assert psutil.Process().num_threads() <= before
 
 
-def test_a_wrong_password_is_told(kafka):
+def test_a_wrong_password_is_told(kafka: KafkaConnection) -> None:
     stranger = KafkaConnection(kafka.bootstrap_servers, kafka.topic, {**kafka.options, "sasl.password": "wrong"})
     with pytest.raises(KafkaRangeError, match=r"nothing arrived for 1 s at offset 0.*Invalid username or password"):
         read(stranger, 0, 1, timeout=1.0)
 
 
-def test_nothing_is_written_to_the_terminal(kafka, capfd):
+def test_nothing_is_written_to_the_terminal(kafka: KafkaConnection, capfd: pytest.CaptureFixture[str]) -> None:
     produced(kafka, b"0")
     assert read(kafka, 0, 1) == [(0, b"0")]
     gone = KafkaConnection("127.0.0.1:1", kafka.topic, kafka.options)
@@ -349,7 +360,7 @@ def message(offset: int, value: bytes | None = None, timestamp: tuple[int, int] 
     return Message("cdrs", 3, offset, value=value, timestamp=timestamp)
 
 
-def test_the_numbers_are_those_of_confluent_kafka():
+def test_the_numbers_are_those_of_confluent_kafka() -> None:
     """They are written down, since executors get the module without the package."""
     assert kafka_source._PARTITION_EOF == KafkaError._PARTITION_EOF
     assert kafka_source._LOG_APPEND_TIME == TIMESTAMP_LOG_APPEND_TIME
@@ -364,7 +375,7 @@ def test_the_numbers_are_those_of_confluent_kafka():
     ],
     ids=str,
 )
-def test_only_the_brokers_time_is_told(kinds):
+def test_only_the_brokers_time_is_told(kinds: list[int]) -> None:
     """The kind of time is a message's own, not its topic's."""
     messages = [message(number, b"x", (kind, 1000 + number)) for number, kind in enumerate(kinds)]
     expected = [1000 + number if kind == TIMESTAMP_LOG_APPEND_TIME else None for number, kind in enumerate(kinds)]
@@ -374,7 +385,7 @@ def test_only_the_brokers_time_is_told(kinds):
     assert batch["broker_ms"].to_pylist() == [None] * 4
 
 
-def test_batches_are_bound_by_their_bytes(monkeypatch):
+def test_batches_are_bound_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [b"x" * 10, None, b"y" * 10, b"z" * 21, b"", b"w" * 20, b"v"]
     messages = [message(number, value) for number, value in enumerate(values)]
     monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 20)
@@ -387,7 +398,7 @@ def test_batches_are_bound_by_their_bytes(monkeypatch):
     assert rows_of() == []
 
 
-def test_bytes_of_earlier_messages_count(monkeypatch):
+def test_bytes_of_earlier_messages_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is filled by several reads; none makes it larger than the bound."""
     monkeypatch.setattr(kafka_source, "_BATCH_BYTES", 20)
     rows = kafka_source._Rows("cdrs", 3, True)
@@ -423,13 +434,17 @@ def is_let_go_without_pythons_lock(make: Callable[[], pa.Array]) -> bool:
     return released
 
 
-def test_columns_are_let_go_without_pythons_lock():
+def test_columns_are_let_go_without_pythons_lock() -> None:
     """Otherwise landing stands still: the embedded engine does so on threads of its own, and holds the lock meanwhile."""
     assert not is_let_go_without_pythons_lock(lambda: pa.array(np.arange(1000)))
     kinds = (TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME)
     messages = [message(number, [b"a value", None][number % 2], (kinds[number % 2], number)) for number in range(30)]
     for name in kafka_source._ARROW.names:
-        assert is_let_go_without_pythons_lock(lambda name=name: rows_of(*messages)[0][name]), name
+
+        def column(name: str = name) -> pa.Array:
+            return rows_of(*messages)[0][name]
+
+        assert is_let_go_without_pythons_lock(column), name
 
 
 # ----------------------------------------------------------------------------------------------- on somebody else's Python
@@ -460,32 +475,32 @@ class Session:
         return self
 
     def register(self, source: type) -> None:
-        self.sent = CloudPickleSerializer().dumps((source, self.options))
+        self.sent = CloudPickleSerializer().dumps((source, self.options))  # type: ignore[no-untyped-call]  # pyspark's
 
 
 def on_an_executor(kafka: KafkaConnection, lacks: str) -> subprocess.CompletedProcess[str]:
     options = {"topic": kafka.topic, "ranges": "[[0, 1, 3]]", "config": json.dumps(kafka.plain_config())}
-    session = Session({**options, "timeout": str(TIMEOUT), "broker_time": "true"})
+    session: Any = Session({**options, "timeout": str(TIMEOUT), "broker_time": "true"})
     register(session, by_value=True)
     sent = base64.b64encode(session.sent).decode()
     command = [sys.executable, "-c", _EXECUTOR, lacks]
     return subprocess.run(command, input=sent, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_an_executor_needs_no_copy_of_this_package(kafka):
+def test_an_executor_needs_no_copy_of_this_package(kafka: KafkaConnection) -> None:
     produced(kafka, b"0", b"1", b"2", b"3")
     done = on_an_executor(kafka, "telecom_assets")
     assert (done.stdout, done.stderr) == ("[1, 2]\n", "")
 
 
-def test_an_executor_without_confluent_kafka_says_what_to_install(kafka):
+def test_an_executor_without_confluent_kafka_says_what_to_install(kafka: KafkaConnection) -> None:
     done = on_an_executor(kafka, "confluent_kafka")
     said = done.stderr.strip().splitlines()[-1]
     assert f"KafkaRangeError: {kafka.topic}[0]: the Python that reads it, {sys.executable} on " in said
     assert "`pip install confluent-kafka` there" in said
 
 
-def test_what_was_said_on_an_executor_is_found_in_what_an_engine_makes_of_it():
+def test_what_was_said_on_an_executor_is_found_in_what_an_engine_makes_of_it() -> None:
     failure = PySparkException(
         "Job aborted: PythonException: Traceback\n  File x\nKafkaRangeError: t[0]: nothing arrived\n at org"
     )

@@ -48,7 +48,7 @@ def other(kafka: KafkaConnection, options: Mapping[str, str], servers: str | Non
 @pytest.mark.parametrize(
     "ask", [KafkaConnection.topic_state, KafkaConnection.topic_id, MessageProducer], ids=["state", "id", "producer"]
 )
-def test_a_wrong_password_says_so(kafka_connection: KafkaConnection, ask: Callable[[KafkaConnection], object]):
+def test_a_wrong_password_says_so(kafka_connection: KafkaConnection, ask: Callable[[KafkaConnection], object]) -> None:
     assert message_of(other(kafka_connection, WRONG), ask) == (
         f"Kafka at {kafka_connection.bootstrap_servers} cannot be used (it refuses the login: SASL authentication error: "
         "Authentication failed: Invalid username or password); check sasl.username, sasl.password and sasl.mechanism in "
@@ -56,14 +56,14 @@ def test_a_wrong_password_says_so(kafka_connection: KafkaConnection, ask: Callab
     )
 
 
-def test_another_mechanism_says_which_the_broker_has(kafka_connection: KafkaConnection):
+def test_another_mechanism_says_which_the_broker_has(kafka_connection: KafkaConnection) -> None:
     said = message_of(other(kafka_connection, {"sasl.mechanism": "SCRAM-SHA-256"}))
     assert "it refuses the login: SASL SCRAM-SHA-256 mechanism handshake failed" in said
     assert "supported mechanisms: PLAIN)" in said
     assert "check sasl.username, sasl.password and sasl.mechanism" in said
 
 
-def test_a_broker_that_wants_a_login_and_gets_none(kafka_connection: KafkaConnection):
+def test_a_broker_that_wants_a_login_and_gets_none(kafka_connection: KafkaConnection) -> None:
     stranger = KafkaConnection(kafka_connection.bootstrap_servers, kafka_connection.topic, {}, SECONDS)
     assert message_of(stranger) == (
         f"Kafka at {kafka_connection.bootstrap_servers} cannot be used (it closes the connection unanswered, as one that "
@@ -71,20 +71,20 @@ def test_a_broker_that_wants_a_login_and_gets_none(kafka_connection: KafkaConnec
     )
 
 
-def test_tls_to_a_port_without_it(kafka_connection: KafkaConnection):
+def test_tls_to_a_port_without_it(kafka_connection: KafkaConnection) -> None:
     assert message_of(other(kafka_connection, TLS_WANTED)) == (
         f"Kafka at {kafka_connection.bootstrap_servers} cannot be used (it does not speak TLS at this port); check the "
         "port in TELECOM_KAFKA_BOOTSTRAP_SERVERS and security.protocol in TELECOM_KAFKA_OPTIONS"
     )
 
 
-def test_of_several_addresses_the_one_that_explains_it_is_named(kafka_connection: KafkaConnection):
+def test_of_several_addresses_the_one_that_explains_it_is_named(kafka_connection: KafkaConnection) -> None:
     servers = f"no-such-host.invalid:9092,127.0.0.1:1,{kafka_connection.bootstrap_servers}"
     said = message_of(other(kafka_connection, WRONG, servers))
     assert f"({kafka_connection.bootstrap_servers}: it refuses the login:" in said
 
 
-def test_what_a_client_heard_is_not_said_of_the_next(kafka_connection: KafkaConnection):
+def test_what_a_client_heard_is_not_said_of_the_next(kafka_connection: KafkaConnection) -> None:
     """The password was wrong, and is mended; then the topic goes: only that is said."""
     connection = other(kafka_connection, WRONG)
     assert "refuses the login" in message_of(connection)
@@ -97,14 +97,14 @@ def test_what_a_client_heard_is_not_said_of_the_next(kafka_connection: KafkaConn
 # -- other ends of the line ----------------------------------------------------------------------------------------------
 
 
-def test_nobody_listens(kafka_connection: KafkaConnection):
+def test_nobody_listens(kafka_connection: KafkaConnection) -> None:
     assert message_of(other(kafka_connection, {}, "127.0.0.1:1")) == (
         "Kafka at 127.0.0.1:1 cannot be used (nothing listens there: Connection refused); start it (`telecom up` for the "
         "local one) or check TELECOM_KAFKA_BOOTSTRAP_SERVERS"
     )
 
 
-def test_a_host_that_nobody_knows(kafka_connection: KafkaConnection):
+def test_a_host_that_nobody_knows(kafka_connection: KafkaConnection) -> None:
     said = message_of(other(kafka_connection, {}, "no-such-host.invalid:9092"))
     assert said.startswith(
         "Kafka at no-such-host.invalid:9092 cannot be used (its host is not known: Failed to resolve "
@@ -113,7 +113,7 @@ def test_a_host_that_nobody_knows(kafka_connection: KafkaConnection):
     assert said.endswith("; check TELECOM_KAFKA_BOOTSTRAP_SERVERS")
 
 
-def test_one_that_accepts_and_never_answers(kafka_connection: KafkaConnection):
+def test_one_that_accepts_and_never_answers(kafka_connection: KafkaConnection) -> None:
     with socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -161,7 +161,7 @@ def tls_port(tmp_path: Path) -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def test_a_certificate_that_no_known_authority_signed(kafka_connection: KafkaConnection, tls_port: int):
+def test_a_certificate_that_no_known_authority_signed(kafka_connection: KafkaConnection, tls_port: int) -> None:
     assert message_of(other(kafka_connection, TLS_WANTED, f"localhost:{tls_port}")) == (
         f"Kafka at localhost:{tls_port} cannot be used (its certificate cannot be verified: no known authority signed it, "
         "or it is for another host name); let ssl.ca.location in TELECOM_KAFKA_OPTIONS name the authority's certificate, and "
@@ -169,7 +169,7 @@ def test_a_certificate_that_no_known_authority_signed(kafka_connection: KafkaCon
     )
 
 
-def test_no_tls_to_a_port_with_it(kafka_connection: KafkaConnection, tls_port: int):
+def test_no_tls_to_a_port_with_it(kafka_connection: KafkaConnection, tls_port: int) -> None:
     said = message_of(other(kafka_connection, {}, f"localhost:{tls_port}"))
     assert "it closes the connection unanswered, as one that wants TLS or a login does" in said
 
@@ -197,14 +197,14 @@ DOWN = (KafkaError._ALL_BROKERS_DOWN, "2/2 brokers are down")
         ([], "it does not answer within 3 s"),
     ],
 )
-def test_what_explains_most_is_said(errors: list[tuple[int, str]], reason: str):
+def test_what_explains_most_is_said(errors: list[tuple[int, str]], reason: str) -> None:
     heard = Heard()
     for code, text in errors:
         heard.hear(code, text)
     assert trouble(heard, seconds=3.0).reason == reason
 
 
-def test_a_later_error_of_the_same_kind_takes_the_place_of_an_earlier():
+def test_a_later_error_of_the_same_kind_takes_the_place_of_an_earlier() -> None:
     heard = Heard()
     heard.hear(KafkaError._AUTHENTICATION, "sasl://b:2/bootstrap: first")
     heard.hear(KafkaError._AUTHENTICATION, "sasl://b:2/bootstrap: second")
@@ -214,7 +214,9 @@ def test_a_later_error_of_the_same_kind_takes_the_place_of_an_earlier():
 @pytest.mark.parametrize(
     "code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.LEADER_NOT_AVAILABLE]
 )
-def test_an_answer_that_passes_is_asked_again(monkeypatch: pytest.MonkeyPatch, new_kafka_topic, code: int):
+def test_an_answer_that_passes_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, new_kafka_topic: Callable[..., KafkaConnection], code: int
+) -> None:
     """A broker that comes back after it was away says such things of the leaders for a moment."""
     kafka, answers, ask = new_kafka_topic(partitions=1), [], KafkaConnection._offsets
 

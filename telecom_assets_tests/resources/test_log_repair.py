@@ -93,7 +93,7 @@ ALL = list(range(1, NEWEST + 1))
 )
 def test_a_torn_checkpoint_is_made_again(
     table: Path, engine: SparkEngine, damage: Callable[[Path], object], name: int, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     """Its entries are there. What it was is kept, in a file that no reader of tables takes for one of its own."""
     hint(table).write_text(f'{{"version":{name},"size":12}}')
     if name == 5:
@@ -113,7 +113,7 @@ def test_a_torn_checkpoint_is_made_again(
     assert versions_read(mended(table, engine)) == ALL
 
 
-def test_a_checkpoint_is_made_from_the_one_before_it(table: Path, engine: SparkEngine):
+def test_a_checkpoint_is_made_from_the_one_before_it(table: Path, engine: SparkEngine) -> None:
     """The entries before that have left the log."""
     for version in range(5):
         entry(table, version).unlink()
@@ -126,7 +126,7 @@ def test_a_checkpoint_is_made_from_the_one_before_it(table: Path, engine: SparkE
 )
 def test_a_hint_that_names_nothing_is_made_again(
     table: Path, engine: SparkEngine, said: str, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     before = files_of(table)
     hint(table).write_text(said)
     assert versions_read(mended(table, engine)) == ALL
@@ -138,21 +138,21 @@ def test_a_hint_that_names_nothing_is_made_again(
     assert "_last_checkpoint was torn or named no checkpoint" in caplog.text
 
 
-def test_a_hint_without_a_checkpoint_goes(table: Path, engine: SparkEngine):
+def test_a_hint_without_a_checkpoint_goes(table: Path, engine: SparkEngine) -> None:
     for version in (5, 10):
         checkpoint(table, version).unlink()
     assert versions_read(mended(table, engine)) == ALL
     assert not hint(table).exists()
 
 
-def test_both_at_once(table: Path, engine: SparkEngine):
+def test_both_at_once(table: Path, engine: SparkEngine) -> None:
     """The only whole checkpoint is the older one, and the hint is torn."""
     tear(checkpoint(table, 10))
     tear(hint(table))
     assert versions_read(mended(table, engine)) == ALL
 
 
-def test_several_may_mend_at_once(table: Path, sail: SparkEngine):
+def test_several_may_mend_at_once(table: Path, sail: SparkEngine) -> None:
     """Each puts a whole file in its place; what was torn is kept once."""
     torn = tear(checkpoint(table, 10))
     barrier, found = threading.Barrier(4), []
@@ -174,7 +174,7 @@ def test_several_may_mend_at_once(table: Path, sail: SparkEngine):
     assert versions_read(opened(table, sail)) == ALL
 
 
-def test_a_sound_log_is_read_and_not_written(table: Path, engine: SparkEngine):
+def test_a_sound_log_is_read_and_not_written(table: Path, engine: SparkEngine) -> None:
     before = files_of(table)
     assert versions_read(opened(table, engine)) == ALL
     assert files_of(table) == before
@@ -197,7 +197,9 @@ def tear_both(table: Path) -> None:
     ],
     ids=["checkpoint", "hint", "hint to nothing", "hint between", "empty hint", "both"],
 )
-def test_who_only_reads_mends_nothing_and_reads_all(table: Path, sail: SparkEngine, damage: Callable[[Path], object]):
+def test_who_only_reads_mends_nothing_and_reads_all(
+    table: Path, sail: SparkEngine, damage: Callable[[Path], object]
+) -> None:
     """The newest version and an older one, through the engine and without it. The next writer mends the log."""
     damage(table)
     before = files_of(table)
@@ -213,7 +215,7 @@ def test_who_only_reads_mends_nothing_and_reads_all(table: Path, sail: SparkEngi
     assert all(pq.read_table(path).num_rows for path in table.glob("_delta_log/*.checkpoint.parquet"))
 
 
-def test_spark_says_what_mends_a_torn_log(table: Path, spark_remote: str):
+def test_spark_says_what_mends_a_torn_log(table: Path, spark_remote: str) -> None:
     """It reads the log itself, and nothing is mended for a reader."""
     tear(checkpoint(table, 10))
     before = files_of(table)
@@ -239,7 +241,7 @@ def refused(table: Path, engine: SparkEngine, *parts: str) -> None:
     assert files_of(table) == before
 
 
-def test_a_torn_newest_entry(table: Path, sail: SparkEngine):
+def test_a_torn_newest_entry(table: Path, sail: SparkEngine) -> None:
     tear(entry(table, 12))
     refused(
         table,
@@ -254,14 +256,14 @@ def test_a_torn_newest_entry(table: Path, sail: SparkEngine):
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 500])
-def test_a_newest_entry_without_content(table: Path, sail: SparkEngine, content: bytes):
+def test_a_newest_entry_without_content(table: Path, sail: SparkEngine, content: bytes) -> None:
     """What a crash of the machine may leave of a file that was not synced. An empty one is no change to delta-rs."""
     entry(table, 12).write_bytes(content)
     refused(table, sail, f"_delta_log/{entry(table, 12).name} is ", "the last good version is 11")
 
 
 @pytest.mark.parametrize("damage", [tear, Path.unlink])
-def test_an_entry_in_the_middle(table: Path, sail: SparkEngine, damage: Callable[[Path], object]):
+def test_an_entry_in_the_middle(table: Path, sail: SparkEngine, damage: Callable[[Path], object]) -> None:
     """It is not the newest: nobody is told to move it away."""
     damage(entry(table, 11))
     before = files_of(table)
@@ -273,7 +275,7 @@ def test_an_entry_in_the_middle(table: Path, sail: SparkEngine, damage: Callable
     assert files_of(table) == before
 
 
-def test_a_torn_checkpoint_whose_entries_are_gone(table: Path, sail: SparkEngine):
+def test_a_torn_checkpoint_whose_entries_are_gone(table: Path, sail: SparkEngine) -> None:
     for version in range(11):
         entry(table, version).unlink()
     checkpoint(table, 5).unlink()
@@ -283,20 +285,20 @@ def test_a_torn_checkpoint_whose_entries_are_gone(table: Path, sail: SparkEngine
     )
 
 
-def test_a_torn_checkpoint_and_a_torn_entry(table: Path, sail: SparkEngine):
+def test_a_torn_checkpoint_and_a_torn_entry(table: Path, sail: SparkEngine) -> None:
     """The checkpoint cannot be made, for its own entry is torn."""
     tear(checkpoint(table, 10))
     tear(entry(table, 10))
     refused(table, sail, f"{entry(table, 10).name} is torn", "the last good version is 9")
 
 
-def test_a_log_that_is_gone_is_not_begun_anew(table: Path, sail: SparkEngine):
+def test_a_log_that_is_gone_is_not_begun_anew(table: Path, sail: SparkEngine) -> None:
     """An empty table in its place would hide the rows."""
     shutil.rmtree(table / "_delta_log")
     refused(table, sail, "_delta_log is gone, and files of rows are there", "no version can be read")
 
 
-def test_without_entries_a_checkpoint_is_a_table(table: Path, sail: SparkEngine):
+def test_without_entries_a_checkpoint_is_a_table(table: Path, sail: SparkEngine) -> None:
     for version in range(NEWEST + 1):
         entry(table, version).unlink()
     try:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from resources.engine import SparkEngine
 from resources.warehouse import (
     EVERYTHING,
     Maintained,
@@ -42,7 +43,7 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def plain(tmp_path, sail) -> Warehouse:
+def plain(tmp_path: Path, sail: SparkEngine) -> Warehouse:
     """A warehouse where the engine does not matter, with a retention of 35 days."""
     return Warehouse(str(tmp_path / "ware house"), sail, TABLES, retention_days=35)
 
@@ -92,7 +93,7 @@ def age(warehouse: Warehouse, days: Iterable[float]) -> None:
 # ---------------------------------------------------------------------------------------------------------- compaction
 
 
-def test_compaction_keeps_rows_counts_and_pinned_versions(warehouse):
+def test_compaction_keeps_rows_counts_and_pinned_versions(warehouse: Warehouse) -> None:
     """On both engines: what was pinned before is read after it, from its own files."""
     for number in range(3):
         append(warehouse, (f"a{number}", "1.5", MAY), (f"b{number}", "2", JUNE))
@@ -111,7 +112,7 @@ def test_compaction_keeps_rows_counts_and_pinned_versions(warehouse):
     assert (again.files_before, again.files_compacted, again.version) == (2, 0, 5)
 
 
-def test_files_are_merged_up_to_the_target_size(plain):
+def test_files_are_merged_up_to_the_target_size(plain: Warehouse) -> None:
     for code in "ABC":
         plain.append_arrow(CATALOGUE, catalogue_rows(code))
     size = max(pa.table(DeltaTable(plain.path(CATALOGUE)).get_add_actions())["size_bytes"].to_pylist())
@@ -120,13 +121,13 @@ def test_files_are_merged_up_to_the_target_size(plain):
     assert sorted(plain.pin(CATALOGUE).arrow()["product_code"].to_pylist()) == list("ABC")
 
 
-def test_tables_that_are_not_there_stay_so(plain):
+def test_tables_that_are_not_there_stay_so(plain: Warehouse) -> None:
     append(plain, ("a", "1", MAY))
     assert list(keep(plain)) == [FLOORS]
     assert [path.name for path in Path(plain.root).iterdir()] == [FLOORS]
 
 
-def test_whether_rows_went_back_is_told_after_a_compaction(plain):
+def test_whether_rows_went_back_is_told_after_a_compaction(plain: Warehouse) -> None:
     """To the millisecond, as Kafka tells times: the compacted file's statistics say what those of its parts did."""
     noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
     last = noon + timedelta(seconds=9, milliseconds=123)
@@ -141,7 +142,7 @@ def test_whether_rows_went_back_is_told_after_a_compaction(plain):
 # -------------------------------------------------------------------------------------------------- beside the writers
 
 
-def test_a_table_that_is_being_written_is_left_for_the_next_time(plain):
+def test_a_table_that_is_being_written_is_left_for_the_next_time(plain: Warehouse) -> None:
     """The others are compacted; and so is the rest of the table once its writer is done."""
     for number in range(2):
         append(plain, (f"a{number}", "1", MAY), (f"b{number}", "1", JUNE))
@@ -166,11 +167,14 @@ LOST = "not all compacted: somebody wrote the table at the same time"
 
 
 @pytest.mark.parametrize(("other", "compacted", "note"), [(other_overwrite, 0, LOST), (other_append, 2, "")])
-def test_a_commit_that_comes_first(plain, monkeypatch, other: Callable[[Warehouse], None], compacted: int, note: str):
+def test_a_commit_that_comes_first(
+    plain: Warehouse, monkeypatch: pytest.MonkeyPatch, other: Callable[[Warehouse], None], compacted: int, note: str
+) -> None:
     """A compaction whose files were replaced meanwhile is dropped, one beside an append is not; no row is lost or doubled."""
     for number in range(2):
         append(plain, (f"a{number}", "1", MAY))
-    opened, times = maintenance._Upkeep._open, []
+    opened = maintenance._Upkeep._open
+    times: list[object] = []
 
     def open_then_be_overtaken(self: Any, version: int | None = None) -> DeltaTable:
         table = opened(self, version)
@@ -186,7 +190,7 @@ def test_a_commit_that_comes_first(plain, monkeypatch, other: Callable[[Warehous
     assert rows_in(plain.pin(FLOORS).arrow()) == times[2]
 
 
-def test_a_damaged_table_is_named_after_the_others_are_done(plain):
+def test_a_damaged_table_is_named_after_the_others_are_done(plain: Warehouse) -> None:
     for number in range(2):
         plain.append_arrow(CATALOGUE, catalogue_rows(f"{number}"))
         append(plain, (f"a{number}", "1", MAY))
@@ -199,7 +203,7 @@ def test_a_damaged_table_is_named_after_the_others_are_done(plain):
 # ----------------------------------------------------------------------------------------------------------- retention
 
 
-def test_a_version_stays_for_the_retention_after_it_was_replaced(warehouse):
+def test_a_version_stays_for_the_retention_after_it_was_replaced(warehouse: Warehouse) -> None:
     """35 days: what was the newest 35 days ago is the oldest that is kept, with its files and nothing else's.
 
     On both engines, which then read it from the checkpoint that stands for all versions before.
@@ -242,7 +246,7 @@ def test_a_version_stays_for_the_retention_after_it_was_replaced(warehouse):
     assert len(rows_in(warehouse.pin(FLOORS).arrow())) == 3
 
 
-def test_an_opened_version_whose_files_are_gone_is_named(plain):
+def test_an_opened_version_whose_files_are_gone_is_named(plain: Warehouse) -> None:
     """Somebody had pinned and read a version before it went, and asks for it again in the same process."""
     replace(plain, ("a", "1", MAY))
     replace(plain, ("b", "1", MAY))
@@ -254,7 +258,7 @@ def test_an_opened_version_whose_files_are_gone_is_named(plain):
         old.arrow()
 
 
-def test_the_last_change_of_rows_stays_in_the_log(plain):
+def test_the_last_change_of_rows_stays_in_the_log(plain: Warehouse) -> None:
     """However old: landing asks what came after the version that its ledger knows."""
     for number in range(3):
         append(plain, (f"a{number}", "1", MAY))
@@ -266,7 +270,7 @@ def test_the_last_change_of_rows_stays_in_the_log(plain):
     assert plain.pin(FLOORS).rows_by_partition() == {MAY: 3}
 
 
-def test_a_longer_retention_is_told_to_the_engines(plain):
+def test_a_longer_retention_is_told_to_the_engines(plain: Warehouse) -> None:
     """They clean the log themselves, at their checkpoints. A table that keeps more is left as it is."""
     append(plain, ("a", "1", MAY))
     longer = Warehouse(plain.root, plain.engine, TABLES, retention_days=90)
@@ -277,7 +281,7 @@ def test_a_longer_retention_is_told_to_the_engines(plain):
         assert stored["delta.logRetentionDuration"] == f"interval {days} days"
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(plain):
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(plain: Warehouse) -> None:
     replace(plain, ("a", "1", MAY))
     replace(plain, ("b", "1", MAY))
     append(plain, ("c", "1", MAY))

@@ -19,7 +19,7 @@ def texts() -> Iterator[tuple[str, str]]:
                 yield path.name, node.value
 
 
-def test_no_name_of_a_table_or_a_column():
+def test_no_name_of_a_table_or_a_column() -> None:
     """Names of one plain word (`value`, `reason`) may be anybody's."""
     ours = {name for table in TABLES.values() for name in (table.name, *table.column_names) if "_" in name}
     assert {"billing_period", "event_date", "raw_cdrs"} <= ours

@@ -1,6 +1,7 @@
 """Who else can log in to the machine, and who is told of it."""
 
 import json
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,8 +59,8 @@ def test_a_user_whom_only_a_process_shows_is_found(monkeypatch: pytest.MonkeyPat
         def __init__(self, uid: int) -> None:
             (self.pw_name, self.pw_shell), self.pw_uid = known[uid], uid
 
-    monkeypatch.setattr(other_users.pwd, "getpwall", list)
-    monkeypatch.setattr(other_users.pwd, "getpwuid", Entry)
+    monkeypatch.setattr(pwd, "getpwall", list)
+    monkeypatch.setattr(pwd, "getpwuid", Entry)
     monkeypatch.setattr(other_users, "_owners_of_processes", lambda: {0, 1001, 100_999})
     monkeypatch.setitem(known, 0, ("root", BASH))
     assert sorted(other_users._accounts(), key=lambda one: one.uid) == [Account("root", 0, BASH), ANNA]

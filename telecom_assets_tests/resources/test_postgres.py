@@ -6,11 +6,12 @@ import socket
 import struct
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any, TypeVar
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +25,7 @@ from resources.postgres import (
     PostgresError,
     PostgresUnavailable,
     PublishMismatch,
+    PublishResult,
     TableDrift,
     TableMissing,
     UpsertCounts,
@@ -40,20 +42,24 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE as BILLS
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN
 from telecom_assets.reference.tables import CUSTOMERS
 
+#: Runs SQL, and returns the rows of a query.
+Execute = Callable[..., list[tuple[Any, ...]]]
+T = TypeVar("T")
+
 
 @pytest.fixture
-def connection(postgres_dsn) -> PostgresConnection:
+def connection(postgres_dsn: str) -> PostgresConnection:
     return PostgresConnection(postgres_dsn)
 
 
 @pytest.fixture
-def execute(postgres_dsn):
+def execute(postgres_dsn: str) -> Iterator[Execute]:
     """Run SQL as somebody else, each statement committed; returns the rows of a query."""
     with psycopg.connect(postgres_dsn, autocommit=True, application_name="test") as session:
 
-        def run(statement, parameters=None):
-            cursor = session.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else None
+        def run(statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+            cursor = session.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
         yield run
 
@@ -74,7 +80,7 @@ def everything_shown(error: BaseException) -> str:
         f"host=127.0.0.1 port=1 user=me password={SECRET} dbname=bills",
     ],
 )
-def test_a_refused_connection_names_the_address_and_the_remedy(dsn):
+def test_a_refused_connection_names_the_address_and_the_remedy(dsn: str) -> None:
     connection = PostgresConnection(dsn, retry_seconds=0)
     assert repr(connection) == "PostgresConnection(127.0.0.1:1/bills)"
     with pytest.raises(PostgresUnavailable) as raised:
@@ -99,7 +105,7 @@ def test_a_refused_connection_names_the_address_and_the_remedy(dsn):
         f"host=127.0.0.1 passwort={SECRET}",
     ],
 )
-def test_a_connection_string_that_cannot_be_read_is_not_quoted(dsn):
+def test_a_connection_string_that_cannot_be_read_is_not_quoted(dsn: str) -> None:
     connection = PostgresConnection(dsn, retry_seconds=0)
     with pytest.raises(
         PostgresUnavailable, match="TELECOM_POSTGRES_DSN cannot be read; expected postgresql://"
@@ -115,9 +121,9 @@ def test_a_connection_string_that_cannot_be_read_is_not_quoted(dsn):
         ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
     ],
 )
-def test_what_the_server_refuses_is_told(postgres_dsn, changes, message):
+def test_what_the_server_refuses_is_told(postgres_dsn: str, changes: dict[str, str], message: str) -> None:
     given = conninfo.conninfo_to_dict(postgres_dsn)
-    connection = PostgresConnection(conninfo.make_conninfo(**(given | changes)))
+    connection = PostgresConnection(conninfo.make_conninfo(postgres_dsn, **changes))
     with pytest.raises(PostgresUnavailable, match=message) as raised:
         connection.connect()
     assert connection.address in str(raised.value)
@@ -156,7 +162,7 @@ def refusing_server(sqlstate: str, text: str) -> Iterator[RefusingServer]:
         server.listener.close()
 
 
-def test_a_server_that_is_starting_up_is_tried_again():
+def test_a_server_that_is_starting_up_is_tried_again() -> None:
     text = "the database system is starting up"
     with refusing_server("57P03", text) as server, pytest.raises(PostgresUnavailable, match=text):
         PostgresConnection(server.dsn, retry_seconds=0.5).connect()
@@ -164,23 +170,23 @@ def test_a_server_that_is_starting_up_is_tried_again():
 
 
 @pytest.mark.parametrize("sqlstate", ["28P01", "53300", "3D000"])
-def test_any_other_refusal_is_final(sqlstate):
+def test_any_other_refusal_is_final(sqlstate: str) -> None:
     text = "sorry, too many clients already"
     with refusing_server(sqlstate, text) as server, pytest.raises(PostgresUnavailable, match=text):
         PostgresConnection(server.dsn, retry_seconds=60).connect()
     assert server.connections == 1
 
 
-def test_a_server_that_comes_up_meanwhile_is_found(postgres_dsn):
+def test_a_server_that_comes_up_meanwhile_is_found(postgres_dsn: str) -> None:
     """The port refuses at first; then the real server is behind it."""
     given = conninfo.conninfo_to_dict(postgres_dsn)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # bound but not listening: refused
         dsn = conninfo.make_conninfo(**(given | {"port": listener.getsockname()[1]}))
-        attempts = []
+        attempts: list[None] = []
 
         class Watched(PostgresConnection):
-            def _connect_once(self):
+            def _connect_once(self) -> psycopg.Connection:
                 attempts.append(None)
                 if len(attempts) == 3:
                     listener.listen()
@@ -192,7 +198,7 @@ def test_a_server_that_comes_up_meanwhile_is_found(postgres_dsn):
         assert len(attempts) == 3
 
 
-def forward(listener: socket.socket, given: dict) -> None:
+def forward(listener: socket.socket, given: dict[str, Any]) -> None:
     client, _ = listener.accept()
     server = socket.create_connection((given["host"], int(given["port"])))
     for source, sink in ((client, server), (server, client)):
@@ -206,7 +212,7 @@ def copy_bytes(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_WR)
 
 
-def test_a_session_is_explicit_about_transactions_and_time(postgres_dsn):
+def test_a_session_is_explicit_about_transactions_and_time(postgres_dsn: str) -> None:
     connection = PostgresConnection(conninfo.make_conninfo(postgres_dsn, options="-c TimeZone=Africa/Casablanca"))
     with connection.connect() as session:
         assert session.autocommit
@@ -217,7 +223,7 @@ def test_a_session_is_explicit_about_transactions_and_time(postgres_dsn):
     assert shown == ("UTC", "telecom_assets", "UTF8", "2025-06-01 11:00:00+00")
 
 
-def test_a_failing_statement_is_told_with_the_work(connection):
+def test_a_failing_statement_is_told_with_the_work(connection: PostgresConnection) -> None:
     with (
         pytest.raises(PostgresError, match='failed while counting sheep: relation "sheep" does not exist') as raised,
         connection.session("counting sheep") as session,
@@ -227,7 +233,7 @@ def test_a_failing_statement_is_told_with_the_work(connection):
     assert not isinstance(raised.value, PostgresUnavailable)
 
 
-def test_a_session_that_the_server_ends_is_told(connection, execute):
+def test_a_session_that_the_server_ends_is_told(connection: PostgresConnection, execute: Execute) -> None:
     with (
         pytest.raises(PostgresUnavailable, match="went away while counting sheep"),
         connection.session("counting sheep") as session,
@@ -252,14 +258,16 @@ SHEEP = pa.schema(
 
 
 @pytest.fixture
-def sheep(execute):
+def sheep(execute: Execute) -> None:
     execute(
         "CREATE TABLE sheep (name varchar, wool numeric, lambs bigint, ear_tag int, born date, seen timestamptz,"
         " black boolean, shepherd text)"
     )
 
 
-def test_every_type_and_every_odd_text_comes_back(connection, execute, sheep):
+def test_every_type_and_every_odd_text_comes_back(
+    connection: PostgresConnection, execute: Execute, sheep: None
+) -> None:
     execute(
         "INSERT INTO sheep VALUES ('a', 1.5, 9007199254740993, 1, '2024-02-29', '2024-02-29 12:00:00.000001+01', true),"
         " ('', -999999999999.999999, -1, -1, '0001-01-01', '1970-01-01 00:00+00', false),"
@@ -284,24 +292,24 @@ def test_every_type_and_every_odd_text_comes_back(connection, execute, sheep):
     assert [row["name"] for row in others] == ['two\nlines, "quoted"', "\\.", "NULL"]
 
 
-def test_rows_are_ordered_by_code_point(connection, execute, sheep):
+def test_rows_are_ordered_by_code_point(connection: PostgresConnection, execute: Execute, sheep: None) -> None:
     execute('ALTER TABLE sheep ALTER COLUMN name TYPE varchar COLLATE "unicode"')  # as in a database made for people
     execute("INSERT INTO sheep (name) VALUES ('é'), ('b'), ('B'), ('a'), ('z')")
     names = read_table(connection, "sheep", SHEEP, order_by=["name"])["name"].to_pylist()
     assert names == sorted(names) == ["B", "a", "b", "z", "é"]
 
 
-def test_an_empty_table_has_its_schema(connection, sheep):
+def test_an_empty_table_has_its_schema(connection: PostgresConnection, sheep: None) -> None:
     rows = read_table(connection, "sheep", SHEEP, order_by=["name"])
     assert (rows.num_rows, rows.schema) == (0, SHEEP)
 
 
-def test_nulls_of_a_single_column_are_rows(connection, execute, sheep):
+def test_nulls_of_a_single_column_are_rows(connection: PostgresConnection, execute: Execute, sheep: None) -> None:
     execute("INSERT INTO sheep (name) VALUES (NULL), (''), (NULL)")
     assert read_table(connection, "sheep", pa.schema({"name": pa.string()}))["name"].to_pylist() == [None, "", None]
 
 
-def test_more_than_one_block_is_read(connection, execute, sheep):
+def test_more_than_one_block_is_read(connection: PostgresConnection, execute: Execute, sheep: None) -> None:
     execute("INSERT INTO sheep (name, lambs) SELECT repeat('é\n', 50), n FROM generate_series(1, 60000) AS n")
     rows = read_table(connection, "sheep", SHEEP, order_by=["lambs"])
     assert rows["lambs"].to_pylist() == list(range(1, 60001))
@@ -309,13 +317,15 @@ def test_more_than_one_block_is_read(connection, execute, sheep):
 
 
 @pytest.mark.parametrize("value", ["0.0000001", "1e12", "'NaN'", "'Infinity'"])
-def test_a_number_that_does_not_fit_is_refused_not_rounded(connection, execute, sheep, value):
+def test_a_number_that_does_not_fit_is_refused_not_rounded(
+    connection: PostgresConnection, execute: Execute, sheep: None, value: str
+) -> None:
     execute(f"INSERT INTO sheep (wool) VALUES ({value})")
     with pytest.raises(PostgresError, match=r"table sheep at .* holds a value that does not fit"):
         read_table(connection, "sheep", SHEEP)
 
 
-def test_a_missing_table_or_column_is_told(connection, sheep):
+def test_a_missing_table_or_column_is_told(connection: PostgresConnection, sheep: None) -> None:
     with pytest.raises(TableMissing, match="table goats does not exist at "):
         read_table(connection, "goats", SHEEP)
     with pytest.raises(PostgresError, match='column "horns" does not exist; expected the columns name, horns'):
@@ -325,7 +335,7 @@ def test_a_missing_table_or_column_is_told(connection, sheep):
 # -- customers -------------------------------------------------------------------------------------------------------
 
 
-def customers(*numbers: int, **values) -> pa.Table:
+def customers(*numbers: int, **values: object) -> pa.Table:
     row = {
         "customer_name": "Aïcha",
         "subscription_type": "postpaid",
@@ -345,14 +355,14 @@ def create(connection: PostgresConnection) -> bool:
     )
 
 
-def test_the_table_is_made_once(connection, execute):
+def test_the_table_is_made_once(connection: PostgresConnection, execute: Execute) -> None:
     assert create(connection)
     assert not create(connection)
     assert execute("SELECT obj_description('customers'::regclass)") == [(CUSTOMERS.grain,)]
     assert execute("SELECT col_description('customers'::regclass, 7)") == [(CUSTOMERS.column("region").doc,)]
 
 
-def test_many_may_make_it_at_once(connection):
+def test_many_may_make_it_at_once(connection: PostgresConnection) -> None:
     with ThreadPoolExecutor(6) as pool:
         barrier = threading.Barrier(6)
         made = list(pool.map(lambda _: (barrier.wait(timeout=30), create(connection))[1], range(6)))
@@ -374,14 +384,18 @@ def test_many_may_make_it_at_once(connection):
         ("region", ""),
     ],
 )
-def test_nobody_can_store_a_bad_customer(connection, execute, column, value):
+def test_nobody_can_store_a_bad_customer(
+    connection: PostgresConnection, execute: Execute, column: str, value: str | None
+) -> None:
     create(connection)
     upsert_customers(connection, CUSTOMERS, customers(1))
     with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)):
         execute(f"UPDATE customers SET {column} = %s", [value])
 
 
-def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(connection, execute):
+def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(
+    connection: PostgresConnection, execute: Execute
+) -> None:
     create(connection)
     assert upsert_customers(connection, CUSTOMERS, customers(1, 2, 3)) == UpsertCounts(3, 0, 0)
     before = execute("SELECT customer_id, xmin::text, ctid::text, updated_at FROM customers ORDER BY 1")
@@ -403,7 +417,7 @@ def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(connection, ex
     assert changed == [("212600000002",)]
 
 
-def test_updated_at_is_kept_for_a_change_by_hand(connection, execute):
+def test_updated_at_is_kept_for_a_change_by_hand(connection: PostgresConnection, execute: Execute) -> None:
     create(connection)
     upsert_customers(connection, CUSTOMERS, customers(1))
     [(before,)] = execute("SELECT updated_at FROM customers")
@@ -414,7 +428,7 @@ def test_updated_at_is_kept_for_a_change_by_hand(connection, execute):
     assert after > before
 
 
-def test_an_upsert_is_all_or_nothing(connection, execute):
+def test_an_upsert_is_all_or_nothing(connection: PostgresConnection, execute: Execute) -> None:
     create(connection)
     rows = pa.concat_tables([customers(1), customers(2, status="gone")])
     with pytest.raises(PostgresError, match='violates check constraint "status_is_known"'):
@@ -424,13 +438,13 @@ def test_an_upsert_is_all_or_nothing(connection, execute):
     assert execute("SELECT count(*) FROM customers") == [(0,)]
 
 
-def test_customers_are_read_in_order_and_in_their_schema(connection):
+def test_customers_are_read_in_order_and_in_their_schema(connection: PostgresConnection) -> None:
     create(connection)
     upsert_customers(connection, CUSTOMERS, customers(3, 1, 2))
     assert read_customers(connection, CUSTOMERS).equals(customers(1, 2, 3))
 
 
-def test_without_a_table_the_remedy_is_told(connection):
+def test_without_a_table_the_remedy_is_told(connection: PostgresConnection) -> None:
     message = r"table customers does not exist at .*: create and fill it with `telecom customers import FILE\.csv`"
     with pytest.raises(TableMissing, match=message):
         read_customers(connection, CUSTOMERS)
@@ -438,14 +452,14 @@ def test_without_a_table_the_remedy_is_told(connection):
         upsert_customers(connection, CUSTOMERS, customers(1))
 
 
-def test_an_empty_table_is_no_list_of_customers(connection):
+def test_an_empty_table_is_no_list_of_customers(connection: PostgresConnection) -> None:
     """Whoever reads it while it is being filled, or reads another table than was meant, is told so."""
     create(connection)
     with pytest.raises(PostgresError, match=r"table customers at .* is empty, expected at least one .*import"):
         read_customers(connection, CUSTOMERS)
 
 
-def test_a_customers_table_of_ones_own_is_used_as_it_is(connection, execute):
+def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConnection, execute: Execute) -> None:
     execute(
         "CREATE TABLE customers (region varchar(60), status varchar(10), activation_date timestamp, vip boolean,"
         " rate_plan_id varchar, subscription_type varchar, customer_name varchar, customer_id varchar(12) PRIMARY KEY)"
@@ -456,7 +470,7 @@ def test_a_customers_table_of_ones_own_is_used_as_it_is(connection, execute):
     assert read_customers(connection, CUSTOMERS).equals(customers(1, 2))
 
 
-def test_a_customers_table_that_cannot_be_used_is_told(connection, execute):
+def test_a_customers_table_that_cannot_be_used_is_told(connection: PostgresConnection, execute: Execute) -> None:
     columns = [f"{name} text" for name in CUSTOMERS.column_names if name != "region"]
     execute(f"CREATE TABLE customers ({', '.join(columns)})")
     with pytest.raises(
@@ -495,10 +509,17 @@ def sums_of(table: pa.Table) -> dict[str, Decimal]:
 
 
 def publish(
-    connection, table: pa.Table, version: int, *, period: str = PERIOD, table_id: str = "delta", batches=None, **changes
-):
+    connection: PostgresConnection,
+    table: pa.Table,
+    version: int,
+    *,
+    period: str = PERIOD,
+    table_id: str = "delta",
+    batches: Iterable[pa.RecordBatch] | None = None,
+    **changes: Any,
+) -> PublishResult:
     """Publish the table's rows (or `batches`) under this version; `changes` are other arguments of publish_period."""
-    arguments = {"expected_rows": table.num_rows, "expected_sums": sums_of(table)} | changes
+    arguments: dict[str, Any] = {"expected_rows": table.num_rows, "expected_sums": sums_of(table)} | changes
     return publish_period(
         connection,
         BILLS,
@@ -510,7 +531,7 @@ def publish(
     )
 
 
-def published(connection, period: str = PERIOD) -> tuple[int, Decimal]:
+def published(connection: PostgresConnection, period: str = PERIOD) -> tuple[int, Decimal]:
     """Rows and amount due that a reader sees for the period."""
     rows, sums = published_totals(connection, BILLS, period, ["amount_due"])
     return rows, sums["amount_due"]
@@ -545,11 +566,11 @@ def wait_for_waiting(session: psycopg.Connection, count: int = 1) -> list[int]:
     return polling(lambda: [pid for (pid,) in session.execute(query).fetchall()])
 
 
-def start(work) -> Future:
+def start(work: Callable[[], T]) -> Future[T]:
     """Run in a thread that does not keep a failing test from ending."""
-    future: Future = Future()
+    future: Future[T] = Future()
 
-    def run():
+    def run() -> None:
         try:
             future.set_result(work())
         except BaseException as error:
@@ -559,17 +580,18 @@ def start(work) -> Future:
     return future
 
 
-def test_a_period_is_published_whole_typed_and_with_its_ledger_row(connection, execute):
+def test_a_period_is_published_whole_typed_and_with_its_ledger_row(
+    connection: PostgresConnection, execute: Execute
+) -> None:
     table = bills(5, "10.10")
     result = publish(connection, table, 7)
     assert (result.outcome, result.rows, result.deleted, result.inserted) == ("published", 5, 0, 5)
     assert read_table(connection, "facturation_complete", BILLS.arrow_schema(), order_by=["customer_id"]).equals(table)
-    types = dict(
-        execute(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-            " WHERE attrelid = 'facturation_complete'::regclass AND attnum > 0"
-        )
+    columns = execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = 'facturation_complete'::regclass AND attnum > 0"
     )
+    types = {column[0]: column[1] for column in columns}
     assert list(types) == BILLS.column_names
     assert (types["amount_due"], types["rounding_difference"]) == ("numeric(18,2)", "numeric(18,6)")
     assert (types["customer_id"], types["voice_count"]) == ("text", "bigint")
@@ -584,7 +606,7 @@ def test_a_period_is_published_whole_typed_and_with_its_ledger_row(connection, e
     assert published_totals(connection, BILLS, PERIOD, MONEY) == (5, sums_of(table))
 
 
-def test_only_the_period_is_replaced(connection):
+def test_only_the_period_is_replaced(connection: PostgresConnection) -> None:
     publish(connection, bills(4, "1.00", OTHER_PERIOD), 1, period=OTHER_PERIOD)
     publish(connection, bills(3, "10.00"), 1)
     publish(connection, bills(2, "20.00"), 2)
@@ -592,13 +614,13 @@ def test_only_the_period_is_replaced(connection):
     assert published(connection, OTHER_PERIOD) == (4, Decimal("4.00"))
 
 
-def test_an_empty_period_can_be_published(connection):
+def test_an_empty_period_can_be_published(connection: PostgresConnection) -> None:
     publish(connection, bills(3), 1)
     assert publish(connection, bills(0), 2, batches=[]).rows == 0
     assert published(connection) == (0, Decimal(0))
 
 
-def test_the_same_version_again_writes_no_row(connection, execute):
+def test_the_same_version_again_writes_no_row(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(), 1)
     before = execute("SELECT customer_id, xmin::text, ctid::text FROM facturation_complete ORDER BY 1")
     again = publish(connection, bills(), 1)
@@ -606,7 +628,7 @@ def test_the_same_version_again_writes_no_row(connection, execute):
     assert execute("SELECT customer_id, xmin::text, ctid::text FROM facturation_complete ORDER BY 1") == before
 
 
-def test_the_same_version_again_repairs_what_somebody_did(connection, execute):
+def test_the_same_version_again_repairs_what_somebody_did(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(), 1)
     execute("DELETE FROM facturation_complete WHERE customer_id = '212600000000'")
     execute("UPDATE facturation_complete SET amount_due = 0 WHERE customer_id = '212600000001'")
@@ -618,7 +640,7 @@ def test_the_same_version_again_repairs_what_somebody_did(connection, execute):
     )
 
 
-def test_an_older_version_changes_nothing(connection):
+def test_an_older_version_changes_nothing(connection: PostgresConnection) -> None:
     publish(connection, bills(3, "20.00"), 5)
     result = publish(connection, bills(9, "1.00"), 4)
     assert (result.outcome, result.published, result.rows, result.delta_version) == ("stale", False, 3, 5)
@@ -626,7 +648,7 @@ def test_an_older_version_changes_nothing(connection):
     assert published(connection) == (3, Decimal("60.00"))
 
 
-def test_another_delta_table_replaces_whatever_its_version(connection):
+def test_another_delta_table_replaces_whatever_its_version(connection: PostgresConnection) -> None:
     publish(connection, bills(3, "20.00"), 5)
     assert publish(connection, bills(2, "1.00"), 0, table_id="rebuilt").published
     assert published(connection) == (2, Decimal("2.00"))
@@ -649,7 +671,9 @@ def test_another_delta_table_replaces_whatever_its_version(connection):
         ),
     ],
 )
-def test_rows_that_do_not_add_up_are_rolled_back(connection, changes, message):
+def test_rows_that_do_not_add_up_are_rolled_back(
+    connection: PostgresConnection, changes: dict[str, Any], message: str
+) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with pytest.raises(PublishMismatch) as raised:
         publish(connection, bills(3, "20.00"), 2, **changes)
@@ -661,7 +685,7 @@ def test_rows_that_do_not_add_up_are_rolled_back(connection, changes, message):
     assert entry.delta_version == 1
 
 
-def test_a_table_that_alters_its_rows_is_rolled_back(connection, execute):
+def test_a_table_that_alters_its_rows_is_rolled_back(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(3, "10.00"), 1)
     execute(
         "CREATE FUNCTION discount() RETURNS trigger LANGUAGE plpgsql AS"
@@ -673,7 +697,7 @@ def test_a_table_that_alters_its_rows_is_rolled_back(connection, execute):
     assert published(connection) == (3, Decimal("30.00"))
 
 
-def test_two_bills_of_one_customer_are_refused(connection):
+def test_two_bills_of_one_customer_are_refused(connection: PostgresConnection) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with pytest.raises(PostgresError, match="duplicate key value violates unique constraint"):
         publish(connection, pa.concat_tables([bills(2, "20.00"), bills(1, "20.00")]), 2)
@@ -682,8 +706,8 @@ def test_two_bills_of_one_customer_are_refused(connection):
     assert published(connection) == (3, Decimal("30.00"))
 
 
-def test_a_publisher_that_fails_while_its_rows_come_leaves_the_old_ones(connection):
-    def failing():
+def test_a_publisher_that_fails_while_its_rows_come_leaves_the_old_ones(connection: PostgresConnection) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
         yield from bills(2, "20.00").to_batches()
         raise RuntimeError("the warehouse is on fire")
 
@@ -694,7 +718,7 @@ def test_a_publisher_that_fails_while_its_rows_come_leaves_the_old_ones(connecti
     assert publish(connection, bills(3, "20.00"), 2).published
 
 
-def test_a_crash_before_the_commit_leaves_the_old_rows(connection, postgres_dsn):
+def test_a_crash_before_the_commit_leaves_the_old_rows(connection: PostgresConnection, postgres_dsn: str) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn) as gate:
         crashing = start(lambda: publish(connection, bills(4, "20.00"), 2))
@@ -710,7 +734,7 @@ def test_a_crash_before_the_commit_leaves_the_old_rows(connection, postgres_dsn)
     assert published(connection) == (4, Decimal("80.00"))
 
 
-def test_a_reader_sees_the_old_rows_until_the_commit(connection, postgres_dsn):
+def test_a_reader_sees_the_old_rows_until_the_commit(connection: PostgresConnection, postgres_dsn: str) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn) as gate:
         writing = start(lambda: publish(connection, bills(4, "20.00"), 2))
@@ -720,12 +744,12 @@ def test_a_reader_sees_the_old_rows_until_the_commit(connection, postgres_dsn):
     assert published(connection) == (4, Decimal("80.00"))
 
 
-def test_readers_never_see_a_mixture(connection, postgres_dsn):
+def test_readers_never_see_a_mixture(connection: PostgresConnection, postgres_dsn: str) -> None:
     versions = [bills(50, f"{amount}.00") for amount in (1, 2)]
     publish(connection, versions[1], 0)
     done = threading.Event()
 
-    def read():
+    def read() -> set[tuple[Any, ...] | None]:
         seen = set()
         with psycopg.connect(postgres_dsn, autocommit=True) as session:
             while not done.is_set():
@@ -741,12 +765,12 @@ def test_readers_never_see_a_mixture(connection, postgres_dsn):
     assert seen
 
 
-def test_a_stale_publisher_that_wakes_late_does_nothing(connection):
+def test_a_stale_publisher_that_wakes_late_does_nothing(connection: PostgresConnection) -> None:
     """It stops while its rows come; meanwhile a newer version is published."""
     publish(connection, bills(3, "10.00"), 1)
     staging, wake = threading.Event(), threading.Event()
 
-    def slowly():
+    def slowly() -> Iterator[pa.RecordBatch]:
         staging.set()
         assert wake.wait(timeout=60)
         yield from bills(3, "20.00").to_batches()
@@ -762,7 +786,9 @@ def test_a_stale_publisher_that_wakes_late_does_nothing(connection):
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 @pytest.mark.parametrize(("first", "second", "outcome"), [(2, 3, "published"), (3, 2, "stale")])
-def test_of_two_publishers_at_once_the_newer_version_stays(postgres_dsn, isolation, first, second, outcome):
+def test_of_two_publishers_at_once_the_newer_version_stays(
+    postgres_dsn: str, isolation: str, first: int, second: int, outcome: str
+) -> None:
     """The second one waits for the first, whatever isolation the server gives by default, and sees what it did."""
     level = isolation.replace(" ", "\\ ")
     connection = PostgresConnection(
@@ -782,7 +808,7 @@ def test_of_two_publishers_at_once_the_newer_version_stays(postgres_dsn, isolati
     assert (entry.delta_version, entry.rows) == (3, 3)
 
 
-def test_periods_do_not_wait_for_each_other(connection, postgres_dsn):
+def test_periods_do_not_wait_for_each_other(connection: PostgresConnection, postgres_dsn: str) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn, PERIOD) as gate:
         blocked = start(lambda: publish(connection, bills(3, "20.00"), 2))
@@ -793,7 +819,7 @@ def test_periods_do_not_wait_for_each_other(connection, postgres_dsn):
     assert blocked.result(timeout=60).published
 
 
-def test_waiting_for_another_publisher_has_an_end(connection, postgres_dsn):
+def test_waiting_for_another_publisher_has_an_end(connection: PostgresConnection, postgres_dsn: str) -> None:
     publish(connection, bills(3, "10.00"), 1)
     with blocked_before_commit(postgres_dsn) as gate:
         blocked = start(lambda: publish(connection, bills(3, "20.00"), 2))
@@ -805,11 +831,11 @@ def test_waiting_for_another_publisher_has_an_end(connection, postgres_dsn):
     assert published(connection) == (3, Decimal("60.00"))
 
 
-def test_many_may_publish_into_an_empty_database_at_once(connection):
+def test_many_may_publish_into_an_empty_database_at_once(connection: PostgresConnection) -> None:
     periods = [f"2025-{month:02}" for month in range(1, 7)]
     barrier = threading.Barrier(len(periods))
 
-    def work(period):
+    def work(period: str) -> PublishResult:
         barrier.wait(timeout=60)
         return publish(connection, bills(2, "1.00", period), 1, period=period)
 
@@ -818,7 +844,7 @@ def test_many_may_publish_into_an_empty_database_at_once(connection):
     assert [published(connection, period) for period in periods] == [(2, Decimal("2.00"))] * len(periods)
 
 
-def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgres_dsn, execute):
+def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgres_dsn: str, execute: Execute) -> None:
     """Estimated at one row, the period used to be compared with the stage row by row: minutes at this size."""
     connection = PostgresConnection(conninfo.make_conninfo(postgres_dsn, options="-c statement_timeout=10s"))
     publish(connection, bills(100, "1.00", OTHER_PERIOD), 1, period=OTHER_PERIOD)
@@ -837,7 +863,9 @@ def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgre
         ("DROP CONSTRAINT facturation_complete_pkey", r"its primary key is not \(billing_period, customer_id\)"),
     ],
 )
-def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(connection, execute, damage, message):
+def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(
+    connection: PostgresConnection, execute: Execute, damage: str, message: str
+) -> None:
     publish(connection, bills(3, "10.00"), 1)
     execute(f"ALTER TABLE facturation_complete {damage}")
     with pytest.raises(TableDrift, match=message) as raised:
@@ -849,7 +877,7 @@ def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(conne
     assert published(connection) == (3, Decimal("60.00"))
 
 
-def test_a_column_of_the_readers_own_is_left_alone(connection, execute):
+def test_a_column_of_the_readers_own_is_left_alone(connection: PostgresConnection, execute: Execute) -> None:
     publish(connection, bills(3, "10.00"), 1)
     execute("ALTER TABLE facturation_complete ADD COLUMN paid boolean NOT NULL DEFAULT false")
     execute("UPDATE facturation_complete SET paid = true")
@@ -857,7 +885,7 @@ def test_a_column_of_the_readers_own_is_left_alone(connection, execute):
     assert execute("SELECT paid FROM facturation_complete ORDER BY customer_id") == [(True,)] * 3 + [(False,)]
 
 
-def test_totals_of_what_was_never_published(connection):
+def test_totals_of_what_was_never_published(connection: PostgresConnection) -> None:
     with pytest.raises(TableMissing, match=r"facturation_complete does not exist at .*: nothing was published yet"):
         published_totals(connection, BILLS, PERIOD, MONEY)
     assert read_ledger_entry(connection, "facturation_complete", PERIOD) is None
@@ -866,7 +894,7 @@ def test_totals_of_what_was_never_published(connection):
     assert read_ledger_entry(connection, "facturation_complete", OTHER_PERIOD) is None
 
 
-def test_only_a_table_with_a_period_can_be_published(connection):
+def test_only_a_table_with_a_period_can_be_published(connection: PostgresConnection) -> None:
     with pytest.raises(ValueError, match="has no period column"):
         publish_period(
             connection,
@@ -883,7 +911,9 @@ def test_only_a_table_with_a_period_can_be_published(connection):
 # -- a published table of an earlier version -------------------------------------------------------------------------
 
 
-def test_a_published_table_follows_its_contract_and_keeps_its_rows(connection, execute):
+def test_a_published_table_follows_its_contract_and_keeps_its_rows(
+    connection: PostgresConnection, execute: Execute
+) -> None:
     """It has fewer digits than the contract, and lacks a column that may be empty; bills are published into it again."""
     assert follow_contract(connection, BILLS) == [], "publishing makes it"
     publish(connection, bills(), 1)
@@ -898,7 +928,7 @@ def test_a_published_table_follows_its_contract_and_keeps_its_rows(connection, e
     assert publish(connection, bills(), 2).published
 
 
-def test_a_table_that_cannot_follow_is_told(connection, execute):
+def test_a_table_that_cannot_follow_is_told(connection: PostgresConnection, execute: Execute) -> None:
     """Somebody's view reads the column."""
     publish(connection, bills(), 1)
     execute("ALTER TABLE facturation_complete ALTER COLUMN amount_due TYPE numeric(9,2)")

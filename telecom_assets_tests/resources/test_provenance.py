@@ -63,7 +63,7 @@ def replace_customers(warehouse: Warehouse, name: str) -> None:
     warehouse.overwrite_arrow(CUSTOMERS, contract_table(TABLES[CUSTOMERS], [{"customer_id": name}]))
 
 
-def test_what_was_made_holds_for_all_its_partitions_those_without_rows_too(warehouse):
+def test_what_was_made_holds_for_all_its_partitions_those_without_rows_too(warehouse: Warehouse) -> None:
     replace_customers(warehouse, "1")
     make(warehouse, CLEANED, (A, C), [A, B])
     make(warehouse, RATED, (A, C), [A], [CLEANED, CUSTOMERS])
@@ -71,7 +71,7 @@ def test_what_was_made_holds_for_all_its_partitions_those_without_rows_too(wareh
     assert look(warehouse, RATED, ["2026-06-04"]) == {"2026-06-04": "rated_cdrs was never made"}
 
 
-def test_no_rows_in_place_of_no_rows_are_known_to_have_been_made(warehouse):
+def test_no_rows_in_place_of_no_rows_are_known_to_have_been_made(warehouse: Warehouse) -> None:
     make(warehouse, CLEANED, (A, C), [])
     make(warehouse, RATED, (A, C), [], [CLEANED])
     assert warehouse.version(RATED) == 1
@@ -80,33 +80,33 @@ def test_no_rows_in_place_of_no_rows_are_known_to_have_been_made(warehouse):
     assert look(warehouse, RATED, TODAY, [CLEANED]) == {"2026-06-02": "cleaned_cdrs has changed"}
 
 
-def test_nothing_was_ever_made(warehouse):
+def test_nothing_was_ever_made(warehouse: Warehouse) -> None:
     assert look(warehouse, RATED, TODAY[:1]) == {"2026-06-01": "rated_cdrs was never made"}
     found = Look(Warehouse(warehouse.root + "/other", warehouse.engine, TABLES))
     assert found.not_as_made(RATED, TODAY[:1], "of now", ()) == {"2026-06-01": "rated_cdrs was never made"}
     assert not Path(found.warehouse.path(RATED)).exists()
 
 
-def test_other_rules_make_all_of_it_due(warehouse):
+def test_other_rules_make_all_of_it_due(warehouse: Warehouse) -> None:
     make(warehouse, RATED, (A, B), [A])
     make(warehouse, RATED, (B, B), [B], rules="of then")
     assert look(warehouse, RATED, TODAY[:2]) == {"2026-06-02": "other rules or settings"}
 
 
-def test_a_table_that_the_commit_does_not_name_is_not_told(warehouse):
+def test_a_table_that_the_commit_does_not_name_is_not_told(warehouse: Warehouse) -> None:
     make(warehouse, RATED, (A, A), [A], [CLEANED])
     assert look(warehouse, RATED, TODAY[:1], [CLEANED, CUSTOMERS]) == {
         "2026-06-01": "not told which customers was read"
     }
 
 
-def test_rows_of_another_hand_are_due_on_their_days(warehouse):
+def test_rows_of_another_hand_are_due_on_their_days(warehouse: Warehouse) -> None:
     make(warehouse, RATED, (A, C), [A, B, C])
     warehouse.append_arrow(RATED, rows(RATED, [B]))
     assert look(warehouse, RATED, TODAY) == {"2026-06-02": "rated_cdrs was changed by another hand"}
 
 
-def test_a_change_of_a_day_concerns_the_day_and_its_month(warehouse):
+def test_a_change_of_a_day_concerns_the_day_and_its_month(warehouse: Warehouse) -> None:
     make(warehouse, CLEANED, (A, C), [A, B, C])
     make(warehouse, RATED, (A, C), [A, B, C], [CLEANED])
     make(warehouse, BILLS, (JUNE, JUNE), [JUNE], [CLEANED])
@@ -116,7 +116,7 @@ def test_a_change_of_a_day_concerns_the_day_and_its_month(warehouse):
     assert look(warehouse, BILLS, [JUNE, JULY], [CLEANED]) == {JUNE: "cleaned_cdrs has changed"}
 
 
-def test_any_version_more_of_a_table_without_partitions_counts(warehouse):
+def test_any_version_more_of_a_table_without_partitions_counts(warehouse: Warehouse) -> None:
     replace_customers(warehouse, "1")
     make(warehouse, RATED, (A, A), [A], [CUSTOMERS])
     assert look(warehouse, RATED, TODAY[:1], [CUSTOMERS]) == {}
@@ -124,7 +124,7 @@ def test_any_version_more_of_a_table_without_partitions_counts(warehouse):
     assert look(warehouse, RATED, TODAY[:1], [CUSTOMERS]) == {"2026-06-01": "customers has changed"}
 
 
-def test_rows_that_only_moved_to_other_files_change_nothing(warehouse):
+def test_rows_that_only_moved_to_other_files_change_nothing(warehouse: Warehouse) -> None:
     make(warehouse, CLEANED, (A, A), [A])
     make(warehouse, RATED, (A, A), [A], [CLEANED])
     for name in (CLEANED, RATED):
@@ -133,7 +133,7 @@ def test_rows_that_only_moved_to_other_files_change_nothing(warehouse):
     assert look(warehouse, RATED, TODAY[:1], [CLEANED]) == {}
 
 
-def test_rows_taken_from_a_table_that_only_grows_may_concern_every_day(warehouse):
+def test_rows_taken_from_a_table_that_only_grows_may_concern_every_day(warehouse: Warehouse) -> None:
     """A copy that is gone makes a record of another day the first one."""
     warehouse.append_arrow(RAW, rows(RAW, [A, B]))
     make(warehouse, CLEANED, (A, C), [A, B, C], [RAW])
@@ -160,7 +160,7 @@ def made(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def test_a_table_that_was_made_again_is_another_one(made):
+def test_a_table_that_was_made_again_is_another_one(made: Warehouse) -> None:
     shutil.rmtree(made.path(CLEANED))
     other = Warehouse(made.root, made.engine, TABLES)
     for day in (A, B):
@@ -168,7 +168,7 @@ def test_a_table_that_was_made_again_is_another_one(made):
     assert set(look(made, RATED, TODAY[:2], [CLEANED])) == set(TODAY[:2])
 
 
-def test_a_version_that_other_commits_have_reached_is_another_one(made):
+def test_a_version_that_other_commits_have_reached_is_another_one(made: Warehouse) -> None:
     """As after a restore from a backup: the same numbers again."""
     entry(made, CLEANED, 2).unlink()
     other = Warehouse(made.root, made.engine, TABLES)
@@ -178,14 +178,14 @@ def test_a_version_that_other_commits_have_reached_is_another_one(made):
     assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], reasons)
 
 
-def test_a_table_that_is_behind_what_was_read(made):
+def test_a_table_that_is_behind_what_was_read(made: Warehouse) -> None:
     entry(made, CLEANED, 2).unlink()
     reasons = "version 2 of cleaned_cdrs is gone, or another one"
     assert look(made, RATED, TODAY[:2], [CLEANED]) == dict.fromkeys(TODAY[:2], reasons)
 
 
 @pytest.mark.parametrize("name", [CLEANED, RATED])
-def test_entries_that_maintenance_has_removed_tell_nothing(made, name):
+def test_entries_that_maintenance_has_removed_tell_nothing(made: Warehouse, name: str) -> None:
     version = made.version(name)
     make(made, name, (C, C), [C], [CLEANED] if name == RATED else [])
     made.log(name).checkpoint(version + 1)

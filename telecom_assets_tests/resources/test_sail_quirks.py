@@ -28,7 +28,7 @@ def table_of(folder: Path, versions: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["ware house", "entrepôt"])
-def test_a_table_is_not_found_where_a_path_must_be_encoded(tmp_path: Path, sail: SparkEngine, name: str):
+def test_a_table_is_not_found_where_a_path_must_be_encoded(tmp_path: Path, sail: SparkEngine, name: str) -> None:
     path, spark = table_of(tmp_path / name, 2), sail.spark_session
     assert sail_quirks.encodes_wrongly(path)
     with pytest.raises(PySparkException):
@@ -36,7 +36,7 @@ def test_a_table_is_not_found_where_a_path_must_be_encoded(tmp_path: Path, sail:
     assert spark.read.format("delta").load(readable_path(sail, path)).count() == 2
 
 
-def test_a_version_before_the_checkpoint_that_is_named_is_not_read(tmp_path: Path, sail: SparkEngine):
+def test_a_version_before_the_checkpoint_that_is_named_is_not_read(tmp_path: Path, sail: SparkEngine) -> None:
     path = table_of(tmp_path / "table", 6)
     DeltaTable(path).create_checkpoint()  # of version 5, which it names
     old = sail.spark_session.read.format("delta").option("versionAsOf", 2)
@@ -49,7 +49,7 @@ def test_a_version_before_the_checkpoint_that_is_named_is_not_read(tmp_path: Pat
     assert old.load(path).count() == 3
 
 
-def test_the_level_of_compression_stands_behind_its_name(tmp_path: Path, sail: SparkEngine):
+def test_the_level_of_compression_stands_behind_its_name(tmp_path: Path, sail: SparkEngine) -> None:
     """Spark's option for it is not heeded. Files of one level have one size."""
     rows = pa.table({"text": [f"{number * 7919 % 1_000_003}" for number in range(200_000)]})
 
@@ -78,7 +78,7 @@ SparkSession.builder.remote(f"sc://{host}:{port}").create().range(1).count()
 
 
 @pytest.mark.parametrize("given", [{}, sail_quirks.ENVIRONMENT], ids=["alone", "ours"])
-def test_the_server_writes_to_stderr_unless_it_is_told_not_to(given: dict[str, str]):
+def test_the_server_writes_to_stderr_unless_it_is_told_not_to(given: dict[str, str]) -> None:
     others = {name: value for name, value in os.environ.items() if name not in sail_quirks.ENVIRONMENT}
     done = subprocess.run(
         [sys.executable, "-c", _STARTED],
@@ -91,7 +91,7 @@ def test_the_server_writes_to_stderr_unless_it_is_told_not_to(given: dict[str, s
     assert ("INFO" in done.stderr) == (not given)
 
 
-def test_which_checkpoint_is_named():
+def test_which_checkpoint_is_named() -> None:
     """The newest that is six hours old: no run pins an older version. None where there is no such checkpoint."""
     now = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
     at = {

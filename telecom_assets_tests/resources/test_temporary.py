@@ -150,7 +150,8 @@ def test_a_folder_that_is_taken_before_it_has_its_lock_is_made_once_more(
     """Another process may look between the two steps."""
     import tempfile  # noqa: PLC0415
 
-    make, taken = tempfile.mkdtemp, []
+    make = tempfile.mkdtemp
+    taken: list[str] = []
 
     def mkdtemp(**options: str) -> str:
         path = make(**options)

@@ -18,12 +18,12 @@ def days(first: str, last: str, shown: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def mid_june(monkeypatch) -> None:
+def mid_june(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tomorrow is 2026-06-15."""
     monkeypatch.setattr(month_run, "last_day", lambda: date(2026, 6, 15))
 
 
-def test_a_step_names_its_partitions():
+def test_a_step_names_its_partitions() -> None:
     assert day_range("j", date(2026, 6, 1), date(2026, 6, 3)) == Step(
         "j", days("2026-06-01", "2026-06-03", "2026-06-01…03"), "2026-06-01 to 2026-06-03"
     )
@@ -32,7 +32,7 @@ def test_a_step_names_its_partitions():
 
 
 @pytest.mark.usefixtures("mid_june")
-def test_the_whole_month_in_order():
+def test_the_whole_month_in_order() -> None:
     """References, landing, every day mediated and rated, bills: each a run of its own."""
     steps = [(step.job, step.tags) for step in scheduled_steps("2026-05")]
     may = days("2026-05-01", "2026-05-31", "2026-05-01…31")
@@ -45,7 +45,7 @@ def test_the_whole_month_in_order():
 
 
 @pytest.mark.usefixtures("mid_june")
-def test_an_open_month_ends_with_the_last_day_there_is():
+def test_an_open_month_ends_with_the_last_day_there_is() -> None:
     assert existing_days("2026-06")[-1] == date(2026, 6, 15)
     assert len(existing_days("2026-06")) == 15
     assert scheduled_steps("2026-06")[2].tags == days("2026-06-01", "2026-06-15", "2026-06-01…15")
@@ -53,7 +53,7 @@ def test_an_open_month_ends_with_the_last_day_there_is():
     assert existing_days("2026-07") == []
 
 
-def test_what_is_planned_is_requested_over_its_days_or_its_month():
+def test_what_is_planned_is_requested_over_its_days_or_its_month() -> None:
     over = (date(2026, 5, 1), date(2026, 6, 1))
     assert requested(Planned(MEDIATION, over)) == day_range("mediation_job", *over)
     assert requested(Planned(MEDIATION, over)).tags == days("2026-05-01", "2026-06-01", "2026-05-01…2026-06-01")
@@ -61,7 +61,7 @@ def test_what_is_planned_is_requested_over_its_days_or_its_month():
     assert requested(Planned(LANDING)) == Step("landing_job")
 
 
-def test_every_job_but_the_nights_is_a_step_of_a_month():
+def test_every_job_but_the_nights_is_a_step_of_a_month() -> None:
     """Rating is in the step of mediation; its own job is for days that are mediated and need it alone."""
     jobs = {job.name for job in build_defs().jobs or []}
     assert {step.job for step in scheduled_steps("2026-05")} == jobs - {"maintenance_job", "checks_job", "rating_job"}

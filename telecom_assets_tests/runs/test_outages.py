@@ -20,11 +20,11 @@ def looked(before: Outage | None, problem: str | None, minutes: float) -> Outage
     return after_look(before, problem, AT + minutes * MINUTE, longest_gap=PATIENCE)
 
 
-def test_while_kafka_answers_there_is_nothing_to_know():
+def test_while_kafka_answers_there_is_nothing_to_know() -> None:
     assert looked(None, None, 0) is None
 
 
-def test_an_outage_is_long_after_five_minutes():
+def test_an_outage_is_long_after_five_minutes() -> None:
     outage = looked(None, DOWN, 0)
     assert outage == Outage(AT, AT, DOWN)
     for minutes, is_long in ((4.9, False), (5, True), (20, True)):
@@ -35,18 +35,18 @@ def test_an_outage_is_long_after_five_minutes():
     assert outage.since == AT
 
 
-def test_a_short_one_is_forgotten():
+def test_a_short_one_is_forgotten() -> None:
     assert looked(looked(None, DOWN, 0), None, 4) is None
 
 
-def test_the_newest_reason_is_told():
+def test_the_newest_reason_is_told() -> None:
     first = looked(None, DOWN, 0)
     second = looked(first, "it does not answer within 3 s", 1)
     assert second is not None
     assert (second.since, second.reason) == (AT, "it does not answer within 3 s")
 
 
-def test_a_long_one_ends_once_with_its_length():
+def test_a_long_one_ends_once_with_its_length() -> None:
     told = Outage(AT, AT + 19 * MINUTE, DOWN, failed=True, told=True)
     over = looked(told, None, 21.5)
     assert over is not None
@@ -63,7 +63,7 @@ def test_a_long_one_ends_once_with_its_length():
     assert looked(over, None, 30) == over
 
 
-def test_one_that_comes_back_before_its_end_was_told_goes_on():
+def test_one_that_comes_back_before_its_end_was_told_goes_on() -> None:
     over = Outage(AT, AT, DOWN, failed=True, told=True, ended=AT + 6 * MINUTE)
     again = looked(over, DOWN, 7)
     assert again is not None
@@ -71,21 +71,21 @@ def test_one_that_comes_back_before_its_end_was_told_goes_on():
 
 
 @pytest.mark.parametrize(("gap", "since"), [(5, 0), (5.1, 5.1), (600, 600)])
-def test_what_nobody_looked_at_is_no_outage(gap: float, since: float):
+def test_what_nobody_looked_at_is_no_outage(gap: float, since: float) -> None:
     """The daemon was off: Kafka may have answered meanwhile."""
     outage = looked(looked(None, DOWN, 0), DOWN, gap)
     assert outage is not None
     assert outage.since == AT + since * MINUTE
 
 
-def test_one_that_was_told_goes_on_however_long_nobody_looked():
+def test_one_that_was_told_goes_on_however_long_nobody_looked() -> None:
     told = Outage(AT, AT, DOWN, failed=True, told=True)
     outage = looked(told, DOWN, 600)
     assert outage is not None
     assert outage.since == AT
 
 
-def test_the_words():
+def test_the_words() -> None:
     zone = dt.timezone(dt.timedelta(hours=1))
     outage = Outage(AT, AT, DOWN)
     assert outage.said(AT + 2 * MINUTE, PATIENCE, zone) == (
@@ -104,12 +104,12 @@ moments = st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1), timezon
 
 
 @given(st.builds(Outage, moments, moments, st.text(), st.booleans(), st.booleans(), st.none() | moments))
-def test_what_is_stored_is_read_again(outage: Outage):
+def test_what_is_stored_is_read_again(outage: Outage) -> None:
     assert Outage.read(json.loads(json.dumps(outage.stored()))) == outage
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=60))
-def test_every_long_outage_is_told_once_and_ended_once(looks: list[tuple[int, bool]]):
+def test_every_long_outage_is_told_once_and_ended_once(looks: list[tuple[int, bool]]) -> None:
     """Looks a few minutes apart; expected by counting the minutes since Kafka was first seen down in a row."""
     outage, now, told, ended, expected = None, AT, 0, 0, 0
     down_since, counted = None, False
@@ -117,7 +117,7 @@ def test_every_long_outage_is_told_once_and_ended_once(looks: list[tuple[int, bo
         now += minutes * MINUTE
         if down and down_since is None:
             down_since, counted = now, False
-        if down and not counted and now - down_since >= PATIENCE:
+        if down_since is not None and down and not counted and now - down_since >= PATIENCE:
             expected, counted = expected + 1, True
         if not down:
             down_since = None

@@ -24,11 +24,11 @@ def shown(steps: list[Planned]) -> list[tuple[str, str, str]]:
     return [(step.stage.name, step.label, step.why) for step in steps]
 
 
-def test_nothing_to_do_is_to_read_the_reference_data():
+def test_nothing_to_do_is_to_read_the_reference_data() -> None:
     assert shown(plan(MONTH, QUIET)) == [("reference", "", ALWAYS_READ)]
 
 
-def test_a_late_record_is_the_work_of_its_day_and_of_what_follows():
+def test_a_late_record_is_the_work_of_its_day_and_of_what_follows() -> None:
     """Its day is rated in the run that mediates it."""
     facts = replace(QUIET, stale={day(3): "new rows have landed"})
     assert shown(plan(MONTH, facts)) == [
@@ -38,12 +38,12 @@ def test_a_late_record_is_the_work_of_its_day_and_of_what_follows():
     ]
 
 
-def test_a_stale_day_of_another_month_is_mediated_and_no_more():
+def test_a_stale_day_of_another_month_is_mediated_and_no_more() -> None:
     facts = replace(QUIET, stale={dt.date(2025, 7, 1): "new rows have landed"})
     assert shown(plan(MONTH, facts))[1:] == [("mediation", "2025-07-01", "new rows have landed")]
 
 
-def test_days_without_gaps_are_one_run_with_the_days_of_each_reason_counted():
+def test_days_without_gaps_are_one_run_with_the_days_of_each_reason_counted() -> None:
     due = {day(4): "other rules or settings", day(5): "other rules or settings", day(9): "other rules or settings"}
     facts = replace(QUIET, stale={day(5): "new rows have landed"}, due_days={"mediation": due})
     assert shown(plan(MONTH, facts))[1:3] == [
@@ -52,7 +52,7 @@ def test_days_without_gaps_are_one_run_with_the_days_of_each_reason_counted():
     ]
 
 
-def test_days_that_are_mediated_are_in_no_rating_of_their_own():
+def test_days_that_are_mediated_are_in_no_rating_of_their_own() -> None:
     due = dict.fromkeys([day(4), day(5), day(6)], "customers has changed")
     facts = replace(QUIET, stale={day(5): "new rows have landed"}, due_days={"rating": due})
     assert shown(plan(MONTH, facts))[1:] == [
@@ -63,17 +63,17 @@ def test_days_that_are_mediated_are_in_no_rating_of_their_own():
     ]
 
 
-def test_landing_says_nothing_of_days_that_it_has_not_touched_yet():
+def test_landing_says_nothing_of_days_that_it_has_not_touched_yet() -> None:
     steps = plan(MONTH, replace(QUIET, landing="12 messages wait on the topic"))
     assert shown(steps)[1:] == [("landing", "", "12 messages wait on the topic")]
 
 
-def test_a_document_that_is_gone_is_billing_alone():
+def test_a_document_that_is_gone_is_billing_alone() -> None:
     steps = plan(MONTH, replace(QUIET, due_month={"billing": "documents are not as they were"}))
     assert shown(steps)[1:] == [("billing", "2025-06", "documents are not as they were")]
 
 
-def test_everything_is_the_whole_month_in_order():
+def test_everything_is_the_whole_month_in_order() -> None:
     steps = plan(MONTH, Facts(DAYS, everything=True))
     assert shown(steps) == [
         ("reference", "", ASKED_FOR),
@@ -83,7 +83,7 @@ def test_everything_is_the_whole_month_in_order():
     ]
 
 
-def test_without_a_month_the_plan_is_of_what_has_arrived():
+def test_without_a_month_the_plan_is_of_what_has_arrived() -> None:
     facts = Facts(landing="1 messages wait on the topic", stale={day(3): "x", day(4): "x", dt.date(2025, 2, 1): "y"})
     assert shown(plan(None, facts)) == [
         ("landing", "", "1 messages wait on the topic"),
@@ -92,7 +92,7 @@ def test_without_a_month_the_plan_is_of_what_has_arrived():
     ]
 
 
-def test_many_reasons_are_counted():
+def test_many_reasons_are_counted() -> None:
     step = Planned(BILLING, month=MONTH, reasons=("a", "b", "c", "d", "e"))
     assert step.why == "a; b; c; 2 more"
 
@@ -120,7 +120,7 @@ def days_of(steps: list[Planned], stage: object) -> list[dt.date]:
 
 
 @given(FACTS)
-def test_steps_come_in_the_order_of_the_stages_each_day_once_each_with_a_reason(facts: Facts):
+def test_steps_come_in_the_order_of_the_stages_each_day_once_each_with_a_reason(facts: Facts) -> None:
     steps = plan(MONTH, facts)
     order = [STAGES.index(step.stage) for step in steps]
     assert order == sorted(order)
@@ -134,7 +134,7 @@ def test_steps_come_in_the_order_of_the_stages_each_day_once_each_with_a_reason(
 
 
 @given(FACTS)
-def test_what_has_a_reason_is_planned_and_nothing_is_without_one(facts: Facts):
+def test_what_has_a_reason_is_planned_and_nothing_is_without_one(facts: Facts) -> None:
     steps = plan(MONTH, facts)
     mediated = set(facts.stale) | set(facts.due_days.get("mediation", {}))
     assert set(days_of(steps, MEDIATION)) == mediated
@@ -147,7 +147,7 @@ def test_what_has_a_reason_is_planned_and_nothing_is_without_one(facts: Facts):
 
 
 @given(FACTS)
-def test_two_runs_of_a_stage_have_a_gap_between_them(facts: Facts):
+def test_two_runs_of_a_stage_have_a_gap_between_them(facts: Facts) -> None:
     steps = plan(MONTH, facts)
     for stage in (MEDIATION, RATING):
         ranges = [step.days for step in steps if step.stage == stage and step.days]
@@ -157,14 +157,14 @@ def test_two_runs_of_a_stage_have_a_gap_between_them(facts: Facts):
 
 
 @given(FACTS)
-def test_a_plan_of_what_has_arrived_is_a_part_of_that_of_any_month(facts: Facts):
+def test_a_plan_of_what_has_arrived_is_a_part_of_that_of_any_month(facts: Facts) -> None:
     steps = plan(None, replace(facts, due_days={}, due_month={}))
     assert {step.stage.name for step in steps} <= {LANDING.name, MEDIATION.name}
     assert set(days_of(steps, MEDIATION)) == set(facts.stale)
 
 
 @given(FACTS)
-def test_everything_leaves_nothing_out(facts: Facts):
+def test_everything_leaves_nothing_out(facts: Facts) -> None:
     steps = plan(MONTH, replace(facts, everything=True))
     assert {stage.name for step in steps for stage in step.stage.run} == {stage.name for stage in STAGES}
     assert set(DAYS) <= set(days_of(steps, MEDIATION))

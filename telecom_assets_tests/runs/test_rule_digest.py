@@ -2,6 +2,7 @@
 
 import ast
 import datetime as dt
+import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -25,7 +26,7 @@ from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import VOICE
 from telecom_assets.reports import dashboard_panels
 from telecom_assets.runs import rule_digest
-from telecom_assets.runs.code import Code, installed_source
+from telecom_assets.runs.code import Code, Reached, installed_source
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.stages import BILLING, MEDIATION, RATING, stage_of_table
 
@@ -116,18 +117,18 @@ def differ(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-def test_each_setting_is_looked_at_here():
+def test_each_setting_is_looked_at_here() -> None:
     assert set(CHANGES) | set(WITHOUT_EFFECT) == set(Settings.model_fields)
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_setting_counts_for_the_stages_that_go_by_it(name: str, before: dict[str, str]):
+def test_a_setting_counts_for_the_stages_that_go_by_it(name: str, before: dict[str, str]) -> None:
     value, stages = CHANGES[name]
     assert getattr(SETTINGS, name) != value
     assert differ(before, digests(SETTINGS.replaced(**{name: value}))) == stages
 
 
-def test_settings_without_effect_count_nowhere(before: dict[str, str]):
+def test_settings_without_effect_count_nowhere(before: dict[str, str]) -> None:
     changed = SETTINGS.replaced(**WITHOUT_EFFECT)
     assert [name for name in WITHOUT_EFFECT if getattr(changed, name) == getattr(SETTINGS, name)] == []
     assert differ(before, digests(changed)) == set()
@@ -158,7 +159,7 @@ def with_other_words(text: str) -> str:
     return "# A comment.\n\n" + "\n".join(lines) + "\n# Another one.\n"
 
 
-def test_words_about_the_code_count_nowhere(before: dict[str, str]):
+def test_words_about_the_code_count_nowhere(before: dict[str, str]) -> None:
     source = of_modules(with_other_words, [mediation, rating, billing, invoice_document, dashboard_panels])
     assert source(rating.__name__) != installed_source(rating.__name__)
     assert differ(before, digests(source=source)) == set()
@@ -172,7 +173,9 @@ def test_words_about_the_code_count_nowhere(before: dict[str, str]):
         (invoice_document, "def ", "def renamed_", {"billing"}),
     ],
 )
-def test_another_rule_counts_for_the_stages_that_go_by_it(module, old, new, stages, before: dict[str, str]):
+def test_another_rule_counts_for_the_stages_that_go_by_it(
+    module: types.ModuleType, old: str, new: str, stages: set[str], before: dict[str, str]
+) -> None:
     assert old in (installed_source(module.__name__) or "")
     assert differ(before, digests(source=of_modules(lambda text: text.replace(old, new), [module]))) == stages
 
@@ -185,19 +188,19 @@ def test_another_rule_counts_for_the_stages_that_go_by_it(module, old, new, stag
         pytest.param(RecordTypes((VOICE, SMS, replace(DATA, quantities=(VOLUME,)))), id="without a quantity"),
     ],
 )
-def test_other_record_types_in_force_count_for_every_stage(record_types: RecordTypes, before: dict[str, str]):
+def test_other_record_types_in_force_count_for_every_stage(record_types: RecordTypes, before: dict[str, str]) -> None:
     """They are given to the definitions, so the code does not name them."""
     assert differ(before, digests(record_types=record_types)) == EVERY
     assert differ(digests(record_types=record_types), digests(record_types=RecordTypes(list(record_types)))) == set()
 
 
-def test_the_code_of_a_record_type_counts_for_every_stage(before: dict[str, str]):
+def test_the_code_of_a_record_type_counts_for_every_stage(before: dict[str, str]) -> None:
     source = of_modules(lambda text: text.replace("started=60", "started=1"), [voice])
     assert source(voice.__name__) != installed_source(voice.__name__)
     assert differ(before, digests(source=source)) == EVERY
 
 
-def test_definitions_ask_for_the_record_types_that_they_were_given(before: dict[str, str], tmp_path: Path):
+def test_definitions_ask_for_the_record_types_that_they_were_given(before: dict[str, str], tmp_path: Path) -> None:
     given = {
         record_types: build_defs(Settings.load(home=tmp_path), record_types=record_types).resources["io_manager"]  # type: ignore[index]
         for record_types in (RECORD_TYPES, RecordTypes((*RECORD_TYPES, MMS)))
@@ -207,7 +210,7 @@ def test_definitions_ask_for_the_record_types_that_they_were_given(before: dict[
         assert own(table) == before[stage_of_table(table).name] != other(table)  # type: ignore[union-attr]
 
 
-def test_rules_whose_source_is_not_there_cannot_be_told():
+def test_rules_whose_source_is_not_there_cannot_be_told() -> None:
     """Then commits say nothing, and everything counts as changed."""
     rules = Rules(
         ASSETS,
@@ -245,11 +248,11 @@ def hidden(LIMIT): return LIMIT
 }
 
 
-def reached(name: str, package: dict[str, str] = PACKAGE):
+def reached(name: str, package: dict[str, str] = PACKAGE) -> Reached:
     return Code(package.get).reached([("telecom_assets.a", name)])
 
 
-def test_names_are_followed_to_where_they_are_defined():
+def test_names_are_followed_to_where_they_are_defined() -> None:
     assert set(reached("body").named_by) == {
         ("telecom_assets.a", "body"),
         ("telecom_assets.a", "LIMIT"),
@@ -279,7 +282,7 @@ def test_names_are_followed_to_where_they_are_defined():
         ("telecom_assets.b", "size = 1", "size = 2", False),
     ],
 )
-def test_what_is_named_counts_and_nothing_else(module: str, old: str, new: str, counts: bool):
+def test_what_is_named_counts_and_nothing_else(module: str, old: str, new: str, counts: bool) -> None:
     assert old in PACKAGE[module]
     changed = {**PACKAGE, module: PACKAGE[module].replace(old, new)}
     assert (reached("body", changed).digest != reached("body").digest) is counts
@@ -312,5 +315,5 @@ def settings_of(body: str) -> set[str]:
         ("def body(settings): return settings.of_another_version", set(Settings.model_fields)),
     ],
 )
-def test_settings_count_where_they_are_read(body: str, expected: set[str]):
+def test_settings_count_where_they_are_read(body: str, expected: set[str]) -> None:
     assert settings_of(body) == expected

@@ -12,25 +12,25 @@ DEFS = build_defs(Settings())
 GRAPH = DEFS.resolve_asset_graph()
 
 
-def test_each_asset_that_can_be_made_is_of_one_stage():
+def test_each_asset_that_can_be_made_is_of_one_stage() -> None:
     made = sorted(asset for stage in (*STAGES, MAINTENANCE) for asset in stage.assets)
     assert made == sorted(key.path[-1] for key in GRAPH.executable_asset_keys)
 
 
-def test_each_table_is_written_by_one_stage():
+def test_each_table_is_written_by_one_stage() -> None:
     written = sorted(table for stage in STAGES for table in stage.tables)
     assert written == sorted(TABLES)
     assert stage_of_table("raw_cdrs") == stage_of_table("displaced_days") == LANDING
     assert stage_of_table("cdr_topic") is None
 
 
-def test_the_days_or_the_month_of_a_stage_are_those_of_its_assets():
+def test_the_days_or_the_month_of_a_stage_are_those_of_its_assets() -> None:
     of_grain = {"day": DAILY, "month": MONTHLY, None: None}
     for stage in STAGES:
         assert DEFS.resolve_job_def(stage.job).partitions_def == of_grain[stage.grain], stage.name
 
 
-def test_what_comes_before_a_stage_is_what_its_assets_read():
+def test_what_comes_before_a_stage_is_what_its_assets_read() -> None:
     """Derived from the graph: stages whose assets, or tables, are parents of the stage's assets."""
     for stage in STAGES:
         parents = {key.path[-1] for asset in stage.assets for key in GRAPH.get(dg.AssetKey(asset)).parent_keys}
@@ -40,7 +40,7 @@ def test_what_comes_before_a_stage_is_what_its_assets_read():
         assert set(stage.after) <= set(earlier)
 
 
-def test_a_job_is_found_by_its_name():
+def test_a_job_is_found_by_its_name() -> None:
     assert [stage_of_job(stage.job) for stage in (*STAGES, MAINTENANCE)] == [*STAGES, MAINTENANCE]
     assert [stage.job for stage in STAGES] == [
         "reference_job",
@@ -51,7 +51,7 @@ def test_a_job_is_found_by_its_name():
     ]
 
 
-def test_a_job_makes_the_assets_of_its_stage_and_of_those_that_follow_in_its_run():
+def test_a_job_makes_the_assets_of_its_stage_and_of_those_that_follow_in_its_run() -> None:
     follow = {"mediation": ["mediation", "rating"]}
     for stage in (*STAGES, MAINTENANCE):
         names = follow.get(stage.name, [stage.name])

@@ -4,7 +4,7 @@ Belongs here: the way into DataFrames and out of them, and the one comparison wi
 rules, expected values.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -128,7 +128,9 @@ def imputed(
     """Rows of period_charges of one month, with the reference data of `reference_data` unless there is another."""
     of_month = of_month or reference_data(engine)
     versions = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
-    prices = {versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)}
+    prices: dict[tuple[int, ...], DataFrame] = {
+        versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)
+    }
     return impute(deferred_events(suspended), cleaned, prices, record_types)
 
 
@@ -147,7 +149,8 @@ def mediated(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 
 
 def rows_of(frame: DataFrame) -> list[Row]:
-    return frame.toArrow().to_pylist()
+    rows: list[Row] = frame.toArrow().to_pylist()
+    return rows
 
 
 def schema_of(frame: DataFrame) -> list[tuple[str, str]]:
@@ -272,9 +275,14 @@ def side_by_side(collections: Iterable[Sequence[Message]]) -> list[Message]:
     """Collections of `strategies.cdr_messages` as one: own partitions and own record_IDs, so that none meets another."""
     together: list[Message] = []
     for number, messages in enumerate(collections):
-        own_ids: Callable[[bytes], bytes] = lambda value, n=number: value.replace(b'"00000000-', b'"%08x-' % (n + 1))  # noqa: E731
+        own_id = b'"%08x-' % (number + 1)
         together += [
-            Message(2 * number + message.partition, message.offset, message.received_at, own_ids(message.value or b""))
+            Message(
+                2 * number + message.partition,
+                message.offset,
+                message.received_at,
+                (message.value or b"").replace(b'"00000000-', own_id),
+            )
             for message in messages
         ]
     return together

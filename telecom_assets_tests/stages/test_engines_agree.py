@@ -25,7 +25,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.rules import rate
+from telecom_assets.rating.rules import MissingVolumePolicy, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
@@ -54,7 +54,7 @@ from telecom_assets_tests.stages.chain import (
 )
 
 MONTH = "2026-03"
-POLICIES = ("customer_min", "zero", "suspend")
+POLICIES: tuple[MissingVolumePolicy, ...] = ("customer_min", "zero", "suspend")
 #: Two of the months that few of the batch's records are of are opened by name.
 PARAMETERS = Parameters(accept_months={"2019-01", "2019-12"})
 
@@ -80,11 +80,12 @@ class Month:
 
     def rows(self, name: str) -> list[Row]:
         """A table's rows, read by neither engine."""
-        return self.warehouse.pin(name).arrow().to_pylist()
+        rows: list[Row] = self.warehouse.pin(name).arrow().to_pylist()
+        return rows
 
 
 @pytest.fixture(scope="module")
-def messages(engine) -> list[Message]:
+def messages(engine: SparkEngine) -> list[Message]:
     """The requirements' error mix; 5 % repeated or changed, some of those on other days.
 
     Two months for the embedded engine; for Spark, which takes long for many small files, the last days of them.
@@ -96,12 +97,14 @@ def messages(engine) -> list[Message]:
 
 
 @pytest.fixture(scope="module")
-def expected(messages) -> Result:
+def expected(messages: list[Message]) -> Result:
     return expected_of(messages, PARAMETERS)
 
 
 @pytest.fixture(scope="module")
-def month(engine, messages, expected, tmp_path_factory) -> Month:
+def month(
+    engine: SparkEngine, messages: list[Message], expected: Result, tmp_path_factory: pytest.TempPathFactory
+) -> Month:
     """Every stage reads what the stage before it has written, as the assets do."""
     warehouse = Warehouse(str(tmp_path_factory.mktemp("chain") / "entrepôt du mois"), engine, TABLES)
     warehouse.append(RAW_CDRS.name, admitted(engine, messages, PARAMETERS))
@@ -124,13 +127,15 @@ def month(engine, messages, expected, tmp_path_factory) -> Month:
     return Month(messages, expected, warehouse)
 
 
-def test_the_batch_is_worth_it(engine, expected):
+def test_the_batch_is_worth_it(engine: SparkEngine, expected: Result) -> None:
     """Otherwise what follows would prove little."""
     assert len(expected.outcomes) > 1_000
     funnel = expected.funnel(MONTH)
     assert set(funnel.suspended) == set(oracle.SUSPENSION_REASONS) - {"missing_volume", "amount_out_of_range"}
     copies = [item for item in expected.outcomes if item.original]
-    across_days = [item for item in copies if oracle.home_day(item.original, PARAMETERS) != item.home_day]
+    across_days = [
+        item for item in copies if item.original and oracle.home_day(item.original, PARAMETERS) != item.home_day
+    ]
     assert len(copies) > 50
     assert {item.reason for item in across_days} == {"duplicate_conflict"}
     assert across_days
@@ -139,19 +144,19 @@ def test_the_batch_is_worth_it(engine, expected):
     assert any(row["rounding_difference"] > 0 for row in expected.bills(MONTH))
 
 
-def test_mediation_is_the_oracles(month):
+def test_mediation_is_the_oracles(month: Month) -> None:
     cleaned, rejected = month.rows(CLEANED_CDRS.name), month.rows(REJECTED_CDRS.name)
     assert_rows(CLEANED_CDRS, cleaned, month.expected.cleaned)
     assert_rows(REJECTED_CDRS, rejected, rejections(month.expected.outcomes))
 
 
-def test_rating_is_the_oracles(month):
+def test_rating_is_the_oracles(month: Month) -> None:
     assert_rows(RATED_CDRS, month.rows(RATED_CDRS.name), month.expected.rated)
     assert_rows(SUSPENDED_CDRS, month.rows(SUSPENDED_CDRS.name), month.expected.suspended)
 
 
 @pytest.mark.parametrize("policy", ["zero", "suspend"])
-def test_rating_by_other_policies_is_the_oracles(month, policy):
+def test_rating_by_other_policies_is_the_oracles(month: Month, policy: MissingVolumePolicy) -> None:
     expected = expected_of(month.messages, Parameters(PARAMETERS.max_age_days, 31, PARAMETERS.accept_months, policy))
     cleaned = month.warehouse.pin(CLEANED_CDRS.name).all()
     ratings = rate(cleaned, reference_data(month.engine), missing_volume=policy)
@@ -159,16 +164,16 @@ def test_rating_by_other_policies_is_the_oracles(month, policy):
     assert_rows(SUSPENDED_CDRS, rows_of(ratings.suspended), expected.suspended)
 
 
-def test_what_the_month_prices_is_the_oracles(month):
+def test_what_the_month_prices_is_the_oracles(month: Month) -> None:
     expected = [row for row in month.expected.imputed if row["billing_period"] == MONTH]
     assert_rows(PERIOD_CHARGES, month.rows(PERIOD_CHARGES.name), expected)
 
 
-def test_bills_are_the_oracles(month):
+def test_bills_are_the_oracles(month: Month) -> None:
     assert_rows(FACTURATION_COMPLETE, month.rows(FACTURATION_COMPLETE.name), month.expected.bills(MONTH))
 
 
-def test_reports_are_the_oracles(month):
+def test_reports_are_the_oracles(month: Month) -> None:
     charges, bills = charges_of_month(month.warehouse, MONTH), month.warehouse.pin(FACTURATION_COMPLETE.name).df
     for contract in REPORTS:
         found = rows_of(report(contract, charges.df, bills, MONTH))
@@ -179,7 +184,7 @@ def test_reports_are_the_oracles(month):
 
 
 @pytest.fixture(scope="module")
-def sql(month) -> Iterator[duckdb.DuckDBPyConnection]:
+def sql(month: Month) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB over the tables as delta-rs reads them."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -250,11 +255,11 @@ IDENTITIES = {
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
-def test_identities_in_sql(sql, identity):
+def test_identities_in_sql(sql: duckdb.DuckDBPyConnection, identity: str) -> None:
     assert sql.execute(IDENTITIES[identity]).fetchall() == []
 
 
-def test_the_tables_hold_what_sql_makes_of_the_messages(month, sql):
+def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckdb.DuckDBPyConnection) -> None:
     """From the bytes to the amounts due, without the project and without the oracle."""
     references = (cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE)
     totals = sql_totals(month.messages, *references, MONTH, accept_months=PARAMETERS.accept_months)
@@ -317,7 +322,9 @@ def collections() -> list[Message]:
     ],
     ids=lambda parameters: parameters.missing_volume_policy,
 )
-def test_small_collections_side_by_side(engine, collections, parameters):
+def test_small_collections_side_by_side(
+    engine: SparkEngine, collections: list[Message], parameters: Parameters
+) -> None:
     assert_chain(engine, collections, parameters, ["2026-03"] if engine.name == "sail" else [])
 
 
@@ -332,18 +339,20 @@ SMALL = settings(
 
 @SMALL
 @given(batch=cdrs.cdr_messages(min_size=3), dedupe_days=st.sampled_from([0, 31]), policy=st.sampled_from(POLICIES))
-def test_any_small_collection(sail, batch, dedupe_days, policy):
+def test_any_small_collection(
+    sail: SparkEngine, batch: list[Message], dedupe_days: int, policy: MissingVolumePolicy
+) -> None:
     """One by one, so that a failure shrinks."""
     assert_chain(sail, batch, Parameters(dedupe_days=dedupe_days, missing_volume_policy=policy), [])
 
 
 @SMALL
 @given(batch=cdrs.hostile_messages().filter(bool))
-def test_any_hostile_collection(sail, batch):
+def test_any_hostile_collection(sail: SparkEngine, batch: list[Message]) -> None:
     assert_outcomes(mediated(sail, batch, Parameters()), oracle.mediate(batch, cdrs.CATALOGUE, Parameters()))
 
 
-def test_sums_are_exact_where_doubles_are_not(engine):
+def test_sums_are_exact_where_doubles_are_not(engine: SparkEngine) -> None:
     """0.1 a thousand times is 100 and not 99.9999999999986: money never was a float."""
     usage: list[dict[str, Any]] = [
         {"customer_id": "c", "record_type": "data", "amount": "0.1", "billing_period": MONTH} for _ in range(1_000)

@@ -70,7 +70,9 @@ def open_formerly(home: Path, month: str) -> None:
     instance.daemon_cursor_storage.set_cursor_values({f"telecom_assets/accept_months/{month}": "true"})
 
 
-def test_a_dry_run_says_all_and_changes_nothing(former: FormerWarehouse, home: Path, typed: Callable[..., Finished]):
+def test_a_dry_run_says_all_and_changes_nothing(
+    former: FormerWarehouse, home: Path, typed: Callable[..., Finished]
+) -> None:
     open_formerly(home, "2026-05")
     before = {path: path.read_bytes() for path in Path(former.root).rglob("*") if path.is_file()}
     finished = typed("--dry-run", "--json")
@@ -112,7 +114,7 @@ def test_landing_goes_on_with_the_same_topic(
     typed: Callable[..., Finished],
     sail: SparkEngine,
     kafka: KafkaConnection,
-):
+) -> None:
     open_formerly(home, "2026-05")
     finished = typed()
     assert (finished.exit_code, "Upgraded" in finished.stdout) == (0, True)
@@ -128,7 +130,7 @@ def test_landing_goes_on_with_the_same_topic(
     assert json.loads(typed("--json").stdout)["up_to_date"] is True
 
 
-def test_positions_with_other_bytes_are_named(former: FormerWarehouse, typed: Callable[..., Finished]):
+def test_positions_with_other_bytes_are_named(former: FormerWarehouse, typed: Callable[..., Finished]) -> None:
     former.append([Message(0, 0, datetime.now(UTC), b"another", former.topic_id)])
     finished = typed()
     assert finished.exit_code == 0
@@ -141,7 +143,7 @@ def test_positions_with_other_bytes_are_named(former: FormerWarehouse, typed: Ca
 
 def test_published_bills_get_the_types_of_their_contract(
     former: FormerWarehouse, postgres_dsn: str, typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("TELECOM_POSTGRES_DSN", postgres_dsn)
     expected = next(each.type for each in TABLES["facturation_complete"].columns if each.name == "discount_pct")
     with psycopg.connect(postgres_dsn, autocommit=True) as session:
@@ -162,14 +164,16 @@ def test_published_bills_get_the_types_of_their_contract(
         assert (finished.exit_code, said["postgres"], said["postgres_note"]) == (0, found, None)
 
 
-def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]):
+def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]) -> None:
     finished = typed()
     assert (finished.exit_code, finished.stdout) == (1, "")
     assert re.search("no warehouse at .*: none of its tables is there, .*`telecom run` makes one", finished.stderr)
     assert not (home / "warehouse" / "raw_cdrs").exists()
 
 
-def test_a_landing_of_the_home_is_not_disturbed(former: FormerWarehouse, home: Path, typed: Callable[..., Finished]):
+def test_a_landing_of_the_home_is_not_disturbed(
+    former: FormerWarehouse, home: Path, typed: Callable[..., Finished]
+) -> None:
     with lock_or_refuse(Settings.load(home=home).dagster_home, "landing"):
         finished = typed()
     assert finished.exit_code == 1

@@ -51,7 +51,7 @@ def whole(warehouse: Warehouse) -> dict[str, Any]:
 
 def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
     tmp_path: Path, sail: SparkEngine, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Killed before the first, before the second, and so on, with the files of that commit written."""
 
     after_many(filled(FormerWarehouse(str(tmp_path / "former"))))
@@ -93,7 +93,7 @@ def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
 
 def test_a_half_upgraded_warehouse_is_refused(
     former: FormerWarehouse, opened: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Whatever table comes first: nothing lands into it and nothing is billed from it."""
     commit = Warehouse.commit
 
@@ -112,7 +112,7 @@ def test_a_half_upgraded_warehouse_is_refused(
 
 
 @pytest.mark.parametrize("name", [RAW, REJECTED, LEDGER])
-def test_another_writer_is_not_overwritten(former: FormerWarehouse, opened: Callable[[], Warehouse], name: str):
+def test_another_writer_is_not_overwritten(former: FormerWarehouse, opened: Callable[[], Warehouse], name: str) -> None:
     """A run of the version before that goes on in another home."""
     warehouse = opened()
     plan = planned(warehouse)
@@ -129,27 +129,27 @@ def test_another_writer_is_not_overwritten(former: FormerWarehouse, opened: Call
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
-def test_no_warehouse_is_said(opened: Callable[[], Warehouse], root: str):
+def test_no_warehouse_is_said(opened: Callable[[], Warehouse], root: str) -> None:
     with pytest.raises(WarehouseError, match=f"no warehouse at {root}.*`telecom run` makes one"):
         planned(opened())
     assert not Path(root).exists()
 
 
-def test_rows_of_several_topics_cannot_be_told_apart(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_rows_of_several_topics_cannot_be_told_apart(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     former.topic_id, former.topic = "topic-2", "other"
     former.watch([0])
     with pytest.raises(WarehouseError, match=r"several topics, cdr_topic \(topic-1\), other \(topic-2\); expected one"):
         planned(opened())
 
 
-def test_rows_without_a_ledger_are_refused(root: str, opened: Callable[[], Warehouse]):
+def test_rows_without_a_ledger_are_refused(root: str, opened: Callable[[], Warehouse]) -> None:
     made = FormerWarehouse(root)
     made.append(of_days(A))
     with pytest.raises(WarehouseError, match="raw_cdrs have rows, and landing_ranges does not say from which topic"):
         planned(opened())
 
 
-def test_a_table_that_no_version_made_is_refused(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_a_table_that_no_version_made_is_refused(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     schema = pa.schema([("customer_id", pa.string()), ("billing_period", pa.string())])
     DeltaTable.create(former.path("traffic_hourly"), schema=schema, partition_by=["billing_period"])
     with pytest.raises(

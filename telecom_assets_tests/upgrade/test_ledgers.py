@@ -41,17 +41,17 @@ def ranges(*given_ranges: tuple[int, int], part: int = 0) -> list[dict[str, Any]
     ],
     ids=["each once", "both homes", "one went on", "chunks of other sizes", "between", "watched twice", "watched late"],
 )
-def test_each_position_is_in_one_range(written, left):
+def test_each_position_is_in_one_range(written: list[tuple[int, int]], left: list[tuple[int, int, bool]]) -> None:
     made = ranges_once(ranges(*written))
     assert [(each.row["from_position"], each.row["to_position"], each.known) for each in made] == left
 
 
-def test_partitions_do_not_cover_each_other():
+def test_partitions_do_not_cover_each_other() -> None:
     assert len(ranges_once([*ranges((0, 10)), *ranges((0, 10), part=1)])) == 2
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)).map(lambda each: (each[0], sum(each))), max_size=8))
-def test_no_position_is_lost_or_said_twice(written):
+def test_no_position_is_lost_or_said_twice(written: list[tuple[int, int]]) -> None:
     said = [
         position
         for each in ranges_once(ranges(*written))
@@ -60,7 +60,7 @@ def test_no_position_is_lost_or_said_twice(written):
     assert sorted(said) == sorted({position for start, end in written for position in range(start, end)})
 
 
-def test_mediated_days_name_versions_and_marks_become_counts():
+def test_mediated_days_name_versions_and_marks_become_counts() -> None:
     """A was mediated; B was marked after it had been, C before it ever was."""
     rows = [
         {"event_date": A, "raw_rows": 7, "raw_version": 3},

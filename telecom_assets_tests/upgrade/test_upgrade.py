@@ -72,7 +72,8 @@ def upgraded(warehouse: Warehouse, *months: str) -> tuple[Plan, Done]:
 
 
 def rows(warehouse: Warehouse, name: str) -> list[Row]:
-    return warehouse.pin(name).arrow().to_pylist()
+    found: list[Row] = warehouse.pin(name).arrow().to_pylist()
+    return found
 
 
 def raw_rows(messages: Sequence[Message], **changed: Any) -> list[Row]:
@@ -98,7 +99,7 @@ def logs(root: str) -> dict[str, bytes]:
 # ---------------------------------------------------------------------------------------------------------- every table
 
 
-def test_every_row_keeps_its_values_and_gets_its_source(former: FormerWarehouse, warehouse: Warehouse):
+def test_every_row_keeps_its_values_and_gets_its_source(former: FormerWarehouse, warehouse: Warehouse) -> None:
     """On each engine, which reads the table as well as delta-rs does, behind a checkpoint of the old shape too."""
     DeltaTable(former.path(RAW)).create_checkpoint()
     plan, done = upgraded(warehouse)
@@ -125,7 +126,7 @@ def test_every_row_keeps_its_values_and_gets_its_source(former: FormerWarehouse,
     assert_sound(warehouse)
 
 
-def test_landing_and_mediation_stand_where_they_stood(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_landing_and_mediation_stand_where_they_stood(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     _, done = upgraded(opened())
     warehouse = opened()
     state = read_state(warehouse)
@@ -150,7 +151,7 @@ def test_landing_and_mediation_stand_where_they_stood(former: FormerWarehouse, o
     assert verdict.passed, verdict.summary
 
 
-def test_the_log_has_statistics_of_the_new_columns(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_the_log_has_statistics_of_the_new_columns(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """Landing asks them how far back the times of receipt go."""
     upgraded(opened())
     warehouse = opened()
@@ -163,7 +164,7 @@ def test_the_log_has_statistics_of_the_new_columns(former: FormerWarehouse, open
 
 def test_a_plan_changes_nothing_and_a_second_upgrade_has_nothing_to_do(
     former: FormerWarehouse, root: str, opened: Callable[[], Warehouse]
-):
+) -> None:
     before = logs(root)
     plan = planned(opened(), "2026-05")
     assert logs(root) == before
@@ -174,7 +175,7 @@ def test_a_plan_changes_nothing_and_a_second_upgrade_has_nothing_to_do(
     assert logs(root) == after
 
 
-def test_an_empty_warehouse_gets_its_columns(root: str, opened: Callable[[], Warehouse]):
+def test_an_empty_warehouse_gets_its_columns(root: str, opened: Callable[[], Warehouse]) -> None:
     """Made, and never landed into; then watched."""
     made = FormerWarehouse(root)
     plan, done = upgraded(opened())
@@ -188,7 +189,7 @@ def test_an_empty_warehouse_gets_its_columns(root: str, opened: Callable[[], War
     assert_sound(warehouse)
 
 
-def test_numbers_get_the_room_of_their_contract(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_numbers_get_the_room_of_their_contract(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """A table whose columns are all there, one of them with fewer digits."""
     name, schema = "revenue_by_plan", TABLES["revenue_by_plan"].arrow_schema()
     narrow = pa.schema(
@@ -208,7 +209,7 @@ def test_numbers_get_the_room_of_their_contract(former: FormerWarehouse, opened:
 
 def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
     former: FormerWarehouse, opened: Callable[[], Warehouse]
-):
+) -> None:
     """Nothing of the figures changes, neither by the upgrade nor when the month is rated again."""
     values = [session(0, 5), session(1, None), session(2, "2.5"), session(3, None, day=2)]
     messages = [Message(3, offset, LANDED_AT, value, TOPIC_ID) for offset, value in enumerate(values)]
@@ -226,7 +227,8 @@ def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
 
     def charged() -> list[Row]:
         found = charges_of_month(warehouse, "2026-06").df.where("source_part = 3").toArrow()
-        return found.drop_columns([f"{name}_version" for name in VERSIONS]).sort_by(places).to_pylist()
+        rows: list[Row] = found.drop_columns([f"{name}_version" for name in VERSIONS]).sort_by(places).to_pylist()
+        return rows
 
     before = charged()
     # 4.9, twice 2.4 and 2.4 megabytes of PLAN_A's DATA_BASIC at 0.012345: 0.0604905, 0.029628
@@ -268,7 +270,7 @@ def session(number: int, volume: object, day: int = 1) -> bytes:
 
 def test_rows_of_a_run_that_died_before_its_ledger_get_a_row_there(
     former: FormerWarehouse, opened: Callable[[], Warehouse]
-):
+) -> None:
     """Behind the end of one partition, and in one that nobody has landed from; offset 8 holds no message."""
     former.land([message(C, 0, 7), message(C, 0, 9), message(C, 2, 0)], dies=True)
     plan, _ = upgraded(opened())
@@ -280,7 +282,7 @@ def test_rows_of_a_run_that_died_before_its_ledger_get_a_row_there(
     assert_sound(warehouse)
 
 
-def test_what_two_homes_landed_twice_stays_once(former: FormerWarehouse, warehouse: Warehouse):
+def test_what_two_homes_landed_twice_stays_once(former: FormerWarehouse, warehouse: Warehouse) -> None:
     """Day A was mediated with all of its rows twice; day B before the second home came; the second home wrote a longer range."""
     former.land(of_days(A))
     former.mediate(A, rows_twice=True)
@@ -298,7 +300,7 @@ def test_what_two_homes_landed_twice_stays_once(former: FormerWarehouse, warehou
     assert_sound(warehouse)
 
 
-def test_the_row_that_was_received_first_stays(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_the_row_that_was_received_first_stays(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """A topic without broker time: each home wrote when it had read. The other home's row lies on another day as well."""
     [first] = [each for each in MESSAGES if (each.partition, each.offset) == (0, 5)]
     earlier = first.received_at - timedelta(minutes=5)
@@ -312,7 +314,9 @@ def test_the_row_that_was_received_first_stays(former: FormerWarehouse, opened: 
     assert_sound(opened())
 
 
-def test_a_day_that_loses_all_of_its_rows_is_mediated_again(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_a_day_that_loses_all_of_its_rows_is_mediated_again(
+    former: FormerWarehouse, opened: Callable[[], Warehouse]
+) -> None:
     """Its rows are of messages that lie elsewhere; nothing of it is left in raw_cdrs, and its outcomes are still there."""
     other = date(2026, 5, 20)
     former.append(of_days(A), event_date=other)
@@ -326,7 +330,7 @@ def test_a_day_that_loses_all_of_its_rows_is_mediated_again(former: FormerWareho
     assert set(stale_days(opened())) == {other, A, B, C}
 
 
-def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """Of the topic that was made again in the middle of a landing. One of them landed twice besides."""
     strangers = [message(B, 0, offset, f"new-{offset}") for offset in (3, 4)]
     former.append(strangers)
@@ -347,7 +351,7 @@ def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, o
 
 def test_the_first_positions_with_other_bytes_are_named(
     root: str, opened: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Of 24, in three blocks of two partitions, and among them rows that stand twice."""
     monkeypatch.setattr(raw_rows_module, "_BLOCK", 64)
     made = FormerWarehouse(root)
@@ -362,7 +366,9 @@ def test_the_first_positions_with_other_bytes_are_named(
     assert list(plan.doubled.first_conflicts) == [Conflict(*place, 2) for place in places[:20]]
 
 
-def test_marked_days_wait_for_their_mediation_as_before(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_marked_days_wait_for_their_mediation_as_before(
+    former: FormerWarehouse, opened: Callable[[], Warehouse]
+) -> None:
     """A was mediated before; C, marked too, never was."""
     former.mark(A)
     former.mark(C)
@@ -373,7 +379,7 @@ def test_marked_days_wait_for_their_mediation_as_before(former: FormerWarehouse,
     assert mediated == {A: 5, B: 5}, "as many as came out of A"
 
 
-def test_opened_months_are_decisions_afterwards(former: FormerWarehouse, opened: Callable[[], Warehouse]):
+def test_opened_months_are_decisions_afterwards(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """A call of March that landed before its month was opened moves to its own day; the second time nothing is to do."""
     march = message(date(2026, 3, 5), 0, 7, hours=24 * 90)
     former.land([march])

@@ -10,8 +10,8 @@ from resources.warehouse import Warehouse
 from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.assets import lag_observation
-from telecom_assets.intake.landing import LandingError, position
-from telecom_assets.intake.plan import lag
+from telecom_assets.intake.landing import position
+from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.silence import silence_event
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days

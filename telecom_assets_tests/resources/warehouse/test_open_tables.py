@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 
+from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse, WarehouseError
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets_tests.resources.warehouse.tables import (
@@ -24,7 +25,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
 from telecom_assets_tests.sample_tables import TABLES
 
 
-def test_a_table_made_again_has_another_identity(plain, tmp_path):
+def test_a_table_made_again_has_another_identity(plain: Warehouse, tmp_path: Path) -> None:
     plain.make_tables([FLOORS])
     before = plain.pin(FLOORS).table_id
     assert plain.pin(FLOORS).table_id == before
@@ -33,7 +34,7 @@ def test_a_table_made_again_has_another_identity(plain, tmp_path):
     assert plain.pin(FLOORS).table_id not in ("", before)
 
 
-def test_a_new_table_has_plain_features_only(plain):
+def test_a_new_table_has_plain_features_only(plain: Warehouse) -> None:
     """What both engines and delta-rs write and read: no deletion vectors, no column mapping."""
     plain.make_tables([RAW_CDRS.name])
     table = DeltaTable(plain.path(RAW_CDRS.name))
@@ -43,7 +44,7 @@ def test_a_new_table_has_plain_features_only(plain):
     assert table.protocol().min_reader_version == 1
 
 
-def test_a_table_that_was_made_again_is_another(plain, tmp_path):
+def test_a_table_that_was_made_again_is_another(plain: Warehouse, tmp_path: Path) -> None:
     """No version of the one that is gone is taken for one of its own."""
     plain.append_arrow(CATALOGUE, catalogue_rows("A"))
     assert plain.pin(CATALOGUE).arrow()["product_code"].to_pylist() == ["A"]
@@ -53,7 +54,7 @@ def test_a_table_that_was_made_again_is_another(plain, tmp_path):
     assert plain.pin(CATALOGUE, version=1).arrow()["product_code"].to_pylist() == ["B"]
 
 
-def test_the_newest_version_is_known_whoever_made_it(plain):
+def test_the_newest_version_is_known_whoever_made_it(plain: Warehouse) -> None:
     """Which one is the newest is kept in mind between two questions, and yet never out of date."""
     warehouse, other = plain, Warehouse(plain.root, plain.engine, TABLES)
     warehouse.append_arrow(CATALOGUE, catalogue_rows("A"))
@@ -79,7 +80,7 @@ def lose_a_version(log: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [corrupt, lose_a_version])
-def test_a_damaged_table_is_named(plain, damage: Callable[[Path], None]):
+def test_a_damaged_table_is_named(plain: Warehouse, damage: Callable[[Path], None]) -> None:
     plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     damage(Path(plain.path(FLOORS), "_delta_log"))
     reads: list[Callable[[], Any]] = [
@@ -93,7 +94,7 @@ def test_a_damaged_table_is_named(plain, damage: Callable[[Path], None]):
             read()
 
 
-def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(plain):
+def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(plain: Warehouse) -> None:
     """It lacks a column that is asked of it: nothing is read as missing, nothing is written beside it."""
     schema = RAW_CDRS.arrow_schema().remove(0)
     DeltaTable.create(plain.path(RAW_CDRS.name), schema=schema, partition_by=["event_date"])
@@ -104,7 +105,7 @@ def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(plain):
             use()
 
 
-def test_a_table_with_narrower_numbers_is_refused_in_a_sentence(plain):
+def test_a_table_with_narrower_numbers_is_refused_in_a_sentence(plain: Warehouse) -> None:
     """What is added to it would be cut, or fail in the middle of a month."""
     schema = pa.schema(
         [
@@ -118,13 +119,13 @@ def test_a_table_with_narrower_numbers_is_refused_in_a_sentence(plain):
         plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
 
 
-def test_a_version_that_is_not_there_is_named(plain):
+def test_a_version_that_is_not_there_is_named(plain: Warehouse) -> None:
     plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     with pytest.raises(WarehouseError, match=rf"table {FLOORS} at .* at version 7"):
         plain.pin(FLOORS, version=7).arrow()
 
 
-def test_a_table_that_is_gone_is_not_made_again_silently(plain, tmp_path):
+def test_a_table_that_is_gone_is_not_made_again_silently(plain: Warehouse, tmp_path: Path) -> None:
     """Who pinned a version and then finds nothing must not read an empty table."""
     plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     pinned = plain.pin(FLOORS)
@@ -135,13 +136,13 @@ def test_a_table_that_is_gone_is_not_made_again_silently(plain, tmp_path):
         pinned.all().collect()
 
 
-def test_a_root_that_cannot_be_a_folder_is_named(sail, tmp_path):
+def test_a_root_that_cannot_be_a_folder_is_named(sail: SparkEngine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(WarehouseError, match=FLOORS):
         Warehouse(str(tmp_path / "file"), sail, TABLES).make_tables([FLOORS])
 
 
-def test_a_file_in_the_place_of_a_table_is_named(plain, tmp_path):
+def test_a_file_in_the_place_of_a_table_is_named(plain: Warehouse, tmp_path: Path) -> None:
     """To whoever reads and to whoever writes."""
     (tmp_path / "warehouse").mkdir()
     (tmp_path / "warehouse" / CATALOGUE).write_text("in the way", encoding="utf-8")

@@ -1,5 +1,6 @@
 """What is known of rows without reading them, and sums of money: of the pinned partitions, exactly."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
-from resources.warehouse import Partitions, statistics, sum_exactly, went_back
+from resources.warehouse import Partitions, Warehouse, statistics, sum_exactly, went_back
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets_tests.resources.warehouse.tables import (
@@ -25,7 +26,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
 from telecom_assets_tests.sample_tables import TABLES
 
 
-def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
+def test_missing_values_are_known_without_reading_them(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the partitions that are asked for; columns without statistics are counted, and say the same."""
     rows = floors(warehouse, ("a", "1", MAY), ("b", "2", MAY), ("c", "3", JUNE), ("d", "4", JULY))
     holes = rows.withColumn("floor_mb", F.when(F.col("customer_id") == "a", F.col("floor_mb")))
@@ -41,20 +42,20 @@ def test_missing_values_are_known_without_reading_them(warehouse, monkeypatch):
     moments = [datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 2, tzinfo=UTC)]
     warehouse.append_arrow(RAW_CDRS.name, received(*moments))
     assert "null_count.kafka_topic" not in statistics.files_of(warehouse.pin(RAW_CDRS.name, version=1)).column_names
-    columns, expected = (
-        ["source_position", "kafka_topic", "value"],
-        {"source_position": 0, "kafka_topic": 0, "value": 2},
-    )
+    of_raw = ["source_position", "kafka_topic", "value"]
+    expected = {"source_position": 0, "kafka_topic": 0, "value": 2}
     raw = warehouse.pin(RAW_CDRS.name)
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.pinned_table.read_frame", None)
-        assert raw.missing_values(columns) == expected  # from the footers of the files
+        assert raw.missing_values(of_raw) == expected  # from the footers of the files
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.statistics.column_facts", lambda *_: None)  # footers that do not tell
-        assert raw.missing_values(columns) == expected
+        assert raw.missing_values(of_raw) == expected
 
 
-def test_values_that_a_file_has_one_of_are_known_without_reading_it(warehouse, monkeypatch):
+def test_values_that_a_file_has_one_of_are_known_without_reading_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     days = [date(2026, 6, number) for number in range(1, 5)]
     versions = dict(zip(days, (7, 7, 8, 7), strict=True))
     rows = pa.Table.from_pylist(
@@ -66,6 +67,7 @@ def test_values_that_a_file_has_one_of_are_known_without_reading_it(warehouse, m
     with monkeypatch.context() as patch:
         patch.setattr("resources.warehouse.pinned_table.read_frame", None)
         found = warehouse.pin(DAYS, Partitions(days[1], days[3])).constants(columns)
+        assert found is not None
         assert sorted(found) == [(days[1], (7, 1)), (days[2], (8, 1)), (days[3], (7, 1))]
         assert warehouse.pin(DAYS, Partitions(date(2026, 7, 1), date(2026, 7, 2))).constants(columns) == []
         assert warehouse.pin(DAYS, None, 0).constants(columns) == []
@@ -90,7 +92,9 @@ def test_values_that_a_file_has_one_of_are_known_without_reading_it(warehouse, m
 
 
 @pytest.mark.parametrize("few_rows", [0, 1000], ids=["asked", "read"])
-def test_totals_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
+def test_totals_are_of_the_pinned_partitions(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, few_rows: int
+) -> None:
     """The money columns of a contract, exactly; no rows are zero. The engine adds up, or a small table is read without it."""
     monkeypatch.setattr("resources.warehouse.pinned_table.FEW_ROWS", few_rows)
     contract = TABLES["daily_revenue"]
@@ -112,14 +116,14 @@ def test_totals_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
     assert all_of_it.totals() == {"revenue": Decimal("5.3")}
 
 
-def test_a_sum_of_amounts_keeps_every_digit():
+def test_a_sum_of_amounts_keeps_every_digit() -> None:
     """31 digits before the point and 6 behind it: Python's own sum rounds at 28."""
     large = Decimal("1" + "0" * 30)
     assert sum_exactly([large, Decimal("0.000001"), -large, large]) == Decimal("1" + "0" * 30 + ".000001")
     assert sum_exactly([]) == 0
 
 
-def test_sums_of_a_table_that_is_gone_are_not_those_of_another(plain, tmp_path):
+def test_sums_of_a_table_that_is_gone_are_not_those_of_another(plain: Warehouse, tmp_path: Path) -> None:
     contract = TABLES["daily_revenue"]
 
     def revenue(amount: int) -> pa.Table:
@@ -137,7 +141,9 @@ def test_sums_of_a_table_that_is_gone_are_not_those_of_another(plain, tmp_path):
 
 
 @pytest.mark.parametrize("few_rows", [0, 1000], ids=["asked", "read"])
-def test_repeated_keys_are_of_the_pinned_partitions(warehouse, monkeypatch, few_rows):
+def test_repeated_keys_are_of_the_pinned_partitions(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, few_rows: int
+) -> None:
     monkeypatch.setattr("resources.warehouse.pinned_table.FEW_ROWS", few_rows)
     rows = [("a", "1", MAY), ("a", "2", MAY), ("b", "1", MAY), ("a", "1", JUNE), ("c", "1", JULY), ("c", "1", JULY)]
     warehouse.append_arrow(FLOORS, floors_table([*rows, ("c", "3", JULY)]))
@@ -149,7 +155,7 @@ def test_repeated_keys_are_of_the_pinned_partitions(warehouse, monkeypatch, few_
     assert warehouse.pin(FLOORS, Partitions("2020-01", "2020-01")).repeated_keys(limit=10) == []
 
 
-def test_whether_a_version_went_back_in_time(plain):
+def test_whether_a_version_went_back_in_time(plain: Warehouse) -> None:
     """Told from file statistics: the least of what came, when anything older reaches as far."""
     noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
     second = timedelta(seconds=1)
@@ -166,10 +172,43 @@ def test_whether_a_version_went_back_in_time(plain):
         plain.commit(RAW_CDRS.name, files, version)
 
 
-def test_partitions_hold_and_name_both_ends():
+def test_partitions_hold_and_name_both_ends() -> None:
     days = Partitions(date(2026, 5, 30), date(2026, 6, 2))
     assert date(2026, 5, 30) in days
     assert date(2026, 6, 2) in days
     assert date(2026, 6, 3) not in days
     assert days.filters("event_date") == [("event_date", ">=", "2026-05-30"), ("event_date", "<=", "2026-06-02")]
     assert str(days) == "2026-05-30…2026-06-02"
+
+
+def test_a_version_is_known_by_the_first_whose_files_hold_the_same_rows(warehouse: Warehouse) -> None:
+    """What was found out of some partitions need not be asked again because others were written."""
+    first, second, third = (date(2026, 6, number) for number in (1, 2, 3))
+    warehouse.overwrite_arrow(DAYS, day_rows(first, second, third), Partitions(first, third))
+    asked = warehouse.pin(DAYS, Partitions(first, first))
+    assert asked.as_first_seen() == asked
+
+    warehouse.overwrite_arrow(DAYS, day_rows(second), Partitions(second, second))
+    later = warehouse.pin(DAYS, Partitions(first, first))
+    assert later.version > asked.version
+    assert later.as_first_seen() == asked
+    # Another range of days is another question.
+    assert warehouse.pin(DAYS).as_first_seen() == warehouse.pin(DAYS)
+    # The days around the pinned one count where what is asked looks at them too.
+    assert later.as_first_seen(Partitions(first, second)) == later
+    assert later.as_first_seen(Partitions(first, second)).partitions == later.partitions
+
+    warehouse.overwrite_arrow(DAYS, day_rows(first), Partitions(first, first))
+    rewritten = warehouse.pin(DAYS, Partitions(first, first))
+    assert rewritten.as_first_seen() == rewritten
+
+
+def test_versions_of_a_table_that_was_made_again_are_not_those_of_the_one_before(warehouse: Warehouse) -> None:
+    day = date(2026, 6, 1)
+    warehouse.overwrite_arrow(DAYS, day_rows(day), Partitions(day, day))
+    before = warehouse.pin(DAYS, Partitions(day, day))
+    assert before.as_first_seen() == before
+    shutil.rmtree(warehouse.path(DAYS))
+    warehouse.overwrite_arrow(DAYS, day_rows(day), Partitions(day, day))
+    again = warehouse.pin(DAYS, Partitions(day, day))
+    assert again.as_first_seen() == again != before

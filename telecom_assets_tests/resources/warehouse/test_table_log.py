@@ -4,10 +4,11 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
+from resources.warehouse import Warehouse
 from telecom_assets_tests.resources.warehouse.tables import CATALOGUE, catalogue_rows
 
 
-def test_compaction_changes_no_rows(plain):
+def test_compaction_changes_no_rows(plain: Warehouse) -> None:
     """Told from the log; a log that does not tell any more may have held anything."""
     for code in ("A", "B"):
         plain.append_arrow(CATALOGUE, catalogue_rows(code))

@@ -29,7 +29,7 @@ from telecom_assets_tests.resources.warehouse.tables import (
 )
 
 
-def test_partitions_are_replaced_whole_and_alone(warehouse):
+def test_partitions_are_replaced_whole_and_alone(warehouse: Warehouse) -> None:
     """One partition, then several with one of them empty, then all of them by nothing; old versions stay as they were."""
     everything = Partitions(MAY, JULY)
     first = warehouse.overwrite(
@@ -57,7 +57,7 @@ def test_partitions_are_replaced_whole_and_alone(warehouse):
     assert [warehouse.pin(FLOORS, Partitions(JUNE, end), 2).share_of(everything) for end in (JUNE, JULY)] == [0.25, 0.5]
 
 
-def test_nothing_replaced_by_nothing_is_no_error(warehouse):
+def test_nothing_replaced_by_nothing_is_no_error(warehouse: Warehouse) -> None:
     warehouse.version(FLOORS)
     commit = warehouse.overwrite(FLOORS, floors(warehouse), Partitions(JUNE, JUNE))
     assert commit.rows == {}
@@ -66,7 +66,7 @@ def test_nothing_replaced_by_nothing_is_no_error(warehouse):
 
 
 @pytest.mark.parametrize("partitions", [Partitions(JUNE, JUNE), Partitions(MAY, JUNE)], ids=str)
-def test_a_row_outside_the_partitions_fails_the_write(warehouse, partitions):
+def test_a_row_outside_the_partitions_fails_the_write(warehouse: Warehouse, partitions: Partitions) -> None:
     """On either engine, and nothing of it is there afterwards."""
     warehouse.append_arrow(FLOORS, floors_table([("a", "1", JUNE)]))
     with pytest.raises(WarehouseError, match="a row lies outside the partitions that are being written"):
@@ -75,7 +75,7 @@ def test_a_row_outside_the_partitions_fails_the_write(warehouse, partitions):
     assert rows_in(warehouse.pin(FLOORS).all()) == {("a", "1.000000", JUNE)}
 
 
-def test_days_are_partitions_too(warehouse):
+def test_days_are_partitions_too(warehouse: Warehouse) -> None:
     first, last = date(2026, 6, 29), date(2026, 7, 2)
     days = [first + timedelta(days=number) for number in range(4)]
     rows = warehouse.engine.spark_session.createDataFrame(day_rows(*days))
@@ -90,7 +90,7 @@ def test_days_are_partitions_too(warehouse):
     assert june.rows_by_partition() == {days[0]: 1, days[1]: 1}
 
 
-def test_an_unpartitioned_table_is_replaced_whole(warehouse):
+def test_an_unpartitioned_table_is_replaced_whole(warehouse: Warehouse) -> None:
     spark = warehouse.engine.spark_session
     warehouse.overwrite(CATALOGUE, spark.createDataFrame(catalogue_rows("A", "B")), None)
     commit = warehouse.overwrite(CATALOGUE, spark.createDataFrame(catalogue_rows("C")), None)
@@ -98,7 +98,7 @@ def test_an_unpartitioned_table_is_replaced_whole(warehouse):
     assert [row["product_code"] for row in warehouse.pin(CATALOGUE).all().collect()] == ["C"]
 
 
-def test_append_adds_and_says_what(warehouse):
+def test_append_adds_and_says_what(warehouse: Warehouse) -> None:
     """Twice the same rows are there twice: who appends sees to it that it is done once."""
     rows = floors(warehouse, ("a", "1", MAY), ("b", "2", MAY), ("a", "3", JUNE))
     assert warehouse.append(FLOORS, rows) == Commit(1, {MAY: 2, JUNE: 1})
@@ -108,7 +108,7 @@ def test_append_adds_and_says_what(warehouse):
     assert warehouse.pin(FLOORS, Partitions(MAY, MAY)).df.agg(F.sum("floor_mb")).collect()[0][0] == 12
 
 
-def test_few_rows_replace_exactly_their_partitions(warehouse):
+def test_few_rows_replace_exactly_their_partitions(warehouse: Warehouse) -> None:
     """Written without the engine, read by it: by days, by months, empty days included; a row outside is refused."""
     may = [date(2026, 5, day) for day in (1, 2, 3, 4)]
     warehouse.overwrite_arrow(DAYS, day_rows(*may), Partitions(may[0], may[-1]))
@@ -124,7 +124,7 @@ def test_few_rows_replace_exactly_their_partitions(warehouse):
     assert warehouse.version(FLOORS) == before
 
 
-def test_the_same_rows_again_make_no_version(plain):
+def test_the_same_rows_again_make_no_version(plain: Warehouse) -> None:
     """In any order; other rows do, and the table without rows is one of them."""
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("A", "B")) == Commit(1, {None: 2})
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows("B", "A")) == Commit(1, {None: 2})
@@ -135,18 +135,18 @@ def test_the_same_rows_again_make_no_version(plain):
     assert [plain.pin(CATALOGUE, version=number).arrow().num_rows for number in range(5)] == [0, 2, 2, 3, 0]
 
 
-def test_the_first_write_is_a_version_even_without_rows(plain):
+def test_the_first_write_is_a_version_even_without_rows(plain: Warehouse) -> None:
     """Who reads the table later can tell that somebody wrote it: version 0 is the empty table."""
     assert plain.overwrite_arrow(CATALOGUE, catalogue_rows()).version == 1
 
 
-def test_columns_are_taken_by_name_and_cast(plain):
+def test_columns_are_taken_by_name_and_cast(plain: Warehouse) -> None:
     columns = {name: pa.array(["x"], pa.large_string()) for name in reversed(PRODUCT_CATALOG.column_names)}
     plain.overwrite_arrow(CATALOGUE, pa.table(columns))
     assert plain.pin(CATALOGUE).arrow().schema == PRODUCT_CATALOG.arrow_schema()
 
 
-def test_append_arrow(plain):
+def test_append_arrow(plain: Warehouse) -> None:
     assert plain.append_arrow(DAYS, day_rows(date(2026, 6, 1))).version == 1
     assert plain.append_arrow(DAYS, day_rows(date(2026, 6, 1), date(2026, 6, 2))).version == 2
     assert plain.pin(DAYS).rows_by_partition() == {date(2026, 6, 1): 2, date(2026, 6, 2): 1}
@@ -169,7 +169,7 @@ def meddling(warehouse: Warehouse, rows: DataFrame, done: Path) -> DataFrame:
     return rows.mapInArrow(compact, rows.schema)
 
 
-def test_writes_and_compactions_at_once(warehouse, tmp_path):
+def test_writes_and_compactions_at_once(warehouse: Warehouse, tmp_path: Path) -> None:
     """An append and a compaction both stand. An overwrite that a compaction overtook is written again: what that made of
     the old rows must not stay beside the new ones. Each write says what itself has done, and pinned rows stay."""
     for month in (MAY, MAY, JUNE):
@@ -187,7 +187,7 @@ def test_writes_and_compactions_at_once(warehouse, tmp_path):
     assert [(tmp_path / name).read_text(encoding="utf-8") for name in ("first", "second")] == ["2", "2"]
 
 
-def test_a_small_table_that_a_compaction_overtakes(plain, monkeypatch):
+def test_a_small_table_that_a_compaction_overtakes(plain: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is compacted between the rows' files and their commit: nothing of the old rows stays beside the new."""
     for code in ("A", "B"):
         plain.append_arrow(CATALOGUE, catalogue_rows(code))
@@ -204,7 +204,9 @@ def test_a_small_table_that_a_compaction_overtakes(plain, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [CommitFailedError("the connection was lost"), OSError("the connection was lost")])
-def test_an_answer_that_was_lost_is_no_second_append(plain, monkeypatch, error):
+def test_an_answer_that_was_lost_is_no_second_append(
+    plain: Warehouse, monkeypatch: pytest.MonkeyPatch, error: CommitFailedError | OSError
+) -> None:
     """The commit was made, and the writer was told that it was not: it looks before it tries again."""
     commit = DeltaTable.create_write_transaction
 
@@ -217,7 +219,7 @@ def test_an_answer_that_was_lost_is_no_second_append(plain, monkeypatch, error):
     assert plain.pin(CATALOGUE).arrow().num_rows == 1
 
 
-def test_a_commit_follows_the_version_that_was_read_or_is_refused(plain):
+def test_a_commit_follows_the_version_that_was_read_or_is_refused(plain: Warehouse) -> None:
     """Whatever the other commit did: a write to other partitions, a compaction. The refused one has changed nothing."""
     plain.append_arrow(FLOORS, floors_table([("a", "1", MAY)]))
     files = plain.stage_arrow(FLOORS, floors_table([("b", "2", JUNE)]))
@@ -232,7 +234,7 @@ def test_a_commit_follows_the_version_that_was_read_or_is_refused(plain):
     assert plain.version(FLOORS) == 3
 
 
-def test_older_rows_never_take_the_place_of_newer_ones(warehouse, monkeypatch):
+def test_older_rows_never_take_the_place_of_newer_ones(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow run's rows were made from version 1 of another table; meanwhile a run has written the same month from 2."""
     warehouse.append_arrow(CATALOGUE, catalogue_rows("A"))
     stage = warehouse.stage
@@ -252,7 +254,9 @@ def test_older_rows_never_take_the_place_of_newer_ones(warehouse, monkeypatch):
     assert len([path for path in folder.iterdir() if path.name.startswith("rows-")]) == 1
 
 
-def test_a_write_beside_other_partitions_and_from_the_newest_goes_on(plain, monkeypatch):
+def test_a_write_beside_other_partitions_and_from_the_newest_goes_on(
+    plain: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another month's rows came first, then the same month's from the same inputs: neither is a reason to give up."""
     plain.append_arrow(CATALOGUE, catalogue_rows("A"))
     stage = plain.stage_arrow

@@ -1,0 +1,43 @@
+"""What a month's identities have found out of some files is not asked of the engine again, and is asked of others."""
+
+import pytest
+
+from telecom_assets.billing.gate import BillingInputs
+from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.identities import missing_volumes_follow
+from telecom_assets.rating.tables import SUSPENDED_CDRS
+from telecom_assets_tests.graph.project import MONTH, Project, day_tags
+
+#: So far from the month that no copy of its records is looked for there.
+FAR = "2025-09-15"
+
+
+def findings(project: Project) -> dict[str, list[str]]:
+    """What is wrong, by identity, as the tables are now."""
+    warehouse, settings = project.warehouse, project.settings
+    charges = charges_of_month(warehouse, MONTH)
+    suspended = warehouse.pin_period(SUSPENDED_CDRS.name, MONTH)
+    inputs = BillingInputs.pin(warehouse, MONTH, charges, suspended)
+    verdicts = [question() for question in inputs.conserved(settings.dedupe_days)]
+    verdicts.append(missing_volumes_follow(settings.missing_volume_policy, charges.rated, suspended))
+    return {verdict.identity: list(verdict.findings) for verdict in verdicts}
+
+
+def test_identities_are_asked_once_of_the_files_that_hold_the_rows(
+    damaged: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = findings(damaged)
+    assert not any(first.values())
+    before = damaged.versions(["cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs"])
+    assert damaged.run("mediation_job", day_tags(FAR)).success
+    after = damaged.versions(before)
+    assert all(after[name] > version for name, version in before.items())
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.warehouse.pinned_table.read_frame", None)
+        assert findings(damaged) == first
+
+    # Rows of the month that are gone are seen: other files hold what is left.
+    gone = next(row for row in damaged.rows("rated_cdrs") if f"{row['event_date']:%Y-%m}" == MONTH)
+    assert damaged.delete("rated_cdrs", f"record_id = '{gone['record_id']}'") == 1
+    [told] = findings(damaged)["cleaned = rated + suspended"]
+    assert told.startswith(f"{gone['event_date']}: ")
