@@ -3,7 +3,14 @@
 from resources.private_members import stream_batches
 from resources.warehouse.commits import READS
 from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
-from resources.warehouse.history import commit_info, committed_at, identity_of, newest_change, partitions_changed
+from resources.warehouse.history import (
+    as_first_seen,
+    commit_info,
+    committed_at,
+    identity_of,
+    newest_change,
+    partitions_changed,
+)
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
 from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, partition_value
@@ -29,6 +36,7 @@ __all__ = [
     "TableLog",
     "Warehouse",
     "WarehouseError",
+    "as_first_seen",
     "changed_files",
     "commit_info",
     "committed_at",

@@ -5,10 +5,13 @@ Does not belong here: reading the log (`table_log`), what follows from a change.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from resources.warehouse.commits import ATTEMPT
+from resources.warehouse.partitions import Partitions
 from resources.warehouse.pinned_table import PinnedTable
+from resources.warehouse.statistics import same_files
 from resources.warehouse.table_log import changed_files
 from resources.warehouse.warehouse import Warehouse
 
@@ -52,6 +55,17 @@ def partitions_changed(warehouse: Warehouse, name: str, table_id: str, since: in
                 return None
             changed.add(value)
     return changed
+
+
+def as_first_seen(pinned: PinnedTable, around: Partitions | None = None) -> PinnedTable:
+    """The first version that this process has asked of whose rows of the pinned partitions lie in the very same files.
+
+    Its findings about those rows hold for this version too: a commit that leaves the partitions alone adds nothing to find out.
+    around: the partitions that count, where a question looks beyond the pinned ones.
+    """
+    compared = pinned if around is None else replace(pinned, partitions=around)
+    key = (pinned.name, pinned.table_id, compared.partitions, same_files(compared))
+    return replace(pinned, version=pinned.warehouse.first_seen.setdefault(key, pinned.version))
 
 
 def newest_change(pinned: PinnedTable) -> int:

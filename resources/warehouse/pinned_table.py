@@ -4,7 +4,7 @@ Belongs here: its methods. How rows are read is in `reading`, how figures are ta
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -66,16 +66,6 @@ class PinnedTable:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The same rows as a stream of batches: for tables of any size."""
         return read_batches(self)
-
-    def as_first_seen(self, around: Partitions | None = None) -> "PinnedTable":
-        """The first version that this process has asked of whose rows of the pinned partitions lie in the very same files.
-
-        What it has found out of those rows holds for this version: a commit that leaves the partitions alone adds nothing
-        to ask. around: the partitions that count, where what is asked looks beyond the pinned ones.
-        """
-        compared = self if around is None else replace(self, partitions=around)
-        key = (self.name, self.table_id, compared.partitions, statistics.same_files(compared))
-        return replace(self, version=self.warehouse.first_seen.setdefault(key, self.version))
 
     def stored_schema(self) -> pa.Schema:
         """Columns and types as the table's log has them."""

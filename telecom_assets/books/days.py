@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable
+from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.verdict import Verdict
 
 
@@ -23,7 +23,7 @@ def rows_and_positions() -> list[Column]:
 
 def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
     """Rows of each day, and the sum of their positions. Files do not change: a process adds them up once."""
-    return _rows_by_day(pinned.as_first_seen())
+    return _rows_by_day(as_first_seen(pinned))
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable
+from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import SHOWN, Verdict
 from telecom_assets.mediation.copies import SMALL_PART, hashed, repeated_hashes, with_ids_of
@@ -41,7 +41,7 @@ def records_are_unique(cleaned: PinnedTable, dedupe_days: int) -> Verdict:
     """
     around = cleaned.partitions.widened(dedupe_days) if cleaned.partitions is not None else None
     mediated = cleaned.warehouse.pin(MEDIATED_DAYS.name, around)
-    return _unique(cleaned.as_first_seen(around), dedupe_days, frozenset(days_of_displaced_copies(mediated)))
+    return _unique(as_first_seen(cleaned, around), dedupe_days, frozenset(days_of_displaced_copies(mediated)))
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from pyspark.sql import DataFrame
 
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.books.verdict import Verdict, require
@@ -94,7 +93,7 @@ def rating(
     customers: PinnedTable,
     rate_plans: PinnedTable,
     product_catalog: PinnedTable,
-) -> Iterator[dg.Output[DataFrame]]:
+) -> Iterator[dg.Output[Any]]:
     """Every cleaned event of the days becomes one rated event or one suspended event with its reason. No month is asked."""
     days = cleaned_cdrs.partitions
     assert days is not None
@@ -105,11 +104,16 @@ def rating(
         references_are_valid(*references, record_types),
         before=f"rating of {days}",
     )
+    read = versions_read(cleaned_cdrs, rejected, *references)
+    if not any(cleaned_cdrs.rows_by_partition().values()):
+        # As a rule a day on which refused messages were received: the engine need not work out that there is nothing to price.
+        for contract in (RATED_CDRS, SUSPENDED_CDRS):
+            yield dg.Output(contract.arrow_schema().empty_table(), contract.name, metadata=read)
+        return
     reference = ReferenceData(
         customers.all(), rate_plans.all(), product_catalog.all(), {table.name: table.version for table in references}
     )
     ratings = rate(cleaned_cdrs.df, reference, missing_volume=settings.missing_volume_policy, record_types=record_types)
-    read = versions_read(cleaned_cdrs, rejected, *references)
     yield dg.Output(ratings.rated, RATED_CDRS.name, metadata=read)
     yield dg.Output(ratings.suspended, SUSPENDED_CDRS.name, metadata=read)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable
+from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
@@ -152,7 +152,7 @@ class _Outcome:
 
 def _rated_by_day(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
     """The sums of rated_cdrs that the identities need, by day: one query, once a process."""
-    return _add_up_rated(rated.as_first_seen())
+    return _add_up_rated(as_first_seen(rated))
 
 
 @lru_cache(maxsize=64)
@@ -171,7 +171,7 @@ def _add_up_rated(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
 
 def _suspended_by_outcome(suspended: PinnedTable) -> Sequence[_Outcome]:
     """The sums of suspended_cdrs that the identities need: one query, once a process."""
-    return _add_up_suspended(suspended.as_first_seen())
+    return _add_up_suspended(as_first_seen(suspended))
 
 
 @lru_cache(maxsize=64)

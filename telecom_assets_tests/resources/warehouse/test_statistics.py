@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
-from resources.warehouse import Partitions, Warehouse, statistics, sum_exactly, went_back
+from resources.warehouse import Partitions, Warehouse, as_first_seen, statistics, sum_exactly, went_back
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets_tests.resources.warehouse.tables import (
@@ -186,29 +186,29 @@ def test_a_version_is_known_by_the_first_whose_files_hold_the_same_rows(warehous
     first, second, third = (date(2026, 6, number) for number in (1, 2, 3))
     warehouse.overwrite_arrow(DAYS, day_rows(first, second, third), Partitions(first, third))
     asked = warehouse.pin(DAYS, Partitions(first, first))
-    assert asked.as_first_seen() == asked
+    assert as_first_seen(asked) == asked
 
     warehouse.overwrite_arrow(DAYS, day_rows(second), Partitions(second, second))
     later = warehouse.pin(DAYS, Partitions(first, first))
     assert later.version > asked.version
-    assert later.as_first_seen() == asked
+    assert as_first_seen(later) == asked
     # Another range of days is another question.
-    assert warehouse.pin(DAYS).as_first_seen() == warehouse.pin(DAYS)
+    assert as_first_seen(warehouse.pin(DAYS)) == warehouse.pin(DAYS)
     # The days around the pinned one count where what is asked looks at them too.
-    assert later.as_first_seen(Partitions(first, second)) == later
-    assert later.as_first_seen(Partitions(first, second)).partitions == later.partitions
+    assert as_first_seen(later, Partitions(first, second)) == later
+    assert as_first_seen(later, Partitions(first, second)).partitions == later.partitions
 
     warehouse.overwrite_arrow(DAYS, day_rows(first), Partitions(first, first))
     rewritten = warehouse.pin(DAYS, Partitions(first, first))
-    assert rewritten.as_first_seen() == rewritten
+    assert as_first_seen(rewritten) == rewritten
 
 
 def test_versions_of_a_table_that_was_made_again_are_not_those_of_the_one_before(warehouse: Warehouse) -> None:
     day = date(2026, 6, 1)
     warehouse.overwrite_arrow(DAYS, day_rows(day), Partitions(day, day))
     before = warehouse.pin(DAYS, Partitions(day, day))
-    assert before.as_first_seen() == before
+    assert as_first_seen(before) == before
     shutil.rmtree(warehouse.path(DAYS))
     warehouse.overwrite_arrow(DAYS, day_rows(day), Partitions(day, day))
     again = warehouse.pin(DAYS, Partitions(day, day))
-    assert again.as_first_seen() == again != before
+    assert as_first_seen(again) == again != before
