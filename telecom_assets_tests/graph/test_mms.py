@@ -433,7 +433,7 @@ def test_a_month_is_made_again_when_another_type_comes_into_force(project: Proje
     deployment = Deployment(project.settings, tables_of(types), types)
     definitions = build_defs(project.settings, deployment.resources())
     plan = MonthRunner(definitions, project.instance, deployment, lambda *_: None).plan_month(MONTH)
-    assert [planned.stage.name for planned in plan] == ["reference", "mediation", "rating", "billing"]
+    assert [planned.stage.name for planned in plan] == ["reference", "mediation", "billing"]
     assert all("other rules or settings" in planned.why for planned in plan[1:])
 
 
