@@ -58,10 +58,11 @@ def partitions_changed(warehouse: Warehouse, name: str, table_id: str, since: in
 
 
 def as_first_seen(pinned: PinnedTable, around: Partitions | None = None) -> PinnedTable:
-    """The first version that this process has asked of whose rows of the pinned partitions lie in the very same files.
+    """The version in which this process first saw the files that hold the rows of the pinned partitions.
 
-    Its findings about those rows hold for this version too: a commit that leaves the partitions alone adds nothing to find out.
-    around: the partitions that count, where a question looks beyond the pinned ones.
+    A result that was computed from that version is right for the pinned one too, since a commit to other partitions leaves these
+    files alone. So results are kept by this version. around: the partitions whose files are compared, where a computation reads
+    more than the pinned ones.
     """
     compared = pinned if around is None else replace(pinned, partitions=around)
     key = (pinned.name, pinned.table_id, compared.partitions, same_files(compared))

@@ -60,7 +60,7 @@ class Warehouse:
         self.tables = OpenTables(self.place, retention_days)
         #: Sums of the money columns of pinned tables (`PinnedTable.totals`).
         self.sums: dict[PinnedTable, Mapping[Any, Mapping[str, Decimal]]] = {}
-        #: The version of which it was first asked, by table, partitions and the files of those (`as_first_seen`).
+        #: For each table, id, partitions and digest of their files: the version in which they were seen first (`as_first_seen`).
         self.first_seen: dict[tuple[str, str, Partitions | None, str], int] = {}
         #: For each table: the version that this process has written last.
         self.written: dict[str, int] = {}
