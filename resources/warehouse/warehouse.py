@@ -206,7 +206,8 @@ class Warehouse:
     ) -> Commit:
         """Replace exactly the given partitions of a table with few rows, without the engine. See `replace_partitions`.
 
-        An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays.
+        An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays. Rows that were made
+        from the table itself, as `reads` says then, do not replace what others have written since (Overtaken).
         """
         contract, now = self.contracts[name], self.pin(name)
         if contract.partition_by is None and now.version > 0:
@@ -215,4 +216,5 @@ class Warehouse:
             if now.arrow().sort_by(order).equals(rows.sort_by(order)):
                 return Commit(now.version, {None: rows.num_rows})
         files = self.stage_arrow(name, rows)
-        return replace_partitions(self, name, files, partitions, now.version, reads or {}, info or {})
+        reads = reads or {}
+        return replace_partitions(self, name, files, partitions, reads.get(name, now.version), reads, info or {})

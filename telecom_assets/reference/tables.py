@@ -14,7 +14,12 @@ _CUSTOMER = (
     C("customer_name", "string", "Name on the bill."),
     C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
     C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
-    C("activation_date", "date", "First day of the subscription."),
+    C(
+        "activation_date",
+        "date",
+        "First day of the subscription; who is seen first is valid from it on, without bound where it is NULL.",
+        required=False,
+    ),
     C("status", "string", "active, inactive, suspended or terminated."),
     C("region", "string", "Region of Morocco."),
 )

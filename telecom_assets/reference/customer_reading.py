@@ -1,0 +1,56 @@
+"""Customers as PostgreSQL has them become the next version of their history, or are refused.
+
+Belongs here: what a read must keep before it is stored. Does not belong here: the rule of the history (`history`), reading the
+table (`resources.postgres`), which values a customer may have (`judging`).
+"""
+
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+
+from resources.expected_errors import ExpectedError
+from telecom_assets.model.party_numbers import with_normalised
+from telecom_assets.reference.as_of import has_validity_columns
+from telecom_assets.reference.history import Ended, after_read, as_history, ended_active
+from telecom_assets.reference.judging import customer_findings, repeated_customers
+
+
+class CustomersRefused(ExpectedError):
+    """The customers that were read, or imported, are not stored; those that are stay. The message says why and what to do."""
+
+
+def next_history(
+    stored: pa.Table, read: pa.Table, rate_plans: pa.Table, day: dt.date, gone_share: Decimal
+) -> pa.Table:
+    """The history (CUSTOMERS) after the customers table of PostgreSQL was read on a local day.
+
+    read: CUSTOMER_LIST as PostgreSQL writes it; with VALID_FROM and VALID_TO it is the history itself. rate_plans: the tariffs.
+    Raises CustomersRefused where a customer is not valid, and where the read would end more than `gone_share` of the active ones.
+    """
+    read = with_normalised(read, "customer_id")
+    if has_validity_columns(read):
+        new = as_history(read)
+    else:
+        require_valid(repeated_customers(read))
+        new = after_read(stored, read, day)
+    require_valid(customer_findings(new, rate_plans))
+    require_few_gone(ended_active(stored, new, day), gone_share)
+    return new
+
+
+def require_valid(findings: list[str]) -> None:
+    """Raise CustomersRefused with the findings, if there are any."""
+    if findings:
+        raise CustomersRefused(f"customers are not stored, those of before stay: {'; '.join(findings)}")
+
+
+def require_few_gone(gone: Ended, gone_share: Decimal) -> None:
+    """Raise CustomersRefused where more than this share of the active customers would be ended: the table may be half filled."""
+    if gone.ended > gone_share * gone.active:
+        more = f" and {gone.ended - len(gone.first)} more" if gone.ended > len(gone.first) else ""
+        raise CustomersRefused(
+            f"customers are not stored, those of before stay: {gone.ended} of {gone.active} active customers are in the table no "
+            f"more ({', '.join(gone.first)}{more}), expected {gone_share} of them at most; put them back, or, if they have all gone, "
+            "read once with TELECOM_CUSTOMERS_GONE_SHARE=1 `telecom customers read`"
+        )
