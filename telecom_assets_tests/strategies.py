@@ -33,6 +33,9 @@ CUSTOMERS: list[dict[str, object]] = [
         "activation_date": date(2020, 1, 1),
         "status": status,
         "region": region,
+        "holder_no": 1,
+        "valid_from": None,
+        "valid_to": None,
     }
     for customer_id, subscription_type, rate_plan_id, status, region in (
         ("212600000001", "postpaid", "PLAN_A", "active", "Casablanca-Settat"),

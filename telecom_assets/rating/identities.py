@@ -1,8 +1,8 @@
 """From cleaned events to charges: the identities that rating keeps."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pyspark.sql import functions as F
@@ -11,9 +11,10 @@ from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
-from telecom_assets.rating.month_rules import smallest_volumes
+from telecom_assets.rating.month_rules import of_holder, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.reference.changes import days_that_differ
 
 #: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
@@ -76,16 +77,16 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
 
 
 def imputed_are_the_smallest(
-    cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
+    rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:
-    """Every imputed volume is the smallest known one of its number in the month, by the events that are there now.
+    """Every imputed volume is the smallest known one of its holder in the month, by the events that are there now.
 
-    cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
+    rated, suspended, imputed: rated_cdrs, suspended_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
     """
     wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
-        smallest = smallest_volumes(cleaned.df, record_types)
-        joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
+        smallest = smallest_volumes(rated.df, suspended.df, record_types)
+        joined = imputed.df.join(smallest, on=of_holder(), how="left")
         wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
         wrong_days = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
@@ -97,36 +98,37 @@ def imputed_are_the_smallest(
     )
 
 
-def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
-    """A month is rated against one version of each reference table; its figures are those (none for an empty month).
+def reference_is_as_rated(references: Sequence[PinnedTable], *rated: PinnedTable) -> Verdict:
+    """The reference rows that are in force on each day are those that it was rated with.
 
-    imputed: period_charges of the month, which is out of date where the days were rated against other versions since.
+    references: the reference tables at the versions that are asked about. rated: rated_cdrs, suspended_cdrs, and period_charges,
+    which has to be as its days are. A day may have been rated against another version of a table, as long as that has the same rows
+    for the day.
     """
-    names = ("customers", "rate_plans", "product_catalog")
-    days: dict[tuple[int, ...], list[dt.date]] = {}
-    for table in (rated, suspended, imputed):
-        for day, versions in _reference_versions(table, [f"{name}_version" for name in names]):
-            days.setdefault(versions, []).append(day)
-    findings = []
-    if len(days) > 1:
-        findings = [
-            f"{min(used)} to {max(used)} rated against "
-            + ", ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True))
-            for versions, used in sorted(days.items(), key=lambda item: min(item[1]))
-        ] + ["rate the month again"]
-    differs = [
-        {"first day": min(used), "last day": max(used), **dict(zip(names, versions, strict=True))}
-        for versions, used in sorted(days.items(), key=lambda item: min(item[1]))
-        if len(days) > 1
-    ]
-    single = dict(zip(names, next(iter(days)), strict=True)) if len(days) == 1 else {}
+    used = _reference_versions(rated, [f"{table.name}_version" for table in references])
+    findings, differs = [], []
+    for number, table in enumerate(references):
+        days_of: dict[int, set[dt.date]] = {}
+        for day, versions in used:
+            days_of.setdefault(versions[number], set()).add(day)
+        for version, days in sorted(days_of.items(), key=lambda item: min(item[1])):
+            if others := _not_in_force(table, version, days):
+                findings.append(f"{min(others)} to {max(others)} rated against {table.name} {version}")
+                differs.append({"first day": min(others), "last day": max(others), "table": table.name, "version": version})
     return Verdict(
-        "the month is rated against one version of each reference table",
-        findings,
-        single,
-        differs,
-        otherwise="the month is rated against several versions of a reference table",
+        "every day is rated with the reference rows that are in force on it",
+        [*findings, "rate these days again"] if findings else [],
+        differs=differs,
+        otherwise="some days are not rated with the reference rows that are in force on them",
     )
+
+
+def _not_in_force(table: PinnedTable, version: int, days: Collection[dt.date]) -> list[dt.date]:
+    """The days on which another version of a table has other rows in force."""
+    if version == table.version:
+        return []
+    differing = days_that_differ(replace(table, version=version), table)
+    return [day for day in days if any(day in each for each in differing)]
 
 
 @dataclass(frozen=True)
@@ -193,9 +195,15 @@ def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> d
     return found
 
 
-def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+def _reference_versions(
+    tables: Sequence[PinnedTable], columns: Sequence[str]
+) -> set[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
-    if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
-        return known
-    rows = table.df.select("event_date", *columns).distinct().collect()
-    return [(row["event_date"], tuple(row[name] for name in columns)) for row in rows]
+    found: set[tuple[dt.date, tuple[int, ...]]] = set()
+    for table in tables:
+        if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
+            found.update(known)
+        else:
+            rows = table.df.select("event_date", *columns).distinct().collect()
+            found.update((row["event_date"], tuple(row[name] for name in columns)) for row in rows)
+    return found

@@ -13,10 +13,12 @@ from pyspark.sql import functions as F
 
 from telecom_assets.mediation.quantities import any_of
 from telecom_assets.model.civil_time import billing_period
+from telecom_assets.model.columns import VALID_FROM, VALID_TO
 from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.record_types.record_type import RecordType
+from telecom_assets.reference.as_of import both_in_force, join_as_of
 
 #: Reasons why an event is not rated, in the order in which they are tried.
 SUSPENSION_REASONS = (
@@ -29,7 +31,8 @@ SUSPENSION_REASONS = (
     "amount_out_of_range",
 )
 #: Reasons of events that are not ours to bill. Events with another reason are to be worked.
-EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
+_INACTIVE = "inactive_customer"
+EXCLUDED_REASONS = ("prepaid_customer", _INACTIVE)
 #: Disposition of an event whose price only its month can tell.
 DEFERRED = "deferred"
 
@@ -79,7 +82,9 @@ def rate(
     missing_volume: MissingVolumePolicy,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> Ratings:
-    """Rate cleaned events, each by itself: no other event and no month matters. An event of another record type has no price.
+    """Rate cleaned events, each by itself and at the price of its day: no other event and no month matters.
+
+    An event of another record type has no price, nor has one on whose day its plan has none.
 
     The policy `missing_volume` is for an event that would be charged and lacks the quantity that may be imputed (a data session
     without a volume): it counts as none (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`). The policy is
@@ -89,11 +94,8 @@ def rate(
     prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
     is_imputed, volume = imputed_quantity(record_types)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
-    joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
-        prices,
-        on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
-        how="left",
-    )
+    known = join_as_of(events, subscribers, {"subscriber_id": "customer_id"}, valid_from=None)
+    joined = join_as_of(known, prices, {"plan_id": "price_plan", "product_code": "price_product"}, valid_from=None)
     priced = (
         joined.withColumn("missing", is_imputed & volume.isNull())
         .withColumn("billable_units", _billable_units(missing_volume, record_types))
@@ -126,6 +128,10 @@ def rate(
             "source_part",
             "source_position",
             *reference.version_columns(),
+            "holder_no",
+            "customer_valid_from",
+            "plan_valid_from",
+            "product_valid_from",
             "event_date",
         )
     )
@@ -149,7 +155,9 @@ def charge() -> Column:
 
 
 def _subscribers(reference: ReferenceData) -> DataFrame:
-    """Customers as rating needs them; `chargeability` is CHARGEABLE, or why nothing of theirs is charged.
+    """Customers as rating needs them, each with the days on which he is so; `chargeability` is CHARGEABLE, or why nothing is charged.
+
+    From the end of a number's last holder on it is inactive. Before the first holder, and between two, it is nobody's: no row.
 
     Small tables are joined with each other first, and reduced to these columns: each column that events are joined with is copied
     for every event.
@@ -160,34 +168,61 @@ def _subscribers(reference: ReferenceData) -> DataFrame:
     chargeability = (
         F.when(F.col("subscription_type").isNull(), "unknown_customer")
         .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
-        .when(F.col("status") != "active", "inactive_customer")
+        .when(F.col("status") != "active", _INACTIVE)
         .when(F.col("known_plan").isNull(), "unknown_plan")
         .otherwise(_CHARGEABLE)
     )
     customers = reference.customers.withColumnRenamed("rate_plan_id", "plan_id")
-    return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
-        "customer_id", "region", "plan_id", chargeability.alias("chargeability")
+    versions = customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
+        "customer_id",
+        "holder_no",
+        "region",
+        "plan_id",
+        chargeability.alias("chargeability"),
+        F.col(VALID_FROM).alias("customer_valid_from"),
+        VALID_FROM,
+        VALID_TO,
+    )
+    return versions.unionByName(_after_their_end(customers), allowMissingColumns=True)
+
+
+def _after_their_end(customers: DataFrame) -> DataFrame:
+    """For each number whose last holder is ended: the days from then on."""
+    ends = customers.groupBy("customer_id").agg(
+        F.max(VALID_TO).alias(VALID_FROM), F.count_if(F.col(VALID_TO).isNull()).alias("open")
+    )
+    return ends.where(F.col("open") == 0).select(
+        "customer_id", F.lit(_INACTIVE).alias("chargeability"), VALID_FROM, F.lit(None).cast("date").alias(VALID_TO)
     )
 
 
 def price_list(
     rate_plans: DataFrame, product_catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES
 ) -> DataFrame:
-    """The price of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units.
+    """The prices of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units.
 
-    Only products of these record types have a price here.
+    One row for each stretch of days (`valid_from`, `valid_to`) on which both the row of the plan and the row of the catalogue are
+    in force; `plan_valid_from` and `product_valid_from` name them. Only products of these record types have a price here, and only
+    on days on which the catalogue has them.
     """
-    rate_types = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
-    of_types = rate_plans.where(F.col("service_type").isin(*record_types.names))
-    return of_types.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+    products = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type", VALID_FROM, VALID_TO)
+    of_types = rate_plans.where(F.col("service_type").isin(*record_types.names)).select(
         F.col("rate_plan_id").alias("price_plan"),
         F.col("product_code").alias("price_product"),
         "unit_price",
         "free_units",
         "tier_threshold",
         "tier_price",
-        "rate_type",
+        VALID_FROM,
+        VALID_TO,
     )
+    return both_in_force(
+        of_types,
+        products,
+        {"price_product": "catalog_product"},
+        left_from="plan_valid_from",
+        right_from="product_valid_from",
+    ).drop("catalog_product")
 
 
 def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:

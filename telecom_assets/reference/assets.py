@@ -3,23 +3,40 @@
 import dagster as dg
 
 from resources.postgres import PostgresConnection, read_customers
-from telecom_assets.home.deployment import OnDemand
+from resources.warehouse import Warehouse
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata
-from telecom_assets.model.party_numbers import with_normalised
-from telecom_assets.reference.judging import read_product_catalog, read_rate_plans
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata, versions_read
+from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.columns import VALIDITY
+from telecom_assets.reference.customer_reading import next_history
+from telecom_assets.reference.judging import known_plans, read_product_catalog, read_rate_plans
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
 GROUP = "reference"
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
-def customers(postgres: dg.ResourceParam[OnDemand[PostgresConnection]]) -> dg.Output[object]:
-    """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version.
+def customers(
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    clock: dg.ResourceParam[Clock],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+) -> dg.Output[object]:
+    """Who may be billed, with the days on which he was so: the customers table of PostgreSQL and its changes since it was read first.
 
-    Their numbers are brought to the form that their calls have.
+    One row per customer and stretch of days on which nothing about him changed. A change holds from the day on which it is read; who
+    is gone is ended on it. A table with valid_from and valid_to is the history itself. Numbers are brought to the form that their
+    calls have. Unchanged rows make no new version.
     """
-    return dg.Output(with_normalised(read_customers(postgres.connect(), CUSTOMERS), "customer_id"))
+    stored = warehouse.pin(CUSTOMERS.name)
+    read = read_customers(postgres.connect(), CUSTOMER_LIST, VALIDITY)
+    # The plans of the file besides those that are stored: in a new warehouse none is, and the file may have more of them.
+    plans = {*known_plans(warehouse.pin(RATE_PLANS.name).arrow()), *known_plans(read_rate_plans(settings.rate_plans))}
+    today = clock().astimezone(ZONE).date()
+    new = next_history(stored.arrow(), read, plans, today, settings.customers_gone_share)
+    # What was read is named, so that an import in between is not undone.
+    return dg.Output(new, metadata=versions_read(stored))
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))

@@ -5,13 +5,14 @@ table (`resources.postgres`), which values a customer may have (`judging`).
 """
 
 import datetime as dt
+from collections.abc import Collection
 from decimal import Decimal
 
 import pyarrow as pa
 
 from resources.expected_errors import ExpectedError
+from telecom_assets.model.columns import VALID_FROM
 from telecom_assets.model.party_numbers import with_normalised
-from telecom_assets.reference.as_of import has_validity_columns
 from telecom_assets.reference.history import Ended, after_read, as_history, ended_active
 from telecom_assets.reference.judging import customer_findings, repeated_customers
 
@@ -21,20 +22,20 @@ class CustomersRefused(ExpectedError):
 
 
 def next_history(
-    stored: pa.Table, read: pa.Table, rate_plans: pa.Table, day: dt.date, gone_share: Decimal
+    stored: pa.Table, read: pa.Table, plans: Collection[str], day: dt.date, gone_share: Decimal
 ) -> pa.Table:
     """The history (CUSTOMERS) after the customers table of PostgreSQL was read on a local day.
 
-    read: CUSTOMER_LIST as PostgreSQL writes it; with VALID_FROM and VALID_TO it is the history itself. rate_plans: the tariffs.
+    read: CUSTOMER_LIST as PostgreSQL writes it; with VALID_FROM and VALID_TO it is the history itself. plans: the rate plans that there are.
     Raises CustomersRefused where a customer is not valid, and where the read would end more than `gone_share` of the active ones.
     """
     read = with_normalised(read, "customer_id")
-    if has_validity_columns(read):
+    if VALID_FROM in read.column_names:
         new = as_history(read)
     else:
         require_valid(repeated_customers(read))
         new = after_read(stored, read, day)
-    require_valid(customer_findings(new, rate_plans))
+    require_valid(customer_findings(new, plans))
     require_few_gone(ended_active(stored, new, day), gone_share)
     return new
 

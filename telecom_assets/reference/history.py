@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telecom_assets.reference.as_of import VALID_FROM, VALID_TO, rows_in_force
+from telecom_assets.model.columns import VALID_FROM, VALID_TO
+from telecom_assets.reference.as_of import rows_in_force
 from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
 
 #: Column of a file: with this version another person has the number.
@@ -117,6 +118,18 @@ def present(file: pa.Table, new: pa.Table) -> pa.Table:
     newest = pa.array(_is_last(rows))
     is_now = pc.and_(newest, pc.fill_null(pc.greater_equal(rows[_DAY], rows["begun"]), True))
     return rows.filter(is_now).select(CUSTOMER_LIST.column_names)
+
+
+def with_ends(history: pa.Table) -> pa.Table:
+    """The history, and for each customer who is ended a row without content from that end on.
+
+    Rating asks for it too: usage after an end is another outcome than usage in a gap, behind which the next holder comes.
+    """
+    ends = history.group_by([_ID]).aggregate([(VALID_TO, "max"), (VALID_TO, "count"), ([], "count_all")])
+    ended = ends.filter(pc.equal(ends[f"{VALID_TO}_count"], ends["count_all"]))
+    rows = {name: pa.nulls(ended.num_rows, _SCHEMA.field(name).type) for name in _SCHEMA.names}
+    rows |= {_ID: ended[_ID], VALID_FROM: ended[f"{VALID_TO}_max"]}
+    return pa.concat_tables([history, pa.table(rows, _SCHEMA)])
 
 
 # ------------------------------------------------------------------------------------------------------------ moments

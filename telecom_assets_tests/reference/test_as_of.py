@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from resources.contract import Column as C
 from resources.contract import TableContract
 from resources.engine import SparkEngine
+from telecom_assets.model.columns import VALIDITY
 from telecom_assets.model.stretches import Stretch
 from telecom_assets.reference.as_of import (
-    VALIDITY,
     both_in_force,
     differing_days,
     entity,

@@ -118,8 +118,8 @@ def month(
     warehouse.overwrite(RATED_CDRS.name, ratings.rated, every_day)
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
     this_month = Partitions(MONTH, MONTH)
-    suspended, usage = (warehouse.pin_period(name, MONTH) for name in (SUSPENDED_CDRS.name, CLEANED_CDRS.name))
-    warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df), this_month)
+    rated, suspended = (warehouse.pin_period(name, MONTH) for name in (RATED_CDRS.name, SUSPENDED_CDRS.name))
+    warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, rated.df, suspended.df), this_month)
     charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
     warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
@@ -277,11 +277,12 @@ def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckd
 # --------------------------------------------------------------------------------------------- small ones, many of them
 
 
-def month_charges(engine: SparkEngine, cleaned: DataFrame, suspended: list[Row], period: str) -> list[Row]:
+def month_charges(engine: SparkEngine, rated: list[Row], suspended: list[Row], period: str) -> list[Row]:
     """Rows of period_charges of one month."""
-    deferred = contract_frame(engine, SUSPENDED_CDRS, [row for row in suspended if row["billing_period"] == period])
-    of_month = cleaned.where(F.date_format("event_date", "yyyy-MM") == period)
-    return rows_of(imputed(engine, deferred, of_month))
+    tables = ((RATED_CDRS, rated), (SUSPENDED_CDRS, suspended))
+    of_month = ([row for row in rows if row["billing_period"] == period] for _, rows in tables)
+    frames = (contract_frame(engine, table, rows) for (table, _), rows in zip(tables, of_month, strict=True))
+    return rows_of(imputed(engine, *frames))
 
 
 def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Parameters, months: list[str]) -> None:
@@ -295,7 +296,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     assert_rows(RATED_CDRS, rated, expected.rated)
     assert_rows(SUSPENDED_CDRS, suspended, expected.suspended)
     deferring = {row["billing_period"] for row in suspended if row["disposition"] == "deferred"}
-    of_months = [row for period in sorted(deferring) for row in month_charges(engine, cleaned, suspended, period)]
+    of_months = [row for period in sorted(deferring) for row in month_charges(engine, rated, suspended, period)]
     assert_rows(PERIOD_CHARGES, of_months, expected.imputed)
     for period in months:
         both = [*rated, *(row for row in of_months if row["amount"] is not None)]
