@@ -121,7 +121,9 @@ def reference_is_as_rated(references: Sequence[PinnedTable], *rated: PinnedTable
             others = _not_in_force(table, version, days) if dated else days if len(days_of) > 1 else ()
             if others:
                 findings.append(f"{min(others)} to {max(others)} rated against {table.name} {version}")
-                differs.append({"first day": min(others), "last day": max(others), "table": table.name, "version": version})
+                differs.append(
+                    {"first day": min(others), "last day": max(others), "table": table.name, "version": version}
+                )
     return Verdict(
         "every day is rated with the reference rows that are in force on it",
         [*findings, "rate these days again"] if findings else [],
@@ -203,9 +205,7 @@ def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> d
     return found
 
 
-def _reference_versions(
-    tables: Sequence[PinnedTable], columns: Sequence[str]
-) -> set[tuple[dt.date, tuple[int, ...]]]:
+def _reference_versions(tables: Sequence[PinnedTable], columns: Sequence[str]) -> set[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
     found: set[tuple[dt.date, tuple[int, ...]]] = set()
     for table in tables:

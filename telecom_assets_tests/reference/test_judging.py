@@ -20,11 +20,10 @@ from telecom_assets.reference.judging import (
     known_plans,
     product_catalog_findings,
     rate_plan_findings,
-    read_product_catalog,
-    read_rate_plans,
     unreachable_prices,
 )
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tariff_files import read_product_catalog, read_rate_plans
 from telecom_assets_tests import oracle
 from telecom_assets_tests.examples import examples
 
@@ -79,6 +78,8 @@ def test_a_price_is_exactly_what_is_written(file: Callable[[str | bytes], Path])
         "free_units": Decimal(50),
         "tier_threshold": Decimal(1024),
         "tier_price": Decimal("0.05"),
+        "valid_from": None,
+        "valid_to": None,
     }
     assert (row[1]["unit_price"], row[1]["free_units"]) == (Decimal("123456.123456"), 0)
     assert (row[1]["tier_threshold"], row[1]["tier_price"]) == (None, None)
@@ -214,10 +215,11 @@ def test_a_price_of_an_unknown_product_is_found() -> None:
 def test_repeated_and_missing_values_are_found() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
-        "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
+        "rate_plans: rate_plan_id, product_code more than once on a day: PLAN_A/VOICE_NAT (every day)"
     ]
     assert product_catalog_findings(pa.concat_tables([catalog, catalog.slice(0, 6)])) == [
-        "product_catalog: product_code more than once: DATA_BASIC, DATA_PREMIUM, SMS_INT, SMS_NAT, VOICE_INT and 1 more"
+        "product_catalog: product_code more than once on a day: DATA_BASIC (every day), DATA_PREMIUM (every day), "
+        "SMS_INT (every day), SMS_NAT (every day), VOICE_INT (every day) and 1 more"
     ]
     assert rate_plan_findings(changed(plans, FLAT, unit_price=None), catalog) == [
         "rate_plans: unit_price is missing in 1 row"
@@ -419,8 +421,9 @@ def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
     wrong_unit = r"product_catalog 'SMS_INT\xa0': unit is 'minute', but sms is counted in 'event'"
     assert wrong_unit in product_catalog_findings(odd_catalog)
     twice = pa.concat_tables([odd, odd.filter(pc.equal(odd["rate_plan_id"], BLANK_PLAN))])
-    assert "rate_plans: rate_plan_id, product_code more than once: 'PLAN_A '/SMS_NAT" in rate_plan_findings(
-        twice, catalog
+    assert (
+        "rate_plans: rate_plan_id, product_code more than once on a day: 'PLAN_A '/SMS_NAT (every day)"
+        in rate_plan_findings(twice, catalog)
     )
     free = changed(odd, {"rate_plan_id": BLANK_PLAN}, unit_price=Decimal(1), free_units=Decimal(5))
     assert any(
