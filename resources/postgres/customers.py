@@ -98,9 +98,7 @@ def dated_columns(connection: PostgresConnection, contract: TableContract, dates
     return found
 
 
-def read_customers(
-    connection: PostgresConnection, contract: TableContract, dates: Sequence[Column] = ()
-) -> pa.Table:
+def read_customers(connection: PostgresConnection, contract: TableContract, dates: Sequence[Column] = ()) -> pa.Table:
     """Every row of the customers table, in the contract's Arrow schema, ordered by key.
 
     dates: columns that are read besides where the table has them. Raises TableMissing with what to do. A table without rows is a

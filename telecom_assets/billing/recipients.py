@@ -24,11 +24,13 @@ def customers_of_month(customers: DataFrame, period: str) -> DataFrame:
     last = F.lit(month_days(period)[-1])
     about = [name for name in customers.columns if name not in (VALID_FROM, VALID_TO)]
     begun = customers.where(F.col(VALID_FROM).isNull() | (F.col(VALID_FROM) <= last))
-    ended = F.coalesce(F.col(VALID_TO) <= last, F.lit(False))  # noqa: FBT003
-    in_force = begun.where(~ended).select(*about, F.lit(True).alias("in_force"))  # noqa: FBT003
+    ended = F.coalesce(F.col(VALID_TO) <= last, F.lit(False))
+    in_force = begun.where(~ended).select(*about, F.lit(True).alias("in_force"))
     since = F.coalesce(F.col(VALID_FROM), F.lit(_FIRST_DAY))
-    latest = begun.where(ended).groupBy("customer_id").agg(
-        *(F.max_by(name, since).alias(name) for name in about if name != "customer_id")
+    latest = (
+        begun.where(ended)
+        .groupBy("customer_id")
+        .agg(*(F.max_by(name, since).alias(name) for name in about if name != "customer_id"))
     )
     gone = latest.join(in_force.select("customer_id"), on="customer_id", how="left_anti")
-    return in_force.unionByName(gone.withColumn("in_force", F.lit(False)))  # noqa: FBT003
+    return in_force.unionByName(gone.withColumn("in_force", F.lit(False)))

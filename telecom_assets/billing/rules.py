@@ -35,11 +35,14 @@ def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTe
 
     charges: those of the month, with the columns of rated_cdrs. customers: rows of customers, with their dates. One row for every
     customer that is active postpaid on the last day of the month or has rated usage, with region and plan of that day, else those
-    of his last version, else those of the usage. The events of all record types without columns on the bill are one line in amount_before_tax, rounded once.
+    of his last version, else those of the usage. The events of all record types without columns on the bill are one line in
+    amount_before_tax, rounded once.
     """
     usage = _usage(charges)
     active = F.col("in_force") & (F.col("subscription_type") == "postpaid") & (F.col("status") == "active")
-    known = customers_of_month(customers, period).select("customer_id", "region", "rate_plan_id", active.alias("active"))
+    known = customers_of_month(customers, period).select(
+        "customer_id", "region", "rate_plan_id", active.alias("active")
+    )
     billed = known.join(usage, on="customer_id", how="full_outer").where(F.col("active") | F.col("used"))
     lines = billed.select(
         "customer_id",
@@ -86,7 +89,7 @@ def _usage(charges: DataFrame) -> DataFrame:
         *(F.sum(name).alias(name) for name in (*sums, *counts)),
         F.max("region").alias("usage_region"),
         F.max("rate_plan_id").alias("usage_plan"),
-        F.lit(True).alias("used"),  # noqa: FBT003
+        F.lit(True).alias("used"),
     )
 
 

@@ -19,14 +19,15 @@ from telecom_assets.cli.show import terminal
 from telecom_assets.home.paths import checked
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
-from telecom_assets.reference.judging import known_plans, read_rate_plans
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.judging import known_plans
+from telecom_assets.reference.tables import CUSTOMER_LIST
+from telecom_assets.reference.tariff_files import read_rate_plans
 
 _SHOWN_BAD_ROWS = 50
 #: Lists the columns with blanks between them, since the table of arguments cuts long words.
 _IMPORT_HELP = (
     "Insert new customers, update changed ones. With a bad row nothing is written, unless --skip-bad.\n\n"
-    f"The file's header has these columns, in any order: {', '.join(CUSTOMERS.column_names)}."
+    f"The file's header has these columns, in any order: {', '.join(CUSTOMER_LIST.column_names)}."
 )
 
 
@@ -67,9 +68,11 @@ def import_customers(
 
 
 def store_customers(postgres: PostgresConnection, rows: pa.Table) -> UpsertCounts:
-    """Upsert customers that are known to be good (CUSTOMERS rows), the table created when it is missing."""
-    create_customers_table(postgres, CUSTOMERS, allowed=ALLOWED_VALUES, patterns={"customer_id": CUSTOMER_ID_PATTERN})
-    return upsert_customers(postgres, CUSTOMERS, rows)
+    """Upsert customers that are known to be good (CUSTOMER_LIST rows), the table created when it is missing."""
+    create_customers_table(
+        postgres, CUSTOMER_LIST, allowed=ALLOWED_VALUES, patterns={"customer_id": CUSTOMER_ID_PATTERN}
+    )
+    return upsert_customers(postgres, CUSTOMER_LIST, rows)
 
 
 def register(app: typer.Typer) -> None:

@@ -81,7 +81,8 @@ def imputed_are_the_smallest(
 ) -> Verdict:
     """Every imputed volume is the smallest known one of its holder in the month, by the events that are there now.
 
-    rated, suspended, imputed: rated_cdrs, suspended_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
+    rated, suspended, imputed: rated_cdrs, suspended_cdrs and period_charges of the same month. Where nothing is imputed the month is
+    not read.
     """
     wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
@@ -114,7 +115,9 @@ def reference_is_as_rated(references: Sequence[PinnedTable], *rated: PinnedTable
         for version, days in sorted(days_of.items(), key=lambda item: min(item[1])):
             if others := _not_in_force(table, version, days):
                 findings.append(f"{min(others)} to {max(others)} rated against {table.name} {version}")
-                differs.append({"first day": min(others), "last day": max(others), "table": table.name, "version": version})
+                differs.append(
+                    {"first day": min(others), "last day": max(others), "table": table.name, "version": version}
+                )
     return Verdict(
         "every day is rated with the reference rows that are in force on it",
         [*findings, "rate these days again"] if findings else [],
@@ -195,9 +198,7 @@ def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> d
     return found
 
 
-def _reference_versions(
-    tables: Sequence[PinnedTable], columns: Sequence[str]
-) -> set[tuple[dt.date, tuple[int, ...]]]:
+def _reference_versions(tables: Sequence[PinnedTable], columns: Sequence[str]) -> set[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
     found: set[tuple[dt.date, tuple[int, ...]]] = set()
     for table in tables:

@@ -19,9 +19,7 @@ def deferred_events(suspended: DataFrame) -> DataFrame:
     return suspended.where(F.col("disposition") == DEFERRED)
 
 
-def smallest_volumes(
-    rated: DataFrame, suspended: DataFrame, record_types: RecordTypes = RECORD_TYPES
-) -> DataFrame:
+def smallest_volumes(rated: DataFrame, suspended: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
     """The smallest known volume of each holder of a number (`subscriber`, `holder`, `smallest`), compared as numbers.
 
     The volume is the quantity that may be imputed, in the units that are charged. Without a record type that has such a quantity

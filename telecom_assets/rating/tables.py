@@ -12,7 +12,8 @@ _VERSIONS = (
     C("rate_plans_version", "bigint", "Version of rate_plans it was rated against."),
     C("product_catalog_version", "bigint", "Version of product_catalog it was rated against."),
 )
-#: The rows that priced it, with customer, plan and product. `later`: those of the former version had no dates, so NULL is right for them.
+#: The rows that priced it, with customer, plan and product. `later`: those of the former version had no dates, so NULL is right for
+#: them.
 _PRICED_BY = (
     C(
         "holder_no",

@@ -16,7 +16,7 @@ import pyarrow as pa
 from telecom_assets.model.party_numbers import MOBILE, normalised
 from telecom_assets.model.text import visible
 from telecom_assets.reference.csv_files import InputFileError, read_csv_rows
-from telecom_assets.reference.tables import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+from telecom_assets.reference.tables import CUSTOMER_STATUSES, CUSTOMER_LIST, SUBSCRIPTION_TYPES
 
 #: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
 CUSTOMER_ID_PATTERN = MOBILE
@@ -52,7 +52,7 @@ def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile
     customer_id the first counts, the others are bad. Raises InputFileError when the file as a
     whole cannot be read (encoding, header, quotes) or has no rows.
     """
-    columns = CUSTOMERS.column_names
+    columns = CUSTOMER_LIST.column_names
     good: list[tuple[str, ...]] = []
     bad: list[BadRow] = []
     lines: dict[str, int] = {}
@@ -71,7 +71,7 @@ def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile
         else:
             good.append((customer_id, *others))
     if not good and not bad:
-        raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMERS.name}")
+        raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMER_LIST.name}")
     return CustomerFile(_table(good), tuple(bad))
 
 
@@ -81,7 +81,7 @@ def _judges(known_plans: Collection[str]) -> list[Callable[[str], str | None]]:
     Except number and name, columns have few different values in a file of millions, so their verdicts are cached.
     """
     judges: list[Callable[[str], str | None]] = []
-    for name in CUSTOMERS.column_names:
+    for name in CUSTOMER_LIST.column_names:
         judge = partial(_problem, name, known_plans)
         judges.append(judge if name in ("customer_id", "customer_name") else lru_cache(maxsize=10_000)(judge))
     return judges
@@ -119,7 +119,7 @@ def _is_date(value: str) -> bool:
 
 
 def _table(rows: list[tuple[str, ...]]) -> pa.Table:
-    schema = CUSTOMERS.arrow_schema()
+    schema = CUSTOMER_LIST.arrow_schema()
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.table(
         [pa.array(values, pa.string()).cast(field.type) for values, field in zip(columns, schema, strict=True)],

@@ -26,8 +26,8 @@ def next_history(
 ) -> pa.Table:
     """The history (CUSTOMERS) after the customers table of PostgreSQL was read on a local day.
 
-    read: CUSTOMER_LIST as PostgreSQL writes it; with VALID_FROM and VALID_TO it is the history itself. plans: the rate plans that there are.
-    Raises CustomersRefused where a customer is not valid, and where the read would end more than `gone_share` of the active ones.
+    read: CUSTOMER_LIST as PostgreSQL writes it; with VALID_FROM and VALID_TO it is the history itself. plans: the rate plans that
+    there are. Raises CustomersRefused where a customer is not valid, and where the read would end more than `gone_share` of the active ones.
     """
     read = with_normalised(read, "customer_id")
     if VALID_FROM in read.column_names:

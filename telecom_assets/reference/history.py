@@ -98,7 +98,11 @@ def as_history(read: pa.Table) -> pa.Table:
     ends = _numbers(_from(ordered[VALID_TO], _AFTER_ALL))
     begins = _is_first(ordered)
     begins[1:] |= ends[:-1] < _numbers(ordered[_DAY])[1:]
-    return ordered.append_column(_HOLDER, pa.array(_counted(ordered, begins), pa.int32())).select(_SCHEMA.names).cast(_SCHEMA)
+    return (
+        ordered.append_column(_HOLDER, pa.array(_counted(ordered, begins), pa.int32()))
+        .select(_SCHEMA.names)
+        .cast(_SCHEMA)
+    )
 
 
 def ended_active(stored: pa.Table, new: pa.Table, day: dt.date) -> Ended:
@@ -310,7 +314,7 @@ def _equal(left: pa.Table, right: pa.Table, columns: list[str]) -> _Mask:
 
 def _mask(flags: Any) -> _Mask:
     """Flags of arrow, where nothing counts as no."""
-    return np.array(pc.fill_null(flags, False), dtype=bool)  # noqa: FBT003
+    return np.array(pc.fill_null(flags, False), dtype=bool)
 
 
 def _numbers(column: Any) -> _Days:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
@@ -137,8 +138,27 @@ def test_no_volume_is_imputed_from_another_holder(engine: SparkEngine) -> None:
     volumes = ("10", None, "1", None, "5", None)
     events = sessions(*((A, volume, day) for volume, day in zip(volumes, days, strict=True)))
     charges = month_of(engine, events, customers=[one, two])
-    found = [(row["source_position"], row["holder_no"], row["customer_valid_from"], row["billable_units"]) for row in charges]
+    found = [
+        (row["source_position"], row["holder_no"], row["customer_valid_from"], row["billable_units"]) for row in charges
+    ]
     assert found == [(1, 1, None, 10), (5, 2, date(2026, 6, 12), 5)]
+
+
+def test_an_event_has_the_price_of_its_own_day(engine: SparkEngine) -> None:
+    """1 a megabyte until the 20th, 2 from then on; the smallest volume is that of the whole month: 3 × 1 and 3 × 2."""
+    before, after = date(2026, 6, 19), date(2026, 6, 20)
+    events = sessions(
+        (A, "3", {"event_date": before}), (A, None, {"event_date": before}), (A, None, {"event_date": after})
+    )
+    plans: list[Row] = [
+        {**price(FLAT, "1"), "rate_plan_id": "PLAN_A", "valid_to": after},
+        {**price(FLAT, "2"), "rate_plan_id": "PLAN_A", "valid_from": after},
+    ]
+    rows = month_of(engine, events, plans)
+    assert [(row["source_position"], row["plan_valid_from"], row["unit_price"], row["amount"]) for row in rows] == [
+        (1, None, Decimal(1), Decimal(3)),
+        (2, after, Decimal(2), Decimal(6)),
+    ]
 
 
 def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engine: SparkEngine) -> None:

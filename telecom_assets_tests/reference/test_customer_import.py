@@ -18,10 +18,11 @@ from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.home.settings import Settings
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.customer_import import BadRow, read_customer_file
-from telecom_assets.reference.judging import known_plans, read_rate_plans
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.judging import known_plans
+from telecom_assets.reference.tables import CUSTOMER_LIST
+from telecom_assets.reference.tariff_files import read_rate_plans
 
-HEADER = ",".join(CUSTOMERS.column_names)
+HEADER = ",".join(CUSTOMER_LIST.column_names)
 PLANS = ["PLAN_A", "PLAN_B"]
 ROW = {
     "customer_id": "212600000001",
@@ -57,7 +58,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 def test_good_rows_are_typed(file: Callable[..., Path]) -> None:
     found = read_customer_file(file(HEADER, line(), line(customer_id="212712345678", status="terminated")), PLANS)
     assert found.bad_rows == ()
-    assert found.rows.schema == CUSTOMERS.arrow_schema()
+    assert found.rows.schema == CUSTOMER_LIST.arrow_schema()
     assert found.rows.to_pylist() == [
         {**ROW, "activation_date": dt.date(2024, 2, 29)},
         {**ROW, "customer_id": "212712345678", "status": "terminated", "activation_date": dt.date(2024, 2, 29)},
@@ -234,7 +235,7 @@ def stored(postgres_dsn: str) -> Callable[[], dict[str, str] | None]:
         with psycopg.connect(postgres_dsn) as session:
             if session.execute("SELECT to_regclass('customers')").fetchone() == (None,):
                 return None
-        rows = read_customers(PostgresConnection(postgres_dsn), CUSTOMERS).to_pylist()
+        rows = read_customers(PostgresConnection(postgres_dsn), CUSTOMER_LIST).to_pylist()
         return {row["customer_id"]: row["region"] for row in rows}
 
     return read

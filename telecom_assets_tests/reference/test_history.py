@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telecom_assets.reference.as_of import validity_findings
+from telecom_assets.model.stretches import Stretch
+from telecom_assets.reference.as_of import differing_days, validity_findings
 from telecom_assets.reference.history import (
     NEW_HOLDER,
     after_import,
@@ -17,6 +19,7 @@ from telecom_assets.reference.history import (
     as_history,
     ended_active,
     present,
+    with_ends,
 )
 from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
 
@@ -109,9 +112,7 @@ def test_a_change_that_is_taken_back_on_its_day_leaves_no_trace() -> None:
 
 def test_who_is_gone_is_ended_on_the_day_of_the_read() -> None:
     stored = history(version("03-01", None), version(None, None, customer_id=B))
-    is_now(
-        after_read(stored, listed(person(B)), TODAY), version("03-01", "11-20"), version(None, None, customer_id=B)
-    )
+    is_now(after_read(stored, listed(person(B)), TODAY), version("03-01", "11-20"), version(None, None, customer_id=B))
 
 
 def test_who_was_gone_already_keeps_his_end() -> None:
@@ -187,9 +188,10 @@ def test_the_active_customers_that_a_read_ends_are_counted() -> None:
 
 
 def dated(first: str, **changed: Any) -> Row:
-    return {**person(**{name: each for name, each in changed.items() if name != NEW_HOLDER}), "valid_from": day(first)} | {
-        name: each for name, each in changed.items() if name == NEW_HOLDER
-    }
+    return {
+        **person(**{name: each for name, each in changed.items() if name != NEW_HOLDER}),
+        "valid_from": day(first),
+    } | {name: each for name, each in changed.items() if name == NEW_HOLDER}
 
 
 def test_a_row_with_the_day_of_a_version_corrects_it() -> None:
@@ -329,9 +331,13 @@ DAYS = [day("11-01") + dt.timedelta(number) for number in range(12)]
 ids = st.sampled_from([A, B])
 plans = st.sampled_from(["PLAN_A", "PLAN_B"])
 activations = st.sampled_from([None, *DAYS])
-people = st.builds(lambda who, plan, since: person(who, rate_plan_id=plan, activation_date=since), ids, plans, activations)
+people = st.builds(
+    lambda who, plan, since: person(who, rate_plan_id=plan, activation_date=since), ids, plans, activations
+)
 lists = st.lists(people, unique_by=lambda row: row["customer_id"])
-reads = st.lists(st.tuples(st.sampled_from(DAYS), lists), max_size=6).map(lambda found: sorted(found, key=lambda each: each[0]))
+reads = st.lists(st.tuples(st.sampled_from(DAYS), lists), max_size=6).map(
+    lambda found: sorted(found, key=lambda each: each[0])
+)
 
 
 def state(table: pa.Table, who: str, on: dt.date) -> tuple[Any, ...] | None:
@@ -354,7 +360,7 @@ def is_a_history(table: pa.Table) -> None:
     for who in (A, B):
         own = [row for row in rows if row["customer_id"] == who]
         assert [row["holder_no"] for row in own[:1]] in ([], [1])
-        for before, after in zip(own, own[1:], strict=False):
+        for before, after in pairwise(own):
             assert after["holder_no"] - before["holder_no"] in (0, 1)
             adjoins = before["valid_to"] == after["valid_from"]
             assert adjoins or after["holder_no"] == before["holder_no"] + 1
@@ -363,7 +369,9 @@ def is_a_history(table: pa.Table) -> None:
 
 
 @given(reads)
-def test_a_read_changes_no_day_before_it_and_says_what_holds_from_then_on(found: list[tuple[dt.date, list[Row]]]) -> None:
+def test_a_read_changes_no_day_before_it_and_says_what_holds_from_then_on(
+    found: list[tuple[dt.date, list[Row]]],
+) -> None:
     stored = history()
     for on, rows in found:
         before, stored = stored, after_read(stored, listed(*rows), on)
@@ -381,7 +389,12 @@ def test_a_read_changes_no_day_before_it_and_says_what_holds_from_then_on(found:
 
 
 imported = st.lists(
-    st.builds(lambda row, since, new: {**row, "valid_from": since, NEW_HOLDER: new}, people, st.sampled_from(DAYS), st.booleans()),
+    st.builds(
+        lambda row, since, new: {**row, "valid_from": since, NEW_HOLDER: new},
+        people,
+        st.sampled_from(DAYS),
+        st.booleans(),
+    ),
     max_size=4,
     unique_by=lambda row: (row["customer_id"], row["valid_from"]),
 )
@@ -409,3 +422,29 @@ def test_dated_rows_hold_up_to_the_next_moment_of_their_customer(
             else:
                 assert (now and now[1:]) == (was and was[1:])
     assert after_import(new, filed(*[{**row, NEW_HOLDER: False} for row in rows]), DAYS[-1]).equals(new)
+
+
+# -- what a newer history changes ------------------------------------------------------------------------------------
+
+
+def test_who_is_ended_has_a_row_without_content_from_then_on() -> None:
+    """Of a customer with a later holder, or a version without an end, there is none."""
+    c = "212600000003"
+    stored = history(
+        version("03-01", "05-01"),
+        version("05-01", "06-01", rate_plan_id="PLAN_B"),
+        version("03-01", "05-01", customer_id=B),
+        version("07-01", None, 2, customer_id=B),
+        version(None, None, customer_id=c),
+    )
+    nothing = dict.fromkeys(CUSTOMERS.column_names) | {"customer_id": A, "valid_from": day("06-01")}
+    is_now(with_ends(stored), *stored.to_pylist(), nothing)
+
+
+def test_the_days_of_a_gap_differ_when_the_next_holder_comes() -> None:
+    """Usage of these days was excluded, being after an end, and is of nobody now."""
+    then = history(version("03-01", "05-01"))
+    now = history(version("03-01", "05-01"), version("09-01", None, 2))
+    assert differing_days(with_ends(then), with_ends(now)) == [Stretch(day("05-01"), None)]
+    changed = history(version("03-01", "05-01"), version("09-01", None, 2, region="L'Oriental"))
+    assert differing_days(with_ends(now), with_ends(changed)) == [Stretch(day("09-01"), None)]

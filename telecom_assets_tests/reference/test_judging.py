@@ -20,11 +20,11 @@ from telecom_assets.reference.judging import (
     known_plans,
     product_catalog_findings,
     rate_plan_findings,
-    read_product_catalog,
-    read_rate_plans,
+    repeated_customers,
     unreachable_prices,
 )
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tariff_files import read_product_catalog, read_rate_plans
 from telecom_assets_tests import oracle
 from telecom_assets_tests.examples import examples
 
@@ -79,6 +79,8 @@ def test_a_price_is_exactly_what_is_written(file: Callable[[str | bytes], Path])
         "free_units": Decimal(50),
         "tier_threshold": Decimal(1024),
         "tier_price": Decimal("0.05"),
+        "valid_from": None,
+        "valid_to": None,
     }
     assert (row[1]["unit_price"], row[1]["free_units"]) == (Decimal("123456.123456"), 0)
     assert (row[1]["tier_threshold"], row[1]["tier_price"]) == (None, None)
@@ -214,10 +216,11 @@ def test_a_price_of_an_unknown_product_is_found() -> None:
 def test_repeated_and_missing_values_are_found() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
-        "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
+        "rate_plans: rate_plan_id, product_code more than once on a day: PLAN_A/VOICE_NAT (every day)"
     ]
     assert product_catalog_findings(pa.concat_tables([catalog, catalog.slice(0, 6)])) == [
-        "product_catalog: product_code more than once: DATA_BASIC, DATA_PREMIUM, SMS_INT, SMS_NAT, VOICE_INT and 1 more"
+        "product_catalog: product_code more than once on a day: DATA_BASIC (every day), DATA_PREMIUM (every day), "
+        "SMS_INT (every day), SMS_NAT (every day), VOICE_INT (every day) and 1 more"
     ]
     assert rate_plan_findings(changed(plans, FLAT, unit_price=None), catalog) == [
         "rate_plans: unit_price is missing in 1 row"
@@ -384,24 +387,42 @@ def test_wrong_customers_are_counted_by_value() -> None:
         "rate_plan_id": "PLAN_A",
         "status": "active",
         "region": "Souss-Massa",
+        "holder_no": 1,
     }
     good = [{**row, "customer_id": f"21260000000{n}"} for n in range(1, 4)]
-    plans = read_rate_plans()
+    plans = known_plans(read_rate_plans())
 
     def findings(rows: list[dict[str, Any]]) -> list[str]:
         return customer_findings(pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema()), plans)
 
-    dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
-    assert findings(dated) == []
-    assert findings(good) == ["customers: activation_date is missing in 3 rows"]
-    assert findings([*dated, dated[0]]) == [
-        "customers: customer_id more than once: 212600000001 (one number may be written in several ways)"
+    assert findings(good) == []
+    assert findings([{**one, "region": None} for one in good]) == ["customers: region is missing in 3 rows"]
+    until, since = ({bound: dt.date(2026, 6, 10)} for bound in ("valid_to", "valid_from"))
+    assert findings([{**good[0], **until}, {**good[0], **since}]) == []
+    assert findings([{**good[0], "valid_to": dt.date(2026, 6, 12)}, {**good[0], **since}]) == [
+        "customers: customer_id more than once on a day: 212600000001 (2026-06-10 to 2026-06-11)"
     ]
-    assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in dated]) == [
+    assert findings([{**good[0], **until, **since}]) == [
+        "customers 212600000001: valid_from is 2026-06-10 and valid_to 2026-06-10, so it is in force on no day; expected a later "
+        "valid_to"
+    ]
+    assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in good]) == [
         "customers: rate_plan_id 'PLAN_X' in 3 rows is unknown; expected one of PLAN_A, PLAN_B, PLAN_C"
     ]
-    assert findings([{**dated[0], "status": "Active"}]) == [
+    assert findings([{**good[0], "status": "Active"}]) == [
         "customers: status 'Active' in 1 row is unknown; expected one of active, inactive, suspended, terminated"
+    ]
+
+
+def test_a_number_that_is_listed_twice_is_found() -> None:
+    listed = [dict.fromkeys(CUSTOMER_LIST.column_names) | {"customer_id": f"21260000000{n}"} for n in (1, 2)]
+
+    def found(*rows: dict[str, Any]) -> list[str]:
+        return repeated_customers(pa.Table.from_pylist(list(rows), schema=CUSTOMER_LIST.arrow_schema()))
+
+    assert found(*listed) == []
+    assert found(*listed, listed[0]) == [
+        "customers: customer_id more than once: 212600000001 (one number may be written in several ways)"
     ]
 
 
@@ -419,15 +440,20 @@ def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
     wrong_unit = r"product_catalog 'SMS_INT\xa0': unit is 'minute', but sms is counted in 'event'"
     assert wrong_unit in product_catalog_findings(odd_catalog)
     twice = pa.concat_tables([odd, odd.filter(pc.equal(odd["rate_plan_id"], BLANK_PLAN))])
-    assert "rate_plans: rate_plan_id, product_code more than once: 'PLAN_A '/SMS_NAT" in rate_plan_findings(
-        twice, catalog
+    assert (
+        "rate_plans: rate_plan_id, product_code more than once on a day: 'PLAN_A '/SMS_NAT (every day)"
+        in rate_plan_findings(twice, catalog)
     )
     free = changed(odd, {"rate_plan_id": BLANK_PLAN}, unit_price=Decimal(1), free_units=Decimal(5))
     assert any(
         advice.startswith("rate_plans 'PLAN_A '/SMS_NAT: unit_price 1 is")
         for advice in unreachable_prices(free, catalog)
     )
-    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {"activation_date": dt.date(2026, 1, 1)}
+    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {
+        **dict.fromkeys(("activation_date", "valid_from"), dt.date(2026, 1, 1)),
+        "valid_to": None,
+        "holder_no": 1,
+    }
     customers = [row | {"subscription_type": "prepaid", "status": "active", "rate_plan_id": "PLAN_A\t"}]
-    [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), odd)
+    [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), known_plans(odd))
     assert unknown.endswith("expected one of PLAN_A, 'PLAN_A ', PLAN_B, PLAN_C")

@@ -14,8 +14,6 @@ import pytest
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
@@ -25,7 +23,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.rules import MissingVolumePolicy, rate
+from telecom_assets.rating.rules import MissingVolumePolicy, ReferenceData, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
@@ -35,18 +33,17 @@ from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Parameters, Result, Row
 from telecom_assets_tests.sql_check import sql_totals
+from telecom_assets_tests.stages import chain
 from telecom_assets_tests.stages.chain import (
     TERMS,
     admitted,
     assert_outcomes,
     assert_rows,
-    catalogue_frame,
     collected,
     contract_frame,
     drawn,
     imputed,
     mediated,
-    reference_data,
     rejections,
     rows_of,
     side_by_side,
@@ -60,7 +57,12 @@ PARAMETERS = Parameters(accept_months={"2019-01", "2019-12"})
 
 
 def expected_of(messages: list[Message], parameters: Parameters) -> Result:
-    return oracle.run(messages, cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE, parameters)
+    return oracle.run(messages, cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE, parameters)
+
+
+def reference_data(engine: SparkEngine, customers: list[Row] = cdrs.CUSTOMERS) -> ReferenceData:
+    """Reference data whose prices change within the month."""
+    return chain.reference_data(engine, customers, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
 
 
 # --------------------------------------------------------------------------- a month and more, through all the tables
@@ -109,7 +111,7 @@ def month(
     warehouse = Warehouse(str(tmp_path_factory.mktemp("chain") / "entrepôt du mois"), engine, TABLES)
     warehouse.append(RAW_CDRS.name, admitted(engine, messages, PARAMETERS))
     raw = warehouse.pin(RAW_CDRS.name)
-    outcomes = mediate(raw.all(), raw.all(), catalogue_frame(engine), dedupe_days=PARAMETERS.dedupe_days)
+    outcomes = mediate(raw.all(), raw.all(), reference_data(engine).product_catalog, dedupe_days=PARAMETERS.dedupe_days)
     every_day = Partitions(min(raw.rows_by_partition()), max(raw.rows_by_partition()))
     warehouse.overwrite(CLEANED_CDRS.name, outcomes.cleaned, every_day)
     warehouse.overwrite(REJECTED_CDRS.name, outcomes.rejected, every_day)
@@ -119,7 +121,9 @@ def month(
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
     this_month = Partitions(MONTH, MONTH)
     rated, suspended = (warehouse.pin_period(name, MONTH) for name in (RATED_CDRS.name, SUSPENDED_CDRS.name))
-    warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, rated.df, suspended.df), this_month)
+    warehouse.overwrite(
+        PERIOD_CHARGES.name, imputed(engine, rated.df, suspended.df, reference_data(engine)), this_month
+    )
     charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
     warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
@@ -261,7 +265,7 @@ def test_identities_in_sql(sql: duckdb.DuckDBPyConnection, identity: str) -> Non
 
 def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckdb.DuckDBPyConnection) -> None:
     """From the bytes to the amounts due, without the project and without the oracle."""
-    references = (cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE)
+    references = (cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
     totals = sql_totals(month.messages, *references, MONTH, accept_months=PARAMETERS.accept_months)
     outcomes = """SELECT strftime(event_date, '%Y-%m') AS month, reason, count(*) FROM (
         SELECT event_date, 'cleaned' AS reason FROM cleaned_cdrs UNION ALL SELECT event_date, reason FROM rejected_cdrs)
@@ -282,7 +286,7 @@ def month_charges(engine: SparkEngine, rated: list[Row], suspended: list[Row], p
     tables = ((RATED_CDRS, rated), (SUSPENDED_CDRS, suspended))
     of_month = ([row for row in rows if row["billing_period"] == period] for _, rows in tables)
     frames = (contract_frame(engine, table, rows) for (table, _), rows in zip(tables, of_month, strict=True))
-    return rows_of(imputed(engine, *frames))
+    return rows_of(imputed(engine, *frames, reference_data(engine)))
 
 
 def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Parameters, months: list[str]) -> None:
