@@ -635,6 +635,8 @@ def test_a_rated_row() -> None:
             "source_position": 0,
             "plan_valid_from": None,
             "product_valid_from": None,
+            "holder_no": 1,
+            "customer_valid_from": None,
             "event_date": date(2026, 6, 15),
         }
     ]

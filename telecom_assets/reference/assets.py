@@ -11,10 +11,8 @@ from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata,
 from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.model.columns import VALIDITY
 from telecom_assets.record_types.in_force import RecordTypes
-from telecom_assets.reference.customer_reading import next_history
-from telecom_assets.reference.judging import known_plans
+from telecom_assets.reference.customer_reading import next_history, plans_of
 from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
-from telecom_assets.reference.tariff_files import read_rate_plans
 from telecom_assets.reference.tariffs import read_tariffs
 
 GROUP = "reference"
@@ -35,9 +33,7 @@ def customers(
     """
     stored = warehouse.pin(CUSTOMERS.name)
     read = read_customers(postgres.connect(), CUSTOMER_LIST, VALIDITY)
-    # The plans of the file besides those that are stored: in a new warehouse none is, and the file may have more of them.
-    plans = {*known_plans(warehouse.pin(RATE_PLANS.name).arrow()), *known_plans(read_rate_plans(settings.rate_plans))}
-    today = clock().astimezone(ZONE).date()
+    plans, today = plans_of(warehouse, settings.rate_plans), clock().astimezone(ZONE).date()
     new = next_history(stored.arrow(), read, plans, today, settings.customers_gone_share)
     # What was read is named, so that an import in between is not undone.
     return dg.Output(new, metadata=versions_read(stored))

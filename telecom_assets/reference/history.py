@@ -20,10 +20,7 @@ import pyarrow.compute as pc
 
 from telecom_assets.model.columns import VALID_FROM, VALID_TO
 from telecom_assets.reference.as_of import rows_in_force
-from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
-
-#: Column of a file: with this version another person has the number.
-NEW_HOLDER = "new_holder"
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, NEW_HOLDER
 
 _ID, _HOLDER = "customer_id", "holder_no"
 _DAY, _LIVE = "day", "live"

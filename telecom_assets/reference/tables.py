@@ -32,6 +32,9 @@ CUSTOMER_LIST = TableContract(
     columns=_CUSTOMER,
 )
 
+#: Column that a file may have besides: with this row another person has the number.
+NEW_HOLDER = "new_holder"
+
 CUSTOMERS = TableContract(
     name="customers",
     grain="One row per customer and stretch of days on which nothing about him changed.",

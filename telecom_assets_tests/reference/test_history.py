@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from telecom_assets.model.stretches import Stretch
 from telecom_assets.reference.as_of import differing_days, validity_findings
 from telecom_assets.reference.history import (
-    NEW_HOLDER,
     after_import,
     after_read,
     as_history,
@@ -21,7 +20,7 @@ from telecom_assets.reference.history import (
     present,
     with_ends,
 )
-from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, NEW_HOLDER
 
 Row = dict[str, Any]
 CONTENT = [name for name in CUSTOMER_LIST.column_names if name != "customer_id"]
