@@ -483,7 +483,7 @@ def test_a_stretch_without_a_price_is_advice() -> None:
     plans = dated(read_rate_plans(), SMS, (None, march(5)), (march(8), None))
     assert rate_plan_findings(plans, read_product_catalog()) == []
     assert missing_prices(plans, read_product_catalog()) == [
-        "rate_plans PLAN_A/SMS_NAT: no price on 2026-03-05 to 2026-03-07; events of these days are suspended as no_price"
+        "rate_plans PLAN_A/SMS_NAT: days without a price: 2026-03-05 to 2026-03-07; their events are suspended as no_price"
     ]
 
 
@@ -494,7 +494,7 @@ def test_days_on_which_there_is_no_plan_or_no_product_lack_no_price() -> None:
     later = dated(read_product_catalog(), {"product_code": "DATA_BASIC"}, (march(10), None))
     assert missing_prices(plans, later) == []
     assert missing_prices(plans, read_product_catalog()) == [
-        "rate_plans PLAN_B/DATA_BASIC: no price on 2026-03-01 to 2026-03-09; events of these days are suspended as no_price"
+        "rate_plans PLAN_B/DATA_BASIC: days without a price: 2026-03-01 to 2026-03-09; their events are suspended as no_price"
     ]
 
 
@@ -502,7 +502,7 @@ def test_a_product_of_mediation_that_pauses_is_advice() -> None:
     catalog = dated(read_product_catalog(), {"product_code": "VOICE_INT"}, (None, march(5)), (march(6), None))
     assert product_catalog_findings(catalog) == []
     assert missing_prices(read_rate_plans(), catalog) == [
-        "product_catalog VOICE_INT: no price on 2026-03-05; events of these days are suspended as no_price"
+        "product_catalog VOICE_INT: days without a price: 2026-03-05; their events are suspended as no_price"
     ]
 
 
