@@ -115,7 +115,7 @@ def missing_prices(
         if product in products
     ]
     return [
-        f"{what}: no price on {', '.join(map(str, days))}; events of these days are suspended as no_price"
+        f"{what}: days without a price: {', '.join(map(str, days))}; their events are suspended as no_price"
         for what, days in gaps
         if days
     ]

@@ -63,9 +63,15 @@ def changed_from(stored: pa.Table, read: pa.Table, contract: TableContract, day:
     return pa.Table.from_pylist([*ended, *begun], schema=contract.arrow_schema())
 
 
+def without_end(rows: pa.Table) -> pa.Table:
+    """The rows that have no end, as a file without dates would say them: what is in force last."""
+    last = [{**row, VALID_FROM: None} for row in rows.to_pylist() if row[VALID_TO] is None]
+    return pa.Table.from_pylist(last, schema=rows.schema)
+
+
 def differences(stored: pa.Table, read: pa.Table, contract: TableContract) -> list[str]:
     """What differs between the stored rows that have no end and those of a file without dates, in words; empty where nothing does."""
-    old = {named(row, contract): _content(row) for row in stored.to_pylist() if row[VALID_TO] is None}
+    old = {named(row, contract): _content(row) for row in without_end(stored).to_pylist()}
     new = {named(row, contract): _content(row) for row in read.to_pylist()}
     found = {
         "changed": [name for name in new if name in old and new[name] != old[name]],

@@ -20,7 +20,7 @@ from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.judging import product_catalog_findings, rate_plan_findings
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reference.tariff_files import TariffFile, contract_of, read_tariff_file
-from telecom_assets.reference.tariff_history import next_version
+from telecom_assets.reference.tariff_history import next_version, without_end
 
 TARIFFS = (RATE_PLANS, PRODUCT_CATALOG)
 _SHOWN = 5
@@ -93,15 +93,26 @@ def _judged(
 ) -> dict[str, Reading]:
     """The next version of both tables. Raises InputFileError where they are not valid together."""
     rows = {name: table.arrow() for name, table in stored.items()}
+    undated = {file.contract.name: file.rows for file in files if not file.is_dated}
+    if undated:
+        # A file without dates is judged by itself first: who is told to give it a day can then give it one.
+        last = {name: undated.get(name, without_end(each)) for name, each in rows.items()}
+        if all(each.num_rows for each in last.values()):
+            _assert_valid(last, files, record_types)
     for file in files:
         rows[file.contract.name] = next_version(rows[file.contract.name], file, valid_from)
+    _assert_valid(rows, files, record_types)
+    return {name: Reading(table, rows[name]) for name, table in stored.items()}
+
+
+def _assert_valid(rows: Mapping[str, pa.Table], files: Sequence[TariffFile], record_types: RecordTypes) -> None:
     plans, products = rows[RATE_PLANS.name], rows[PRODUCT_CATALOG.name]
-    if findings := [*product_catalog_findings(products, record_types), *rate_plan_findings(plans, products)]:
+    findings = [*product_catalog_findings(products, record_types), *rate_plan_findings(plans, products)]
+    if findings:
         more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
         source = " and ".join(str(file.path) for file in files) or "the stored tariffs"
         remedy = "nothing was stored" if files else "import valid ones with telecom tariff import FILE"
         raise InputFileError(f"{source}: {'; '.join(findings[:_SHOWN])}{more}; {remedy}")
-    return {name: Reading(table, rows[name]) for name, table in stored.items()}
 
 
 def _assert_not_undone(file: TariffFile, rows: pa.Table, in_use: Path | None) -> None:
