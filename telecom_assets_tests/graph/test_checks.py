@@ -635,8 +635,11 @@ def test_bad_files_are_refused_before_they_are_stored(
     before = damaged.versions(names)
     project = open_project(damaged.settings.replaced(**{setting: file(tmp_path)}), damaged.instance)
     result = project.run("reference_job")
-    assert not result.success
-    assert says in refusal(result)
+    failed = {event.step_key: event.step_failure_data for event in result.all_events if event.is_step_failure}
+    assert set(failed) == set(names)
+    assert all(
+        says in str(failure.user_failure_data and failure.user_failure_data.description) for failure in failed.values()
+    )
     assert damaged.versions(names) == before
 
 
@@ -989,22 +992,17 @@ _PLACES: dict[str, tuple[str, ...]] = {"period_charges": ("source_part", "source
 NOT_IN_FORCE = "some days are not rated with the reference rows that are in force on them: "
 
 
-@pytest.mark.parametrize(
-    ("reference", "days"),
-    [
-        ("customers", (1, 8)),  # a table without dates: either version may be the right one
-        ("rate_plans", (9, 30)),
-        ("product_catalog", (9, 30)),
-    ],
-)
-def test_days_that_were_rated_with_other_reference_rows_are_not_billed(
-    damaged: Project, reference: str, days: tuple[int, int]
-) -> None:
-    day, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
-    damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= day)})
+@pytest.mark.parametrize("reference", ["customers", "rate_plans", "product_catalog"])
+def test_days_that_were_rated_with_other_reference_rows_are_not_billed(damaged: Project, reference: str) -> None:
+    """Rated rows from the 9th on name a version that has no such rows for these days."""
+    since, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
+    rated = [row for row in damaged.rows("rated_cdrs") if f"{row['event_date']:%Y-%m}" == MONTH]
+    days = sorted({row["event_date"] for row in rated if row["event_date"] >= since})
+    [version] = {row[column] for row in rated}
+    damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= since)})
     message = billing_refusal(damaged)
     assert NOT_IN_FORCE in message
-    assert f"{MONTH}-{days[0]:02} to {MONTH}-{days[1]:02} rated against {reference} " in message
+    assert f"{days[0]} to {days[-1]} rated against {reference} {version + 1}" in message
     assert "rate these days again" in message
 
 
@@ -1041,7 +1039,7 @@ def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed
     assert damaged.materialise("facturation_complete", month_tag()).success
 
 
-def dearer(project: Project, folder: Path, since: dt.date) -> None:
+def import_dearer(project: Project, folder: Path, since: dt.date) -> None:
     """Import tariffs in which every price is 1 more, from a day on."""
     path = folder / "rate_plans.csv"
     rows = oracle.read_csv(DATA / "rate_plans.csv")
@@ -1057,7 +1055,7 @@ def test_prices_from_next_month_on_change_nothing_of_this_one(damaged: Project, 
     tables = ("period_charges", "facturation_complete")
     before = {name: ordered(damaged.rows(name), "customer_id", *_PLACES[name]) for name in tables}
     assert any(row["amount"] for row in before["period_charges"])
-    dearer(damaged, tmp_path, dt.date.fromisoformat(f"{MONTH}-30") + dt.timedelta(days=1))
+    import_dearer(damaged, tmp_path, dt.date.fromisoformat(f"{MONTH}-30") + dt.timedelta(days=1))
     for name in tables:
         assert damaged.materialise(name, month_tag()).success
         assert ordered(damaged.rows(name), "customer_id", *_PLACES[name]) == before[name]
@@ -1068,10 +1066,12 @@ def test_a_price_within_the_month_holds_from_its_day_on(damaged: Project, tmp_pa
     since = dt.date.fromisoformat(f"{MONTH}-20")
     place = ("source_part", "source_position")
     before = {tuple(row[name] for name in place): row for row in damaged.rows("rated_cdrs")}
-    dearer(damaged, tmp_path, since)
+    import_dearer(damaged, tmp_path, since)
+    with_rows = [row["event_date"] for name in ("rated_cdrs", "suspended_cdrs") for row in damaged.rows(name)]
+    first_day = min(day for day in with_rows if day >= since)
     for asset in ("period_charges", "facturation_complete"):
         message = refusal(damaged.materialise(asset, month_tag()))
-        assert f"{NOT_IN_FORCE}{since} to {MONTH}-30 rated against rate_plans " in message
+        assert f"{NOT_IN_FORCE}{first_day} to " in message
     assert damaged.materialise("rated_cdrs", day_tags(f"{since}", f"{MONTH}-30")).success
     for asset in ("period_charges", "facturation_complete"):
         assert damaged.materialise(asset, month_tag()).success
