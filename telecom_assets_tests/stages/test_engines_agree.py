@@ -57,11 +57,11 @@ PARAMETERS = Parameters(accept_months={"2019-01", "2019-12"})
 
 
 def expected_of(messages: list[Message], parameters: Parameters) -> Result:
-    return oracle.run(messages, cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE, parameters)
+    return oracle.run(messages, cdrs.DATED_CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE, parameters)
 
 
-def reference_data(engine: SparkEngine, customers: list[Row] = cdrs.CUSTOMERS) -> ReferenceData:
-    """Reference data whose prices change within the month."""
+def reference_data(engine: SparkEngine, customers: list[Row] = cdrs.DATED_CUSTOMERS) -> ReferenceData:
+    """Reference data whose customers and prices change within the month."""
     return chain.reference_data(engine, customers, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
 
 
@@ -231,9 +231,14 @@ IDENTITIES = {
                        WHERE disposition = 'deferred' AND billing_period = '2026-03') d
         FULL JOIN period_charges p USING (record_id, source_id, source_part, source_position, event_date)
         WHERE d.record_id IS NULL OR p.billing_period IS NULL""",
-    "an imputed volume is the smallest of its number": """
-        SELECT * FROM period_charges p WHERE billable_units <> coalesce((SELECT min(data_volume_mb) FROM cleaned_cdrs c
-            WHERE c.subscriber_id = p.customer_id AND strftime(c.event_date, '%Y-%m') = '2026-03'), 0)""",
+    "an imputed volume is the smallest of its holder": """
+        WITH usage AS (
+            SELECT c.*, holder_no FROM cleaned_cdrs c JOIN (
+                SELECT record_id, event_date, holder_no FROM rated_cdrs UNION ALL
+                SELECT record_id, event_date, holder_no FROM suspended_cdrs) USING (record_id, event_date))
+        SELECT * FROM period_charges p WHERE billable_units <> coalesce((SELECT min(data_volume_mb) FROM usage c
+            WHERE c.subscriber_id = p.customer_id AND c.holder_no = p.holder_no
+              AND strftime(c.event_date, '%Y-%m') = '2026-03'), 0)""",
     "charged = bills before tax - rounding, by customer": """
         SELECT * FROM (SELECT customer_id, sum(amount) AS rated FROM charges GROUP BY ALL) r
         FULL JOIN facturation_complete b USING (customer_id)
@@ -265,7 +270,7 @@ def test_identities_in_sql(sql: duckdb.DuckDBPyConnection, identity: str) -> Non
 
 def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckdb.DuckDBPyConnection) -> None:
     """From the bytes to the amounts due, without the project and without the oracle."""
-    references = (cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
+    references = (cdrs.DATED_CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
     totals = sql_totals(month.messages, *references, MONTH, accept_months=PARAMETERS.accept_months)
     outcomes = """SELECT strftime(event_date, '%Y-%m') AS month, reason, count(*) FROM (
         SELECT event_date, 'cleaned' AS reason FROM cleaned_cdrs UNION ALL SELECT event_date, reason FROM rejected_cdrs)
