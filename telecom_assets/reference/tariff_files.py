@@ -25,7 +25,7 @@ _DATES = tuple(column.name for column in VALIDITY)
 _PACKAGED = {RATE_PLANS.name: "rate_plans.csv", PRODUCT_CATALOG.name: "product_catalog.csv"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TariffFile:
     """The rows of a file in the schema of its table.
 

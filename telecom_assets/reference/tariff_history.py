@@ -8,6 +8,7 @@ from some day on: what is stored is in force until then, so it needs that day as
 """
 
 import datetime as dt
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,12 +38,26 @@ def next_version(stored: pa.Table, file: TariffFile, valid_from: dt.date | None 
         return file.rows
     if valid_from is not None:
         return changed_from(stored, file.rows, file.contract, valid_from)
-    if stored.num_rows and (changes := differences(stored, file.rows, file.contract)):
-        raise InputFileError(
-            f"{file.path}: has no dates and differs from the stored {file.contract.name} ({'; '.join(changes)}), which stay as they "
-            f"are; say from which day it holds: telecom tariff import {file.path} --valid-from yyyy-MM-dd"
-        )
+    if changes := changes_without_a_day(stored, file):
+        raise needs_a_day({file: changes})
     return stored if stored.num_rows else file.rows
+
+
+def changes_without_a_day(stored: pa.Table, file: TariffFile) -> list[str]:
+    """What a file without dates changes of what is stored, in words: it needs a day then. Empty where it needs none."""
+    return differences(stored, file.rows, file.contract) if stored.num_rows and not file.is_dated else []
+
+
+def needs_a_day(changed: Mapping[TariffFile, Sequence[str]]) -> InputFileError:
+    """The refusal of files without dates that change what is stored, with the command that says from which day they hold."""
+    told = "; ".join(
+        f"{file.path}: has no dates and differs from the stored {file.contract.name} ({'; '.join(changes)})"
+        for file, changes in changed.items()
+    )
+    command = shlex.join(["telecom", "tariff", "import", *(str(file.path) for file in changed)])
+    return InputFileError(
+        f"{told}; what is stored stays as it is; say from which day it holds: {command} --valid-from yyyy-MM-dd"
+    )
 
 
 def changed_from(stored: pa.Table, read: pa.Table, contract: TableContract, day: dt.date) -> pa.Table:
@@ -63,15 +78,9 @@ def changed_from(stored: pa.Table, read: pa.Table, contract: TableContract, day:
     return pa.Table.from_pylist([*ended, *begun], schema=contract.arrow_schema())
 
 
-def without_end(rows: pa.Table) -> pa.Table:
-    """The rows that have no end, as a file without dates would say them: what is in force last."""
-    last = [{**row, VALID_FROM: None} for row in rows.to_pylist() if row[VALID_TO] is None]
-    return pa.Table.from_pylist(last, schema=rows.schema)
-
-
 def differences(stored: pa.Table, read: pa.Table, contract: TableContract) -> list[str]:
     """What differs between the stored rows that have no end and those of a file without dates, in words; empty where nothing does."""
-    old = {named(row, contract): _content(row) for row in without_end(stored).to_pylist()}
+    old = {named(row, contract): _content(row) for row in stored.to_pylist() if row[VALID_TO] is None}
     new = {named(row, contract): _content(row) for row in read.to_pylist()}
     found = {
         "changed": [name for name in new if name in old and new[name] != old[name]],

@@ -20,10 +20,12 @@ from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.judging import product_catalog_findings, rate_plan_findings
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reference.tariff_files import TariffFile, contract_of, read_tariff_file
-from telecom_assets.reference.tariff_history import next_version, without_end
+from telecom_assets.reference.tariff_history import changes_without_a_day, needs_a_day, next_version
 
 TARIFFS = (RATE_PLANS, PRODUCT_CATALOG)
 _SHOWN = 5
+#: From when a file without dates is judged that was given no day.
+_SOME_DAY = dt.date(9999, 12, 31)
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,21 @@ def _judged(
     valid_from: dt.date | None,
     record_types: RecordTypes,
 ) -> dict[str, Reading]:
-    """The next version of both tables. Raises InputFileError where they are not valid together."""
-    rows = {name: table.arrow() for name, table in stored.items()}
-    undated = {file.contract.name: file.rows for file in files if not file.is_dated}
-    if undated:
-        # A file without dates is judged by itself first: who is told to give it a day can then give it one.
-        last = {name: undated.get(name, without_end(each)) for name, each in rows.items()}
-        if all(each.num_rows for each in last.values()):
-            _assert_valid(last, files, record_types)
+    """The next version of both tables. Raises InputFileError where they are not valid together, or a day is missing.
+
+    What is not valid is said first: who is told to give a day can then give it.
+    """
+    before = {name: table.arrow() for name, table in stored.items()}
+    changes = {file: changes_without_a_day(before[file.contract.name], file) for file in files}
+    undecided = {file: told for file, told in changes.items() if told and valid_from is None}
+    after = dict(before)
     for file in files:
-        rows[file.contract.name] = next_version(rows[file.contract.name], file, valid_from)
-    _assert_valid(rows, files, record_types)
-    return {name: Reading(table, rows[name]) for name, table in stored.items()}
+        name, day = file.contract.name, _SOME_DAY if file in undecided else valid_from
+        after[name] = next_version(before[name], file, day)
+    _assert_valid(after, files, record_types)
+    if undecided:
+        raise needs_a_day(undecided)
+    return {name: Reading(table, after[name]) for name, table in stored.items()}
 
 
 def _assert_valid(rows: Mapping[str, pa.Table], files: Sequence[TariffFile], record_types: RecordTypes) -> None:
@@ -112,7 +117,8 @@ def _assert_valid(rows: Mapping[str, pa.Table], files: Sequence[TariffFile], rec
         more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
         source = " and ".join(str(file.path) for file in files) or "the stored tariffs"
         remedy = "nothing was stored" if files else "import valid ones with telecom tariff import FILE"
-        raise InputFileError(f"{source}: {'; '.join(findings[:_SHOWN])}{more}; {remedy}")
+        told = "; ".join(findings[:_SHOWN]).replace(f" from {_SOME_DAY}", "")
+        raise InputFileError(f"{source}: {told}{more}; {remedy}")
 
 
 def _assert_not_undone(file: TariffFile, rows: pa.Table, in_use: Path | None) -> None:

@@ -42,7 +42,7 @@ READS = {
         "rate_plans",
         "product_catalog",
     },
-    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs"},
+    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs", "rate_plans", "product_catalog"},
     "facturation_complete": {"rated_cdrs", "period_charges", "suspended_cdrs", "customers"},
     "published_bills": {"facturation_complete"},
     "bills_csv": {"facturation_complete"},

@@ -136,8 +136,8 @@ def test_a_file_without_dates_that_differs_needs_a_day() -> None:
         next_version(stored, file(changed))
 
     assert str(raised.value) == (
-        "plans.csv: has no dates and differs from the stored rate_plans (changed: P/SMS_NAT; new: P/SMS_INT; gone: P/VOICE_NAT), "
-        "which stay as they are; say from which day it holds: telecom tariff import plans.csv --valid-from yyyy-MM-dd"
+        "plans.csv: has no dates and differs from the stored rate_plans (changed: P/SMS_NAT; new: P/SMS_INT; gone: P/VOICE_NAT); "
+        "what is stored stays as it is; say from which day it holds: telecom tariff import plans.csv --valid-from yyyy-MM-dd"
     )
 
 

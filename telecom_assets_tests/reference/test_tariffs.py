@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,6 +105,28 @@ def test_a_run_refuses_a_file_that_changes_prices_without_a_day(
         InputFileError, match=r"plans\.csv: has no dates and differs .*telecom tariff import .*plans\.csv"
     ):
         read(tariffs("0.6"))
+    assert sms_prices(plain) == [("0.5", None, None)]
+
+
+def test_files_that_change_together_are_named_in_one_command(
+    plain: Warehouse, read: Callable[..., dict[str, Reading]]
+) -> None:
+    read()
+    with pytest.raises(InputFileError) as raised:
+        read(tariffs() + "P,DATA_BASIC,data,1,0,,\n", CATALOGUE + "DATA_BASIC,data,MB,flat,Data\n")
+    assert "stored rate_plans (new: P/DATA_BASIC)" in str(raised.value)
+    assert "stored product_catalog (new: DATA_BASIC)" in str(raised.value)
+    assert re.search(
+        r"telecom tariff import \S*/plans\.csv \S*/catalogue\.csv --valid-from yyyy-MM-dd\Z", str(raised.value)
+    )
+
+
+def test_a_fault_is_said_before_a_day_is_asked_for(plain: Warehouse, read: Callable[..., dict[str, Reading]]) -> None:
+    read()
+    with pytest.raises(
+        InputFileError, match=r"rate_plans P/SMS_NAT: unit_price is -1\.000000; expected 0 or more; nothing"
+    ):
+        read(tariffs("-1"))
     assert sms_prices(plain) == [("0.5", None, None)]
 
 
