@@ -61,7 +61,7 @@ def facturation_complete(
     """The bill of every customer for the month: usage before tax, discount, tax, amount due. One row per customer and month.
 
     Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
-    of date, or when the month was rated against more than one version of customers or tariffs.
+    of date, when a day was rated with other prices than those in force on it, or the month with several versions of customers.
     """
     period = context.partition_key
     assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it

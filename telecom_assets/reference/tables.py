@@ -2,6 +2,7 @@
 
 from resources.contract import Column as C
 from resources.contract import TableContract
+from telecom_assets.model.columns import VALID_FROM, VALIDITY
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
@@ -24,8 +25,8 @@ CUSTOMERS = TableContract(
 
 RATE_PLANS = TableContract(
     name="rate_plans",
-    grain="One row per rate plan and product: its price.",
-    key=("rate_plan_id", "product_code"),
+    grain="One row per rate plan, product and stretch of days: its price.",
+    key=("rate_plan_id", "product_code", VALID_FROM),
     columns=(
         C("rate_plan_id", "string", "Rate plan."),
         C("product_code", "string", "Product, one of product_catalog."),
@@ -39,18 +40,20 @@ RATE_PLANS = TableContract(
             required=False,
         ),
         C("tier_price", "decimal(12,6)", "Price of a unit above the threshold; NULL when flat.", required=False),
+        *VALIDITY,
     ),
 )
 
 PRODUCT_CATALOG = TableContract(
     name="product_catalog",
-    grain="One row per product that can be charged.",
-    key=("product_code",),
+    grain="One row per product that can be charged, and stretch of days.",
+    key=("product_code", VALID_FROM),
     columns=(
         C("product_code", "string", "Product; those that mediation makes, VOICE_NAT for one, are always needed."),
         C("service_type", "string", "Record type of its events."),
         C("unit", "string", "What one unit is, as its record type counts: minute, event or MB."),
         C("rate_type", "string", "flat or tiered."),
         C("description", "string", "What the product is, for people."),
+        *VALIDITY,
     ),
 )

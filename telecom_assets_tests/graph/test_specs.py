@@ -147,6 +147,7 @@ def test_every_check_is_blocking_but_those_that_advise() -> None:
     assert [key.to_user_string() for key in keys if not is_blocking(key)] == [
         "landing:few_are_malformed",
         "rate_plans:prices_are_reached",
+        "rate_plans:prices_have_no_gaps",
     ]
 
 
