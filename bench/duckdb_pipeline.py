@@ -61,6 +61,9 @@ REFERENCES = {
         "activation_date": "DATE",
         "status": "VARCHAR",
         "region": "VARCHAR",
+        "holder_no": "INTEGER",
+        "valid_from": "DATE",
+        "valid_to": "DATE",
     },
     "rate_plans": {
         "rate_plan_id": "VARCHAR",
@@ -83,7 +86,10 @@ REFERENCES = {
         "valid_to": "DATE",
     },
 }
-_DATES = ("valid_from", "valid_to")
+#: Columns that a file may lack, and what they are then: without bounds, and with one holder.
+_LACKING = {"valid_from": "NULL::DATE", "valid_to": "NULL::DATE", "holder_no": "1"}
+#: A list of customers says from which day on each of them is one.
+FIRST_DAY_OF_LISTED = "activation_date"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +201,9 @@ def _read_files(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         path = str(getattr(job, name))
         with Path(path).open(encoding="utf-8-sig", newline="") as lines:
             header = next(csv.reader(lines))
-        # A file without dates lacks their columns: its rows have no bounds.
-        given = {column: kind for column, kind in columns.items() if column in header or column not in _DATES}
-        lacking = "".join(f", NULL::DATE AS {column}" for column in columns if column not in given)
+        given = {column: kind for column, kind in columns.items() if column in header or column not in _LACKING}
+        values = _LACKING | ({"valid_from": FIRST_DAY_OF_LISTED} if name == "customers" else {})
+        lacking = "".join(f", {values[column]} AS {column}" for column in columns if column not in given)
         connection.execute(
             f"CREATE TABLE {name} AS SELECT *{lacking} FROM read_csv(?, header = true, columns = {json.dumps(given)})",
             [path],

@@ -25,12 +25,13 @@ from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
-from telecom_assets.runs.jobs import JOBS, checks_job, maintenance_job
+from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
     cdr_topic_sensor,
     checks_schedule,
+    customers_schedule,
     failure_sensor,
     kafka_outage_sensor,
     maintenance_schedule,
@@ -89,7 +90,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, checks_job, maintenance_job],
+        jobs=[*JOBS, checks_job, maintenance_job, customers_job],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),
@@ -102,6 +103,7 @@ def build_defs(
             month_end_schedule(settings.billing_day),
             maintenance_schedule(settings.maintenance_hour),
             checks_schedule(settings.maintenance_hour),
+            customers_schedule(),
         ],
         resources=resources,
         # All steps of a run in one process: they share one engine, and the embedded engine uses all cores by itself.

@@ -23,6 +23,7 @@ Rows carry the columns of the table contracts except `detail` (free text for peo
 import csv
 import json
 import re
+from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -711,14 +712,40 @@ class Tariffs:
         )
 
 
-def smallest_volumes(cleaned: Iterable[Row], kinds: Kinds | None = None) -> dict[tuple[str, str], Decimal]:
-    """The smallest known volume by (month, subscriber) of the type that may have one imputed, compared as numbers."""
-    smallest: dict[tuple[str, str], Decimal] = {}
+def customer_on(versions: Iterable[Row], day: date) -> Row | None:
+    """The version of a customer that is in force on a day; without dates a version is in force on all days."""
+    for row in versions:
+        begins, ends = row.get("valid_from"), row.get("valid_to")
+        if (begins is None or begins <= day) and (ends is None or day < ends):
+            return row
+    return None
+
+
+def is_over(versions: Sequence[Row], day: date) -> bool:
+    """Whether every version of a customer, and there are some, has ended on or before a day."""
+    ends = [row.get("valid_to") for row in versions]
+    return bool(ends) and all(end is not None and end <= day for end in ends)
+
+
+def versions_of(customers: Iterable[Row]) -> defaultdict[str, list[Row]]:
+    """The versions of each customer by customer_id."""
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in customers:
+        found[str(row["customer_id"])].append(row)
+    return found
+
+
+def smallest_volumes(
+    cleaned: Iterable[Row], customers: Iterable[Row], kinds: Kinds | None = None
+) -> dict[tuple[str, str, int], Decimal]:
+    """The smallest known volume by (month, subscriber, holder) of the type that may have one imputed, compared as numbers."""
+    versions, smallest = versions_of(customers), dict[tuple[str, str, int], Decimal]()
     for row in cleaned:
         kind = (KINDS if kinds is None else kinds).get(row["record_type"])
         volume = row[kind.imputed] if kind and kind.imputed else None
-        if isinstance(volume, Decimal):
-            key = (_month(row["event_date"]), str(row["subscriber_id"]))
+        customer = customer_on(versions[str(row["subscriber_id"])], row["event_date"])
+        if isinstance(volume, Decimal) and customer is not None:
+            key = (_month(row["event_date"]), str(row["subscriber_id"]), int(customer.get("holder_no") or 1))
             smallest[key] = min(volume, smallest.get(key, volume))
     return smallest
 
@@ -733,10 +760,11 @@ def _is_billable(customer: Row) -> bool:
     return bool(customer["subscription_type"] == "postpaid" and customer["status"] == "active")
 
 
-def _suspension(row: Row, customer: Row | None, tariffs: Tariffs, parameters: Parameters) -> Iterator[str]:
-    """The reasons not to charge one cleaned event, in order."""
+def _suspension(row: Row, versions: Sequence[Row], tariffs: Tariffs, parameters: Parameters) -> Iterator[str]:
+    """The reasons not to charge one cleaned event of a customer with these versions, in order."""
+    customer = customer_on(versions, row["event_date"])
     if customer is None:
-        yield "unknown_customer"
+        yield "inactive_customer" if is_over(versions, row["event_date"]) else "unknown_customer"
         return
     if customer["subscription_type"] != "postpaid":
         yield "prepaid_customer"
@@ -758,12 +786,13 @@ def rate(
     catalogue: Iterable[Row] | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Rated rows and suspended rows: each cleaned row becomes exactly one of either."""
-    by_id = {str(customer["customer_id"]): customer for customer in customers}
+    by_id = versions_of(customers)
     tariffs = Tariffs(list(rate_plans), None if catalogue is None else list(catalogue))
     rated, suspended = [], []
     for row in cleaned:
-        customer = by_id.get(str(row["subscriber_id"]))
-        reason, charged = next(_suspension(row, customer, tariffs, parameters), None), None
+        versions = by_id[str(row["subscriber_id"])]
+        customer = customer_on(versions, row["event_date"])
+        reason, charged = next(_suspension(row, versions, tariffs, parameters), None), None
         price = tariffs.price(customer["rate_plan_id"], row) if customer else None
         if reason is None and customer is not None and price is not None:
             charged = _rated_row(row, customer, price, parameters.kinds)
@@ -807,43 +836,54 @@ def _named_rows(price: Price | None) -> Row:
 
 def _rated_row(row: Row, customer: Row, price: Price, kinds: Kinds) -> Row:
     units = known_units(row, kinds)
-    home = {"rate_plan_id": customer["rate_plan_id"], "region": customer["region"]}
     charge = _charge_columns(price, half_up(Decimal(0), 6) if units is None else units, imputed=units is None)
-    return _usage_columns(row) | home | charge
+    return _usage_columns(row) | _home(customer) | charge
+
+
+def _home(customer: Row | None) -> Row:
+    """What a rated and a suspended row say of the version of the customer that is in force."""
+    if customer is None:
+        return dict.fromkeys(("rate_plan_id", "region", "holder_no", "customer_valid_from"))
+    named = {name: customer[name] for name in ("rate_plan_id", "region")}
+    return named | {"holder_no": customer.get("holder_no") or 1, "customer_valid_from": customer.get("valid_from")}
 
 
 def _suspended_row(row: Row, customer: Row | None, price: Price | None, reason: str, parameters: Parameters) -> Row:
     deferred = reason == "missing_volume" and parameters.missing_volume_policy == "customer_min"
-    return _usage_columns(row) | {
-        "reason": reason,
-        "disposition": "deferred" if deferred else SUSPENSION_REASONS[reason],
-        "rate_plan_id": customer["rate_plan_id"] if customer else None,
-        "region": customer["region"] if customer else None,
-        "billable_units": known_units(row, parameters.kinds),
-        **_named_rows(price if row["record_type"] in parameters.kinds else None),
-    }
+    return (
+        _usage_columns(row)
+        | _home(customer)
+        | {
+            "reason": reason,
+            "disposition": "deferred" if deferred else SUSPENSION_REASONS[reason],
+            "billable_units": known_units(row, parameters.kinds),
+            **_named_rows(price if row["record_type"] in parameters.kinds else None),
+        }
+    )
 
 
 def impute(
     suspended: Iterable[Row],
     cleaned: Iterable[Row],
+    customers: Iterable[Row],
     rate_plans: Iterable[Row],
     kinds: Kinds | None = None,
     catalogue: Iterable[Row] | None = None,
 ) -> list[Row]:
-    """A row for every deferred event: what it would have cost with the smallest known volume of its number in the month.
+    """A row for every deferred event: what it would have cost with the smallest known volume of its holder in the month.
 
     An amount that no column holds is None: the event is known, and nobody is charged.
     """
     tariffs = Tariffs(list(rate_plans), None if catalogue is None else list(catalogue))
-    smallest, rows = smallest_volumes(cleaned, kinds), []
+    smallest, rows = smallest_volumes(cleaned, customers, kinds), []
     for row in suspended:
         if row["disposition"] != "deferred":
             continue
         kept = {name: value for name, value in row.items() if name not in {"reason", "disposition"}}
         price = tariffs.price(row["rate_plan_id"], row)
         assert price is not None  # an event without a price on its day is not deferred
-        units = smallest.get((str(row["billing_period"]), str(row["customer_id"])), Decimal(0))
+        holder = (str(row["billing_period"]), str(row["customer_id"]), row["holder_no"])
+        units = smallest.get(holder, Decimal(0))
         charge = _charge_columns(price, half_up(units, 6), imputed=True)
         rows.append(kept | charge | {"amount": charge["amount"] if charge["amount"] <= MAX_AMOUNT else None})
     return rows
@@ -886,13 +926,22 @@ def bill(customer: Row, rated: Sequence[Row], month: str, parameters: Parameters
 
 
 def bill_all(rated: Iterable[Row], customers: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
-    """The month's bills by customer_id: every active postpaid customer, and whoever else has rated usage."""
+    """The month's bills by customer_id: whoever is active postpaid on the last day, and whoever else has rated usage.
+
+    Region and plan are those of the last day, else of the last version that had begun by then.
+    """
+    year, number = map(int, month.split("-"))
+    last = date(year, number, monthrange(year, number)[1])
     of_customer: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rated:
         if row["billing_period"] == month:
             of_customer[str(row["customer_id"])].append(row)
-    billed = [row for row in customers if _is_billable(row) or str(row["customer_id"]) in of_customer]
-    billed.sort(key=lambda customer: str(customer["customer_id"]))
+    billed = []
+    for customer_id, versions in sorted(versions_of(customers).items()):
+        on_last_day = customer_on(versions, last)
+        begun = [row for row in versions if (row.get("valid_from") or date.min) <= last]
+        if (on_last_day is not None and _is_billable(on_last_day)) or customer_id in of_customer:
+            billed.append(on_last_day or max(begun, key=lambda row: row.get("valid_from") or date.min))
     return [bill(customer, of_customer[str(customer["customer_id"])], month, parameters) for customer in billed]
 
 
@@ -1008,7 +1057,9 @@ class Result:
     def imputed(self) -> list[Row]:
         """Rows of period_charges, of every month."""
         with localcontext(prec=80):
-            return impute(self.suspended, self.cleaned, self.rate_plans, self.parameters.kinds, self.catalogue)
+            return impute(
+                self.suspended, self.cleaned, self.customers, self.rate_plans, self.parameters.kinds, self.catalogue
+            )
 
     @property
     def charges(self) -> list[Row]:

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from bench.duckdb_pipeline import REFERENCES, STAGES, ScriptSettings, script, set_settings
+from bench.duckdb_pipeline import FIRST_DAY_OF_LISTED, REFERENCES, STAGES, ScriptSettings, script, set_settings
 
 #: The rules have no calendar here: every day has a partition.
 _CALENDAR_START = date(1, 1, 1)
@@ -79,6 +79,8 @@ def _reference_table(name: str, source: Path | Iterable[Mapping[str, Any]]) -> p
     if isinstance(source, Path):
         with source.open(newline="", encoding="utf-8") as lines:
             rows: list[Mapping[str, Any]] = list(csv.DictReader(lines))
+        if name == "customers":
+            rows = [{"valid_from": row[FIRST_DAY_OF_LISTED], "holder_no": 1, **row} for row in rows]
     else:
         rows = list(source)
     columns: dict[str, pa.Array] = {}

@@ -635,6 +635,8 @@ def test_a_rated_row() -> None:
             "source_position": 0,
             "plan_valid_from": None,
             "product_valid_from": None,
+            "holder_no": 1,
+            "customer_valid_from": None,
             "event_date": date(2026, 6, 15),
         }
     ]
@@ -732,7 +734,7 @@ def test_a_deferred_charge_that_no_amount_holds_has_its_row_without_one() -> Non
 
 
 def test_the_smallest_is_of_the_month_and_of_every_cleaned_volume() -> None:
-    """May 31 23:30Z is June 1 in Casablanca; unknown and prepaid subscribers have one too; rejected volumes none."""
+    """May 31 23:30Z is June 1 in Casablanca; prepaid subscribers have one too; unknown ones and rejected volumes none."""
     batch = messages(
         data("1", 5),
         data("2", 3, "2026-05-31T23:30:00Z"),
@@ -743,11 +745,10 @@ def test_the_smallest_is_of_the_month_and_of_every_cleaned_volume() -> None:
         data("7", None, user_id=B),
         data("2", 0.5, "2026-05-31T23:30:00Z"),  # a conflict
     )
-    assert smallest_volumes(chain(batch).cleaned) == {
-        ("2026-05", A): Decimal(2),
-        ("2026-06", A): Decimal(3),
-        ("2026-06", "212600000004"): Decimal(8),
-        ("2026-06", "212600000010"): Decimal(7),
+    assert smallest_volumes(chain(batch).cleaned, cdrs.CUSTOMERS) == {
+        ("2026-05", A, 1): Decimal(2),
+        ("2026-06", A, 1): Decimal(3),
+        ("2026-06", "212600000004", 1): Decimal(8),
     }
 
 

@@ -110,14 +110,19 @@ def create_stage(session: psycopg.Connection, stage: str, contract: TableContrac
     return name
 
 
-def find_drift(session: psycopg.Connection, contract: TableContract) -> list[ColumnDrift]:
-    """The contract's columns that the existing table lacks or types otherwise. Further columns are its own affair."""
+def column_names(session: psycopg.Connection, table: str) -> dict[str, str]:
+    """The columns of a table (or view), each with its type; none where there is no table."""
     rows = session.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped",
-        [contract.name],
+        [table],
     ).fetchall()
-    found: dict[str, str] = dict(rows)
+    return dict(rows)
+
+
+def find_drift(session: psycopg.Connection, contract: TableContract) -> list[ColumnDrift]:
+    """The contract's columns that the existing table lacks or types otherwise. Further columns are its own affair."""
+    found = column_names(session, contract.name)
     expected = {column.name: postgres_type(column.arrow_type) for column in contract.columns}
     return [
         ColumnDrift(name, type_name, found.get(name))

@@ -61,14 +61,13 @@ def facturation_complete(
     """The bill of every customer for the month: usage before tax, discount, tax, amount due. One row per customer and month.
 
     Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
-    of date, when a day was rated with other prices than those in force on it, or the month with several versions of customers.
+    of date, or when a day was rated with other customers or prices than those in force on it.
     """
     period = context.partition_key
     assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it
     charges = Charges(rated_cdrs, period_charges)
     inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
-    versions = inputs.assert_complete(settings.missing_volume_policy, settings.dedupe_days, record_types)
-    customers = warehouse.pin("customers", version=versions.get("customers", customers.version))
+    inputs.assert_complete(customers, settings.missing_volume_policy, settings.dedupe_days, record_types)
     terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
     return dg.Output(
         bill(charges.df, customers.all(), period, terms),

@@ -27,7 +27,7 @@ from telecom_assets.rating.identities import (
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 
 #: The tables on the way from the topic to the rated events that the gate reads.
 GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
@@ -65,22 +65,26 @@ class BillingInputs:
         return cls.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
 
     def assert_complete(
-        self, policy: MissingVolumePolicy, dedupe_days: int, record_types: RecordTypes = RECORD_TYPES
-    ) -> dict[str, int]:
-        """Raise ConservationError unless the month can be billed; returns the versions of the reference tables to bill it with."""
+        self,
+        customers: PinnedTable,
+        policy: MissingVolumePolicy,
+        dedupe_days: int,
+        record_types: RecordTypes = RECORD_TYPES,
+    ) -> None:
+        """Raise ConservationError unless the month can be billed with these customers."""
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
-        references = [self.raw.warehouse.pin(contract.name) for contract in (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)]
+        prices = [self.raw.warehouse.pin(contract.name) for contract in (RATE_PLANS, PRODUCT_CATALOG)]
+        rated, suspended, imputed = self.charges.rated, self.suspended, self.charges.imputed
         verdicts = asked(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
-                lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
-                lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
-                lambda: reference_is_as_rated(references, self.charges.rated, self.suspended, self.charges.imputed),
+                lambda: missing_volumes_follow(policy, rated, suspended),
+                lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
+                lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")
-        return dict(verdicts[-1].figures)
 
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
         """The identities from the topic to the charges, as functions to call (`asked`)."""

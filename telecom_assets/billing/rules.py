@@ -12,6 +12,7 @@ from operator import add
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from telecom_assets.billing.recipients import customers_of_month
 from telecom_assets.billing.tables import FACTURATION_COMPLETE, PERCENT, SERVICES
 from telecom_assets.model.numbers import BILL_SCALE, RATED_SUM, percent_of, round_half_up, zero_if_null
 
@@ -32,15 +33,18 @@ class BillingTerms:
 def bill(charges: DataFrame, customers: DataFrame, period: str, terms: BillingTerms) -> DataFrame:
     """facturation_complete of one month.
 
-    charges: those of the month, with the columns of rated_cdrs. customers: the version that the month was rated against. One row
-    for every customer that is active postpaid or has rated usage; a customer who is no longer in the list gets region and plan
-    from the usage. The events of all record types without columns on the bill are one line in amount_before_tax, rounded once.
+    charges: those of the month, with the columns of rated_cdrs. customers: rows of customers, with their dates. One row for every
+    customer that is active postpaid on the last day of the month or has rated usage, with region and plan of that day, else those
+    of his last version, else those of the usage. The events of all record types without columns on the bill are one line in
+    amount_before_tax, rounded once.
     """
     usage = _usage(charges)
-    billable = customers.where((F.col("subscription_type") == "postpaid") & (F.col("status") == "active")).select(
-        "customer_id", "region", "rate_plan_id"
+    active = F.col("in_force") & (F.col("subscription_type") == "postpaid") & (F.col("status") == "active")
+    known = customers_of_month(customers, period).select(
+        "customer_id", "region", "rate_plan_id", active.alias("active")
     )
-    lines = billable.join(usage, on="customer_id", how="full_outer").select(
+    billed = known.join(usage, on="customer_id", how="full_outer").where(F.col("active") | F.col("used"))
+    lines = billed.select(
         "customer_id",
         F.coalesce("region", "usage_region").alias("region"),
         F.coalesce("rate_plan_id", "usage_plan").alias("rate_plan_id"),
@@ -85,6 +89,7 @@ def _usage(charges: DataFrame) -> DataFrame:
         *(F.sum(name).alias(name) for name in (*sums, *counts)),
         F.max("region").alias("usage_region"),
         F.max("rate_plan_id").alias("usage_plan"),
+        F.lit(True).alias("used"),
     )
 
 

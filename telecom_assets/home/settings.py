@@ -134,6 +134,12 @@ class Settings(BaseSettings):
         description="CSV of the catalogue. Default: what is stored, at first the packaged product_catalog.csv.",
     )
 
+    customers_gone_share: Share = Field(
+        default=Decimal("0.01"),
+        description="Share of the active customers, 0 to 1, up to which a read of the customers may end them; one that would end more "
+        "is refused.",
+    )
+
     partitions_start: dt.date = Field(
         default=dt.date(2020, 1, 1),
         description="First daily partition; the first of a month. In a demo's home the first of its month is the default.",

@@ -8,6 +8,7 @@ from resources.atomic_files import Superseded
 from resources.io_manager import totals_metadata
 from resources.warehouse import PinnedTable, partitions_changed, stream_batches
 from telecom_assets.billing.gate import assert_billed
+from telecom_assets.billing.recipients import customers_of_month
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.home.settings import Settings
@@ -49,7 +50,7 @@ def invoices(
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "invoices")
     directory = invoice_directory(settings, period)
-    names = customers.all().select("customer_id", "customer_name")
+    names = customers_of_month(customers.all(), period).select("customer_id", "customer_name")
     named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
     sums = bills.totals()
     summary = write_invoices(

@@ -7,6 +7,7 @@ from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.reference.judging import (
     customer_findings,
+    known_plans,
     missing_prices,
     product_catalog_findings,
     rate_plan_findings,
@@ -32,7 +33,7 @@ def _reference_check(
 _CUSTOMER_PLANS = _reference_check(
     "customers_are_valid",
     "Every customer has a known subscription type, status and rate plan.",
-    lambda inputs: customer_findings(inputs.pin("customers").arrow(), inputs.pin("rate_plans").arrow()),
+    lambda inputs: customer_findings(inputs.pin("customers").arrow(), known_plans(inputs.pin("rate_plans").arrow())),
     reads=["rate_plans"],
     otherwise="Some customers have an unknown subscription type, status or rate plan",
 )

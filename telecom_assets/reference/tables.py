@@ -8,18 +8,41 @@ SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
 RATE_TYPES = ("flat", "tiered")
 
+#: What is known of a customer at one time.
+_CUSTOMER = (
+    C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
+    C("customer_name", "string", "Name on the bill."),
+    C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
+    C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
+    C(
+        "activation_date",
+        "date",
+        "First day of the subscription; who is seen first is valid from it on, without bound where it is NULL.",
+        required=False,
+    ),
+    C("status", "string", "active, inactive, suspended or terminated."),
+    C("region", "string", "Region of Morocco."),
+)
+
+#: The table of PostgreSQL, and a file for `telecom customers import`.
+CUSTOMER_LIST = TableContract(
+    name="customers",
+    grain="One row per customer, as he is now.",
+    key=("customer_id",),
+    columns=_CUSTOMER,
+)
+
+#: Column that a file may have besides: with this row another person has the number.
+NEW_HOLDER = "new_holder"
+
 CUSTOMERS = TableContract(
     name="customers",
-    grain="One row per customer, as PostgreSQL holds it.",
-    key=("customer_id",),
+    grain="One row per customer and stretch of days on which nothing about him changed.",
+    key=("customer_id", VALID_FROM),
     columns=(
-        C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
-        C("customer_name", "string", "Name on the bill."),
-        C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
-        C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
-        C("activation_date", "date", "First day of the subscription."),
-        C("status", "string", "active, inactive, suspended or terminated."),
-        C("region", "string", "Region of Morocco."),
+        *_CUSTOMER,
+        C("holder_no", "int", "Which holder of the number this is, counted from 1."),
+        *VALIDITY,
     ),
 )
 

@@ -126,7 +126,15 @@ MAINTENANCE = Stage(
     {"maintenance": ["maintenance"]},
 )
 
-_ALL = (*STAGES, MAINTENANCE)
+#: Every night too, so that a change of a customer holds from the day on which it was made, whenever months are run.
+CUSTOMERS_READ = Stage(
+    "customers",
+    "customers",
+    "Reads the customers from PostgreSQL into their history.",
+    {"reference": [CUSTOMERS.name]},
+)
+
+_ALL = (*STAGES, MAINTENANCE, CUSTOMERS_READ)
 _BY_JOB = {stage.job: stage for stage in _ALL}
 
 

@@ -19,10 +19,12 @@ from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.reference.tables import CUSTOMERS
 from telecom_assets.tables import TABLES
 
 #: New columns whose values the upgrade fills in.
 SOURCE, CLEANED, REJECTED = "source_id", "cleaned_version", "rejected_version"
+HOLDER = "holder_no"
 
 _POSITION = {"source_part": "kafka_partition", "source_position": "kafka_offset"}
 _WITH_MESSAGE_KEY = (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
@@ -41,6 +43,7 @@ _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {
 _ADDED: Mapping[str, Sequence[str]] = {
     **{contract.name: (SOURCE,) for contract in _WITH_MESSAGE_KEY},
     MEDIATED_DAYS.name: (CLEANED, REJECTED),
+    CUSTOMERS.name: (HOLDER,),
 }
 _INDEXED = "delta.dataSkippingNumIndexedCols"
 

@@ -175,3 +175,36 @@ def test_what_a_customer_uses_may_be_more_than_one_event_holds(engine: SparkEngi
 def test_a_month_without_usage_or_customers(sail: SparkEngine) -> None:
     assert bills(sail, [], [customer("prepaid", "prepaid")]) == {}
     assert bills(sail, [], [customer("silent")])["silent"]["amount_due"] == 0
+
+
+def version(customer_id: str, first: date | None, end: date | None, **changed: str) -> Row:
+    """A version of a customer: from the first of these days up to and without the second."""
+    return {**customer(customer_id), "valid_from": first, "valid_to": end, **changed}
+
+
+def test_a_bill_has_region_and_plan_of_the_last_day_of_its_month(engine: SparkEngine) -> None:
+    """…else those of the last version; who is active on that day has a bill, who begins later has none."""
+    last, next_month = date(2026, 6, 30), date(2026, 7, 1)
+    known = [
+        version("moved", None, last, region="Souss-Massa", rate_plan_id="PLAN_A"),
+        version("moved", last, None, region="L'Oriental", rate_plan_id="PLAN_B"),
+        version("moves", None, next_month, region="Souss-Massa"),
+        version("moves", next_month, None, region="L'Oriental"),
+        version("gone", None, date(2026, 6, 5), region="Souss-Massa"),
+        version("gone", date(2026, 6, 5), last, region="L'Oriental"),
+        version("gone without usage", None, last),
+        version("ends", None, next_month),
+        version("begins", last, None),
+        version("comes", next_month, None),
+        version("stops", None, last),
+        version("stops", last, None, status="suspended"),
+    ]
+    usage = [charge(name, "sms", "1", region="Rabat", rate_plan_id="PLAN_C") for name in ("moved", "gone")]
+    found = bills(engine, usage, known)
+    assert {name: (row["region"], row["rate_plan_id"], row["sms_count"]) for name, row in found.items()} == {
+        "moved": ("L'Oriental", "PLAN_B", 1),
+        "moves": ("Souss-Massa", "PLAN_A", 0),
+        "gone": ("L'Oriental", "PLAN_A", 1),
+        "ends": ("Casablanca-Settat", "PLAN_A", 0),
+        "begins": ("Casablanca-Settat", "PLAN_A", 0),
+    }

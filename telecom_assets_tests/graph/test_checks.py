@@ -17,7 +17,6 @@ from deltalake import write_deltalake
 import telecom_assets.mediation.assets as mediation_module
 from telecom_assets.billing import gate as billing_gate
 from telecom_assets.books.verdict import ConservationError
-from telecom_assets.cli.customers import store_customers
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.reference.tariff_files import read_tariff_file
@@ -26,7 +25,6 @@ from telecom_assets.reports.tables import REPORTS
 from telecom_assets.runs.checks import build_checks
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
-from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, day_tags, month_tag, open_project, ordered
 
 JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
@@ -466,7 +464,7 @@ def test_a_check_fails_when_published_rows_are_not_the_bills(
 
 def test_every_check_of_the_project_is_seen_to_fail() -> None:
     in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
-    # test_bad_customers_stop_the_run, test_what_only_may_be_wrong_is_a_warning, test_a_landing_of_garbage_is_a_warning
+    # test_customers_that_somebody_has_stored_by_hand_are_found, test_what_only_may_be_wrong_is_a_warning, test_a_landing_of_garbage_is_a_warning
     elsewhere = {
         ("customers", CONTRACT),
         *(("rate_plans", check) for check in ("prices_are_reached", "prices_have_no_gaps")),
@@ -652,35 +650,59 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], st
 
 
 @pytest.mark.parametrize(
-    ("statement", "check", "says"),
+    ("statement", "says"),
     [
-        ("SET customer_name = NULL", "keeps_contract", "customer_name: 1 rows"),
-        ("SET rate_plan_id = 'PLAN_X'", "customers_are_valid", "'PLAN_X' in 1 row"),
-        ("SET status = 'dormant'", "customers_are_valid", "'dormant' in 1 row"),
-        ("SET subscription_type = 'Postpaid'", "customers_are_valid", "'Postpaid' in 1 row"),
+        ("SET customer_name = NULL", "customer_name is missing in 1 row"),
+        ("SET rate_plan_id = 'PLAN_X'", "'PLAN_X' in 1 row"),
+        ("SET status = 'dormant'", "'dormant' in 1 row"),
+        ("SET subscription_type = 'Postpaid'", "'Postpaid' in 1 row"),
     ],
 )
-def test_bad_customers_stop_the_run(damaged_with_database: Project, statement: str, check: str, says: str) -> None:
+def test_bad_customers_are_not_stored(damaged_with_database: Project, statement: str, says: str) -> None:
     """The operator's own table holds what our import would have refused."""
     project = damaged_with_database
     without_constraints(project)
+    before = project.version("customers")
     project.postgres(f"UPDATE customers {statement} WHERE customer_id = '212600009999'")
-    result = project.run("reference_job")
-    assert not result.success
-    assert says in failed_checks(result)["customers", check]
+    message = refusal(project.run("reference_job"))
+    assert "customers are not stored, those of before stay: customers: " in message
+    assert says in message
+    assert project.version("customers") == before
 
 
-def test_two_customers_with_one_number_stop_the_run(damaged_with_database: Project) -> None:
+def test_two_customers_with_one_number_are_not_stored(damaged_with_database: Project) -> None:
     """Which of the two the calls are of, nobody could say."""
     project = damaged_with_database
     without_constraints(project)
+    before = project.version("customers")
     project.postgres(
         "INSERT INTO customers SELECT '+212 6 00 00-99-99', customer_name, subscription_type, rate_plan_id, "
         "activation_date, status, region FROM customers WHERE customer_id = '212600009999'"
     )
-    result = project.run("reference_job")
-    assert not result.success
-    assert "more than once: 212600009999 " in failed_checks(result)["customers", "customers_are_valid"]
+    assert "more than once: 212600009999 " in refusal(project.run("reference_job"))
+    assert project.version("customers") == before
+
+
+def test_customers_that_somebody_has_stored_by_hand_are_found(damaged: Project) -> None:
+    damaged.change("customers", lambda row: {**row, "customer_name": None, "status": "dormant"})
+    checks = damaged.check("customers", {})
+    assert "customer_name: " in (checks[CONTRACT].description or "")
+    assert "'dormant'" in (checks["customers_are_valid"].description or "")
+    assert not any(check.passed for check in checks.values())
+
+
+def test_a_read_that_would_end_many_customers_is_refused(damaged_with_database: Project) -> None:
+    project = damaged_with_database
+    active = project.postgres("SELECT count(*) FROM customers WHERE status = 'active'")[0][0]
+    before = project.version("customers")
+    project.postgres("DELETE FROM customers WHERE customer_id = '212600009999'")
+    message = refusal(project.run("reference_job"))
+    assert f"1 of {active} active customers are in the table no more (212600009999), expected 0.01 of them" in message
+    assert project.version("customers") == before
+    all_may_go = open_project(project.settings.replaced(customers_gone_share=1), project.instance)
+    assert all_may_go.run("customers_job").success
+    [ended] = [row for row in all_may_go.rows("customers") if row["customer_id"] == "212600009999"]
+    assert ended["valid_to"] is not None
 
 
 def test_a_customers_number_is_brought_to_its_one_form(damaged_with_database: Project) -> None:
@@ -1015,18 +1037,15 @@ def test_two_versions_within_one_day_are_found_as_well(damaged: Project) -> None
     assert " rated against rate_plans 90" in message
 
 
-def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(damaged_with_database: Project) -> None:
-    """A customer moves after rating: the month's bill and its usage say the same region."""
+def test_a_bill_is_made_with_the_customers_of_its_month(damaged_with_database: Project) -> None:
+    """Customers move after the month: its bills and its usage say the same region as before."""
     project = damaged_with_database
-    moved = customers().to_pylist()
-    for row in moved:
-        row["region"] = "Elsewhere"
     before = project.rows("facturation_complete")
-    store_customers(project.deployment.postgres(), pa.Table.from_pylist(moved, schema=customers().schema))
+    project.postgres("UPDATE customers SET region = 'Elsewhere'")
     assert project.run("reference_job").success
+    assert any(row["region"] == "Elsewhere" for row in project.rows("customers"))
     assert project.materialise("facturation_complete", month_tag()).success
-    key = lambda row: row["customer_id"]  # noqa: E731
-    assert sorted(project.rows("facturation_complete"), key=key) == sorted(before, key=key)
+    assert ordered(project.rows("facturation_complete"), "customer_id") == ordered(before, "customer_id")
 
 
 def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed(damaged: Project) -> None:

@@ -35,7 +35,7 @@ from telecom_assets.rating.rules import rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, Units
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
 from telecom_assets.reports.rules import report
 from telecom_assets.reports.tables import MIX_BY_REGION
 from telecom_assets.runs.month_runner import MonthRunner
@@ -204,9 +204,8 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert_rows(RATED_CDRS, rows_of(rated), expected.rated)
     assert_rows(SUSPENDED_CDRS, rows_of(suspended), expected.suspended)
 
-    cleaned_of_month = cleaned.where(F.date_format("event_date", "yyyy-MM") == PERIOD)
-    deferred = suspended.where(F.col("billing_period") == PERIOD)
-    late = stored(engine, imputed(engine, deferred, cleaned_of_month, prices, TYPES))
+    ours = (rows.where(F.col("billing_period") == PERIOD) for rows in (rated, suspended))
+    late = stored(engine, imputed(engine, *ours, prices, TYPES))
     assert_rows(PERIOD_CHARGES, rows_of(late), [row for row in expected.imputed if row["billing_period"] == PERIOD])
     both = (rated.where(F.col("billing_period") == PERIOD), late.where(F.col("amount").isNotNull()))
     of_month = stored(engine, reduce(DataFrame.unionByName, (rows.select(RATED_CDRS.column_names) for rows in both)))
@@ -336,7 +335,7 @@ def project(new_project: Callable[..., Project], tmp_path_factory: pytest.TempPa
     deployment = Deployment(made.settings, TABLES_WITH_MMS, TYPES)
     vars(deployment).update({name: definitions.resources[name] for name in ("engine", "warehouse")})
     vars(made).update(deployment=deployment, defs=with_single_jobs(definitions))
-    made.store_customers(contract_table(CUSTOMERS, cdrs.CUSTOMERS[:1]))
+    made.store_customers(contract_table(CUSTOMER_LIST, cdrs.CUSTOMERS[:1]))
     made.produce(SENT)
     made.open_month()
     results = made.run_month()

@@ -213,8 +213,8 @@ def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_fou
     day = {"event_date": date(2026, 3, 31), "product_code": "VOICE_NAT", "rating_status": "ready"}
     cleaned = contract_frame(engine, tables_of(types)["cleaned_cdrs"], [{**event, **day}])
     ratings = rate(cleaned, reference_data(engine), missing_volume="customer_min", record_types=types)
-    assert rows_of(smallest_volumes(cleaned, types)) == []
-    assert rows_of(imputed(engine, ratings.suspended, cleaned, record_types=types)) == []
+    assert rows_of(smallest_volumes(ratings.rated, ratings.suspended, types)) == []
+    assert rows_of(imputed(engine, ratings.rated, ratings.suspended, record_types=types)) == []
     rated = stored(engine, ratings.rated)
     [row] = rows_of(rated)
     assert (row["billable_units"], row["imputed"]) == (Decimal("2.000000"), False)

@@ -20,7 +20,7 @@ from telecom_assets.billing.rules import BillingTerms
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.rating.month_rules import deferred_events, impute
+from telecom_assets.rating.month_rules import impute
 from telecom_assets.rating.rules import ReferenceData, price_list
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
@@ -120,15 +120,15 @@ def admitted(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 
 def imputed(
     engine: SparkEngine,
+    rated: DataFrame,
     suspended: DataFrame,
-    cleaned: DataFrame,
     of_month: ReferenceData | None = None,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
     """Rows of period_charges of one month, with the reference data of `reference_data` unless there is another."""
     of_month = of_month or reference_data(engine)
     prices = price_list(of_month.rate_plans, of_month.product_catalog, record_types)
-    return impute(deferred_events(suspended), cleaned, prices, record_types)
+    return impute(rated, suspended, prices, record_types)
 
 
 def stored(engine: SparkEngine, rows: DataFrame) -> DataFrame:

@@ -14,8 +14,6 @@ import pytest
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
@@ -59,11 +57,11 @@ PARAMETERS = Parameters(accept_months={"2019-01", "2019-12"})
 
 
 def expected_of(messages: list[Message], parameters: Parameters) -> Result:
-    return oracle.run(messages, cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE, parameters)
+    return oracle.run(messages, cdrs.DATED_CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE, parameters)
 
 
-def reference_data(engine: SparkEngine, customers: list[Row] = cdrs.CUSTOMERS) -> ReferenceData:
-    """Reference data whose prices change within the month."""
+def reference_data(engine: SparkEngine, customers: list[Row] = cdrs.DATED_CUSTOMERS) -> ReferenceData:
+    """Reference data whose customers and prices change within the month."""
     return chain.reference_data(engine, customers, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
 
 
@@ -122,9 +120,9 @@ def month(
     warehouse.overwrite(RATED_CDRS.name, ratings.rated, every_day)
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
     this_month = Partitions(MONTH, MONTH)
-    suspended, usage = (warehouse.pin_period(name, MONTH) for name in (SUSPENDED_CDRS.name, CLEANED_CDRS.name))
+    rated, suspended = (warehouse.pin_period(name, MONTH) for name in (RATED_CDRS.name, SUSPENDED_CDRS.name))
     warehouse.overwrite(
-        PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df, reference_data(engine)), this_month
+        PERIOD_CHARGES.name, imputed(engine, rated.df, suspended.df, reference_data(engine)), this_month
     )
     charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
     warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
@@ -233,9 +231,14 @@ IDENTITIES = {
                        WHERE disposition = 'deferred' AND billing_period = '2026-03') d
         FULL JOIN period_charges p USING (record_id, source_id, source_part, source_position, event_date)
         WHERE d.record_id IS NULL OR p.billing_period IS NULL""",
-    "an imputed volume is the smallest of its number": """
-        SELECT * FROM period_charges p WHERE billable_units <> coalesce((SELECT min(data_volume_mb) FROM cleaned_cdrs c
-            WHERE c.subscriber_id = p.customer_id AND strftime(c.event_date, '%Y-%m') = '2026-03'), 0)""",
+    "an imputed volume is the smallest of its holder": """
+        WITH usage AS (
+            SELECT c.*, holder_no FROM cleaned_cdrs c JOIN (
+                SELECT record_id, event_date, holder_no FROM rated_cdrs UNION ALL
+                SELECT record_id, event_date, holder_no FROM suspended_cdrs) USING (record_id, event_date))
+        SELECT * FROM period_charges p WHERE billable_units <> coalesce((SELECT min(data_volume_mb) FROM usage c
+            WHERE c.subscriber_id = p.customer_id AND c.holder_no = p.holder_no
+              AND strftime(c.event_date, '%Y-%m') = '2026-03'), 0)""",
     "charged = bills before tax - rounding, by customer": """
         SELECT * FROM (SELECT customer_id, sum(amount) AS rated FROM charges GROUP BY ALL) r
         FULL JOIN facturation_complete b USING (customer_id)
@@ -267,7 +270,7 @@ def test_identities_in_sql(sql: duckdb.DuckDBPyConnection, identity: str) -> Non
 
 def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckdb.DuckDBPyConnection) -> None:
     """From the bytes to the amounts due, without the project and without the oracle."""
-    references = (cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
+    references = (cdrs.DATED_CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
     totals = sql_totals(month.messages, *references, MONTH, accept_months=PARAMETERS.accept_months)
     outcomes = """SELECT strftime(event_date, '%Y-%m') AS month, reason, count(*) FROM (
         SELECT event_date, 'cleaned' AS reason FROM cleaned_cdrs UNION ALL SELECT event_date, reason FROM rejected_cdrs)
@@ -283,11 +286,12 @@ def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckd
 # --------------------------------------------------------------------------------------------- small ones, many of them
 
 
-def month_charges(engine: SparkEngine, cleaned: DataFrame, suspended: list[Row], period: str) -> list[Row]:
+def month_charges(engine: SparkEngine, rated: list[Row], suspended: list[Row], period: str) -> list[Row]:
     """Rows of period_charges of one month."""
-    deferred = contract_frame(engine, SUSPENDED_CDRS, [row for row in suspended if row["billing_period"] == period])
-    of_month = cleaned.where(F.date_format("event_date", "yyyy-MM") == period)
-    return rows_of(imputed(engine, deferred, of_month, reference_data(engine)))
+    tables = ((RATED_CDRS, rated), (SUSPENDED_CDRS, suspended))
+    of_month = ([row for row in rows if row["billing_period"] == period] for _, rows in tables)
+    frames = (contract_frame(engine, table, rows) for (table, _), rows in zip(tables, of_month, strict=True))
+    return rows_of(imputed(engine, *frames, reference_data(engine)))
 
 
 def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Parameters, months: list[str]) -> None:
@@ -301,7 +305,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     assert_rows(RATED_CDRS, rated, expected.rated)
     assert_rows(SUSPENDED_CDRS, suspended, expected.suspended)
     deferring = {row["billing_period"] for row in suspended if row["disposition"] == "deferred"}
-    of_months = [row for period in sorted(deferring) for row in month_charges(engine, cleaned, suspended, period)]
+    of_months = [row for period in sorted(deferring) for row in month_charges(engine, rated, suspended, period)]
     assert_rows(PERIOD_CHARGES, of_months, expected.imputed)
     for period in months:
         both = [*rated, *(row for row in of_months if row["amount"] is not None)]

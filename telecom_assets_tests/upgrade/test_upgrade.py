@@ -246,7 +246,9 @@ def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
     warehouse.overwrite("suspended_cdrs", ratings.suspended, june)
     suspended = warehouse.pin("suspended_cdrs", june)
     month = Partitions("2026-06", "2026-06")
-    warehouse.overwrite("period_charges", imputed(warehouse.engine, suspended.df, cleaned.df), month)
+    warehouse.overwrite(
+        "period_charges", imputed(warehouse.engine, warehouse.pin("rated_cdrs", june).df, suspended.df), month
+    )
     assert charged() == before
     assert follow(warehouse.pin("rated_cdrs"), suspended).passed
     assert planned(opened()).months_to_rate == []
