@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
+from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
@@ -80,6 +81,21 @@ class BillingInputs:
         require(*verdicts, before=f"billing of {self.period}")
         return dict(verdicts[-1].figures)
 
+    def assert_lined(self, lines: PinnedTable, dedupe_days: int) -> dict[str, int]:
+        """Raise ConservationError unless the lines of the month are those of its charges as they stand now.
+
+        Returns the reference versions that the month was rated against.
+        """
+        verdicts = asked(
+            [
+                *self.conserved(dedupe_days),
+                lambda: lines_equal_charges(self.charges, lines),
+                lambda: one_reference_version(self.charges.rated, self.suspended, self.charges.imputed),
+            ]
+        )
+        require(*verdicts, before=f"billing of {self.period}")
+        return dict(verdicts[-1].figures)
+
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
         """The identities from the topic to the charges, as functions to call (`asked`)."""
         warehouse = self.raw.warehouse
@@ -98,5 +114,10 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
     For stages that pass bills on: the identities that held before the bills were made are checked again on the newest tables.
     """
     inputs = BillingInputs.behind(bills, charges)
-    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(charges, bills)]
+    lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
+    questions = [
+        *inputs.conserved(dedupe_days),
+        lambda: rated_equals_billed(charges, bills),
+        lambda: bills_equal_lines(lines, bills),
+    ]
     require(*asked(questions), before=f"{before} of {inputs.period}")

@@ -1,14 +1,15 @@
-"""Reference data: customers from PostgreSQL, tariffs and catalogue from files."""
+"""Reference data: customers from PostgreSQL, tariffs, catalogue and terms of bills from files."""
 
 import dagster as dg
 
 from resources.postgres import PostgresConnection, read_customers
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata
+from telecom_assets.lineage.declaring import BILLING_TEAM, RATING_TEAM, asset, table_metadata
 from telecom_assets.model.party_numbers import with_normalised
+from telecom_assets.reference.billing_terms import read_billing_terms, terms_of_settings
 from telecom_assets.reference.judging import read_product_catalog, read_rate_plans
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
 GROUP = "reference"
 
@@ -32,3 +33,14 @@ def rate_plans(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
 def product_catalog(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
     """What can be charged, in which unit. One row per product."""
     return dg.Output(read_product_catalog(settings.product_catalog))
+
+
+@asset(group_name=GROUP, owners=[BILLING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(BILLING_TERMS))
+def billing_terms(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
+    """Discount, tax and days to pay of the bills, with the days from which they hold. One row per stretch of days.
+
+    Without a file of terms it is one row, of the settings. A file that is wrong is refused, and what was read before stays.
+    """
+    if settings.billing_terms is None:
+        return dg.Output(terms_of_settings(settings.discount_pct, settings.tax_pct))
+    return dg.Output(read_billing_terms(settings.billing_terms))

@@ -1,7 +1,8 @@
-"""Contracts of the reference tables: customers, tariffs, catalogue."""
+"""Contracts of the reference tables: customers, tariffs, catalogue, terms of bills."""
 
 from resources.contract import Column as C
 from resources.contract import TableContract
+from telecom_assets.model.numbers import PERCENT
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
@@ -52,5 +53,20 @@ PRODUCT_CATALOG = TableContract(
         C("unit", "string", "What one unit is, as its record type counts: minute, event or MB."),
         C("rate_type", "string", "flat or tiered."),
         C("description", "string", "What the product is, for people."),
+    ),
+)
+
+BILLING_TERMS = TableContract(
+    name="billing_terms",
+    grain="One row per stretch of days: the terms of the periods that end on one of them.",
+    key=("valid_from",),
+    columns=(
+        C("valid_from", "date", "First local day on which the terms hold; NULL: without bound.", required=False),
+        C("valid_to", "date", "First local day on which they hold no more; NULL: without bound.", required=False),
+        C("discount_pct", PERCENT, "Discount on the amount before tax, percent."),
+        C("tax_pct", PERCENT, "Tax on the amount after discount, percent."),
+        C("tax_category", "string", "Tax category, code of UNCL 5305: S, Z, E or O."),
+        C("exemption_reason", "string", "Why no tax is due; NULL where tax is.", required=False),
+        C("payment_days", "int", "Days from the issue of a bill until it is due."),
     ),
 )
