@@ -107,6 +107,7 @@ def facturation_complete(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
     postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+    record_types: dg.ResourceParam[RecordTypes],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     suspended_cdrs: PinnedTable,
@@ -116,13 +117,15 @@ def facturation_complete(
 ) -> dg.Output[Any]:
     """The bill of every customer for the month: usage before tax, discount, tax, amount due. One row per customer and month.
 
-    Made from the lines of the bills. Refuses to bill when they are not those of the month's charges as they stand now.
+    Made from the lines of the bills. Refuses to bill what `bill_lines` refuses, and when the lines are not those of the month's charges
+    as they stand now.
     """
     period = context.partition_key
     assert_not_restored(warehouse, postgres)
     assert_currency(warehouse, settings.currency)
     inputs = BillingInputs.pin(warehouse, period, Charges(rated_cdrs, period_charges), suspended_cdrs)
-    versions = inputs.assert_lined(bill_lines, settings.dedupe_days)
+    policy, dedupe_days = settings.missing_volume_policy, settings.dedupe_days
+    versions = inputs.assert_complete(policy, dedupe_days, record_types, bill_lines)
     customers = warehouse.pin("customers", version=versions.get("customers", customers.version))
     terms = terms_of(billing_terms.arrow(), period, settings.currency)
     return dg.Output(

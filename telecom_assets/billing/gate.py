@@ -65,9 +65,16 @@ class BillingInputs:
         return cls.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
 
     def assert_complete(
-        self, policy: MissingVolumePolicy, dedupe_days: int, record_types: RecordTypes = RECORD_TYPES
+        self,
+        policy: MissingVolumePolicy,
+        dedupe_days: int,
+        record_types: RecordTypes = RECORD_TYPES,
+        lines: PinnedTable | None = None,
     ) -> dict[str, int]:
-        """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against."""
+        """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against.
+
+        lines: bill_lines of the month, once there are any; they must be those of its charges as they stand now.
+        """
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
         verdicts = asked(
             [
@@ -75,21 +82,7 @@ class BillingInputs:
                 *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
                 lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
-                lambda: one_reference_version(self.charges.rated, self.suspended, self.charges.imputed),
-            ]
-        )
-        require(*verdicts, before=f"billing of {self.period}")
-        return dict(verdicts[-1].figures)
-
-    def assert_lined(self, lines: PinnedTable, dedupe_days: int) -> dict[str, int]:
-        """Raise ConservationError unless the lines of the month are those of its charges as they stand now.
-
-        Returns the reference versions that the month was rated against.
-        """
-        verdicts = asked(
-            [
-                *self.conserved(dedupe_days),
-                lambda: lines_equal_charges(self.charges, lines),
+                *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
                 lambda: one_reference_version(self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )

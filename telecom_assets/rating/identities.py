@@ -75,6 +75,7 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     )
 
 
+@lru_cache(maxsize=64)
 def imputed_are_the_smallest(
     cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:

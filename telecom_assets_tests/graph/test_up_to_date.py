@@ -180,6 +180,7 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
         ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5)]),
         ("period_charges", f"billing_period = '{MONTH}'", []),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", [of_day("rating_job", 5)]),
+        ("bill_lines", f"billing_period = '{MONTH}'", []),
         ("facturation_complete", f"billing_period = '{MONTH}'", []),
         ("daily_revenue", f"billing_period = '{MONTH}'", []),
     ],
