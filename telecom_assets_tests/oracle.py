@@ -906,17 +906,17 @@ def bill(customer: Row, lines: Sequence[Row], month: str, parameters: Parameters
     terms, decimals = terms_of(month, parameters), CURRENCY_DECIMALS[parameters.currency]
     columns = [kind.name for kind in KINDS.values() if kind.on_bill]
     of_type = {kind: [line for line in lines if line["service"] == kind] for kind in columns}
-    before_tax = _total(lines, "amount")
+    before_tax = half_up(_total(lines, "amount"), decimals)
     rates = rate_totals(lines, decimals).values()
-    discount, tax = (sum((each[place] for each in rates), Decimal(0)) for place in (0, 1))
+    discount, tax = (half_up(sum((each[place] for each in rates), Decimal(0)), decimals) for place in (0, 1))
     return {
         "customer_id": customer["customer_id"],
         "region": customer["region"],
         "rate_plan_id": customer["rate_plan_id"],
-        **{f"{kind}_total": _total(found, "amount") for kind, found in of_type.items()},
+        **{f"{kind}_total": half_up(_total(found, "amount"), decimals) for kind, found in of_type.items()},
         **{f"{kind}_count": sum(line["events"] for line in found) for kind, found in of_type.items()},
-        "adjustments_total": Decimal(0),
-        "other_total": _total([line for line in lines if line["service"] not in columns], "amount"),
+        "adjustments_total": half_up(Decimal(0), decimals),
+        "other_total": half_up(_total([line for line in lines if line["service"] not in columns], "amount"), decimals),
         "amount_before_tax": before_tax,
         "discount_pct": half_up(terms["discount_pct"], 4),
         "discount": discount,

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.contract import TableContract
-from telecom_assets.billing.lines import totals_by_rate, with_shares
+from telecom_assets.billing.lines import DOCUMENT, totals_by_rate, with_shares
+from telecom_assets.billing.tables import BILL
 from telecom_assets.model.civil_time import local_hour, utc_hour
 from telecom_assets.model.numbers import RATED_SUM, VOLUME_SUM
 from telecom_assets.record_types.data import MEGABYTE
@@ -105,11 +106,33 @@ def report(contract: TableContract, month: BilledMonth, period: str) -> DataFram
 
 
 def _billed(month: BilledMonth, *by: str) -> DataFrame:
-    """What is due in all documents, by plan or region of the lines. A bill without lines counts with nothing at its own home."""
-    due = totals_by_rate(month.lines, month.scale)
-    shares = with_shares(month.lines, due, month.scale).select(*by, "share")
-    homes = month.bills.select(*by, F.lit(Decimal(0)).cast(f"decimal(18,{month.scale})").alias("share"))
-    return shares.unionByName(homes).groupBy(*by).agg(F.sum("share").alias("revenue_incl_tax"))
+    """What is due in all documents, by plan or region of the lines. A bill without lines counts with nothing at its own home.
+
+    The shares of a bill whose lines all lie at its own home, as nearly all do, add up there to its amount due: they are not worked
+    out one by one.
+    """
+    nothing = F.lit(Decimal(0)).cast(f"decimal(18,{month.scale})")
+    apart = _not_at_home(month)
+    lines = month.lines.join(apart, on=list(DOCUMENT), how="left_semi")
+    shares = with_shares(lines, totals_by_rate(lines, month.scale), month.scale).select(*by, "share")
+    is_apart = apart.where(F.col("document") == BILL).select("customer_id", F.lit(1).alias("apart"))
+    whole = month.bills.join(is_apart, on="customer_id", how="left").select(
+        *by, F.when(F.col("apart").isNull(), F.col("amount_due")).otherwise(nothing).alias("share")
+    )
+    return shares.unionByName(whole).groupBy(*by).agg(F.sum("share").alias("revenue_incl_tax"))
+
+
+def _not_at_home(month: BilledMonth) -> DataFrame:
+    """The documents (DOCUMENT) that are not a bill whose lines all have the bill's own region and plan."""
+    homes = month.bills.select(
+        "customer_id", F.col("region").alias("home_region"), F.col("rate_plan_id").alias("home_plan")
+    )
+    at_home = (
+        (F.col("document") == BILL)
+        & F.col("region").eqNullSafe(F.col("home_region"))
+        & F.col("rate_plan_id").eqNullSafe(F.col("home_plan"))
+    )
+    return month.lines.join(homes, on="customer_id", how="left").where(~at_home).select(*DOCUMENT).distinct()
 
 
 def _in_megabytes(month: BilledMonth) -> DataFrame:

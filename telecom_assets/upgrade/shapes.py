@@ -9,6 +9,7 @@ later.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, LiteralString
 
 import pyarrow as pa
@@ -58,7 +59,7 @@ def _other_total(bills: pa.Table) -> pa.ChunkedArray:
 #: For each table: the new columns whose values follow from the row itself.
 WORKED_OUT: Mapping[str, Mapping[str, Callable[[pa.Table], pa.ChunkedArray | pa.Array]]] = {
     FACTURATION_COMPLETE.name: {
-        "adjustments_total": lambda bills: pa.repeat(0, bills.num_rows),
+        "adjustments_total": lambda bills: pa.repeat(Decimal(0), bills.num_rows),
         "other_total": _other_total,
         "status": lambda bills: pa.repeat(DRAFT, bills.num_rows),
     }

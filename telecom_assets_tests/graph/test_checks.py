@@ -257,6 +257,13 @@ def empty_bill_twice(project: Project) -> None:
     project.add("facturation_complete", [bill])
 
 
+def terms_leave_days_out(project: Project) -> None:
+    """The terms end, and others begin a month later."""
+    [row] = project.rows("billing_terms")
+    project.change("billing_terms", lambda row: {**row, "valid_to": dt.date(2020, 1, 1)})
+    project.add("billing_terms", [{**row, "valid_from": dt.date(2020, 2, 1)}])
+
+
 def invoice_gone(project: Project) -> None:
     """One document less."""
     min(invoice_directory(project.settings, MONTH).glob("*.xml")).unlink()
@@ -339,6 +346,11 @@ DAMAGES = [
     Damage("period_charges", IMPUTED, "deferred row gone", no_more_deferred, f"{MONTH}-04: "),
     Damage("period_charges", CONTRACT, "no units", emptied("period_charges", "billable_units"), "billable_units: 1 "),
     Damage("period_charges", CONTRACT, "key twice", repeated("period_charges"), "stands 2 times"),
+    Damage("billing_terms", CONTRACT, "no tax", emptied("billing_terms", "tax_pct"), "tax_pct: 1 rows"),
+    Damage("billing_terms", "terms_are_valid", "terms twice", repeated("billing_terms"), "more than once on a day"),
+    Damage(
+        "billing_terms", "terms_have_no_gap", "days left out", terms_leave_days_out, "from 2020-01-01 up to 2020-02-01"
+    ),
     Damage("bill_lines", LINED, "event gone", without_one("rated_cdrs"), "events of "),
     Damage("bill_lines", LINED, "imputed event dearer", dearer("period_charges", "amount", "0.000001"), "events of "),
     Damage("bill_lines", LINED, "line gone", line_gone, "on lines"),

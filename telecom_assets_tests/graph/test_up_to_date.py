@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from telecom_assets.billing import rules as billing
+from telecom_assets.billing import lines as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation import rules as mediation
 from telecom_assets.runs import facts
