@@ -4,8 +4,10 @@ Belongs here: everything about the shape of a table. Does not belong here: rows.
 column of a published table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 import pyarrow as pa
@@ -13,6 +15,8 @@ from psycopg import sql
 
 from resources.contract import Column, TableContract
 from resources.postgres.connection import PostgresConnection, PostgresError
+
+_NUMERIC = re.compile(r"\Anumeric\([0-9]+,([0-9]+)\)\Z")
 
 
 class TableMissing(PostgresError):
@@ -131,22 +135,55 @@ def find_drift(session: psycopg.Connection, contract: TableContract) -> list[Col
     ]
 
 
-def follow_contract(connection: PostgresConnection, contract: TableContract, *, dry_run: bool = False) -> list[str]:
+def follow_contract(
+    connection: PostgresConnection,
+    contract: TableContract,
+    before: Mapping[str, LiteralString] | None = None,
+    *,
+    dry_run: bool = False,
+) -> list[str]:
     """Give an existing table the columns and types of its contract; its rows stay. Returns what differed, in words.
 
-    A table that is not there needs nothing: publishing makes it.
+    before: SQL expressions for the values that new columns have in the rows of before; NULL where none is given. A table that is
+    not there needs nothing: publishing makes it. Raises TableDrift where decimals of its rows would be cut off.
     """
     with connection.session(f"altering {contract.name}") as session:
         if not table_exists(session, contract.name):
             return []
         drifts = find_drift(session, contract)
+        if cut := _cut_off(drifts):
+            raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
         if drifts and not dry_run:
             table = sql.Identifier(contract.name)
             # The types are postgres_type's own spellings, never text from outside.
             changes = [sql.SQL(change) for change in _changes(drifts)]
             with session.transaction():
                 session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
+                if values := [
+                    sql.SQL("{} = {}").format(sql.Identifier(name), sql.SQL(value))
+                    for name, value in (before or {}).items()
+                    if any(drift.name == name and drift.found is None for drift in drifts)
+                ]:
+                    session.execute(sql.SQL("UPDATE {} SET {}").format(table, sql.SQL(", ").join(values)))
         return _differences(drifts)
+
+
+def _cut_off(drifts: Sequence[ColumnDrift]) -> str | None:
+    """What to say of columns that have more decimals than their contract, which no ALTER TABLE may cut off; None without any."""
+    wide = [drift for drift in drifts if drift.found is not None and _scale(drift.found) > _scale(drift.expected)]
+    if not wide:
+        return None
+    found = ", ".join(f"column {drift.name} is {drift.found}, expected {drift.expected}" for drift in wide)
+    return (
+        f"{found}: its amounts have more decimals than the currency in force; set TELECOM_CURRENCY to the currency of the bills, or "
+        "rename the table and the next run makes a new one"
+    )
+
+
+def _scale(kind: str) -> int:
+    """The decimals of a numeric type; 0 of any other."""
+    match = _NUMERIC.match(kind)
+    return int(match[1]) if match else 0
 
 
 def _differences(drifts: Sequence[ColumnDrift]) -> list[str]:
@@ -177,6 +214,8 @@ def _require_no_drift(
     if exact and _primary_key(session, contract.name) != set(contract.key):
         differences.append(f"its primary key is not ({', '.join(contract.key)})")
         remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")
+    if differences and (cut := _cut_off(drifts)):
+        raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
     if differences:
         raise TableDrift(
             f"table {contract.name} at {connection.address} differs from its contract: {', '.join(differences)}; run "

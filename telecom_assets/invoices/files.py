@@ -201,15 +201,15 @@ def _sha256(path: Path) -> str:
 
 
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """The bills one by one, with the types of the contract. Holds one batch at a time, and few of its rows."""
+    """The bills one by one. Holds one batch at a time, and few of its rows."""
     for batch in batches:
         missing = [name for name in FACTURATION_COMPLETE.column_names if name not in batch.schema.names]
         if missing:
             raise InvoiceError(f"bills without {', '.join(missing)}: expected the columns of facturation_complete")
-        fields = list(FACTURATION_COMPLETE.arrow_schema())
+        names = FACTURATION_COMPLETE.column_names
         if "customer_name" in batch.schema.names:
-            fields.append(pa.field("customer_name", pa.string()))
-        bills = batch.select([field.name for field in fields]).cast(pa.schema(fields))
+            names = [*names, "customer_name"]
+        bills = batch.select(names)
         for start in range(0, bills.num_rows, _ROWS_AT_A_TIME):
             yield from bills.slice(start, _ROWS_AT_A_TIME).to_pylist()
 

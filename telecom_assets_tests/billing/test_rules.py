@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from resources.engine import SparkEngine
-from telecom_assets.billing.rules import BillingTerms, bill
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import facturation_complete
+from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.reference.tables import CUSTOMERS
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.stages.chain import TERMS, assert_schema, contract_frame, rows_of
+from telecom_assets_tests.stages.chain import billed as billed_of
 
 PERIOD = "2026-06"
 
@@ -91,8 +92,8 @@ BILLS = {
 
 def bills(engine: SparkEngine, usage: list[Row], customers: list[Row], terms: BillingTerms = TERMS) -> dict[str, Row]:
     rated, known = contract_frame(engine, RATED_CDRS, usage), contract_frame(engine, CUSTOMERS, customers)
-    found = bill(rated, known, PERIOD, terms)
-    assert_schema(FACTURATION_COMPLETE, found)
+    _, found = billed_of(engine, rated, known, PERIOD, terms)
+    assert_schema(facturation_complete(terms.scale), found)
     rows = rows_of(found)
     assert len({row["customer_id"] for row in rows}) == len(rows)
     return {row["customer_id"]: row for row in rows}
