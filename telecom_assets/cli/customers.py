@@ -229,7 +229,8 @@ def _told(changed: Sequence[Stretch]) -> str:
 
 
 def _as_json(days: Stretch) -> dict[str, str | None]:
-    return {"first": days.first and days.first.isoformat(), "end": days.end and days.end.isoformat()}
+    bounds = {"first": days.first, "end": days.end}
+    return {name: None if day is None else day.isoformat() for name, day in bounds.items()}
 
 
 def _show(outcome: ImportOutcome) -> None:

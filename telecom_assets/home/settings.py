@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     )
     missing_volume_policy: Literal["customer_min", "zero", "suspend"] = Field(
         default="customer_min",
-        description="What a data CDR without a volume counts as: the smallest of its number in the month (customer_min), "
+        description="What a data CDR without a volume counts as: the smallest of its holder in the month (customer_min), "
         "nothing (zero), or it is suspended (suspend).",
     )
     discount_pct: Percent = Field(

@@ -19,6 +19,7 @@ from telecom_assets.billing import gate as billing_gate
 from telecom_assets.books.verdict import ConservationError
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.reference.customer_reading import CustomersRefused
 from telecom_assets.reference.tariff_files import read_tariff_file
 from telecom_assets.reference.tariffs import import_tariffs
 from telecom_assets.reports.tables import REPORTS
@@ -701,7 +702,7 @@ def test_bad_customers_are_not_stored(damaged_with_database: Project, statement:
     without_constraints(project)
     before = project.version("customers")
     project.postgres(f"UPDATE customers {statement} WHERE customer_id = '212600009999'")
-    message = refusal(project.run("reference_job"))
+    message = refusal(project.run("reference_job"), CustomersRefused)
     assert "customers are not stored, those of before stay: customers: " in message
     assert says in message
     assert project.version("customers") == before
@@ -716,7 +717,7 @@ def test_two_customers_with_one_number_are_not_stored(damaged_with_database: Pro
         "INSERT INTO customers SELECT '+212 6 00 00-99-99', customer_name, subscription_type, rate_plan_id, "
         "activation_date, status, region FROM customers WHERE customer_id = '212600009999'"
     )
-    assert "more than once: 212600009999 " in refusal(project.run("reference_job"))
+    assert "more than once: 212600009999 " in refusal(project.run("reference_job"), CustomersRefused)
     assert project.version("customers") == before
 
 
@@ -733,7 +734,7 @@ def test_a_read_that_would_end_many_customers_is_refused(damaged_with_database: 
     active = project.postgres("SELECT count(*) FROM customers WHERE status = 'active'")[0][0]
     before = project.version("customers")
     project.postgres("DELETE FROM customers WHERE customer_id = '212600009999'")
-    message = refusal(project.run("reference_job"))
+    message = refusal(project.run("reference_job"), CustomersRefused)
     assert f"1 of {active} active customers are in the table no more (212600009999), expected 0.01 of them" in message
     assert project.version("customers") == before
     all_may_go = open_project(project.settings.replaced(customers_gone_share=1), project.instance)
@@ -765,15 +766,15 @@ def without_constraints(project: Project) -> None:
 # -- stages assert their inputs themselves -------------------------------------------------------------------------------
 
 
-def refusal(result: dg.ExecuteInProcessResult) -> str:
-    """The message of the ConservationError that the only failed step of a run died of."""
+def refusal(result: dg.ExecuteInProcessResult, of: type[Exception] = ConservationError) -> str:
+    """The message of the error that the only failed step of a run died of."""
     failures = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     assert len(failures) == 1
     error = failures[0]
     assert error is not None
     while error.cause is not None:
         error = error.cause
-    assert error.cls_name == ConservationError.__name__
+    assert error.cls_name == of.__name__
     return error.message
 
 

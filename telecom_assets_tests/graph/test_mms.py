@@ -203,8 +203,8 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert_rows(RATED_CDRS, rows_of(rated), expected.rated)
     assert_rows(SUSPENDED_CDRS, rows_of(suspended), expected.suspended)
 
-    ours = (rows.where(F.col("billing_period") == PERIOD) for rows in (rated, suspended))
-    late = stored(engine, imputed(engine, *ours, prices, TYPES))
+    charged, deferred = (rows.where(F.col("billing_period") == PERIOD) for rows in (rated, suspended))
+    late = stored(engine, imputed(engine, charged, deferred, prices, TYPES))
     assert_rows(PERIOD_CHARGES, rows_of(late), [row for row in expected.imputed if row["billing_period"] == PERIOD])
     both = (rated.where(F.col("billing_period") == PERIOD), late.where(F.col("amount").isNotNull()))
     of_month = stored(engine, reduce(DataFrame.unionByName, (rows.select(RATED_CDRS.column_names) for rows in both)))

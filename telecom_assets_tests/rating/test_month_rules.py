@@ -234,7 +234,8 @@ def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(
     def smallest_of(ratings: Ratings) -> Verdict:
         warehouse.overwrite(RATED_CDRS.name, ratings.rated, day)
         warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, day)
-        return imputed_are_the_smallest(*(warehouse.pin_period(name, "2026-06") for name in usage), WITH_READINGS)
+        charged, left, late = (warehouse.pin_period(name, "2026-06") for name in usage)
+        return imputed_are_the_smallest(charged, left, late, WITH_READINGS)
 
     assert smallest_of(ratings).passed
     smaller = contract_frame(engine, cleaned.contract, [*events, {**readings("2.499")[0], "record_id": "late"}])

@@ -313,8 +313,10 @@ def month_charges(engine: SparkEngine, rated: list[Row], suspended: list[Row], p
     """Rows of period_charges of one month."""
     tables = ((RATED_CDRS, rated), (SUSPENDED_CDRS, suspended))
     of_month = ([row for row in rows if row["billing_period"] == period] for _, rows in tables)
-    frames = (contract_frame(engine, table, rows) for (table, _), rows in zip(tables, of_month, strict=True))
-    return rows_of(imputed(engine, *frames, reference_data(engine)))
+    rated_rows, suspended_rows = (
+        contract_frame(engine, table, rows) for (table, _), rows in zip(tables, of_month, strict=True)
+    )
+    return rows_of(imputed(engine, rated_rows, suspended_rows, reference_data(engine)))
 
 
 def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Parameters, months: list[str]) -> None:
