@@ -225,7 +225,7 @@ BY_DAY: dict[int, tuple[int, int | None, int] | None] = {
 
 def test_an_event_has_the_price_of_its_day(engine: SparkEngine) -> None:
     def june(day: int | None) -> date | None:
-        return day and date(2026, 6, day)
+        return date(2026, 6, day) if day else None
 
     line = {**price("SMS_NAT", "1"), "rate_plan_id": "PLAN_A"}
     plans = [
