@@ -3,6 +3,7 @@
 Everything runs in temporary folders; nothing of the user's home, environment or servers is touched.
 """
 
+import gc
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.stack_state import StackState
 from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
+from telecom_assets.home.sqlite_databases import Database
 from telecom_assets_tests.examples import register_profiles
+from telecom_assets_tests.made_once import MadeOnce
 from telecom_assets_tests.sample_tables import TABLES
 from telecom_assets_tests.stack_fixtures import spark_remote, stack, stack_home
 
@@ -33,7 +36,7 @@ register_profiles()
 #: Fixtures that start a server; a test that asks for one of them, however far away, needs it too.
 SERVERS = frozenset({"stack_home", "new_stack", "s3", "s3_of_faults", "cluster"})
 #: Fixtures that start a process which loads the whole project, or a browser.
-PROCESSES = frozenset({"holder", "working", "browser"})
+PROCESSES = frozenset({"holder", "working", "production", "browser"})
 #: Values of parameters that name a fixture which is built on one of those, or an engine that is a server.
 BUILT_ON_SERVERS = frozenset({"spark", "billed", "again", "late", "sail_on_s3", "cluster_on_s3"})
 
@@ -59,6 +62,13 @@ def _is_built_on_servers(item: pytest.Item) -> bool:
     return any(isinstance(value, str) and value in BUILT_ON_SERVERS for value in values)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was imported and collected, which stays: it took a tenth of the time of the tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Workers side by side (`-n`), each with servers of its own."""
@@ -74,6 +84,26 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in [*os.environ]:
             if name.startswith(("TELECOM_", "DAGSTER_", "AWS_")) or name in ("ENGINE", "SPARK_REMOTE"):
                 patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _databases_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeOnce]:
+    """A new home of a test gets copies of Dagster's databases: to make them takes it half a second."""
+    made_once = MadeOnce(tmp_path_factory.mktemp("databases"), Database.ensure)
+
+    def ensure(database: Database) -> None:
+        made_once.ensure(database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "ensure", ensure)
+        yield made_once
+
+
+@pytest.fixture
+def databases_made_anew(_databases_are_made_once: MadeOnce) -> Iterator[None]:
+    """For tests of that making: Dagster makes the databases of each home."""
+    with _databases_are_made_once.switched_off():
         yield
 
 

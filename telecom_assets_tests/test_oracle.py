@@ -1083,7 +1083,7 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
 @pytest.mark.parametrize("dedupe_days", [0, 31])
 @pytest.mark.parametrize("month", ["2026-02", "2026-03"])
 def test_sql_agrees_on_many_cdrs(policy: str, dedupe_days: int, month: str) -> None:
-    batch = cdrs.cdr_batch(seed=dedupe_days, count=600)
+    batch = cdrs.cdr_batch(seed=dedupe_days, count=examples(600))
     assert_sql_agrees(batch, month, missing_volume_policy=policy, dedupe_days=dedupe_days)
 
 
@@ -1105,7 +1105,7 @@ def test_sql_agrees_on_amounts_that_no_amount_holds() -> None:
 
 
 def test_sql_agrees_with_other_settings() -> None:
-    batch = cdrs.cdr_batch(seed=99, count=600)
+    batch = cdrs.cdr_batch(seed=99, count=examples(600))
     rates: dict[str, Any] = {"discount_pct": Decimal("2.5"), "tax_pct": Decimal(10), "max_age_days": 20}
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
     assert_sql_agrees(batch, "2026-02", **rates, accept_months={"2015-05", "2026-02"})

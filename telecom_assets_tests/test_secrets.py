@@ -6,6 +6,7 @@ Belongs here: every setting, and every way on which a value could get out. Each 
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +19,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from resources.engine import EngineUnavailable, SparkEngine
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import PostgresConnection, PostgresUnavailable
+from telecom_assets.home import instance
 from telecom_assets.home.settings import Settings, SettingsError, variable_name
 from telecom_assets.local_stack import SparkShape
 from telecom_assets.local_stack.layout import Kept, Layout
@@ -169,6 +171,7 @@ def test_a_storage_that_cannot_be_reached_is_one_line(
     monkeypatch.setenv("TELECOM_DAGSTER_STORAGE", "postgres")
     monkeypatch.setenv("TELECOM_DAGSTER_POSTGRES_URL", f"postgresql://user{ending}")
     monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(instance, "PostgresConnection", partial(PostgresConnection, retry_seconds=0))
     finished = type_command(monkeypatch, capfd, ("maintain",))
     assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (1, "", 1)
     assert "TELECOM_DAGSTER_POSTGRES_URL" in finished.stderr

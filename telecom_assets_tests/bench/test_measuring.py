@@ -102,7 +102,9 @@ def test_a_server_that_works_for_a_process_is_counted_with_it() -> None:
 
 def test_a_process_that_outgrows_its_limit_is_ended() -> None:
     with pytest.raises(BenchError, match="more than the limit of 40,000,000 bytes"):
-        run_watched([sys.executable, "-c", "x = bytearray(90_000_000); input()"], memory_limit=40_000_000)
+        run_watched(
+            [sys.executable, "-c", "import time; x = bytearray(90_000_000); time.sleep(60)"], memory_limit=40_000_000
+        )
 
 
 def test_a_process_that_fails_says_why() -> None:

@@ -91,6 +91,7 @@ def failed(settings: Settings, instance: dg.DagsterInstance) -> dg.DagsterRun:
 
 
 def asked(instance: dg.DagsterInstance, query: str) -> Any:
+    """The answer of the UI's server, which starts a process that loads the code location."""
     with WorkspaceProcessContext(instance, DEV) as workspace:
         context = workspace.create_request_context()
         answer = asyncio.run(create_schema().execute_async(query, context_value=context))
@@ -98,6 +99,7 @@ def asked(instance: dg.DagsterInstance, query: str) -> Any:
     return answer.data
 
 
+@pytest.mark.processes
 def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> None:
     """Jobs and the job's page ask for runs of the code location, Overview asks each run where it belongs."""
     data = asked(instance, PAGES)
@@ -112,6 +114,7 @@ def test_the_pages_show_a_run_of_a_command(instance: dg.DagsterInstance, failed:
     assert not [tag["key"] for tag in shown["tags"] if "process" in tag["key"]]
 
 
+@pytest.mark.processes
 @with_dagsters_storage
 def test_with_another_dagster_a_run_of_a_command_is_in_the_list_and_belongs_to_no_job(
     instance: dg.DagsterInstance, failed: dg.DagsterRun

@@ -87,6 +87,7 @@ def schema(file: Path) -> tuple[set[tuple[str, str]], list[str]]:
         return objects, [name for (name,) in connection.execute("SELECT version_num FROM alembic_version")]
 
 
+@pytest.mark.usefixtures("databases_made_anew")
 @pytest.mark.parametrize("name", FILES)
 def test_both_make_the_same_tables(tmp_path: Path, name: str) -> None:
     made = []

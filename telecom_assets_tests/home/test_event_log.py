@@ -15,6 +15,7 @@ import pytest
 
 from telecom_assets.home import dagster_storage
 from telecom_assets.home.dagster_storage import BatchedSqliteEventLog, KeptSqliteRunStorage, enable_batches
+from telecom_assets_tests.examples import examples
 
 DAYS = dg.DailyPartitionsDefinition("2025-01-01")
 FIRST, LAST = "2025-02-27", "2025-03-02"
@@ -181,7 +182,7 @@ def stored(log: BatchedSqliteEventLog) -> int:
 def test_an_event_waits_for_others_but_not_for_long(
     batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 2)
+    monkeypatch.setattr(dagster_storage, "DELAY_SECONDS", 1)
     written, log = counted_writes(monkeypatch), log_of(batched)
     materialized(batched, "2025-01-01")
     materialized(batched, "2025-01-02")
@@ -291,7 +292,7 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance) -> None:
     second = BatchedSqliteEventLog(first._base_dir)
     first.initialize_concurrency_limit_to_default("landing")
     first.set_concurrency_slots("landing", 1)
-    for number in range(20):
+    for number in range(examples(20)):
         start = Barrier(2)
 
         def claim(log: BatchedSqliteEventLog, run_id: str, start: Barrier = start) -> bool:

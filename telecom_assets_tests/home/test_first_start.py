@@ -33,7 +33,7 @@ from telecom_assets.runs.instance_state import keep_outage_record, outage_record
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("databases_made_anew")]
 
 #: Where Dagster's storages lie below the instance's folder.
 FILES = ("history/runs.db", "history/event_log.db", "schedules/schedules.db")

@@ -25,6 +25,7 @@ from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Outcome, Parameters, Row, home_day
 from telecom_assets_tests.stages.chain import (
     admitted,
@@ -397,8 +398,8 @@ def test_how_far_copies_are_looked_for(sail: SparkEngine, dedupe_days: int) -> N
 
 @pytest.fixture(scope="module")
 def landed(tmp_path_factory: pytest.TempPathFactory, sail: SparkEngine) -> tuple[Warehouse, list[Message]]:
-    """2,000 messages of two months in raw_cdrs, as the oracle reads them; written without any engine."""
-    messages = cdrs.cdr_batch(seed=11, count=2_000)
+    """Messages of two months in raw_cdrs, as the oracle reads them; written without any engine."""
+    messages = cdrs.cdr_batch(seed=11, count=max(1_000, examples(2_000)))
     warehouse = Warehouse(str(tmp_path_factory.mktemp("days")), sail, TABLES)
     warehouse.append_arrow(
         RAW_CDRS.name, contract_table(RAW_CDRS, (raw_row(message, Parameters()) for message in messages))

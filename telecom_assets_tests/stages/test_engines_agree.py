@@ -92,7 +92,7 @@ def messages(engine: SparkEngine) -> list[Message]:
 
     Two months for the embedded engine; for Spark, which takes long for many small files, the last days of them.
     """
-    batch = cdrs.cdr_batch(seed=2026, count=6_000)
+    batch = cdrs.cdr_batch(seed=2026, count=max(3_000, examples(6_000)))
     if engine.name == "sail":
         return batch
     return [item for item in batch if oracle.home_day(item, PARAMETERS) >= date(2026, 3, 21)]
@@ -335,7 +335,7 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
 @pytest.fixture(scope="module")
 def collections() -> list[Message]:
     """70 collections of up to 25 plausible messages: repetitions, late ones, ties, every edge of the calendar."""
-    return side_by_side(drawn(cdrs.cdr_messages(), 70))
+    return side_by_side(drawn(cdrs.cdr_messages(), max(20, examples(70))))
 
 
 @pytest.mark.parametrize(
