@@ -350,9 +350,6 @@ DAMAGES = [
     Damage("period_charges", CONTRACT, "key twice", repeated("period_charges"), "stands 2 times"),
     Damage("billing_terms", CONTRACT, "no tax", emptied("billing_terms", "tax_pct"), "tax_pct: 1 rows"),
     Damage("billing_terms", "terms_are_valid", "terms twice", repeated("billing_terms"), "more than once on a day"),
-    Damage(
-        "billing_terms", "terms_have_no_gap", "days left out", terms_leave_days_out, "from 2020-01-01 up to 2020-02-01"
-    ),
     Damage("bill_lines", LINED, "event gone", without_one("rated_cdrs"), "events of "),
     Damage("bill_lines", LINED, "imputed event dearer", dearer("period_charges", "amount", "0.000001"), "events of "),
     Damage("bill_lines", LINED, "line gone", line_gone, "on lines"),
@@ -446,6 +443,15 @@ def test_days_without_a_price_are_a_warning(damaged: Project) -> None:
     )
 
 
+def test_terms_that_leave_days_out_are_a_warning(damaged: Project) -> None:
+    terms_leave_days_out(damaged)
+    advice = damaged.check("billing_terms")["terms_have_no_gap"]
+    assert (advice.passed, advice.blocking, advice.severity) == (False, False, dg.AssetCheckSeverity.WARN)
+    assert "no terms from 2020-01-01 up to 2020-02-01; a month that ends there cannot be billed" in str(
+        advice.description
+    )
+
+
 def test_a_warning_stops_nothing(damaged_with_database: Project) -> None:
     result = damaged_with_database.run("reference_job")
     assert result.success
@@ -502,11 +508,13 @@ def test_a_check_fails_when_published_rows_are_not_the_bills(
 
 def test_every_check_of_the_project_is_seen_to_fail() -> None:
     in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
-    # test_customers_that_somebody_has_stored_by_hand_are_found, test_what_only_may_be_wrong_is_a_warning, test_a_landing_of_garbage_is_a_warning
+    # test_customers_that_somebody_has_stored_by_hand_are_found, test_what_only_may_be_wrong_is_a_warning,
+    # test_a_landing_of_garbage_is_a_warning, test_terms_that_leave_days_out_are_a_warning
     elsewhere = {
         ("customers", CONTRACT),
         *(("rate_plans", check) for check in ("prices_are_reached", "prices_have_no_gaps")),
         ("landing", "few_are_malformed"),
+        ("billing_terms", "terms_have_no_gap"),
     }
     assert {(damage.asset, damage.check) for damage in DAMAGES} | in_references | elsewhere == ALL_CHECKS
 
