@@ -918,28 +918,30 @@ def terms_of(month: str, parameters: Parameters) -> Row:
 
 
 def line_rows(rated: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
-    """Rows of bill_lines of a month: what one service cost a customer in one plan and region."""
+    """Rows of bill_lines of a month: what one service cost a holder of a number in one plan and region."""
     terms, decimals = terms_of(month, parameters), CURRENCY_DECIMALS[parameters.currency]
     order = [kind.name for kind in KINDS.values() if kind.on_bill]
-    parts: defaultdict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
+    parts: defaultdict[tuple[str, int, str, str, str], list[Row]] = defaultdict(list)
     for row in rated:
         if row["billing_period"] == month:
-            parts[row["customer_id"], row["record_type"], row["rate_plan_id"], row["region"]].append(row)
+            holder = row["holder_no"] or 1
+            parts[row["customer_id"], holder, row["record_type"], row["rate_plan_id"], row["region"]].append(row)
     lines: list[Row] = []
-    numbers: Counter[str] = Counter()
+    numbers: Counter[tuple[str, int]] = Counter()
 
-    def place(key: tuple[str, str, str, str]) -> tuple[object, ...]:
-        customer, service, plan, region = key
-        return customer, order.index(service) if service in order else len(order), service, plan, region
+    def place(key: tuple[str, int, str, str, str]) -> tuple[object, ...]:
+        customer, holder, service, plan, region = key
+        return customer, holder, order.index(service) if service in order else len(order), service, plan, region
 
     for key in sorted(parts, key=place):
-        customer, service, plan, region = key
-        numbers[customer] += 1
+        customer, holder, service, plan, region = key
+        numbers[customer, holder] += 1
         exact = _total(parts[key], "amount")
         lines.append(
             {
                 "customer_id": customer,
-                "line_no": numbers[customer],
+                "holder_no": holder,
+                "line_no": numbers[customer, holder],
                 "document": "bill",
                 "kind": "usage",
                 "line_kind": None,
@@ -1002,6 +1004,7 @@ def bill(customer: Row, lines: Sequence[Row], month: str, parameters: Parameters
     discount, tax = (half_up(sum((each[place] for each in rates), Decimal(0)), decimals) for place in (0, 1))
     return {
         "customer_id": customer["customer_id"],
+        "holder_no": customer.get("holder_no") or 1,
         "region": customer["region"],
         "rate_plan_id": customer["rate_plan_id"],
         **{f"{kind}_total": half_up(_total(found, "amount"), decimals) for kind, found in of_type.items()},
@@ -1023,28 +1026,35 @@ def bill(customer: Row, lines: Sequence[Row], month: str, parameters: Parameters
 
 
 def bill_all(lines: Iterable[Row], customers: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
-    """The month's bills by customer_id: whoever is active postpaid on the last day, and whoever else has lines.
+    """The month's bills by holder: whoever is active postpaid on the last day, and whoever else has lines.
 
     Region and plan are those of the last day, else of the last version that had begun by then.
     """
     year, number = map(int, month.split("-"))
     last = date(year, number, monthrange(year, number)[1])
-    of_customer: defaultdict[str, list[Row]] = defaultdict(list)
+    of_holder: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
     for line in lines:
-        of_customer[str(line["customer_id"])].append(line)
-    billed = []
-    for customer_id, versions in sorted(versions_of(customers).items()):
-        on_last_day = customer_on(versions, last)
-        begun = [row for row in versions if (row.get("valid_from") or date.min) <= last]
-        if (on_last_day is not None and _is_billable(on_last_day)) or customer_id in of_customer:
-            billed.append(on_last_day or max(begun, key=lambda row: row.get("valid_from") or date.min))
-    return [bill(customer, of_customer[str(customer["customer_id"])], month, parameters) for customer in billed]
+        of_holder[str(line["customer_id"]), line["holder_no"]].append(line)
+    versions: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in customers:
+        versions[str(row["customer_id"]), int(row.get("holder_no") or 1)].append(row)
+    bills = []
+    for holder in sorted(versions):
+        on_last_day = customer_on(versions[holder], last)
+        begun = [row for row in versions[holder] if (row.get("valid_from") or date.min) <= last]
+        if (on_last_day is not None and _is_billable(on_last_day)) or holder in of_holder:
+            version = on_last_day or max(begun, key=lambda row: row.get("valid_from") or date.min)
+            bills.append(bill(version, of_holder[holder], month, parameters))
+    return bills
 
 
 def due_by_home(lines: Iterable[Row], bills: Iterable[Row], decimals: int) -> list[Row]:
     """What is due of each line, at its plan and region; and nothing at the home of each bill, so that its plan is named."""
-    ordered = sorted(lines, key=lambda line: (line["customer_id"], line["document"]))
-    documents = groupby(ordered, lambda line: (line["customer_id"], line["document"]))
+
+    def document(line: Row) -> tuple[str, int, str]:
+        return line["customer_id"], line["holder_no"], line["document"]
+
+    documents = groupby(sorted(lines, key=document), document)
     homes = [{**row, "share": Decimal(0)} for row in bills]
     return homes + [{**line, "share": share} for _, own in documents for line, share in shares(list(own), decimals)]
 
@@ -1075,7 +1085,9 @@ def report_all(
     homes = due_by_home(lines, bills, CURRENCY_DECIMALS[parameters.currency])
     traffic = {kind.name for kind in parameters.kinds.values() if kind.is_traffic}
     data = [row for row in usage if row["record_type"] in traffic]
-    due = {row["customer_id"]: row["amount_due"] for row in bills}
+    due: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in bills:
+        due[row["customer_id"]] += row["amount_due"]
     consumers = _sums(data, ("customer_id",), "billable_units", "total_mb", month)
     consumers.sort(key=lambda row: -row["total_mb"])
     hours = _sums(data, ("billing_date", "hour"), "billable_units", "total_gb", month)
@@ -1176,12 +1188,12 @@ class Result:
         return sorted({_month(row["event_date"]) for row in self.cleaned})
 
     def lines(self, month: str) -> list[Row]:
-        """Rows of bill_lines, by customer_id and number."""
+        """Rows of bill_lines, by holder and number."""
         with localcontext(prec=80):
             return line_rows(self.charges, month, self.parameters)
 
     def bills(self, month: str) -> list[Row]:
-        """Rows of facturation_complete, by customer_id."""
+        """Rows of facturation_complete, by holder."""
         if month not in self._bills:
             with localcontext(prec=80):
                 self._bills[month] = bill_all(self.lines(month), self.customers, month, self.parameters)

@@ -61,8 +61,8 @@ class SqlTotals:
     #: Charged amounts of the month by day and by (region, record_type).
     revenue_by_day: dict[Any, Decimal]
     revenue_by_region_and_type: dict[tuple[str, str], Decimal]
-    #: Amounts of the bills' lines by (customer, number of the line).
-    lines: dict[tuple[str, int], Decimal]
+    #: Amounts of the bills' lines by (customer, holder, number of the line).
+    lines: dict[tuple[str, int, int], Decimal]
     #: Amounts due by (region, plan) of the lines.
     due_by_region_and_plan: dict[tuple[str, str], Decimal]
 
@@ -176,11 +176,13 @@ def sql_totals(
                 "'amount_out_of_range' ELSE 'imputed' END FROM period_charges) GROUP BY ALL"
             ),
             rated_by_customer=asked("SELECT customer_id, sum(amount) FROM charges GROUP BY ALL"),
-            before_tax_by_customer=asked("SELECT customer_id, amount_before_tax FROM facturation_complete"),
-            amount_due_by_customer=asked("SELECT customer_id, amount_due FROM facturation_complete"),
+            before_tax_by_customer=asked(
+                "SELECT customer_id, sum(amount_before_tax) FROM facturation_complete GROUP BY ALL"
+            ),
+            amount_due_by_customer=asked("SELECT customer_id, sum(amount_due) FROM facturation_complete GROUP BY ALL"),
             revenue_by_day=asked("SELECT billing_date, revenue FROM daily_revenue"),
             revenue_by_region_and_type=asked("SELECT region, record_type, revenue FROM mix_by_region"),
-            lines=asked("SELECT customer_id, line_no, amount FROM bill_lines"),
+            lines=asked("SELECT customer_id, holder_no, line_no, amount FROM bill_lines"),
             due_by_region_and_plan=asked("SELECT region, rate_plan_id, revenue_incl_tax FROM plan_by_region"),
         )
 

@@ -800,6 +800,7 @@ def test_a_bill() -> None:
     [bill] = [row for row in chain(calls_messages_and_data()).bills("2026-06") if row["customer_id"] == A]
     assert bill == {
         "customer_id": A,
+        "holder_no": 1,
         "region": "Casablanca-Settat",
         "rate_plan_id": "PLAN_A",
         "voice_total": Decimal("1.00"),
@@ -1069,7 +1070,9 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
     assert totals.rated_amount == funnel.charged_amount
     assert totals.before_tax_by_customer == {row["customer_id"]: row["amount_before_tax"] for row in bills}
     assert totals.amount_due_by_customer == {row["customer_id"]: row["amount_due"] for row in bills}
-    assert totals.lines == {(row["customer_id"], row["line_no"]): row["amount"] for row in result.lines(month)}
+    assert totals.lines == {
+        (row["customer_id"], row["holder_no"], row["line_no"]): row["amount"] for row in result.lines(month)
+    }
     assert totals.due_by_region_and_plan == {
         (row["region"], row["rate_plan_id"]): row["revenue_incl_tax"] for row in reports["plan_by_region"]
     }

@@ -15,15 +15,15 @@ FROM charges GROUP BY region, record_type;
 -- a time, the largest line first, and round again. No line of a bill without one: its own home counts with nothing.
 CREATE TABLE due_by_home AS
 WITH parts AS (
-    SELECT l.customer_id, document, tax_category, tax_pct, region, rate_plan_id, due,
+    SELECT l.customer_id, holder_no, document, tax_category, tax_pct, region, rate_plan_id, due,
         billed(l.amount::DECIMAL(20,4) * ((100 - discount_pct) * (100 + tax_pct))::DECIMAL(13,8) * 0.0001::DECIMAL(4,4)) AS part,
         row_number() OVER (
-            PARTITION BY l.customer_id, document, tax_category, tax_pct ORDER BY abs(l.amount) DESC, line_no
+            PARTITION BY l.customer_id, holder_no, document, tax_category, tax_pct ORDER BY abs(l.amount) DESC, line_no
         ) AS place
-    FROM bill_lines l JOIN due_by_rate USING (customer_id, document, tax_category, tax_pct)
+    FROM bill_lines l JOIN due_by_rate USING (customer_id, holder_no, document, tax_category, tax_pct)
 ), remainders AS (
     SELECT *, (due - sum(part) OVER of_rate) * 10 ** getvariable('scale') AS units, count(*) OVER of_rate AS lines
-    FROM parts WINDOW of_rate AS (PARTITION BY customer_id, document, tax_category, tax_pct)
+    FROM parts WINDOW of_rate AS (PARTITION BY customer_id, holder_no, document, tax_category, tax_pct)
 ), given AS (
     SELECT *, abs(round(units))::BIGINT AS left_units FROM remainders
 )
@@ -46,7 +46,8 @@ WITH volumes AS (
     FROM charges WHERE record_type = 'data' GROUP BY customer_id
     ORDER BY total_mb DESC, customer_id LIMIT 10
 )
-SELECT customer_id, total_mb, amount_due, billing_period FROM volumes JOIN facturation_complete USING (customer_id);
+SELECT customer_id, total_mb, billed(sum(amount_due)) AS amount_due, getvariable('month') AS billing_period
+FROM volumes JOIN facturation_complete USING (customer_id) GROUP BY customer_id, total_mb;
 
 -- Clocks change at full hours, so that hours of UTC are added up first and their local hour is asked for once each.
 -- Two hours of UTC can be one local hour: rounding comes after both.

@@ -142,7 +142,7 @@ def follow_contract(
     *,
     dry_run: bool = False,
 ) -> list[str]:
-    """Give an existing table the columns and types of its contract; its rows stay. Returns what differed, in words.
+    """Give an existing table the columns, types and key of its contract; its rows stay. Returns what differed, in words.
 
     before: SQL expressions for the values that new columns have in the rows of before; NULL where none is given. A table that is
     not there needs nothing: publishing makes it. Raises TableDrift where decimals of its rows would be cut off.
@@ -153,19 +153,23 @@ def follow_contract(
         drifts = find_drift(session, contract)
         if cut := _cut_off(drifts):
             raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
-        if drifts and not dry_run:
+        new_key = _primary_key(session, contract.name) != set(contract.key)
+        if (drifts or new_key) and not dry_run:
             table = sql.Identifier(contract.name)
             # The types are postgres_type's own spellings, never text from outside.
             changes = [sql.SQL(change) for change in _changes(drifts)]
             with session.transaction():
-                session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
+                if changes:
+                    session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
                 if values := [
                     sql.SQL("{} = {}").format(sql.Identifier(name), sql.SQL(value))
                     for name, value in (before or {}).items()
                     if any(drift.name == name and drift.found is None for drift in drifts)
                 ]:
                     session.execute(sql.SQL("UPDATE {} SET {}").format(table, sql.SQL(", ").join(values)))
-        return _differences(drifts)
+                if new_key:
+                    _change_key(session, contract)
+        return [*_differences(drifts), *([_other_key(contract)] if new_key else [])]
 
 
 def _cut_off(drifts: Sequence[ColumnDrift]) -> str | None:
@@ -212,7 +216,7 @@ def _require_no_drift(
     drifts = [drift for drift in find_drift(session, contract) if exact or drift.found is None]
     differences, remedies = _differences(drifts), _changes(drifts)
     if exact and _primary_key(session, contract.name) != set(contract.key):
-        differences.append(f"its primary key is not ({', '.join(contract.key)})")
+        differences.append(_other_key(contract))
         remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")
     if differences and (cut := _cut_off(drifts)):
         raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
@@ -230,6 +234,22 @@ def _primary_key(session: psycopg.Connection, table: str) -> set[str]:
         [table],
     ).fetchall()
     return {name for (name,) in rows}
+
+
+def _other_key(contract: TableContract) -> str:
+    return f"its primary key is not ({', '.join(contract.key)})"
+
+
+def _change_key(session: psycopg.Connection, contract: TableContract) -> None:
+    """Give a table the primary key of its contract, in the place of the one that it has, if any."""
+    table = sql.Identifier(contract.name)
+    constraints = session.execute(
+        "SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = to_regclass(quote_ident(%s))",
+        [contract.name],
+    ).fetchall()
+    for (name,) in constraints:
+        session.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table, sql.Identifier(name)))
+    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(table, columns_sql(contract.key)))
 
 
 def _creation(

@@ -11,12 +11,12 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from telecom_assets.billing.tables import BILL, SERVICES, USAGE, bill_lines
+from telecom_assets.billing.tables import BILL, HOLDER, SERVICES, USAGE, bill_lines
 from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.model.numbers import PERCENT, RATED_SUM, bill_amount, percent_of, round_half_up
 
-#: The columns that name a document of a customer, and a tax rate on it.
-DOCUMENT = ("customer_id", "document")
+#: The columns that name a document of a holder, and a tax rate on it.
+DOCUMENT = (*HOLDER, "document")
 RATE = (*DOCUMENT, "tax_category", "tax_pct")
 
 
@@ -26,17 +26,19 @@ def usage_lines(charges: DataFrame, period: str, terms: BillingTerms) -> DataFra
     charges: those of the month, with the columns of rated_cdrs. A line is one service in one plan and region, since the month has one
     tax category and rate; its number follows the order of voice, sms, data, then other services by name, then plan and region.
     """
-    grouped = charges.groupBy("customer_id", "record_type", "rate_plan_id", "region").agg(
+    # A day that was rated before anybody asked for holders names none: every number had one.
+    of_holders = charges.withColumn("holder_no", F.coalesce("holder_no", F.lit(1)))
+    grouped = of_holders.groupBy(*HOLDER, "record_type", "rate_plan_id", "region").agg(
         F.count("*").alias("events"),
         F.sum("billable_units").cast("decimal(28,6)").alias("units"),
         F.sum("amount").cast(RATED_SUM).alias("exact_amount"),
     )
-    of_customer = Window.partitionBy("customer_id").orderBy(
+    of_holder = Window.partitionBy(*HOLDER).orderBy(
         _place(F.col("record_type")), "record_type", "rate_plan_id", "region"
     )
     contract = bill_lines(terms.scale)
     return (
-        grouped.withColumn("line_no", F.row_number().over(of_customer))
+        grouped.withColumn("line_no", F.row_number().over(of_holder))
         .withColumn("document", F.lit(BILL))
         .withColumn("kind", F.lit(USAGE))
         .withColumn("line_kind", F.lit(None).cast("string"))

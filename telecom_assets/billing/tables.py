@@ -15,6 +15,9 @@ from telecom_assets.record_types.in_force import RECORD_TYPES
 _ON_BILL = tuple(each for each in RECORD_TYPES if each.on_bill)
 SERVICES = tuple(each.name for each in _ON_BILL)
 
+#: The columns that name who is billed: a holder of a number. Nobody pays for the usage of who had the number before.
+HOLDER = ("customer_id", "holder_no")
+_HOLDER_NO = C("holder_no", "int", "Which holder of the number is billed, counted from 1.")
 #: The document of a line that is on the bill of its period.
 BILL = "bill"
 #: Kinds of lines: what the period's events cost; differences to earlier periods; what a person has added.
@@ -27,12 +30,13 @@ def bill_lines(scale: int) -> TableContract:
     """The lines of all documents of a month; `scale`: the decimals of the currency."""
     return TableContract(
         name="bill_lines",
-        grain="One row per line of a customer's bill: what one service costs in one plan and region at one tax rate.",
-        key=("billing_period", "customer_id", "document", "line_no"),
+        grain="One row per line of a holder's bill: what one service costs in one plan and region at one tax rate.",
+        key=("billing_period", *HOLDER, "document", "line_no"),
         partition_by="billing_period",
         money=("exact_amount", "amount"),
         columns=(
             C("customer_id", "string", "Customer who is billed."),
+            _HOLDER_NO,
             C("line_no", "int", "Number of the line in its document, from 1."),
             C("document", "string", "The document that the line is on: bill."),
             C("kind", "string", "usage, or later adjustment or manual."),
@@ -58,12 +62,13 @@ def facturation_complete(scale: int) -> TableContract:
     amount = bill_amount(scale)
     return TableContract(
         name="facturation_complete",
-        grain="One row per customer and month: the bill.",
-        key=("billing_period", "customer_id"),
+        grain="One row per holder of a number and month: the bill.",
+        key=("billing_period", *HOLDER),
         partition_by="billing_period",
         money=("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference"),
         columns=(
             C("customer_id", "string", "Customer who is billed."),
+            _HOLDER_NO,
             C("region", "string", "Region of the customer."),
             C("rate_plan_id", "string", "Rate plan of the customer."),
             *(C(f"{each.name}_total", amount, f"Sum of the usage lines of {each.events}.") for each in _ON_BILL),

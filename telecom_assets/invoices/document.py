@@ -85,7 +85,7 @@ class InvoiceWriter:
         Raises InvoiceError when the sums of the bill do not hold or the document would not be valid.
         """
         self._check(bill)
-        self._reference.text = legible(f"{self.period}/{bill['customer_id']}")
+        self._reference.text = legible(f"{self.period}/{bill['customer_id']}{_later_holder(bill['holder_no'], '/')}")
         self._customer_id.text = legible(bill["customer_id"])
         self._set_name(bill.get("customer_name"))
         self._region.text = legible(bill["region"])
@@ -177,8 +177,8 @@ _TOTALS = (
 _PERCENTAGES = ("discount_pct", "tax_pct")
 
 
-def invoice_file_name(customer_id: str) -> str:
-    """The file of a customer's invoice: `<customer_id>.xml`, safe whatever the identifier holds.
+def invoice_file_name(customer_id: str, holder_no: int = 1) -> str:
+    """The file of a holder's invoice: `<customer_id>.xml`, safe whatever the identifier holds; `<customer_id>~2.xml` of the second.
 
     Letters, digits, `_` and `-` stand for themselves; every other byte of its UTF-8 form is written `%XX` (so no name
     leaves the directory or is hidden), and a name that would be too long for a file system ends in `%~` and a hash.
@@ -190,7 +190,12 @@ def invoice_file_name(customer_id: str) -> str:
     name = "".join(chr(byte) if byte in _NAME_BYTES else f"%{byte:02X}" for byte in raw)
     if len(name) > _LONGEST_NAME:
         name = f"{name[:100]}%~{hashlib.sha256(raw).hexdigest()}"
-    return f"{name}.xml"
+    return f"{name}{_later_holder(holder_no, '~')}.xml"
+
+
+def _later_holder(holder_no: int, mark: str) -> str:
+    """What tells the document of a later holder of a number from that of the first, who needs nothing."""
+    return f"{mark}{holder_no}" if holder_no != 1 else ""
 
 
 @cache

@@ -10,7 +10,7 @@ import pyarrow as pa
 from resources.postgres import PostgresConnection, published_digest
 from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
@@ -61,7 +61,7 @@ def bills_csv(
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)
-    schema, ordered = bills.contract.arrow_schema(), bills.df.orderBy("customer_id")
+    schema, ordered = bills.contract.arrow_schema(), bills.df.orderBy(*HOLDER)
     rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "file": dg.MetadataValue.path(str(path)), **versions_read(bills)}

@@ -1,7 +1,7 @@
 """The checks of the reports and of the files for spreadsheets."""
 
 from resources.warehouse import PinnedTable, stream_batches
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.books.agreement import rows_agree
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
@@ -25,7 +25,7 @@ def _file_verdict(inputs: CheckInputs, period: str) -> Verdict:
     path = bills_file(inputs.settings, period)
     if not path.exists():
         return Verdict("", [f"{period}: there is no file {path}"])
-    rows = differing_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema)
+    rows = differing_rows(stream_batches(bills.df.orderBy(*HOLDER)), read_csv_rows(path, schema), schema)
     findings = [f"{period}: the CSV file and the bills differ"] if rows else []
     names = ("bills", "CSV file")
     sides = [{"only in": name, **row} for pair in rows for name, row in zip(names, pair, strict=True) if row]

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from resources.contract import TableContract
 from telecom_assets.billing.lines import DOCUMENT, totals_by_rate, with_shares
-from telecom_assets.billing.tables import BILL
+from telecom_assets.billing.tables import BILL, HOLDER
 from telecom_assets.model.civil_time import local_hour, utc_hour
 from telecom_assets.model.numbers import RATED_SUM, VOLUME_SUM
 from telecom_assets.record_types.data import MEGABYTE
@@ -65,7 +65,8 @@ def top10_consumers(month: BilledMonth) -> DataFrame:
         .orderBy(F.col("total_mb").desc(), F.col("customer_id").asc())
         .limit(TOP)
     )
-    due = month.bills.select("customer_id", "amount_due")
+    # A number that two have had in the month is one consumer.
+    due = month.bills.groupBy("customer_id").agg(F.sum("amount_due").alias("amount_due"))
     return volumes.join(due, on="customer_id", how="inner")
 
 
@@ -115,8 +116,8 @@ def _billed(month: BilledMonth, *by: str) -> DataFrame:
     apart = _not_at_home(month)
     lines = month.lines.join(apart, on=list(DOCUMENT), how="left_semi")
     shares = with_shares(lines, totals_by_rate(lines, month.scale), month.scale).select(*by, "share")
-    is_apart = apart.where(F.col("document") == BILL).select("customer_id", F.lit(1).alias("apart"))
-    whole = month.bills.join(is_apart, on="customer_id", how="left").select(
+    is_apart = apart.where(F.col("document") == BILL).select(*HOLDER, F.lit(1).alias("apart"))
+    whole = month.bills.join(is_apart, on=list(HOLDER), how="left").select(
         *by, F.when(F.col("apart").isNull(), F.col("amount_due")).otherwise(nothing).alias("share")
     )
     return shares.unionByName(whole).groupBy(*by).agg(F.sum("share").alias("revenue_incl_tax"))
@@ -124,15 +125,13 @@ def _billed(month: BilledMonth, *by: str) -> DataFrame:
 
 def _not_at_home(month: BilledMonth) -> DataFrame:
     """The documents (DOCUMENT) that are not a bill whose lines all have the bill's own region and plan."""
-    homes = month.bills.select(
-        "customer_id", F.col("region").alias("home_region"), F.col("rate_plan_id").alias("home_plan")
-    )
+    homes = month.bills.select(*HOLDER, F.col("region").alias("home_region"), F.col("rate_plan_id").alias("home_plan"))
     at_home = (
         (F.col("document") == BILL)
         & F.col("region").eqNullSafe(F.col("home_region"))
         & F.col("rate_plan_id").eqNullSafe(F.col("home_plan"))
     )
-    return month.lines.join(homes, on="customer_id", how="left").where(~at_home).select(*DOCUMENT).distinct()
+    return month.lines.join(homes, on=list(HOLDER), how="left").where(~at_home).select(*DOCUMENT).distinct()
 
 
 def _in_megabytes(month: BilledMonth) -> DataFrame:

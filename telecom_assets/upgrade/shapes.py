@@ -47,7 +47,7 @@ _ADDED: Mapping[str, Sequence[str]] = {
     **{contract.name: (SOURCE,) for contract in _WITH_MESSAGE_KEY},
     MEDIATED_DAYS.name: (CLEANED, REJECTED),
     CUSTOMERS.name: (HOLDER,),
-    FACTURATION_COMPLETE.name: ("adjustments_total", "other_total", "status"),
+    FACTURATION_COMPLETE.name: (HOLDER, "adjustments_total", "other_total", "status"),
 }
 
 
@@ -69,6 +69,7 @@ WORKED_OUT: Mapping[str, Mapping[str, Callable[[pa.Table], pa.ChunkedArray | pa.
 }
 #: The same for published bills: SQL expressions over the columns of a row.
 PUBLISHED_BEFORE: Mapping[str, LiteralString] = {
+    HOLDER: "1",
     "adjustments_total": "0",
     "other_total": "amount_before_tax - voice_total - sms_total - data_total",
     "status": "'draft'",

@@ -47,6 +47,7 @@ def line(amount: str, number: int = 1, customer: str = "c", **changed: Any) -> R
     """A line whose exact amount is the amount."""
     return {
         "customer_id": customer,
+        "holder_no": 1,
         "line_no": number,
         "document": "bill",
         "kind": "usage",
@@ -100,6 +101,7 @@ def test_a_line_is_the_exact_sum_of_its_events_rounded_once(lines: list[Row]) ->
     [found] = [row for row in lines if row["customer_id"] == "one"]
     assert found == {
         "customer_id": "one",
+        "holder_no": 1,
         "line_no": 1,
         "document": "bill",
         "kind": "usage",
@@ -243,6 +245,7 @@ def shares_of(engine: SparkEngine, rows: Sequence[Row], due: Sequence[Row], scal
         [
             (
                 each["customer_id"],
+                each["holder_no"],
                 each["document"],
                 each["tax_category"],
                 Decimal(each["tax_pct"]),
@@ -250,7 +253,7 @@ def shares_of(engine: SparkEngine, rows: Sequence[Row], due: Sequence[Row], scal
             )
             for each in due
         ],
-        f"customer_id string, document string, tax_category string, tax_pct decimal(7,4), due decimal(18,{scale})",
+        f"customer_id string, holder_no int, document string, tax_category string, tax_pct decimal(7,4), due decimal(18,{scale})",
     )
     found = rows_of(with_shares(lines, owed, scale))
     assert len(found) == len(rows)
@@ -258,7 +261,15 @@ def shares_of(engine: SparkEngine, rows: Sequence[Row], due: Sequence[Row], scal
 
 
 def owed(due: str, **changed: Any) -> Row:
-    return {"customer_id": "c", "document": "bill", "tax_category": "S", "tax_pct": "20", "due": due, **changed}
+    return {
+        "customer_id": "c",
+        "holder_no": 1,
+        "document": "bill",
+        "tax_category": "S",
+        "tax_pct": "20",
+        "due": due,
+        **changed,
+    }
 
 
 @pytest.mark.parametrize(

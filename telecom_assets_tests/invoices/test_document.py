@@ -285,6 +285,18 @@ def test_an_ordinary_customer_has_an_ordinary_file_name() -> None:
     assert invoice_file_name("212600302521") == "212600302521.xml"
 
 
+def test_a_later_holder_of_a_number_has_documents_of_his_own() -> None:
+    """The file and the reference of the first holder are those that a number had before anybody asked for holders."""
+    names = [invoice_file_name("2126", holder) for holder in (1, 2, 12)]
+    assert names == ["2126.xml", "2126~2.xml", "2126~12.xml"]
+    writer = InvoiceWriter(PERIOD, Issuer())
+    references = [
+        etree.fromstring(writer.document(bill("2126", holder_no=holder))).findtext(f"{{{NAMESPACE}}}Reference")
+        for holder in (1, 2)
+    ]
+    assert references == [f"{PERIOD}/2126", f"{PERIOD}/2126/2"]
+
+
 @pytest.mark.parametrize(
     "customer",
     ["../../etc/passwd", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\b", "a\x00b", "C:x", "x" * 5000, "é" * 90],
@@ -303,4 +315,5 @@ def test_an_empty_customer_id_is_refused() -> None:
     st.lists(TEXT | st.text("aA./%~", min_size=1, max_size=6) | st.text("a.", min_size=150, max_size=200), unique=True)
 )
 def test_different_customers_have_different_files(customers: list[str]) -> None:
-    assert len({invoice_file_name(customer) for customer in customers}) == len(customers)
+    names = {invoice_file_name(customer, holder) for customer in customers for holder in (1, 2)}
+    assert len(names) == 2 * len(customers)

@@ -24,6 +24,7 @@ def bill(
     tax = (after_discount * 20 / 100).quantize(CENTIME, ROUND_HALF_UP)
     return {
         "customer_id": customer_id,
+        "holder_no": 1,
         "customer_name": "Amina El Idrissi",
         "region": "Rabat-Salé-Kénitra",
         "rate_plan_id": "PLAN_A",

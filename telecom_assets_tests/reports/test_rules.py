@@ -42,6 +42,7 @@ def usage(
 def owed(customer: str, due: str, plan: str = "PLAN_A", region: str = WEST) -> Row:
     return {
         "customer_id": customer,
+        "holder_no": 1,
         "rate_plan_id": plan,
         "region": region,
         "amount_due": due,
@@ -79,6 +80,7 @@ def lined(customer: str, amount: str, number: int = 1, plan: str = "PLAN_A", reg
     """A line without discount, at 20 % tax."""
     return {
         "customer_id": customer,
+        "holder_no": 1,
         "line_no": number,
         "document": "bill",
         "rate_plan_id": plan,

@@ -929,6 +929,26 @@ def test_a_published_table_follows_its_contract_and_keeps_its_rows(
     assert publish(connection, bills(), 2).published
 
 
+def test_a_published_table_gets_the_key_of_its_contract(connection: PostgresConnection, execute: Execute) -> None:
+    """It has one bill a number, as before anybody asked for holders; its rows are of the first one."""
+    publish(connection, bills(), 1)
+    execute(
+        "ALTER TABLE facturation_complete DROP CONSTRAINT facturation_complete_pkey, DROP COLUMN holder_no,"
+        " ADD CONSTRAINT one_bill PRIMARY KEY (billing_period, customer_id)"
+    )
+    drifts = [
+        "no column holder_no (integer)",
+        "its primary key is not (billing_period, customer_id, holder_no)",
+    ]
+    with pytest.raises(TableDrift, match=re.escape(", ".join(drifts))):
+        publish(connection, bills(), 2)
+    assert follow_contract(connection, BILLS, {"holder_no": "1"}, dry_run=True) == drifts
+    assert follow_contract(connection, BILLS, {"holder_no": "1"}) == drifts
+    assert execute("SELECT holder_no, count(*) FROM facturation_complete GROUP BY 1") == [(1, 3)]
+    assert follow_contract(connection, BILLS) == []
+    assert publish(connection, bills(), 2).published
+
+
 def test_a_table_that_cannot_follow_is_told(connection: PostgresConnection, execute: Execute) -> None:
     """Somebody's view reads the column."""
     publish(connection, bills(), 1)
