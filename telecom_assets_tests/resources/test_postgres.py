@@ -30,6 +30,7 @@ from resources.postgres import (
     TableMissing,
     UpsertCounts,
     create_customers_table,
+    dated_columns,
     follow_contract,
     publish_period,
     published_totals,
@@ -39,6 +40,7 @@ from resources.postgres import (
     upsert_customers,
 )
 from telecom_assets.billing.tables import FACTURATION_COMPLETE as BILLS
+from telecom_assets.model.columns import VALIDITY
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN
 from telecom_assets.reference.tables import CUSTOMER_LIST
 
@@ -469,6 +471,25 @@ def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConn
     assert upsert_customers(connection, CUSTOMER_LIST, customers(1, 2)) == UpsertCounts(2, 0, 0)
     assert upsert_customers(connection, CUSTOMER_LIST, customers(1, 2)) == UpsertCounts(0, 0, 2)
     assert read_customers(connection, CUSTOMER_LIST).equals(customers(1, 2))
+
+
+def test_a_customers_table_with_dates_is_read_with_them(connection: PostgresConnection, execute: Execute) -> None:
+    create(connection)
+    upsert_customers(connection, CUSTOMER_LIST, customers(1))
+    assert dated_columns(connection, CUSTOMER_LIST, VALIDITY) == []
+    assert read_customers(connection, CUSTOMER_LIST, VALIDITY).equals(customers(1))
+    execute("ALTER TABLE customers ADD valid_from date DEFAULT '2026-05-01'")
+    with pytest.raises(PostgresError, match=r"has valid_from without valid_to; expected both columns, .* or neither"):
+        read_customers(connection, CUSTOMER_LIST, VALIDITY)
+    execute("ALTER TABLE customers ADD valid_to date")
+    assert dated_columns(connection, CUSTOMER_LIST, VALIDITY) == ["valid_from", "valid_to"]
+    [row] = read_customers(connection, CUSTOMER_LIST, VALIDITY).to_pylist()
+    assert (row["valid_from"], row["valid_to"]) == (dt.date(2026, 5, 1), None)
+    assert read_customers(connection, CUSTOMER_LIST).equals(customers(1))
+
+
+def test_where_there_is_no_table_there_are_no_dates(connection: PostgresConnection) -> None:
+    assert dated_columns(connection, CUSTOMER_LIST, VALIDITY) == []
 
 
 def test_a_customers_table_that_cannot_be_used_is_told(connection: PostgresConnection, execute: Execute) -> None:
