@@ -217,6 +217,8 @@ def _require_no_drift(
     differences, remedies = _differences(drifts), _changes(drifts)
     if exact and _primary_key(session, contract.name) != set(contract.key):
         differences.append(_other_key(contract))
+        if (name := _key_constraint(session, contract.name)) is not None:
+            remedies.append(f"DROP CONSTRAINT {name}")
         remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")
     if differences and (cut := _cut_off(drifts)):
         raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
@@ -240,14 +242,18 @@ def _other_key(contract: TableContract) -> str:
     return f"its primary key is not ({', '.join(contract.key)})"
 
 
+def _key_constraint(session: psycopg.Connection, table: str) -> str | None:
+    """The name of a table's primary key; None without one."""
+    row = session.execute(
+        "SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = to_regclass(quote_ident(%s))", [table]
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _change_key(session: psycopg.Connection, contract: TableContract) -> None:
     """Give a table the primary key of its contract, in the place of the one that it has, if any."""
     table = sql.Identifier(contract.name)
-    constraints = session.execute(
-        "SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = to_regclass(quote_ident(%s))",
-        [contract.name],
-    ).fetchall()
-    for (name,) in constraints:
+    if (name := _key_constraint(session, contract.name)) is not None:
         session.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table, sql.Identifier(name)))
     session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(table, columns_sql(contract.key)))
 

@@ -24,6 +24,7 @@ from telecom_assets_tests.oracle import Message
 from telecom_assets_tests.typed import Finished, type_command, without_other_users
 from telecom_assets_tests.upgrade.former import FormerWarehouse
 
+KEY = ", ".join(TABLES["facturation_complete"].key)
 NARROW = "ALTER TABLE facturation_complete ALTER COLUMN discount_pct TYPE numeric(3,1)"
 
 
@@ -150,7 +151,7 @@ def test_published_bills_get_the_types_of_their_contract(
     expected = next(each.type for each in TABLES["facturation_complete"].columns if each.name == "discount_pct")
     with psycopg.connect(postgres_dsn, autocommit=True) as session:
         columns = ", ".join(f"{each.name} {sql_type(each.type)}" for each in TABLES["facturation_complete"].columns)
-        session.execute(f"CREATE TABLE facturation_complete ({columns})")
+        session.execute(f"CREATE TABLE facturation_complete ({columns}, PRIMARY KEY ({KEY}))")
         session.execute(NARROW)
         session.execute("CREATE VIEW discounts AS SELECT discount_pct FROM facturation_complete")
         refused = typed()
@@ -171,20 +172,21 @@ def test_published_bills_of_a_version_without_lines_get_their_columns(
 ) -> None:
     """1.51 before tax, of which 1.26 are voice, sms and data: 0.25 were of other services."""
     monkeypatch.setenv("TELECOM_POSTGRES_DSN", postgres_dsn)
-    new = {"adjustments_total": "numeric(18,2)", "other_total": "numeric(18,2)", "status": "text"}
+    amount = "numeric(18,2)"
+    new = {"holder_no": "integer", "adjustments_total": amount, "other_total": amount, "status": "text"}
     columns = [each for each in TABLES["facturation_complete"].columns if each.name not in new]
     with psycopg.connect(postgres_dsn, autocommit=True) as session:
-        session.execute(
-            f"CREATE TABLE facturation_complete ({', '.join(f'{each.name} {sql_type(each.type)}' for each in columns)})"
-        )
+        defined = ", ".join(f"{each.name} {sql_type(each.type)}" for each in columns)
+        session.execute(f"CREATE TABLE facturation_complete ({defined}, PRIMARY KEY (billing_period, customer_id))")
         session.execute(
             "INSERT INTO facturation_complete (customer_id, voice_total, sms_total, data_total, amount_before_tax, billing_period)"
             " VALUES ('c', 1.00, 0.14, 0.12, 1.51, '2026-06')"
         )
         said = json.loads(typed("--json").stdout)
-        assert sorted(said["postgres"]) == sorted(f"no column {name} ({kind})" for name, kind in new.items())
-        [row] = session.execute("SELECT adjustments_total, other_total, status FROM facturation_complete").fetchall()
-        assert row == (Decimal("0.00"), Decimal("0.25"), "draft")
+        drift = [*(f"no column {name} ({kind})" for name, kind in new.items()), f"its primary key is not ({KEY})"]
+        assert sorted(said["postgres"]) == sorted(drift)
+        [row] = session.execute(f"SELECT {', '.join(new)} FROM facturation_complete").fetchall()
+        assert row == (1, Decimal("0.00"), Decimal("0.25"), "draft")
         assert json.loads(typed("--json").stdout)["postgres"] == []
 
 
