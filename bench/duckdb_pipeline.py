@@ -13,6 +13,7 @@ Tables are partitioned as the project's are, by event_date or billing_period (`-
 """
 
 import argparse
+import csv
 import datetime as dt
 import json
 import os
@@ -69,6 +70,8 @@ REFERENCES = {
         "free_units": "DECIMAL(18,6)",
         "tier_threshold": "DECIMAL(18,6)",
         "tier_price": "DECIMAL(12,6)",
+        "valid_from": "DATE",
+        "valid_to": "DATE",
     },
     "product_catalog": {
         "product_code": "VARCHAR",
@@ -76,8 +79,11 @@ REFERENCES = {
         "unit": "VARCHAR",
         "rate_type": "VARCHAR",
         "description": "VARCHAR",
+        "valid_from": "DATE",
+        "valid_to": "DATE",
     },
 }
+_DATES = ("valid_from", "valid_to")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +202,14 @@ def _read_files(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """The files of a job: the reference tables, and the lines of the CDRs, which are read when they are asked for."""
     for name, columns in REFERENCES.items():
         path = str(getattr(job, name))
+        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines))
+        # A file without dates lacks their columns: its rows have no bounds.
+        given = {column: kind for column, kind in columns.items() if column in header or column not in _DATES}
+        lacking = "".join(f", NULL::DATE AS {column}" for column in columns if column not in given)
         connection.execute(
-            f"CREATE TABLE {name} AS FROM read_csv(?, header = true, columns = {json.dumps(columns)})", [path]
+            f"CREATE TABLE {name} AS SELECT *{lacking} FROM read_csv(?, header = true, columns = {json.dumps(given)})",
+            [path],
         )
     variables: dict[str, tuple[str, Any]] = {
         "cdrs": ("VARCHAR[]", [str(path) for path in job.cdrs]),

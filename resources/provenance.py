@@ -10,18 +10,22 @@ as changed: a missing log entry, another table in the place, the same version ma
 restored from a backup).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resources.warehouse import Partitions, Warehouse, changed_files, identity_of
+from resources.warehouse import Partitions, PinnedTable, Warehouse, changed_files, identity_of
 
 #: Key in the log entry of a commit: how its rows were made.
 MADE = "telecom.made"
 #: A version that was read: table id, version, and the text that tells its commit from others (`identity_of`).
 _State = tuple[str, int, str]
-#: Changes of a table since a version that was read: the changed partitions, or a reason in words why all may have changed.
-_Since = frozenset[str] | str
+#: Whether a partition of a table (its name, and the partition as the log writes it) would read other rows in the second version of
+#: a table without partitions than it has read in the first.
+ReadsOthers = Callable[[str, str, PinnedTable, PinnedTable], bool]
+#: Changes of a table since a version that was read: the changed partitions, or a reason in words why all may have changed. Of a table
+#: without partitions, both versions, where rows must tell.
+_Since = frozenset[str] | str | tuple[PinnedTable, PinnedTable]
 
 
 def how_made(
@@ -49,10 +53,17 @@ class _Word:
 class Look:
     """One reading of the logs of a warehouse: each entry is read once. A new Look sees later commits."""
 
-    def __init__(self, warehouse: Warehouse, append_only: Collection[str] = ()) -> None:
-        """append_only: tables from which no rows are removed. Were some removed, all that was made from them counts as changed."""
+    def __init__(
+        self, warehouse: Warehouse, append_only: Collection[str] = (), reads_others: ReadsOthers | None = None
+    ) -> None:
+        """append_only: tables from which no rows are removed. Were some removed, all that was made from them counts as changed.
+
+        reads_others: asked about a newer version of a table without partitions. None: all that was made from the version before
+        counts as changed.
+        """
         self.warehouse = warehouse
         self.append_only = append_only
+        self.reads_others = reads_others
         self._entries: dict[tuple[str, int], Sequence[Mapping[str, Any]] | None] = {}
         self._changes: dict[tuple[str, _State], _Since] = {}
 
@@ -115,7 +126,11 @@ class Look:
             since = self._since(other, (table_id, version, commit))
             if isinstance(since, str):
                 return since
-            if self._concerns(name, value, other, since):
+            if isinstance(since, tuple):
+                concerned = self.reads_others is None or self.reads_others(name, value, *since)
+            else:
+                concerned = self._concerns(name, value, other, since)
+            if concerned:
                 return f"{other} has changed"
         return None
 
@@ -133,8 +148,7 @@ class Look:
         if not (same_table and commit and self.state(name, version)[2] == commit):
             return f"version {version} of {name} is gone, or another one"
         if column is None:
-            # Any newer version counts, even one of compaction: rated rows name the reference version, which must be one in a month.
-            return frozenset() if newest == version else f"{name} has changed"
+            return frozenset() if newest == version else (self.warehouse.pin(name, version=version), now)
         changed: set[str] = set()
         for later in range(version + 1, newest + 1):
             actions = self._entry(name, later)

@@ -654,6 +654,9 @@ class Price:
     free_units: Decimal
     tier_threshold: Decimal | None = None
     tier_price: Decimal | None = None
+    #: First days of the row of the plan and of the row of the catalogue; None: without bound.
+    plan_valid_from: date | None = None
+    product_valid_from: date | None = None
 
     def cost(self, units: Decimal) -> Decimal:
         """The charge of one event before discount and tax: exact, then rounded once to six decimals."""
@@ -664,16 +667,50 @@ class Price:
         return half_up(first_tier * self.unit_price + second_tier * self.tier_price, 6)
 
 
-def _price_list(rate_plans: Iterable[Row]) -> dict[str, dict[str, Price]]:
-    plans: defaultdict[str, dict[str, Price]] = defaultdict(dict)
-    for line in rate_plans:
-        plans[str(line["rate_plan_id"])][str(line["product_code"])] = Price(
+def _in_force(line: Row, day: date) -> bool:
+    """Whether a reference row is in force on a local day: its first day counts, its last bound does not."""
+    first, end = _date(line.get("valid_from")), _date(line.get("valid_to"))
+    return not (first and day < first) and not (end and day >= end)
+
+
+def _date(value: object) -> date | None:
+    """A day of a reference row: a date or its text; None and '' are none."""
+    return value if isinstance(value, date) else date.fromisoformat(str(value)) if value else None
+
+
+@dataclass(frozen=True)
+class Tariffs:
+    """The rows of plans and, where it matters, of the catalogue (None: it has every product on every day)."""
+
+    rate_plans: Sequence[Row]
+    catalogue: Sequence[Row] | None = None
+
+    def knows(self, plan: object) -> bool:
+        """Whether a plan has a price for anything on any day."""
+        return any(str(line["rate_plan_id"]) == str(plan) for line in self.rate_plans)
+
+    def price(self, plan: object, row: Row) -> Price | None:
+        """What an event costs in a plan on its day."""
+        day, product = row["event_date"], str(row["product_code"])
+        lines = [
+            line
+            for line in self.rate_plans
+            if (str(line["rate_plan_id"]), str(line["product_code"])) == (str(plan), product) and _in_force(line, day)
+        ]
+        known: Sequence[Row] = [{}]
+        if self.catalogue is not None:
+            known = [line for line in self.catalogue if str(line["product_code"]) == product and _in_force(line, day)]
+        if not lines or not known:
+            return None
+        [line], [of_product] = lines, known
+        return Price(
             _decimal(line["unit_price"]) or Decimal(0),
             _decimal(line["free_units"]) or Decimal(0),
             _decimal(line.get("tier_threshold")),
             _decimal(line.get("tier_price")),
+            _date(line.get("valid_from")),
+            _date(of_product.get("valid_from")),
         )
-    return dict(plans)
 
 
 def smallest_volumes(cleaned: Iterable[Row], kinds: Kinds | None = None) -> dict[tuple[str, str], Decimal]:
@@ -698,9 +735,7 @@ def _is_billable(customer: Row) -> bool:
     return bool(customer["subscription_type"] == "postpaid" and customer["status"] == "active")
 
 
-def _suspension(
-    row: Row, customer: Row | None, plans: Mapping[str, Mapping[str, Price]], parameters: Parameters
-) -> Iterator[str]:
+def _suspension(row: Row, customer: Row | None, tariffs: Tariffs, parameters: Parameters) -> Iterator[str]:
     """The reasons not to charge one cleaned event, in order."""
     if customer is None:
         yield "unknown_customer"
@@ -709,10 +744,9 @@ def _suspension(
         yield "prepaid_customer"
     if customer["status"] != "active":
         yield "inactive_customer"
-    plan = plans.get(str(customer["rate_plan_id"]))
-    if plan is None:
+    if not tariffs.knows(customer["rate_plan_id"]):
         yield "unknown_plan"
-    elif row["product_code"] not in plan or row["record_type"] not in parameters.kinds:
+    elif tariffs.price(customer["rate_plan_id"], row) is None or row["record_type"] not in parameters.kinds:
         yield "no_price"
     if known_units(row, parameters.kinds) is None and parameters.missing_volume_policy != "zero":
         yield "missing_volume"
@@ -723,22 +757,23 @@ def rate(
     customers: Iterable[Row],
     rate_plans: Iterable[Row],
     parameters: Parameters,
+    catalogue: Iterable[Row] | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Rated rows and suspended rows: each cleaned row becomes exactly one of either."""
     by_id = {str(customer["customer_id"]): customer for customer in customers}
-    plans = _price_list(rate_plans)
+    tariffs = Tariffs(list(rate_plans), None if catalogue is None else list(catalogue))
     rated, suspended = [], []
     for row in cleaned:
         customer = by_id.get(str(row["subscriber_id"]))
-        reason, charged = next(_suspension(row, customer, plans, parameters), None), None
-        if reason is None and customer is not None:
-            price = plans[str(customer["rate_plan_id"])][str(row["product_code"])]
+        reason, charged = next(_suspension(row, customer, tariffs, parameters), None), None
+        price = tariffs.price(customer["rate_plan_id"], row) if customer else None
+        if reason is None and customer is not None and price is not None:
             charged = _rated_row(row, customer, price, parameters.kinds)
             reason = "amount_out_of_range" if charged["amount"] > MAX_AMOUNT else None
         if charged and reason is None:
             rated.append(charged)
         else:
-            suspended.append(_suspended_row(row, customer, str(reason), parameters))
+            suspended.append(_suspended_row(row, customer, price, str(reason), parameters))
     return rated, suspended
 
 
@@ -760,6 +795,15 @@ def _charge_columns(price: Price, units: Decimal, *, imputed: bool) -> Row:
         "tier_price": price.tier_price,
         "amount": price.cost(units),
         "imputed": imputed,
+        **_named_rows(price),
+    }
+
+
+def _named_rows(price: Price | None) -> Row:
+    """The rows that a price is from."""
+    return {
+        "plan_valid_from": price.plan_valid_from if price else None,
+        "product_valid_from": price.product_valid_from if price else None,
     }
 
 
@@ -770,7 +814,7 @@ def _rated_row(row: Row, customer: Row, price: Price, kinds: Kinds) -> Row:
     return _usage_columns(row) | home | charge
 
 
-def _suspended_row(row: Row, customer: Row | None, reason: str, parameters: Parameters) -> Row:
+def _suspended_row(row: Row, customer: Row | None, price: Price | None, reason: str, parameters: Parameters) -> Row:
     deferred = reason == "missing_volume" and parameters.missing_volume_policy == "customer_min"
     return _usage_columns(row) | {
         "reason": reason,
@@ -778,22 +822,29 @@ def _suspended_row(row: Row, customer: Row | None, reason: str, parameters: Para
         "rate_plan_id": customer["rate_plan_id"] if customer else None,
         "region": customer["region"] if customer else None,
         "billable_units": known_units(row, parameters.kinds),
+        **_named_rows(price if row["record_type"] in parameters.kinds else None),
     }
 
 
 def impute(
-    suspended: Iterable[Row], cleaned: Iterable[Row], rate_plans: Iterable[Row], kinds: Kinds | None = None
+    suspended: Iterable[Row],
+    cleaned: Iterable[Row],
+    rate_plans: Iterable[Row],
+    kinds: Kinds | None = None,
+    catalogue: Iterable[Row] | None = None,
 ) -> list[Row]:
     """A row for every deferred event: what it would have cost with the smallest known volume of its number in the month.
 
     An amount that no column holds is None: the event is known, and nobody is charged.
     """
-    plans, smallest, rows = _price_list(rate_plans), smallest_volumes(cleaned, kinds), []
+    tariffs = Tariffs(list(rate_plans), None if catalogue is None else list(catalogue))
+    smallest, rows = smallest_volumes(cleaned, kinds), []
     for row in suspended:
         if row["disposition"] != "deferred":
             continue
         kept = {name: value for name, value in row.items() if name not in {"reason", "disposition"}}
-        price = plans[str(row["rate_plan_id"])][str(row["product_code"])]
+        price = tariffs.price(row["rate_plan_id"], row)
+        assert price is not None  # an event without a price on its day is not deferred
         units = smallest.get((str(row["billing_period"]), str(row["customer_id"])), Decimal(0))
         charge = _charge_columns(price, half_up(units, 6), imputed=True)
         rows.append(kept | charge | {"amount": charge["amount"] if charge["amount"] <= MAX_AMOUNT else None})
@@ -1033,6 +1084,7 @@ class Result:
     outcomes: list[Outcome]
     customers: list[Row]
     rate_plans: list[Row]
+    catalogue: list[Row]
     parameters: Parameters
     _bills: dict[str, list[Row]] = field(default_factory=dict, repr=False)
 
@@ -1047,7 +1099,7 @@ class Result:
     @cached_property
     def _rated_and_suspended(self) -> tuple[list[Row], list[Row]]:
         with localcontext(prec=80):
-            return rate(self.cleaned, self.customers, self.rate_plans, self.parameters)
+            return rate(self.cleaned, self.customers, self.rate_plans, self.parameters, self.catalogue)
 
     @property
     def rated(self) -> list[Row]:
@@ -1061,7 +1113,7 @@ class Result:
     def imputed(self) -> list[Row]:
         """Rows of period_charges, of every month."""
         with localcontext(prec=80):
-            return impute(self.suspended, self.cleaned, self.rate_plans, self.parameters.kinds)
+            return impute(self.suspended, self.cleaned, self.rate_plans, self.parameters.kinds, self.catalogue)
 
     @property
     def charges(self) -> list[Row]:
@@ -1125,9 +1177,10 @@ def run(
 ) -> Result:
     """The whole chain over some messages. Reference rows are dicts; their figures may be Decimal, int or text."""
     parameters = parameters or Parameters()
+    catalogue = list(catalogue)
     outcomes = mediate(messages, catalogue, parameters)
     customers = [customer | {"customer_id": customer_number(str(customer["customer_id"]))} for customer in customers]
-    return Result(outcomes, customers, list(rate_plans), parameters)
+    return Result(outcomes, customers, list(rate_plans), catalogue, parameters)
 
 
 def read_csv(path: Path) -> list[Row]:

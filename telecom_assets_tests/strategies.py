@@ -96,6 +96,40 @@ RATE_PLANS: list[dict[str, object]] = [
     )
 ]
 
+#: Prices that change, by plan and product: price (None: that of RATE_PLANS), first day, first day no more.
+_CHANGING: dict[tuple[object, object], list[tuple[str | None, date | None, date | None]]] = {
+    ("PLAN_A", "VOICE_NAT"): [
+        (None, None, date(2026, 3, 15)),
+        ("0.02", date(2026, 3, 15), date(2026, 3, 25)),
+        ("0.011", date(2026, 3, 25), None),
+    ],
+    ("PLAN_A", "DATA_BASIC"): [(None, None, date(2026, 3, 10)), ("0.5", date(2026, 3, 12), None)],
+    ("PLAN_B", "VOICE_NAT"): [(None, date(2026, 2, 20), date(2026, 3, 28))],
+    ("PLAN_B", "DATA_PREMIUM"): [(None, None, date(2026, 3, 22)), ("0.1", date(2026, 3, 22), None)],
+}
+#: The same with dates: prices that change within the months of the batches, one that pauses, one that ends, one that begins.
+DATED_RATE_PLANS: list[dict[str, object]] = [
+    *(line for line in RATE_PLANS if (line["rate_plan_id"], line["product_code"]) not in _CHANGING),
+    *(
+        {**line, "unit_price": unit_price or line["unit_price"], "valid_from": valid_from, "valid_to": valid_to}
+        for line in RATE_PLANS
+        for unit_price, valid_from, valid_to in _CHANGING.get((line["rate_plan_id"], line["product_code"]), ())
+    ),
+]
+DATED_CATALOGUE: list[dict[str, object]] = [
+    *(line for line in CATALOGUE if line["product_code"] not in ("SMS_NAT", "SMS_INT")),
+    *(
+        {**line, "valid_from": valid_from, "valid_to": valid_to}
+        for line in CATALOGUE
+        for product, valid_from, valid_to in (
+            ("SMS_NAT", None, date(2026, 3, 20)),
+            ("SMS_NAT", date(2026, 3, 20), None),
+            ("SMS_INT", date(2026, 2, 15), None),
+        )
+        if line["product_code"] == product
+    ),
+]
+
 # ---------------------------------------------------------------------------------------------------- writing messages
 
 

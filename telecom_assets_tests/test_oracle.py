@@ -634,6 +634,8 @@ def test_a_rated_row() -> None:
             "source_id": "topic-1",
             "source_part": 0,
             "source_position": 0,
+            "plan_valid_from": None,
+            "product_valid_from": None,
             "event_date": date(2026, 6, 15),
         }
     ]
@@ -1049,9 +1051,11 @@ def test_batches_are_reproducible_and_reach_the_common_reasons() -> None:
 
 
 def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> None:
-    references = (cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE)
+    """With prices that change within the months."""
+    references = (cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
     scale = CURRENCY_DECIMALS[parameters.get("currency", "MAD")]
-    result, totals = chain(batch, **parameters), sql_totals(batch, *references, month, scale=scale, **parameters)
+    result = run(batch, *references, Parameters(**parameters))
+    totals = sql_totals(batch, *references, month, scale=scale, **parameters)
     funnel, bills, reports = result.funnel(month), result.bills(month), result.reports(month)
     everything = Counter((f"{item.home_day:%Y-%m}", item.reason or "cleaned") for item in result.outcomes)
     assert totals.outcomes == everything

@@ -12,17 +12,21 @@ WITH smallest AS (
     WHERE record_type = 'data' AND event_date BETWEEN getvariable('month_first') AND getvariable('month_last')
     GROUP BY subscriber_id
 ), deferred AS (
-    SELECT s.* EXCLUDE (billable_units), p.* EXCLUDE (rate_plan_id, product_code),
+    SELECT s.* EXCLUDE (billable_units, plan_valid_from, product_valid_from),
+        p.* EXCLUDE (rate_plan_id, product_code, first_day, end_day),
         coalesce(smallest_mb, 0)::DECIMAL(18,6) AS units,
         cost_of(units, free_units, unit_price, is_tiered, tier_threshold, tier_price) AS cost
-    FROM suspended_cdrs s JOIN prices p USING (rate_plan_id, product_code) LEFT JOIN smallest USING (customer_id)
+    FROM suspended_cdrs s JOIN prices p
+        ON p.rate_plan_id = s.rate_plan_id AND p.product_code = s.product_code
+        AND s.event_date >= p.first_day AND s.event_date < p.end_day
+    LEFT JOIN smallest USING (customer_id)
     WHERE disposition = 'deferred'
 )
 SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, product_code, units AS billable_units,
     least(units, free_units) AS free_units_applied, unit_price, tier_threshold, tier_price,
     CASE WHEN cost < 1000000000000 THEN cost::DECIMAL(18,6) END AS amount, rating_status, true AS imputed,
-    source_id, source_part, source_position, customers_version, rate_plans_version, product_catalog_version, event_date,
-    billing_period
+    source_id, source_part, source_position, customers_version, rate_plans_version, product_catalog_version,
+    plan_valid_from, product_valid_from, event_date, billing_period
 FROM deferred;
 
 CREATE VIEW charges AS

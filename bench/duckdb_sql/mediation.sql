@@ -190,7 +190,8 @@ SELECT place, record_id, subscriber_id, h.record_type, event_ts, other_party,
     -- What two copies of one record must share: the texts of the fields of their type.
     hash(h.record_type, ts, cell_id, technology, subscriber_text, other_text, duration_text, volume_text, session_text,
          data_product) AS fingerprint
-FROM homes h LEFT JOIN product_catalog p ON p.product_code = h.product_code AND p.service_type = h.record_type;
+-- A product is known whenever the catalogue has it, on whatever days.
+FROM homes h LEFT JOIN (SELECT DISTINCT product_code, service_type FROM product_catalog) p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 
 CREATE VIEW numbered AS SELECT *, coalesce(place, judged.rowid) AS line FROM judged;
 

@@ -15,10 +15,16 @@ SELECT c.customer_id, subscription_type, status, region, c.rate_plan_id,
        c.rate_plan_id IN (SELECT rate_plan_id FROM rate_plans) AS plan_is_known
 FROM customers c;
 
+-- A price holds on the days on which both its row of the plan and its row of the catalogue are in force: from first_day up to and
+-- without end_day.
 CREATE TABLE prices AS
-SELECT rate_plan_id, product_code, unit_price, free_units, tier_price,
-       tier_threshold, rate_type = 'tiered' AND tier_threshold IS NOT NULL AS is_tiered
-FROM rate_plans LEFT JOIN product_catalog USING (product_code);
+SELECT r.rate_plan_id, r.product_code, unit_price, free_units, tier_price,
+       tier_threshold, rate_type = 'tiered' AND tier_threshold IS NOT NULL AS is_tiered,
+       r.valid_from AS plan_valid_from, c.valid_from AS product_valid_from,
+       greatest(coalesce(r.valid_from, '-infinity'::DATE), coalesce(c.valid_from, '-infinity'::DATE)) AS first_day,
+       least(coalesce(r.valid_to, 'infinity'::DATE), coalesce(c.valid_to, 'infinity'::DATE)) AS end_day
+FROM rate_plans r JOIN product_catalog c USING (product_code)
+WHERE first_day < end_day;
 
 -- What is subtracted fits DECIMAL(18,6); a product has twelve places until it is rounded, and more digits than DuckDB gives one of
 -- two short factors.
@@ -31,7 +37,7 @@ CREATE MACRO cost_of(units, free_units, unit_price, is_tiered, tier_threshold, t
 
 CREATE TABLE priced AS
 WITH joined AS (
-    SELECT e.*, s.rate_plan_id, s.region, p.* EXCLUDE (rate_plan_id, product_code),
+    SELECT e.*, s.rate_plan_id, s.region, p.* EXCLUDE (rate_plan_id, product_code, first_day, end_day),
         e.record_type = 'data' AND e.data_volume_mb IS NULL AS missing,
         CASE e.record_type
             WHEN 'voice' THEN (((e.duration_sec * 1000)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
@@ -47,6 +53,7 @@ WITH joined AS (
     FROM cleaned_cdrs e
     LEFT JOIN subscribers s ON s.customer_id = e.subscriber_id
     LEFT JOIN prices p ON p.rate_plan_id = s.rate_plan_id AND p.product_code = e.product_code
+        AND e.event_date >= p.first_day AND e.event_date < p.end_day
     WHERE e.event_date BETWEEN getvariable('month_first') AND getvariable('month_last')
 ), charged AS (
     SELECT * EXCLUDE (reason), cost_of(units, free_units, unit_price, is_tiered, tier_threshold, tier_price) AS cost,
@@ -58,14 +65,14 @@ SELECT record_id, subscriber_id AS customer_id, record_type, event_ts, rate_plan
     least(units, free_units) AS free_units_applied, unit_price, tier_threshold, tier_price,
     CASE WHEN reason IS NULL THEN cost::DECIMAL(18,6) END AS amount,
     rating_status, missing AS imputed, reason, source_id, source_part, source_position,
-    event_date
+    plan_valid_from, product_valid_from, event_date
 FROM charged;
 
 CREATE VIEW rated_cdrs AS
 SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, product_code, billable_units,
        free_units_applied, unit_price, tier_threshold, tier_price, amount, rating_status, imputed,
        getvariable('month') AS billing_period, source_id, source_part, source_position, 0::BIGINT AS customers_version,
-       0::BIGINT AS rate_plans_version, 0::BIGINT AS product_catalog_version, event_date
+       0::BIGINT AS rate_plans_version, 0::BIGINT AS product_catalog_version, plan_valid_from, product_valid_from, event_date
 FROM priced WHERE reason IS NULL;
 
 CREATE VIEW suspended_cdrs AS
@@ -75,5 +82,5 @@ SELECT record_id, customer_id, record_type, event_ts, reason,
             ELSE 'suspended' END AS disposition,
        product_code, rate_plan_id, region, billable_units, rating_status, getvariable('month') AS billing_period,
        source_id, source_part, source_position, 0::BIGINT AS customers_version, 0::BIGINT AS rate_plans_version,
-       0::BIGINT AS product_catalog_version, event_date
+       0::BIGINT AS product_catalog_version, plan_valid_from, product_valid_from, event_date
 FROM priced WHERE reason IS NOT NULL;

@@ -206,7 +206,8 @@ class Warehouse:
     ) -> Commit:
         """Replace exactly the given partitions of a table with few rows, without the engine. See `replace_partitions`.
 
-        An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays.
+        An unpartitioned table is replaced whole, unless it holds the same rows already: then the version stays. Where `reads` names
+        the table itself, the rows were made from that version of it, and a newer one is not replaced.
         """
         contract, now = self.contracts[name], self.pin(name)
         if contract.partition_by is None and now.version > 0:
@@ -215,4 +216,5 @@ class Warehouse:
             if now.arrow().sort_by(order).equals(rows.sort_by(order)):
                 return Commit(now.version, {None: rows.num_rows})
         files = self.stage_arrow(name, rows)
-        return replace_partitions(self, name, files, partitions, now.version, reads or {}, info or {})
+        on = (reads or {}).get(name, now.version)
+        return replace_partitions(self, name, files, partitions, on, reads or {}, info or {})

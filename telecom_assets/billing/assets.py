@@ -65,8 +65,8 @@ def bill_lines(
     """The lines of the month's bills: what a service costs a customer in one plan and region. One row per line.
 
     Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
-    of date, when the month was rated against more than one version of customers or tariffs, or when no terms are in force on
-    its last day.
+    of date, when a day was rated with other prices than those in force on it, or the month with several versions of customers, or
+    when no terms are in force on its last day.
     """
     period = context.partition_key
     assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it

@@ -23,11 +23,12 @@ from telecom_assets.rating.identities import (
     deferred_equals_imputed,
     imputed_are_the_smallest,
     missing_volumes_follow,
-    one_reference_version,
+    reference_is_as_rated,
 )
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
 #: The tables on the way from the topic to the rated events that the gate reads.
 GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
@@ -71,11 +72,12 @@ class BillingInputs:
         record_types: RecordTypes = RECORD_TYPES,
         lines: PinnedTable | None = None,
     ) -> dict[str, int]:
-        """Raise ConservationError unless the month can be billed; returns the reference versions it was rated against.
+        """Raise ConservationError unless the month can be billed; returns the versions of the reference tables to bill it with.
 
         lines: bill_lines of the month, once there are any; they must be those of its charges as they stand now.
         """
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
+        references = [self.raw.warehouse.pin(contract.name) for contract in (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)]
         verdicts = asked(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
@@ -83,7 +85,7 @@ class BillingInputs:
                 lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
                 lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
                 *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
-                lambda: one_reference_version(self.charges.rated, self.suspended, self.charges.imputed),
+                lambda: reference_is_as_rated(references, self.charges.rated, self.suspended, self.charges.imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")

@@ -19,8 +19,9 @@ from telecom_assets.cli.show import terminal
 from telecom_assets.home.paths import checked
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
-from telecom_assets.reference.judging import known_plans, read_rate_plans
+from telecom_assets.reference.judging import known_plans
 from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tariff_files import read_rate_plans
 
 _SHOWN_BAD_ROWS = 50
 #: Lists the columns with blanks between them, since the table of arguments cuts long words.

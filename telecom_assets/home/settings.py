@@ -127,10 +127,11 @@ class Settings(BaseSettings):
     )
 
     rate_plans: Path | None = Field(
-        default=None, description="CSV of the tariffs. Default: the packaged rate_plans.csv."
+        default=None, description="CSV of the tariffs. Default: what is stored, at first the packaged rate_plans.csv."
     )
     product_catalog: Path | None = Field(
-        default=None, description="CSV of the catalogue. Default: the packaged product_catalog.csv."
+        default=None,
+        description="CSV of the catalogue. Default: what is stored, at first the packaged product_catalog.csv.",
     )
 
     partitions_start: dt.date = Field(

@@ -129,9 +129,10 @@ def mediate(
 
 def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
     """Typed and normalised columns, and `reason`: the first that applies, except being a copy. Keeps every row."""
+    # A product is known whenever the catalogue has it, on whatever days; on a day on which it has no price, rating says so.
     products = catalog.select(
         F.col("product_code").alias("known_product"), F.col("service_type").alias("known_service")
-    )
+    ).distinct()
     quantities = record_types.quantities.values()
     texts = raw.select(
         "*",

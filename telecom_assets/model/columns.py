@@ -15,3 +15,10 @@ MESSAGE_KEY_COLUMNS = (
 RECEIVED_AT = C("received_at", "timestamp", "When the broker appended the message (or landing time), UTC.")
 EVENT_DAY = C("event_date", "date", "Home day of the record, Africa/Casablanca.")
 BILLING_PERIOD = C("billing_period", "string", "Billing period, yyyy-MM, local.")
+
+VALID_FROM, VALID_TO = "valid_from", "valid_to"
+#: The columns that give the rows of a table dates. `later`: a warehouse of the former version lacks them, and NULL is right there.
+VALIDITY = (
+    C(VALID_FROM, "date", "First local day on which the row is in force; NULL: no bound.", required=False, later=True),
+    C(VALID_TO, "date", "First local day on which it is not any more; NULL: no bound.", required=False, later=True),
+)

@@ -7,6 +7,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from telecom_assets.model.months import month_days
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -45,6 +47,15 @@ class Stretch:
 
 #: All days.
 EVERY_DAY = Stretch()
+
+
+def stretch_of_key(key: str) -> Stretch:
+    """The days of a partition key: of a day (yyyy-MM-dd) or of a billing period (yyyy-MM)."""
+    if len(key) > len("yyyy-MM"):
+        day = dt.date.fromisoformat(key)
+        return Stretch(day, day + dt.timedelta(days=1))
+    days = month_days(key)
+    return Stretch(days[0], days[-1] + dt.timedelta(days=1))
 
 
 def union(stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -24,8 +24,12 @@ from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.mediation.identities import no_day_is_stale, raw_equals_outcomes, records_are_unique
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import only_month
-from telecom_assets.rating.identities import cleaned_equals_ratings, missing_volumes_follow
-from telecom_assets.rating.month_rules import PRICE_VERSIONS, deferred_events, impute
+from telecom_assets.rating.identities import (
+    cleaned_equals_ratings,
+    missing_volumes_follow,
+    reference_is_as_rated,
+)
+from telecom_assets.rating.month_rules import deferred_events, impute
 from telecom_assets.rating.rules import ReferenceData, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
@@ -143,7 +147,7 @@ def period_charges(
 ) -> dg.Output[Any]:
     """The charges that only the month decides: a data session of unknown volume counts as the customer's smallest known one.
 
-    One row per deferred event. Priced against the tariff that its day was rated against. Empty under the other policies.
+    One row per deferred event, at the price that is in force on its day. Empty under the other policies.
     """
     days = cleaned_cdrs.partitions
     assert days is not None
@@ -154,22 +158,14 @@ def period_charges(
         *_mediation_holds(cleaned_cdrs, mediated, rejected, settings.dedupe_days),
         cleaned_equals_ratings(cleaned_cdrs, rated, suspended_cdrs),
         missing_volumes_follow(settings.missing_volume_policy, rated, suspended_cdrs),
+        reference_is_as_rated([rate_plans, product_catalog], rated, suspended_cdrs),
         before=f"period charges of {only_month(days.first, days.last)}",
     )
-    deferred = deferred_events(suspended_cdrs.df)
-    named = {tuple(row) for row in deferred.select(*PRICE_VERSIONS).distinct().collect()}
-    # The days' own versions; where nothing is deferred, any do.
-    prices = {}
-    for versions in named or {(rate_plans.version, product_catalog.version)}:
-        plans, products = (
-            warehouse.pin(table.name, version=each).all()
-            for table, each in zip((rate_plans, product_catalog), versions, strict=True)
-        )
-        prices[versions] = price_list(plans, products, record_types)
+    prices = price_list(rate_plans.all(), product_catalog.all(), record_types)
     return dg.Output(
-        impute(deferred, cleaned_cdrs.df, prices, record_types),
+        impute(deferred_events(suspended_cdrs.df), cleaned_cdrs.df, prices, record_types),
         metadata={
-            **versions_asserted(mediated, rejected, rate_plans, product_catalog),
-            **versions_read(cleaned_cdrs, suspended_cdrs, rated),
+            **versions_asserted(mediated, rejected),
+            **versions_read(cleaned_cdrs, suspended_cdrs, rated, rate_plans, product_catalog),
         },
     )

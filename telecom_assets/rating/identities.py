@@ -1,8 +1,8 @@
 """From cleaned events to charges: the identities that rating keeps."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pyspark.sql import functions as F
@@ -14,6 +14,8 @@ from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.rating.month_rules import smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.reference.as_of import has_dates
+from telecom_assets.reference.changes import days_that_differ
 
 #: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
@@ -98,36 +100,46 @@ def imputed_are_the_smallest(
     )
 
 
-def one_reference_version(rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
-    """A month is rated against one version of each reference table; its figures are those (none for an empty month).
+def reference_is_as_rated(references: Sequence[PinnedTable], *rated: PinnedTable) -> Verdict:
+    """The reference rows that are in force on each day are those that it was rated with.
 
-    imputed: period_charges of the month, which is out of date where the days were rated against other versions since.
+    references: the reference tables at the versions that are asked about. rated: rated_cdrs, suspended_cdrs, and period_charges,
+    which has to be as its days are. A day may have been rated against another version of a table with dates, as long as that has
+    the same rows for the day. Of a table without dates all days name one version, whichever it is.
+
+    The figures are the version of each table that a bill is made with (none where no day has rows).
     """
-    names = ("customers", "rate_plans", "product_catalog")
-    days: dict[tuple[int, ...], list[dt.date]] = {}
-    for table in (rated, suspended, imputed):
-        for day, versions in _reference_versions(table, [f"{name}_version" for name in names]):
-            days.setdefault(versions, []).append(day)
-    findings = []
-    if len(days) > 1:
-        findings = [
-            f"{min(used)} to {max(used)} rated against "
-            + ", ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True))
-            for versions, used in sorted(days.items(), key=lambda item: min(item[1]))
-        ] + ["rate the month again"]
-    differs = [
-        {"first day": min(used), "last day": max(used), **dict(zip(names, versions, strict=True))}
-        for versions, used in sorted(days.items(), key=lambda item: min(item[1]))
-        if len(days) > 1
-    ]
-    single = dict(zip(names, next(iter(days)), strict=True)) if len(days) == 1 else {}
+    used = _reference_versions(rated, [f"{table.name}_version" for table in references])
+    findings, differs, figures = [], [], {}
+    for number, table in enumerate(references):
+        days_of: dict[int, set[dt.date]] = {}
+        for day, versions in used:
+            days_of.setdefault(versions[number], set()).add(day)
+        dated = has_dates(table.contract)
+        if days_of:
+            figures[table.name] = table.version if dated else max(days_of)
+        for version, days in sorted(days_of.items(), key=lambda item: min(item[1])):
+            others = _not_in_force(table, version, days) if dated else days if len(days_of) > 1 else ()
+            if others:
+                findings.append(f"{min(others)} to {max(others)} rated against {table.name} {version}")
+                differs.append(
+                    {"first day": min(others), "last day": max(others), "table": table.name, "version": version}
+                )
     return Verdict(
-        "the month is rated against one version of each reference table",
-        findings,
-        single,
+        "every day is rated with the reference rows that are in force on it",
+        [*findings, "rate these days again"] if findings else [],
+        figures,
         differs,
-        otherwise="the month is rated against several versions of a reference table",
+        otherwise="some days are not rated with the reference rows that are in force on them",
     )
+
+
+def _not_in_force(table: PinnedTable, version: int, days: Collection[dt.date]) -> list[dt.date]:
+    """The days on which another version of a table with dates has other rows in force."""
+    if version == table.version:
+        return []
+    differing = days_that_differ(replace(table, version=version), table)
+    return [day for day in days if any(day in each for each in differing)]
 
 
 @dataclass(frozen=True)
@@ -194,9 +206,13 @@ def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> d
     return found
 
 
-def _reference_versions(table: PinnedTable, columns: Sequence[str]) -> list[tuple[dt.date, tuple[int, ...]]]:
+def _reference_versions(tables: Sequence[PinnedTable], columns: Sequence[str]) -> set[tuple[dt.date, tuple[int, ...]]]:
     """Days, with the versions that they were rated against: by file statistics where each file has a single version."""
-    if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
-        return known
-    rows = table.df.select("event_date", *columns).distinct().collect()
-    return [(row["event_date"], tuple(row[name] for name in columns)) for row in rows]
+    found: set[tuple[dt.date, tuple[int, ...]]] = set()
+    for table in tables:
+        if table.contract.partition_by == "event_date" and (known := table.constants(columns)) is not None:
+            found.update(known)
+        else:
+            rows = table.df.select("event_date", *columns).distinct().collect()
+            found.update((row["event_date"], tuple(row[name] for name in columns)) for row in rows)
+    return found

@@ -4,10 +4,6 @@ Belongs here: the volume of a session of unknown volume. Does not belong here: t
 the same for every event (`telecom_assets.rating.rules`).
 """
 
-from collections.abc import Mapping
-from functools import reduce
-from operator import and_
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -15,9 +11,7 @@ from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.rating.rules import DEFERRED, charge, imputed_quantity
 from telecom_assets.rating.tables import PERIOD_CHARGES
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-
-#: The reference versions that decide a price.
-PRICE_VERSIONS = ("rate_plans_version", "product_catalog_version")
+from telecom_assets.reference.as_of import join_as_of
 
 
 def deferred_events(suspended: DataFrame) -> DataFrame:
@@ -41,46 +35,28 @@ def smallest_volumes(cleaned: DataFrame, record_types: RecordTypes = RECORD_TYPE
 def impute(
     deferred: DataFrame,
     cleaned: DataFrame,
-    prices: Mapping[tuple[int, ...], DataFrame],
+    prices: DataFrame,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
     """Rows of period_charges: each deferred event of a month, priced with the smallest known volume of its number.
 
     deferred: rows of suspended_cdrs that are deferred. cleaned: rows of cleaned_cdrs, all days of the same month. prices:
-    `price_list` by its PRICE_VERSIONS, of all that the deferred rows name (at least one): an event costs what it would have
-    cost on its day. A number without a known volume in the month used none.
+    `price_list`. An event costs what it would have cost on its day: the price that is in force on that day, which is the one that
+    its day was rated with (`reference_is_as_rated`). A number without a known volume in the month used none.
 
     An amount of 10^12 or more is NULL, and the event keeps its row: its day has deferred it for good, so without a row the event
     would be lost, and with any other amount a charge would be invented. So deferred = imputed holds by count; bills and reports
     take the rows with an amount, and the funnel counts the rows without.
     """
-    of_price = (
-        (F.col("rate_plan_id") == F.col("price_plan"))
-        & (F.col("product_code") == F.col("price_product"))
-        & reduce(and_, (F.col(name) == F.col(f"price_{name}") for name in PRICE_VERSIONS))
+    of_price = {"rate_plan_id": "price_plan", "product_code": "price_product"}
+    with_volume = deferred.drop("billable_units", "plan_valid_from", "product_valid_from").join(
+        smallest_volumes(cleaned, record_types), on=F.col("customer_id") == F.col("subscriber"), how="left"
     )
     return (
-        deferred.drop("billable_units")
-        .join(smallest_volumes(cleaned, record_types), on=F.col("customer_id") == F.col("subscriber"), how="left")
-        .join(_of_all_versions(prices), on=of_price, how="left")
+        join_as_of(with_volume, prices, of_price, valid_from=None)
         .withColumn("billable_units", zero_if_null(F.col("smallest")).cast("decimal(18,6)"))
         .withColumn("free_units_applied", F.least("billable_units", "free_units").cast("decimal(18,6)"))
         .withColumn("imputed", F.lit(True))
         .withColumn("amount", charge())
         .select(PERIOD_CHARGES.column_names)
     )
-
-
-def _of_all_versions(prices: Mapping[tuple[int, ...], DataFrame]) -> DataFrame:
-    """All price lists as one table, each line with the versions that it comes from."""
-    lists = [
-        lines.select(
-            "*",
-            *(
-                F.lit(version).cast("bigint").alias(f"price_{name}")
-                for name, version in zip(PRICE_VERSIONS, versions, strict=True)
-            ),
-        )
-        for versions, lines in sorted(prices.items())
-    ]
-    return reduce(DataFrame.unionByName, lists)

@@ -13,10 +13,12 @@ from pyspark.sql import functions as F
 
 from telecom_assets.mediation.quantities import any_of
 from telecom_assets.model.civil_time import billing_period
+from telecom_assets.model.columns import VALID_FROM, VALID_TO
 from telecom_assets.model.numbers import RATED_SCALE, round_half_up_or_null
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.record_types.record_type import RecordType
+from telecom_assets.reference.as_of import both_in_force, join_as_of
 
 #: Reasons why an event is not rated, in the order in which they are tried.
 SUSPENSION_REASONS = (
@@ -79,7 +81,9 @@ def rate(
     missing_volume: MissingVolumePolicy,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> Ratings:
-    """Rate cleaned events, each by itself: no other event and no month matters. An event of another record type has no price.
+    """Rate cleaned events, each by itself and at the price of its day: no other event and no month matters.
+
+    An event of another record type has no price, nor has one on whose day its plan has none.
 
     The policy `missing_volume` is for an event that would be charged and lacks the quantity that may be imputed (a data session
     without a volume): it counts as none (`zero`), is suspended (`suspend`) or deferred to its month (`customer_min`). The policy is
@@ -89,11 +93,8 @@ def rate(
     prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
     is_imputed, volume = imputed_quantity(record_types)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
-    joined = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left").join(
-        prices,
-        on=(F.col("plan_id") == F.col("price_plan")) & (F.col("product_code") == F.col("price_product")),
-        how="left",
-    )
+    known = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left")
+    joined = join_as_of(known, prices, {"plan_id": "price_plan", "product_code": "price_product"}, valid_from=None)
     priced = (
         joined.withColumn("missing", is_imputed & volume.isNull())
         .withColumn("billable_units", _billable_units(missing_volume, record_types))
@@ -126,6 +127,8 @@ def rate(
             "source_part",
             "source_position",
             *reference.version_columns(),
+            "plan_valid_from",
+            "product_valid_from",
             "event_date",
         )
     )
@@ -173,21 +176,30 @@ def _subscribers(reference: ReferenceData) -> DataFrame:
 def price_list(
     rate_plans: DataFrame, product_catalog: DataFrame, record_types: RecordTypes = RECORD_TYPES
 ) -> DataFrame:
-    """The price of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units.
+    """The prices of each plan (`price_plan`) for each product (`price_product`): what `charge` reads besides the units.
 
-    Only products of these record types have a price here.
+    One row for each stretch of days (`valid_from`, `valid_to`) on which both the row of the plan and the row of the catalogue are
+    in force; `plan_valid_from` and `product_valid_from` name them. Only products of these record types have a price here, and only
+    on days on which the catalogue has them.
     """
-    rate_types = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type")
-    of_types = rate_plans.where(F.col("service_type").isin(*record_types.names))
-    return of_types.join(rate_types, on=F.col("product_code") == F.col("catalog_product"), how="left").select(
+    products = product_catalog.select(F.col("product_code").alias("catalog_product"), "rate_type", VALID_FROM, VALID_TO)
+    of_types = rate_plans.where(F.col("service_type").isin(*record_types.names)).select(
         F.col("rate_plan_id").alias("price_plan"),
         F.col("product_code").alias("price_product"),
         "unit_price",
         "free_units",
         "tier_threshold",
         "tier_price",
-        "rate_type",
+        VALID_FROM,
+        VALID_TO,
     )
+    return both_in_force(
+        of_types,
+        products,
+        {"price_product": "catalog_product"},
+        left_from="plan_valid_from",
+        right_from="product_valid_from",
+    ).drop("catalog_product")
 
 
 def _first_reason(missing_volume: MissingVolumePolicy, record_types: RecordTypes) -> Column:

@@ -12,6 +12,23 @@ _VERSIONS = (
     C("rate_plans_version", "bigint", "Version of rate_plans it was rated against."),
     C("product_catalog_version", "bigint", "Version of product_catalog it was rated against."),
 )
+#: The rows that priced it, with plan and product. `later`: those of the former version had no dates, so NULL is right for them.
+_PRICED_BY = (
+    C(
+        "plan_valid_from",
+        "date",
+        "First day of the row of rate_plans that priced it; NULL: without bound, or no price.",
+        required=False,
+        later=True,
+    ),
+    C(
+        "product_valid_from",
+        "date",
+        "First day of the row of product_catalog that says how it is priced; NULL: without bound, or no price.",
+        required=False,
+        later=True,
+    ),
+)
 
 RATED_CDRS = TableContract(
     name="rated_cdrs",
@@ -47,6 +64,7 @@ RATED_CDRS = TableContract(
         BILLING_PERIOD,
         *MESSAGE_KEY_COLUMNS,
         *_VERSIONS,
+        *_PRICED_BY,
         EVENT_DAY,
     ),
 )
@@ -85,6 +103,7 @@ SUSPENDED_CDRS = TableContract(
         BILLING_PERIOD,
         *MESSAGE_KEY_COLUMNS,
         *_VERSIONS,
+        *_PRICED_BY,
         EVENT_DAY,
     ),
 )

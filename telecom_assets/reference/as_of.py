@@ -1,7 +1,7 @@
 """Rows with dates: which of them are in force on a local day.
 
-Belongs here: what validity means for every table with dates, and the only ways to use it: the columns, the join by the day of an
-event, the judge, the days on which two versions of a table differ. Does not belong here: how a table gets its history, what a
+Belongs here: what validity means for every table with dates, and the only ways to use it: the join by the day of an event, the
+judge, the days on which two versions of a table differ. Does not belong here: how a table gets its history, what a
 price or a customer is.
 
 A row is in force from `valid_from`, up to and without `valid_to`; NULL is without that bound. Days are local calendar days, as
@@ -18,29 +18,10 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from resources.contract import Column as ContractColumn
 from resources.contract import TableContract
+from telecom_assets.model.columns import VALID_FROM, VALID_TO, VALIDITY
 from telecom_assets.model.stretches import Stretch, union
 from telecom_assets.model.text import visible
-
-VALID_FROM, VALID_TO = "valid_from", "valid_to"
-#: The columns that give the rows of a table dates; they come last. `later`: a warehouse of a former version lacks them.
-VALIDITY = (
-    ContractColumn(
-        VALID_FROM,
-        "date",
-        "First local day on which the row is in force; NULL: without bound.",
-        required=False,
-        later=True,
-    ),
-    ContractColumn(
-        VALID_TO,
-        "date",
-        "First local day on which it is in force no more; NULL: without bound.",
-        required=False,
-        later=True,
-    ),
-)
 
 #: Days as numbers (since 1970) for the bounds that a row does not have.
 _BEFORE_ALL, _AFTER_ALL = -(2**31), 2**31 - 1
@@ -72,19 +53,19 @@ def with_validity(table: pa.Table) -> pa.Table:
 
 
 def join_as_of(
-    events: DataFrame, dated: DataFrame, on: Mapping[str, str], *, valid_from: str, day: str = "event_date"
+    events: DataFrame, dated: DataFrame, on: Mapping[str, str], *, valid_from: str | None, day: str = "event_date"
 ) -> DataFrame:
     """Each event with the row that is in force on its day; the columns of that row are NULL where none is.
 
     events: any rows with a local day in the column `day`. dated: rows with VALID_FROM and VALID_TO, of which no two with the same
     key are in force on one day. on: column of the events -> column of `dated` that is equal to it. All columns of `dated` but the
-    validity are added, so it has other names for them than the events; its VALID_FROM is added as `valid_from`.
+    validity are added, so it has other names for them than the events; its VALID_FROM is added as `valid_from` (None: it is not).
 
     A key has few rows, so the engine joins by the key and looks at the days of the pairs it finds.
     """
     bounded = dated.select(
         *(name for name in dated.columns if name not in (VALID_FROM, VALID_TO)),
-        F.col(VALID_FROM).alias(valid_from),
+        *([F.col(VALID_FROM).alias(valid_from)] if valid_from else []),
         *_bounds("as_of"),
     )
     same = [F.col(left) == F.col(right) for left, right in on.items()]

@@ -2,14 +2,17 @@
 
 import dagster as dg
 
+from resources.contract import TableContract
 from resources.postgres import PostgresConnection, read_customers
+from resources.warehouse import Warehouse
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import BILLING_TEAM, RATING_TEAM, asset, table_metadata
+from telecom_assets.lineage.declaring import BILLING_TEAM, RATING_TEAM, asset, table_metadata, versions_read
 from telecom_assets.model.party_numbers import with_normalised
+from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.billing_terms import read_billing_terms, terms_of_settings
-from telecom_assets.reference.judging import read_product_catalog, read_rate_plans
 from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tariffs import read_tariffs
 
 GROUP = "reference"
 
@@ -24,15 +27,29 @@ def customers(postgres: dg.ResourceParam[OnDemand[PostgresConnection]]) -> dg.Ou
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))
-def rate_plans(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
-    """What each product costs in each rate plan. One row per plan and product."""
-    return dg.Output(read_rate_plans(settings.rate_plans))
+def rate_plans(
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    record_types: dg.ResourceParam[RecordTypes],
+) -> dg.Output[object]:
+    """What each product costs in each rate plan, and from which day on. One row per plan, product and stretch of days.
+
+    A file that is not valid, or changes prices without a day, is refused, and what is stored stays.
+    """
+    return _read(RATE_PLANS, settings, warehouse, record_types)
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(PRODUCT_CATALOG))
-def product_catalog(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
-    """What can be charged, in which unit. One row per product."""
-    return dg.Output(read_product_catalog(settings.product_catalog))
+def product_catalog(
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    record_types: dg.ResourceParam[RecordTypes],
+) -> dg.Output[object]:
+    """What can be charged, in which unit, and from which day on. One row per product and stretch of days.
+
+    Refused as the tariffs are.
+    """
+    return _read(PRODUCT_CATALOG, settings, warehouse, record_types)
 
 
 @asset(group_name=GROUP, owners=[BILLING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(BILLING_TERMS))
@@ -44,3 +61,13 @@ def billing_terms(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
     if settings.billing_terms is None:
         return dg.Output(terms_of_settings(settings.discount_pct, settings.tax_pct))
     return dg.Output(read_billing_terms(settings.billing_terms))
+
+
+def _read(
+    contract: TableContract, settings: Settings, warehouse: Warehouse, record_types: RecordTypes
+) -> dg.Output[object]:
+    """One of both tables. Both are read and judged together, so that a run stores neither where one is refused."""
+    paths = {RATE_PLANS.name: settings.rate_plans, PRODUCT_CATALOG.name: settings.product_catalog}
+    reading = read_tariffs(warehouse, paths, record_types)[contract.name]
+    # What was read is named, so that an import in between is not undone.
+    return dg.Output(reading.rows, metadata=versions_read(reading.stored))

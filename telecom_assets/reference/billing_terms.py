@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from telecom_assets.model.columns import VALID_FROM, VALID_TO
 from telecom_assets.model.stretches import union
-from telecom_assets.reference.as_of import VALID_FROM, VALID_TO, stretch_of, validity_findings
+from telecom_assets.reference.as_of import stretch_of, validity_findings
 from telecom_assets.reference.csv_files import CsvRow, InputFileError, read_csv_rows
 from telecom_assets.reference.tables import BILLING_TERMS
 

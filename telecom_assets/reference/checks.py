@@ -8,6 +8,7 @@ from telecom_assets.books.verdict import Verdict
 from telecom_assets.reference.billing_terms import billing_terms_findings, days_without_terms
 from telecom_assets.reference.judging import (
     customer_findings,
+    missing_prices,
     product_catalog_findings,
     rate_plan_findings,
     unreachable_prices,
@@ -38,7 +39,7 @@ _CUSTOMER_PLANS = _reference_check(
 )
 _PRICES = _reference_check(
     "prices_are_complete",
-    "Every plan prices every product once, without negative prices; tiers are whole and only where the catalogue says so.",
+    "Every plan prices every product, once on a day, without negative prices; tiers are whole and only where the catalogue says so.",
     lambda inputs: rate_plan_findings(inputs.pin("rate_plans").arrow(), inputs.pin("product_catalog").arrow()),
     reads=["product_catalog"],
     otherwise="Some prices are missing, doubled, negative or in tiers that the catalogue does not allow",
@@ -51,6 +52,16 @@ _REACHED = _reference_check(
     ),
     reads=["product_catalog"],
     otherwise="Some prices are charged for no event",
+    advisory=True,
+)
+_GAPS = _reference_check(
+    "prices_have_no_gaps",
+    "What has a price on some days has one on all days between.",
+    lambda inputs: missing_prices(
+        inputs.pin("rate_plans").arrow(), inputs.pin("product_catalog").arrow(), inputs.record_types
+    ),
+    reads=["product_catalog"],
+    otherwise="Some products have no price on some days",
     advisory=True,
 )
 _CATALOG = _reference_check(
@@ -80,7 +91,7 @@ GUARD = Guard(
     "reference",
     {
         "customers": [contract_check("customers", unique=True), _CUSTOMER_PLANS],
-        "rate_plans": [contract_check("rate_plans", unique=True), _PRICES, _REACHED],
+        "rate_plans": [contract_check("rate_plans", unique=True), _PRICES, _REACHED, _GAPS],
         "product_catalog": [contract_check("product_catalog", unique=True), _CATALOG],
         "billing_terms": [contract_check("billing_terms", unique=True), _TERMS, _TERMS_GAPS],
     },

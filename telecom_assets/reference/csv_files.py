@@ -31,26 +31,33 @@ class CsvRow:
     found: int
 
 
-def read_csv_rows(path: Path | Traversable, columns: Sequence[str]) -> Iterator[CsvRow]:
-    """The rows of a comma-separated UTF-8 file whose header has exactly these columns, in any order.
+def read_csv_rows(path: Path | Traversable, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[CsvRow]:
+    """The rows of a comma-separated UTF-8 file whose header has these columns, in any order; the optional ones may be left out.
 
-    Tolerates a byte order mark, CRLF and blank lines. Values are as written, quotes resolved. Raises InputFileError
-    when the file cannot be read as such a table.
+    Tolerates a byte order mark, CRLF and blank lines. Values are as written, quotes resolved, in the order of `columns` and then of
+    `optional`; those of a column that was left out are empty. Raises InputFileError when the file cannot be read as such a table.
     """
+    lines = _lines(path, columns)
+    first, header = next(lines)
+    pick = _picker(path, first, header, columns, optional)
+    for line, cells in lines:
+        yield CsvRow(line, pick(cells) if len(cells) == len(header) else None, len(cells))
+
+
+def read_csv_header(path: Path | Traversable, columns: Sequence[str]) -> list[str]:
+    """The names in the header of a file, whatever they are. columns: those that an error says are expected."""
+    return next(_lines(path, columns))[1]
+
+
+def _lines(path: Path | Traversable, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a file that are not blank, the header first, each with its number and its values."""
     reader = csv.reader(io.StringIO(_text(path, columns), newline=""), strict=True)
-    pick: Callable[[list[str]], tuple[str, ...]] | None = None
     line = 1
     try:
         for cells in reader:
             first, line = line, reader.line_num + 1
-            if not cells or (len(cells) == 1 and not cells[0].strip()):
-                continue
-            if pick is None:
-                pick = itemgetter(*_order(path, first, cells, columns))
-            elif len(cells) == len(columns):
-                yield CsvRow(first, pick(cells), len(cells))
-            else:
-                yield CsvRow(first, None, len(cells))
+            if cells and (len(cells) > 1 or cells[0].strip()):
+                yield first, cells
     except csv.Error as error:
         raise InputFileError(
             f'{path}: line {line}: the quotes of the row that begins here are wrong ({error}); expected "…" around the '
@@ -76,19 +83,27 @@ def _text(path: Path | Traversable, columns: Sequence[str]) -> str:
     return text
 
 
-def _order(path: Path | Traversable, line: int, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """The place of each expected column in the header."""
+def _picker(
+    path: Path | Traversable, line: int, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]
+) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    """Takes the values of a row in the order of the expected columns, with an empty one for each that the header lacks."""
     missing = [name for name in columns if name not in header]
-    unknown = [name for name in header if name not in columns]
+    unknown = [name for name in header if name not in (*columns, *optional)]
     repeated = sorted({name for name in header if header.count(name) > 1})
-    if not (missing or unknown or repeated):
-        return [header.index(name) for name in columns]
-    problems = [
-        f"{what} {', '.join(map(repr, names))}"
-        for what, names in (("no column", missing), ("unknown column", unknown), ("repeated column", repeated))
-        if names
-    ]
-    hint = "; values are to be separated by commas" if len(header) == 1 and any(c in header[0] for c in ";\t|") else ""
-    raise InputFileError(
-        f"{path}: line {line}: {'; '.join(problems)}; expected exactly the columns {','.join(columns)}{hint}"
-    )
+    if missing or unknown or repeated:
+        problems = [
+            f"{what} {', '.join(map(repr, names))}"
+            for what, names in (("no column", missing), ("unknown column", unknown), ("repeated column", repeated))
+            if names
+        ]
+        separated = len(header) == 1 and any(each in header[0] for each in ";\t|")
+        hint = "; values are to be separated by commas" if separated else ""
+        also = f", and if need be {','.join(optional)}" if optional else ""
+        raise InputFileError(
+            f"{path}: line {line}: {'; '.join(problems)}; expected exactly the columns {','.join(columns)}{also}{hint}"
+        )
+    given = itemgetter(*(header.index(name) for name in columns))
+    others = [header.index(name) if name in header else None for name in optional]
+    if not others:
+        return given
+    return lambda cells: (*given(cells), *("" if place is None else cells[place] for place in others))

@@ -1,28 +1,25 @@
-"""Tariffs and catalogue: read from CSV, and judged together with the customers.
+"""What customers, tariffs and catalogue must keep before anything is rated with them.
 
-Belongs here: the rules that reference data must keep before anything is rated with it. Does not belong here: how a
-finding becomes an asset check (`checks.py` beside this), how an event is rated (`telecom_assets.rating.rules`).
+Belongs here: the rules. Does not belong here: reading files (`tariff_files`), how a finding becomes an asset check (`checks.py`
+beside this), how an event is rated (`telecom_assets.rating.rules`).
 
-Reading refuses what cannot be a value of its column (`InputFileError`: file, line, column, value, expected). Judging
-takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule. Advice
-is for values that may be intended, but hardly are.
+Judging takes tables of the contracts and lists what is wrong with their meaning: one sentence each, naming row, value and rule. Advice
+is for what may be intended, but hardly is.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.contract import Column, TableContract
+from resources.contract import TableContract
+from telecom_assets.model.columns import VALID_FROM
+from telecom_assets.model.stretches import Stretch, span, without
 from telecom_assets.model.text import visible
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.reference.csv_files import InputFileError, read_csv_rows
+from telecom_assets.reference.as_of import stretch_of, validity_findings
 from telecom_assets.reference.tables import (
     CUSTOMER_STATUSES,
     CUSTOMERS,
@@ -35,18 +32,7 @@ from telecom_assets.reference.tables import (
 #: The smallest value that rounds to an amount (0.000001); less rounds to nothing.
 _LEAST_AMOUNT = Decimal("0.0000005")
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _SHOWN = 5
-
-
-def read_rate_plans(path: Path | None = None) -> pa.Table:
-    """The tariffs in the RATE_PLANS schema, from a file or the packaged one. Raises InputFileError."""
-    return _read(path or _packaged("rate_plans.csv"), RATE_PLANS)
-
-
-def read_product_catalog(path: Path | None = None) -> pa.Table:
-    """The catalogue in the PRODUCT_CATALOG schema, from a file or the packaged one. Raises InputFileError."""
-    return _read(path or _packaged("product_catalog.csv"), PRODUCT_CATALOG)
 
 
 def known_plans(rate_plans: pa.Table) -> list[str]:
@@ -57,14 +43,16 @@ def known_plans(rate_plans: pa.Table) -> list[str]:
 def product_catalog_findings(product_catalog: pa.Table, record_types: RecordTypes = RECORD_TYPES) -> list[str]:
     """What is wrong with the catalogue.
 
-    Missing and repeated values, unknown service or rate type, a unit other than rating counts (which would be charged
-    wrongly), a product that mediation makes of these record types and that is missing or has another service.
+    Missing values, two rows of a product on one day, unknown service or rate type, a unit other than rating counts (which would be
+    charged wrongly), a product whose service changes, a product that mediation makes of these record types and that is missing or
+    has another service.
     """
     units = {each.name: each.units.name for each in record_types}
     services = {row["product_code"]: row["service_type"] for row in product_catalog.to_pylist()}
     return [
         *_missing_values(product_catalog, PRODUCT_CATALOG),
-        *_repeated_keys(product_catalog, PRODUCT_CATALOG),
+        *validity_findings(product_catalog, PRODUCT_CATALOG),
+        *_changed_services(product_catalog),
         *_missing_products(services, record_types),
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "service_type", record_types.names),
         *_unknown_values(product_catalog, PRODUCT_CATALOG, "rate_type", RATE_TYPES),
@@ -80,26 +68,55 @@ def product_catalog_findings(product_catalog: pa.Table, record_types: RecordType
 def rate_plan_findings(rate_plans: pa.Table, product_catalog: pa.Table) -> list[str]:
     """What is wrong with the tariffs, given the catalogue.
 
-    Missing and repeated values, unknown product, service type other than the catalogue's, negative figures, a tier
-    where there is none or half of one, free units beyond the tier, a product that a plan has no price for.
+    Missing values, two prices on one day, unknown product, service type other than the catalogue's, negative figures, a tier
+    where there is none or half of one, free units beyond the tier, a product that a plan has no price for on any day of its own.
     """
-    products = {row["product_code"]: row for row in product_catalog.to_pylist()}
+    products = _by(product_catalog, "product_code")
     prices = rate_plans.to_pylist()
     priced = {(row["rate_plan_id"], row["product_code"]) for row in prices}
     return [
         *_missing_values(rate_plans, RATE_PLANS),
-        *_repeated_keys(rate_plans, RATE_PLANS),
+        *validity_findings(rate_plans, RATE_PLANS),
         *(
             f"rate_plans {_price_of(row)}: {problem}"
             for row in prices
-            for problem in _price_problems(row, products.get(row["product_code"]))
+            for problem in _price_problems(row, products.get(row["product_code"], []))
         ),
         *(
             f"rate_plans {visible(plan)}: no price for product {visible(product)}"
-            for plan in known_plans(rate_plans)
-            for product in products
-            if (plan, product) not in priced
+            for plan, days in _days_of_plans(rate_plans).items()
+            for product, rows in products.items()
+            if (plan, product) not in priced and any(stretch_of(row).meets(days) for row in rows)
         ),
+    ]
+
+
+def missing_prices(
+    rate_plans: pa.Table, product_catalog: pa.Table, record_types: RecordTypes = RECORD_TYPES
+) -> list[str]:
+    """Days on which nothing has a price that has one on others: advice, for a product may pause.
+
+    Of a plan, the days between its first and its last price on which the catalogue has a product and the plan has no price for it;
+    of the catalogue, the days on which it lacks a product that mediation makes. Events of these days are suspended as no_price.
+    """
+    plans, products = _days_of_plans(rate_plans), _by(product_catalog, "product_code")
+    whole = [span([stretch_of(row) for row in product_catalog.to_pylist()])] if product_catalog.num_rows else []
+    gaps = [
+        (
+            f"rate_plans {visible(plan)}/{visible(product)}",
+            without([plans[plan].common(stretch_of(row)) for row in products.get(product, [])], map(stretch_of, rows)),
+        )
+        for (plan, product), rows in _by(rate_plans, "rate_plan_id", "product_code").items()
+        if plan is not None
+    ] + [
+        (f"product_catalog {visible(product)}", without(whole, map(stretch_of, products[product])))
+        for product in record_types.made_products
+        if product in products
+    ]
+    return [
+        f"{what}: days without a price: {', '.join(map(str, days))}; their events are suspended as no_price"
+        for what, days in gaps
+        if days
     ]
 
 
@@ -137,74 +154,36 @@ def customer_findings(customers: pa.Table, rate_plans: pa.Table) -> list[str]:
     ]
 
 
-def _packaged(name: str) -> Traversable:
-    return files("telecom_assets").joinpath("data", name)
+def _by(table: pa.Table, *columns: str) -> dict[Any, list[dict[str, Any]]]:
+    """The rows by one column, or by several."""
+    found: dict[Any, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        found.setdefault(row[columns[0]] if len(columns) == 1 else tuple(row[name] for name in columns), []).append(row)
+    return found
 
 
-def _read(path: Path | Traversable, contract: TableContract) -> pa.Table:
-    rows = []
-    for row in read_csv_rows(path, contract.column_names):
-        where = f"{path}: line {row.line}"
-        if row.values is None:
-            raise InputFileError(f"{where}: has {row.found} values, expected {len(contract.columns)}")
-        rows.append(
-            {
-                column.name: _value(where, column, text)
-                for column, text in zip(contract.columns, row.values, strict=True)
-            }
-        )
-    if not rows:
-        raise InputFileError(f"{path}: has no rows; expected at least one of {contract.name}")
-    return pa.Table.from_pylist(rows, schema=contract.arrow_schema())
+def _days_of_plans(rate_plans: pa.Table) -> dict[str, Stretch]:
+    """The days of each plan, from its first price to its last; plans in order."""
+    by_plan = _by(rate_plans, "rate_plan_id")
+    days = {
+        plan: [each for each in map(stretch_of, by_plan[plan]) if not each.is_empty] for plan in known_plans(rate_plans)
+    }
+    return {plan: span(stretches) for plan, stretches in days.items() if stretches}
 
 
-def _value(where: str, column: Column, text: str) -> str | Decimal | None:
-    """The value of a cell, exactly as written: a number that its column cannot hold is refused, never rounded."""
-    if not text.strip():
-        if column.required:
-            raise InputFileError(f"{where}: {column.name} is missing; expected {_expected(column)}")
-        return None
-    if not pa.types.is_decimal(column.arrow_type):
-        return text
-    number = _exact(text, column.arrow_type.precision, column.arrow_type.scale)
-    if number is None:
-        raise InputFileError(f"{where}: {column.name} is {text!r}; expected {_expected(column)}")
-    return number
-
-
-def _exact(text: str, precision: int, scale: int) -> Decimal | None:
-    """The number with no more decimals than `scale`; None when there is none or digits would be lost.
-
-    Works on the digits, so that no decimal context can round.
-    """
-    if not _NUMBER.fullmatch(text):
-        return None
-    sign, digits, exponent = Decimal(text).as_tuple()
-    surplus = max(0, -int(exponent) - scale)
-    cut = max(0, len(digits) - surplus)
-    kept, lost = digits[:cut], digits[cut:]
-    number = Decimal((sign, kept or (0,), int(exponent) + surplus))
-    return None if any(lost) or abs(number) >= 10 ** (precision - scale) else number
-
-
-def _expected(column: Column) -> str:
-    if not pa.types.is_decimal(column.arrow_type):
-        return "a text"
-    precision, scale = column.arrow_type.precision, column.arrow_type.scale
-    return f"a number such as 0.015, at most {precision - scale} digits before the point and {scale} after it"
-
-
-def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iterator[str]:
-    """What is wrong with one price. Without a product (not in the catalogue) its figures alone are judged."""
+def _price_problems(row: dict[str, Any], versions: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong with one price. versions: the rows of its product; without them its figures alone are judged."""
     threshold, tier_price, free_units = row["tier_threshold"], row["tier_price"], row["free_units"]
-    if product is None:
+    if not versions:
         yield f"product {row['product_code']!r} is not in the catalogue"
-    else:
-        if row["service_type"] != product["service_type"]:
-            yield f"service_type is {row['service_type']!r}, in the catalogue {product['service_type']!r}"
-        if product["rate_type"] != "tiered" and (threshold is not None or tier_price is not None):
-            yield f"has a tier, but the catalogue says {visible(product['rate_type'])}"
-        if product["rate_type"] == "tiered" and threshold is None and tier_price is None:
+    meanwhile = [each for each in versions if stretch_of(each).meets(stretch_of(row))]
+    for service in dict.fromkeys(each["service_type"] for each in versions):
+        if row["service_type"] != service:
+            yield f"service_type is {row['service_type']!r}, in the catalogue {service!r}"
+    for rate_type in dict.fromkeys(each["rate_type"] for each in meanwhile):
+        if rate_type != "tiered" and (threshold is not None or tier_price is not None):
+            yield f"has a tier, but the catalogue says {visible(rate_type)}"
+        if rate_type == "tiered" and threshold is None and tier_price is None:
             yield "has no tier, but the catalogue says tiered"
     if (threshold is None) != (tier_price is None):
         yield "has half a tier; expected tier_threshold and tier_price, or neither"
@@ -216,8 +195,9 @@ def _price_problems(row: dict[str, Any], product: dict[str, Any] | None) -> Iter
 
 
 def _price_of(row: Mapping[str, Any]) -> str:
-    """Plan and product of a price."""
-    return f"{visible(row['rate_plan_id'])}/{visible(row['product_code'])}"
+    """Plan and product of a price, and the day from which it holds, where there is one."""
+    since = f" from {row[VALID_FROM]}" if row[VALID_FROM] else ""
+    return f"{visible(row['rate_plan_id'])}/{visible(row['product_code'])}{since}"
 
 
 def _unreachable(row: dict[str, Any], most: int) -> Iterator[str]:
@@ -245,6 +225,14 @@ def _missing_products(services: Mapping[str, str], record_types: RecordTypes) ->
             yield f"product_catalog: no product {code}; {refused}"
         elif services[code] != service:
             yield f"product_catalog {code}: service_type is {services[code]!r}, expected {service!r}; {refused}"
+
+
+def _changed_services(product_catalog: pa.Table) -> Iterator[str]:
+    """Products that are of one service on some days and of another on others: what mediates an event asks for no day."""
+    for product, rows in _by(product_catalog, "product_code").items():
+        services = sorted({str(row["service_type"]) for row in rows})
+        if len(services) > 1:
+            yield f"product_catalog {visible(product)}: service_type is {' and '.join(services)}; expected one on all days"
 
 
 def _missing_values(table: pa.Table, contract: TableContract) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from resources.contract import Column as C
 from resources.contract import TableContract
+from telecom_assets.model.columns import VALID_FROM, VALIDITY
 from telecom_assets.model.numbers import PERCENT
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
@@ -25,8 +26,8 @@ CUSTOMERS = TableContract(
 
 RATE_PLANS = TableContract(
     name="rate_plans",
-    grain="One row per rate plan and product: its price.",
-    key=("rate_plan_id", "product_code"),
+    grain="One row per rate plan, product and stretch of days: its price.",
+    key=("rate_plan_id", "product_code", VALID_FROM),
     columns=(
         C("rate_plan_id", "string", "Rate plan."),
         C("product_code", "string", "Product, one of product_catalog."),
@@ -40,26 +41,28 @@ RATE_PLANS = TableContract(
             required=False,
         ),
         C("tier_price", "decimal(12,6)", "Price of a unit above the threshold; NULL when flat.", required=False),
+        *VALIDITY,
     ),
 )
 
 PRODUCT_CATALOG = TableContract(
     name="product_catalog",
-    grain="One row per product that can be charged.",
-    key=("product_code",),
+    grain="One row per product that can be charged, and stretch of days.",
+    key=("product_code", VALID_FROM),
     columns=(
         C("product_code", "string", "Product; those that mediation makes, VOICE_NAT for one, are always needed."),
         C("service_type", "string", "Record type of its events."),
         C("unit", "string", "What one unit is, as its record type counts: minute, event or MB."),
         C("rate_type", "string", "flat or tiered."),
         C("description", "string", "What the product is, for people."),
+        *VALIDITY,
     ),
 )
 
 BILLING_TERMS = TableContract(
     name="billing_terms",
     grain="One row per stretch of days: the terms of the periods that end on one of them.",
-    key=("valid_from",),
+    key=(VALID_FROM,),
     columns=(
         C("valid_from", "date", "First local day on which the terms hold; NULL: without bound.", required=False),
         C("valid_to", "date", "First local day on which they hold no more; NULL: without bound.", required=False),

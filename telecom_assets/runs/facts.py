@@ -12,7 +12,7 @@ import dagster as dg
 from resources.kafka import KafkaUnavailable
 from resources.postgres import published_digest
 from resources.provenance import Look
-from resources.warehouse import Warehouse
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.intake.journal import DECIDED, LANDED
@@ -20,11 +20,13 @@ from telecom_assets.intake.landing import position
 from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.model.stretches import stretch_of_key
+from telecom_assets.reference.changes import days_that_differ, known_products_differ
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.tables import BILLED_MONTHS
 from telecom_assets.runs.month_run import existing_days
 from telecom_assets.runs.plan import ALWAYS_READ, Facts
-from telecom_assets.runs.stages import BILLING, LANDING, MEDIATION, STAGES, Stage
+from telecom_assets.runs.stages import BILLING, LANDING, MEDIATION, STAGES, Stage, stage_of_table
 from telecom_assets.tables import TABLES
 
 A_CHECK_FAILED = "a check failed"
@@ -55,7 +57,7 @@ class Looker:
         stale = {day: found.reason for day, found in stale_days(warehouse).items()} if MEDIATION in stages else {}
         if everything:
             return Facts(days, stale=stale, everything=True)
-        look = Look(warehouse, append_only=[RAW_CDRS.name])
+        look = Look(warehouse, [RAW_CDRS.name], _reads_other_rows)
         keys = [day.isoformat() for day in days]
         due_days = {}
         for stage in stages:
@@ -122,6 +124,17 @@ class Looker:
         if self._a_check_failed(LANDING):
             return A_CHECK_FAILED
         return None if _left_by_landing(warehouse) else f"{RAW_CDRS.name} was changed by another hand"
+
+
+def _reads_other_rows(table: str, partition: str, then: PinnedTable, now: PinnedTable) -> bool:
+    """Whether a day or month of a table reads other reference rows in the version `now` than in the one it was made from.
+
+    What is mediated asks the catalogue for products, not for prices of a day. Everything else reads the rows in force on its days.
+    """
+    if stage_of_table(table) == MEDIATION:
+        return known_products_differ(then, now)
+    days = stretch_of_key(partition)
+    return any(days.meets(each) for each in days_that_differ(then, now))
 
 
 def _left_by_landing(warehouse: Warehouse) -> bool:

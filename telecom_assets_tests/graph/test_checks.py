@@ -20,8 +20,11 @@ from telecom_assets.books.verdict import ConservationError
 from telecom_assets.cli.customers import store_customers
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.reference.tariff_files import read_tariff_file
+from telecom_assets.reference.tariffs import import_tariffs
 from telecom_assets.reports.tables import REPORTS
 from telecom_assets.runs.checks import build_checks
+from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, day_tags, month_tag, open_project, ordered
@@ -436,6 +439,20 @@ def test_terms_that_leave_days_out_are_a_warning(damaged: Project) -> None:
     )
 
 
+def test_days_without_a_price_are_a_warning(damaged: Project) -> None:
+    since = dt.date.fromisoformat(f"{MONTH}-05")
+    ended = {"valid_to": since, "rate_plan_id": "PLAN_B", "product_code": "SMS_NAT"}
+    damaged.change(
+        "rate_plans",
+        lambda row: {**row, **(ended if row["product_code"] == "SMS_NAT" and row["rate_plan_id"] == "PLAN_B" else {})},
+    )
+    advice = damaged.check("rate_plans")["prices_have_no_gaps"]
+    assert (advice.passed, advice.blocking, advice.severity) == (False, False, dg.AssetCheckSeverity.WARN)
+    assert f"rate_plans PLAN_B/SMS_NAT: days without a price: from {since} on; their events" in (
+        advice.description or ""
+    )
+
+
 def test_a_warning_stops_nothing(damaged_with_database: Project) -> None:
     result = damaged_with_database.run("reference_job")
     assert result.success
@@ -496,7 +513,7 @@ def test_every_check_of_the_project_is_seen_to_fail() -> None:
     # test_terms_that_leave_days_out_are_a_warning
     elsewhere = {
         ("customers", CONTRACT),
-        ("rate_plans", "prices_are_reached"),
+        *(("rate_plans", check) for check in ("prices_are_reached", "prices_have_no_gaps")),
         ("landing", "few_are_malformed"),
         ("billing_terms", "terms_have_no_gap"),
     }
@@ -623,10 +640,15 @@ REFERENCE_FAULTS = [
 ]
 
 
+def store_by_hand(project: Project, name: str, file: Path) -> None:
+    """Store a file as somebody would who does not judge it."""
+    project.warehouse.overwrite_arrow(name, read_tariff_file(TABLES[name], file).rows)
+
+
 @pytest.mark.parametrize(
     ("asset", "check", "says", "setting", "file"), REFERENCE_FAULTS, ids=[item[2] for item in REFERENCE_FAULTS]
 )
-def test_bad_reference_data_stop_the_run(
+def test_bad_reference_data_are_found(
     damaged: Project,
     tmp_path: Path,
     asset: str,
@@ -635,10 +657,35 @@ def test_bad_reference_data_stop_the_run(
     setting: str,
     file: Callable[[Path], Path],
 ) -> None:
+    store_by_hand(damaged, setting, file(tmp_path))
+    found = damaged.check(asset)[check]
+    assert (found.passed, found.blocking) == (False, True)
+    assert says in (found.description or "")
+
+
+@pytest.mark.parametrize(
+    ("says", "setting", "file"),
+    [
+        ("rate_plans PLAN_B: no price for product SMS_NAT; nothing was stored", "rate_plans", plan(None)),
+        ("product_catalog: no product VOICE_NAT", "product_catalog", catalogue("VOICE_NAT", None)),
+        ("changed: PLAN_B/SMS_NAT", "rate_plans", plan({"unit_price": "1"})),
+        ("--valid-from yyyy-MM-dd", "rate_plans", plan({"unit_price": "1"})),
+    ],
+)
+def test_bad_files_are_refused_before_they_are_stored(
+    damaged: Project, tmp_path: Path, says: str, setting: str, file: Callable[[Path], Path]
+) -> None:
+    """Not valid, or other prices without a day; neither table is stored, since both are judged together."""
+    names = ["rate_plans", "product_catalog"]
+    before = damaged.versions(names)
     project = open_project(damaged.settings.replaced(**{setting: file(tmp_path)}), damaged.instance)
     result = project.run("reference_job")
-    assert not result.success
-    assert says in failed_checks(result)[asset, check]
+    failed = {event.step_key: event.step_failure_data for event in result.all_events if event.is_step_failure}
+    assert set(failed) == set(names)
+    assert all(
+        says in str(failure.user_failure_data and failure.user_failure_data.description) for failure in failed.values()
+    )
+    assert damaged.versions(names) == before
 
 
 def failed_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], str]:
@@ -823,12 +870,12 @@ def test_a_stage_refuses_inputs_that_do_not_balance(
 @pytest.mark.parametrize(
     ("says", "setting", "file"), [item[2:] for item in REFERENCE_FAULTS if item[1] != "keeps_contract"]
 )
-def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
+def test_nothing_is_rated_with_reference_data_that_are_not_valid(
     damaged: Project, tmp_path: Path, says: str, setting: str, file: Callable[[Path], Path]
 ) -> None:
-    """They are stored, then checked: whoever rates a day by itself finds them as the newest version."""
-    project = open_project(damaged.settings.replaced(**{setting: file(tmp_path)}), damaged.instance)
-    assert not project.run("reference_job").success
+    """Stored by another hand: whoever rates a day by itself finds them as the newest version."""
+    store_by_hand(damaged, setting, file(tmp_path))
+    project = damaged
     before = everything_written(project)
     message = refusal(project.materialise("rated_cdrs", day_tags(f"{MONTH}-05")))
     assert "customers, tariffs or catalogue are not valid: " in message
@@ -836,11 +883,10 @@ def test_nothing_is_rated_with_reference_data_that_their_checks_refused(
     assert everything_written(project) == before
 
 
-def test_nothing_is_mediated_with_a_catalogue_that_its_check_refused(damaged: Project, tmp_path: Path) -> None:
+def test_nothing_is_mediated_with_a_catalogue_that_is_not_valid(damaged: Project, tmp_path: Path) -> None:
     """Its own calls would be rejected as unknown_product, and stay rejected until somebody mediates the days again."""
-    file = catalogue("VOICE_NAT", None)(tmp_path)
-    project = open_project(damaged.settings.replaced(product_catalog=file), damaged.instance)
-    assert not project.run("reference_job").success
+    store_by_hand(damaged, "product_catalog", catalogue("VOICE_NAT", None)(tmp_path))
+    project = damaged
     before = project.versions(["cleaned_cdrs", "rejected_cdrs", "mediated_days"])
     message = refusal(project.run("mediation_job", day_tags(f"{MONTH}-05")))
     assert f"mediation of {MONTH}-05 is refused: the catalogue is not valid: " in message
@@ -999,15 +1045,23 @@ def test_a_month_that_is_not_over_is_not_billed(damaged: Project, monkeypatch: p
     assert damaged.materialise("facturation_complete", month_tag()).success
 
 
+#: What tells the rows of a monthly table from each other, with the customer.
+_PLACES: dict[str, tuple[str, ...]] = {"period_charges": ("source_part", "source_position"), "facturation_complete": ()}
+NOT_IN_FORCE = "some days are not rated with the reference rows that are in force on them: "
+
+
 @pytest.mark.parametrize("reference", ["customers", "rate_plans", "product_catalog"])
-def test_a_month_that_was_rated_with_two_versions_of_a_reference_is_not_billed(
-    damaged: Project, reference: str
-) -> None:
-    day, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
-    damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= day)})
+def test_days_that_were_rated_with_other_reference_rows_are_not_billed(damaged: Project, reference: str) -> None:
+    """Rated rows from the 9th on name a version that has no such rows for these days."""
+    since, column = dt.date.fromisoformat(f"{MONTH}-09"), f"{reference}_version"
+    rated = [row for row in damaged.rows("rated_cdrs") if f"{row['event_date']:%Y-%m}" == MONTH]
+    days = sorted({row["event_date"] for row in rated if row["event_date"] >= since})
+    [version] = {row[column] for row in rated}
+    damaged.change("rated_cdrs", lambda row: {**row, column: row[column] + int(row["event_date"] >= since)})
     message = billing_refusal(damaged)
-    assert "rated against several versions of a reference table: " in message
-    assert f"{MONTH}-01 to {MONTH}-08 rated against customers " in message or "rate the month again" in message
+    assert NOT_IN_FORCE in message
+    assert f"{days[0]} to {days[-1]} rated against {reference} {version + 1}" in message
+    assert "rate these days again" in message
 
 
 def test_two_versions_within_one_day_are_found_as_well(damaged: Project) -> None:
@@ -1015,9 +1069,8 @@ def test_two_versions_within_one_day_are_found_as_well(damaged: Project) -> None
     changed = {"rate_plans_version": 90}
     damaged.change("rated_cdrs", lambda row: {**row, **(changed if row["source_position"] % 2 else {})})
     message = billing_refusal(damaged)
-    assert "rated against several versions of a reference table: " in message
-    assert ", rate_plans 90, " in message
-    assert "rate the month again" in message
+    assert NOT_IN_FORCE in message
+    assert " rated against rate_plans 90" in message
 
 
 def test_a_bill_is_made_with_the_customers_that_the_month_was_rated_against(damaged_with_database: Project) -> None:
@@ -1038,30 +1091,55 @@ def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed
     """The days were rated again since, and no volume is another: only the tariff tells that the prices are out of date."""
     damaged.change("period_charges", lambda row: {**row, "rate_plans_version": row["rate_plans_version"] - 1})
     message = billing_refusal(damaged)
-    assert "rated against several versions of a reference table: " in message
-    assert "rate the month again" in message
+    assert NOT_IN_FORCE in message
+    assert "rate these days again" in message
     assert damaged.materialise("period_charges", month_tag()).success
     assert damaged.materialise("bill_lines", month_tag()).success
     assert damaged.materialise("facturation_complete", month_tag()).success
 
 
-def test_what_days_have_deferred_costs_what_their_tariff_says(damaged: Project, tmp_path: Path) -> None:
-    """Every price is another since: the month is priced with the one that its days were rated against."""
-    before = ordered(damaged.rows("period_charges"), "source_part", "source_position")
-    assert any(row["amount"] for row in before)
-    prices = damaged.rows("rate_plans")
-    path = tmp_path / "rate_plans.csv"
-    lines = [",".join(prices[0])]
-    lines += [
-        ",".join("" if value is None else str(value) for value in {**row, "unit_price": row["unit_price"] + 1}.values())
-        for row in prices
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    dearer_now = open_project(damaged.settings.replaced(rate_plans=path), damaged.instance)
-    assert dearer_now.run("reference_job").success
-    assert {row["unit_price"] for row in damaged.rows("rate_plans")} == {row["unit_price"] + 1 for row in prices}
-    assert dearer_now.materialise("period_charges", month_tag()).success
-    assert ordered(damaged.rows("period_charges"), "source_part", "source_position") == before
+def import_dearer(project: Project, folder: Path, since: dt.date) -> None:
+    """Import tariffs in which every price is 1 more, from a day on."""
+    path = folder / "rate_plans.csv"
+    rows = oracle.read_csv(DATA / "rate_plans.csv")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "unit_price": str(Decimal(row["unit_price"]) + 1)} for row in rows)
+    import_tariffs(project.warehouse, [path], since, {"rate_plans": None, "product_catalog": None})
+
+
+def test_prices_from_next_month_on_change_nothing_of_this_one(damaged: Project, tmp_path: Path) -> None:
+    """Its charges and bills are made again and are the same."""
+    tables = ("period_charges", "facturation_complete")
+    before = {name: ordered(damaged.rows(name), "customer_id", *_PLACES[name]) for name in tables}
+    assert any(row["amount"] for row in before["period_charges"])
+    import_dearer(damaged, tmp_path, dt.date.fromisoformat(f"{MONTH}-30") + dt.timedelta(days=1))
+    for name in tables:
+        assert damaged.materialise(name, month_tag()).success
+        assert ordered(damaged.rows(name), "customer_id", *_PLACES[name]) == before[name]
+
+
+def test_a_price_within_the_month_holds_from_its_day_on(damaged: Project, tmp_path: Path) -> None:
+    """From the 20th on a unit costs 1 more. What is rated before is as it was; the days from then on are to be rated again."""
+    since = dt.date.fromisoformat(f"{MONTH}-20")
+    place = ("source_part", "source_position")
+    before = {tuple(row[name] for name in place): row for row in damaged.rows("rated_cdrs")}
+    import_dearer(damaged, tmp_path, since)
+    with_rows = [row["event_date"] for name in ("rated_cdrs", "suspended_cdrs") for row in damaged.rows(name)]
+    first_day = min(day for day in with_rows if day >= since)
+    for asset in ("period_charges", "facturation_complete"):
+        message = refusal(damaged.materialise(asset, month_tag()))
+        assert f"{NOT_IN_FORCE}{first_day} to " in message
+    assert damaged.materialise("rated_cdrs", day_tags(f"{since}", f"{MONTH}-30")).success
+    for asset in ("period_charges", "facturation_complete"):
+        assert damaged.materialise(asset, month_tag()).success
+    after = {tuple(row[name] for name in place): row for row in damaged.rows("rated_cdrs")}
+    assert after.keys() == before.keys()
+    for key, row in after.items():
+        dear = row["event_date"] >= since and f"{row['event_date']:%Y-%m}" == MONTH
+        assert row["unit_price"] == before[key]["unit_price"] + int(dear)
+        assert row["plan_valid_from"] == (since if dear else None)
 
 
 def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Project) -> None:

@@ -34,7 +34,12 @@ IDENTITY = ("source_part", "source_position")
 #: The packaged tariffs give free messages with each message.
 ADVISED = "rate_plans.prices_are_reached"
 #: Checks that stop nothing.
-ADVISORY = {ADVISED, "landing.few_are_malformed", "billing_terms.terms_have_no_gap"}
+ADVISORY = {
+    ADVISED,
+    "rate_plans.prices_have_no_gaps",
+    "landing.few_are_malformed",
+    "billing_terms.terms_have_no_gap",
+}
 VERSIONS = ("customers_version", "rate_plans_version", "product_catalog_version")
 USAGE = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 REPORT_NAMES = [contract.name for contract in REPORTS]

@@ -114,12 +114,12 @@ def test_a_month_that_is_not_over(home: Home) -> None:
 
 
 def test_files_that_cannot_be_read(home: Home, tmp_path: Path) -> None:
-    """And PostgreSQL is not there: each step says its own."""
+    """And PostgreSQL is not there: each step says its own. Tariffs and catalogue are read together."""
     plans = tmp_path / "plans.csv"
     plans.write_text("nothing,of,this\n", encoding="utf-8")
     home = Home(home.settings.replaced(rate_plans=plans), home.instance)
     failed = home.fails(Step(REFERENCE.job))
-    assert set(failed) == {"customers", "rate_plans"}
+    assert set(failed) == {"customers", "rate_plans", "product_catalog"}
     sentence, metadata = failed["rate_plans"]
     assert sentence.startswith(f"{plans}: ")
     assert metadata == {"table": "rate_plans", "what_to_run": "This run again (Re-execute), once that is mended."}

@@ -1,10 +1,11 @@
 """A month that is run again: steps with nothing to do are left out, and never one whose inputs or results have changed."""
 
+import csv
 import re
 import shutil
 import uuid
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,12 +15,15 @@ import pytest
 from telecom_assets.billing import lines as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation import rules as mediation
+from telecom_assets.model.months import month_days
+from telecom_assets.reference.tariffs import import_tariffs
 from telecom_assets.runs import facts
 from telecom_assets.runs import rule_digest as rules
 from telecom_assets.runs.code import installed_source
 from telecom_assets.runs.month_run import Step
 from telecom_assets.runs.month_runner import RunFailed, StepResult
 from telecom_assets.tables import TABLES
+from telecom_assets_tests import oracle
 from telecom_assets_tests.graph.conftest import MonthRun, customers
 from telecom_assets_tests.graph.project import DATA, MONTH, Project, cdr, day_tags, month_tag, ordered
 from telecom_assets_tests.graph.test_month import without_version
@@ -105,6 +109,47 @@ def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path)
     prices.write_text("\n".join([header, *others, first]) + "\n", encoding="utf-8")
     changed = Project(settled.settings.replaced(rate_plans=prices), settled.instance)
     assert worked(changed.run_month()) == [REFERENCES], "the same rows in another order"
+
+
+def imported(project: Project, folder: Path, name: str, column: str, value: str, since: date) -> None:
+    """Import a packaged file of tariffs in which the first line has another value, from a day on."""
+    rows = oracle.read_csv(DATA / name)
+    rows[0][column] = value
+    path = folder / name
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    import_tariffs(project.warehouse, [path], since, {"rate_plans": None, "product_catalog": None})
+
+
+def test_prices_from_a_day_on_rate_that_day_and_those_after_it(settled: Project, tmp_path: Path) -> None:
+    imported(settled, tmp_path, "rate_plans.csv", "unit_price", "0.5", date.fromisoformat(f"{MONTH}-20"))
+    assert worked(settled.run_month()) == [REFERENCES, ("rating_job", f"{MONTH}-20 to {MONTH}-30"), BILLING]
+    assert worked(settled.run_month()) == [REFERENCES]
+
+
+def test_prices_from_next_month_on_are_no_work(settled: Project, tmp_path: Path) -> None:
+    imported(settled, tmp_path, "rate_plans.csv", "unit_price", "0.5", month_days(MONTH)[-1] + timedelta(days=1))
+    assert worked(settled.run_month()) == [REFERENCES]
+
+
+def test_another_text_in_the_catalogue_mediates_nothing(settled: Project, tmp_path: Path) -> None:
+    """Mediation asks for products and their services alone."""
+    imported(settled, tmp_path, "product_catalog.csv", "description", "A call", date.fromisoformat(f"{MONTH}-30"))
+    assert worked(settled.run_month()) == [REFERENCES, of_day("rating_job", 30), BILLING]
+
+
+def test_a_product_more_mediates_every_day(settled: Project, tmp_path: Path) -> None:
+    """Records of it were refused until now, on whatever day."""
+    plans, products = tmp_path / "rate_plans.csv", tmp_path / "product_catalog.csv"
+    text = (DATA / plans.name).read_text(encoding="utf-8")
+    plans.write_text(text + "".join(f"PLAN_{each},DATA_NIGHT,data,0.01,0,,\n" for each in "ABC"), encoding="utf-8")
+    text = (DATA / products.name).read_text(encoding="utf-8")
+    products.write_text(text + "DATA_NIGHT,data,MB,flat,Night\n", encoding="utf-8")
+    in_use = {"rate_plans": None, "product_catalog": None}
+    import_tariffs(settled.warehouse, [plans, products], month_days(MONTH)[-1] + timedelta(days=1), in_use)
+    assert worked(settled.run_month()) == [REFERENCES, MEDIATION, BILLING]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import datetime as dt
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telecom_assets.model.stretches import EVERY_DAY, Stretch, span, union, without
@@ -25,6 +25,7 @@ def days_of(stretches: list[Stretch]) -> set[dt.date]:
     }
 
 
+@settings(deadline=None)
 @given(STRETCHES, STRETCHES)
 def test_stretches_are_sets_of_days(some: list[Stretch], others: list[Stretch]) -> None:
     assert days_of(union(some)) == days_of(some)
@@ -33,6 +34,7 @@ def test_stretches_are_sets_of_days(some: list[Stretch], others: list[Stretch]) 
     assert all(days_of([each.common(other)]) == days_of([each]) & days_of([other]) for each in some for other in others)
 
 
+@settings(deadline=None)
 @given(STRETCHES)
 def test_a_union_has_the_fewest_stretches_in_order(some: list[Stretch]) -> None:
     merged = union(some)

@@ -7,6 +7,7 @@ import pytest
 
 from resources.contract import Column, TableContract
 from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.model.columns import VALID_FROM
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.reports.tables import REPORTS
 from telecom_assets.tables import TABLES
@@ -132,8 +133,8 @@ def test_the_columns_that_the_requirements_name(name: str) -> None:
 def test_a_contract_is_consistent(contract: TableContract) -> None:
     names = contract.column_names
     assert len(set(names)) == len(names)
-    # A row with dates may be in force without a first day.
-    assert set(contract.key) - {"valid_from"} <= set(contract.required_names)
+    # A row that is in force without bound has no first day.
+    assert set(contract.key) - {VALID_FROM} <= set(contract.required_names)
     assert contract.key
     assert contract.partition_by is None or contract.partition_by in contract.required_names
     assert contract.indexed > 0

@@ -18,7 +18,7 @@ from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import imputed_are_the_smallest
 from telecom_assets.rating.month_rules import deferred_events, impute, smallest_volumes
 from telecom_assets.rating.rules import MissingVolumePolicy, price_list, rate
-from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, Units
 from telecom_assets.record_types.sms import SMS
@@ -30,15 +30,13 @@ from telecom_assets_tests.rating.test_rules import DAY, FLAT, TIERED, event, pri
 from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_frame, imputed, reference_data, rows_of
 
 A, B = "212600000001", "212600000002"
-#: The versions that `reference_data` names.
-NAMED = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
 
 
 def month_of(engine: SparkEngine, events: list[Row], rate_plans: list[Row] = cdrs.RATE_PLANS) -> list[Row]:
     """Rows of period_charges of some cleaned events of a month, in the order of their positions."""
     cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, rate_plans=rate_plans)
     suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
-    prices: dict[tuple[int, ...], DataFrame] = {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)}
+    prices = price_list(of_month.rate_plans, of_month.product_catalog)
     rows = impute(deferred_events(suspended), cleaned, prices)
     assert_schema(PERIOD_CHARGES, rows)
     return sorted(rows_of(rows), key=lambda row: row["source_position"])
@@ -121,31 +119,21 @@ def test_without_a_known_volume_it_used_none(engine: SparkEngine) -> None:
     assert (charge["billable_units"], charge["free_units_applied"], charge["amount"]) == (0, 0, 0)
 
 
-def test_a_day_is_priced_with_the_versions_it_names(engine: SparkEngine) -> None:
-    """The tariff of version 5 asks 1 a megabyte, that of version 6 asks 2; each day names its own."""
-    cleaned = contract_frame(engine, CLEANED_CDRS, sessions((A, "3", {}), (A, None, {}), (A, None, {})))
-    of_month = reference_data(engine)
-    deferred = [
-        {**row, "rate_plans_version": 5 + n}
-        for n, row in enumerate(
-            sorted(
-                rows_of(rate(cleaned, of_month, missing_volume="customer_min").suspended),
-                key=lambda row: row["source_position"],
-            )
-        )
+def test_an_event_has_the_price_of_its_own_day(engine: SparkEngine) -> None:
+    """1 a megabyte until the 20th, 2 from then on; the smallest volume is that of the whole month: 3 × 1 and 3 × 2."""
+    before, after = date(2026, 6, 19), date(2026, 6, 20)
+    events = sessions(
+        (A, "3", {"event_date": before}), (A, None, {"event_date": before}), (A, None, {"event_date": after})
+    )
+    plans: list[Row] = [
+        {**price(FLAT, "1"), "rate_plan_id": "PLAN_A", "valid_to": after},
+        {**price(FLAT, "2"), "rate_plan_id": "PLAN_A", "valid_from": after},
     ]
-    prices: dict[tuple[int, ...], DataFrame] = {
-        (5 + n, VERSIONS["product_catalog"]): price_list(
-            reference_data(engine, rate_plans=[{**price(FLAT, amount), "rate_plan_id": "PLAN_A"}]).rate_plans,
-            of_month.product_catalog,
-        )
-        for n, amount in enumerate(("1", "2"))
-    }
-    rows = rows_of(impute(contract_frame(engine, SUSPENDED_CDRS, deferred), cleaned, prices))
-    assert {(row["source_position"], row["rate_plans_version"], row["amount"]) for row in rows} == {
-        (1, 5, Decimal(3)),
-        (2, 6, Decimal(6)),
-    }
+    rows = month_of(engine, events, plans)
+    assert [(row["source_position"], row["plan_valid_from"], row["unit_price"], row["amount"]) for row in rows] == [
+        (1, None, Decimal(1), Decimal(3)),
+        (2, after, Decimal(2), Decimal(6)),
+    ]
 
 
 def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engine: SparkEngine) -> None:
@@ -163,7 +151,7 @@ def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engi
     cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, customers, plans)
     suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
     rows = rows_of(
-        impute(deferred_events(suspended), cleaned, {NAMED: price_list(of_month.rate_plans, of_month.product_catalog)})
+        impute(deferred_events(suspended), cleaned, price_list(of_month.rate_plans, of_month.product_catalog))
     )
     assert {(row["source_position"], row["billable_units"], row["amount"]) for row in rows} == {
         (1, Decimal(10_000_000), None),

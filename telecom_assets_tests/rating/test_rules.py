@@ -208,6 +208,53 @@ def test_what_costs_more_than_an_amount_holds_is_suspended(engine: SparkEngine) 
     assert_schema(SUSPENDED_CDRS, ratings.suspended)
 
 
+#: A message costs 1 until 14 June, 2 from the 15th to the 19th, nothing is said of the 20th to the 24th, 3 from the 25th on; the
+#: catalogue has it from 1 June on, and describes it otherwise from the 16th. Day -> amount, first day of the plan's and of the
+#: catalogue's row.
+BY_DAY: dict[int, tuple[int, int | None, int] | None] = {
+    1: (1, None, 1),
+    14: (1, None, 1),
+    15: (2, 15, 1),
+    16: (2, 15, 16),
+    19: (2, 15, 16),
+    20: None,
+    24: None,
+    25: (3, 25, 16),
+}
+
+
+def test_an_event_has_the_price_of_its_day(engine: SparkEngine) -> None:
+    def june(day: int | None) -> date | None:
+        return date(2026, 6, day) if day else None
+
+    line = {**price("SMS_NAT", "1"), "rate_plan_id": "PLAN_A"}
+    plans = [
+        {**line, "unit_price": amount, "valid_from": june(first), "valid_to": june(end)}
+        for amount, first, end in (("1", None, 15), ("2", 15, 20), ("3", 25, None))
+    ]
+    product = next(each for each in cdrs.CATALOGUE if each["product_code"] == "SMS_NAT")
+    catalogue = [
+        {**product, "valid_from": june(1), "valid_to": june(16)},
+        {**product, "description": "a text", "valid_from": june(16)},
+    ]
+    days = [date(2026, 5, 31), *(date(2026, 6, day) for day in BY_DAY)]
+    events = [event("sms", None, event_date=day, source_position=number) for number, day in enumerate(days)]
+    ratings = rate(
+        contract_frame(engine, CLEANED_CDRS, events),
+        reference_data(engine, rate_plans=plans, catalogue=catalogue),
+        missing_volume="customer_min",
+    )
+    rated = {row["event_date"]: row for row in rows_of(ratings.rated)}
+    found = {day: (row["amount"], row["plan_valid_from"], row["product_valid_from"]) for day, row in rated.items()}
+    assert found == {
+        date(2026, 6, day): (Decimal(costs[0]), june(costs[1]), june(costs[2]))
+        for day, costs in BY_DAY.items()
+        if costs
+    }
+    suspended = {(row["event_date"], row["reason"], row["plan_valid_from"]) for row in rows_of(ratings.suspended)}
+    assert suspended == {(day, "no_price", None) for day in (days[0], date(2026, 6, 20), date(2026, 6, 24))}
+
+
 @given(
     units=st.decimals(min_value=0, max_value=10_000_000, places=6),
     prices=st.tuples(*[st.one_of(st.just(Decimal("999999.999999")), st.decimals(0, 999_999, places=6))] * 2),

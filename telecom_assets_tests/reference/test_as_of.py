@@ -6,15 +6,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.contract import Column as C
 from resources.contract import TableContract
 from resources.engine import SparkEngine
+from telecom_assets.model.columns import VALIDITY
 from telecom_assets.model.stretches import Stretch
 from telecom_assets.reference.as_of import (
-    VALIDITY,
     both_in_force,
     differing_days,
     entity,
@@ -156,11 +156,13 @@ def test_pairs_are_in_force_on_the_days_of_both(engine: SparkEngine) -> None:
 # ------------------------------------------------------------------------------------------------------------ judging
 
 
+@settings(deadline=None)
 @given(rows=histories())
 def test_a_history_without_overlaps_is_good(rows: list[Row]) -> None:
     assert validity_findings(table(*rows), PRICES) == []
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.builds(row, st.sampled_from("ab"), st.just("1"), *[st.none() | st.sampled_from(DAYS)] * 2)))
 def test_a_key_with_two_rows_on_a_day_is_found_and_named(rows: list[Row]) -> None:
     before_all = FIRST - dt.timedelta(days=1)
@@ -214,6 +216,7 @@ def test_a_missing_key_is_no_overlap() -> None:
 # ---------------------------------------------------------------------------------------------------------- comparing
 
 
+@settings(deadline=None)
 @given(then=histories(), now=histories())
 def test_two_versions_differ_on_the_days_on_which_other_rows_are_in_force(then: list[Row], now: list[Row]) -> None:
     def on(rows: list[Row], when: dt.date) -> set[tuple[Any, ...]]:

@@ -18,8 +18,9 @@ from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.home.settings import Settings
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.customer_import import BadRow, read_customer_file
-from telecom_assets.reference.judging import known_plans, read_rate_plans
+from telecom_assets.reference.judging import known_plans
 from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tariff_files import read_rate_plans
 
 HEADER = ",".join(CUSTOMERS.column_names)
 PLANS = ["PLAN_A", "PLAN_B"]

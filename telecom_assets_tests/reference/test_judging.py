@@ -18,13 +18,13 @@ from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.judging import (
     customer_findings,
     known_plans,
+    missing_prices,
     product_catalog_findings,
     rate_plan_findings,
-    read_product_catalog,
-    read_rate_plans,
     unreachable_prices,
 )
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tariff_files import read_product_catalog, read_rate_plans
 from telecom_assets_tests import oracle
 from telecom_assets_tests.examples import examples
 
@@ -79,6 +79,8 @@ def test_a_price_is_exactly_what_is_written(file: Callable[[str | bytes], Path])
         "free_units": Decimal(50),
         "tier_threshold": Decimal(1024),
         "tier_price": Decimal("0.05"),
+        "valid_from": None,
+        "valid_to": None,
     }
     assert (row[1]["unit_price"], row[1]["free_units"]) == (Decimal("123456.123456"), 0)
     assert (row[1]["tier_threshold"], row[1]["tier_price"]) == (None, None)
@@ -214,10 +216,11 @@ def test_a_price_of_an_unknown_product_is_found() -> None:
 def test_repeated_and_missing_values_are_found() -> None:
     plans, catalog = read_rate_plans(), read_product_catalog()
     assert rate_plan_findings(pa.concat_tables([plans, plans.slice(0, 1)]), catalog) == [
-        "rate_plans: rate_plan_id, product_code more than once: PLAN_A/VOICE_NAT"
+        "rate_plans: rate_plan_id, product_code more than once on a day: PLAN_A/VOICE_NAT (every day)"
     ]
     assert product_catalog_findings(pa.concat_tables([catalog, catalog.slice(0, 6)])) == [
-        "product_catalog: product_code more than once: DATA_BASIC, DATA_PREMIUM, SMS_INT, SMS_NAT, VOICE_INT and 1 more"
+        "product_catalog: product_code more than once on a day: DATA_BASIC (every day), DATA_PREMIUM (every day), "
+        "SMS_INT (every day), SMS_NAT (every day), VOICE_INT (every day) and 1 more"
     ]
     assert rate_plan_findings(changed(plans, FLAT, unit_price=None), catalog) == [
         "rate_plans: unit_price is missing in 1 row"
@@ -419,8 +422,9 @@ def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
     wrong_unit = r"product_catalog 'SMS_INT\xa0': unit is 'minute', but sms is counted in 'event'"
     assert wrong_unit in product_catalog_findings(odd_catalog)
     twice = pa.concat_tables([odd, odd.filter(pc.equal(odd["rate_plan_id"], BLANK_PLAN))])
-    assert "rate_plans: rate_plan_id, product_code more than once: 'PLAN_A '/SMS_NAT" in rate_plan_findings(
-        twice, catalog
+    assert (
+        "rate_plans: rate_plan_id, product_code more than once on a day: 'PLAN_A '/SMS_NAT (every day)"
+        in rate_plan_findings(twice, catalog)
     )
     free = changed(odd, {"rate_plan_id": BLANK_PLAN}, unit_price=Decimal(1), free_units=Decimal(5))
     assert any(
@@ -431,3 +435,130 @@ def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
     customers = [row | {"subscription_type": "prepaid", "status": "active", "rate_plan_id": "PLAN_A\t"}]
     [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), odd)
     assert unknown.endswith("expected one of PLAN_A, 'PLAN_A ', PLAN_B, PLAN_C")
+
+
+# -- dates -----------------------------------------------------------------------------------------------------------
+
+SMS = {"rate_plan_id": "PLAN_A", "product_code": "SMS_NAT"}
+
+
+def dated(
+    table: pa.Table, key: dict[str, str], *bounds: tuple[dt.date | None, dt.date | None], **values: Any
+) -> pa.Table:
+    """The table with the row of a key once for each pair of bounds."""
+    rows = []
+    for row in table.to_pylist():
+        if key.items() <= row.items():
+            rows += [{**row, **values, "valid_from": first, "valid_to": end} for first, end in bounds]
+        else:
+            rows.append(row)
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+def march(day: int) -> dt.date:
+    return dt.date(2026, 3, day)
+
+
+def test_prices_may_follow_each_other() -> None:
+    plans = dated(read_rate_plans(), SMS, (None, march(5)), (march(5), march(9)), (march(9), None))
+    assert rate_plan_findings(plans, read_product_catalog()) == []
+    assert missing_prices(plans, read_product_catalog()) == []
+
+
+def test_two_prices_on_one_day_are_an_error() -> None:
+    plans = dated(read_rate_plans(), SMS, (None, march(6)), (march(5), None))
+    assert rate_plan_findings(plans, read_product_catalog()) == [
+        "rate_plans: rate_plan_id, product_code more than once on a day: PLAN_A/SMS_NAT (2026-03-05)"
+    ]
+
+
+def test_two_rows_of_a_product_on_one_day_are_an_error() -> None:
+    catalog = dated(read_product_catalog(), {"product_code": "SMS_NAT"}, (None, None), (march(5), march(7)))
+    assert product_catalog_findings(catalog) == [
+        "product_catalog: product_code more than once on a day: SMS_NAT (2026-03-05 to 2026-03-06)"
+    ]
+
+
+def test_a_stretch_without_a_price_is_advice() -> None:
+    plans = dated(read_rate_plans(), SMS, (None, march(5)), (march(8), None))
+    assert rate_plan_findings(plans, read_product_catalog()) == []
+    assert missing_prices(plans, read_product_catalog()) == [
+        "rate_plans PLAN_A/SMS_NAT: days without a price: 2026-03-05 to 2026-03-07; their events are suspended as no_price"
+    ]
+
+
+def test_days_on_which_there_is_no_plan_or_no_product_lack_no_price() -> None:
+    """A plan that begins in March, with a product that begins later still."""
+    plans = dated(read_rate_plans(), {"rate_plan_id": "PLAN_B"}, (march(1), None))
+    plans = dated(plans, {"rate_plan_id": "PLAN_B", "product_code": "DATA_BASIC"}, (march(10), None))
+    later = dated(read_product_catalog(), {"product_code": "DATA_BASIC"}, (march(10), None))
+    assert missing_prices(plans, later) == []
+    assert missing_prices(plans, read_product_catalog()) == [
+        "rate_plans PLAN_B/DATA_BASIC: days without a price: 2026-03-01 to 2026-03-09; their events are suspended as no_price"
+    ]
+
+
+def test_a_product_of_mediation_that_pauses_is_advice() -> None:
+    catalog = dated(read_product_catalog(), {"product_code": "VOICE_INT"}, (None, march(5)), (march(6), None))
+    assert product_catalog_findings(catalog) == []
+    assert missing_prices(read_rate_plans(), catalog) == [
+        "product_catalog VOICE_INT: days without a price: 2026-03-05; their events are suspended as no_price"
+    ]
+
+
+def test_a_plan_that_ended_before_a_product_began_needs_no_price_for_it() -> None:
+    plans = dated(read_rate_plans(), {"rate_plan_id": "PLAN_B"}, (None, march(1)))
+    plans = without(plans, {"rate_plan_id": "PLAN_B", "product_code": "DATA_BASIC"})
+    later = dated(read_product_catalog(), {"product_code": "DATA_BASIC"}, (march(1), None))
+    sooner = dated(read_product_catalog(), {"product_code": "DATA_BASIC"}, (dt.date(2026, 2, 28), None))
+    assert rate_plan_findings(plans, later) == []
+    assert rate_plan_findings(plans, sooner) == ["rate_plans PLAN_B: no price for product DATA_BASIC"]
+
+
+def test_a_tier_is_judged_by_the_catalogue_of_its_own_days() -> None:
+    """A product that is tiered until the 5th and flat from then on."""
+    catalog = dated(read_product_catalog(), {"product_code": "DATA_PREMIUM"}, (None, march(5)))
+    flat = dated(read_product_catalog(), {"product_code": "DATA_PREMIUM"}, (march(5), None), rate_type="flat")
+    both = pa.concat_tables([catalog, flat.filter(pc.equal(flat["product_code"], "DATA_PREMIUM"))])
+    plans = read_rate_plans()
+    follows = pa.concat_tables(
+        [
+            dated(plans, {"product_code": "DATA_PREMIUM"}, (None, march(5))),
+            dated(
+                plans, {"product_code": "DATA_PREMIUM"}, (march(5), None), tier_threshold=None, tier_price=None
+            ).filter(pc.equal(plans["product_code"], "DATA_PREMIUM")),
+        ]
+    )
+    assert rate_plan_findings(follows, both) == []
+    assert rate_plan_findings(plans, both) == [
+        f"rate_plans {plan}/DATA_PREMIUM: has a tier, but the catalogue says flat"
+        for plan in ("PLAN_A", "PLAN_B", "PLAN_C")
+    ]
+
+
+def test_the_service_of_a_product_is_one_on_all_days() -> None:
+    catalog = read_product_catalog()
+    voice = dated(catalog, {"product_code": "SMS_NAT"}, (march(5), None), service_type="voice", unit="minute")
+    both = pa.concat_tables(
+        [
+            dated(catalog, {"product_code": "SMS_NAT"}, (None, march(5))),
+            voice.filter(pc.equal(voice["product_code"], "SMS_NAT")),
+        ]
+    )
+    assert (
+        "product_catalog SMS_NAT: service_type is sms and voice; expected one on all days"
+        in product_catalog_findings(both)
+    )
+
+
+def test_only_one_of_the_columns_of_dates_is_needed(file: Callable[[str | bytes], Path]) -> None:
+    path = file(f"valid_from,{HEADER}\n2026-03-05,{GOOD}\n,{GOOD.replace('PLAN_A', 'PLAN_B')}\n")
+    rows = read_rate_plans(path).to_pylist()
+    assert [(row["valid_from"], row["valid_to"]) for row in rows] == [(march(5), None), (None, None)]
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-3-5", "20260305", "05/03/2026", "2026-03-05T00:00"])
+def test_a_day_is_written_in_full(file: Callable[[str | bytes], Path], text: str) -> None:
+    with pytest.raises(InputFileError) as raised:
+        read_rate_plans(file(f"{HEADER},valid_to\n{GOOD},{text}\n"))
+    assert f"line 2: valid_to is {text!r}; expected a day such as 2026-11-01" in str(raised.value)

@@ -11,7 +11,7 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.provenance import Look, how_made
-from resources.warehouse import Partitions, Warehouse, paths_of
+from resources.warehouse import Partitions, PinnedTable, Warehouse, paths_of
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.stages.chain import contract_table
 
@@ -69,6 +69,23 @@ def test_what_was_made_holds_for_all_its_partitions_those_without_rows_too(wareh
     make(warehouse, RATED, (A, C), [A], [CLEANED, CUSTOMERS])
     assert look(warehouse, RATED, TODAY, [CLEANED, CUSTOMERS]) == {}
     assert look(warehouse, RATED, ["2026-06-04"]) == {"2026-06-04": "rated_cdrs was never made"}
+
+
+def test_rows_may_tell_which_partitions_read_others(warehouse: Warehouse) -> None:
+    """A newer version of a table without partitions is out of date for those days alone of which it is said."""
+    replace_customers(warehouse, "1")
+    make(warehouse, RATED, (A, C), [A], [CUSTOMERS])
+    replace_customers(warehouse, "2")
+    asked = []
+
+    def reads_others(table: str, partition: str, then: PinnedTable, now: PinnedTable) -> bool:
+        asked.append((table, partition, then.version, now.version))
+        return partition == "2026-06-02"
+
+    found = Look(warehouse, reads_others=reads_others).not_as_made(RATED, TODAY, "of now", {CUSTOMERS})
+    assert found == {"2026-06-02": "customers has changed"}
+    assert asked == [(RATED, day, 1, 2) for day in TODAY]
+    assert look(warehouse, RATED, TODAY, [CUSTOMERS]) == dict.fromkeys(TODAY, "customers has changed")
 
 
 def test_no_rows_in_place_of_no_rows_are_known_to_have_been_made(warehouse: Warehouse) -> None:

@@ -129,10 +129,7 @@ def imputed(
 ) -> DataFrame:
     """Rows of period_charges of one month, with the reference data of `reference_data` unless there is another."""
     of_month = of_month or reference_data(engine)
-    versions = (VERSIONS["rate_plans"], VERSIONS["product_catalog"])
-    prices: dict[tuple[int, ...], DataFrame] = {
-        versions: price_list(of_month.rate_plans, of_month.product_catalog, record_types)
-    }
+    prices = price_list(of_month.rate_plans, of_month.product_catalog, record_types)
     return impute(deferred_events(suspended), cleaned, prices, record_types)
 
 

@@ -26,7 +26,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.rules import MissingVolumePolicy, rate
+from telecom_assets.rating.rules import MissingVolumePolicy, ReferenceData, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.rules import BilledMonth, report
 from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
@@ -36,19 +36,18 @@ from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Parameters, Result, Row
 from telecom_assets_tests.sql_check import sql_totals
+from telecom_assets_tests.stages import chain
 from telecom_assets_tests.stages.chain import (
     TERMS,
     admitted,
     assert_outcomes,
     assert_rows,
     billed,
-    catalogue_frame,
     collected,
     contract_frame,
     drawn,
     imputed,
     mediated,
-    reference_data,
     rejections,
     rows_of,
     side_by_side,
@@ -62,7 +61,12 @@ PARAMETERS = Parameters(accept_months={"2019-01", "2019-12"})
 
 
 def expected_of(messages: list[Message], parameters: Parameters) -> Result:
-    return oracle.run(messages, cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE, parameters)
+    return oracle.run(messages, cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE, parameters)
+
+
+def reference_data(engine: SparkEngine, customers: list[Row] = cdrs.CUSTOMERS) -> ReferenceData:
+    """Reference data whose prices change within the month."""
+    return chain.reference_data(engine, customers, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
 
 
 # --------------------------------------------------------------------------- a month and more, through all the tables
@@ -111,7 +115,7 @@ def month(
     warehouse = Warehouse(str(tmp_path_factory.mktemp("chain") / "entrepôt du mois"), engine, TABLES)
     warehouse.append(RAW_CDRS.name, admitted(engine, messages, PARAMETERS))
     raw = warehouse.pin(RAW_CDRS.name)
-    outcomes = mediate(raw.all(), raw.all(), catalogue_frame(engine), dedupe_days=PARAMETERS.dedupe_days)
+    outcomes = mediate(raw.all(), raw.all(), reference_data(engine).product_catalog, dedupe_days=PARAMETERS.dedupe_days)
     every_day = Partitions(min(raw.rows_by_partition()), max(raw.rows_by_partition()))
     warehouse.overwrite(CLEANED_CDRS.name, outcomes.cleaned, every_day)
     warehouse.overwrite(REJECTED_CDRS.name, outcomes.rejected, every_day)
@@ -121,7 +125,9 @@ def month(
     warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, every_day)
     this_month = Partitions(MONTH, MONTH)
     suspended, usage = (warehouse.pin_period(name, MONTH) for name in (SUSPENDED_CDRS.name, CLEANED_CDRS.name))
-    warehouse.overwrite(PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df), this_month)
+    warehouse.overwrite(
+        PERIOD_CHARGES.name, imputed(engine, suspended.df, usage.df, reference_data(engine)), this_month
+    )
     charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
     warehouse.overwrite(BILL_LINES.name, usage_lines(charges.df, MONTH, TERMS), this_month)
     lines = warehouse.pin(BILL_LINES.name)
@@ -278,7 +284,7 @@ def test_identities_in_sql(sql: duckdb.DuckDBPyConnection, identity: str) -> Non
 
 def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckdb.DuckDBPyConnection) -> None:
     """From the bytes to the amounts due, without the project and without the oracle."""
-    references = (cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE)
+    references = (cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
     totals = sql_totals(month.messages, *references, MONTH, accept_months=PARAMETERS.accept_months)
     outcomes = """SELECT strftime(event_date, '%Y-%m') AS month, reason, count(*) FROM (
         SELECT event_date, 'cleaned' AS reason FROM cleaned_cdrs UNION ALL SELECT event_date, reason FROM rejected_cdrs)
@@ -304,7 +310,7 @@ def month_charges(engine: SparkEngine, cleaned: DataFrame, suspended: list[Row],
     """Rows of period_charges of one month."""
     deferred = contract_frame(engine, SUSPENDED_CDRS, [row for row in suspended if row["billing_period"] == period])
     of_month = cleaned.where(F.date_format("event_date", "yyyy-MM") == period)
-    return rows_of(imputed(engine, deferred, of_month))
+    return rows_of(imputed(engine, deferred, of_month, reference_data(engine)))
 
 
 def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Parameters, months: list[str]) -> None:

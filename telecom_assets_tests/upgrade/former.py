@@ -137,7 +137,8 @@ _PROPERTIES = {
 def under_former_names(row: Row) -> Row:
     """A row with the names of that time; what it had not is left out."""
     former = {"source_part": "kafka_partition", "source_position": "kafka_offset"}
-    return {former.get(name, name): value for name, value in row.items() if name != "source_id"}
+    later = ("source_id", "plan_valid_from", "product_valid_from")
+    return {former.get(name, name): value for name, value in row.items() if name not in later}
 
 
 @dataclass

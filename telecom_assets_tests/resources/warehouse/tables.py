@@ -56,7 +56,8 @@ def day_rows(*days: date) -> pa.Table:
 
 
 def catalogue_rows(*codes: str) -> pa.Table:
-    rows = [dict.fromkeys(PRODUCT_CATALOG.column_names, code) for code in codes]
+    """A product of each code, which all of its texts are too; without dates."""
+    rows = [dict.fromkeys(PRODUCT_CATALOG.required_names, code) for code in codes]
     return pa.Table.from_pylist(rows, schema=PRODUCT_CATALOG.arrow_schema())
 
 

@@ -141,7 +141,12 @@ def test_the_first_write_is_a_version_even_without_rows(plain: Warehouse) -> Non
 
 
 def test_columns_are_taken_by_name_and_cast(plain: Warehouse) -> None:
-    columns = {name: pa.array(["x"], pa.large_string()) for name in reversed(PRODUCT_CATALOG.column_names)}
+    schema = PRODUCT_CATALOG.arrow_schema()
+    kinds = {field.name: pa.large_string() if pa.types.is_string(field.type) else field.type for field in schema}
+    columns = {
+        name: pa.array(["x"] if name in PRODUCT_CATALOG.required_names else [None], kind)
+        for name, kind in reversed(kinds.items())
+    }
     plain.overwrite_arrow(CATALOGUE, pa.table(columns))
     assert plain.pin(CATALOGUE).arrow().schema == PRODUCT_CATALOG.arrow_schema()
 
