@@ -519,7 +519,13 @@ def bills(rows: int = 3, amount: str = "10.00", period: str = PERIOD) -> pa.Tabl
         column.name: value if column.name in ("voice_total", "amount_before_tax", "after_discount", "amount_due") else 0
         for column in BILLS.columns
     }
-    texts = {"region": "Fès-Meknès", "rate_plan_id": "PLAN_A", "currency": "MAD", "status": "draft", "billing_period": period}
+    texts = {
+        "region": "Fès-Meknès",
+        "rate_plan_id": "PLAN_A",
+        "currency": "MAD",
+        "status": "draft",
+        "billing_period": period,
+    }
     return pa.Table.from_pylist(
         [{**figures, **texts, "customer_id": f"2126{number:08}"} for number in range(rows)],
         schema=BILLS.arrow_schema(),
@@ -882,7 +888,10 @@ def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgre
     [
         ("DROP COLUMN sms_total", r"no column sms_total \(numeric\(18,2\)\)"),
         ("ALTER COLUMN tax TYPE numeric(18,1)", r"column tax is numeric\(18,1\), expected numeric\(18,2\)"),
-        ("DROP CONSTRAINT facturation_complete_pkey", r"its primary key is not \(billing_period, customer_id, holder_no\)"),
+        (
+            "DROP CONSTRAINT facturation_complete_pkey",
+            r"its primary key is not \(billing_period, customer_id, holder_no\)",
+        ),
     ],
 )
 def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(
