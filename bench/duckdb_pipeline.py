@@ -38,7 +38,7 @@ ZONE = ZoneInfo("Africa/Casablanca")
 STAGES: Mapping[str, tuple[str, ...]] = {
     "mediation": ("cleaned_cdrs", "rejected_cdrs"),
     "rating": ("rated_cdrs", "suspended_cdrs"),
-    "billing": ("period_charges", "facturation_complete"),
+    "billing": ("period_charges", "bill_lines", "facturation_complete"),
     "reports": (
         "daily_revenue",
         "mix_by_region",
@@ -61,6 +61,9 @@ REFERENCES = {
         "activation_date": "DATE",
         "status": "VARCHAR",
         "region": "VARCHAR",
+        "holder_no": "INTEGER",
+        "valid_from": "DATE",
+        "valid_to": "DATE",
     },
     "rate_plans": {
         "rate_plan_id": "VARCHAR",
@@ -83,7 +86,10 @@ REFERENCES = {
         "valid_to": "DATE",
     },
 }
-_DATES = ("valid_from", "valid_to")
+#: Columns that a file may lack, and what they are then: without bounds, and with one holder.
+_LACKING = {"valid_from": "NULL::DATE", "valid_to": "NULL::DATE", "holder_no": "1"}
+#: A list of customers says from which day on each of them is one.
+FIRST_DAY_OF_LISTED = "activation_date"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +105,8 @@ class ScriptSettings:
     discount_pct: Decimal = Decimal(5)
     tax_pct: Decimal = Decimal(20)
     currency: str = "MAD"
+    #: Decimals of an amount in the currency.
+    scale: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +170,16 @@ def set_settings(connection: duckdb.DuckDBPyConnection, settings: ScriptSettings
         "discount_pct": ("DECIMAL(7,4)", settings.discount_pct),
         "tax_pct": ("DECIMAL(7,4)", settings.tax_pct),
         "currency": ("VARCHAR", settings.currency),
+        "scale": ("INTEGER", settings.scale),
     }
     connection.execute("SET TimeZone = 'UTC'")
     _set(connection, variables)
+    # A type cannot be a variable: what rounds to the decimals of the currency is a macro.
+    for name, digits in (("billed", 18), ("billed_sum", 28)):
+        kind = f"DECIMAL({digits},{settings.scale})"
+        connection.execute(f"CREATE MACRO {name}(amount) AS round(amount, {settings.scale})::{kind}")
+    smallest = Decimal(1).scaleb(-settings.scale)
+    connection.execute(f"CREATE MACRO smallest() AS {smallest:f}::DECIMAL({settings.scale + 1},{settings.scale})")
     months = (settings.month,) if settings.accept_months is None else settings.accept_months
     spans = [f"day BETWEEN DATE '{begin}' AND DATE '{end}'" for begin, end in map(_days_of, months)]
     connection.execute(f"CREATE MACRO is_open(day) AS {' OR '.join(spans) or 'false'}")
@@ -195,9 +210,9 @@ def _read_files(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         path = str(getattr(job, name))
         with Path(path).open(encoding="utf-8-sig", newline="") as lines:
             header = next(csv.reader(lines))
-        # A file without dates lacks their columns: its rows have no bounds.
-        given = {column: kind for column, kind in columns.items() if column in header or column not in _DATES}
-        lacking = "".join(f", NULL::DATE AS {column}" for column in columns if column not in given)
+        given = {column: kind for column, kind in columns.items() if column in header or column not in _LACKING}
+        values = _LACKING | ({"valid_from": FIRST_DAY_OF_LISTED} if name == "customers" else {})
+        lacking = "".join(f", {values[column]} AS {column}" for column in columns if column not in given)
         connection.execute(
             f"CREATE TABLE {name} AS SELECT *{lacking} FROM read_csv(?, header = true, columns = {json.dumps(given)})",
             [path],

@@ -25,12 +25,13 @@ from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
-from telecom_assets.runs.jobs import JOBS, checks_job, maintenance_job
+from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
     cdr_topic_sensor,
     checks_schedule,
+    customers_schedule,
     failure_sensor,
     kafka_outage_sensor,
     maintenance_schedule,
@@ -47,9 +48,11 @@ _OF_A_MONTH: list[Any] = [
     reference.customers,
     reference.rate_plans,
     reference.product_catalog,
+    reference.billing_terms,
     mediation.mediation,
     rating.rating,
     rating.period_charges,
+    billing.bill_lines,
     billing.facturation_complete,
     billing.published_bills,
     invoices.invoices,
@@ -73,7 +76,10 @@ def build_defs(
     """
     settings = settings or Settings.load()
     types = RecordTypes(record_types)
-    resources = {**Deployment(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
+    resources = {
+        **Deployment(settings, tables_of(types, settings.currency), types).resources(),
+        **(resource_overrides or {}),
+    }
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
     # One warehouse for the IO manager and all resources of a process, so that stages and checks share what they know of a version.
@@ -89,7 +95,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, checks_job, maintenance_job],
+        jobs=[*JOBS, checks_job, maintenance_job, customers_job],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),
@@ -102,6 +108,7 @@ def build_defs(
             month_end_schedule(settings.billing_day),
             maintenance_schedule(settings.maintenance_hour),
             checks_schedule(settings.maintenance_hour),
+            customers_schedule(),
         ],
         resources=resources,
         # All steps of a run in one process: they share one engine, and the embedded engine uses all cores by itself.

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from bench.duckdb_pipeline import REFERENCES, STAGES, ScriptSettings, script, set_settings
+from bench.duckdb_pipeline import FIRST_DAY_OF_LISTED, REFERENCES, STAGES, ScriptSettings, script, set_settings
 
 #: The rules have no calendar here: every day has a partition.
 _CALENDAR_START = date(1, 1, 1)
@@ -61,6 +61,10 @@ class SqlTotals:
     #: Charged amounts of the month by day and by (region, record_type).
     revenue_by_day: dict[Any, Decimal]
     revenue_by_region_and_type: dict[tuple[str, str], Decimal]
+    #: Amounts of the bills' lines by (customer, holder, number of the line).
+    lines: dict[tuple[str, int, int], Decimal]
+    #: Amounts due by (region, plan) of the lines.
+    due_by_region_and_plan: dict[tuple[str, str], Decimal]
 
     def outcomes_of_month(self) -> dict[str, int]:
         return {outcome: count for (month, outcome), count in self.outcomes.items() if month == self.month}
@@ -79,6 +83,8 @@ def _reference_table(name: str, source: Path | Iterable[Mapping[str, Any]]) -> p
     if isinstance(source, Path):
         with source.open(newline="", encoding="utf-8") as lines:
             rows: list[Mapping[str, Any]] = list(csv.DictReader(lines))
+        if name == "customers":
+            rows = [{"valid_from": row[FIRST_DAY_OF_LISTED], "holder_no": 1, **row} for row in rows]
     else:
         rows = list(source)
     columns: dict[str, pa.Array] = {}
@@ -123,6 +129,8 @@ def sql_totals(
     missing_volume_policy: str = "customer_min",
     discount_pct: Decimal | int = 5,
     tax_pct: Decimal | int = 20,
+    currency: str = "MAD",
+    scale: int = 2,
 ) -> SqlTotals:
     """Counts and money of one month from CDRs (a JSON Lines file, or messages whose values are UTF-8 or None).
 
@@ -137,6 +145,8 @@ def sql_totals(
         missing_volume_policy=missing_volume_policy,
         discount_pct=Decimal(discount_pct),
         tax_pct=Decimal(tax_pct),
+        currency=currency,
+        scale=scale,
     )
     references = {"customers": customers, "rate_plans": rate_plans, "product_catalog": catalogue}
     with duckdb.connect() as connection:
@@ -166,10 +176,14 @@ def sql_totals(
                 "'amount_out_of_range' ELSE 'imputed' END FROM period_charges) GROUP BY ALL"
             ),
             rated_by_customer=asked("SELECT customer_id, sum(amount) FROM charges GROUP BY ALL"),
-            before_tax_by_customer=asked("SELECT customer_id, amount_before_tax FROM facturation_complete"),
-            amount_due_by_customer=asked("SELECT customer_id, amount_due FROM facturation_complete"),
+            before_tax_by_customer=asked(
+                "SELECT customer_id, sum(amount_before_tax) FROM facturation_complete GROUP BY ALL"
+            ),
+            amount_due_by_customer=asked("SELECT customer_id, sum(amount_due) FROM facturation_complete GROUP BY ALL"),
             revenue_by_day=asked("SELECT billing_date, revenue FROM daily_revenue"),
             revenue_by_region_and_type=asked("SELECT region, record_type, revenue FROM mix_by_region"),
+            lines=asked("SELECT customer_id, holder_no, line_no, amount FROM bill_lines"),
+            due_by_region_and_plan=asked("SELECT region, rate_plan_id, revenue_incl_tax FROM plan_by_region"),
         )
 
 

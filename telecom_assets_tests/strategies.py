@@ -33,6 +33,9 @@ CUSTOMERS: list[dict[str, object]] = [
         "activation_date": date(2020, 1, 1),
         "status": status,
         "region": region,
+        "holder_no": 1,
+        "valid_from": None,
+        "valid_to": None,
     }
     for customer_id, subscription_type, rate_plan_id, status, region in (
         ("212600000001", "postpaid", "PLAN_A", "active", "Casablanca-Settat"),
@@ -45,6 +48,26 @@ CUSTOMERS: list[dict[str, object]] = [
         ("212700000008", "postpaid", "PLAN_VOICE", "active", "Drâa-Tafilalet"),
         ("212700000009", "postpaid", "PLAN_A", "active", "Drâa-Tafilalet"),
     )
+]
+#: Versions that change: customer, first day, first day no more, holder, plan.
+_OF_CUSTOMERS: list[tuple[str, date | None, date | None, int, str]] = [
+    ("212600000001", None, date(2026, 3, 12), 1, "PLAN_A"),
+    ("212600000001", date(2026, 3, 12), None, 1, "PLAN_B"),
+    ("212600000002", date(2020, 1, 1), date(2026, 3, 18), 1, "PLAN_B"),
+    ("212600000002", date(2026, 3, 22), date(2026, 3, 27), 2, "PLAN_A"),
+    ("212600000002", date(2026, 3, 27), None, 3, "PLAN_A"),
+    ("212700000003", date(2026, 2, 25), None, 1, "PLAN_A"),
+    ("212700000009", None, date(2026, 3, 24), 1, "PLAN_A"),
+]
+#: The same with a history: one changes his plan, a number has three holders and nobody for some days, one begins, one ends.
+DATED_CUSTOMERS: list[dict[str, object]] = [
+    *(line for line in CUSTOMERS if line["customer_id"] not in {each[0] for each in _OF_CUSTOMERS}),
+    *(
+        {**line, "valid_from": first, "valid_to": end, "holder_no": holder, "rate_plan_id": plan}
+        for customer_id, first, end, holder, plan in _OF_CUSTOMERS
+        for line in CUSTOMERS
+        if line["customer_id"] == customer_id
+    ),
 ]
 SUBSCRIBERS = [*(str(customer["customer_id"]) for customer in CUSTOMERS), "212600000010"]
 #: The first three are active, postpaid and priced, and come more often, so that more than half of the usage is charged.

@@ -9,11 +9,16 @@ UPDATE customers SET customer_id = in_one_form(customer_id, try_cast(customer_id
 WHERE try_cast(customer_id AS BIGINT)::VARCHAR IS DISTINCT FROM customer_id
   AND regexp_full_match(in_one_form(customer_id, try_cast(customer_id AS BIGINT)), '[0-9]+');
 
--- All that is to be known of a subscriber in one row, so that an event is joined once.
+-- All that is to be known of a subscriber on a day in one row, so that an event is joined once: from begins up to and without ends.
+-- From the end of the last holder on the number is over; before the first and between two there is no row.
 CREATE TABLE subscribers AS
-SELECT c.customer_id, subscription_type, status, region, c.rate_plan_id,
-       c.rate_plan_id IN (SELECT rate_plan_id FROM rate_plans) AS plan_is_known
-FROM customers c;
+SELECT c.customer_id, holder_no, valid_from AS customer_valid_from, subscription_type, status, region, c.rate_plan_id,
+       c.rate_plan_id IN (SELECT rate_plan_id FROM rate_plans) AS plan_is_known,
+       coalesce(valid_from, '-infinity'::DATE) AS begins, coalesce(valid_to, 'infinity'::DATE) AS ends, false AS is_over
+FROM customers c
+UNION ALL BY NAME
+SELECT customer_id, max(valid_to) AS begins, 'infinity'::DATE AS ends, true AS is_over
+FROM customers GROUP BY customer_id HAVING count(*) = count(valid_to);
 
 -- A price holds on the days on which both its row of the plan and its row of the catalogue are in force: from first_day up to and
 -- without end_day.
@@ -37,7 +42,7 @@ CREATE MACRO cost_of(units, free_units, unit_price, is_tiered, tier_threshold, t
 
 CREATE TABLE priced AS
 WITH joined AS (
-    SELECT e.*, s.rate_plan_id, s.region, p.* EXCLUDE (rate_plan_id, product_code, first_day, end_day),
+    SELECT e.*, s.rate_plan_id, s.region, s.holder_no, s.customer_valid_from, p.* EXCLUDE (rate_plan_id, product_code, first_day, end_day),
         e.record_type = 'data' AND e.data_volume_mb IS NULL AS missing,
         CASE e.record_type
             WHEN 'voice' THEN (((e.duration_sec * 1000)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
@@ -45,13 +50,14 @@ WITH joined AS (
             ELSE coalesce(e.data_volume_mb, CASE getvariable('missing_volume_policy') WHEN 'zero' THEN 0 END)::DECIMAL(18,6)
             END AS units,
         CASE WHEN s.customer_id IS NULL THEN 'unknown_customer'
+             WHEN s.is_over THEN 'inactive_customer'
              WHEN s.subscription_type <> 'postpaid' THEN 'prepaid_customer'
              WHEN s.status <> 'active' THEN 'inactive_customer'
              WHEN NOT s.plan_is_known THEN 'unknown_plan'
              WHEN p.unit_price IS NULL THEN 'no_price'
              WHEN units IS NULL THEN 'missing_volume' END AS reason
     FROM cleaned_cdrs e
-    LEFT JOIN subscribers s ON s.customer_id = e.subscriber_id
+    LEFT JOIN subscribers s ON s.customer_id = e.subscriber_id AND e.event_date >= s.begins AND e.event_date < s.ends
     LEFT JOIN prices p ON p.rate_plan_id = s.rate_plan_id AND p.product_code = e.product_code
         AND e.event_date >= p.first_day AND e.event_date < p.end_day
     WHERE e.event_date BETWEEN getvariable('month_first') AND getvariable('month_last')
@@ -65,14 +71,15 @@ SELECT record_id, subscriber_id AS customer_id, record_type, event_ts, rate_plan
     least(units, free_units) AS free_units_applied, unit_price, tier_threshold, tier_price,
     CASE WHEN reason IS NULL THEN cost::DECIMAL(18,6) END AS amount,
     rating_status, missing AS imputed, reason, source_id, source_part, source_position,
-    plan_valid_from, product_valid_from, event_date
+    holder_no, customer_valid_from, plan_valid_from, product_valid_from, event_date
 FROM charged;
 
 CREATE VIEW rated_cdrs AS
 SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, product_code, billable_units,
        free_units_applied, unit_price, tier_threshold, tier_price, amount, rating_status, imputed,
        getvariable('month') AS billing_period, source_id, source_part, source_position, 0::BIGINT AS customers_version,
-       0::BIGINT AS rate_plans_version, 0::BIGINT AS product_catalog_version, plan_valid_from, product_valid_from, event_date
+       0::BIGINT AS rate_plans_version, 0::BIGINT AS product_catalog_version, holder_no, customer_valid_from, plan_valid_from,
+       product_valid_from, event_date
 FROM priced WHERE reason IS NULL;
 
 CREATE VIEW suspended_cdrs AS
@@ -82,5 +89,5 @@ SELECT record_id, customer_id, record_type, event_ts, reason,
             ELSE 'suspended' END AS disposition,
        product_code, rate_plan_id, region, billable_units, rating_status, getvariable('month') AS billing_period,
        source_id, source_part, source_position, 0::BIGINT AS customers_version, 0::BIGINT AS rate_plans_version,
-       0::BIGINT AS product_catalog_version, plan_valid_from, product_valid_from, event_date
+       0::BIGINT AS product_catalog_version, holder_no, customer_valid_from, plan_valid_from, product_valid_from, event_date
 FROM priced WHERE reason IS NOT NULL;

@@ -8,7 +8,13 @@ a customer or a bill is (`tables.py` of a room, handed in as a contract) or the 
 
 from resources.postgres.arrow_copy import read_table
 from resources.postgres.connection import PostgresConnection, PostgresError, PostgresUnavailable
-from resources.postgres.customers import UpsertCounts, create_customers_table, read_customers, upsert_customers
+from resources.postgres.customers import (
+    UpsertCounts,
+    create_customers_table,
+    dated_columns,
+    read_customers,
+    upsert_customers,
+)
 from resources.postgres.publishing import (
     LedgerEntry,
     PublishMismatch,
@@ -33,6 +39,7 @@ __all__ = [
     "TableMissing",
     "UpsertCounts",
     "create_customers_table",
+    "dated_columns",
     "entries_ahead",
     "follow_contract",
     "follow_version",

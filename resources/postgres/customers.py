@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 from psycopg import errors, sql
 
-from resources.contract import TableContract
+from resources.contract import Column, TableContract
 from resources.postgres.arrow_copy import copy_batches, read_table
 from resources.postgres.connection import PostgresConnection, PostgresError
-from resources.postgres.tables import TableMissing, columns_sql, create_stage, ensure_table
+from resources.postgres.tables import TableMissing, column_names, columns_sql, create_stage, ensure_table
 
 HOW_TO_FILL = "create and fill it with `telecom customers import FILE.csv`"
 
@@ -81,14 +81,34 @@ def upsert_customers(connection: PostgresConnection, contract: TableContract, ro
     return UpsertCounts(inserted, updated, rows.num_rows - inserted - updated)
 
 
-def read_customers(connection: PostgresConnection, contract: TableContract) -> pa.Table:
-    """Every customer, in the contract's Arrow schema, ordered by key.
+def dated_columns(connection: PostgresConnection, contract: TableContract, dates: Sequence[Column]) -> list[str]:
+    """Those of the columns `dates` that the customers table has: all or none; none where there is no table.
 
-    Raises TableMissing with what to do. A table without rows is a PostgresError: it is being filled, or it is another
-    one than was meant, and with it nobody would be billed.
+    Raises PostgresError where it has some of them: then nobody can tell whether its rows have dates.
     """
+    with connection.session(f"looking at {contract.name}") as session:
+        there = column_names(session, contract.name)
+    found = [column.name for column in dates if column.name in there]
+    if found and len(found) < len(dates):
+        raise PostgresError(
+            f"table {contract.name} at {connection.address} has {', '.join(found)} without "
+            f"{', '.join(column.name for column in dates if column.name not in found)}; expected both columns, where the table is "
+            "the history of its customers, or neither"
+        )
+    return found
+
+
+def read_customers(connection: PostgresConnection, contract: TableContract, dates: Sequence[Column] = ()) -> pa.Table:
+    """Every row of the customers table, in the contract's Arrow schema, ordered by key.
+
+    dates: columns that are read besides where the table has them. Raises TableMissing with what to do. A table without rows is a
+    PostgresError: it is being filled, or it is another one than was meant, and with it nobody would be billed.
+    """
+    schema = contract.arrow_schema()
+    if dates and dated_columns(connection, contract, dates):
+        schema = pa.schema([*schema, *((column.name, column.arrow_type) for column in dates)])
     try:
-        rows = read_table(connection, contract.name, contract.arrow_schema(), order_by=contract.key)
+        rows = read_table(connection, contract.name, schema, order_by=contract.key)
     except TableMissing:
         raise TableMissing(_missing(connection, contract.name)) from None
     if not rows.num_rows:

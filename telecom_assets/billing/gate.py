@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
+from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
@@ -27,7 +28,7 @@ from telecom_assets.rating.identities import (
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 
 #: The tables on the way from the topic to the rated events that the gate reads.
 GATE = (RAW_CDRS, MEDIATED_DAYS, CLEANED_CDRS, REJECTED_CDRS)
@@ -65,22 +66,31 @@ class BillingInputs:
         return cls.pin(warehouse, period, charges, warehouse.pin_period(SUSPENDED_CDRS.name, period))
 
     def assert_complete(
-        self, policy: MissingVolumePolicy, dedupe_days: int, record_types: RecordTypes = RECORD_TYPES
-    ) -> dict[str, int]:
-        """Raise ConservationError unless the month can be billed; returns the versions of the reference tables to bill it with."""
+        self,
+        customers: PinnedTable,
+        policy: MissingVolumePolicy,
+        dedupe_days: int,
+        record_types: RecordTypes = RECORD_TYPES,
+        lines: PinnedTable | None = None,
+    ) -> None:
+        """Raise ConservationError unless the month can be billed with these customers.
+
+        lines: bill_lines of the month, once there are any; they must be those of its charges as they stand now.
+        """
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
-        references = [self.raw.warehouse.pin(contract.name) for contract in (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)]
+        prices = [self.raw.warehouse.pin(contract.name) for contract in (RATE_PLANS, PRODUCT_CATALOG)]
+        rated, suspended, imputed = self.charges.rated, self.suspended, self.charges.imputed
         verdicts = asked(
             [
                 lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
                 *self.conserved(dedupe_days),
-                lambda: missing_volumes_follow(policy, self.charges.rated, self.suspended),
-                lambda: imputed_are_the_smallest(self.cleaned, self.charges.imputed, record_types),
-                lambda: reference_is_as_rated(references, self.charges.rated, self.suspended, self.charges.imputed),
+                lambda: missing_volumes_follow(policy, rated, suspended),
+                lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
+                *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
+                lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
             ]
         )
         require(*verdicts, before=f"billing of {self.period}")
-        return dict(verdicts[-1].figures)
 
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
         """The identities from the topic to the charges, as functions to call (`asked`)."""
@@ -100,5 +110,10 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
     For stages that pass bills on: the identities that held before the bills were made are checked again on the newest tables.
     """
     inputs = BillingInputs.behind(bills, charges)
-    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(charges, bills)]
+    lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
+    questions = [
+        *inputs.conserved(dedupe_days),
+        lambda: rated_equals_billed(charges, bills),
+        lambda: bills_equal_lines(lines, bills),
+    ]
     require(*asked(questions), before=f"{before} of {inputs.period}")

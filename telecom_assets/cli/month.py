@@ -126,6 +126,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
 
 def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     """Count the funnel of a month from the tables and print it, unless quiet; returns it as JSON has it."""
+    from telecom_assets.billing.currency import billed_currency  # noqa: PLC0415
     from telecom_assets.intake.journal import source_decisions  # noqa: PLC0415
     from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days  # noqa: PLC0415
     from telecom_assets.reports.month_books import remedy, without_records  # noqa: PLC0415
@@ -137,7 +138,8 @@ def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
     nothing = without_records(warehouse, month, books)
     decisions = source_decisions(warehouse)
     if not quiet:
-        print_funnel(terminal(), month, app.settings.currency, books, elsewhere, malformed, to_do)
+        currency = billed_currency(warehouse) or app.settings.currency
+        print_funnel(terminal(), month, currency, books, elsewhere, malformed, to_do)
         if nothing:
             terminal().print(f"[bold yellow]{escape(nothing)}[/]", soft_wrap=True)
         print_decisions(terminal(), decisions)

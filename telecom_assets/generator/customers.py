@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from telecom_assets.generator.numbers import unique_moroccan_numbers
 from telecom_assets.generator.spec import check_customers, random_stream
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMER_LIST
 
 PLANS = {"PLAN_A": 45, "PLAN_B": 35, "PLAN_C": 20}
 PREPAID_SHARE = 0.10
@@ -69,7 +69,7 @@ def generate_customers(customers: int, seed: int) -> pa.Table:
         "status": _draw(rng, customers, {"active": 1 - INACTIVE_SHARE, "inactive": INACTIVE_SHARE}),
         "region": _draw(rng, customers, REGIONS),
     }
-    return pa.table(columns, schema=CUSTOMERS.arrow_schema())
+    return pa.table(columns, schema=CUSTOMER_LIST.arrow_schema())
 
 
 def _draw(rng: np.random.Generator, size: int, weights: dict[str, int] | dict[str, float]) -> pa.Array:

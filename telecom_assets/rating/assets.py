@@ -29,7 +29,7 @@ from telecom_assets.rating.identities import (
     missing_volumes_follow,
     reference_is_as_rated,
 )
-from telecom_assets.rating.month_rules import deferred_events, impute
+from telecom_assets.rating.month_rules import impute
 from telecom_assets.rating.rules import ReferenceData, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
@@ -145,7 +145,7 @@ def period_charges(
     rate_plans: PinnedTable,
     product_catalog: PinnedTable,
 ) -> dg.Output[Any]:
-    """The charges that only the month decides: a data session of unknown volume counts as the customer's smallest known one.
+    """The charges that only the month decides: a data session of unknown volume counts as the smallest known one of its holder.
 
     One row per deferred event, at the price that is in force on its day. Empty under the other policies.
     """
@@ -163,7 +163,7 @@ def period_charges(
     )
     prices = price_list(rate_plans.all(), product_catalog.all(), record_types)
     return dg.Output(
-        impute(deferred_events(suspended_cdrs.df), cleaned_cdrs.df, prices, record_types),
+        impute(rated.df, suspended_cdrs.df, prices, record_types),
         metadata={
             **versions_asserted(mediated, rejected),
             **versions_read(cleaned_cdrs, suspended_cdrs, rated, rate_plans, product_catalog),

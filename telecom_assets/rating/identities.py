@@ -11,10 +11,9 @@ from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
-from telecom_assets.rating.month_rules import smallest_volumes
+from telecom_assets.rating.month_rules import of_holder, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.reference.as_of import has_dates
 from telecom_assets.reference.changes import days_that_differ
 
 #: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
@@ -77,17 +76,19 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     )
 
 
+@lru_cache(maxsize=64)
 def imputed_are_the_smallest(
-    cleaned: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
+    rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:
-    """Every imputed volume is the smallest known one of its number in the month, by the events that are there now.
+    """Every imputed volume is the smallest known one of its holder in the month, by the events that are there now.
 
-    cleaned, imputed: cleaned_cdrs and period_charges of the same month. Where nothing is imputed the month is not read.
+    rated, suspended, imputed: rated_cdrs, suspended_cdrs and period_charges of the same month. Where nothing is imputed the month is
+    not read.
     """
     wrong_days: list[tuple[dt.date, int]] = []
     if sum(imputed.rows_by_partition().values()):
-        smallest = smallest_volumes(cleaned.df, record_types)
-        joined = imputed.df.join(smallest, on=F.col("customer_id") == F.col("subscriber"), how="left")
+        smallest = smallest_volumes(rated.df, suspended.df, record_types)
+        joined = imputed.df.join(smallest, on=of_holder(), how="left")
         wrong = joined.where(F.col("billable_units") != zero_if_null(F.col("smallest")))
         wrong_days = sorted(map(tuple, wrong.groupBy("event_date").count().collect()))
     what = "imputed volumes are out of date"
@@ -103,23 +104,17 @@ def reference_is_as_rated(references: Sequence[PinnedTable], *rated: PinnedTable
     """The reference rows that are in force on each day are those that it was rated with.
 
     references: the reference tables at the versions that are asked about. rated: rated_cdrs, suspended_cdrs, and period_charges,
-    which has to be as its days are. A day may have been rated against another version of a table with dates, as long as that has
-    the same rows for the day. Of a table without dates all days name one version, whichever it is.
-
-    The figures are the version of each table that a bill is made with (none where no day has rows).
+    which has to be as its days are. A day may have been rated against another version of a table, as long as that has the same rows
+    for the day.
     """
     used = _reference_versions(rated, [f"{table.name}_version" for table in references])
-    findings, differs, figures = [], [], {}
+    findings, differs = [], []
     for number, table in enumerate(references):
         days_of: dict[int, set[dt.date]] = {}
         for day, versions in used:
             days_of.setdefault(versions[number], set()).add(day)
-        dated = has_dates(table.contract)
-        if days_of:
-            figures[table.name] = table.version if dated else max(days_of)
         for version, days in sorted(days_of.items(), key=lambda item: min(item[1])):
-            others = _not_in_force(table, version, days) if dated else days if len(days_of) > 1 else ()
-            if others:
+            if others := _not_in_force(table, version, days):
                 findings.append(f"{min(others)} to {max(others)} rated against {table.name} {version}")
                 differs.append(
                     {"first day": min(others), "last day": max(others), "table": table.name, "version": version}
@@ -127,14 +122,13 @@ def reference_is_as_rated(references: Sequence[PinnedTable], *rated: PinnedTable
     return Verdict(
         "every day is rated with the reference rows that are in force on it",
         [*findings, "rate these days again"] if findings else [],
-        figures,
-        differs,
+        differs=differs,
         otherwise="some days are not rated with the reference rows that are in force on them",
     )
 
 
 def _not_in_force(table: PinnedTable, version: int, days: Collection[dt.date]) -> list[dt.date]:
-    """The days on which another version of a table with dates has other rows in force."""
+    """The days on which another version of a table has other rows in force."""
     if version == table.version:
         return []
     differing = days_that_differ(replace(table, version=version), table)

@@ -4,7 +4,7 @@ Belongs here: the volume of a session of unknown volume. Does not belong here: t
 the same for every event (`telecom_assets.rating.rules`).
 """
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from telecom_assets.model.numbers import zero_if_null
@@ -19,39 +19,46 @@ def deferred_events(suspended: DataFrame) -> DataFrame:
     return suspended.where(F.col("disposition") == DEFERRED)
 
 
-def smallest_volumes(cleaned: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
-    """The smallest known volume of each number (`subscriber`, `smallest`), compared as numbers.
+def smallest_volumes(rated: DataFrame, suspended: DataFrame, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
+    """The smallest known volume of each holder of a number (`subscriber`, `holder`, `smallest`), compared as numbers.
 
     The volume is the quantity that may be imputed, in the units that are charged. Without a record type that has such a quantity
-    there is no row.
-    cleaned: rows of cleaned_cdrs of one month, all of its days.
+    there is no row. The holder of usage of nobody, before a holder or between two, is NULL, as of all that the former version rated.
+    rated, suspended: rows of rated_cdrs and suspended_cdrs of one month, all of its days: together, every cleaned event of it.
     """
-    is_imputed, volume = imputed_quantity(record_types)
-    known = cleaned.where(is_imputed & volume.isNotNull())
-    smallest = F.min(volume).cast("decimal(18,6)").alias("smallest")
-    return known.groupBy(F.col("subscriber_id").alias("subscriber")).agg(smallest)
+    columns = ["customer_id", "holder_no", "record_type", "billable_units"]
+    events = rated.where(~F.col("imputed")).select(columns).unionByName(suspended.select(columns))
+    is_imputed, _ = imputed_quantity(record_types)
+    known = events.where(is_imputed & F.col("billable_units").isNotNull())
+    return known.groupBy(F.col("customer_id").alias("subscriber"), F.col("holder_no").alias("holder")).agg(
+        F.min("billable_units").cast("decimal(18,6)").alias("smallest")
+    )
+
+
+def of_holder() -> Column:
+    """Whether a row is of the holder that a row of `smallest_volumes` is about."""
+    return (F.col("customer_id") == F.col("subscriber")) & F.col("holder_no").eqNullSafe(F.col("holder"))
 
 
 def impute(
-    deferred: DataFrame,
-    cleaned: DataFrame,
+    rated: DataFrame,
+    suspended: DataFrame,
     prices: DataFrame,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
-    """Rows of period_charges: each deferred event of a month, priced with the smallest known volume of its number.
+    """Rows of period_charges: each deferred event of a month, priced with the smallest known volume of its holder.
 
-    deferred: rows of suspended_cdrs that are deferred. cleaned: rows of cleaned_cdrs, all days of the same month. prices:
-    `price_list`. An event costs what it would have cost on its day: the price that is in force on that day, which is the one that
-    its day was rated with (`reference_is_as_rated`). A number without a known volume in the month used none.
+    rated, suspended: rows of rated_cdrs and suspended_cdrs, all days of one month. prices: `price_list`. An event costs what it
+    would have cost on its day: the price that is in force on that day, which is the one that its day was rated with
+    (`reference_is_as_rated`). A holder without a known volume in the month used none.
 
     An amount of 10^12 or more is NULL, and the event keeps its row: its day has deferred it for good, so without a row the event
     would be lost, and with any other amount a charge would be invented. So deferred = imputed holds by count; bills and reports
     take the rows with an amount, and the funnel counts the rows without.
     """
     of_price = {"rate_plan_id": "price_plan", "product_code": "price_product"}
-    with_volume = deferred.drop("billable_units", "plan_valid_from", "product_valid_from").join(
-        smallest_volumes(cleaned, record_types), on=F.col("customer_id") == F.col("subscriber"), how="left"
-    )
+    deferred = deferred_events(suspended).drop("billable_units", "plan_valid_from", "product_valid_from")
+    with_volume = deferred.join(smallest_volumes(rated, suspended, record_types), on=of_holder(), how="left")
     return (
         join_as_of(with_volume, prices, of_price, valid_from=None)
         .withColumn("billable_units", zero_if_null(F.col("smallest")).cast("decimal(18,6)"))

@@ -31,7 +31,8 @@ SUSPENSION_REASONS = (
     "amount_out_of_range",
 )
 #: Reasons of events that are not ours to bill. Events with another reason are to be worked.
-EXCLUDED_REASONS = ("prepaid_customer", "inactive_customer")
+_INACTIVE = "inactive_customer"
+EXCLUDED_REASONS = ("prepaid_customer", _INACTIVE)
 #: Disposition of an event whose price only its month can tell.
 DEFERRED = "deferred"
 
@@ -93,7 +94,7 @@ def rate(
     prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
     is_imputed, volume = imputed_quantity(record_types)
     events = cleaned.withColumn("billing_period", billing_period(F.col("event_date")))
-    known = events.join(subscribers, on=F.col("subscriber_id") == F.col("customer_id"), how="left")
+    known = join_as_of(events, subscribers, {"subscriber_id": "customer_id"}, valid_from=None)
     joined = join_as_of(known, prices, {"plan_id": "price_plan", "product_code": "price_product"}, valid_from=None)
     priced = (
         joined.withColumn("missing", is_imputed & volume.isNull())
@@ -127,6 +128,8 @@ def rate(
             "source_part",
             "source_position",
             *reference.version_columns(),
+            "holder_no",
+            "customer_valid_from",
             "plan_valid_from",
             "product_valid_from",
             "event_date",
@@ -152,7 +155,9 @@ def charge() -> Column:
 
 
 def _subscribers(reference: ReferenceData) -> DataFrame:
-    """Customers as rating needs them; `chargeability` is CHARGEABLE, or why nothing of theirs is charged.
+    """Customers as rating needs them, each with the days on which he is so; `chargeability` is CHARGEABLE, or why nothing is charged.
+
+    From the end of a number's last holder on it is inactive. Before the first holder, and between two, it is nobody's: no row.
 
     Small tables are joined with each other first, and reduced to these columns: each column that events are joined with is copied
     for every event.
@@ -163,13 +168,31 @@ def _subscribers(reference: ReferenceData) -> DataFrame:
     chargeability = (
         F.when(F.col("subscription_type").isNull(), "unknown_customer")
         .when(F.col("subscription_type") != "postpaid", "prepaid_customer")
-        .when(F.col("status") != "active", "inactive_customer")
+        .when(F.col("status") != "active", _INACTIVE)
         .when(F.col("known_plan").isNull(), "unknown_plan")
         .otherwise(_CHARGEABLE)
     )
     customers = reference.customers.withColumnRenamed("rate_plan_id", "plan_id")
-    return customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
-        "customer_id", "region", "plan_id", chargeability.alias("chargeability")
+    versions = customers.join(plans, on=F.col("plan_id") == F.col("known_plan"), how="left").select(
+        "customer_id",
+        "holder_no",
+        "region",
+        "plan_id",
+        chargeability.alias("chargeability"),
+        F.col(VALID_FROM).alias("customer_valid_from"),
+        VALID_FROM,
+        VALID_TO,
+    )
+    return versions.unionByName(_after_their_end(customers), allowMissingColumns=True)
+
+
+def _after_their_end(customers: DataFrame) -> DataFrame:
+    """For each number whose last holder is ended: the days from then on."""
+    ends = customers.groupBy("customer_id").agg(
+        F.max(VALID_TO).alias(VALID_FROM), F.count_if(F.col(VALID_TO).isNull()).alias("open")
+    )
+    return ends.where(F.col("open") == 0).select(
+        "customer_id", F.lit(_INACTIVE).alias("chargeability"), VALID_FROM, F.lit(None).cast("date").alias(VALID_TO)
     )
 
 

@@ -12,8 +12,23 @@ _VERSIONS = (
     C("rate_plans_version", "bigint", "Version of rate_plans it was rated against."),
     C("product_catalog_version", "bigint", "Version of product_catalog it was rated against."),
 )
-#: The rows that priced it, with plan and product. `later`: those of the former version had no dates, so NULL is right for them.
+#: The rows that priced it, with customer, plan and product. `later`: those of the former version had no dates, so NULL is right for
+#: them.
 _PRICED_BY = (
+    C(
+        "holder_no",
+        "int",
+        "Which holder of the number it was, counted from 1; NULL: nobody, or it was rated when that was not asked.",
+        required=False,
+        later=True,
+    ),
+    C(
+        "customer_valid_from",
+        "date",
+        "First day of the version of the customer it was rated with; NULL: without bound, or none is in force.",
+        required=False,
+        later=True,
+    ),
     C(
         "plan_valid_from",
         "date",

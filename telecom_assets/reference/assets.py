@@ -1,28 +1,43 @@
-"""Reference data: customers from PostgreSQL, tariffs and catalogue from files."""
+"""Reference data: customers from PostgreSQL, tariffs, catalogue and terms of bills from files."""
 
 import dagster as dg
 
 from resources.contract import TableContract
 from resources.postgres import PostgresConnection, read_customers
 from resources.warehouse import Warehouse
-from telecom_assets.home.deployment import OnDemand
+from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata, versions_read
-from telecom_assets.model.party_numbers import with_normalised
+from telecom_assets.lineage.declaring import BILLING_TEAM, RATING_TEAM, asset, table_metadata, versions_read
+from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.columns import VALIDITY
 from telecom_assets.record_types.in_force import RecordTypes
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.billing_terms import read_billing_terms, terms_of_settings
+from telecom_assets.reference.customer_reading import next_history, plans_of
+from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reference.tariffs import read_tariffs
 
 GROUP = "reference"
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"postgres", "delta"}, metadata=table_metadata(CUSTOMERS))
-def customers(postgres: dg.ResourceParam[OnDemand[PostgresConnection]]) -> dg.Output[object]:
-    """Who may be billed: the customers table of PostgreSQL. One row per customer. Unchanged rows make no new version.
+def customers(
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    clock: dg.ResourceParam[Clock],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+) -> dg.Output[object]:
+    """Who may be billed, with the days on which he was so: the customers table of PostgreSQL and its changes since it was read first.
 
-    Their numbers are brought to the form that their calls have.
+    One row per customer and stretch of days on which nothing about him changed. A change holds from the day on which it is read; who
+    is gone is ended on it. A table with valid_from and valid_to is the history itself. Numbers are brought to the form that their
+    calls have. Unchanged rows make no new version.
     """
-    return dg.Output(with_normalised(read_customers(postgres.connect(), CUSTOMERS), "customer_id"))
+    stored = warehouse.pin(CUSTOMERS.name)
+    read = read_customers(postgres.connect(), CUSTOMER_LIST, VALIDITY)
+    plans, today = plans_of(warehouse, settings.rate_plans), clock().astimezone(ZONE).date()
+    new = next_history(stored.arrow(), read, plans, today, settings.customers_gone_share)
+    # What was read is named, so that an import in between is not undone.
+    return dg.Output(new, metadata=versions_read(stored))
 
 
 @asset(group_name=GROUP, owners=[RATING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(RATE_PLANS))
@@ -59,3 +74,14 @@ def _read(
     reading = read_tariffs(warehouse, paths, record_types)[contract.name]
     # What was read is named, so that an import in between is not undone.
     return dg.Output(reading.rows, metadata=versions_read(reading.stored))
+
+
+@asset(group_name=GROUP, owners=[BILLING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(BILLING_TERMS))
+def billing_terms(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
+    """Discount, tax and days to pay of the bills, with the days from which they hold. One row per stretch of days.
+
+    Without a file of terms it is one row, of the settings. A file that is wrong is refused, and what was read before stays.
+    """
+    if settings.billing_terms is None:
+        return dg.Output(terms_of_settings(settings.discount_pct, settings.tax_pct))
+    return dg.Output(read_billing_terms(settings.billing_terms))

@@ -7,9 +7,13 @@ is made again because of it (`telecom_assets.runs`).
 from collections.abc import Sequence
 from functools import lru_cache
 
+import pyarrow as pa
+
 from resources.warehouse import PinnedTable, WarehouseError
 from telecom_assets.model.stretches import EVERY_DAY, Stretch
 from telecom_assets.reference.as_of import differing_days, has_dates
+from telecom_assets.reference.history import with_ends
+from telecom_assets.reference.tables import CUSTOMERS
 
 #: What mediation asks of the catalogue: whether it has a product, on any day, and of which service.
 _KNOWN_PRODUCT = ["product_code", "service_type"]
@@ -26,9 +30,15 @@ def days_that_differ(then: PinnedTable, now: PinnedTable) -> Sequence[Stretch]:
     if not has_dates(now.contract):
         return (EVERY_DAY,)
     try:
-        return tuple(differing_days(then.arrow(), now.arrow()))
+        return tuple(differing_days(*(_as_asked(table) for table in (then, now))))
     except WarehouseError:
         return (EVERY_DAY,)
+
+
+def _as_asked(table: PinnedTable) -> pa.Table:
+    """The rows of a version as whoever reads it asks for them: of customers that they have ended, too."""
+    rows = table.arrow()
+    return with_ends(rows) if table.name == CUSTOMERS.name else rows
 
 
 @lru_cache(maxsize=64)

@@ -10,18 +10,25 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from telecom_assets.model.columns import VALID_FROM
 from telecom_assets.model.party_numbers import MOBILE, normalised
 from telecom_assets.model.text import visible
-from telecom_assets.reference.csv_files import InputFileError, read_csv_rows
-from telecom_assets.reference.tables import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+from telecom_assets.reference.csv_files import InputFileError, read_csv_header, read_csv_rows
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMER_STATUSES, NEW_HOLDER, SUBSCRIPTION_TYPES
 
 #: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
 CUSTOMER_ID_PATTERN = MOBILE
 #: Columns with a closed list of values.
 ALLOWED_VALUES = {"subscription_type": SUBSCRIPTION_TYPES, "status": CUSTOMER_STATUSES}
+
+#: Columns that a file may have besides: the first day of a row, and whether it begins a new holder of the number.
+OPTIONAL_COLUMNS = (VALID_FROM, NEW_HOLDER)
+#: The rows of a file as they are imported.
+FILE_SCHEMA = pa.schema([*CUSTOMER_LIST.arrow_schema(), (VALID_FROM, pa.date32()), (NEW_HOLDER, pa.bool_())])
 
 _CUSTOMER_ID = re.compile(CUSTOMER_ID_PATTERN)
 _ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -39,52 +46,56 @@ class BadRow:
 
 @dataclass(frozen=True)
 class CustomerFile:
-    """The content of a customers file: the good rows as an Arrow table of the contract, the bad ones in file order."""
+    """The content of a customers file: the good rows (columns of FILE_SCHEMA), the bad ones in file order."""
 
     rows: pa.Table
     bad_rows: tuple[BadRow, ...]
 
 
-def read_customer_file(path: Path, known_plans: Collection[str]) -> CustomerFile:
-    """Read and judge a customers file. `known_plans` are the rate plans that exist.
+def read_customer_file(
+    path: Path, known_plans: Collection[str], today: dt.date, valid_from: dt.date | None = None
+) -> CustomerFile:
+    """Read and judge a customers file. `known_plans` are the rate plans that exist, `today` is the local day.
 
-    A customer_id may be written as people do (+212 6 …, 06…); it is stored in its one form. Of several rows with one
-    customer_id the first counts, the others are bad. Raises InputFileError when the file as a
+    valid_from: the day of rows without one. A customer_id may be written as people do (+212 6 …, 06…); it is stored in its one form.
+    Of several rows with one customer_id and one day the first counts, the others are bad. Raises InputFileError when the file as a
     whole cannot be read (encoding, header, quotes) or has no rows.
     """
-    columns = CUSTOMERS.column_names
-    good: list[tuple[str, ...]] = []
+    good: list[tuple[Any, ...]] = []
     bad: list[BadRow] = []
-    lines: dict[str, int] = {}
-    judges = _judges(frozenset(known_plans))
-    for row in read_csv_rows(path, columns):
+    lines: dict[tuple[str, str], int] = {}
+    judges = _judges(frozenset(known_plans), today)
+    always, width = valid_from.isoformat() if valid_from else "", 0
+    for row in read_csv_rows(path, CUSTOMER_LIST.column_names, OPTIONAL_COLUMNS):
         if row.values is None:
-            bad.append(BadRow(row.line, f"has {row.found} values, expected {len(columns)}"))
+            width = width or len(read_csv_header(path, FILE_SCHEMA.names))
+            bad.append(BadRow(row.line, f"has {row.found} values, expected {width}"))
             continue
         reasons = [reason for judge, value in zip(judges, row.values, strict=True) if (reason := judge(value))]
-        written, *others = row.values
-        customer_id = normalised(written)
-        if (first := lines.setdefault(customer_id, row.line)) != row.line:
-            reasons.append(f"customer_id {written!r} is already on line {first}")
+        written, *others, day, new_holder = row.values
+        customer_id, day = normalised(written), day.strip() or always
+        if (first := lines.setdefault((customer_id, day), row.line)) != row.line:
+            of_day = f" of {day}" if day else ""
+            reasons.append(f"customer_id {written!r}{of_day} is already on line {first}")
         if reasons:
             bad.append(BadRow(row.line, "; ".join(reasons)))
         else:
-            good.append((customer_id, *others))
+            good.append((customer_id, *others, day or None, new_holder.strip() == "true"))
     if not good and not bad:
-        raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMERS.name}")
+        raise InputFileError(f"{path}: has no rows; expected at least one of {CUSTOMER_LIST.name}")
     return CustomerFile(_table(good), tuple(bad))
 
 
-def _judges(known_plans: Collection[str]) -> list[Callable[[str], str | None]]:
-    """For each column of the contract a function that says what is wrong with a value; None when nothing is.
+def _judges(known_plans: Collection[str], today: dt.date) -> list[Callable[[str], str | None]]:
+    """For each column of a file a function that says what is wrong with a value; None when nothing is.
 
     Except number and name, columns have few different values in a file of millions, so their verdicts are cached.
     """
     judges: list[Callable[[str], str | None]] = []
-    for name in CUSTOMERS.column_names:
+    for name in CUSTOMER_LIST.column_names:
         judge = partial(_problem, name, known_plans)
         judges.append(judge if name in ("customer_id", "customer_name") else lru_cache(maxsize=10_000)(judge))
-    return judges
+    return [*judges, lru_cache(maxsize=10_000)(partial(_day_problem, today)), _mark_problem]
 
 
 def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
@@ -94,6 +105,20 @@ def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
         return f"{name} holds the control character U+{ord(match[0]):04X}"
     expected = _expected(name, known_plans, value)
     return f"{name} is {value!r}; expected {expected}" if expected else None
+
+
+def _day_problem(today: dt.date, value: str) -> str | None:
+    """What is wrong with the day from which a row holds. A day to come would be undone by the next read of the table."""
+    day = value.strip()
+    if not day or (_is_date(day) and dt.date.fromisoformat(day) <= today):
+        return None
+    return f"{VALID_FROM} is {value!r}; expected a date up to today, {today}, YYYY-MM-DD, or nothing"
+
+
+def _mark_problem(value: str) -> str | None:
+    if value.strip() in ("", "true", "false"):
+        return None
+    return f"{NEW_HOLDER} is {value!r}; expected true, false or nothing"
 
 
 def _expected(name: str, known_plans: Collection[str], value: str) -> str | None:
@@ -118,10 +143,10 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _table(rows: list[tuple[str, ...]]) -> pa.Table:
-    schema = CUSTOMERS.arrow_schema()
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    return pa.table(
-        [pa.array(values, pa.string()).cast(field.type) for values, field in zip(columns, schema, strict=True)],
-        schema=schema,
-    )
+def _table(rows: list[tuple[Any, ...]]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(FILE_SCHEMA)
+    arrays = []
+    for values, field in zip(columns, FILE_SCHEMA, strict=True):
+        texts = pa.array(values, pa.bool_() if field.name == NEW_HOLDER else pa.string())
+        arrays.append(texts.cast(field.type))
+    return pa.table(arrays, schema=FILE_SCHEMA)

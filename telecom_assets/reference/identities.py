@@ -5,7 +5,12 @@ from functools import lru_cache
 from resources.warehouse import PinnedTable
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.reference.judging import customer_findings, product_catalog_findings, rate_plan_findings
+from telecom_assets.reference.judging import (
+    customer_findings,
+    known_plans,
+    product_catalog_findings,
+    rate_plan_findings,
+)
 
 
 @lru_cache(maxsize=8)
@@ -23,7 +28,7 @@ def references_are_valid(
     findings = [
         *product_catalog_findings(products, record_types),
         *rate_plan_findings(plans, products),
-        *customer_findings(people, plans),
+        *customer_findings(people, known_plans(plans)),
     ]
     return Verdict(
         "customers, tariffs and catalogue are valid",

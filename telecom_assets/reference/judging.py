@@ -7,7 +7,7 @@ Judging takes tables of the contracts and lists what is wrong with their meaning
 is for what may be intended, but hardly is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from telecom_assets.model.text import visible
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.as_of import stretch_of, validity_findings
 from telecom_assets.reference.tables import (
+    CUSTOMER_LIST,
     CUSTOMER_STATUSES,
     CUSTOMERS,
     PRODUCT_CATALOG,
@@ -140,17 +141,25 @@ def unreachable_prices(
     ]
 
 
-def customer_findings(customers: pa.Table, rate_plans: pa.Table) -> list[str]:
-    """What is wrong with the customers, given the tariffs: missing and repeated values, unknown type, status or plan.
+def customer_findings(customers: pa.Table, plans: Collection[str]) -> list[str]:
+    """What is wrong with the customers and their dates, given the rate plans that there are (`known_plans`).
 
-    One finding for each wrong value with the number of its customers, not one for each customer: there may be millions.
+    Missing values, two versions of a customer on one day, versions without a day, unknown type, status or plan. One finding for each
+    wrong value with the number of its rows, not one for each customer: there may be millions.
     """
     return [
         *_missing_values(customers, CUSTOMERS),
-        *(f"{finding} (one number may be written in several ways)" for finding in _repeated_keys(customers, CUSTOMERS)),
+        *validity_findings(customers, CUSTOMERS),
         *_unknown_values(customers, CUSTOMERS, "subscription_type", SUBSCRIPTION_TYPES),
         *_unknown_values(customers, CUSTOMERS, "status", CUSTOMER_STATUSES),
-        *_unknown_values(customers, CUSTOMERS, "rate_plan_id", known_plans(rate_plans)),
+        *_unknown_values(customers, CUSTOMERS, "rate_plan_id", sorted(plans)),
+    ]
+
+
+def repeated_customers(listed: pa.Table) -> list[str]:
+    """What is wrong with the numbers of a list of customers (CUSTOMER_LIST): a number that stands there more than once."""
+    return [
+        f"{finding} (one number may be written in several ways)" for finding in _repeated_keys(listed, CUSTOMER_LIST)
     ]
 
 

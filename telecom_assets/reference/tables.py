@@ -1,25 +1,49 @@
-"""Contracts of the reference tables: customers, tariffs, catalogue."""
+"""Contracts of the reference tables: customers, tariffs, catalogue, terms of bills."""
 
 from resources.contract import Column as C
 from resources.contract import TableContract
 from telecom_assets.model.columns import VALID_FROM, VALIDITY
+from telecom_assets.model.numbers import PERCENT
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
 RATE_TYPES = ("flat", "tiered")
 
+#: What is known of a customer at one time.
+_CUSTOMER = (
+    C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
+    C("customer_name", "string", "Name on the bill."),
+    C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
+    C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
+    C(
+        "activation_date",
+        "date",
+        "First day of the subscription; who is seen first is valid from it on, without bound where it is NULL.",
+        required=False,
+    ),
+    C("status", "string", "active, inactive, suspended or terminated."),
+    C("region", "string", "Region of Morocco."),
+)
+
+#: The table of PostgreSQL, and a file for `telecom customers import`.
+CUSTOMER_LIST = TableContract(
+    name="customers",
+    grain="One row per customer, as he is now.",
+    key=("customer_id",),
+    columns=_CUSTOMER,
+)
+
+#: Column that a file may have besides: with this row another person has the number.
+NEW_HOLDER = "new_holder"
+
 CUSTOMERS = TableContract(
     name="customers",
-    grain="One row per customer, as PostgreSQL holds it.",
-    key=("customer_id",),
+    grain="One row per customer and stretch of days on which nothing about him changed.",
+    key=("customer_id", VALID_FROM),
     columns=(
-        C("customer_id", "string", "The customer's number, E.164 without +, however PostgreSQL writes it."),
-        C("customer_name", "string", "Name on the bill."),
-        C("subscription_type", "string", "postpaid (billed here) or prepaid (charged elsewhere)."),
-        C("rate_plan_id", "string", "Rate plan, one of rate_plans."),
-        C("activation_date", "date", "First day of the subscription."),
-        C("status", "string", "active, inactive, suspended or terminated."),
-        C("region", "string", "Region of Morocco."),
+        *_CUSTOMER,
+        C("holder_no", "int", "Which holder of the number this is, counted from 1."),
+        *VALIDITY,
     ),
 )
 
@@ -55,5 +79,19 @@ PRODUCT_CATALOG = TableContract(
         C("rate_type", "string", "flat or tiered."),
         C("description", "string", "What the product is, for people."),
         *VALIDITY,
+    ),
+)
+
+BILLING_TERMS = TableContract(
+    name="billing_terms",
+    grain="One row per stretch of days: the terms of the periods that end on one of them.",
+    key=(VALID_FROM,),
+    columns=(
+        *VALIDITY,
+        C("discount_pct", PERCENT, "Discount on the amount before tax, percent."),
+        C("tax_pct", PERCENT, "Tax on the amount after discount, percent."),
+        C("tax_category", "string", "Tax category, code of UNCL 5305: S, Z, E or O."),
+        C("exemption_reason", "string", "Why no tax is due; NULL where tax is.", required=False),
+        C("payment_days", "int", "Days from the issue of a bill until it is due."),
     ),
 )

@@ -1,4 +1,4 @@
-"""The jobs: the runs that a month is made of, the checks alone, and maintenance.
+"""The jobs: the runs that a month is made of, the checks alone, maintenance, and the reading of customers.
 
 Each holds assets of one partitioning, with their checks. Belongs here: a job of Dagster for each stage
 (`telecom_assets.runs.stages`).
@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from telecom_assets.runs.stages import MAINTENANCE, STAGES, Stage
+from telecom_assets.runs.stages import CUSTOMERS_READ, MAINTENANCE, STAGES, Stage
 
 
 def _job(stage: Stage) -> Any:
@@ -21,6 +21,12 @@ OF_STAGE = {stage.name: _job(stage) for stage in STAGES}
 JOBS = list(OF_STAGE.values())
 
 maintenance_job = _job(MAINTENANCE)
+#: Without checks: what is not valid is not stored, and the rows beside which customers are checked may not be there yet.
+customers_job = dg.define_asset_job(
+    CUSTOMERS_READ.job,
+    dg.AssetSelection.assets(*CUSTOMERS_READ.assets).without_checks(),
+    description=CUSTOMERS_READ.description,
+)
 checks_job = dg.define_asset_job(
     "checks_job",
     dg.AssetSelection.all_asset_checks(),

@@ -24,7 +24,7 @@ from telecom_assets.upgrade.ledgers import Outcomes, marked_days, mediated_once,
 from telecom_assets.upgrade.plan import LEDGER, MEDIATED, RAW, UPGRADED, Plan, former_rows, upgraded_version
 from telecom_assets.upgrade.raw_rows import count_positions, rows_of, without_doubled
 from telecom_assets.upgrade.rewrite import rewrite
-from telecom_assets.upgrade.shapes import SOURCE, Shape, add_columns, set_indexed, shape_of
+from telecom_assets.upgrade.shapes import HOLDER, SOURCE, Shape, add_columns, set_indexed, shape_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def upgrade(
         elif shape.name == LEDGER and shape.renamed:
             _ledger(warehouse, shape)
         else:
-            _commit(warehouse, shape, rewrite(warehouse, shape, {SOURCE: plan.source_id}))
+            # Every number had one holder until now, who was a customer on all days.
+            _commit(warehouse, shape, rewrite(warehouse, shape, {SOURCE: plan.source_id, HOLDER: 1}))
     for name in plan.added:
         report(f"{name}: made, without rows")
         warehouse.make_tables([name])

@@ -9,7 +9,7 @@ import pytest
 
 from telecom_assets.generator import SpecError, generate_customers
 from telecom_assets.generator.customers import INACTIVE_SHARE, PLANS, PREPAID_SHARE, REGIONS
-from telecom_assets.reference.tables import CUSTOMER_STATUSES, CUSTOMERS, SUBSCRIPTION_TYPES
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMER_STATUSES, SUBSCRIPTION_TYPES
 
 SIZE = 20_000
 
@@ -29,7 +29,7 @@ def close(share: float, expected: float) -> bool:
 
 
 def test_has_the_columns_of_the_contract(customers: pa.Table) -> None:
-    assert customers.schema == CUSTOMERS.arrow_schema()
+    assert customers.schema == CUSTOMER_LIST.arrow_schema()
     assert customers.num_rows == SIZE
     assert all(column.null_count == 0 for column in customers.columns)
 

@@ -23,7 +23,7 @@ from resources.stack_state import StackState
 from telecom_assets.definitions import build_defs
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.home.settings import Settings
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMER_LIST
 from telecom_assets.runs.month_runner import StepResult
 from telecom_assets_tests.dagster_versions import other_dagster
 from telecom_assets_tests.graph.project import (
@@ -74,7 +74,7 @@ def customers() -> pa.Table:
     generated = generate_customers(SPEC.customers, SPEC.seed)
     for row in rows:
         row["activation_date"] = generated["activation_date"][0].as_py()
-    return pa.concat_tables([generated, pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema())])
+    return pa.concat_tables([generated, pa.Table.from_pylist(rows, schema=CUSTOMER_LIST.arrow_schema())])
 
 
 def generated_cdrs() -> list[bytes]:

@@ -23,6 +23,7 @@ from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
+from resources.postgres import read_customers
 from resources.stack_state import StackState
 from resources.warehouse import Warehouse
 from telecom_assets.cli.customers import store_customers
@@ -35,13 +36,18 @@ from telecom_assets.intake import journal
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.landing import landed_info
 from telecom_assets.lineage.io_manager import ProjectIOManager
+from telecom_assets.lineage.partitions import local_today
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from telecom_assets.record_types.in_force import RECORD_TYPES
+from telecom_assets.reference.customer_import import FILE_SCHEMA
+from telecom_assets.reference.history import after_import, present
+from telecom_assets.reference.tables import CUSTOMER_LIST
 from telecom_assets.runs.month_runner import MonthRunner, StepResult
-from telecom_assets.tables import TABLES
+from telecom_assets.tables import tables_of
 from telecom_assets_tests import oracle
 
 DATA = Path(__file__).parents[2] / "telecom_assets" / "data"
@@ -120,7 +126,7 @@ class Project:
 
     @cached_property
     def deployment(self) -> Deployment:
-        return Deployment(self.settings, TABLES)
+        return Deployment(self.settings, tables_of(RECORD_TYPES, self.settings.currency))
 
     @cached_property
     def defs(self) -> dg.Definitions:
@@ -143,6 +149,16 @@ class Project:
 
     def store_customers(self, customers: pa.Table) -> None:
         store_customers(self.deployment.postgres(), customers)
+
+    def change_customer(self, customer_id: str, since: dt.date, **changed: object) -> None:
+        """Give a customer other values from a day on, as an import does: in his history, and in PostgreSQL where that is now."""
+        stored = self.warehouse.pin("customers")
+        listed = read_customers(self.deployment.postgres(), CUSTOMER_LIST).to_pylist()
+        [row] = [each for each in listed if each["customer_id"] == customer_id]
+        file = pa.Table.from_pylist([{**row, "valid_from": since, "new_holder": False, **changed}], FILE_SCHEMA)
+        new = after_import(stored.arrow(), file, local_today())
+        self.store_customers(present(file, new))
+        self.warehouse.overwrite_arrow("customers", new, reads={"customers": stored.version})
 
     def open_month(self, month: str = MONTH) -> None:
         settings = self.settings
@@ -248,17 +264,14 @@ class Project:
         ]
 
     def expected(self) -> oracle.Result:
-        """What the oracle makes of the landed messages, with the customers that PostgreSQL holds; computed once."""
+        """What the oracle makes of the landed messages, with the stored history of customers; computed once."""
         version = self.version("raw_cdrs")
         if version not in self._expected:
             self._expected[version] = self._ask_oracle()
         return self._expected[version]
 
     def _ask_oracle(self) -> oracle.Result:
-        columns = ("customer_id", "subscription_type", "rate_plan_id", "status", "region")
-        customers = [
-            dict(zip(columns, row, strict=True)) for row in self.postgres(f"SELECT {', '.join(columns)} FROM customers")
-        ]
+        customers = self.rows("customers")
         settings = self.settings
         parameters = oracle.Parameters(
             max_age_days=settings.max_age_days,

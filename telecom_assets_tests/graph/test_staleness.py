@@ -1,16 +1,15 @@
 """What the UI marks as stale: nothing for reference data that were read again, the month when they are others."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 # What the UI shows of staleness has no public question.
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from telecom_assets.cli.customers import store_customers
 from telecom_assets.model.months import month_days
 from telecom_assets_tests.graph.conftest import MonthRun, customers
 from telecom_assets_tests.graph.project import DATA, MONTH, Project, open_project
@@ -69,9 +68,8 @@ def test_another_tariff_makes_every_rated_day_stale(project: Project, tmp_path: 
 
 
 def test_another_customer_makes_rated_days_and_bills_stale(billed: MonthRun, copy_of: Callable[..., Project]) -> None:
-    project, people = copy_of(billed.project), customers().to_pylist()
-    people[0]["region"] = "Elsewhere"
-    store_customers(project.deployment.postgres(), pa.Table.from_pylist(people, schema=customers().schema))
+    project, first = copy_of(billed.project), customers()["customer_id"][0].as_py()
+    project.change_customer(first, date.fromisoformat(f"{MONTH}-01"), region="Elsewhere")
     assert project.run("reference_job").success
     assert stale(project, ["rated_cdrs", "facturation_complete", "invoices", "cleaned_cdrs"]) == {
         "rated_cdrs": set(DAYS),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from telecom_assets.billing import rules as billing
+from telecom_assets.billing import lines as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation import rules as mediation
 from telecom_assets.model.months import month_days
@@ -97,9 +97,17 @@ def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(
     assert ordered(settled.rows("facturation_complete"), "customer_id") == bills
 
 
-def test_other_customers_rate_and_bill_the_month(settled: Project) -> None:
+def test_a_change_of_a_customer_rates_the_days_from_then_on(settled: Project) -> None:
+    settled.change_customer("212799999999", date.fromisoformat(f"{MONTH}-20"), region="Souss")
+    assert worked(settled.run_month()) == [REFERENCES, ("rating_job", f"{MONTH}-20 to {MONTH}-30"), BILLING]
+    assert worked(settled.run_month()) == [REFERENCES]
+
+
+def test_a_change_that_is_read_today_is_no_work_for_a_month_that_is_over(settled: Project) -> None:
     settled.postgres("UPDATE customers SET region = 'Souss' WHERE customer_id = '212799999999'")
-    assert worked(settled.run_month()) == [REFERENCES, RATING, BILLING]
+    assert worked(settled.run_month()) == [REFERENCES]
+    versions = [row for row in settled.rows("customers") if row["customer_id"] == "212799999999"]
+    assert sorted(row["region"] == "Souss" for row in versions) == [False, True]
 
 
 def test_other_tariffs_rate_and_bill_the_month(settled: Project, tmp_path: Path) -> None:
@@ -225,6 +233,7 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
         ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5)]),
         ("period_charges", f"billing_period = '{MONTH}'", []),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", [of_day("rating_job", 5)]),
+        ("bill_lines", f"billing_period = '{MONTH}'", []),
         ("facturation_complete", f"billing_period = '{MONTH}'", []),
         ("daily_revenue", f"billing_period = '{MONTH}'", []),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from telecom_assets import cli
 from telecom_assets.home.paths import control_character, path_problem, shown
 from telecom_assets.home.settings import Settings, SettingsError
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMER_LIST
 from telecom_assets_tests.typed import Finished, type_command
 
 LONG = "/srv/" + "a/" * 2_500 + "x"
@@ -170,7 +170,7 @@ def test_no_help_is_cut_off(typed: Callable[..., Finished], command: tuple[str, 
 
 def test_the_whole_header_of_customers_is_shown(typed: Callable[..., Finished]) -> None:
     texts = words_shown(typed("customers", "import", "--help").stdout)
-    assert ", ".join(CUSTOMERS.column_names) in texts
+    assert ", ".join(CUSTOMER_LIST.column_names) in texts
 
 
 # -- the rules themselves -----------------------------------------------------------------------------------------------

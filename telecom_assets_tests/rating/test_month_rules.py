@@ -13,12 +13,13 @@ from pyspark.sql import DataFrame
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
+from telecom_assets.books.verdict import Verdict
 from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import imputed_are_the_smallest
-from telecom_assets.rating.month_rules import deferred_events, impute, smallest_volumes
-from telecom_assets.rating.rules import MissingVolumePolicy, price_list, rate
-from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
+from telecom_assets.rating.month_rules import smallest_volumes
+from telecom_assets.rating.rules import MissingVolumePolicy, Ratings, rate
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, Units
 from telecom_assets.record_types.sms import SMS
@@ -32,12 +33,17 @@ from telecom_assets_tests.stages.chain import VERSIONS, assert_schema, contract_
 A, B = "212600000001", "212600000002"
 
 
-def month_of(engine: SparkEngine, events: list[Row], rate_plans: list[Row] = cdrs.RATE_PLANS) -> list[Row]:
+def month_of(
+    engine: SparkEngine,
+    events: list[Row],
+    rate_plans: list[Row] = cdrs.RATE_PLANS,
+    customers: list[Row] = cdrs.CUSTOMERS,
+) -> list[Row]:
     """Rows of period_charges of some cleaned events of a month, in the order of their positions."""
-    cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, rate_plans=rate_plans)
-    suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
-    prices = price_list(of_month.rate_plans, of_month.product_catalog)
-    rows = impute(deferred_events(suspended), cleaned, prices)
+    cleaned = contract_frame(engine, CLEANED_CDRS, events)
+    of_month = reference_data(engine, customers, rate_plans)
+    ratings = rate(cleaned, of_month, missing_volume="customer_min")
+    rows = imputed(engine, ratings.rated, ratings.suspended, of_month)
     assert_schema(PERIOD_CHARGES, rows)
     return sorted(rows_of(rows), key=lambda row: row["source_position"])
 
@@ -50,7 +56,7 @@ def sessions(*volumes: tuple[str, object, dict[str, Any]]) -> list[Row]:
     ]
 
 
-def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine: SparkEngine) -> None:
+def test_the_smallest_is_the_smallest_number_of_each_holder(engine: SparkEngine) -> None:
     """9 is less than 10, whatever their texts say; zero is a volume; calls have none."""
     events = sessions(
         (A, "10", {}),
@@ -60,12 +66,15 @@ def test_the_smallest_is_the_smallest_number_of_each_subscriber(engine: SparkEng
         (B, "0", {}),
         (B, "5", {}),
         ("212700000003", None, {}),
-        ("33612345678", "3", {}),  # not a customer: who is charged is not asked here
+        ("212600000004", "3", {}),  # prepaid: who is charged is not asked here
+        ("33612345678", "4", {}),  # nobody's
     )
     events.append(event("voice", "1", subscriber_id="212700000008", source_position=99))
-    found = rows_of(smallest_volumes(contract_frame(engine, CLEANED_CDRS, events)))
-    assert {row["subscriber"]: row["smallest"] for row in found} == {A: 9, B: 0, "33612345678": 3}
-    assert len(found) == 3
+    ratings = rate(contract_frame(engine, CLEANED_CDRS, events), reference_data(engine), missing_volume="customer_min")
+    found = rows_of(smallest_volumes(ratings.rated, ratings.suspended))
+    volumes = {(row["subscriber"], row["holder"]): row["smallest"] for row in found}
+    assert volumes == {(A, 1): 9, (B, 1): 0, ("212600000004", 1): 3, ("33612345678", None): 4}
+    assert len(found) == 4
 
 
 def test_a_deferred_session_costs_what_the_smallest_volume_costs(engine: SparkEngine) -> None:
@@ -119,6 +128,22 @@ def test_without_a_known_volume_it_used_none(engine: SparkEngine) -> None:
     assert (charge["billable_units"], charge["free_units_applied"], charge["amount"]) == (0, 0, 0)
 
 
+def test_no_volume_is_imputed_from_another_holder(engine: SparkEngine) -> None:
+    """A number with a holder until June 9 and another one from June 12 on, and sessions of nobody between them."""
+    one, two = [
+        {**cdrs.CUSTOMERS[0], "holder_no": number, "valid_from": first, "valid_to": end}
+        for number, first, end in ((1, None, date(2026, 6, 10)), (2, date(2026, 6, 12), None))
+    ]
+    days = [{"event_date": date(2026, 6, number)} for number in (9, 9, 11, 11, 12, 12)]
+    volumes = ("10", None, "1", None, "5", None)
+    events = sessions(*((A, volume, day) for volume, day in zip(volumes, days, strict=True)))
+    charges = month_of(engine, events, customers=[one, two])
+    found = [
+        (row["source_position"], row["holder_no"], row["customer_valid_from"], row["billable_units"]) for row in charges
+    ]
+    assert found == [(1, 1, None, 10), (5, 2, date(2026, 6, 12), 5)]
+
+
 def test_an_event_has_the_price_of_its_own_day(engine: SparkEngine) -> None:
     """1 a megabyte until the 20th, 2 from then on; the smallest volume is that of the whole month: 3 × 1 and 3 × 2."""
     before, after = date(2026, 6, 19), date(2026, 6, 20)
@@ -149,10 +174,8 @@ def test_what_costs_more_than_an_amount_holds_has_its_row_without_an_amount(engi
         (dear, "10000000", {"product_code": TIERED}), (dear, None, {}), (sound, "2", {}), (sound, None, {})
     )
     cleaned, of_month = contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, customers, plans)
-    suspended = rate(cleaned, of_month, missing_volume="customer_min").suspended
-    rows = rows_of(
-        impute(deferred_events(suspended), cleaned, price_list(of_month.rate_plans, of_month.product_catalog))
-    )
+    ratings = rate(cleaned, of_month, missing_volume="customer_min")
+    rows = rows_of(imputed(engine, ratings.rated, ratings.suspended, of_month))
     assert {(row["source_position"], row["billable_units"], row["amount"]) for row in rows} == {
         (1, Decimal(10_000_000), None),
         (3, Decimal(2), Decimal(2)),
@@ -200,20 +223,23 @@ def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(
         ("r1", "missing_volume", "deferred"),
         ("call", "no_price", "suspended"),
     }
-    late = imputed(engine, ratings.suspended, cleaned.df, of_month, WITH_READINGS)
+    late = imputed(engine, ratings.rated, ratings.suspended, of_month, WITH_READINGS)
     [charge] = rows_of(late)
     found = tuple(charge[name] for name in ("record_id", "billable_units", "free_units_applied", "amount", "imputed"))
     assert found == ("r1", Decimal("2.5"), 1, Decimal("0.75"), True)
 
     warehouse.overwrite(PERIOD_CHARGES.name, late, month)
-    assert imputed_are_the_smallest(cleaned, warehouse.pin_period(PERIOD_CHARGES.name, "2026-06"), WITH_READINGS).passed
+    usage = (RATED_CDRS.name, SUSPENDED_CDRS.name, PERIOD_CHARGES.name)
+
+    def smallest_of(ratings: Ratings) -> Verdict:
+        warehouse.overwrite(RATED_CDRS.name, ratings.rated, day)
+        warehouse.overwrite(SUSPENDED_CDRS.name, ratings.suspended, day)
+        charged, left, late = (warehouse.pin_period(name, "2026-06") for name in usage)
+        return imputed_are_the_smallest(charged, left, late, WITH_READINGS)
+
+    assert smallest_of(ratings).passed
     smaller = contract_frame(engine, cleaned.contract, [*events, {**readings("2.499")[0], "record_id": "late"}])
-    warehouse.overwrite(CLEANED_CDRS.name, smaller, day)
-    verdict = imputed_are_the_smallest(
-        warehouse.pin_period(CLEANED_CDRS.name, "2026-06"),
-        warehouse.pin_period(PERIOD_CHARGES.name, "2026-06"),
-        WITH_READINGS,
-    )
+    verdict = smallest_of(rate(smaller, of_month, missing_volume="customer_min", record_types=WITH_READINGS))
     assert verdict.findings == [f"{DAY}: 1 imputed volumes are out of date; make period_charges of the month again"]
 
 

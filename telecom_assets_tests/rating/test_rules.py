@@ -393,3 +393,73 @@ def test_every_row_of_the_cleaned_events_comes_out_once(sail: SparkEngine) -> No
     )
     counted = ratings.rows.agg(F.count("*").alias("rows"), F.count_distinct("record_id").alias("ids"))
     assert rows_of(counted) == [{"rows": 50, "ids": 50}]
+
+
+# ------------------------------------------------------------------------------------------------ who has the number, by day
+
+
+def _of_days(engine: SparkEngine, customers: list[Row], *days: int) -> list[tuple[Any, ...]]:
+    """What becomes of a call on each of some days of June: reason and disposition, holder, day of the version, plan."""
+    events = [event("voice", "60", event_date=date(2026, 6, day), source_position=day) for day in days]
+    ratings = rate(
+        contract_frame(engine, CLEANED_CDRS, events), reference_data(engine, customers), missing_volume="zero"
+    )
+    rows = sorted([*rows_of(ratings.rated), *rows_of(ratings.suspended)], key=lambda row: row["source_position"])
+    columns = ("reason", "disposition", "holder_no", "customer_valid_from", "rate_plan_id")
+    return [tuple(row.get(name) for name in columns) for row in rows]
+
+
+def _versions(*versions: tuple[int | None, int | None, int, str]) -> list[Row]:
+    """Versions of the first customer: first day of June, end, holder, plan."""
+    return [
+        {
+            **cdrs.CUSTOMERS[0],
+            "valid_from": date(2026, 6, first) if first else None,
+            "valid_to": date(2026, 6, end) if end else None,
+            "holder_no": holder,
+            "rate_plan_id": plan,
+        }
+        for first, end, holder, plan in versions
+    ]
+
+
+def test_an_event_is_of_the_version_of_its_own_day(engine: SparkEngine) -> None:
+    """PLAN_A until June 9, PLAN_B from June 10 on; his number and his holder stay."""
+    changes = _versions((None, 10, 1, "PLAN_A"), (10, None, 1, "PLAN_B"))
+    assert _of_days(engine, changes, 9, 10, 11) == [
+        (None, None, 1, None, "PLAN_A"),
+        (None, None, 1, date(2026, 6, 10), "PLAN_B"),
+        (None, None, 1, date(2026, 6, 10), "PLAN_B"),
+    ]
+
+
+def test_usage_of_nobody_is_unknown_and_usage_after_an_end_is_excluded(engine: SparkEngine) -> None:
+    """A holder from June 5 to 9, another from June 12 to 14; nobody before, between and after them."""
+    unknown = ("unknown_customer", "suspended", None, None, None)
+    over = ("inactive_customer", "excluded", None, None, None)
+    holders = _versions((5, 10, 1, "PLAN_A"), (12, 15, 2, "PLAN_B"))
+    assert _of_days(engine, holders, 4, 5, 9, 10, 11, 12, 14, 15, 30) == [
+        unknown,
+        (None, None, 1, date(2026, 6, 5), "PLAN_A"),
+        (None, None, 1, date(2026, 6, 5), "PLAN_A"),
+        unknown,
+        unknown,
+        (None, None, 2, date(2026, 6, 12), "PLAN_B"),
+        (None, None, 2, date(2026, 6, 12), "PLAN_B"),
+        over,
+        over,
+    ]
+
+
+def test_an_ended_customer_is_over_and_not_unknown(engine: SparkEngine) -> None:
+    assert _of_days(engine, _versions((None, 10, 1, "PLAN_A")), 9, 10) == [
+        (None, None, 1, None, "PLAN_A"),
+        ("inactive_customer", "excluded", None, None, None),
+    ]
+
+
+def test_a_status_of_one_day_excludes_that_day(engine: SparkEngine) -> None:
+    versions = _versions((None, 10, 1, "PLAN_A"), (10, 12, 1, "PLAN_A"), (12, None, 1, "PLAN_A"))
+    versions[1]["status"] = "suspended"
+    reasons = [each[0] for each in _of_days(engine, versions, 9, 10, 11, 12)]
+    assert reasons == [None, "inactive_customer", "inactive_customer", None]

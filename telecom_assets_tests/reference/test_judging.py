@@ -21,9 +21,10 @@ from telecom_assets.reference.judging import (
     missing_prices,
     product_catalog_findings,
     rate_plan_findings,
+    repeated_customers,
     unreachable_prices,
 )
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reference.tariff_files import read_product_catalog, read_rate_plans
 from telecom_assets_tests import oracle
 from telecom_assets_tests.examples import examples
@@ -387,24 +388,42 @@ def test_wrong_customers_are_counted_by_value() -> None:
         "rate_plan_id": "PLAN_A",
         "status": "active",
         "region": "Souss-Massa",
+        "holder_no": 1,
     }
     good = [{**row, "customer_id": f"21260000000{n}"} for n in range(1, 4)]
-    plans = read_rate_plans()
+    plans = known_plans(read_rate_plans())
 
     def findings(rows: list[dict[str, Any]]) -> list[str]:
         return customer_findings(pa.Table.from_pylist(rows, schema=CUSTOMERS.arrow_schema()), plans)
 
-    dated = [{**one, "activation_date": dt.date(2024, 1, 1)} for one in good]
-    assert findings(dated) == []
-    assert findings(good) == ["customers: activation_date is missing in 3 rows"]
-    assert findings([*dated, dated[0]]) == [
-        "customers: customer_id more than once: 212600000001 (one number may be written in several ways)"
+    assert findings(good) == []
+    assert findings([{**one, "region": None} for one in good]) == ["customers: region is missing in 3 rows"]
+    until, since = ({bound: dt.date(2026, 6, 10)} for bound in ("valid_to", "valid_from"))
+    assert findings([{**good[0], **until}, {**good[0], **since}]) == []
+    assert findings([{**good[0], "valid_to": dt.date(2026, 6, 12)}, {**good[0], **since}]) == [
+        "customers: customer_id more than once on a day: 212600000001 (2026-06-10 to 2026-06-11)"
     ]
-    assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in dated]) == [
+    assert findings([{**good[0], **until, **since}]) == [
+        "customers 212600000001: valid_from is 2026-06-10 and valid_to 2026-06-10, so it is in force on no day; expected a later "
+        "valid_to"
+    ]
+    assert findings([{**one, "rate_plan_id": "PLAN_X"} for one in good]) == [
         "customers: rate_plan_id 'PLAN_X' in 3 rows is unknown; expected one of PLAN_A, PLAN_B, PLAN_C"
     ]
-    assert findings([{**dated[0], "status": "Active"}]) == [
+    assert findings([{**good[0], "status": "Active"}]) == [
         "customers: status 'Active' in 1 row is unknown; expected one of active, inactive, suspended, terminated"
+    ]
+
+
+def test_a_number_that_is_listed_twice_is_found() -> None:
+    listed = [dict.fromkeys(CUSTOMER_LIST.column_names) | {"customer_id": f"21260000000{n}"} for n in (1, 2)]
+
+    def found(*rows: dict[str, Any]) -> list[str]:
+        return repeated_customers(pa.Table.from_pylist(list(rows), schema=CUSTOMER_LIST.arrow_schema()))
+
+    assert found(*listed) == []
+    assert found(*listed, listed[0]) == [
+        "customers: customer_id more than once: 212600000001 (one number may be written in several ways)"
     ]
 
 
@@ -431,9 +450,13 @@ def test_a_blank_at_the_end_of_a_plan_is_seen() -> None:
         advice.startswith("rate_plans 'PLAN_A '/SMS_NAT: unit_price 1 is")
         for advice in unreachable_prices(free, catalog)
     )
-    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {"activation_date": dt.date(2026, 1, 1)}
+    row = dict.fromkeys(CUSTOMERS.column_names, "x") | {
+        **dict.fromkeys(("activation_date", "valid_from"), dt.date(2026, 1, 1)),
+        "valid_to": None,
+        "holder_no": 1,
+    }
     customers = [row | {"subscription_type": "prepaid", "status": "active", "rate_plan_id": "PLAN_A\t"}]
-    [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), odd)
+    [unknown] = customer_findings(pa.Table.from_pylist(customers, CUSTOMERS.arrow_schema()), known_plans(odd))
     assert unknown.endswith("expected one of PLAN_A, 'PLAN_A ', PLAN_B, PLAN_C")
 
 

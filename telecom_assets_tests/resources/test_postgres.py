@@ -30,6 +30,7 @@ from resources.postgres import (
     TableMissing,
     UpsertCounts,
     create_customers_table,
+    dated_columns,
     follow_contract,
     publish_period,
     published_totals,
@@ -39,8 +40,9 @@ from resources.postgres import (
     upsert_customers,
 )
 from telecom_assets.billing.tables import FACTURATION_COMPLETE as BILLS
+from telecom_assets.model.columns import VALIDITY
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN
-from telecom_assets.reference.tables import CUSTOMERS
+from telecom_assets.reference.tables import CUSTOMER_LIST
 
 #: Runs SQL, and returns the rows of a query.
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -345,21 +347,22 @@ def customers(*numbers: int, **values: object) -> pa.Table:
         "region": "Souss-Massa",
     }
     return pa.Table.from_pylist(
-        [{"customer_id": f"2126{number:08}", **row, **values} for number in numbers], schema=CUSTOMERS.arrow_schema()
+        [{"customer_id": f"2126{number:08}", **row, **values} for number in numbers],
+        schema=CUSTOMER_LIST.arrow_schema(),
     )
 
 
 def create(connection: PostgresConnection) -> bool:
     return create_customers_table(
-        connection, CUSTOMERS, allowed=ALLOWED_VALUES, patterns={"customer_id": CUSTOMER_ID_PATTERN}
+        connection, CUSTOMER_LIST, allowed=ALLOWED_VALUES, patterns={"customer_id": CUSTOMER_ID_PATTERN}
     )
 
 
 def test_the_table_is_made_once(connection: PostgresConnection, execute: Execute) -> None:
     assert create(connection)
     assert not create(connection)
-    assert execute("SELECT obj_description('customers'::regclass)") == [(CUSTOMERS.grain,)]
-    assert execute("SELECT col_description('customers'::regclass, 7)") == [(CUSTOMERS.column("region").doc,)]
+    assert execute("SELECT obj_description('customers'::regclass)") == [(CUSTOMER_LIST.grain,)]
+    assert execute("SELECT col_description('customers'::regclass, 7)") == [(CUSTOMER_LIST.column("region").doc,)]
 
 
 def test_many_may_make_it_at_once(connection: PostgresConnection) -> None:
@@ -388,7 +391,7 @@ def test_nobody_can_store_a_bad_customer(
     connection: PostgresConnection, execute: Execute, column: str, value: str | None
 ) -> None:
     create(connection)
-    upsert_customers(connection, CUSTOMERS, customers(1))
+    upsert_customers(connection, CUSTOMER_LIST, customers(1))
     with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation)):
         execute(f"UPDATE customers SET {column} = %s", [value])
 
@@ -397,14 +400,14 @@ def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(
     connection: PostgresConnection, execute: Execute
 ) -> None:
     create(connection)
-    assert upsert_customers(connection, CUSTOMERS, customers(1, 2, 3)) == UpsertCounts(3, 0, 0)
+    assert upsert_customers(connection, CUSTOMER_LIST, customers(1, 2, 3)) == UpsertCounts(3, 0, 0)
     before = execute("SELECT customer_id, xmin::text, ctid::text, updated_at FROM customers ORDER BY 1")
-    assert upsert_customers(connection, CUSTOMERS, customers(1, 2, 3)) == UpsertCounts(0, 0, 3)
+    assert upsert_customers(connection, CUSTOMER_LIST, customers(1, 2, 3)) == UpsertCounts(0, 0, 3)
     assert execute("SELECT customer_id, xmin::text, ctid::text, updated_at FROM customers ORDER BY 1") == before
 
     mixed = pa.concat_tables([customers(1, 4), customers(2, region="Oriental")])
-    assert upsert_customers(connection, CUSTOMERS, mixed) == UpsertCounts(1, 1, 1)
-    stored = {row["customer_id"]: row["region"] for row in read_customers(connection, CUSTOMERS).to_pylist()}
+    assert upsert_customers(connection, CUSTOMER_LIST, mixed) == UpsertCounts(1, 1, 1)
+    stored = {row["customer_id"]: row["region"] for row in read_customers(connection, CUSTOMER_LIST).to_pylist()}
     assert stored == {
         "212600000001": "Souss-Massa",
         "212600000002": "Oriental",
@@ -419,7 +422,7 @@ def test_an_upsert_counts_what_it_did_and_leaves_equal_rows_alone(
 
 def test_updated_at_is_kept_for_a_change_by_hand(connection: PostgresConnection, execute: Execute) -> None:
     create(connection)
-    upsert_customers(connection, CUSTOMERS, customers(1))
+    upsert_customers(connection, CUSTOMER_LIST, customers(1))
     [(before,)] = execute("SELECT updated_at FROM customers")
     execute("UPDATE customers SET status = status")
     assert execute("SELECT updated_at FROM customers") == [(before,)]
@@ -432,31 +435,31 @@ def test_an_upsert_is_all_or_nothing(connection: PostgresConnection, execute: Ex
     create(connection)
     rows = pa.concat_tables([customers(1), customers(2, status="gone")])
     with pytest.raises(PostgresError, match='violates check constraint "status_is_known"'):
-        upsert_customers(connection, CUSTOMERS, rows)
+        upsert_customers(connection, CUSTOMER_LIST, rows)
     with pytest.raises(PostgresError, match="two of the rows have the same customer_id"):
-        upsert_customers(connection, CUSTOMERS, customers(3, 3))
+        upsert_customers(connection, CUSTOMER_LIST, customers(3, 3))
     assert execute("SELECT count(*) FROM customers") == [(0,)]
 
 
 def test_customers_are_read_in_order_and_in_their_schema(connection: PostgresConnection) -> None:
     create(connection)
-    upsert_customers(connection, CUSTOMERS, customers(3, 1, 2))
-    assert read_customers(connection, CUSTOMERS).equals(customers(1, 2, 3))
+    upsert_customers(connection, CUSTOMER_LIST, customers(3, 1, 2))
+    assert read_customers(connection, CUSTOMER_LIST).equals(customers(1, 2, 3))
 
 
 def test_without_a_table_the_remedy_is_told(connection: PostgresConnection) -> None:
     message = r"table customers does not exist at .*: create and fill it with `telecom customers import FILE\.csv`"
     with pytest.raises(TableMissing, match=message):
-        read_customers(connection, CUSTOMERS)
+        read_customers(connection, CUSTOMER_LIST)
     with pytest.raises(TableMissing, match=message):
-        upsert_customers(connection, CUSTOMERS, customers(1))
+        upsert_customers(connection, CUSTOMER_LIST, customers(1))
 
 
 def test_an_empty_table_is_no_list_of_customers(connection: PostgresConnection) -> None:
     """Whoever reads it while it is being filled, or reads another table than was meant, is told so."""
     create(connection)
     with pytest.raises(PostgresError, match=r"table customers at .* is empty, expected at least one .*import"):
-        read_customers(connection, CUSTOMERS)
+        read_customers(connection, CUSTOMER_LIST)
 
 
 def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConnection, execute: Execute) -> None:
@@ -465,13 +468,32 @@ def test_a_customers_table_of_ones_own_is_used_as_it_is(connection: PostgresConn
         " rate_plan_id varchar, subscription_type varchar, customer_name varchar, customer_id varchar(12) PRIMARY KEY)"
     )
     assert not create(connection)
-    assert upsert_customers(connection, CUSTOMERS, customers(1, 2)) == UpsertCounts(2, 0, 0)
-    assert upsert_customers(connection, CUSTOMERS, customers(1, 2)) == UpsertCounts(0, 0, 2)
-    assert read_customers(connection, CUSTOMERS).equals(customers(1, 2))
+    assert upsert_customers(connection, CUSTOMER_LIST, customers(1, 2)) == UpsertCounts(2, 0, 0)
+    assert upsert_customers(connection, CUSTOMER_LIST, customers(1, 2)) == UpsertCounts(0, 0, 2)
+    assert read_customers(connection, CUSTOMER_LIST).equals(customers(1, 2))
+
+
+def test_a_customers_table_with_dates_is_read_with_them(connection: PostgresConnection, execute: Execute) -> None:
+    create(connection)
+    upsert_customers(connection, CUSTOMER_LIST, customers(1))
+    assert dated_columns(connection, CUSTOMER_LIST, VALIDITY) == []
+    assert read_customers(connection, CUSTOMER_LIST, VALIDITY).equals(customers(1))
+    execute("ALTER TABLE customers ADD valid_from date DEFAULT '2026-05-01'")
+    with pytest.raises(PostgresError, match=r"has valid_from without valid_to; expected both columns, .* or neither"):
+        read_customers(connection, CUSTOMER_LIST, VALIDITY)
+    execute("ALTER TABLE customers ADD valid_to date")
+    assert dated_columns(connection, CUSTOMER_LIST, VALIDITY) == ["valid_from", "valid_to"]
+    [row] = read_customers(connection, CUSTOMER_LIST, VALIDITY).to_pylist()
+    assert (row["valid_from"], row["valid_to"]) == (dt.date(2026, 5, 1), None)
+    assert read_customers(connection, CUSTOMER_LIST).equals(customers(1))
+
+
+def test_where_there_is_no_table_there_are_no_dates(connection: PostgresConnection) -> None:
+    assert dated_columns(connection, CUSTOMER_LIST, VALIDITY) == []
 
 
 def test_a_customers_table_that_cannot_be_used_is_told(connection: PostgresConnection, execute: Execute) -> None:
-    columns = [f"{name} text" for name in CUSTOMERS.column_names if name != "region"]
+    columns = [f"{name} text" for name in CUSTOMER_LIST.column_names if name != "region"]
     execute(f"CREATE TABLE customers ({', '.join(columns)})")
     with pytest.raises(
         TableDrift, match=r"no column region \(text\); run `ALTER TABLE customers ADD COLUMN region text`"
@@ -481,7 +503,7 @@ def test_a_customers_table_that_cannot_be_used_is_told(connection: PostgresConne
     with pytest.raises(
         PostgresError, match=r"no primary key; run `ALTER TABLE customers ADD PRIMARY KEY \(customer_id\)`"
     ):
-        upsert_customers(connection, CUSTOMERS, customers(1))
+        upsert_customers(connection, CUSTOMER_LIST, customers(1))
 
 
 # -- publishing ------------------------------------------------------------------------------------------------------
@@ -497,7 +519,13 @@ def bills(rows: int = 3, amount: str = "10.00", period: str = PERIOD) -> pa.Tabl
         column.name: value if column.name in ("voice_total", "amount_before_tax", "after_discount", "amount_due") else 0
         for column in BILLS.columns
     }
-    texts = {"region": "Fès-Meknès", "rate_plan_id": "PLAN_A", "currency": "MAD", "billing_period": period}
+    texts = {
+        "region": "Fès-Meknès",
+        "rate_plan_id": "PLAN_A",
+        "currency": "MAD",
+        "status": "draft",
+        "billing_period": period,
+    }
     return pa.Table.from_pylist(
         [{**figures, **texts, "customer_id": f"2126{number:08}"} for number in range(rows)],
         schema=BILLS.arrow_schema(),
@@ -598,7 +626,7 @@ def test_a_period_is_published_whole_typed_and_with_its_ledger_row(
     assert execute(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE conrelid = 'facturation_complete'::regclass AND contype = 'p'"
-    ) == [("PRIMARY KEY (billing_period, customer_id)",)]
+    ) == [("PRIMARY KEY (billing_period, customer_id, holder_no)",)]
     entry = read_ledger_entry(connection, "facturation_complete", PERIOD)
     assert entry is not None
     assert (entry.delta_table_id, entry.delta_version, entry.rows) == ("delta", 7, 5)
@@ -860,7 +888,10 @@ def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgre
     [
         ("DROP COLUMN sms_total", r"no column sms_total \(numeric\(18,2\)\)"),
         ("ALTER COLUMN tax TYPE numeric(18,1)", r"column tax is numeric\(18,1\), expected numeric\(18,2\)"),
-        ("DROP CONSTRAINT facturation_complete_pkey", r"its primary key is not \(billing_period, customer_id\)"),
+        (
+            "DROP CONSTRAINT facturation_complete_pkey",
+            r"its primary key is not \(billing_period, customer_id, holder_no\)",
+        ),
     ],
 )
 def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(
@@ -924,6 +955,26 @@ def test_a_published_table_follows_its_contract_and_keeps_its_rows(
     assert sorted(follow_contract(connection, BILLS, dry_run=True)) == sorted(drifts)
     assert sorted(follow_contract(connection, BILLS)) == sorted(drifts)
     assert published(connection) == (3, Decimal("30.00"))
+    assert follow_contract(connection, BILLS) == []
+    assert publish(connection, bills(), 2).published
+
+
+def test_a_published_table_gets_the_key_of_its_contract(connection: PostgresConnection, execute: Execute) -> None:
+    """It has one bill a number, as before anybody asked for holders; its rows are of the first one."""
+    publish(connection, bills(), 1)
+    execute(
+        "ALTER TABLE facturation_complete DROP CONSTRAINT facturation_complete_pkey, DROP COLUMN holder_no,"
+        " ADD CONSTRAINT one_bill PRIMARY KEY (billing_period, customer_id)"
+    )
+    drifts = [
+        "no column holder_no (integer)",
+        "its primary key is not (billing_period, customer_id, holder_no)",
+    ]
+    with pytest.raises(TableDrift, match=re.escape(", ".join(drifts))):
+        publish(connection, bills(), 2)
+    assert follow_contract(connection, BILLS, {"holder_no": "1"}, dry_run=True) == drifts
+    assert follow_contract(connection, BILLS, {"holder_no": "1"}) == drifts
+    assert execute("SELECT holder_no, count(*) FROM facturation_complete GROUP BY 1") == [(1, 3)]
     assert follow_contract(connection, BILLS) == []
     assert publish(connection, bills(), 2).published
 

@@ -16,11 +16,13 @@ from pyspark.sql import DataFrame
 
 from resources.contract import TableContract
 from resources.engine import SparkEngine
-from telecom_assets.billing.rules import BillingTerms
+from telecom_assets.billing.lines import usage_lines
+from telecom_assets.billing.rules import bill
+from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
-from telecom_assets.rating.month_rules import deferred_events, impute
+from telecom_assets.rating.month_rules import impute
 from telecom_assets.rating.rules import ReferenceData, price_list
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
@@ -120,15 +122,15 @@ def admitted(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 
 def imputed(
     engine: SparkEngine,
+    rated: DataFrame,
     suspended: DataFrame,
-    cleaned: DataFrame,
     of_month: ReferenceData | None = None,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
     """Rows of period_charges of one month, with the reference data of `reference_data` unless there is another."""
     of_month = of_month or reference_data(engine)
     prices = price_list(of_month.rate_plans, of_month.product_catalog, record_types)
-    return impute(deferred_events(suspended), cleaned, prices, record_types)
+    return impute(rated, suspended, prices, record_types)
 
 
 def stored(engine: SparkEngine, rows: DataFrame) -> DataFrame:
@@ -148,6 +150,14 @@ def mediated(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 def rows_of(frame: DataFrame) -> list[Row]:
     rows: list[Row] = frame.toArrow().to_pylist()
     return rows
+
+
+def billed(
+    engine: SparkEngine, charges: DataFrame, customers: DataFrame, period: str, terms: BillingTerms = TERMS
+) -> tuple[DataFrame, DataFrame]:
+    """Rows of bill_lines and of facturation_complete of a month; the lines are written before the bills are made of them."""
+    lines = stored(engine, usage_lines(charges, period, terms))
+    return lines, bill(lines, customers, period, terms)
 
 
 def schema_of(frame: DataFrame) -> list[tuple[str, str]]:

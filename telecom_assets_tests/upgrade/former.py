@@ -137,7 +137,7 @@ _PROPERTIES = {
 def under_former_names(row: Row) -> Row:
     """A row with the names of that time; what it had not is left out."""
     former = {"source_part": "kafka_partition", "source_position": "kafka_offset"}
-    later = ("source_id", "plan_valid_from", "product_valid_from")
+    later = ("source_id", "holder_no", "customer_valid_from", "plan_valid_from", "product_valid_from")
     return {former.get(name, name): value for name, value in row.items() if name not in later}
 
 

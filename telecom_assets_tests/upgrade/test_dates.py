@@ -1,4 +1,4 @@
-"""A warehouse of before tariffs had dates: it gets the columns, and its days are as they were."""
+"""A warehouse of before customers and tariffs had dates: it gets the columns, and its days are as they were."""
 
 import datetime as dt
 from dataclasses import replace
@@ -19,7 +19,11 @@ from telecom_assets_tests.stages.chain import CALENDAR_START, contract_table
 #: The columns that came with the dates, by table.
 NEW = {
     **dict.fromkeys(("rate_plans", "product_catalog"), ("valid_from", "valid_to")),
-    **dict.fromkeys(("rated_cdrs", "suspended_cdrs", "period_charges"), ("plan_valid_from", "product_valid_from")),
+    "customers": ("holder_no", "valid_from", "valid_to"),
+    **dict.fromkeys(
+        ("rated_cdrs", "suspended_cdrs", "period_charges"),
+        ("holder_no", "customer_valid_from", "plan_valid_from", "product_valid_from"),
+    ),
 }
 DAY = dt.date(2026, 3, 5)
 
@@ -37,11 +41,12 @@ def root(tmp_path: Path) -> str:
 
 @pytest.fixture
 def filled(root: str, sail: SparkEngine) -> Warehouse:
-    """A warehouse as the version before made it: tariffs, catalogue, and a rated day."""
+    """A warehouse as the version before made it: customers, tariffs, catalogue, and a rated day."""
     former = Warehouse(root, sail, {name: before_dates(name) for name in TABLES})
     former.make_tables()
     former.overwrite_arrow("rate_plans", contract_table(former.contracts["rate_plans"], cdrs.RATE_PLANS))
     former.overwrite_arrow("product_catalog", contract_table(former.contracts["product_catalog"], cdrs.CATALOGUE))
+    former.overwrite_arrow("customers", contract_table(former.contracts["customers"], cdrs.CUSTOMERS))
     rated = contract_table(former.contracts["rated_cdrs"], [{"record_id": "1", "amount": "0.5", "event_date": DAY}])
     former.overwrite_arrow("rated_cdrs", rated, Partitions(DAY, DAY))
     return former
@@ -54,11 +59,13 @@ def test_tables_get_their_dates_and_are_in_force_on_all_days(filled: Warehouse, 
     plan = plan_upgrade(warehouse, [], CALENDAR_START)
     assert {shape.name: tuple(shape.added) for shape in plan.shapes} == NEW
     upgrade(warehouse, plan, calendar_start=CALENDAR_START, dedupe_days=31)
-    for name in ("rate_plans", "product_catalog", "rated_cdrs"):
+    for name in ("customers", "rate_plans", "product_catalog", "rated_cdrs"):
         rows = warehouse.pin(name).arrow().to_pylist()
         kept = [{column: value for column, value in row.items() if column not in NEW[name]} for row in rows]
         assert kept == filled.pin(name, version=1).arrow().to_pylist()
-        assert {row[column] for row in rows for column in NEW[name]} == {None}
+        holders = {row.pop("holder_no") for row in rows if "holder_no" in row}
+        assert holders == {"customers": {1}, "rated_cdrs": {None}}.get(name, set())
+        assert {row.get(column) for row in rows for column in NEW[name]} == {None}
     plans, products = (warehouse.pin(name).arrow() for name in ("rate_plans", "product_catalog"))
     assert product_catalog_findings(products) == []
     assert rate_plan_findings(plans, products) == [

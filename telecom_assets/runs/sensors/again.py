@@ -1,4 +1,4 @@
-"""Runs that failed are made again, with growing pauses: steps of a month, rating after mediation, the night's maintenance.
+"""Runs that failed are made again, with growing pauses: steps of a month, rating after mediation, what the night does.
 
 Belongs here: which failed runs are made again, and as which runs. Does not belong here: landing and mediation, which the Kafka
 sensor asks for by the state of the tables (`kafka`); the pauses (`tries`).
@@ -20,7 +20,7 @@ from telecom_assets.model.run_tags import (
     PARTITION_NAME_TAG,
 )
 from telecom_assets.rating.tables import RATED_CDRS
-from telecom_assets.runs.jobs import JOBS, maintenance_job
+from telecom_assets.runs.jobs import JOBS, customers_job, maintenance_job
 from telecom_assets.runs.month_run import Step, day_range
 from telecom_assets.runs.sensors.month_end import MONTH_RUN_STEP_TAG, MONTH_RUN_TAG, step_request
 from telecom_assets.runs.sensors.runs import as_try, why_it_waits
@@ -106,13 +106,13 @@ def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="failed_runs_again",
-        jobs=[*JOBS, maintenance_job],
+        jobs=[*JOBS, maintenance_job, customers_job],
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Makes failed runs again after 1, 2, 5, then every 10 minutes, until they go well: steps of a month that the "
-            "schedule began, rating that followed mediation, the night's maintenance. A tick that waits says why. Runs that "
-            "were started by hand, and runs that were cancelled, are left alone."
+            "schedule began, rating that followed mediation, the night's maintenance and reading of customers. A tick that waits says "
+            "why. Runs that were started by hand, and runs that were cancelled, are left alone."
         ),
     )
     def make_again(context: dg.SensorEvaluationContext, clock: dg.ResourceParam[Clock]) -> dg.SensorResult:
