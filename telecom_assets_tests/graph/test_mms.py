@@ -404,7 +404,9 @@ def test_the_graph_is_the_oracles(project: Project) -> None:
     plans = oracle.read_csv(project.settings.rate_plans)
     products = oracle.read_csv(project.settings.product_catalog)
     parameters = Parameters(accept_months={MONTH}, kinds=PARAMETERS.kinds)
-    result = oracle.run(project.messages(), cdrs.CUSTOMERS[:1], plans, products, parameters)
+    # Seen for the first time: valid from the activation date on.
+    customers = [{**each, "valid_from": each["activation_date"]} for each in cdrs.CUSTOMERS[:1]]
+    result = oracle.run(project.messages(), customers, plans, products, parameters)
     versions = ("detail", "customers_version", "rate_plans_version", "product_catalog_version")
     for name, rows in (
         ("cleaned_cdrs", result.cleaned),
