@@ -60,6 +60,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "aws_secret_access_key": "secret",
     "aws_session_token": "token",
     "spark_remote": "sc://cluster:15002",
+    "customers_gone_share": 0.5,
     "engine_memory_mb": 512,
     "spark_workers": 2,
     "spark_memory_mb": 1024,
