@@ -38,7 +38,7 @@ ZONE = ZoneInfo("Africa/Casablanca")
 STAGES: Mapping[str, tuple[str, ...]] = {
     "mediation": ("cleaned_cdrs", "rejected_cdrs"),
     "rating": ("rated_cdrs", "suspended_cdrs"),
-    "billing": ("period_charges", "facturation_complete"),
+    "billing": ("period_charges", "bill_lines", "facturation_complete"),
     "reports": (
         "daily_revenue",
         "mix_by_region",
@@ -105,6 +105,8 @@ class ScriptSettings:
     discount_pct: Decimal = Decimal(5)
     tax_pct: Decimal = Decimal(20)
     currency: str = "MAD"
+    #: Decimals of an amount in the currency.
+    scale: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +170,16 @@ def set_settings(connection: duckdb.DuckDBPyConnection, settings: ScriptSettings
         "discount_pct": ("DECIMAL(7,4)", settings.discount_pct),
         "tax_pct": ("DECIMAL(7,4)", settings.tax_pct),
         "currency": ("VARCHAR", settings.currency),
+        "scale": ("INTEGER", settings.scale),
     }
     connection.execute("SET TimeZone = 'UTC'")
     _set(connection, variables)
+    # A type cannot be a variable: what rounds to the decimals of the currency is a macro.
+    for name, digits in (("billed", 18), ("billed_sum", 28)):
+        kind = f"DECIMAL({digits},{settings.scale})"
+        connection.execute(f"CREATE MACRO {name}(amount) AS round(amount, {settings.scale})::{kind}")
+    smallest = Decimal(1).scaleb(-settings.scale)
+    connection.execute(f"CREATE MACRO smallest() AS {smallest:f}::DECIMAL({settings.scale + 1},{settings.scale})")
     months = (settings.month,) if settings.accept_months is None else settings.accept_months
     spans = [f"day BETWEEN DATE '{begin}' AND DATE '{end}'" for begin, end in map(_days_of, months)]
     connection.execute(f"CREATE MACRO is_open(day) AS {' OR '.join(spans) or 'false'}")

@@ -138,7 +138,11 @@ class Invoicing(Publishing):
 
 _BILLS = "bench_facturation_complete"
 #: Parts of the billing job, each with its checks.
-_PARTS = {_BILLS: "facturation_complete", Publishing.job: "published_bills", Invoicing.job: "invoices"}
+_PARTS = {
+    _BILLS: ["bill_lines", "facturation_complete"],
+    Publishing.job: ["published_bills"],
+    Invoicing.job: ["invoices"],
+}
 
 RUNNERS: Mapping[str, type[MonthRunner]] = {
     "land": Landing,
@@ -151,7 +155,7 @@ RUNNERS: Mapping[str, type[MonthRunner]] = {
 
 def definitions_of(settings: Settings, deployment: Deployment) -> dg.Definitions:
     """The project's definitions, with a job for each of `_PARTS`."""
-    parts = [dg.define_asset_job(job, dg.AssetSelection.assets(asset)) for job, asset in _PARTS.items()]
+    parts = [dg.define_asset_job(job, dg.AssetSelection.assets(*assets)) for job, assets in _PARTS.items()]
     return dg.Definitions.merge(build_defs(settings, deployment.resources()), dg.Definitions(jobs=parts))
 
 

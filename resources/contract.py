@@ -79,3 +79,25 @@ class TableContract:
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
+
+
+#: What is said of a table whose amounts have other decimals than its contract.
+OTHER_CURRENCY = (
+    "the currency in force has: a warehouse has one currency, that of its first bill. Set TELECOM_CURRENCY to that one, or "
+    "TELECOM_WAREHOUSE to a new folder"
+)
+
+
+def has_other_decimals(stored: pa.Schema, contract: TableContract) -> bool:
+    """Whether a table has decimals of as many digits as its contract, but with the point elsewhere: amounts of another currency.
+
+    Types that have become wider have more digits.
+    """
+    return any(
+        pa.types.is_decimal(field.type)
+        and field.name in stored.names
+        and pa.types.is_decimal(found := stored.field(field.name).type)
+        and found.precision == field.type.precision
+        and found.scale != field.type.scale
+        for field in contract.arrow_schema()
+    )

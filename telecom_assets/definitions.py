@@ -48,9 +48,11 @@ _OF_A_MONTH: list[Any] = [
     reference.customers,
     reference.rate_plans,
     reference.product_catalog,
+    reference.billing_terms,
     mediation.mediation,
     rating.rating,
     rating.period_charges,
+    billing.bill_lines,
     billing.facturation_complete,
     billing.published_bills,
     invoices.invoices,
@@ -74,7 +76,10 @@ def build_defs(
     """
     settings = settings or Settings.load()
     types = RecordTypes(record_types)
-    resources = {**Deployment(settings, tables_of(types), types).resources(), **(resource_overrides or {})}
+    resources = {
+        **Deployment(settings, tables_of(types, settings.currency), types).resources(),
+        **(resource_overrides or {}),
+    }
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
     # One warehouse for the IO manager and all resources of a process, so that stages and checks share what they know of a version.

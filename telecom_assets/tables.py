@@ -10,6 +10,7 @@ from resources.contract import TableContract
 from telecom_assets.billing import tables as of_billing
 from telecom_assets.intake import tables as of_intake
 from telecom_assets.mediation import tables as of_mediation
+from telecom_assets.model.currencies import DEFAULT_CURRENCY, currency_scale
 from telecom_assets.rating import tables as of_rating
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.record_types.record_type import RecordType, RecordTypeError
@@ -25,16 +26,27 @@ TABLES: dict[str, TableContract] = {
 }
 
 
-def tables_of(record_types: Iterable[RecordType]) -> dict[str, TableContract]:
-    """Every table by name, with the columns of these record types. Raises RecordTypeError where a table cannot have them."""
+def tables_of(record_types: Iterable[RecordType], currency: str = DEFAULT_CURRENCY) -> dict[str, TableContract]:
+    """Every table by name, with the columns of these record types and the decimals of the currency.
+
+    Raises RecordTypeError where a table cannot have them, ValueError for a currency without decimals of its own.
+    """
     types = RecordTypes(record_types)
     if unknown := [each.name for each in types if each.on_bill and each.name not in of_billing.SERVICES]:
         raise RecordTypeError(
             f"record type {unknown[0]!r} is to have columns of its own on the bill, which has those of "
-            f"{', '.join(of_billing.SERVICES)}; expected on_bill=False: its amounts count in amount_before_tax"
+            f"{', '.join(of_billing.SERVICES)}; expected on_bill=False: its amounts count in other_total"
         )
     try:
         own = (of_intake.raw_cdrs(types), of_mediation.cleaned_cdrs(types))
     except ValueError as error:
         raise RecordTypeError(f"record types {', '.join(types.names)}: {error}") from error
-    return {**TABLES, **{table.name: table for table in own}}
+    scale = currency_scale(currency)
+    of_money = (
+        of_billing.bill_lines(scale),
+        of_billing.facturation_complete(scale),
+        of_reports.revenue_by_plan(scale),
+        of_reports.plan_by_region(scale),
+        of_reports.top10_consumers(scale),
+    )
+    return {**TABLES, **{table.name: table for table in (*own, *of_money)}}

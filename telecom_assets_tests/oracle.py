@@ -169,6 +169,8 @@ class Parameters:
     discount_pct: Decimal = Decimal(5)
     tax_pct: Decimal = Decimal(20)
     currency: str = "MAD"
+    #: Rows of billing_terms with their dates; without any the two percentages are the terms.
+    terms: Sequence[Row] = ()
     #: The record types by name.
     kinds: Kinds = field(default_factory=lambda: KINDS)
 
@@ -896,53 +898,165 @@ def _total(rows: Iterable[Row], column: str) -> Decimal:
     return sum((row[column] for row in rows), Decimal(0))
 
 
-def bill(customer: Row, rated: Sequence[Row], month: str, parameters: Parameters) -> Row:
-    """One customer's bill from that customer's rated rows of the month."""
+#: Decimals of an amount in the currencies of the tests, as ISO 4217 has them.
+CURRENCY_DECIMALS = {"JPY": 0, "MAD": 2, "EUR": 2, "TND": 3}
+
+
+def terms_of(month: str, parameters: Parameters) -> Row:
+    """The terms that are in force on the last day of a month."""
+    if not parameters.terms:
+        tax = Decimal(parameters.tax_pct)
+        return {"discount_pct": Decimal(parameters.discount_pct), "tax_pct": tax, "tax_category": "S" if tax else "Z"}
+    year, number = map(int, month.split("-"))
+    last = date(year + number // 12, number % 12 + 1, 1) - timedelta(days=1)
+    [row] = [
+        row
+        for row in parameters.terms
+        if (row["valid_from"] or date.min) <= last and (row["valid_to"] is None or last < row["valid_to"])
+    ]
+    return row
+
+
+def line_rows(rated: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
+    """Rows of bill_lines of a month: what one service cost a holder of a number in one plan and region."""
+    terms, decimals = terms_of(month, parameters), CURRENCY_DECIMALS[parameters.currency]
+    order = [kind.name for kind in KINDS.values() if kind.on_bill]
+    parts: defaultdict[tuple[str, int, str, str, str], list[Row]] = defaultdict(list)
+    for row in rated:
+        if row["billing_period"] == month:
+            holder = row["holder_no"] or 1
+            parts[row["customer_id"], holder, row["record_type"], row["rate_plan_id"], row["region"]].append(row)
+    lines: list[Row] = []
+    numbers: Counter[tuple[str, int]] = Counter()
+
+    def place(key: tuple[str, int, str, str, str]) -> tuple[object, ...]:
+        customer, holder, service, plan, region = key
+        return customer, holder, order.index(service) if service in order else len(order), service, plan, region
+
+    for key in sorted(parts, key=place):
+        customer, holder, service, plan, region = key
+        numbers[customer, holder] += 1
+        exact = _total(parts[key], "amount")
+        lines.append(
+            {
+                "customer_id": customer,
+                "holder_no": holder,
+                "line_no": numbers[customer, holder],
+                "document": "bill",
+                "kind": "usage",
+                "line_kind": None,
+                "service": service,
+                "rate_plan_id": plan,
+                "region": region,
+                "tax_category": terms["tax_category"],
+                "tax_pct": half_up(terms["tax_pct"], 4),
+                "discount_pct": half_up(terms["discount_pct"], 4),
+                "original_period": None,
+                "events": len(parts[key]),
+                "units": _total(parts[key], "billable_units"),
+                "exact_amount": exact,
+                "amount": half_up(exact, decimals),
+                "billing_period": month,
+            }
+        )
+    return lines
+
+
+def rate_totals(lines: Iterable[Row], decimals: int) -> dict[tuple[str, Decimal], tuple[Decimal, Decimal]]:
+    """Discount and tax of one document's lines, by tax category and rate."""
+    groups: defaultdict[tuple[str, Decimal], defaultdict[Decimal, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for line in lines:
+        groups[line["tax_category"], line["tax_pct"]][line["discount_pct"]] += line["amount"]
+    found = {}
+    for rate, of_discount in groups.items():
+        discount = sum((half_up(amount * pct.scaleb(-2), decimals) for pct, amount in of_discount.items()), Decimal(0))
+        base = sum(of_discount.values(), Decimal(0)) - discount
+        found[rate] = (discount, half_up(base * rate[1].scaleb(-2), decimals))
+    return found
+
+
+def shares(lines: Sequence[Row], decimals: int) -> list[tuple[Row, Decimal]]:
+    """Each line of one document with its share in the document's amount due; the shares add up to it exactly."""
+    found: list[tuple[Row, Decimal]] = []
+    smallest = Decimal(1).scaleb(-decimals)
+    for rate, (discount, tax) in rate_totals(lines, decimals).items():
+        own = [line for line in lines if (line["tax_category"], line["tax_pct"]) == rate]
+        own.sort(key=lambda line: (-abs(line["amount"]), line["line_no"]))
+        due = _total(own, "amount") - discount + tax
+        parts = [
+            half_up(line["amount"] * (1 - line["discount_pct"] / 100) * (1 + line["tax_pct"] / 100), decimals)
+            for line in own
+        ]
+        while (left := due - sum(parts, Decimal(0))) != 0:
+            for place in range(min(len(parts), int(abs(left) / smallest))):
+                parts[place] += smallest if left > 0 else -smallest
+        found += zip(own, parts, strict=True)
+    return found
+
+
+def bill(customer: Row, lines: Sequence[Row], month: str, parameters: Parameters) -> Row:
+    """One customer's bill from that customer's lines of the month."""
+    terms, decimals = terms_of(month, parameters), CURRENCY_DECIMALS[parameters.currency]
     columns = [kind.name for kind in KINDS.values() if kind.on_bill]
-    of_type = {kind: [row for row in rated if row["record_type"] == kind] for kind in columns}
-    lines = {kind: half_up(_total(rows, "amount"), 2) for kind, rows in of_type.items()}
-    others = [row for row in rated if row["record_type"] not in columns]
-    before_tax = sum(lines.values(), half_up(_total(others, "amount"), 2))
-    discount = half_up(before_tax * Decimal(parameters.discount_pct).scaleb(-2), 2)
-    after_discount = before_tax - discount
-    tax = half_up(after_discount * Decimal(parameters.tax_pct).scaleb(-2), 2)
+    of_type = {kind: [line for line in lines if line["service"] == kind] for kind in columns}
+    before_tax = half_up(_total(lines, "amount"), decimals)
+    rates = rate_totals(lines, decimals).values()
+    discount, tax = (half_up(sum((each[place] for each in rates), Decimal(0)), decimals) for place in (0, 1))
     return {
         "customer_id": customer["customer_id"],
+        "holder_no": customer.get("holder_no") or 1,
         "region": customer["region"],
         "rate_plan_id": customer["rate_plan_id"],
-        **{f"{kind}_total": total for kind, total in lines.items()},
-        **{f"{kind}_count": len(rows) for kind, rows in of_type.items()},
+        **{f"{kind}_total": half_up(_total(found, "amount"), decimals) for kind, found in of_type.items()},
+        **{f"{kind}_count": sum(line["events"] for line in found) for kind, found in of_type.items()},
+        "adjustments_total": half_up(Decimal(0), decimals),
+        "other_total": half_up(_total([line for line in lines if line["service"] not in columns], "amount"), decimals),
         "amount_before_tax": before_tax,
-        "discount_pct": half_up(Decimal(parameters.discount_pct), 4),
+        "discount_pct": half_up(terms["discount_pct"], 4),
         "discount": discount,
-        "after_discount": after_discount,
-        "tax_pct": half_up(Decimal(parameters.tax_pct), 4),
+        "after_discount": before_tax - discount,
+        "tax_pct": half_up(terms["tax_pct"], 4),
         "tax": tax,
-        "amount_due": after_discount + tax,
-        "rounding_difference": half_up(before_tax - _total(rated, "amount"), 6),
+        "amount_due": before_tax - discount + tax,
+        "rounding_difference": half_up(before_tax - _total(lines, "exact_amount"), 6),
         "currency": parameters.currency,
+        "status": "draft",
         "billing_period": month,
     }
 
 
-def bill_all(rated: Iterable[Row], customers: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
-    """The month's bills by customer_id: whoever is active postpaid on the last day, and whoever else has rated usage.
+def bill_all(lines: Iterable[Row], customers: Iterable[Row], month: str, parameters: Parameters) -> list[Row]:
+    """The month's bills by holder: whoever is active postpaid on the last day, and whoever else has lines.
 
     Region and plan are those of the last day, else of the last version that had begun by then.
     """
     year, number = map(int, month.split("-"))
     last = date(year, number, monthrange(year, number)[1])
-    of_customer: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in rated:
-        if row["billing_period"] == month:
-            of_customer[str(row["customer_id"])].append(row)
-    billed = []
-    for customer_id, versions in sorted(versions_of(customers).items()):
-        on_last_day = customer_on(versions, last)
-        begun = [row for row in versions if (row.get("valid_from") or date.min) <= last]
-        if (on_last_day is not None and _is_billable(on_last_day)) or customer_id in of_customer:
-            billed.append(on_last_day or max(begun, key=lambda row: row.get("valid_from") or date.min))
-    return [bill(customer, of_customer[str(customer["customer_id"])], month, parameters) for customer in billed]
+    of_holder: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+    for line in lines:
+        of_holder[str(line["customer_id"]), line["holder_no"]].append(line)
+    versions: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in customers:
+        versions[str(row["customer_id"]), int(row.get("holder_no") or 1)].append(row)
+    bills = []
+    for holder in sorted(versions):
+        on_last_day = customer_on(versions[holder], last)
+        begun = [row for row in versions[holder] if (row.get("valid_from") or date.min) <= last]
+        if (on_last_day is not None and _is_billable(on_last_day)) or holder in of_holder:
+            version = on_last_day or max(begun, key=lambda row: row.get("valid_from") or date.min)
+            bills.append(bill(version, of_holder[holder], month, parameters))
+    return bills
+
+
+def due_by_home(lines: Iterable[Row], bills: Iterable[Row], decimals: int) -> list[Row]:
+    """What is due of each line, at its plan and region; and nothing at the home of each bill, so that its plan is named."""
+
+    def document(line: Row) -> tuple[str, int, str]:
+        return line["customer_id"], line["holder_no"], line["document"]
+
+    documents = groupby(sorted(lines, key=document), document)
+    homes = [{**row, "share": Decimal(0)} for row in bills]
+    return homes + [{**line, "share": share} for _, own in documents for line, share in shares(list(own), decimals)]
 
 
 def _sums(rows: Iterable[Row], by: tuple[str, ...], column: str, output: str, month: str) -> list[Row]:
@@ -959,7 +1073,7 @@ def _sums(rows: Iterable[Row], by: tuple[str, ...], column: str, output: str, mo
 
 
 def report_all(
-    rated: Iterable[Row], bills: Iterable[Row], month: str, kinds: Kinds | None = None
+    rated: Iterable[Row], lines: Iterable[Row], bills: Iterable[Row], month: str, parameters: Parameters
 ) -> dict[str, list[Row]]:
     """The six reports of a month by table name, each in the order of its key (top10_consumers: largest first)."""
     bills = list(bills)
@@ -968,17 +1082,20 @@ def report_all(
         for row in rated
         if row["billing_period"] == month
     ]
-    traffic = {kind.name for kind in (KINDS if kinds is None else kinds).values() if kind.is_traffic}
+    homes = due_by_home(lines, bills, CURRENCY_DECIMALS[parameters.currency])
+    traffic = {kind.name for kind in parameters.kinds.values() if kind.is_traffic}
     data = [row for row in usage if row["record_type"] in traffic]
-    due = {row["customer_id"]: row["amount_due"] for row in bills}
+    due: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for row in bills:
+        due[row["customer_id"]] += row["amount_due"]
     consumers = _sums(data, ("customer_id",), "billable_units", "total_mb", month)
     consumers.sort(key=lambda row: -row["total_mb"])
     hours = _sums(data, ("billing_date", "hour"), "billable_units", "total_gb", month)
     return {
         "daily_revenue": _sums(usage, ("billing_date",), "amount", "revenue", month),
         "mix_by_region": _sums(usage, ("region", "record_type"), "amount", "revenue", month),
-        "revenue_by_plan": _sums(bills, ("rate_plan_id",), "amount_due", "revenue_incl_tax", month),
-        "plan_by_region": _sums(bills, ("region", "rate_plan_id"), "amount_due", "revenue_incl_tax", month),
+        "revenue_by_plan": _sums(homes, ("rate_plan_id",), "share", "revenue_incl_tax", month),
+        "plan_by_region": _sums(homes, ("region", "rate_plan_id"), "share", "revenue_incl_tax", month),
         "top10_consumers": [
             {name: row[name] for name in ("customer_id", "total_mb")}
             | {"amount_due": due[row["customer_id"]], "billing_period": month}
@@ -1070,17 +1187,22 @@ class Result:
         """The months that have cleaned usage."""
         return sorted({_month(row["event_date"]) for row in self.cleaned})
 
+    def lines(self, month: str) -> list[Row]:
+        """Rows of bill_lines, by holder and number."""
+        with localcontext(prec=80):
+            return line_rows(self.charges, month, self.parameters)
+
     def bills(self, month: str) -> list[Row]:
-        """Rows of facturation_complete, by customer_id."""
+        """Rows of facturation_complete, by holder."""
         if month not in self._bills:
             with localcontext(prec=80):
-                self._bills[month] = bill_all(self.charges, self.customers, month, self.parameters)
+                self._bills[month] = bill_all(self.lines(month), self.customers, month, self.parameters)
         return self._bills[month]
 
     def reports(self, month: str) -> dict[str, list[Row]]:
         """Rows of the six reports by table name."""
         with localcontext(prec=80):
-            return report_all(self.charges, self.bills(month), month, self.parameters.kinds)
+            return report_all(self.charges, self.lines(month), self.bills(month), month, self.parameters)
 
     def funnel(self, month: str | None = None) -> Funnel:
         """The month's funnel; without a month, the funnel of everything (bills of every month with usage)."""

@@ -61,6 +61,10 @@ class SqlTotals:
     #: Charged amounts of the month by day and by (region, record_type).
     revenue_by_day: dict[Any, Decimal]
     revenue_by_region_and_type: dict[tuple[str, str], Decimal]
+    #: Amounts of the bills' lines by (customer, holder, number of the line).
+    lines: dict[tuple[str, int, int], Decimal]
+    #: Amounts due by (region, plan) of the lines.
+    due_by_region_and_plan: dict[tuple[str, str], Decimal]
 
     def outcomes_of_month(self) -> dict[str, int]:
         return {outcome: count for (month, outcome), count in self.outcomes.items() if month == self.month}
@@ -125,6 +129,8 @@ def sql_totals(
     missing_volume_policy: str = "customer_min",
     discount_pct: Decimal | int = 5,
     tax_pct: Decimal | int = 20,
+    currency: str = "MAD",
+    scale: int = 2,
 ) -> SqlTotals:
     """Counts and money of one month from CDRs (a JSON Lines file, or messages whose values are UTF-8 or None).
 
@@ -139,6 +145,8 @@ def sql_totals(
         missing_volume_policy=missing_volume_policy,
         discount_pct=Decimal(discount_pct),
         tax_pct=Decimal(tax_pct),
+        currency=currency,
+        scale=scale,
     )
     references = {"customers": customers, "rate_plans": rate_plans, "product_catalog": catalogue}
     with duckdb.connect() as connection:
@@ -168,10 +176,14 @@ def sql_totals(
                 "'amount_out_of_range' ELSE 'imputed' END FROM period_charges) GROUP BY ALL"
             ),
             rated_by_customer=asked("SELECT customer_id, sum(amount) FROM charges GROUP BY ALL"),
-            before_tax_by_customer=asked("SELECT customer_id, amount_before_tax FROM facturation_complete"),
-            amount_due_by_customer=asked("SELECT customer_id, amount_due FROM facturation_complete"),
+            before_tax_by_customer=asked(
+                "SELECT customer_id, sum(amount_before_tax) FROM facturation_complete GROUP BY ALL"
+            ),
+            amount_due_by_customer=asked("SELECT customer_id, sum(amount_due) FROM facturation_complete GROUP BY ALL"),
             revenue_by_day=asked("SELECT billing_date, revenue FROM daily_revenue"),
             revenue_by_region_and_type=asked("SELECT region, record_type, revenue FROM mix_by_region"),
+            lines=asked("SELECT customer_id, holder_no, line_no, amount FROM bill_lines"),
+            due_by_region_and_plan=asked("SELECT region, rate_plan_id, revenue_incl_tax FROM plan_by_region"),
         )
 
 

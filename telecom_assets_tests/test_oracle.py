@@ -26,6 +26,7 @@ from telecom_assets.tables import TABLES
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import (
+    CURRENCY_DECIMALS,
     REJECTION_REASONS,
     SUSPENSION_REASONS,
     Message,
@@ -799,6 +800,7 @@ def test_a_bill() -> None:
     [bill] = [row for row in chain(calls_messages_and_data()).bills("2026-06") if row["customer_id"] == A]
     assert bill == {
         "customer_id": A,
+        "holder_no": 1,
         "region": "Casablanca-Settat",
         "rate_plan_id": "PLAN_A",
         "voice_total": Decimal("1.00"),
@@ -807,6 +809,8 @@ def test_a_bill() -> None:
         "voice_count": 3,
         "sms_count": 3,
         "data_count": 1,
+        "adjustments_total": Decimal("0"),
+        "other_total": Decimal("0"),
         "amount_before_tax": Decimal("1.26"),
         "discount_pct": Decimal(5),
         "discount": Decimal("0.06"),
@@ -816,6 +820,7 @@ def test_a_bill() -> None:
         "amount_due": Decimal("1.44"),
         "rounding_difference": Decimal("0.002785"),
         "currency": "MAD",
+        "status": "draft",
         "billing_period": "2026-06",
     }
 
@@ -1050,8 +1055,9 @@ def test_batches_are_reproducible_and_reach_the_common_reasons() -> None:
 def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> None:
     """With prices that change within the months."""
     references = (cdrs.CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
+    scale = CURRENCY_DECIMALS[parameters.get("currency", "MAD")]
     result = run(batch, *references, Parameters(**parameters))
-    totals = sql_totals(batch, *references, month, **parameters)
+    totals = sql_totals(batch, *references, month, scale=scale, **parameters)
     funnel, bills, reports = result.funnel(month), result.bills(month), result.reports(month)
     everything = Counter((f"{item.home_day:%Y-%m}", item.reason or "cleaned") for item in result.outcomes)
     assert totals.outcomes == everything
@@ -1064,6 +1070,12 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
     assert totals.rated_amount == funnel.charged_amount
     assert totals.before_tax_by_customer == {row["customer_id"]: row["amount_before_tax"] for row in bills}
     assert totals.amount_due_by_customer == {row["customer_id"]: row["amount_due"] for row in bills}
+    assert totals.lines == {
+        (row["customer_id"], row["holder_no"], row["line_no"]): row["amount"] for row in result.lines(month)
+    }
+    assert totals.due_by_region_and_plan == {
+        (row["region"], row["rate_plan_id"]): row["revenue_incl_tax"] for row in reports["plan_by_region"]
+    }
     assert totals.rated_by_customer == {
         row["customer_id"]: row["amount_before_tax"] - row["rounding_difference"]
         for row in bills
@@ -1107,6 +1119,11 @@ def test_sql_agrees_with_other_settings() -> None:
     assert_sql_agrees(batch, "2026-02", **rates, accept_months={"2015-05", "2026-02"})
     rates |= {"discount_pct": Decimal("2.4375"), "tax_pct": Decimal("19.6255")}
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
+
+
+@pytest.mark.parametrize("currency", ["JPY", "TND"])
+def test_sql_agrees_in_other_currencies(currency: str) -> None:
+    assert_sql_agrees(cdrs.cdr_batch(seed=7, count=600), "2026-03", currency=currency)
 
 
 def test_sql_reads_numbers_as_they_are_written() -> None:

@@ -1,7 +1,8 @@
--- What the month charges besides its days, and then one bill for every customer that is active postpaid or has rated usage. Each line is rounded once.
+-- What the month charges besides its days, the lines of its bills, and then one bill for every holder of a number who is active
+-- postpaid or has a line. Each line is rounded once, to the decimals of the currency.
 --
--- Variables: month, month_first, month_last, discount_pct, tax_pct, currency. Tables: priced, prices,
--- customers; the views rated_cdrs, suspended_cdrs.
+-- Variables: month, month_first, month_last, discount_pct, tax_pct, currency, scale. Tables: priced, prices, customers; the views
+-- rated_cdrs, suspended_cdrs. Macro: billed(amount), which rounds to the scale and has its type.
 
 -- A deferred session counts as the smallest known volume of its holder in the month, as none where none is known. What costs
 -- more than an amount holds is on no bill.
@@ -28,50 +29,72 @@ SELECT record_id, customer_id, record_type, event_ts, rate_plan_id, region, prod
 FROM deferred;
 
 CREATE VIEW charges AS
-SELECT customer_id, region, rate_plan_id, record_type, event_ts, event_date, billable_units, amount FROM rated_cdrs
+SELECT customer_id, holder_no, region, rate_plan_id, record_type, event_ts, event_date, billable_units, amount FROM rated_cdrs
 UNION ALL BY NAME
-SELECT customer_id, region, rate_plan_id, record_type, event_ts, event_date, billable_units, amount FROM period_charges
+SELECT customer_id, holder_no, region, rate_plan_id, record_type, event_ts, event_date, billable_units, amount FROM period_charges
 WHERE amount IS NOT NULL;
 
+-- One line for each service, plan and region of a holder of a number. The month has one tax rate and one discount.
+CREATE TABLE bill_lines AS
+WITH sums AS (
+    SELECT customer_id, holder_no, record_type AS service, rate_plan_id, region, count(*) AS events,
+        sum(billable_units)::DECIMAL(28,6) AS units, sum(amount)::DECIMAL(28,6) AS exact_amount
+    FROM charges GROUP BY ALL
+)
+SELECT customer_id, holder_no,
+    row_number() OVER (
+        PARTITION BY customer_id, holder_no
+        ORDER BY coalesce(list_position(['voice', 'sms', 'data'], service), 4), service, rate_plan_id, region
+    )::INTEGER AS line_no,
+    'bill' AS document, 'usage' AS kind, NULL::VARCHAR AS line_kind, service, rate_plan_id, region,
+    CASE WHEN getvariable('tax_pct') > 0 THEN 'S' ELSE 'Z' END AS tax_category,
+    getvariable('tax_pct') AS tax_pct, getvariable('discount_pct') AS discount_pct, NULL::VARCHAR AS original_period,
+    events, units, exact_amount, billed(exact_amount) AS amount, getvariable('month') AS billing_period
+FROM sums;
+
+-- What a holder owes at each tax rate: the discount of each group of lines with equal terms, then one tax.
+CREATE TABLE due_by_rate AS
+WITH groups AS (
+    SELECT customer_id, holder_no, document, tax_category, tax_pct, discount_pct, sum(amount) AS amount,
+        billed(sum(amount)::DECIMAL(22,4) * discount_pct * 0.01::DECIMAL(3,2)) AS discount
+    FROM bill_lines GROUP BY customer_id, holder_no, document, tax_category, tax_pct, discount_pct
+), rates AS (
+    SELECT customer_id, holder_no, document, tax_category, tax_pct, sum(amount) AS amount, sum(discount) AS discount
+    FROM groups GROUP BY ALL
+)
+SELECT *, billed((amount - discount)::DECIMAL(22,4) * tax_pct * 0.01::DECIMAL(3,2)) AS tax, amount - discount + tax AS due
+FROM rates;
+
 CREATE TABLE facturation_complete AS
-WITH usage AS (
-    SELECT customer_id,
-        sum(amount) FILTER (record_type = 'voice') AS voice_exact,
-        sum(amount) FILTER (record_type = 'sms') AS sms_exact,
-        sum(amount) FILTER (record_type = 'data') AS data_exact,
-        count(*) FILTER (record_type = 'voice') AS voice_count,
-        count(*) FILTER (record_type = 'sms') AS sms_count,
-        count(*) FILTER (record_type = 'data') AS data_count,
-        max(region) AS region, max(rate_plan_id) AS rate_plan_id, true AS is_used
-    FROM charges GROUP BY customer_id
+WITH lined AS (
+    SELECT customer_id, holder_no,
+        sum(amount) FILTER (service = 'voice') AS voice_total, sum(amount) FILTER (service = 'sms') AS sms_total,
+        sum(amount) FILTER (service = 'data') AS data_total,
+        sum(amount) FILTER (service NOT IN ('voice', 'sms', 'data')) AS other_total,
+        sum(events) FILTER (service = 'voice') AS voice_count, sum(events) FILTER (service = 'sms') AS sms_count,
+        sum(events) FILTER (service = 'data') AS data_count,
+        sum(exact_amount) AS exact_amount, max(region) AS region, max(rate_plan_id) AS rate_plan_id, true AS is_used
+    FROM bill_lines GROUP BY customer_id, holder_no
+), taxed AS (
+    SELECT customer_id, holder_no, sum(amount) AS amount, sum(discount) AS discount, sum(tax) AS tax
+    FROM due_by_rate GROUP BY customer_id, holder_no
 ), latest AS (  -- the version of the last day of the month, else the last one before
-    SELECT DISTINCT ON (customer_id) customer_id, region, rate_plan_id,
+    SELECT DISTINCT ON (customer_id, holder_no) customer_id, holder_no, region, rate_plan_id,
         subscription_type = 'postpaid' AND status = 'active'
             AND coalesce(valid_to, 'infinity'::DATE) > getvariable('month_last') AS is_active
     FROM customers WHERE coalesce(valid_from, '-infinity'::DATE) <= getvariable('month_last')
-    ORDER BY customer_id, coalesce(valid_from, '-infinity'::DATE) DESC
-), lines AS (
-    SELECT customer_id, coalesce(b.region, u.region) AS region, coalesce(b.rate_plan_id, u.rate_plan_id) AS rate_plan_id,
-        coalesce(voice_exact, 0)::DECIMAL(28,6) AS voice_exact, coalesce(sms_exact, 0)::DECIMAL(28,6) AS sms_exact,
-        coalesce(data_exact, 0)::DECIMAL(28,6) AS data_exact,
-        coalesce(voice_count, 0)::BIGINT AS voice_count, coalesce(sms_count, 0)::BIGINT AS sms_count,
-        coalesce(data_count, 0)::BIGINT AS data_count,
-        round(coalesce(voice_exact, 0)::DECIMAL(28,6), 2)::DECIMAL(18,2) AS voice_total,
-        round(coalesce(sms_exact, 0)::DECIMAL(28,6), 2)::DECIMAL(18,2) AS sms_total,
-        round(coalesce(data_exact, 0)::DECIMAL(28,6), 2)::DECIMAL(18,2) AS data_total
-    FROM latest b FULL JOIN usage u USING (customer_id)
-    WHERE is_active OR is_used
-), totals AS (
-    SELECT *, (voice_total + sms_total + data_total)::DECIMAL(18,2) AS amount_before_tax,
-        getvariable('discount_pct') AS discount_pct, getvariable('tax_pct') AS tax_pct,
-        round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS discount,
-        (amount_before_tax - discount)::DECIMAL(18,2) AS after_discount,
-        round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)::DECIMAL(18,2) AS tax
-    FROM lines
+    ORDER BY customer_id, holder_no, coalesce(valid_from, '-infinity'::DATE) DESC
 )
-SELECT customer_id, region, rate_plan_id, voice_total, sms_total, data_total, voice_count, sms_count, data_count,
-    amount_before_tax, discount_pct, discount, after_discount, tax_pct, tax,
-    (after_discount + tax)::DECIMAL(18,2) AS amount_due,
-    (amount_before_tax - (voice_exact + sms_exact + data_exact))::DECIMAL(18,6) AS rounding_difference,
-    getvariable('currency') AS currency, getvariable('month') AS billing_period
-FROM totals;
+SELECT customer_id, holder_no, coalesce(b.region, l.region) AS region, coalesce(b.rate_plan_id, l.rate_plan_id) AS rate_plan_id,
+    billed(coalesce(voice_total, 0)) AS voice_total, billed(coalesce(sms_total, 0)) AS sms_total,
+    billed(coalesce(data_total, 0)) AS data_total,
+    coalesce(voice_count, 0)::BIGINT AS voice_count, coalesce(sms_count, 0)::BIGINT AS sms_count,
+    coalesce(data_count, 0)::BIGINT AS data_count,
+    billed(0) AS adjustments_total, billed(coalesce(other_total, 0)) AS other_total,
+    billed(coalesce(amount, 0)) AS amount_before_tax, getvariable('discount_pct') AS discount_pct,
+    billed(coalesce(discount, 0)) AS discount, billed(coalesce(amount - discount, 0)) AS after_discount,
+    getvariable('tax_pct') AS tax_pct, billed(coalesce(tax, 0)) AS tax, billed(coalesce(amount - discount + tax, 0)) AS amount_due,
+    coalesce(amount - exact_amount, 0)::DECIMAL(18,6) AS rounding_difference,
+    getvariable('currency') AS currency, 'draft' AS status, getvariable('month') AS billing_period
+FROM latest b FULL JOIN lined l USING (customer_id, holder_no) LEFT JOIN taxed USING (customer_id, holder_no)
+WHERE is_active OR is_used;

@@ -4,8 +4,10 @@ Belongs here: everything about the shape of a table. Does not belong here: rows.
 column of a published table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 import pyarrow as pa
@@ -13,6 +15,8 @@ from psycopg import sql
 
 from resources.contract import Column, TableContract
 from resources.postgres.connection import PostgresConnection, PostgresError
+
+_NUMERIC = re.compile(r"\Anumeric\([0-9]+,([0-9]+)\)\Z")
 
 
 class TableMissing(PostgresError):
@@ -131,22 +135,59 @@ def find_drift(session: psycopg.Connection, contract: TableContract) -> list[Col
     ]
 
 
-def follow_contract(connection: PostgresConnection, contract: TableContract, *, dry_run: bool = False) -> list[str]:
-    """Give an existing table the columns and types of its contract; its rows stay. Returns what differed, in words.
+def follow_contract(
+    connection: PostgresConnection,
+    contract: TableContract,
+    before: Mapping[str, LiteralString] | None = None,
+    *,
+    dry_run: bool = False,
+) -> list[str]:
+    """Give an existing table the columns, types and key of its contract; its rows stay. Returns what differed, in words.
 
-    A table that is not there needs nothing: publishing makes it.
+    before: SQL expressions for the values that new columns have in the rows of before; NULL where none is given. A table that is
+    not there needs nothing: publishing makes it. Raises TableDrift where decimals of its rows would be cut off.
     """
     with connection.session(f"altering {contract.name}") as session:
         if not table_exists(session, contract.name):
             return []
         drifts = find_drift(session, contract)
-        if drifts and not dry_run:
+        if cut := _cut_off(drifts):
+            raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
+        new_key = _primary_key(session, contract.name) != set(contract.key)
+        if (drifts or new_key) and not dry_run:
             table = sql.Identifier(contract.name)
             # The types are postgres_type's own spellings, never text from outside.
             changes = [sql.SQL(change) for change in _changes(drifts)]
             with session.transaction():
-                session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
-        return _differences(drifts)
+                if changes:
+                    session.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(changes)))
+                if values := [
+                    sql.SQL("{} = {}").format(sql.Identifier(name), sql.SQL(value))
+                    for name, value in (before or {}).items()
+                    if any(drift.name == name and drift.found is None for drift in drifts)
+                ]:
+                    session.execute(sql.SQL("UPDATE {} SET {}").format(table, sql.SQL(", ").join(values)))
+                if new_key:
+                    _change_key(session, contract)
+        return [*_differences(drifts), *([_other_key(contract)] if new_key else [])]
+
+
+def _cut_off(drifts: Sequence[ColumnDrift]) -> str | None:
+    """What to say of columns that have more decimals than their contract, which no ALTER TABLE may cut off; None without any."""
+    wide = [drift for drift in drifts if drift.found is not None and _scale(drift.found) > _scale(drift.expected)]
+    if not wide:
+        return None
+    found = ", ".join(f"column {drift.name} is {drift.found}, expected {drift.expected}" for drift in wide)
+    return (
+        f"{found}: its amounts have more decimals than the currency in force; set TELECOM_CURRENCY to the currency of the bills, or "
+        "rename the table and the next run makes a new one"
+    )
+
+
+def _scale(kind: str) -> int:
+    """The decimals of a numeric type; 0 of any other."""
+    match = _NUMERIC.match(kind)
+    return int(match[1]) if match else 0
 
 
 def _differences(drifts: Sequence[ColumnDrift]) -> list[str]:
@@ -175,8 +216,12 @@ def _require_no_drift(
     drifts = [drift for drift in find_drift(session, contract) if exact or drift.found is None]
     differences, remedies = _differences(drifts), _changes(drifts)
     if exact and _primary_key(session, contract.name) != set(contract.key):
-        differences.append(f"its primary key is not ({', '.join(contract.key)})")
+        differences.append(_other_key(contract))
+        if (name := _key_constraint(session, contract.name)) is not None:
+            remedies.append(f"DROP CONSTRAINT {name}")
         remedies.append(f"ADD PRIMARY KEY ({', '.join(contract.key)})")
+    if differences and (cut := _cut_off(drifts)):
+        raise TableDrift(f"table {contract.name} at {connection.address}: {cut}")
     if differences:
         raise TableDrift(
             f"table {contract.name} at {connection.address} differs from its contract: {', '.join(differences)}; run "
@@ -191,6 +236,26 @@ def _primary_key(session: psycopg.Connection, table: str) -> set[str]:
         [table],
     ).fetchall()
     return {name for (name,) in rows}
+
+
+def _other_key(contract: TableContract) -> str:
+    return f"its primary key is not ({', '.join(contract.key)})"
+
+
+def _key_constraint(session: psycopg.Connection, table: str) -> str | None:
+    """The name of a table's primary key; None without one."""
+    row = session.execute(
+        "SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = to_regclass(quote_ident(%s))", [table]
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _change_key(session: psycopg.Connection, contract: TableContract) -> None:
+    """Give a table the primary key of its contract, in the place of the one that it has, if any."""
+    table = sql.Identifier(contract.name)
+    if (name := _key_constraint(session, contract.name)) is not None:
+        session.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table, sql.Identifier(name)))
+    session.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(table, columns_sql(contract.key)))
 
 
 def _creation(

@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from resources.contract import TableContract
+from resources.contract import OTHER_CURRENCY, TableContract, has_other_decimals
 from resources.temporary import process_folder
 from resources.warehouse.errors import MissingTable, WarehouseError, first_line
 from resources.warehouse.log_repair import Damage, copy_log, damage, entry_path, hint_is_wrong, mend, mended
@@ -240,7 +240,8 @@ class OpenTables:
 
     def _of_this_version(self, contract: TableContract, table: DeltaTable) -> DeltaTable:
         """The table, if it has the columns of its contract. Raises WarehouseError for a table of an earlier version."""
-        stored = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
+        schema = pa.schema(table.schema().to_arrow())
+        stored = {field.name: field.type for field in schema}
         missing = [name for name in contract.column_names if name not in stored]
         differences = [f"lacks {', '.join(missing)}"] if missing else []
         differences += [
@@ -248,6 +249,11 @@ class OpenTables:
             for field in contract.arrow_schema()
             if field.name in stored and _is_another_decimal(stored[field.name], field.type)
         ]
+        if has_other_decimals(schema, contract) and not missing:
+            raise WarehouseError(
+                f"{self._named(contract.name)} {' and '.join(differences)}: its amounts have another number of decimals than "
+                f"{OTHER_CURRENCY}; where nothing was billed yet, `telecom warehouse upgrade` makes the empty tables anew"
+            )
         if differences:
             raise WarehouseError(
                 f"{self._named(contract.name)} was made by an earlier version and {' and '.join(differences)}; expected a "

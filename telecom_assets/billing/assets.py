@@ -7,10 +7,13 @@ import dagster as dg
 from resources.io_manager import totals_metadata
 from resources.postgres import PostgresConnection, publish_period
 from resources.warehouse import PinnedTable, Warehouse
+from telecom_assets.billing.currency import assert_currency
 from telecom_assets.billing.gate import GATE, BillingInputs, assert_billed
+from telecom_assets.billing.lines import usage_lines
 from telecom_assets.billing.restored import assert_not_restored
-from telecom_assets.billing.rules import BillingTerms, bill
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.rules import bill
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.terms import terms_of
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
@@ -27,6 +30,7 @@ from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
+from telecom_assets.reference.tables import BILLING_TERMS
 
 GROUP = "billing"
 
@@ -37,6 +41,59 @@ GROUP = "billing"
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         PERIOD_CHARGES.name: dg.AssetIn(),
         SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        BILLING_TERMS.name: dg.AssetIn(),
+        "customers": dg.AssetIn(),
+    },
+    # Tables that the gate reads.
+    deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"delta", ENGINE_KIND},
+    metadata=table_metadata(BILL_LINES),
+    pool=SPARK_POOL,
+)
+def bill_lines(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+    record_types: dg.ResourceParam[RecordTypes],
+    rated_cdrs: PinnedTable,
+    period_charges: PinnedTable,
+    suspended_cdrs: PinnedTable,
+    billing_terms: PinnedTable,
+    customers: PinnedTable,
+) -> dg.Output[Any]:
+    """The lines of the month's bills: what a service costs a customer in one plan and region. One row per line.
+
+    Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
+    of date, when a day was rated with other customers or prices than those in force on it, or when no terms are in force on the
+    month's last day.
+    """
+    period = context.partition_key
+    assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it
+    assert_currency(warehouse, settings.currency)
+    charges = Charges(rated_cdrs, period_charges)
+    inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
+    inputs.assert_complete(customers, settings.missing_volume_policy, settings.dedupe_days, record_types)
+    terms = terms_of(billing_terms.arrow(), period, settings.currency)
+    return dg.Output(
+        usage_lines(charges.df, period, terms),
+        metadata={
+            **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected, customers),
+            **versions_read(rated_cdrs, period_charges, suspended_cdrs, billing_terms),
+        },
+    )
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={
+        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        PERIOD_CHARGES.name: dg.AssetIn(),
+        SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+        BILL_LINES.name: dg.AssetIn(),
+        BILLING_TERMS.name: dg.AssetIn(),
         "customers": dg.AssetIn(),
     },
     # Tables that the gate reads; the dashboard of the same run counts them for its funnel.
@@ -56,24 +113,27 @@ def facturation_complete(
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     suspended_cdrs: PinnedTable,
+    bill_lines: PinnedTable,
+    billing_terms: PinnedTable,
     customers: PinnedTable,
 ) -> dg.Output[Any]:
     """The bill of every customer for the month: usage before tax, discount, tax, amount due. One row per customer and month.
 
-    Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
-    of date, or when a day was rated with other customers or prices than those in force on it.
+    Made from the lines of the bills. Refuses to bill what `bill_lines` refuses, and when the lines are not those of the month's charges
+    as they stand now.
     """
     period = context.partition_key
-    assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it
-    charges = Charges(rated_cdrs, period_charges)
-    inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
-    inputs.assert_complete(customers, settings.missing_volume_policy, settings.dedupe_days, record_types)
-    terms = BillingTerms(settings.discount_pct, settings.tax_pct, settings.currency)
+    assert_not_restored(warehouse, postgres)
+    assert_currency(warehouse, settings.currency)
+    inputs = BillingInputs.pin(warehouse, period, Charges(rated_cdrs, period_charges), suspended_cdrs)
+    policy, dedupe_days = settings.missing_volume_policy, settings.dedupe_days
+    inputs.assert_complete(customers, policy, dedupe_days, record_types, bill_lines)
+    terms = terms_of(billing_terms.arrow(), period, settings.currency)
     return dg.Output(
-        bill(charges.df, customers.all(), period, terms),
+        bill(bill_lines.df, customers.all(), period, terms),
         metadata={
             **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected),
-            **versions_read(rated_cdrs, period_charges, suspended_cdrs, customers),
+            **versions_read(rated_cdrs, period_charges, suspended_cdrs, bill_lines, billing_terms, customers),
         },
     )
 
@@ -107,7 +167,7 @@ def published_bills(
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "publishing")
     result = publish_period(
         postgres.connect(),
-        FACTURATION_COMPLETE,
+        bills.contract,
         period,
         bills.batches(),
         delta_table_id=bills.table_id,

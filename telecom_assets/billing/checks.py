@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from resources.postgres import published_totals
 from resources.warehouse import sum_exactly
-from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.contract_checks import contract_check
@@ -33,13 +33,50 @@ _BILLED = Check(
 )
 
 
+def _lined(inputs: CheckInputs) -> Verdict:
+    by_period = {
+        period: lines_equal_charges(
+            charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period),
+            inputs.pin_period("bill_lines", period),
+        )
+        for period in inputs.periods
+    }
+    made = by_period.values()
+    sums = {name: sum_exactly(verdict.figures[name] for verdict in made) for name in ("rated", "lined")}
+    return together("rated + period charges = usage lines, by service, plan and region", by_period, sums)
+
+
+_LINED = Check(
+    "lines_equal_charges",
+    "Σ rated + Σ period charges = Σ usage lines, by service, plan and region, to the last decimal.",
+    _lined,
+)
+
+
+def _of_lines(inputs: CheckInputs) -> Verdict:
+    by_period = {
+        period: bills_equal_lines(
+            inputs.pin_period("bill_lines", period), inputs.pin_period("facturation_complete", period)
+        )
+        for period in inputs.periods
+    }
+    return together("lines = bills, per customer: before tax, exact, discount and tax", by_period, {})
+
+
+_OF_LINES = Check(
+    "bills_equal_lines",
+    "Each bill is what its lines add up to: before tax, exact, discount and tax.",
+    _of_lines,
+)
+
+
 def _published(inputs: CheckInputs) -> Verdict:
     connection = inputs.postgres.connect()
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in inputs.periods:
         bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
-        rows, sums = published_totals(connection, FACTURATION_COMPLETE, period, FACTURATION_COMPLETE.money)
+        rows, sums = published_totals(connection, bills.contract, period, bills.contract.money)
         left |= labelled(period, sum(bills.rows_by_partition().values()), bills.totals())
         right |= labelled(period, rows, sums)
     return totals_agree("bills = published rows", left, right, ("bills", "published"))
@@ -51,7 +88,9 @@ _PUBLISHED = Check(
     _published,
 )
 
+LINES_GUARD = Guard("bill_lines", {"bill_lines": [_LINED, contract_check("bill_lines", unique=True)]})
 GUARD = Guard(
-    "facturation_complete", {"facturation_complete": [_BILLED, contract_check("facturation_complete", unique=True)]}
+    "facturation_complete",
+    {"facturation_complete": [_BILLED, _OF_LINES, contract_check("facturation_complete", unique=True)]},
 )
 PUBLISHED_GUARD = Guard("published_bills", {"published_bills": [_PUBLISHED]})

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
+from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
@@ -70,8 +71,12 @@ class BillingInputs:
         policy: MissingVolumePolicy,
         dedupe_days: int,
         record_types: RecordTypes = RECORD_TYPES,
+        lines: PinnedTable | None = None,
     ) -> None:
-        """Raise ConservationError unless the month can be billed with these customers."""
+        """Raise ConservationError unless the month can be billed with these customers.
+
+        lines: bill_lines of the month, once there are any; they must be those of its charges as they stand now.
+        """
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
         prices = [self.raw.warehouse.pin(contract.name) for contract in (RATE_PLANS, PRODUCT_CATALOG)]
         rated, suspended, imputed = self.charges.rated, self.suspended, self.charges.imputed
@@ -81,6 +86,7 @@ class BillingInputs:
                 *self.conserved(dedupe_days),
                 lambda: missing_volumes_follow(policy, rated, suspended),
                 lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
+                *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
                 lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
             ]
         )
@@ -104,5 +110,10 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
     For stages that pass bills on: the identities that held before the bills were made are checked again on the newest tables.
     """
     inputs = BillingInputs.behind(bills, charges)
-    questions = [*inputs.conserved(dedupe_days), lambda: rated_equals_billed(charges, bills)]
+    lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
+    questions = [
+        *inputs.conserved(dedupe_days),
+        lambda: rated_equals_billed(charges, bills),
+        lambda: bills_equal_lines(lines, bills),
+    ]
     require(*asked(questions), before=f"{before} of {inputs.period}")

@@ -1,13 +1,16 @@
 """From charges to bills: the identities that billing keeps."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache, reduce
-from operator import add
+from operator import add, or_
+from typing import Any
 
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
-from telecom_assets.billing.tables import SERVICES
+from telecom_assets.billing.lines import totals_by_rate
+from telecom_assets.billing.tables import BILL, HOLDER, SERVICES, USAGE
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.text import visible
 from telecom_assets.rating.charges import Charges
@@ -15,22 +18,22 @@ from telecom_assets.rating.charges import Charges
 
 @lru_cache(maxsize=64)
 def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
-    """Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, and the counts agree.
+    """Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, and the counts agree.
 
     Amounts are compared over all events, counts over the events of services that have columns of their own on the bill.
     """
-    usage = charges.df.groupBy("customer_id").agg(
+    usage = charges.df.groupBy("customer_id", F.coalesce("holder_no", F.lit(1)).alias("holder_no")).agg(
         F.sum("amount").alias("rated_amount"),
         F.count_if(F.col("record_type").isin(*SERVICES)).alias("rated_count"),
     )
-    # One bill for each customer. Two bills of one customer would each be joined with the usage, and each would agree.
-    charged = bills.df.groupBy("customer_id").agg(
+    # One bill for each holder. Two bills of one holder would each be joined with the usage, and each would agree.
+    charged = bills.df.groupBy(*HOLDER).agg(
         F.sum(F.col("amount_before_tax") - F.col("rounding_difference")).alias("billed_amount"),
         F.sum(reduce(add, (F.col(f"{service}_count") for service in SERVICES))).alias("billed_count"),
         F.count("*").alias("bills"),
     )
-    both = usage.join(charged, on="customer_id", how="full_outer").select(
-        "customer_id",
+    both = usage.join(charged, on=list(HOLDER), how="full_outer").select(
+        *HOLDER,
         *(F.coalesce(name, F.lit(Decimal(0))).alias(name) for name in ("rated_amount", "billed_amount")),
         *(F.coalesce(name, F.lit(0)).alias(name) for name in ("rated_count", "billed_count", "bills")),
     )
@@ -42,17 +45,106 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
     totals = both.agg(
         F.sum("rated_amount").alias("rated"), F.sum("billed_amount").alias("billed"), F.count_if(differ).alias("wrong")
     ).collect()[0]
-    wrong = both.where(differ).orderBy("customer_id").limit(1000).collect() if totals["wrong"] else []
+    wrong = both.where(differ).orderBy(*HOLDER).limit(1000).collect() if totals["wrong"] else []
     findings = [
-        f"customer {visible(row['customer_id'])}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"{_holder(row.asDict())}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
         f"{row['billed_count']} of {row['billed_amount']:f} billed"
         + (f" on {row['bills']} bills" if row["bills"] > 1 else "")
         for row in wrong
     ]
     differs = [{**row.asDict(), "difference": row["rated_amount"] - row["billed_amount"]} for row in wrong]
     return Verdict(
-        "rated + period charges = bills before tax − rounding, per customer",
+        "rated + period charges = bills before tax − rounding, per holder",
         findings,
         {"rated": totals["rated"], "billed": totals["billed"]},
         differs,
     )
+
+
+_LINED = "rated + period charges = usage lines, by service, plan and region"
+_BILLED_LINES = "lines = bills, per holder: before tax, exact, discount and tax"
+#: What a bill and its lines both say.
+_OF_BILL = ("amount_before_tax", "exact_amount", "discount", "tax")
+
+
+@lru_cache(maxsize=64)
+def lines_equal_charges(charges: Charges, lines: PinnedTable) -> Verdict:
+    """Σ rated + Σ period charges = Σ exact amounts of usage lines, and the events agree, by service, plan and region.
+
+    Holders are compared when they have bills (`rated_equals_billed`): this one is asked before there are any.
+    """
+    by = ("service", "rate_plan_id", "region")
+    charged = charges.df.groupBy(F.col("record_type").alias("service"), *by[1:]).agg(
+        F.sum("amount").alias("rated_amount"), F.count("*").alias("rated_count")
+    )
+    lined = (
+        lines.df.where(F.col("kind") == USAGE)
+        .groupBy(*by)
+        .agg(F.sum("exact_amount").alias("lined_amount"), F.sum("events").alias("lined_count"))
+    )
+    both = charged.join(lined, on=list(by), how="full_outer").select(
+        *by,
+        *(F.coalesce(name, F.lit(Decimal(0))).alias(name) for name in ("rated_amount", "lined_amount")),
+        *(F.coalesce(name, F.lit(0)).alias(name) for name in ("rated_count", "lined_count")),
+    )
+    rows = [row.asDict() for row in both.collect()]
+    wrong = [
+        row
+        for row in sorted(rows, key=lambda row: [str(row[name]) for name in by])
+        if row["rated_amount"] != row["lined_amount"] or row["rated_count"] != row["lined_count"]
+    ]
+    findings = [
+        f"{'/'.join(visible(row[name]) for name in by)}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"{row['lined_count']} of {row['lined_amount']:f} on lines"
+        for row in wrong
+    ]
+    sums = {name: sum((row[f"{name}_amount"] for row in rows), Decimal(0)) for name in ("rated", "lined")}
+    return Verdict(_LINED, findings, sums, wrong)
+
+
+@lru_cache(maxsize=64)
+def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
+    """A bill is what its lines add up to: amount before tax, exact amount, discount and tax. A holder without lines owes nothing.
+
+    lines, bills: bill_lines and facturation_complete, pinned to one month.
+    """
+    scale = bills.contract.column("amount_due").arrow_type.scale
+    rates = totals_by_rate(lines.df.where(F.col("document") == BILL), scale, sums=["exact_amount"])
+    of_lines = rates.groupBy(*HOLDER).agg(
+        F.sum("amount").alias("lines_amount_before_tax"),
+        *(F.sum(name).alias(f"lines_{name}") for name in _OF_BILL[1:]),
+    )
+    of_bills = bills.df.select(
+        *HOLDER,
+        "amount_before_tax",
+        (F.col("amount_before_tax") - F.col("rounding_difference")).alias("exact_amount"),
+        "discount",
+        "tax",
+    )
+    both = of_lines.join(of_bills, on=list(HOLDER), how="full_outer").select(
+        *HOLDER,
+        *(
+            F.coalesce(name, F.lit(Decimal(0))).alias(name)
+            for column in _OF_BILL
+            for name in (column, f"lines_{column}")
+        ),
+    )
+    differ = reduce(or_, (F.col(name) != F.col(f"lines_{name}") for name in _OF_BILL))
+    wrong = [row.asDict() for row in both.where(differ).orderBy(*HOLDER).limit(1000).collect()]
+    findings = [
+        f"{_holder(row)}: "
+        + ", ".join(
+            f"{name} {row[name]:f} on the bill, {row[f'lines_{name}']:f} of its lines"
+            for name in _OF_BILL
+            if row[name] != row[f"lines_{name}"]
+        )
+        for row in wrong
+    ]
+    if wrong and not any(lines.rows_by_partition().values()):
+        findings = ["the month has bills and no lines: a former version billed it; `telecom run` bills it again"]
+    return Verdict(_BILLED_LINES, findings, differs=wrong)
+
+
+def _holder(row: Mapping[str, Any]) -> str:
+    """A holder of a number in words; the first one is named by the number alone."""
+    return f"customer {visible(row['customer_id'])}" + (f", holder {row['holder_no']}" if row["holder_no"] != 1 else "")

@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from telecom_assets.home.settings import Settings
-from telecom_assets.tables import TABLES
+from telecom_assets.record_types.in_force import RECORD_TYPES
+from telecom_assets.tables import tables_of
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -25,7 +26,7 @@ class AppContext:
     def deployment(self) -> "Deployment":
         from telecom_assets.home.deployment import Deployment  # noqa: PLC0415
 
-        return Deployment(self.settings, TABLES)
+        return Deployment(self.settings, tables_of(RECORD_TYPES, self.settings.currency))
 
     def kafka(self) -> "KafkaConnection":
         return self.deployment.kafka()

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from telecom_assets.model.text import for_people
+from telecom_assets.model.text import for_people, money
 from telecom_assets.reports.funnel import MISSING_VOLUME, OUT_OF_RANGE, Funnel, Malformed, Remedy
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ def print_funnel(
     table.add_column("records", justify="right")
     table.add_column(currency, justify="right")
 
-    def row(name: str, count: int | None, money: str = "", style: str = "") -> None:
-        table.add_row(escape(name), "" if count is None else f"{count:,}", money, style=style)
+    def row(name: str, count: int | None, amount: str = "", style: str = "") -> None:
+        table.add_row(escape(name), "" if count is None else f"{count:,}", amount, style=style)
 
     row("received", books.received, style="bold")
     for reason, count in books.rejected.items():
@@ -198,13 +198,13 @@ def print_funnel(
     row(
         f"billed: {books.billed_customers:,} customers, before tax",
         None,
-        for_people(books.amount_before_tax, 2),
+        money(books.amount_before_tax, currency),
         "bold",
     )
     row("  rounding difference", None, for_people(books.rounding_difference, 6), "dim")
-    row("  discount", None, for_people(-books.discount, 2))
-    row("  tax", None, for_people(books.tax, 2))
-    row("amount due", None, for_people(books.amount_due, 2), "bold green")
+    row("  discount", None, money(-books.discount, currency))
+    row("  tax", None, money(books.tax, currency))
+    row("amount due", None, money(books.amount_due, currency), "bold green")
     console.print(table)
     if elsewhere.received:
         rejected = ", ".join(f"{reason} {count:,}" for reason, count in elsewhere.rejected.items())

@@ -136,10 +136,11 @@ def _published(app: AppContext, *, dry_run: bool) -> tuple[list[str], str | None
     """
     from resources.postgres import PostgresError, PostgresUnavailable, follow_contract  # noqa: PLC0415
     from telecom_assets.billing.tables import FACTURATION_COMPLETE  # noqa: PLC0415
+    from telecom_assets.upgrade import PUBLISHED_BEFORE  # noqa: PLC0415
 
-    again = "then run `telecom warehouse upgrade` again"
+    bills, again = app.deployment.tables[FACTURATION_COMPLETE.name], "then run `telecom warehouse upgrade` again"
     try:
-        return follow_contract(app.postgres(), FACTURATION_COMPLETE, dry_run=dry_run), None, False
+        return follow_contract(app.postgres(), bills, PUBLISHED_BEFORE, dry_run=dry_run), None, False
     except PostgresUnavailable as error:
         return [], f"published tables were not looked at: {error}; {again}", False
     except PostgresError as error:
@@ -169,6 +170,7 @@ def _as_json(plan: "Plan", done: "Done", published: list[str], note: str | None,
         "days_to_mediate": [day.isoformat() for day in sorted(days)],
         "tables_added": list(plan.added),
         "months_to_rate": list(plan.months_to_rate),
+        "months_to_bill": list(plan.months_to_bill),
         "imbalances": list(done.findings),
         "postgres": published,
         "postgres_note": note,
@@ -211,7 +213,7 @@ def _print(
     for month, rows in {**plan.months, **done.moved}.items():
         say(f"month {month} is opened in the warehouse; {rows:,} rows move to their own days")
     for line in (
-        *_of_rating(plan, dry_run=dry_run),
+        *_to_run(plan, dry_run=dry_run),
         *(f"PostgreSQL, facturation_complete: {each}" for each in published),
     ):
         say(line)
@@ -223,7 +225,7 @@ def _print(
         say(f"does not balance: {finding}", "bold red")
 
 
-def _of_rating(plan: "Plan", *, dry_run: bool) -> Iterator[str]:
+def _to_run(plan: "Plan", *, dry_run: bool) -> Iterator[str]:
     for name in plan.added:
         yield f"table {name} is {'to be ' if dry_run else ''}made, without rows"
     for month in plan.months_to_rate:
@@ -231,6 +233,8 @@ def _of_rating(plan: "Plan", *, dry_run: bool) -> Iterator[str]:
             f"`telecom run --month {month}` will rate the month again: its days have charged volumes that the month charges "
             "now; the figures are the same"
         )
+    for month in plan.months_to_bill:
+        yield f"`telecom run --month {month}` will bill the month again: its bills get lines; the figures are the same"
 
 
 def _ranges(days: Collection[dt.date]) -> str:

@@ -15,13 +15,12 @@ from pydantic import SecretStr, ValidationInfo
 
 from resources.s3 import is_s3
 from telecom_assets.home.paths import control_character, path_problem
+from telecom_assets.model.currencies import currency_scale
 
 _CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9]{1,5})?(/(;[^;=\s]+=[^;\s]+)*;?)?\Z")
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
 #: Settings whose text may have several lines.
 _OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
-#: Decimals of every amount of a bill, `telecom_assets.model.numbers.BILL_SCALE`.
-_BILL_SCALE = 2
 
 
 def is_one_line(value: Any, info: ValidationInfo) -> Any:
@@ -33,7 +32,7 @@ def is_one_line(value: Any, info: ValidationInfo) -> Any:
 
 
 def can_be_a_path(value: Any, info: ValidationInfo) -> Any:
-    is_file = info.field_name in ("rate_plans", "product_catalog")
+    is_file = info.field_name in ("rate_plans", "product_catalog", "billing_terms")
     if value is not None and (problem := path_problem(value, is_folder=not is_file)) is not None:
         raise ValueError(problem)
     return value
@@ -115,21 +114,9 @@ def starts_with_a_month(value: dt.date) -> dt.date:
     return value
 
 
-def has_the_decimals_of_a_bill(value: str) -> str:
-    """Refuse a currency without two decimals: amounts in yen could not be paid, those in Tunisian dinars would be rounded early."""
-    if not re.match(r"\A[A-Z]{3}\Z", value):
-        raise ValueError("expected three capital letters, a code of ISO 4217 such as MAD")
-    from iso4217 import Currency  # noqa: PLC0415  (reads its table for 30 ms; few commands are given a currency)
-
-    try:
-        exponent = Currency(value).exponent
-    except ValueError:
-        raise ValueError("expected a code of ISO 4217, such as MAD") from None
-    if exponent != _BILL_SCALE:
-        found = "no ISO 4217 exponent" if exponent is None else f"an ISO 4217 exponent of {exponent}"
-        raise ValueError(
-            f"bills have two decimals, and {value} has {found}; expected a currency whose exponent is {_BILL_SCALE}"
-        )
+def is_a_currency(value: str) -> str:
+    """Refuse a code without decimals of its own in ISO 4217, such as gold: no amount can be rounded to them."""
+    currency_scale(value)
     return value
 
 

@@ -30,7 +30,7 @@ class SettingsError(ExpectedError):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
 
-#: Four decimals: what `telecom_assets.billing.tables.PERCENT` holds.
+#: Four decimals: what `telecom_assets.model.numbers.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 
@@ -164,7 +164,14 @@ class Settings(BaseSettings):
     tax_pct: Percent = Field(
         default=Decimal("20"), description="Tax on the amount after discount, percent, up to 4 decimals."
     )
-    currency: str = Field(default="MAD", description="ISO 4217 code of every amount: a currency with two decimals.")
+    billing_terms: Path | None = Field(
+        default=None,
+        description="CSV of discount, tax and payment days with their dates. Default: one row of the two settings above.",
+    )
+    currency: str = Field(
+        default="MAD",
+        description="ISO 4217 code of every amount; its decimals are those of bills. One for a warehouse, fixed by its first bill.",
+    )
     billing_day: int = Field(
         default=3, ge=1, le=28, description="Day of the following month on which a month is billed."
     )
@@ -216,7 +223,7 @@ class Settings(BaseSettings):
     )
 
     _is_one_line = field_validator("*", mode="before")(values.is_one_line)
-    _can_be_a_path = field_validator("home", "warehouse", "output", "rate_plans", "product_catalog")(
+    _can_be_a_path = field_validator("home", "warehouse", "output", "rate_plans", "product_catalog", "billing_terms")(
         values.can_be_a_path
     )
     _is_an_endpoint = field_validator("aws_endpoint_url")(values.is_an_endpoint)
@@ -231,8 +238,8 @@ class Settings(BaseSettings):
     _is_a_web_address = field_validator("failure_webhook")(values.is_a_web_address)
     _is_not_short_by_mistake = field_validator("retention_days")(values.is_not_short_by_mistake)
     _starts_with_a_month = field_validator("partitions_start")(values.starts_with_a_month)
-    _has_the_decimals_of_a_bill = field_validator("currency")(values.has_the_decimals_of_a_bill)
-    _file_exists = field_validator("rate_plans", "product_catalog")(values.file_exists)
+    _is_a_currency = field_validator("currency")(values.is_a_currency)
+    _file_exists = field_validator("rate_plans", "product_catalog", "billing_terms")(values.file_exists)
     _has_its_access_key = field_validator("aws_secret_access_key")(values.has_its_access_key)
 
     @classmethod

@@ -8,8 +8,8 @@ from resources.atomic_files import Superseded
 from resources.io_manager import totals_metadata
 from resources.warehouse import PinnedTable, partitions_changed, stream_batches
 from telecom_assets.billing.gate import assert_billed
-from telecom_assets.billing.recipients import customers_of_month
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.recipients import holders_of_month
+from telecom_assets.billing.tables import FACTURATION_COMPLETE, HOLDER
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import InvoiceTotals, write_invoices
@@ -43,15 +43,15 @@ def invoices(
     facturation_complete: PinnedTable,
     customers: PinnedTable,
 ) -> Materialized:
-    """The month's invoices, one XML document per customer, with an index. All of them are there, or the last good set is.
+    """The month's invoices, one XML document per bill, with an index. All of them are there, or the last good set is.
 
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "invoices")
     directory = invoice_directory(settings, period)
-    names = customers_of_month(customers.all(), period).select("customer_id", "customer_name")
-    named = bills.df.join(names, on="customer_id", how="left").orderBy("customer_id")
+    names = holders_of_month(customers.all(), period).select(*HOLDER, "customer_name")
+    named = bills.df.join(names, on=list(HOLDER), how="left").orderBy(*HOLDER)
     sums = bills.totals()
     summary = write_invoices(
         stream_batches(named),

@@ -6,8 +6,9 @@ bill (`transforms`).
 
 Decisions
 - All services that a bill has columns for are always listed; one that was not used has count 0 and amount 0.00. So every
-  document has these lines, and a missing one is an error, never a zero. What amount_before_tax holds of other record types
-  is `OtherUsage` behind them, without a count, which the bill does not have; it is there when there is such an amount.
+  document has these lines, and a missing one is an error, never a zero. The bill's other_total is `OtherUsage` behind them,
+  without a count, which the bill does not have; it is there when there is such an amount.
+- Amounts have the decimals of their currency: 12.34 MAD, 1234 JPY.
 - Characters that XML 1.0 forbids (control characters) are shown as U+FFFD, one for one. All others are kept; markup is
   escaped by lxml.
 - A document holds nothing of the run that wrote it (no time, no version): the same bill gives the same bytes.
@@ -84,7 +85,7 @@ class InvoiceWriter:
         Raises InvoiceError when the sums of the bill do not hold or the document would not be valid.
         """
         self._check(bill)
-        self._reference.text = legible(f"{self.period}/{bill['customer_id']}")
+        self._reference.text = legible(f"{self.period}/{bill['customer_id']}{_later_holder(bill['holder_no'], '/')}")
         self._customer_id.text = legible(bill["customer_id"])
         self._set_name(bill.get("customer_name"))
         self._region.text = legible(bill["region"])
@@ -93,7 +94,7 @@ class InvoiceWriter:
         for service, (count, amount) in self._lines.items():
             count.text = str(bill[f"{service}_count"])
             amount.text = plain(bill[f"{service}_total"])
-        self._set_other(bill["amount_before_tax"] - _of_services(bill))
+        self._set_other(bill["other_total"])
         for column, total in self._totals.items():
             total.text = percentage(bill[column]) if column in _PERCENTAGES else plain(bill[column])
         if not self._schema.validate(self._root):
@@ -135,11 +136,22 @@ class InvoiceWriter:
                 raise InvoiceError(f"customer {customer!r}: {column} is NULL; every column of a bill has a value")
         if bill["billing_period"] != self.period:
             raise InvoiceError(f"customer {customer!r}: a bill of {bill['billing_period']}, expected {self.period}")
-        before_tax, of_services = bill["amount_before_tax"], _of_services(bill)
-        if before_tax < of_services or (before_tax != of_services and not self._other_usage):
-            rule = f"amount_before_tax = {' + '.join(f'{service}_total' for service in SERVICES)}"
-            raise InvoiceError(f"customer {customer!r}: {rule} does not hold: {before_tax} and {of_services}")
+        if bill["adjustments_total"]:
+            raise InvoiceError(
+                f"customer {customer!r}: adjustments_total is {bill['adjustments_total']}; expected 0, since a document of "
+                f"{NAMESPACE} has no line for corrections"
+            )
+        if bill["other_total"] and not self._other_usage:
+            raise InvoiceError(
+                f"customer {customer!r}: other_total is {bill['other_total']}; expected 0 without record types of other services"
+            )
+        totals = [f"{service}_total" for service in SERVICES] + ["other_total"]
         sums: tuple[tuple[str, Decimal, Decimal], ...] = (
+            (
+                f"amount_before_tax = {' + '.join(totals)}",
+                bill["amount_before_tax"],
+                sum((bill[name] for name in totals), Decimal(0)),
+            ),
             (
                 "after_discount = amount_before_tax - discount",
                 bill["after_discount"],
@@ -150,11 +162,6 @@ class InvoiceWriter:
         for rule, found, expected in sums:
             if found != expected:
                 raise InvoiceError(f"customer {customer!r}: {rule} does not hold: {found} and {expected}")
-
-
-def _of_services(bill: Mapping[str, Any]) -> Decimal:
-    """What the services cost that the bill has columns for."""
-    return sum((bill[f"{service}_total"] for service in SERVICES), Decimal(0))
 
 
 _TOTALS = (
@@ -170,8 +177,8 @@ _TOTALS = (
 _PERCENTAGES = ("discount_pct", "tax_pct")
 
 
-def invoice_file_name(customer_id: str) -> str:
-    """The file of a customer's invoice: `<customer_id>.xml`, safe whatever the identifier holds.
+def invoice_file_name(customer_id: str, holder_no: int = 1) -> str:
+    """The file of a holder's invoice: `<customer_id>.xml`, safe whatever the identifier holds; `<customer_id>~2.xml` of the second.
 
     Letters, digits, `_` and `-` stand for themselves; every other byte of its UTF-8 form is written `%XX` (so no name
     leaves the directory or is hidden), and a name that would be too long for a file system ends in `%~` and a hash.
@@ -183,7 +190,12 @@ def invoice_file_name(customer_id: str) -> str:
     name = "".join(chr(byte) if byte in _NAME_BYTES else f"%{byte:02X}" for byte in raw)
     if len(name) > _LONGEST_NAME:
         name = f"{name[:100]}%~{hashlib.sha256(raw).hexdigest()}"
-    return f"{name}.xml"
+    return f"{name}{_later_holder(holder_no, '~')}.xml"
+
+
+def _later_holder(holder_no: int, mark: str) -> str:
+    """What tells the document of a later holder of a number from that of the first, who needs nothing."""
+    return f"{mark}{holder_no}" if holder_no != 1 else ""
 
 
 @cache

@@ -3,7 +3,7 @@
 Belongs here: the set, its totals, its checks. Does not belong here: what one document holds (`invoice_document`), how
 a set takes the place of another (`atomic`).
 
-The set: `<customer_id>.xml` (see `invoice_file_name`), `index.csv` (one line a document, ordered by customer_id),
+The set: `<customer_id>.xml` (see `invoice_file_name`), `index.csv` (one line a document, ordered by customer_id and holder),
 `manifest.json` (period, version of the bills, totals, hash of the index). Memory does not grow with the number of
 customers: bills stream through, the index is sorted in a temporary database on disk.
 """
@@ -93,13 +93,13 @@ def write_invoices(
 ) -> InvoiceSummary:
     """Write the invoices of `period` and let `directory` show them, in place of the set it showed before.
 
-    `bills` are rows of FACTURATION_COMPLETE, one a customer, in any order, with an optional column `customer_name`;
+    `bills` are rows of FACTURATION_COMPLETE, one a holder, in any order, with an optional column `customer_name`;
     other columns are ignored. `version` is the version of the bills they were read from. The same bills give the same
     bytes. No bills give an empty set. `expected` is what the bills add up to, known from elsewhere: a stream that ends
     early looks like a whole one. `other_usage`: whether usage may be charged that a bill has no columns for.
     `before_swap` is asked last and may raise, see `atomic.replaced_directory`.
 
-    Raises InvoiceError (two bills for a customer, another period, sums that do not hold or are not the expected ones,
+    Raises InvoiceError (two bills for a holder, another period, sums that do not hold or are not the expected ones,
     mixed currencies, an invalid document), `atomic.PublishError` (another thing is in the place), `atomic.Superseded`
     (a set of a newer version was put there meanwhile). Whatever is raised, the old set stays. `at_phase` hears the
     names in `atomic.PHASES`.
@@ -111,7 +111,7 @@ def write_invoices(
     ):
         with _BehindWriter(stage) as files:
             for bill in _rows(bills):
-                name = invoice_file_name(bill["customer_id"])
+                name = invoice_file_name(bill["customer_id"], bill["holder_no"])
                 content = writer.document(bill)
                 index.add(bill, name, content)
                 files.write(name, content)
@@ -201,15 +201,15 @@ def _sha256(path: Path) -> str:
 
 
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """The bills one by one, with the types of the contract. Holds one batch at a time, and few of its rows."""
+    """The bills one by one. Holds one batch at a time, and few of its rows."""
     for batch in batches:
         missing = [name for name in FACTURATION_COMPLETE.column_names if name not in batch.schema.names]
         if missing:
             raise InvoiceError(f"bills without {', '.join(missing)}: expected the columns of facturation_complete")
-        fields = list(FACTURATION_COMPLETE.arrow_schema())
+        names = FACTURATION_COMPLETE.column_names
         if "customer_name" in batch.schema.names:
-            fields.append(pa.field("customer_name", pa.string()))
-        bills = batch.select([field.name for field in fields]).cast(pa.schema(fields))
+            names = [*names, "customer_name"]
+        bills = batch.select(names)
         for start in range(0, bills.num_rows, _ROWS_AT_A_TIME):
             yield from bills.slice(start, _ROWS_AT_A_TIME).to_pylist()
 
@@ -269,13 +269,15 @@ class _Index:
         self._lines = sqlite3.connect("", isolation_level=None)  # a temporary file that ends with the connection
         self._lines.execute("PRAGMA journal_mode = OFF")
         self._lines.execute("BEGIN")
-        self._lines.execute("CREATE TABLE line (customer BLOB PRIMARY KEY, content BLOB) WITHOUT ROWID")
+        self._lines.execute(
+            "CREATE TABLE line (customer BLOB, holder INTEGER, content BLOB, PRIMARY KEY (customer, holder)) WITHOUT ROWID"
+        )
         self.count = 0
         self.sums = dict.fromkeys(FACTURATION_COMPLETE.money, Decimal(0))
         self.currency: str | None = None
 
     def add(self, bill: dict[str, Any], name: str, content: bytes) -> None:
-        """Take note of a document. Raises InvoiceError for a second bill of a customer or a second currency."""
+        """Take note of a document. Raises InvoiceError for a second bill of a holder or a second currency."""
         customer: str = bill["customer_id"]
         line = csv_line(
             (
@@ -289,7 +291,7 @@ class _Index:
             )
         )
         try:
-            self._lines.execute("INSERT INTO line VALUES (?, ?)", (customer.encode(), line))
+            self._lines.execute("INSERT INTO line VALUES (?, ?, ?)", (customer.encode(), bill["holder_no"], line))
         except sqlite3.IntegrityError:
             raise InvoiceError(f"customer {customer!r}: two bills in one period") from None
         if self.currency not in (None, bill["currency"]):
@@ -313,7 +315,7 @@ class _Index:
 
     def _written_lines(self) -> Iterator[bytes]:
         yield csv_line(INDEX_COLUMNS)
-        for (line,) in self._lines.execute("SELECT content FROM line ORDER BY customer"):
+        for (line,) in self._lines.execute("SELECT content FROM line ORDER BY customer, holder"):
             yield line
 
     def close(self) -> None:

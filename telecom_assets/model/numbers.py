@@ -25,11 +25,22 @@ _HUGE = "100000000000"
 #: Whole part, 60 decimals, and the first of the digits after them that is not zero.
 _CUT = r"\A0*([0-9]*)\.([0-9]{0,60})0*([1-9]?)[0-9]*\z"
 
-#: Scale of a rated amount, and of a bill's amounts.
+#: Scale of a rated amount. A bill's amounts have the scale of their currency.
 RATED_SCALE = 6
-BILL_SCALE = 2
-#: Types with room for sums of as many rows as there may ever be: of rated amounts, of bills, of megabytes.
-RATED_SUM, BILL_SUM, VOLUME_SUM = "decimal(28,6)", "decimal(28,2)", "decimal(24,6)"
+#: Types with room for sums of as many rows as there may ever be: of rated amounts, of megabytes.
+RATED_SUM, VOLUME_SUM = "decimal(28,6)", "decimal(24,6)"
+#: Type of discount and tax: percent, 0 to 100, exactly as set.
+PERCENT = "decimal(7,4)"
+
+
+def bill_amount(scale: int) -> str:
+    """Type of a billed amount with the decimals of its currency."""
+    return f"decimal(18,{scale})"
+
+
+def bill_sum(scale: int) -> str:
+    """Type with room for the sum of as many billed amounts as there may ever be."""
+    return f"decimal(28,{scale})"
 
 
 def plain_number(text: Column) -> Column:
@@ -87,9 +98,9 @@ def round_half_up_or_null(amount: Column, scale: int) -> Column:
     return F.round(amount, scale).try_cast(f"decimal(18,{scale})")
 
 
-def percent_of(amount: Column, pct: Column) -> Column:
-    """`pct` percent of an amount, rounded to the centime. Multiplies by 0.01: nothing divides money."""
-    return round_half_up(amount * pct * F.lit(Decimal("0.01")).cast("decimal(3,2)"), BILL_SCALE)
+def percent_of(amount: Column, pct: Column, scale: int) -> Column:
+    """`pct` percent of an amount of DECIMAL(18, scale), rounded to `scale` places. Multiplies by 0.01: nothing divides money."""
+    return round_half_up(amount * pct * F.lit(Decimal("0.01")).cast("decimal(3,2)"), scale)
 
 
 def zero_if_null(amount: Column) -> Column:

@@ -7,6 +7,8 @@ are rounded before they get here) and the escaping of a format, which is the bus
 import re
 from decimal import ROUND_HALF_UP, Decimal
 
+from telecom_assets.model.currencies import currency_scale
+
 #: Everything that XML 1.0 does not allow in a document (its production 2, Char).
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -39,6 +41,11 @@ def for_people(value: Decimal | int, digits: int = 0) -> str:
     if shown.startswith("-"):
         return f"−{shown[1:]}" if shown.strip("-0.,") else shown[1:]
     return shown
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """The amount for people, with the decimals of its currency: `1,234.50` in MAD, `1,235` in JPY. For display only."""
+    return for_people(amount, currency_scale(currency))
 
 
 def share(part: Decimal | int, whole: Decimal | int) -> str:

@@ -76,6 +76,7 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     )
 
 
+@lru_cache(maxsize=64)
 def imputed_are_the_smallest(
     rated: PinnedTable, suspended: PinnedTable, imputed: PinnedTable, record_types: RecordTypes = RECORD_TYPES
 ) -> Verdict:

@@ -1,4 +1,4 @@
-"""Reference data: customers from PostgreSQL, tariffs and catalogue from files."""
+"""Reference data: customers from PostgreSQL, tariffs, catalogue and terms of bills from files."""
 
 import dagster as dg
 
@@ -7,12 +7,13 @@ from resources.postgres import PostgresConnection, read_customers
 from resources.warehouse import Warehouse
 from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.declaring import RATING_TEAM, asset, table_metadata, versions_read
+from telecom_assets.lineage.declaring import BILLING_TEAM, RATING_TEAM, asset, table_metadata, versions_read
 from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.model.columns import VALIDITY
 from telecom_assets.record_types.in_force import RecordTypes
+from telecom_assets.reference.billing_terms import read_billing_terms, terms_of_settings
 from telecom_assets.reference.customer_reading import next_history, plans_of
-from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMER_LIST, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reference.tariffs import read_tariffs
 
 GROUP = "reference"
@@ -73,3 +74,14 @@ def _read(
     reading = read_tariffs(warehouse, paths, record_types)[contract.name]
     # What was read is named, so that an import in between is not undone.
     return dg.Output(reading.rows, metadata=versions_read(reading.stored))
+
+
+@asset(group_name=GROUP, owners=[BILLING_TEAM], kinds={"csv", "delta"}, metadata=table_metadata(BILLING_TERMS))
+def billing_terms(settings: dg.ResourceParam[Settings]) -> dg.Output[object]:
+    """Discount, tax and days to pay of the bills, with the days from which they hold. One row per stretch of days.
+
+    Without a file of terms it is one row, of the settings. A file that is wrong is refused, and what was read before stays.
+    """
+    if settings.billing_terms is None:
+        return dg.Output(terms_of_settings(settings.discount_pct, settings.tax_pct))
+    return dg.Output(read_billing_terms(settings.billing_terms))

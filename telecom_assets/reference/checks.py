@@ -1,10 +1,11 @@
-"""The checks of customers, tariffs and catalogue."""
+"""The checks of customers, tariffs, catalogue and terms of bills."""
 
 from collections.abc import Callable, Sequence
 
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.reference.billing_terms import billing_terms_findings, days_without_terms
 from telecom_assets.reference.judging import (
     customer_findings,
     known_plans,
@@ -71,6 +72,21 @@ _CATALOG = _reference_check(
     reads=[],
     otherwise="The catalogue is not valid",
 )
+_TERMS = _reference_check(
+    "terms_are_valid",
+    "One row of terms is in force on a day; tax category, rate and reason go together.",
+    lambda inputs: billing_terms_findings(inputs.pin("billing_terms").arrow()),
+    reads=[],
+    otherwise="The terms of bills are not valid",
+)
+_TERMS_GAPS = _reference_check(
+    "terms_have_no_gap",
+    "Terms follow each other without days between them.",
+    lambda inputs: days_without_terms(inputs.pin("billing_terms").arrow()),
+    reads=[],
+    otherwise="The terms of bills leave days out",
+    advisory=True,
+)
 
 GUARD = Guard(
     "reference",
@@ -78,5 +94,6 @@ GUARD = Guard(
         "customers": [contract_check("customers", unique=True), _CUSTOMER_PLANS],
         "rate_plans": [contract_check("rate_plans", unique=True), _PRICES, _REACHED, _GAPS],
         "product_catalog": [contract_check("product_catalog", unique=True), _CATALOG],
+        "billing_terms": [contract_check("billing_terms", unique=True), _TERMS, _TERMS_GAPS],
     },
 )

@@ -1,8 +1,9 @@
-"""Contracts of the reference tables: customers, tariffs, catalogue."""
+"""Contracts of the reference tables: customers, tariffs, catalogue, terms of bills."""
 
 from resources.contract import Column as C
 from resources.contract import TableContract
 from telecom_assets.model.columns import VALID_FROM, VALIDITY
+from telecom_assets.model.numbers import PERCENT
 
 SUBSCRIPTION_TYPES = ("postpaid", "prepaid")
 CUSTOMER_STATUSES = ("active", "inactive", "suspended", "terminated")
@@ -78,5 +79,19 @@ PRODUCT_CATALOG = TableContract(
         C("rate_type", "string", "flat or tiered."),
         C("description", "string", "What the product is, for people."),
         *VALIDITY,
+    ),
+)
+
+BILLING_TERMS = TableContract(
+    name="billing_terms",
+    grain="One row per stretch of days: the terms of the periods that end on one of them.",
+    key=(VALID_FROM,),
+    columns=(
+        *VALIDITY,
+        C("discount_pct", PERCENT, "Discount on the amount before tax, percent."),
+        C("tax_pct", PERCENT, "Tax on the amount after discount, percent."),
+        C("tax_category", "string", "Tax category, code of UNCL 5305: S, Z, E or O."),
+        C("exemption_reason", "string", "Why no tax is due; NULL where tax is.", required=False),
+        C("payment_days", "int", "Days from the issue of a bill until it is due."),
     ),
 )

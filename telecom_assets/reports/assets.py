@@ -10,7 +10,7 @@ import pyarrow as pa
 from resources.postgres import PostgresConnection, published_digest
 from resources.warehouse import PinnedTable, Warehouse, stream_batches
 from telecom_assets.billing.gate import assert_billed
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
@@ -61,7 +61,7 @@ def bills_csv(
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)
-    schema, ordered = FACTURATION_COMPLETE.arrow_schema(), bills.df.orderBy("customer_id")
+    schema, ordered = bills.contract.arrow_schema(), bills.df.orderBy(*HOLDER)
     rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "file": dg.MetadataValue.path(str(path)), **versions_read(bills)}
@@ -73,6 +73,7 @@ def bills_csv(
     ins={
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         PERIOD_CHARGES.name: dg.AssetIn(),
+        BILL_LINES.name: dg.AssetIn(),
         FACTURATION_COMPLETE.name: dg.AssetIn(),
     },
     outs={
@@ -88,6 +89,7 @@ def reports(
     record_types: dg.ResourceParam[RecordTypes],
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
+    bill_lines: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
@@ -97,12 +99,13 @@ def reports(
     currency = currency_of(facturation_complete, settings.currency)
     # Six small results, none of which keeps all cores busy while it is made.
     made = asked(
-        partial(month_report, contract.name, charges, facturation_complete, record_types) for contract in REPORTS
+        partial(month_report, contract.name, charges, bill_lines, facturation_complete, record_types)
+        for contract in REPORTS
     )
     for contract, rows in zip(REPORTS, made, strict=True):
         path = report_file(settings, period, contract.name)
         read = {
-            **versions_read(rated_cdrs, period_charges, facturation_complete),
+            **versions_read(rated_cdrs, period_charges, bill_lines, facturation_complete),
             "file": dg.MetadataValue.path(str(path)),
         }
         yield dg.Output(rows, contract.name, metadata=read)

@@ -1,7 +1,7 @@
 """The checks of the reports and of the files for spreadsheets."""
 
 from resources.warehouse import PinnedTable, stream_batches
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.books.agreement import rows_agree
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
@@ -20,12 +20,12 @@ def _in_file(inputs: CheckInputs) -> Verdict:
 
 
 def _file_verdict(inputs: CheckInputs, period: str) -> Verdict:
-    schema = FACTURATION_COMPLETE.arrow_schema()
     bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
+    schema = bills.contract.arrow_schema()
     path = bills_file(inputs.settings, period)
     if not path.exists():
         return Verdict("", [f"{period}: there is no file {path}"])
-    rows = differing_rows(stream_batches(bills.df.orderBy("customer_id")), read_csv_rows(path, schema), schema)
+    rows = differing_rows(stream_batches(bills.df.orderBy(*HOLDER)), read_csv_rows(path, schema), schema)
     findings = [f"{period}: the CSV file and the bills differ"] if rows else []
     names = ("bills", "CSV file")
     sides = [{"only in": name, **row} for pair in rows for name, row in zip(names, pair, strict=True) if row]
@@ -59,7 +59,8 @@ def _report_verdict(inputs: CheckInputs, name: str, period: str) -> Verdict:
     charges = charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period)
     bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
     report = month.arrow()
-    made = month_report(name, charges, bills, inputs.record_types)
+    lines = inputs.pin_period(BILL_LINES.name, period)
+    made = month_report(name, charges, lines, bills, inputs.record_types)
     source = rows_agree("", report, made, ("report", "source"))
     findings = [*source.findings, *_total_findings(month, charges, bills)]
     settings = inputs.settings

@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from resources.atomic_files import replaced_file
 from telecom_assets.model.period_titles import period_bounds, period_dates, period_title
-from telecom_assets.model.text import for_people, plain
+from telecom_assets.model.text import for_people, money, plain
 from telecom_assets.reports import dashboard_charts as charts
 from telecom_assets.reports.dashboard_funnel import (
     money_steps,
@@ -79,7 +79,7 @@ def render_dashboard(data: DashboardData) -> str:
         rejected=rejected_reasons(data.funnel.rejected),
         not_rated=not_rated_reasons(data.funnel),
         not_rated_total=not_rated_total(data.funnel),
-        money=money_steps(data.funnel),
+        money=money_steps(data.funnel, data.currency),
         balance=balance(data),
         remedy=data.remedy,
         made_from=data.made_from,
@@ -112,6 +112,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["people"] = for_people
+    environment.filters["money"] = money
     environment.filters["plain"] = plain
     environment.filters["words"] = lambda reason: str(reason).replace("_", " ")
     return environment

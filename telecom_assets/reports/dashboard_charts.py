@@ -17,7 +17,7 @@ import altair as alt
 import vl_convert
 
 from telecom_assets.model.period_titles import day_title
-from telecom_assets.model.text import for_people, legible
+from telecom_assets.model.text import for_people, legible, money
 from telecom_assets.reports.cached_text import cached_text
 
 INK, MUTED, GRID = "#14202e", "#55606e", "#e3e7ec"
@@ -50,7 +50,7 @@ def daily_revenue_chart(days: Sequence[tuple[dt.date, Decimal]], last_day: int, 
             "day": day.day,
             "date": day_title(day),
             "revenue": float(revenue),
-            "shown": f"{for_people(revenue, 2)} {currency}",
+            "shown": f"{money(revenue, currency)} {currency}",
             "weekend": day.weekday() >= 5,
         }
         for day, revenue in days
@@ -86,12 +86,12 @@ def plan_by_region_chart(
             "plan": legible(plan),
             "order": plans.index(plan),
             "amount": float(amount),
-            "shown": f"{for_people(amount, 2)} {currency}",
+            "shown": f"{money(amount, currency)} {currency}",
         }
         for region, plan, amount in cells
     ]
     labels = [
-        {"place": place, "name": legible(region), "shown": f"{for_people(totals[region], 2)} {currency}"}
+        {"place": place, "name": legible(region), "shown": f"{money(totals[region], currency)} {currency}"}
         for place, region in enumerate(order)
     ]
     bars = (
@@ -123,7 +123,7 @@ def top_consumers_chart(consumers: Sequence[tuple[str, Decimal, Decimal]], curre
             "place": place,
             "name": f"{place + 1}.  {legible(customer)}",
             "megabytes": float(megabytes),
-            "shown": f"{for_people(megabytes, 1 if megabytes < 10_000 else 0)} MB · {for_people(amount, 2)} {currency}",
+            "shown": f"{for_people(megabytes, 1 if megabytes < 10_000 else 0)} MB · {money(amount, currency)} {currency}",
         }
         for place, (customer, megabytes, amount) in enumerate(consumers)
     ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.text import for_people, legible, plain, share
 from telecom_assets.reports.funnel import DUPLICATE_REASONS, MISSING_VOLUME, OUT_OF_RANGE, Funnel
 
@@ -114,16 +115,17 @@ def not_rated_reasons(funnel: Funnel) -> list[tuple[str, str, int, str]]:
     return [(legible(reason), kind, count, _width(count, most)) for reason, kind, count in ordered]
 
 
-def money_steps(funnel: Funnel) -> list[dict[str, str]]:
+def money_steps(funnel: Funnel, currency: str) -> list[dict[str, str]]:
     """From the exact sum of rated usage to what customers owe, as it adds up."""
+    billed = currency_scale(currency)
     steps: tuple[tuple[str, str, Decimal, int, str], ...] = (
         ("rated_amount", "Rated usage, exact", funnel.charged_amount, 6, ""),
         ("rounding_difference", "Rounding of invoice lines", funnel.rounding_difference, 6, "step"),
-        ("amount_before_tax", "Amount before tax", funnel.amount_before_tax, 2, "sum"),
-        ("discount", "Discount", -funnel.discount, 2, "step"),
-        ("after_discount", "After discount", funnel.after_discount, 2, "sum"),
-        ("tax", "Tax", funnel.tax, 2, "step"),
-        ("amount_due", "Amount due", funnel.amount_due, 2, "total"),
+        ("amount_before_tax", "Amount before tax", funnel.amount_before_tax, billed, "sum"),
+        ("discount", "Discount", -funnel.discount, billed, "step"),
+        ("after_discount", "After discount", funnel.after_discount, billed, "sum"),
+        ("tax", "Tax", funnel.tax, billed, "step"),
+        ("amount_due", "Amount due", funnel.amount_due, billed, "total"),
     )
     return [
         {

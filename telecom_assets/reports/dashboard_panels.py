@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from telecom_assets.model.period_titles import day_title, period_title
-from telecom_assets.model.text import for_people, legible, plain, share
+from telecom_assets.model.text import for_people, legible, money, plain, share
 from telecom_assets.reports import dashboard_charts as charts
 from telecom_assets.reports.funnel import Funnel, MadeFrom, Malformed, Remedy, imbalances
 
@@ -106,7 +106,7 @@ def headline_figures(data: DashboardData) -> list[dict[str, str]]:
             "name": "amount-due",
             "title": "Amount due",
             "value": plain(funnel.amount_due),
-            "shown": for_people(funnel.amount_due, 2),
+            "shown": money(funnel.amount_due, data.currency),
             "unit": data.currency,
             "note": AFTER_TAX,
         },
@@ -114,7 +114,7 @@ def headline_figures(data: DashboardData) -> list[dict[str, str]]:
             "name": "rated-amount",
             "title": "Rated usage",
             "value": plain(funnel.charged_amount),
-            "shown": for_people(funnel.charged_amount, 2),
+            "shown": money(funnel.charged_amount, data.currency),
             "unit": data.currency,
             "note": BEFORE_TAX,
         },
@@ -145,16 +145,20 @@ def _number(value: Decimal | int, digits: int) -> Cell:
     return Cell(plain(Decimal(value)), for_people(value, digits))
 
 
+def _money(value: Decimal, currency: str) -> Cell:
+    return Cell(plain(value), money(value, currency))
+
+
 def daily_panel(data: DashboardData, daily: Sequence[tuple[dt.date, Decimal]]) -> Panel:
     """Rated revenue by day; `daily` is in the order of days."""
     total = sum((revenue for _, revenue in daily), Decimal(0))
     note = ""
     if daily:
         best_day, best = max(daily, key=lambda item: (item[1], item[0]))
-        average = for_people(total / len(daily), 2)
+        average = money(total / len(daily), data.currency)
         note = (
             f"{average} {data.currency} on an average day with usage; most on {day_title(best_day)}, "
-            f"{for_people(best, 2)} {data.currency}. The bars of weekends are drawn lighter."
+            f"{money(best, data.currency)} {data.currency}. The bars of weekends are drawn lighter."
         )
     return Panel(
         name="daily-revenue",
@@ -163,8 +167,11 @@ def daily_panel(data: DashboardData, daily: Sequence[tuple[dt.date, Decimal]]) -
         note=note,
         empty=f"No usage was rated in {period_title(data.period)}.",
         heads=("Day", f"Revenue, {data.currency}"),
-        rows=[(Cell(day.isoformat(), day_title(day), number=False), _number(amount, 2)) for day, amount in daily],
-        foot=(_text("Total"), _number(total, 2)),
+        rows=[
+            (Cell(day.isoformat(), day_title(day), number=False), _money(amount, data.currency))
+            for day, amount in daily
+        ],
+        foot=(_text("Total"), _money(total, data.currency)),
     )
 
 
@@ -184,8 +191,8 @@ def region_panel(data: DashboardData, colours: Mapping[str, str]) -> Panel:
         note=note,
         empty=f"No customer was billed for {period_title(data.period)}.",
         heads=("Region", "Rate plan", f"Amount due, {data.currency}"),
-        rows=[(_text(region), _text(plan), _number(amount, 2)) for region, plan, amount in rows],
-        foot=(_text("Total"), _text(""), _number(total, 2)),
+        rows=[(_text(region), _text(plan), _money(amount, data.currency)) for region, plan, amount in rows],
+        foot=(_text("Total"), _text(""), _money(total, data.currency)),
         legend={legible(plan): colour for plan, colour in colours.items()},
     )
 
@@ -198,11 +205,13 @@ def top_panel(data: DashboardData) -> Panel:
         name="top-consumers",
         title="Top ten data consumers",
         basis=AFTER_TAX,
-        note=f"Together {for_people(megabytes / 1024, 1)} GB billable and {for_people(amount, 2)} {data.currency} due.",
+        note=f"Together {for_people(megabytes / 1024, 1)} GB billable and {money(amount, data.currency)} {data.currency} due.",
         empty=f"No customer used data in {period_title(data.period)}.",
         heads=("Customer", "Billable MB", f"Amount due, {data.currency}"),
-        rows=[(_text(customer), _number(volume, 1), _number(due, 2)) for customer, volume, due in data.top10],
-        foot=(_text("Total"), _number(megabytes, 1), _number(amount, 2)),
+        rows=[
+            (_text(customer), _number(volume, 1), _money(due, data.currency)) for customer, volume, due in data.top10
+        ],
+        foot=(_text("Total"), _number(megabytes, 1), _money(amount, data.currency)),
     )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from resources.warehouse import PinnedTable, Warehouse, committed_at, newest_change
 from telecom_assets.billing.gate import BillingInputs, month_is_over
-from telecom_assets.billing.identities import rated_equals_billed
+from telecom_assets.billing.identities import bills_equal_lines, rated_equals_billed
+from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.partitions import ZONE, local_today
@@ -43,6 +44,7 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
         month_is_mediated(inputs.period, month_days(inputs.period), inputs.mediated, inputs.raw),
         *(question() for question in inputs.conserved(dedupe_days)),
         rated_equals_billed(charges, bills),
+        bills_equal_lines(bills.warehouse.pin_period(BILL_LINES.name, inputs.period), bills),
     ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     return LookedAt([verdict.identity for verdict in verdicts], failed)

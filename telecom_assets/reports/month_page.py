@@ -14,6 +14,7 @@ from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reports.dashboard_panels import DashboardData, balance
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel
 from telecom_assets.reports.month_books import look_at_books, made_from, remedy
+from telecom_assets.reports.month_reports import currency_of
 
 
 def month_page_data(
@@ -33,7 +34,7 @@ def month_page_data(
     seen = look_at_books(bills, charges, settings.dedupe_days)
     data = DashboardData(
         period=period,
-        currency=settings.currency,
+        currency=currency_of(bills, settings.currency),
         funnel=month_funnel(warehouse, period, bills),
         daily_revenue=[(row["billing_date"], row["revenue"]) for row in _sorted(daily_revenue).to_pylist()],
         plan_by_region=[

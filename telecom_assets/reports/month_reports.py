@@ -10,20 +10,21 @@ import pyarrow as pa
 from resources.warehouse import PinnedTable
 from telecom_assets.rating.charges import Charges
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
-from telecom_assets.reports.rules import report
-from telecom_assets.reports.tables import REPORTS
-
-_BY_NAME = {contract.name: contract for contract in REPORTS}
+from telecom_assets.reports.rules import BilledMonth, report
 
 
 @lru_cache(maxsize=32)
-def month_report(name: str, charges: Charges, bills: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -> pa.Table:
+def month_report(
+    name: str, charges: Charges, lines: PinnedTable, bills: PinnedTable, record_types: RecordTypes = RECORD_TYPES
+) -> pa.Table:
     """The rows that a report must have. Kept by the process, since versions do not change: the check of a report reuses them.
 
-    charges, bills: the charges and facturation_complete, pinned to one month.
+    charges, lines, bills: the charges, bill_lines and facturation_complete, pinned to one month.
     """
     assert bills.partitions is not None
-    return report(_BY_NAME[name], charges.df, bills.df, bills.partitions.first, record_types).toArrow()
+    contract, scale = bills.warehouse.contracts[name], bills.contract.column("amount_due").arrow_type.scale
+    month = BilledMonth(charges.df, lines.df, bills.df, scale, record_types)
+    return report(contract, month, bills.partitions.first).toArrow()
 
 
 def currency_of(bills: PinnedTable, default: str) -> str:

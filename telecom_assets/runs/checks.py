@@ -21,6 +21,7 @@ _GUARDS = [
     of_mediation.GUARD,
     of_rating.GUARD,
     of_rating.PERIOD_GUARD,
+    of_billing.LINES_GUARD,
     of_billing.GUARD,
     of_billing.PUBLISHED_GUARD,
     of_invoices.GUARD,

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
-from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
 from telecom_assets.tables import TABLES
 
@@ -74,8 +74,8 @@ class Stage:
 REFERENCE = Stage(
     "reference",
     "reference data",
-    "Reads the customers from PostgreSQL and the tariffs and the catalogue from their files.",
-    {"reference": [CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name]},
+    "Reads the customers from PostgreSQL, and the tariffs, the catalogue and the terms of bills from their files.",
+    {"reference": [CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name, BILLING_TERMS.name]},
 )
 LANDING = Stage(
     "landing",
@@ -103,10 +103,10 @@ MEDIATION = Stage(
 BILLING = Stage(
     "billing",
     "billing and reports",
-    "Bills a month that is over: the charges that only the month decides, bills, their rows in PostgreSQL, invoices, reports "
-    "and the dashboard.",
+    "Bills a month that is over: the charges that only the month decides, bills with their lines, their rows in PostgreSQL, "
+    "invoices, reports and the dashboard.",
     {
-        "billing": [PERIOD_CHARGES.name, FACTURATION_COMPLETE.name],
+        "billing": [PERIOD_CHARGES.name, BILL_LINES.name, FACTURATION_COMPLETE.name],
         "publishing": ["published_bills"],
         "reports": [contract.name for contract in REPORTS],
         "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],

@@ -7,5 +7,6 @@ of the past (`raw_rows`, `ledgers`), the order of the commits (`plan`, `operatio
 
 from telecom_assets.upgrade.operation import Done, upgrade
 from telecom_assets.upgrade.plan import Plan, plan_upgrade
+from telecom_assets.upgrade.shapes import PUBLISHED_BEFORE
 
-__all__ = ["Done", "Plan", "plan_upgrade", "upgrade"]
+__all__ = ["PUBLISHED_BEFORE", "Done", "Plan", "plan_upgrade", "upgrade"]

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from resources.warehouse import Warehouse, WarehouseError
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.intake.journal import DISPLACED, read_state
 from telecom_assets.intake.tables import LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import days_with_new_rows
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
+from telecom_assets.reference.tables import BILLING_TERMS, RATE_PLANS
 from telecom_assets.tables import TABLES
 from telecom_assets.upgrade.raw_rows import Doubled, Range, behind, elsewhere, find_doubled, rows_of
 from telecom_assets.upgrade.shapes import SOURCE, Shape, shape_of
@@ -29,6 +31,14 @@ UPGRADED = "telecom.upgraded"
 #: rows, whose versions it names; the ledger comes last: without it nothing lands and nothing is billed, so a warehouse that is
 #: half upgraded is refused as a whole.
 ORDER = (RAW, *(name for name in TABLES if name not in (RAW, MEDIATED, LEDGER)), MEDIATED, LEDGER)
+
+
+#: Tables that a former version did not have, each with tables that tell that it is expected.
+_BESIDE = {
+    PERIOD_CHARGES.name: [RATED_CDRS.name],
+    BILLING_TERMS.name: [RATE_PLANS.name, FACTURATION_COMPLETE.name],
+    BILL_LINES.name: [FACTURATION_COMPLETE.name],
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Plan:
     added: Sequence[str] = ()
     #: Months to rate again: in the former version their days charged sessions that their month charges now.
     months_to_rate: Sequence[str] = ()
+    #: Months to bill again: the former version made their bills without lines.
+    months_to_bill: Sequence[str] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -77,7 +89,8 @@ def plan_upgrade(
             "makes one, or set TELECOM_WAREHOUSE to yours"
         )
     shapes = {shape.name: shape for shape in found}
-    added = [PERIOD_CHARGES.name] if RATED_CDRS.name in shapes and PERIOD_CHARGES.name not in shapes else []
+    added = [name for name, beside in _BESIDE.items() if any(each in shapes for each in beside) and name not in shapes]
+    to_bill = _billed_without_lines(warehouse, shapes)
     to_rate = _imputed_by_day(warehouse, shapes) if missing_volume == "customer_min" else []
     due = [shape for shape in found if not shape.is_new]
     ledger = former_rows(warehouse, shapes[LEDGER]) if LEDGER in shapes else []
@@ -86,7 +99,7 @@ def plan_upgrade(
     raw = shapes.get(RAW)
     if raw is None:
         moves = dict.fromkeys(sorted(set(months) - opened), 0)
-        return Plan(due, source_id, topic, months=moves, added=added, months_to_rate=to_rate)
+        return Plan(due, source_id, topic, months=moves, added=added, months_to_rate=to_rate, months_to_bill=to_bill)
     ends: dict[int, int] = {}
     for row in ledger:
         ends[row["source_part"]] = max(row["to_position"], ends.get(row["source_part"], 0))
@@ -104,7 +117,7 @@ def plan_upgrade(
         days |= touched
     if MEDIATED in shapes and (due or moves):
         days |= _stale(warehouse, raw, shapes[MEDIATED])
-    return Plan(due, source_id, topic, ends, missing, doubled, moves, days, added, to_rate)
+    return Plan(due, source_id, topic, ends, missing, doubled, moves, days, added, to_rate, to_bill)
 
 
 def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
@@ -155,6 +168,15 @@ def _imputed_by_day(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> list[s
     table = DeltaTable(warehouse.path(shape.name), version=shape.version, storage_options=warehouse.storage_options)
     found = table.to_pyarrow_dataset().to_table(columns=["billing_period"], filter=pc.field("imputed"))
     return sorted(found["billing_period"].unique().to_pylist())
+
+
+def _billed_without_lines(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> list[str]:
+    """Months with bills, where the warehouse has no lines of bills yet. The same charges give the same figures."""
+    if FACTURATION_COMPLETE.name not in shapes or BILL_LINES.name in shapes:
+        return []
+    shape = shapes[FACTURATION_COMPLETE.name]
+    bills = warehouse.pin(shape.name, version=shape.version, was=shape.was)
+    return sorted(period for period, rows in bills.rows_by_partition().items() if rows)
 
 
 def _opened(warehouse: Warehouse, shapes: Mapping[str, Shape]) -> set[str]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from resources.warehouse import NULL_PARTITION, Staged, Warehouse, new_folder, put, staged
-from telecom_assets.upgrade.shapes import Shape
+from telecom_assets.upgrade.shapes import WORKED_OUT, Shape
 
 #: Values of the columns that a table gets, the same in all of its rows.
 Constants = Mapping[str, Any]
@@ -50,11 +50,13 @@ def rewrite(
 
 def reshape(rows: pa.Table, shape: Shape, constants: Constants) -> pa.Table:
     """Rows with the columns of the new shape, without the partition column. A column that the file lacks is NULL."""
-    columns, schema = {}, _schema(shape)
+    columns, schema, worked_out = {}, _schema(shape), WORKED_OUT.get(shape.name, {})
     for field in schema:
         former = shape.former(field.name)
         if field.name in constants and field.name in shape.added:
             columns[field.name] = pa.repeat(pa.scalar(constants[field.name], field.type), rows.num_rows)
+        elif field.name in worked_out and field.name in shape.added:
+            columns[field.name] = worked_out[field.name](rows).cast(field.type)
         elif former in rows.column_names:
             columns[field.name] = rows[former].cast(field.type)
         else:

@@ -7,15 +7,18 @@ that have become wider are found by comparison and are not listed here, nor are 
 later.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from decimal import Decimal
+from typing import Any, LiteralString
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable, Schema
 
-from resources.contract import Column, TableContract
+from resources.contract import OTHER_CURRENCY, Column, TableContract, has_other_decimals
 from resources.warehouse import Warehouse, WarehouseError
+from telecom_assets.billing.tables import DRAFT, FACTURATION_COMPLETE, SERVICES
 from telecom_assets.intake.tables import LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
@@ -44,6 +47,32 @@ _ADDED: Mapping[str, Sequence[str]] = {
     **{contract.name: (SOURCE,) for contract in _WITH_MESSAGE_KEY},
     MEDIATED_DAYS.name: (CLEANED, REJECTED),
     CUSTOMERS.name: (HOLDER,),
+    FACTURATION_COMPLETE.name: (HOLDER, "adjustments_total", "other_total", "status"),
+}
+
+
+def _other_total(bills: pa.Table) -> pa.ChunkedArray:
+    """What a bill without lines held of services without a column: what amount_before_tax has besides the columns."""
+    left = bills["amount_before_tax"]
+    for service in SERVICES:
+        left = pc.subtract(left, bills[f"{service}_total"])
+    return left
+
+
+#: For each table: the new columns whose values follow from the row itself.
+WORKED_OUT: Mapping[str, Mapping[str, Callable[[pa.Table], pa.ChunkedArray | pa.Array]]] = {
+    FACTURATION_COMPLETE.name: {
+        "adjustments_total": lambda bills: pa.repeat(Decimal(0), bills.num_rows),
+        "other_total": _other_total,
+        "status": lambda bills: pa.repeat(DRAFT, bills.num_rows),
+    }
+}
+#: The same for published bills: SQL expressions over the columns of a row.
+PUBLISHED_BEFORE: Mapping[str, LiteralString] = {
+    HOLDER: "1",
+    "adjustments_total": "0",
+    "other_total": "amount_before_tax - voice_total - sms_total - data_total",
+    "status": "'draft'",
 }
 _INDEXED = "delta.dataSkippingNumIndexedCols"
 
@@ -124,13 +153,19 @@ def shape_of(warehouse: Warehouse, name: str) -> Shape | None:
         columns.append(replace(column, name=names.get(column.name, column.name), type=_type_name(column, kind)))
         if kind != column.arrow_type:
             retyped[column.name] = columns[-1].type
-    key = tuple(names.get(each, each) for each in contract.key if each not in absent)
     files = pa.table(table.get_add_actions(flatten=True))
+    rows = sum(files["num_records"].to_pylist()) if files.num_rows else 0
+    if rows and has_other_decimals(stored, contract):
+        raise WarehouseError(
+            f"table {name} at {warehouse.path(name)} has amounts of another number of decimals than {OTHER_CURRENCY}; nothing was "
+            "changed"
+        )
+    key = tuple(names.get(each, each) for each in contract.key if each not in absent)
     indexed = table.metadata().configuration.get(_INDEXED)
     return Shape(
         contract,
         table.version(),
-        sum(files["num_records"].to_pylist()) if files.num_rows else 0,
+        rows,
         files.num_rows,
         names,
         absent,

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from resources.engine import SparkEngine
-from telecom_assets.billing.rules import BillingTerms, bill
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import facturation_complete
+from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.reference.tables import CUSTOMERS
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.stages.chain import TERMS, assert_schema, contract_frame, rows_of
+from telecom_assets_tests.stages.chain import billed as billed_of
 
 PERIOD = "2026-06"
 
@@ -39,7 +40,7 @@ def charge(customer: str, kind: str, amount: str, **changed: Any) -> Row:
 
 def customer(customer_id: str, subscription_type: str = "postpaid", status: str = "active") -> Row:
     changed = {"customer_id": customer_id, "subscription_type": subscription_type, "status": status}
-    return {**cdrs.CUSTOMERS[0], **changed}
+    return {**cdrs.CUSTOMERS[0], "holder_no": 1, **changed}
 
 
 CUSTOMER_ROWS = [
@@ -91,8 +92,8 @@ BILLS = {
 
 def bills(engine: SparkEngine, usage: list[Row], customers: list[Row], terms: BillingTerms = TERMS) -> dict[str, Row]:
     rated, known = contract_frame(engine, RATED_CDRS, usage), contract_frame(engine, CUSTOMERS, customers)
-    found = bill(rated, known, PERIOD, terms)
-    assert_schema(FACTURATION_COMPLETE, found)
+    _, found = billed_of(engine, rated, known, PERIOD, terms)
+    assert_schema(facturation_complete(terms.scale), found)
     rows = rows_of(found)
     assert len({row["customer_id"] for row in rows}) == len(rows)
     return {row["customer_id"]: row for row in rows}
@@ -177,7 +178,7 @@ def test_a_month_without_usage_or_customers(sail: SparkEngine) -> None:
     assert bills(sail, [], [customer("silent")])["silent"]["amount_due"] == 0
 
 
-def version(customer_id: str, first: date | None, end: date | None, **changed: str) -> Row:
+def version(customer_id: str, first: date | None, end: date | None, **changed: str | int) -> Row:
     """A version of a customer: from the first of these days up to and without the second."""
     return {**customer(customer_id), "valid_from": first, "valid_to": end, **changed}
 
@@ -207,4 +208,35 @@ def test_a_bill_has_region_and_plan_of_the_last_day_of_its_month(engine: SparkEn
         "gone": ("L'Oriental", "PLAN_A", 1),
         "ends": ("Casablanca-Settat", "PLAN_A", 0),
         "begins": ("Casablanca-Settat", "PLAN_A", 0),
+    }
+
+
+def test_each_holder_of_a_number_has_a_bill_of_his_own(engine: SparkEngine) -> None:
+    """Three have had the number; the first was rated when nobody asked for holders, and the third has used nothing yet."""
+    known = [
+        version("c", None, date(2026, 6, 10), region="Souss-Massa"),
+        version("c", date(2026, 6, 12), date(2026, 6, 20), holder_no=2, rate_plan_id="PLAN_B"),
+        version("c", date(2026, 6, 25), None, holder_no=3, region="L'Oriental"),
+    ]
+    usage = [
+        charge("c", "voice", "0.006", holder_no=None),
+        charge("c", "voice", "0.006", holder_no=1),
+        charge("c", "voice", "0.004", holder_no=2, rate_plan_id="PLAN_B"),
+        charge("c", "sms", "1", holder_no=2, rate_plan_id="PLAN_B"),
+    ]
+    frame = contract_frame(engine, RATED_CDRS, usage)
+    lines, made = billed_of(engine, frame, contract_frame(engine, CUSTOMERS, known), PERIOD)
+    assert {(row["holder_no"], row["line_no"], row["service"], str(row["amount"])) for row in rows_of(lines)} == {
+        (1, 1, "voice", "0.01"),  # 0.012, rounded once
+        (2, 1, "voice", "0.00"),
+        (2, 2, "sms", "1.00"),
+    }
+    found = {row["holder_no"]: row for row in rows_of(made)}
+    assert {
+        holder: (row["region"], row["rate_plan_id"], row["voice_count"], str(row["amount_due"]))
+        for holder, row in found.items()
+    } == {
+        1: ("Souss-Massa", "PLAN_A", 2, "0.01"),
+        2: ("Casablanca-Settat", "PLAN_B", 1, "1.14"),  # 5 % of 1.00, then 20 % of 0.95
+        3: ("L'Oriental", "PLAN_A", 0, "0.00"),
     }

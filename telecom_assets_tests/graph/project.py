@@ -42,11 +42,12 @@ from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.reference.customer_import import FILE_SCHEMA
 from telecom_assets.reference.history import after_import, present
 from telecom_assets.reference.tables import CUSTOMER_LIST
 from telecom_assets.runs.month_runner import MonthRunner, StepResult
-from telecom_assets.tables import TABLES
+from telecom_assets.tables import tables_of
 from telecom_assets_tests import oracle
 
 DATA = Path(__file__).parents[2] / "telecom_assets" / "data"
@@ -125,7 +126,7 @@ class Project:
 
     @cached_property
     def deployment(self) -> Deployment:
-        return Deployment(self.settings, TABLES)
+        return Deployment(self.settings, tables_of(RECORD_TYPES, self.settings.currency))
 
     @cached_property
     def defs(self) -> dg.Definitions:

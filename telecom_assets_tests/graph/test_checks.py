@@ -30,11 +30,13 @@ from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, day_ta
 
 JUNE = day_tags(f"{MONTH}-01", f"{MONTH}-30")
 TAGS: dict[str, dict[str, str]] = {
-    **{name: {} for name in ("landing", "customers", "rate_plans", "product_catalog")},
+    **{name: {} for name in ("landing", "customers", "rate_plans", "product_catalog", "billing_terms")},
     **dict.fromkeys(("cleaned_cdrs", "rejected_cdrs", "mediated_days", "rated_cdrs", "suspended_cdrs"), JUNE),
     **{
         name: month_tag()
-        for name in ("period_charges", "facturation_complete", "published_bills", "invoices", "bills_csv")
+        for name in (
+            *("period_charges", "bill_lines", "facturation_complete", "published_bills", "invoices", "bills_csv"),
+        )
     },
     **{contract.name: month_tag() for contract in REPORTS},
 }
@@ -240,10 +242,28 @@ def bill_twice(project: Project) -> None:
     project.add("facturation_complete", [bill])
 
 
+def line_gone(project: Project) -> None:
+    """A line that is not zero is gone."""
+    line = first(row for row in project.rows("bill_lines") if row["amount"] > 0)
+    assert project.delete("bill_lines", f"customer_id = '{line['customer_id']}' AND line_no = {line['line_no']}") == 1
+
+
+def line_twice(project: Project) -> None:
+    """A line stands twice."""
+    project.add("bill_lines", [first(row for row in project.rows("bill_lines") if row["amount"] > 0)])
+
+
 def empty_bill_twice(project: Project) -> None:
     """A bill of nothing stands twice: no sum tells it."""
     bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] == 0)
     project.add("facturation_complete", [bill])
+
+
+def terms_leave_days_out(project: Project) -> None:
+    """The terms end, and others begin a month later."""
+    [row] = project.rows("billing_terms")
+    project.change("billing_terms", lambda row: {**row, "valid_to": dt.date(2020, 1, 1)})
+    project.add("billing_terms", [{**row, "valid_from": dt.date(2020, 2, 1)}])
 
 
 def invoice_gone(project: Project) -> None:
@@ -296,6 +316,7 @@ MEDIATED, UNIQUE, CONTRACT = "raw_equals_cleaned_plus_rejected", "records_are_un
 RATED, BILLED, SOURCE = "cleaned_equals_rated_plus_suspended", "rated_equals_billed", "equals_source"
 LANDED, PUBLISHED, INVOICED = "landed_equals_consumed", "bills_equal_published", "bills_equal_invoices"
 IN_FILE, IMPUTED = "bills_equal_file", "deferred_equals_imputed"
+LINED, OF_LINES = "lines_equal_charges", "bills_equal_lines"
 
 DAMAGES = [
     Damage("landing", LANDED, "row gone", without_one("raw_cdrs"), "messages consumed"),
@@ -327,6 +348,19 @@ DAMAGES = [
     Damage("period_charges", IMPUTED, "deferred row gone", no_more_deferred, f"{MONTH}-04: "),
     Damage("period_charges", CONTRACT, "no units", emptied("period_charges", "billable_units"), "billable_units: 1 "),
     Damage("period_charges", CONTRACT, "key twice", repeated("period_charges"), "stands 2 times"),
+    Damage("billing_terms", CONTRACT, "no tax", emptied("billing_terms", "tax_pct"), "tax_pct: 1 rows"),
+    Damage("billing_terms", "terms_are_valid", "terms twice", repeated("billing_terms"), "more than once on a day"),
+    Damage("bill_lines", LINED, "event gone", without_one("rated_cdrs"), "events of "),
+    Damage("bill_lines", LINED, "imputed event dearer", dearer("period_charges", "amount", "0.000001"), "events of "),
+    Damage("bill_lines", LINED, "line gone", line_gone, "on lines"),
+    Damage("bill_lines", LINED, "line dearer", dearer("bill_lines", "exact_amount", "0.000001"), "on lines"),
+    Damage("bill_lines", CONTRACT, "line twice", repeated("bill_lines"), "stands 2 times"),
+    Damage("bill_lines", CONTRACT, "no amount", emptied("bill_lines", "amount"), "amount: 1 rows"),
+    Damage("facturation_complete", OF_LINES, "line gone", line_gone, "customer 212"),
+    Damage("facturation_complete", OF_LINES, "line dearer", dearer("bill_lines", "amount", "0.01"), "customer 212"),
+    Damage(
+        "facturation_complete", OF_LINES, "other tax", dearer("facturation_complete", "tax", "0.01"), "customer 212"
+    ),
     Damage("facturation_complete", BILLED, "event gone", without_one("rated_cdrs"), "customer 212"),
     Damage("facturation_complete", BILLED, "event twice", doubled("rated_cdrs"), "customer 212"),
     Damage("facturation_complete", BILLED, "imputed event gone", without_one("period_charges"), "customer 212"),
@@ -409,6 +443,15 @@ def test_days_without_a_price_are_a_warning(damaged: Project) -> None:
     )
 
 
+def test_terms_that_leave_days_out_are_a_warning(damaged: Project) -> None:
+    terms_leave_days_out(damaged)
+    advice = damaged.check("billing_terms")["terms_have_no_gap"]
+    assert (advice.passed, advice.blocking, advice.severity) == (False, False, dg.AssetCheckSeverity.WARN)
+    assert "no terms from 2020-01-01 up to 2020-02-01; a month that ends there cannot be billed" in str(
+        advice.description
+    )
+
+
 def test_a_warning_stops_nothing(damaged_with_database: Project) -> None:
     result = damaged_with_database.run("reference_job")
     assert result.success
@@ -465,11 +508,13 @@ def test_a_check_fails_when_published_rows_are_not_the_bills(
 
 def test_every_check_of_the_project_is_seen_to_fail() -> None:
     in_references = {(asset, check) for asset, check, *_ in REFERENCE_FAULTS}
-    # test_customers_that_somebody_has_stored_by_hand_are_found, test_what_only_may_be_wrong_is_a_warning, test_a_landing_of_garbage_is_a_warning
+    # test_customers_that_somebody_has_stored_by_hand_are_found, test_what_only_may_be_wrong_is_a_warning,
+    # test_a_landing_of_garbage_is_a_warning, test_terms_that_leave_days_out_are_a_warning
     elsewhere = {
         ("customers", CONTRACT),
         *(("rate_plans", check) for check in ("prices_are_reached", "prices_have_no_gaps")),
         ("landing", "few_are_malformed"),
+        ("billing_terms", "terms_have_no_gap"),
     }
     assert {(damage.asset, damage.check) for damage in DAMAGES} | in_references | elsewhere == ALL_CHECKS
 
@@ -744,7 +789,7 @@ def refusal(result: dg.ExecuteInProcessResult, of: type[Exception] = Conservatio
 def everything_written(project: Project) -> dict[str, object]:
     """What stages write: versions of the tables, published rows, files."""
     settings = project.settings
-    names = ("period_charges", "rated_cdrs", "suspended_cdrs", "facturation_complete")
+    names = ("period_charges", "rated_cdrs", "suspended_cdrs", "bill_lines", "facturation_complete")
     return {
         **project.versions([*names, *(contract.name for contract in REPORTS)]),
         "published": project.postgres("SELECT * FROM facturation_complete ORDER BY customer_id"),
@@ -764,7 +809,10 @@ def everything_written(project: Project) -> dict[str, object]:
 MONEY_STEPS = {
     "rated_cdrs": JUNE,
     **dict.fromkeys(
-        ("period_charges", "facturation_complete", "published_bills", "invoices", "bills_csv", "daily_revenue"),
+        (
+            *("period_charges", "bill_lines", "facturation_complete", "published_bills", "invoices", "bills_csv"),
+            "daily_revenue",
+        ),
         month_tag(),
     ),
 }
@@ -815,6 +863,15 @@ REFUSALS = [
         (asset, damage, _BILLED)
         for asset in ("published_bills", "invoices", "bills_csv", "daily_revenue")
         for damage in (bill_gone, bill_twice, empty_bill_twice)
+    ),
+    *(
+        (asset, damage, says)
+        for asset, says in (
+            ("facturation_complete", "rated + period charges = usage lines, by service, plan and region"),
+            *((name, "lines = bills, per customer") for name in ("published_bills", "invoices", "bills_csv")),
+            ("daily_revenue", "lines = bills, per customer"),
+        )
+        for damage in (line_gone, line_twice)
     ),
 ]
 
@@ -999,6 +1056,7 @@ def test_a_month_with_volumes_that_wait_is_not_billed_once_the_policy_has_them_c
     )
     assert suspending.materialise("period_charges", month_tag()).success
     assert damaged.rows("period_charges") == []
+    assert suspending.materialise("bill_lines", month_tag()).success
     assert suspending.materialise("facturation_complete", month_tag()).success
 
 
@@ -1056,6 +1114,7 @@ def test_a_month_that_was_priced_with_another_tariff_than_its_days_is_not_billed
     assert NOT_IN_FORCE in message
     assert "rate these days again" in message
     assert damaged.materialise("period_charges", month_tag()).success
+    assert damaged.materialise("bill_lines", month_tag()).success
     assert damaged.materialise("facturation_complete", month_tag()).success
 
 
@@ -1114,6 +1173,8 @@ def test_records_that_were_mediated_but_not_rated_are_not_billed(damaged: Projec
     assert f"{row['event_date']}: {cleaned} cleaned, " in message
     assert damaged.materialise("rated_cdrs", day).success
     before = first(damaged.rows("facturation_complete"), customer_id=row["user_id"])
+    assert "usage lines" in billing_refusal(damaged), "the lines are those of before"
+    assert damaged.materialise("bill_lines", month_tag()).success
     assert damaged.materialise("facturation_complete", month_tag()).success
     assert first(damaged.rows("facturation_complete"), customer_id=row["user_id"])["data_count"] == (
         before["data_count"] + 1

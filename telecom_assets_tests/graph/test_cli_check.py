@@ -24,7 +24,12 @@ __all__ = ["typed"]
 DAY = f"{MONTH}-05"
 ADVISED = ("rate_plans", "prices_are_reached")
 #: Checks that stop nothing.
-ADVISORY = {ADVISED, ("rate_plans", "prices_have_no_gaps"), ("landing", "few_are_malformed")}
+ADVISORY = {
+    ADVISED,
+    ("rate_plans", "prices_have_no_gaps"),
+    ("landing", "few_are_malformed"),
+    ("billing_terms", "terms_have_no_gap"),
+}
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int]]:

@@ -21,8 +21,7 @@ from pyspark.sql import functions as F
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse, WarehouseError
 from telecom_assets.billing.identities import rated_equals_billed
-from telecom_assets.billing.rules import bill
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.output_files import invoice_directory
@@ -36,7 +35,7 @@ from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_C
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, Units
 from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
-from telecom_assets.reports.rules import report
+from telecom_assets.reports.rules import BilledMonth, report
 from telecom_assets.reports.tables import MIX_BY_REGION
 from telecom_assets.runs.month_runner import MonthRunner
 from telecom_assets.tables import TABLES, tables_of
@@ -47,8 +46,8 @@ from telecom_assets_tests.graph.project import DATA, MONTH, Project, Row, cdr, o
 from telecom_assets_tests.oracle import KINDS, Kind, Message, Parameters
 from telecom_assets_tests.stages.chain import (
     CALENDAR_START,
-    TERMS,
     assert_rows,
+    billed,
     contract_frame,
     contract_table,
     drawn,
@@ -209,9 +208,11 @@ def test_its_records_become_events_charges_and_bills_as_the_oracle_says(
     assert_rows(PERIOD_CHARGES, rows_of(late), [row for row in expected.imputed if row["billing_period"] == PERIOD])
     both = (rated.where(F.col("billing_period") == PERIOD), late.where(F.col("amount").isNotNull()))
     of_month = stored(engine, reduce(DataFrame.unionByName, (rows.select(RATED_CDRS.column_names) for rows in both)))
-    bills = stored(engine, bill(of_month, contract_frame(engine, CUSTOMERS, cdrs.CUSTOMERS), PERIOD, TERMS))
+    lines, made = billed(engine, of_month, contract_frame(engine, CUSTOMERS, cdrs.CUSTOMERS), PERIOD)
+    bills = stored(engine, made)
+    assert_rows(BILL_LINES, rows_of(lines), expected.lines(PERIOD))
     assert_rows(FACTURATION_COMPLETE, rows_of(bills), expected.bills(PERIOD))
-    mix = rows_of(report(MIX_BY_REGION, of_month, bills, PERIOD, TYPES))
+    mix = rows_of(report(MIX_BY_REGION, BilledMonth(of_month, lines, bills, types=TYPES), PERIOD))
     assert_rows(MIX_BY_REGION, mix, expected.reports(PERIOD)["mix_by_region"])
     assert "mms" in {row["record_type"] for row in mix}
 
@@ -226,7 +227,7 @@ def test_a_message_has_its_text_in_a_column_of_its_own(engine: SparkEngine) -> N
 
 
 def test_its_sums_on_a_bill_by_hand(engine: SparkEngine) -> None:
-    """0.333335 + 0.333335 + 1.5 = 2.166670, which is 2.17 in amount_before_tax; discount 0.11, tax 0.41."""
+    """0.333335 + 0.333335 + 1.5 = 2.166670, which is 2.17 in other_total; discount 0.11, tax 0.41."""
     values = [message("a"), message("b"), message("c", receiver_id='"33612345678"')]
     messages = [Message(0, place, cdrs.FIRST_RECEIPT, value) for place, value in enumerate(values)]
     cleaned = stored(engine, mediated(engine, messages).cleaned)
@@ -237,13 +238,14 @@ def test_its_sums_on_a_bill_by_hand(engine: SparkEngine) -> None:
         Decimal("0.333335"),
         Decimal("1.500000"),
     ]
-    bills = rows_of(bill(rated, contract_frame(engine, CUSTOMERS, cdrs.CUSTOMERS[:1]), PERIOD, TERMS))
-    [made] = bills
+    lines, bills = billed(engine, rated, contract_frame(engine, CUSTOMERS, cdrs.CUSTOMERS[:1]), PERIOD)
+    [made], [of_mms] = rows_of(bills), rows_of(lines)
+    assert (of_mms["service"], of_mms["events"], of_mms["units"], of_mms["amount"]) == ("mms", 3, 3, Decimal("2.17"))
     assert {name: made[name] for name in ("voice_total", "sms_total", "data_total")} == dict.fromkeys(
         ("voice_total", "sms_total", "data_total"), Decimal("0.00")
     )
     assert [made[f"{name}_count"] for name in ("voice", "sms", "data")] == [0, 0, 0]
-    assert made["amount_before_tax"] == Decimal("2.17")
+    assert (made["other_total"], made["amount_before_tax"]) == (Decimal("2.17"), Decimal("2.17"))
     assert made["rounding_difference"] == Decimal("0.003330")
     assert (made["discount"], made["tax"], made["amount_due"]) == (Decimal("0.11"), Decimal("0.41"), Decimal("2.47"))
 
@@ -283,9 +285,8 @@ def test_the_identity_sees_an_event_that_no_bill_has(sail: SparkEngine, tmp_path
 
     kept = [event("voice", 0, "1.5"), event("mms", 1, "0.25")]
     gone = event("mms", 2, "0.000001") if lost == "mms" else event("voice", 2, "0")
-    made = bill(
-        contract_frame(sail, RATED_CDRS, kept), contract_frame(sail, CUSTOMERS, cdrs.CUSTOMERS[:1]), PERIOD, TERMS
-    )
+    known = contract_frame(sail, CUSTOMERS, cdrs.CUSTOMERS[:1])
+    _, made = billed(sail, contract_frame(sail, RATED_CDRS, kept), known, PERIOD)
     month = Partitions(PERIOD, PERIOD)
     warehouse.overwrite(FACTURATION_COMPLETE.name, made, month)
     for rows, passed in ((kept, True), ([*kept, gone], False)):
@@ -403,7 +404,9 @@ def test_the_graph_is_the_oracles(project: Project) -> None:
     plans = oracle.read_csv(project.settings.rate_plans)
     products = oracle.read_csv(project.settings.product_catalog)
     parameters = Parameters(accept_months={MONTH}, kinds=PARAMETERS.kinds)
-    result = oracle.run(project.messages(), cdrs.CUSTOMERS[:1], plans, products, parameters)
+    # Seen for the first time: valid from the activation date on.
+    customers = [{**each, "valid_from": each["activation_date"]} for each in cdrs.CUSTOMERS[:1]]
+    result = oracle.run(project.messages(), customers, plans, products, parameters)
     versions = ("detail", "customers_version", "rate_plans_version", "product_catalog_version")
     for name, rows in (
         ("cleaned_cdrs", result.cleaned),

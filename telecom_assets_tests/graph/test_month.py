@@ -34,7 +34,12 @@ IDENTITY = ("source_part", "source_position")
 #: The packaged tariffs give free messages with each message.
 ADVISED = "rate_plans.prices_are_reached"
 #: Checks that stop nothing.
-ADVISORY = {ADVISED, "rate_plans.prices_have_no_gaps", "landing.few_are_malformed"}
+ADVISORY = {
+    ADVISED,
+    "rate_plans.prices_have_no_gaps",
+    "landing.few_are_malformed",
+    "billing_terms.terms_have_no_gap",
+}
 VERSIONS = ("customers_version", "rate_plans_version", "product_catalog_version")
 USAGE = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 REPORT_NAMES = [contract.name for contract in REPORTS]
@@ -230,9 +235,8 @@ def test_the_index_of_invoices_lists_every_bill(project: Project) -> None:
 def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_database: Project) -> None:
     """Four decimals, from the setting to PostgreSQL and the invoice."""
     terms = {"discount_pct": Decimal("2.4375"), "tax_pct": Decimal("19.6250")}
-    project = open_project(
-        damaged_with_database.settings.replaced(**terms, currency="EUR"), damaged_with_database.instance
-    )
+    project = open_project(damaged_with_database.settings.replaced(**terms), damaged_with_database.instance)
+    assert project.run("reference_job").success
     assert project.run("billing_job", month_tag()).success
     expected = project.expected().bills(MONTH)
     names = FACTURATION_COMPLETE.column_names
@@ -244,6 +248,35 @@ def test_percentages_are_billed_and_published_as_they_are_set(damaged_with_datab
     totals = document.getroot().find(f"{NAMESPACE}Totals")
     shown = [totals.findtext(f"{NAMESPACE}{name}") for name in ("DiscountPercent", "TaxPercent")]
     assert shown == ["2.4375", "19.625"]
+
+
+def test_terms_of_a_file_are_those_of_the_last_day(damaged_with_database: Project, tmp_path: Path) -> None:
+    """June ends on the first day of the second row; one that is wrong is refused, and the terms stay."""
+    header = "valid_from,valid_to,discount_pct,tax_pct,tax_category,exemption_reason,payment_days"
+    path = tmp_path / "terms.csv"
+    path.write_text(f"{header}\n,{MONTH}-30,5,20,S,,30\n{MONTH}-30,,10,7,S,,30\n", encoding="utf-8")
+    project = open_project(damaged_with_database.settings.replaced(billing_terms=path), damaged_with_database.instance)
+    assert project.run("reference_job").success
+    assert project.run("billing_job", month_tag()).success
+    bills = project.rows("facturation_complete")
+    assert {(row["discount_pct"], row["tax_pct"]) for row in bills} == {(Decimal(10), Decimal(7))}
+    assert any(row["amount_due"] for row in bills)
+    for row in bills:
+        assert row["discount"] == half_up(row["amount_before_tax"] * Decimal("0.1"), 2)
+        assert row["tax"] == half_up(row["after_discount"] * Decimal("0.07"), 2)
+    version = project.version("billing_terms")
+    path.write_text(f"{header}\n,,5,20,S,,30\n{MONTH}-30,,10,7,S,,30\n", encoding="utf-8")
+    assert not project.run("reference_job").success
+    assert project.version("billing_terms") == version
+
+
+def test_another_currency_than_that_of_the_first_bill_is_refused(damaged_with_database: Project) -> None:
+    versions = damaged_with_database.versions(TABLES)
+    project = open_project(damaged_with_database.settings.replaced(currency="EUR"), damaged_with_database.instance)
+    result = project.materialise("bill_lines", month_tag())
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    assert any(error and "has bills in MAD, and TELECOM_CURRENCY is EUR" in error.to_string() for error in errors)
+    assert damaged_with_database.versions(TABLES) == versions
 
 
 @pytest.mark.parametrize("name", REPORT_NAMES)

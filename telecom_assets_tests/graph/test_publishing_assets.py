@@ -42,15 +42,18 @@ READS = {
         "rate_plans",
         "product_catalog",
     },
-    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs", "rate_plans", "product_catalog"},
-    "facturation_complete": {"rated_cdrs", "period_charges", "suspended_cdrs", "customers"},
+    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs"},
+    "bill_lines": {"rated_cdrs", "period_charges", "suspended_cdrs", "billing_terms"},
+    "facturation_complete": {
+        *("rated_cdrs", "period_charges", "suspended_cdrs", "bill_lines", "billing_terms", "customers"),
+    },
     "published_bills": {"facturation_complete"},
     "bills_csv": {"facturation_complete"},
     "invoices": {"facturation_complete", "customers"},
-    **{contract.name: {"rated_cdrs", "period_charges", "facturation_complete"} for contract in REPORTS},
+    **{contract.name: {"rated_cdrs", "period_charges", "bill_lines", "facturation_complete"} for contract in REPORTS},
     "dashboard": {"daily_revenue", "plan_by_region", "top10_consumers", "facturation_complete"},
 }
-TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog"})
+TABLE_ASSETS = sorted(set(READS) & set(TABLES) | {"customers", "rate_plans", "product_catalog", "billing_terms"})
 
 
 def said(project: Project, name: str) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_a_run_refuses_and_names_the_command(lost: Restored) -> None:
     assert lost.project.postgres(BILLS) == lost.bills
 
 
-@pytest.mark.parametrize("asset", ["facturation_complete", "published_bills"])
+@pytest.mark.parametrize("asset", ["bill_lines", "facturation_complete", "published_bills"])
 def test_a_step_from_the_ui_refuses_too(lost: Restored, asset: str) -> None:
     """A bill more would make a version more, and three of them would hide what had happened."""
     version = lost.project.version("facturation_complete")

@@ -40,12 +40,13 @@ def stale(project: Project, names: list[str] | None = None) -> dict[str, set[str
 
 
 def cheaper(folder: Path) -> Path:
-    """The packaged tariffs with another price."""
+    """The packaged tariffs with another price, as a history: it takes the place of what is stored."""
     file, text = folder / "rate_plans.csv", (DATA / "rate_plans.csv").read_text(encoding="utf-8")
     header, first, *rest = text.splitlines()
     fields, names = first.split(","), header.split(",")
     fields[names.index("unit_price")] = "0.011"
-    file.write_text("\n".join([header, ",".join(fields), *rest, ""]), encoding="utf-8")
+    lines = [f"{header},valid_from", *(f"{line}," for line in (",".join(fields), *rest))]
+    file.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return file
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from telecom_assets.billing import rules as billing
+from telecom_assets.billing import lines as billing
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.mediation import rules as mediation
 from telecom_assets.model.months import month_days
@@ -233,6 +233,7 @@ def test_a_month_without_records_is_made_once(new_project: Callable[..., Project
         ("rejected_cdrs", f"event_date = '{MONTH}-05'", [of_day("mediation_job", 5)]),
         ("period_charges", f"billing_period = '{MONTH}'", []),
         ("rated_cdrs", f"event_date = '{MONTH}-05'", [of_day("rating_job", 5)]),
+        ("bill_lines", f"billing_period = '{MONTH}'", []),
         ("facturation_complete", f"billing_period = '{MONTH}'", []),
         ("daily_revenue", f"billing_period = '{MONTH}'", []),
     ],

@@ -100,6 +100,8 @@ GIVEN = [
     ("TELECOM_TAX_PCT", "19.6255", "tax_pct", Decimal("19.6255")),
     ("TELECOM_TAX_PCT", "100.0000", "tax_pct", Decimal(100)),
     ("TELECOM_CURRENCY", "EUR", "currency", "EUR"),
+    ("TELECOM_CURRENCY", "JPY", "currency", "JPY"),
+    ("TELECOM_CURRENCY", "TND", "currency", "TND"),
     ("TELECOM_BILLING_DAY", "28", "billing_day", 28),
     ("TELECOM_CSV_BOM", "true", "csv_bom", True),
     ("TELECOM_RETENTION_DAYS", "7", "retention_days", 7),
@@ -215,12 +217,10 @@ WRONG = [
     ("TELECOM_CURRENCY", "ZZZ", "TELECOM_CURRENCY: 'ZZZ': expected a code of ISO 4217, such as MAD"),
     (
         "TELECOM_CURRENCY",
-        "JPY",
-        "TELECOM_CURRENCY: 'JPY': bills have two decimals, and JPY has an ISO 4217 exponent of 0; expected a currency "
-        "whose exponent is 2",
+        "XAU",
+        "TELECOM_CURRENCY: 'XAU': the code XAU has no decimals in ISO 4217; expected a currency of 0 to 4 decimals",
     ),
-    ("TELECOM_CURRENCY", "TND", "TND has an ISO 4217 exponent of 3; expected a currency whose exponent is 2"),
-    ("TELECOM_CURRENCY", "XAU", "XAU has no ISO 4217 exponent; expected a currency whose exponent is 2"),
+    ("TELECOM_BILLING_TERMS", "/nowhere/terms.csv", "TELECOM_BILLING_TERMS: '/nowhere/terms.csv': no file at "),
     ("TELECOM_MALFORMED_SHARE", "20", "TELECOM_MALFORMED_SHARE: '20': "),
     ("TELECOM_MALFORMED_SHARE", "-0.1", "TELECOM_MALFORMED_SHARE: '-0.1': "),
     ("TELECOM_BILLING_DAY", "29", "TELECOM_BILLING_DAY: '29': "),
@@ -251,14 +251,14 @@ def test_a_wrong_value_is_one_line_that_names_it(
 
 
 def test_a_currency_is_taken_when_bills_can_be_written_in_it() -> None:
-    """By ISO 4217's own table."""
+    """By ISO 4217's own table: whatever has decimals, none included."""
     taken = set()
     for currency in Currency:
         with suppress(SettingsError):
             taken.add(Settings.load(currency=currency.code).currency)
-    assert taken == {currency.code for currency in Currency if currency.exponent == 2}
-    assert {"MAD", "EUR", "USD", "MRU", "DZD", "EGP"} <= taken
-    assert not {"JPY", "KRW", "XOF", "TND", "KWD", "BHD", "LYD", "CLF", "XAU", "XXX"} & taken
+    assert taken == {currency.code for currency in Currency if currency.exponent is not None}
+    assert {"MAD", "EUR", "JPY", "XOF", "TND", "KWD", "CLF"} <= taken
+    assert not {"XAU", "XXX", "XDR"} & taken
 
 
 def test_the_table_holds_every_percentage_that_may_be_set() -> None:

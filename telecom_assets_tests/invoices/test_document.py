@@ -160,15 +160,44 @@ def test_usage_that_the_bill_has_no_columns_for_is_one_amount_and_left_out_witho
 
 @pytest.mark.parametrize(("other_usage", "more"), [(False, "0.01"), (False, "-0.01"), (True, "-0.01")])
 def test_a_bill_whose_lines_do_not_add_up_is_none(other_usage: bool, more: str) -> None:
-    """Less than its lines it never is; more only where other usage may be charged."""
+    """Its totals are all of amount_before_tax; none of other services is there unless other usage may be charged, and none below 0."""
     writer = InvoiceWriter(PERIOD, Issuer(), other_usage=other_usage)
-    with pytest.raises(InvoiceError, match=r"amount_before_tax = voice_total \+ sms_total \+ data_total does not hold"):
-        writer.document(with_other_usage(bill(lines=("1.00", "0.00", "2.50")), Decimal(more)))
+    made = bill(lines=("1.00", "0.00", "2.50"))
+    with pytest.raises(
+        InvoiceError, match=r"amount_before_tax = voice_total \+ sms_total \+ data_total \+ other_total does not hold"
+    ):
+        writer.document({**with_other_usage(made, Decimal(more)), "other_total": Decimal("0.00")})
+    with pytest.raises(InvoiceError, match=rf"'{more}'" if other_usage else rf"other_total is {more}; expected 0"):
+        writer.document(with_other_usage(made, Decimal(more)))
+
+
+def test_a_bill_with_corrections_needs_another_document() -> None:
+    made = bill(lines=("1.00", "0.00", "2.50"), adjustments_total=Decimal("-0.40"))
+    with pytest.raises(InvoiceError, match=r"adjustments_total is -0.40; expected 0, .* no line for corrections"):
+        InvoiceWriter(PERIOD, Issuer()).document(made)
+
+
+@pytest.mark.parametrize(
+    ("currency", "lines", "shown"),
+    [
+        ("JPY", ("12", "0", "101"), ["12", "0", "101"]),
+        ("TND", ("12.345", "0.000", "100.010"), ["12.345", "0.000", "100.010"]),
+    ],
+)
+def test_amounts_have_the_decimals_of_their_currency(currency: str, lines: tuple[str, ...], shown: list[str]) -> None:
+    """Whole yen and thousandths of dinars, in a document that the schema takes."""
+    before_tax = sum(map(Decimal, lines), Decimal(0))
+    totals = {"discount": before_tax * 0, "after_discount": before_tax, "tax": before_tax * 0, "amount_due": before_tax}
+    made = {**bill(lines=lines, currency=currency), **totals}
+    root = parsed(InvoiceWriter(PERIOD, Issuer()).document(made))
+    found = [element.text for element in root.iterfind(".//i:UsageLine/i:Amount", {"i": NAMESPACE})]
+    assert found == shown
+    assert text_of(root, "Totals/AmountDue") == f"{before_tax}"
 
 
 def with_other_usage(made: dict[str, Any], amount: Decimal) -> dict[str, Any]:
     """The bill with so much more before tax, and in every sum that follows."""
-    columns = ("amount_before_tax", "after_discount", "amount_due")
+    columns = ("other_total", "amount_before_tax", "after_discount", "amount_due")
     return {**made, **{name: made[name] + amount for name in columns}}
 
 
@@ -256,6 +285,18 @@ def test_an_ordinary_customer_has_an_ordinary_file_name() -> None:
     assert invoice_file_name("212600302521") == "212600302521.xml"
 
 
+def test_a_later_holder_of_a_number_has_documents_of_his_own() -> None:
+    """The file and the reference of the first holder are those that a number had before anybody asked for holders."""
+    names = [invoice_file_name("2126", holder) for holder in (1, 2, 12)]
+    assert names == ["2126.xml", "2126~2.xml", "2126~12.xml"]
+    writer = InvoiceWriter(PERIOD, Issuer())
+    references = [
+        etree.fromstring(writer.document(bill("2126", holder_no=holder))).findtext(f"{{{NAMESPACE}}}Reference")
+        for holder in (1, 2)
+    ]
+    assert references == [f"{PERIOD}/2126", f"{PERIOD}/2126/2"]
+
+
 @pytest.mark.parametrize(
     "customer",
     ["../../etc/passwd", "/etc/passwd", "..", ".", ".hidden", "a/b", "a\\b", "a\x00b", "C:x", "x" * 5000, "é" * 90],
@@ -274,4 +315,5 @@ def test_an_empty_customer_id_is_refused() -> None:
     st.lists(TEXT | st.text("aA./%~", min_size=1, max_size=6) | st.text("a.", min_size=150, max_size=200), unique=True)
 )
 def test_different_customers_have_different_files(customers: list[str]) -> None:
-    assert len({invoice_file_name(customer) for customer in customers}) == len(customers)
+    names = {invoice_file_name(customer, holder) for customer in customers for holder in (1, 2)}
+    assert len(names) == 2 * len(customers)

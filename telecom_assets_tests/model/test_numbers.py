@@ -227,7 +227,7 @@ def percentages(engine: SparkEngine) -> dict[tuple[Decimal, Decimal], Decimal]:
         "pct": pa.array([pct for _, pct in pairs], pa.decimal128(7, 4)),
     }
     frame = engine.spark_session.createDataFrame(pa.table(columns))
-    frame = frame.withColumn("part", percent_of(F.col("amount"), F.col("pct")))
+    frame = frame.withColumn("part", percent_of(F.col("amount"), F.col("pct"), 2))
     assert schema_of(frame)[2] == ("part", "decimal(18,2)")
     return {(row["amount"], row["pct"]): row["part"] for row in frame.toArrow().to_pylist()}
 
@@ -241,6 +241,32 @@ def test_percent_of(percentages: dict[tuple[Decimal, Decimal], Decimal], given: 
 def test_many_percentages(percentages: dict[tuple[Decimal, Decimal], Decimal]) -> None:
     assert percentages == {(amount, pct): half_up(amount * pct / 100, 2) for amount, pct in percentages}
     assert len(percentages) > 1_500
+
+
+@pytest.mark.parametrize(
+    ("scale", "amount", "pct", "expected"),
+    [
+        (0, "1245", "5", "62"),  # 62.25
+        (0, "50", "3", "2"),  # 1.5
+        (3, "0.010", "5", "0.001"),  # 0.0005
+        (
+            3,
+            "999999999999999.999",
+            "99.9999",
+            "999998999999999.999",
+        ),  # less 999,999,999.999999999: …999.999 000 000 001
+        (4, "10.0010", "2.4375", "0.2438"),  # 0.243774375
+    ],
+)
+def test_percent_of_other_decimals(engine: SparkEngine, scale: int, amount: str, pct: str, expected: str) -> None:
+    """Of yen, dinars and CLF."""
+    columns = {
+        "amount": pa.array([Decimal(amount)], pa.decimal128(18, scale)),
+        "pct": pa.array([Decimal(pct)], pa.decimal128(7, 4)),
+    }
+    frame = engine.spark_session.createDataFrame(pa.table(columns))
+    [row] = frame.select(percent_of(F.col("amount"), F.col("pct"), scale).alias("part")).toArrow().to_pylist()
+    assert str(row["part"]) == expected
 
 
 def test_the_one_rounding(engine: SparkEngine) -> None:

@@ -20,7 +20,7 @@ from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.record_types.record_type import Quantity, RecordType, RecordTypeError, Units
 from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import DURATION, VOICE
-from telecom_assets.reports.rules import report
+from telecom_assets.reports.rules import BilledMonth, report
 from telecom_assets.reports.tables import TOP10_CONSUMERS, TRAFFIC_HOURLY
 from telecom_assets.tables import TABLES, tables_of
 from telecom_assets_tests import oracle
@@ -218,6 +218,6 @@ def test_without_a_type_that_imputes_and_without_one_in_megabytes_nothing_is_fou
     rated = stored(engine, ratings.rated)
     [row] = rows_of(rated)
     assert (row["billable_units"], row["imputed"]) == (Decimal("2.000000"), False)
-    bills = contract_frame(engine, TABLES["facturation_complete"], [])
+    lines, bills = (contract_frame(engine, TABLES[name], []) for name in ("bill_lines", "facturation_complete"))
     for contract in (TOP10_CONSUMERS, TRAFFIC_HOURLY):
-        assert rows_of(report(contract, rated, bills, "2026-03", types)) == []
+        assert rows_of(report(contract, BilledMonth(rated, lines, bills, types=types), "2026-03")) == []

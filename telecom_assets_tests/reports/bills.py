@@ -24,6 +24,7 @@ def bill(
     tax = (after_discount * 20 / 100).quantize(CENTIME, ROUND_HALF_UP)
     return {
         "customer_id": customer_id,
+        "holder_no": 1,
         "customer_name": "Amina El Idrissi",
         "region": "Rabat-Salé-Kénitra",
         "rate_plan_id": "PLAN_A",
@@ -33,6 +34,8 @@ def bill(
         "voice_count": 17,
         "sms_count": 0,
         "data_count": 3,
+        "adjustments_total": Decimal("0.00"),
+        "other_total": Decimal("0.00"),
         "amount_before_tax": before_tax,
         "discount_pct": Decimal("5.0000"),
         "discount": discount,
@@ -42,6 +45,7 @@ def bill(
         "amount_due": after_discount + tax,
         "rounding_difference": Decimal("-0.001230"),
         "currency": "MAD",
+        "status": "draft",
         "billing_period": PERIOD,
         **others,
     }

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from resources.engine import SparkEngine
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.rating.tables import RATED_CDRS
-from telecom_assets.reports.rules import report
+from telecom_assets.reports.rules import BilledMonth, report
 from telecom_assets.reports.tables import REPORTS, TRAFFIC_HOURLY
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.stages.chain import assert_schema, contract_frame, rows_of
@@ -42,6 +42,7 @@ def usage(
 def owed(customer: str, due: str, plan: str = "PLAN_A", region: str = WEST) -> Row:
     return {
         "customer_id": customer,
+        "holder_no": 1,
         "rate_plan_id": plan,
         "region": region,
         "amount_due": due,
@@ -65,12 +66,41 @@ RATED = [
     *(usage(name, "data", "0.25", "0", at="2026-03-30T10:00:00") for name in ("e3", "e1", "e2")),
     usage("z", "voice", "1000000", "0", at="2026-03-30T10:00:00"),  # minutes are no megabytes
 ]
-DUE = [
+BILLS = [
     owed("c01", "1.10"),
     owed("c02", "2.20", region=EAST),
-    owed("c03", "0.05", plan="PLAN_B", region=EAST),
+    owed("c03", "0.05"),
     *(owed(f"d{number:02d}", "0.01", plan="PLAN_B") for number in range(6)),
-    *(owed(name, "0") for name in ("e1", "e2", "e3", "z", "silent")),
+    *(owed(name, "0") for name in ("e1", "e2", "e3", "z")),
+    owed("silent", "0", plan="PLAN_S"),  # without a line: nothing is due, and its plan is named
+]
+
+
+def lined(customer: str, amount: str, number: int = 1, plan: str = "PLAN_A", region: str = WEST) -> Row:
+    """A line without discount, at 20 % tax."""
+    return {
+        "customer_id": customer,
+        "holder_no": 1,
+        "line_no": number,
+        "document": "bill",
+        "rate_plan_id": plan,
+        "region": region,
+        "tax_category": "S",
+        "tax_pct": "20",
+        "discount_pct": "0",
+        "amount": amount,
+        "billing_period": PERIOD,
+    }
+
+
+#: With what they come to with tax: the share of each line of one customer, and the amount due of its bill.
+LINES = [
+    lined("c01", "0.92"),  # tax 0.184 → 0.18; 1.10
+    lined("c02", "1.83", region=EAST),  # tax 0.366 → 0.37; 2.20
+    # Moved in the month, from PLAN_B in the east: tax 0.008 → 0.01; due 0.05. Shares 0.024 → 0.02 each, one more for the first.
+    lined("c03", "0.02", plan="PLAN_B", region=EAST),
+    lined("c03", "0.02", 2),
+    *(lined(f"d{number:02d}", "0.01", plan="PLAN_B") for number in range(6)),  # tax 0.002 → 0.00
 ]
 
 MIDDLE = date(2026, 3, 10)
@@ -89,14 +119,16 @@ EXPECTED: dict[str, list[dict[str, Any]]] = {
         {"region": EAST, "record_type": "sms", "revenue": "0.045"},
     ],
     "revenue_by_plan": [
-        {"rate_plan_id": "PLAN_A", "revenue_incl_tax": "3.30"},
-        {"rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.11"},
+        {"rate_plan_id": "PLAN_A", "revenue_incl_tax": "3.32"},  # 1.10 + 2.20 + 0.02
+        {"rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.09"},  # 0.03 + 6 × 0.01
+        {"rate_plan_id": "PLAN_S", "revenue_incl_tax": "0"},
     ],
     "plan_by_region": [
-        {"region": WEST, "rate_plan_id": "PLAN_A", "revenue_incl_tax": "1.10"},
+        {"region": WEST, "rate_plan_id": "PLAN_A", "revenue_incl_tax": "1.12"},
         {"region": WEST, "rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.06"},
         {"region": EAST, "rate_plan_id": "PLAN_A", "revenue_incl_tax": "2.20"},
-        {"region": EAST, "rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.05"},
+        {"region": EAST, "rate_plan_id": "PLAN_B", "revenue_incl_tax": "0.03"},
+        {"region": WEST, "rate_plan_id": "PLAN_S", "revenue_incl_tax": "0"},
     ],
     "top10_consumers": [
         # c02 and c03 tie at 512.000512 MB; of e1, e2 and e3 (0.25 each) only the first is among the ten
@@ -132,12 +164,21 @@ def exact(rows: list[Row]) -> list[tuple[Any, ...]]:
     )
 
 
+def month_of(
+    engine: SparkEngine, rated: list[Row], lines: list[Row] | None = None, bills: list[Row] | None = None
+) -> BilledMonth:
+    return BilledMonth(
+        contract_frame(engine, RATED_CDRS, rated),
+        contract_frame(engine, BILL_LINES, lines or []),
+        contract_frame(engine, FACTURATION_COMPLETE, bills or []),
+    )
+
+
 @pytest.fixture(scope="module")
 def reports(engine: SparkEngine) -> dict[str, list[Row]]:
-    rated, bills = contract_frame(engine, RATED_CDRS, RATED), contract_frame(engine, FACTURATION_COMPLETE, DUE)
-    found = {}
+    month, found = month_of(engine, RATED, LINES, BILLS), {}
     for contract in REPORTS:
-        frame = report(contract, rated, bills, PERIOD)
+        frame = report(contract, month, PERIOD)
         assert_schema(contract, frame)
         found[contract.name] = rows_of(frame)
     return found
@@ -156,8 +197,7 @@ def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine) -> None:
         {**usage("c01", "data", mb, "0", at=f"2026-02-15T{at}:00"), **day}
         for mb, at in (("512", "01:30"), ("256", "02:30"), ("1024", "03:00"))
     ]
-    bills = contract_frame(engine, FACTURATION_COMPLETE, [])
-    found = rows_of(report(TRAFFIC_HOURLY, contract_frame(engine, RATED_CDRS, twice), bills, "2026-02"))
+    found = rows_of(report(TRAFFIC_HOURLY, month_of(engine, twice), "2026-02"))
     # (512 + 256) / 1024 = 0.75 in the hour of two; 1024 MB in the hour of three
     assert {row["hour"]: row["total_gb"] for row in found} == {2: Decimal("0.75"), 3: Decimal(1)}
     assert len(found) == 2
@@ -166,9 +206,10 @@ def test_an_hour_that_comes_twice_is_one_row(engine: SparkEngine) -> None:
 def test_a_report_holds_more_than_its_rows_do(engine: SparkEngine) -> None:
     """Each row is as large as its column allows; a day, a region, a plan, a consumer and an hour have two of them."""
     most, due, units = "999999999999.999999", "9999999999999999.99", "999999999999.999999"
-    rated = contract_frame(engine, RATED_CDRS, [usage("c01", "data", units, most) for _ in range(2)])
-    bills = contract_frame(engine, FACTURATION_COMPLETE, [owed("c01", due), owed("c02", due)])
-    found = {contract.name: rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS}
+    rated = [usage("c01", "data", units, most) for _ in range(2)]
+    lines = [{**lined(customer, due), "tax_pct": "0", "tax_category": "Z"} for customer in ("c01", "c02")]
+    month = month_of(engine, rated, lines, [owed("c01", due), owed("c02", due)])
+    found = {contract.name: rows_of(report(contract, month, PERIOD)) for contract in REPORTS}
     doubled = {"revenue": "1999999999999.999998", "revenue_incl_tax": "19999999999999999.98"}
     doubled["total_mb"] = "1999999999999.999998"
     # 1,999,999,999,999.999998 / 1024 = 1,953,124,999.999999998…
@@ -185,5 +226,5 @@ def test_there_are_six() -> None:
 
 
 def test_an_empty_month_has_empty_reports(sail: SparkEngine) -> None:
-    rated, bills = contract_frame(sail, RATED_CDRS, []), contract_frame(sail, FACTURATION_COMPLETE, [])
-    assert [rows_of(report(contract, rated, bills, PERIOD)) for contract in REPORTS] == [[]] * len(REPORTS)
+    month = month_of(sail, [])
+    assert [rows_of(report(contract, month, PERIOD)) for contract in REPORTS] == [[]] * len(REPORTS)

@@ -519,7 +519,13 @@ def bills(rows: int = 3, amount: str = "10.00", period: str = PERIOD) -> pa.Tabl
         column.name: value if column.name in ("voice_total", "amount_before_tax", "after_discount", "amount_due") else 0
         for column in BILLS.columns
     }
-    texts = {"region": "Fès-Meknès", "rate_plan_id": "PLAN_A", "currency": "MAD", "billing_period": period}
+    texts = {
+        "region": "Fès-Meknès",
+        "rate_plan_id": "PLAN_A",
+        "currency": "MAD",
+        "status": "draft",
+        "billing_period": period,
+    }
     return pa.Table.from_pylist(
         [{**figures, **texts, "customer_id": f"2126{number:08}"} for number in range(rows)],
         schema=BILLS.arrow_schema(),
@@ -620,7 +626,7 @@ def test_a_period_is_published_whole_typed_and_with_its_ledger_row(
     assert execute(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE conrelid = 'facturation_complete'::regclass AND contype = 'p'"
-    ) == [("PRIMARY KEY (billing_period, customer_id)",)]
+    ) == [("PRIMARY KEY (billing_period, customer_id, holder_no)",)]
     entry = read_ledger_entry(connection, "facturation_complete", PERIOD)
     assert entry is not None
     assert (entry.delta_table_id, entry.delta_version, entry.rows) == ("delta", 7, 5)
@@ -882,7 +888,10 @@ def test_a_period_that_the_statistics_do_not_know_is_republished_quickly(postgre
     [
         ("DROP COLUMN sms_total", r"no column sms_total \(numeric\(18,2\)\)"),
         ("ALTER COLUMN tax TYPE numeric(18,1)", r"column tax is numeric\(18,1\), expected numeric\(18,2\)"),
-        ("DROP CONSTRAINT facturation_complete_pkey", r"its primary key is not \(billing_period, customer_id\)"),
+        (
+            "DROP CONSTRAINT facturation_complete_pkey",
+            r"its primary key is not \(billing_period, customer_id, holder_no\)",
+        ),
     ],
 )
 def test_a_table_that_has_drifted_is_told_with_the_statement_that_mends_it(
@@ -946,6 +955,26 @@ def test_a_published_table_follows_its_contract_and_keeps_its_rows(
     assert sorted(follow_contract(connection, BILLS, dry_run=True)) == sorted(drifts)
     assert sorted(follow_contract(connection, BILLS)) == sorted(drifts)
     assert published(connection) == (3, Decimal("30.00"))
+    assert follow_contract(connection, BILLS) == []
+    assert publish(connection, bills(), 2).published
+
+
+def test_a_published_table_gets_the_key_of_its_contract(connection: PostgresConnection, execute: Execute) -> None:
+    """It has one bill a number, as before anybody asked for holders; its rows are of the first one."""
+    publish(connection, bills(), 1)
+    execute(
+        "ALTER TABLE facturation_complete DROP CONSTRAINT facturation_complete_pkey, DROP COLUMN holder_no,"
+        " ADD CONSTRAINT one_bill PRIMARY KEY (billing_period, customer_id)"
+    )
+    drifts = [
+        "no column holder_no (integer)",
+        "its primary key is not (billing_period, customer_id, holder_no)",
+    ]
+    with pytest.raises(TableDrift, match=re.escape(", ".join(drifts))):
+        publish(connection, bills(), 2)
+    assert follow_contract(connection, BILLS, {"holder_no": "1"}, dry_run=True) == drifts
+    assert follow_contract(connection, BILLS, {"holder_no": "1"}) == drifts
+    assert execute("SELECT holder_no, count(*) FROM facturation_complete GROUP BY 1") == [(1, 3)]
     assert follow_contract(connection, BILLS) == []
     assert publish(connection, bills(), 2).published
 

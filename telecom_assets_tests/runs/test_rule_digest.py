@@ -38,8 +38,6 @@ MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_pa
 #: Of each setting another value than its default, and the stages whose tables and documents would be others.
 #: What follows from those is not said here: a day that is mediated anew is rated anew.
 CHANGES: dict[str, tuple[Any, set[str]]] = {
-    "tax_pct": ("19", {"billing"}),
-    "discount_pct": ("4.25", {"billing"}),
     "currency": ("EUR", {"billing"}),
     "csv_bom": (True, {"billing"}),
     # The dashboard counts malformed messages while a record of the month could be received.
@@ -73,9 +71,12 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "kafka_timeout_seconds": 3,
     "landing_chunk_rows": 1000,
     "postgres_dsn": "postgresql://localhost/other",
-    # Tariffs and catalogue are tables, whose rows are asked.
+    # Tariffs, catalogue and terms are tables, whose rows are asked.
     "rate_plans": installed_source.__code__.co_filename,
     "product_catalog": installed_source.__code__.co_filename,
+    "billing_terms": installed_source.__code__.co_filename,
+    "tax_pct": "19",
+    "discount_pct": "4.25",
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
     "billing_day": 9,
@@ -169,7 +170,7 @@ def test_words_about_the_code_count_nowhere(before: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("module", "old", "new", "stages"),
     [
-        (billing, "F.lit(1)", "F.lit(2)", {"billing"}),
+        (billing, "F.lit(0)", "F.lit(1)", {"billing"}),
         (mediation, "alias[1]", "alias[0]", {"mediation"}),
         (invoice_document, "def ", "def renamed_", {"billing"}),
     ],

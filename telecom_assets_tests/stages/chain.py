@@ -16,7 +16,9 @@ from pyspark.sql import DataFrame
 
 from resources.contract import TableContract
 from resources.engine import SparkEngine
-from telecom_assets.billing.rules import BillingTerms
+from telecom_assets.billing.lines import usage_lines
+from telecom_assets.billing.rules import bill
+from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.intake.admission import admit
 from telecom_assets.mediation.rules import Outcomes, mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
@@ -148,6 +150,14 @@ def mediated(engine: SparkEngine, messages: Sequence[Message], parameters: Param
 def rows_of(frame: DataFrame) -> list[Row]:
     rows: list[Row] = frame.toArrow().to_pylist()
     return rows
+
+
+def billed(
+    engine: SparkEngine, charges: DataFrame, customers: DataFrame, period: str, terms: BillingTerms = TERMS
+) -> tuple[DataFrame, DataFrame]:
+    """Rows of bill_lines and of facturation_complete of a month; the lines are written before the bills are made of them."""
+    lines = stored(engine, usage_lines(charges, period, terms))
+    return lines, bill(lines, customers, period, terms)
 
 
 def schema_of(frame: DataFrame) -> list[tuple[str, str]]:

@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
+from telecom_assets.billing.lines import usage_lines
 from telecom_assets.billing.rules import bill
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.rules import MissingVolumePolicy, ReferenceData, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
-from telecom_assets.reports.rules import report
+from telecom_assets.reports.rules import BilledMonth, report
 from telecom_assets.reports.tables import DAILY_REVENUE, REPORTS
 from telecom_assets.tables import TABLES
 from telecom_assets_tests import oracle
@@ -39,6 +40,7 @@ from telecom_assets_tests.stages.chain import (
     admitted,
     assert_outcomes,
     assert_rows,
+    billed,
     collected,
     contract_frame,
     drawn,
@@ -125,9 +127,12 @@ def month(
         PERIOD_CHARGES.name, imputed(engine, rated.df, suspended.df, reference_data(engine)), this_month
     )
     charges, customers = charges_of_month(warehouse, MONTH), reference_data(engine).customers
-    warehouse.overwrite(FACTURATION_COMPLETE.name, bill(charges.df, customers, MONTH, TERMS), this_month)
+    warehouse.overwrite(BILL_LINES.name, usage_lines(charges.df, MONTH, TERMS), this_month)
+    lines = warehouse.pin(BILL_LINES.name)
+    warehouse.overwrite(FACTURATION_COMPLETE.name, bill(lines.df, customers, MONTH, TERMS), this_month)
     bills = warehouse.pin(FACTURATION_COMPLETE.name)
-    warehouse.overwrite(DAILY_REVENUE.name, report(DAILY_REVENUE, charges.df, bills.df, MONTH), this_month)
+    of_month = BilledMonth(charges.df, lines.df, bills.df)
+    warehouse.overwrite(DAILY_REVENUE.name, report(DAILY_REVENUE, of_month, MONTH), this_month)
     return Month(messages, expected, warehouse)
 
 
@@ -173,14 +178,19 @@ def test_what_the_month_prices_is_the_oracles(month: Month) -> None:
     assert_rows(PERIOD_CHARGES, month.rows(PERIOD_CHARGES.name), expected)
 
 
+def test_lines_are_the_oracles(month: Month) -> None:
+    assert_rows(BILL_LINES, month.rows(BILL_LINES.name), month.expected.lines(MONTH))
+
+
 def test_bills_are_the_oracles(month: Month) -> None:
     assert_rows(FACTURATION_COMPLETE, month.rows(FACTURATION_COMPLETE.name), month.expected.bills(MONTH))
 
 
 def test_reports_are_the_oracles(month: Month) -> None:
-    charges, bills = charges_of_month(month.warehouse, MONTH), month.warehouse.pin(FACTURATION_COMPLETE.name).df
+    lines, bills = (month.warehouse.pin(name).df for name in (BILL_LINES.name, FACTURATION_COMPLETE.name))
+    of_month = BilledMonth(charges_of_month(month.warehouse, MONTH).df, lines, bills)
     for contract in REPORTS:
-        found = rows_of(report(contract, charges.df, bills, MONTH))
+        found = rows_of(report(contract, of_month, MONTH))
         assert_rows(contract, found, month.expected.reports(MONTH)[contract.name])
 
 
@@ -199,13 +209,15 @@ def sql(month: Month) -> Iterator[duckdb.DuckDBPyConnection]:
             RATED_CDRS.name,
             SUSPENDED_CDRS.name,
             PERIOD_CHARGES.name,
+            BILL_LINES.name,
             FACTURATION_COMPLETE.name,
             DAILY_REVENUE.name,
         ):
             connection.register(name, DeltaTable(month.warehouse.path(name)).to_pyarrow_dataset())
         connection.execute(f"""CREATE VIEW charges AS
-            SELECT customer_id, record_type, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
-            UNION ALL SELECT customer_id, record_type, event_date, amount FROM period_charges WHERE amount IS NOT NULL""")
+            SELECT customer_id, holder_no, record_type, event_date, amount FROM rated_cdrs WHERE billing_period = '{MONTH}'
+            UNION ALL SELECT customer_id, holder_no, record_type, event_date, amount FROM period_charges
+            WHERE amount IS NOT NULL""")
         yield connection
 
 
@@ -239,16 +251,23 @@ IDENTITIES = {
         SELECT * FROM period_charges p WHERE billable_units <> coalesce((SELECT min(data_volume_mb) FROM usage c
             WHERE c.subscriber_id = p.customer_id AND c.holder_no = p.holder_no
               AND strftime(c.event_date, '%Y-%m') = '2026-03'), 0)""",
-    "charged = bills before tax - rounding, by customer": """
-        SELECT * FROM (SELECT customer_id, sum(amount) AS rated FROM charges GROUP BY ALL) r
-        FULL JOIN facturation_complete b USING (customer_id)
+    "charged = bills before tax - rounding, by holder": """
+        SELECT * FROM (SELECT customer_id, holder_no, sum(amount) AS rated FROM charges GROUP BY ALL) r
+        FULL JOIN facturation_complete b USING (customer_id, holder_no)
         WHERE coalesce(rated, 0) <> coalesce(amount_before_tax - rounding_difference, 0)""",
+    "charged = lines, by holder and service": """
+        SELECT * FROM (
+            SELECT customer_id, holder_no, record_type, sum(amount) AS rated, count(*) AS events FROM charges GROUP BY ALL) r
+        FULL JOIN (SELECT customer_id, holder_no, service AS record_type, sum(exact_amount) AS lined, sum(events) AS events
+                   FROM bill_lines GROUP BY ALL) l USING (customer_id, holder_no, record_type)
+        WHERE rated IS DISTINCT FROM lined OR r.events IS DISTINCT FROM l.events""",
+    "a line is rounded once": "SELECT * FROM bill_lines WHERE amount <> round(exact_amount, 2)",
+    "lines = amount before tax, by holder": """
+        SELECT * FROM (SELECT customer_id, holder_no, sum(amount) AS lined FROM bill_lines GROUP BY ALL) l
+        FULL JOIN facturation_complete USING (customer_id, holder_no) WHERE coalesce(lined, 0) IS DISTINCT FROM amount_before_tax""",
     "the figures of a bill": """
-        WITH others AS (
-            SELECT customer_id, round(sum(amount)::DECIMAL(28,6), 2) AS others_total FROM charges
-            WHERE record_type NOT IN ('voice', 'sms', 'data') GROUP BY ALL)
-        SELECT * FROM facturation_complete LEFT JOIN others USING (customer_id)
-        WHERE amount_before_tax <> voice_total + sms_total + data_total + coalesce(others_total, 0)
+        SELECT * FROM facturation_complete
+        WHERE amount_before_tax <> voice_total + sms_total + data_total + other_total
            OR discount <> round(amount_before_tax::DECIMAL(28,2) * discount_pct * 0.01::DECIMAL(3,2), 2)
            OR after_discount <> amount_before_tax - discount
            OR tax <> round(after_discount::DECIMAL(28,2) * tax_pct * 0.01::DECIMAL(3,2), 2)
@@ -278,9 +297,15 @@ def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckd
     assert {(period, reason): count for period, reason, count in sql.execute(outcomes).fetchall()} == totals.outcomes
     charged = sql.execute("SELECT customer_id, sum(amount) FROM charges GROUP BY ALL").fetchall()
     assert dict(charged) == totals.rated_by_customer
-    due = sql.execute("SELECT customer_id, amount_due FROM facturation_complete").fetchall()
+    due = sql.execute("SELECT customer_id, sum(amount_due) FROM facturation_complete GROUP BY ALL").fetchall()
     assert dict(due) == totals.amount_due_by_customer
     assert totals.amount_due > 0
+    lines = sql.execute("SELECT customer_id, holder_no, line_no, amount FROM bill_lines").fetchall()
+    assert {tuple(line): amount for *line, amount in lines} == totals.lines
+    assert totals.due_by_region_and_plan == {
+        (row["region"], row["rate_plan_id"]): row["revenue_incl_tax"]
+        for row in month.expected.reports(MONTH)["plan_by_region"]
+    }
 
 
 # --------------------------------------------------------------------------------------------- small ones, many of them
@@ -312,11 +337,13 @@ def assert_chain(engine: SparkEngine, batch: list[Message], parameters: Paramete
     for period in months:
         both = [*rated, *(row for row in of_months if row["amount"] is not None)]
         usage = contract_frame(engine, RATED_CDRS, (row for row in both if row["billing_period"] == period))
-        bills = stored(engine, bill(usage, reference_data(engine).customers, period, TERMS))
+        lines, made = billed(engine, usage, reference_data(engine).customers, period)
+        bills = stored(engine, made)
+        assert_rows(BILL_LINES, rows_of(lines), expected.lines(period))
         assert_rows(FACTURATION_COMPLETE, rows_of(bills), expected.bills(period))
-        reports = expected.reports(period)
+        reports, of_month = expected.reports(period), BilledMonth(usage, lines, bills)
         for contract in REPORTS:
-            assert_rows(contract, rows_of(report(contract, usage, bills, period)), reports[contract.name])
+            assert_rows(contract, rows_of(report(contract, of_month, period)), reports[contract.name])
 
 
 @pytest.fixture(scope="module")
@@ -370,5 +397,6 @@ def test_sums_are_exact_where_doubles_are_not(engine: SparkEngine) -> None:
         {"customer_id": "c", "record_type": "data", "amount": "0.1", "billing_period": MONTH} for _ in range(1_000)
     ]
     customers = reference_data(engine, [{**cdrs.CUSTOMERS[0], "customer_id": "c"}]).customers
-    [row] = rows_of(bill(contract_frame(engine, RATED_CDRS, usage), customers, MONTH, TERMS))
+    _, bills = billed(engine, contract_frame(engine, RATED_CDRS, usage), customers, MONTH)
+    [row] = rows_of(bills)
     assert (row["data_total"], row["rounding_difference"]) == (Decimal(100), Decimal(0))

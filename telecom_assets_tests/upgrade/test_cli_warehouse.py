@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,7 @@ from telecom_assets_tests.oracle import Message
 from telecom_assets_tests.typed import Finished, type_command, without_other_users
 from telecom_assets_tests.upgrade.former import FormerWarehouse
 
+KEY = ", ".join(TABLES["facturation_complete"].key)
 NARROW = "ALTER TABLE facturation_complete ALTER COLUMN discount_pct TYPE numeric(3,1)"
 
 
@@ -95,6 +97,7 @@ def test_a_dry_run_says_all_and_changes_nothing(
         "days_to_mediate": [str(today())],
         "tables_added": ["period_charges"],
         "months_to_rate": [],
+        "months_to_bill": [],
         "imbalances": [],
         "postgres": [],
     }
@@ -148,7 +151,7 @@ def test_published_bills_get_the_types_of_their_contract(
     expected = next(each.type for each in TABLES["facturation_complete"].columns if each.name == "discount_pct")
     with psycopg.connect(postgres_dsn, autocommit=True) as session:
         columns = ", ".join(f"{each.name} {sql_type(each.type)}" for each in TABLES["facturation_complete"].columns)
-        session.execute(f"CREATE TABLE facturation_complete ({columns})")
+        session.execute(f"CREATE TABLE facturation_complete ({columns}, PRIMARY KEY ({KEY}))")
         session.execute(NARROW)
         session.execute("CREATE VIEW discounts AS SELECT discount_pct FROM facturation_complete")
         refused = typed()
@@ -162,6 +165,45 @@ def test_published_bills_get_the_types_of_their_contract(
         finished = typed("--json", *arguments)
         said = json.loads(finished.stdout)
         assert (finished.exit_code, said["postgres"], said["postgres_note"]) == (0, found, None)
+
+
+def test_published_bills_of_a_version_without_lines_get_their_columns(
+    former: FormerWarehouse, postgres_dsn: str, typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.51 before tax, of which 1.26 are voice, sms and data: 0.25 were of other services."""
+    monkeypatch.setenv("TELECOM_POSTGRES_DSN", postgres_dsn)
+    amount = "numeric(18,2)"
+    new = {"holder_no": "integer", "adjustments_total": amount, "other_total": amount, "status": "text"}
+    columns = [each for each in TABLES["facturation_complete"].columns if each.name not in new]
+    with psycopg.connect(postgres_dsn, autocommit=True) as session:
+        defined = ", ".join(f"{each.name} {sql_type(each.type)}" for each in columns)
+        session.execute(f"CREATE TABLE facturation_complete ({defined}, PRIMARY KEY (billing_period, customer_id))")
+        session.execute(
+            "INSERT INTO facturation_complete (customer_id, voice_total, sms_total, data_total, amount_before_tax, billing_period)"
+            " VALUES ('c', 1.00, 0.14, 0.12, 1.51, '2026-06')"
+        )
+        said = json.loads(typed("--json").stdout)
+        drift = [*(f"no column {name} ({kind})" for name, kind in new.items()), f"its primary key is not ({KEY})"]
+        assert sorted(said["postgres"]) == sorted(drift)
+        [row] = session.execute(f"SELECT {', '.join(new)} FROM facturation_complete").fetchall()
+        assert row == (1, Decimal("0.00"), Decimal("0.25"), "draft")
+        assert json.loads(typed("--json").stdout)["postgres"] == []
+
+
+def test_published_amounts_are_not_cut_to_another_currency(
+    former: FormerWarehouse, postgres_dsn: str, typed: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TELECOM_POSTGRES_DSN", postgres_dsn)
+    columns = ", ".join(f"{each.name} {sql_type(each.type)}" for each in TABLES["facturation_complete"].columns)
+    with psycopg.connect(postgres_dsn, autocommit=True) as session:
+        session.execute(f"CREATE TABLE facturation_complete ({columns})")
+        session.execute("INSERT INTO facturation_complete (amount_due) VALUES (12.34)")
+        monkeypatch.setenv("TELECOM_CURRENCY", "JPY")
+        refused = typed()
+        assert refused.exit_code == 1
+        assert "column amount_due is numeric(18,2), expected numeric(18,0)" in refused.stdout
+        assert "set TELECOM_CURRENCY to the currency of the bills" in refused.stdout
+        assert session.execute("SELECT amount_due FROM facturation_complete").fetchall() == [(Decimal("12.34"),)]
 
 
 def test_no_warehouse_is_one_sentence(home: Path, typed: Callable[..., Finished]) -> None:

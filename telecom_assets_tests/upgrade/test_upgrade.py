@@ -24,7 +24,8 @@ from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import missing_volumes_follow
 from telecom_assets.rating.rules import rate
-from telecom_assets.tables import TABLES
+from telecom_assets.record_types.in_force import RECORD_TYPES
+from telecom_assets.tables import TABLES, tables_of
 from telecom_assets.upgrade import Done, Plan, plan_upgrade, upgrade
 from telecom_assets.upgrade import raw_rows as raw_rows_module
 from telecom_assets.upgrade.raw_rows import Conflict, Range
@@ -205,6 +206,77 @@ def test_numbers_get_the_room_of_their_contract(former: FormerWarehouse, opened:
     [shape] = [shape for shape in plan.shapes if shape.name == name]
     assert shape.changes == ["revenue_incl_tax: decimal(9,2) becomes decimal(28,2)"]
     assert rows(opened(), name) == rows_then
+
+
+def before_lines(rows_then: Sequence[Row]) -> pa.Table:
+    """Rows of facturation_complete as the version without lines had them."""
+    schema = TABLES["facturation_complete"].arrow_schema()
+    new = ("adjustments_total", "other_total", "status")
+    schema = pa.schema([field for field in schema if field.name not in new])
+    whole = {name: Decimal(0) if pa.types.is_decimal(schema.field(name).type) else None for name in schema.names}
+    return pa.Table.from_pylist([{**whole, **row} for row in rows_then], schema)
+
+
+def test_bills_of_a_version_without_lines_get_their_columns(root: str, opened: Callable[[], Warehouse]) -> None:
+    """1.00 + 0.14 + 0.12 are voice, sms and data; 0.25 of 1.51 were of other services. Lines come when the month is billed again."""
+    Warehouse(root, opened().engine, TABLES).make_tables(
+        [name for name in TABLES if name not in ("bill_lines", "billing_terms", "facturation_complete")]
+    )
+    common = {"region": "R", "rate_plan_id": "P", "currency": "MAD", "billing_period": "2026-06"}
+    services = {"voice_total": Decimal("1.00"), "sms_total": Decimal("0.14"), "data_total": Decimal("0.12")}
+    then = [
+        {**common, **services, "customer_id": "with", "amount_before_tax": Decimal("1.51")},
+        {**common, **services, "customer_id": "without", "amount_before_tax": Decimal("1.26")},
+    ]
+    write_deltalake(f"{root}/facturation_complete", before_lines(then), partition_by=["billing_period"])
+    with pytest.raises(
+        WarehouseError, match="lacks adjustments_total, other_total, status; .*`telecom warehouse upgrade`"
+    ):
+        opened().pin("facturation_complete")
+    plan, done = upgraded(opened())
+    assert [shape.name for shape in plan.shapes] == ["facturation_complete"]
+    assert (sorted(plan.added), plan.months_to_bill) == (["bill_lines", "billing_terms"], ["2026-06"])
+    found = {row["customer_id"]: row for row in rows(opened(), "facturation_complete")}
+    new = ("adjustments_total", "other_total", "status")
+    assert {name: tuple(row[column] for column in new) for name, row in found.items()} == {
+        "with": (Decimal("0.00"), Decimal("0.25"), "draft"),
+        "without": (Decimal("0.00"), Decimal("0.00"), "draft"),
+    }
+    for row in then:
+        assert found[row["customer_id"]].items() >= row.items()
+    assert rows(opened(), "bill_lines") == []
+    assert planned(opened()).is_empty
+    assert planned(opened()).months_to_bill == []
+    assert not done.findings
+
+
+def test_another_currency_is_no_new_shape(root: str, opened: Callable[[], Warehouse]) -> None:
+    """Bills in dirhams would lose their decimals as yen. A table without rows is made anew."""
+    in_yen = tables_of(RECORD_TYPES, "JPY")
+    opened().make_tables()
+    empty = Warehouse(root, opened().engine, in_yen)
+    with pytest.raises(
+        WarehouseError, match="its amounts have another number of decimals than the currency in force has"
+    ):
+        empty.pin("facturation_complete")
+    plan, _ = upgraded(empty)
+    assert {shape.name for shape in plan.shapes} == {
+        *("bill_lines", "facturation_complete", "revenue_by_plan", "plan_by_region", "top10_consumers")
+    }
+    assert Warehouse(root, opened().engine, in_yen).pin("facturation_complete").rows_by_partition() == {}
+
+    billed = {"customer_id": "c", "amount_due": Decimal(1234), "currency": "JPY", "billing_period": "2026-06"}
+    schema = in_yen["facturation_complete"].arrow_schema()
+    yen = Warehouse(root, opened().engine, in_yen)
+    yen.overwrite_arrow(
+        "facturation_complete", pa.Table.from_pylist([billed], schema), Partitions("2026-06", "2026-06")
+    )
+    before = logs(root)
+    with pytest.raises(
+        WarehouseError, match="facturation_complete .* another number of decimals .*TELECOM_CURRENCY.*nothing was"
+    ):
+        planned(opened())
+    assert logs(root) == before
 
 
 def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
