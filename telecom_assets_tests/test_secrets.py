@@ -35,7 +35,8 @@ HARMLESS = {
     *("kafka_timeout_seconds", "landing_chunk_rows", "rate_plans", "product_catalog", "partitions_start"),
     *("max_age_days", "dedupe_days", "missing_volume_policy", "discount_pct", "tax_pct", "currency", "billing_day"),
     *("short_retention", "retention_days", "target_file_mb", "maintenance_hour", "sensor_interval_seconds"),
-    *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours", "malformed_share"),
+    *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours", "malformed_share", "billing_terms"),
+    "customers_gone_share",
 }
 
 #: What somebody may give by mistake, and is refused.

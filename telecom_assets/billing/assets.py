@@ -117,7 +117,7 @@ def facturation_complete(
     billing_terms: PinnedTable,
     customers: PinnedTable,
 ) -> dg.Output[Any]:
-    """The bill of every customer for the month: usage before tax, discount, tax, amount due. One row per customer and month.
+    """The bill of every holder of a number for the month: usage before tax, discount, tax, amount due. One row per holder and month.
 
     Made from the lines of the bills. Refuses to bill what `bill_lines` refuses, and when the lines are not those of the month's charges
     as they stand now.

@@ -23,12 +23,12 @@ def _billed(inputs: CheckInputs) -> Verdict:
     }
     made = by_period.values()
     sums = {name: sum_exactly(verdict.figures[name] or Decimal(0) for verdict in made) for name in ("rated", "billed")}
-    return together("rated + period charges = bills before tax − rounding, per customer", by_period, sums)
+    return together("rated + period charges = bills before tax − rounding, per holder", by_period, sums)
 
 
 _BILLED = Check(
     "rated_equals_billed",
-    "Σ rated + Σ period charges = Σ (bills before tax − rounding), per customer, to the last decimal.",
+    "Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, to the last decimal.",
     _billed,
 )
 
@@ -60,7 +60,7 @@ def _of_lines(inputs: CheckInputs) -> Verdict:
         )
         for period in inputs.periods
     }
-    return together("lines = bills, per customer: before tax, exact, discount and tax", by_period, {})
+    return together("lines = bills, per holder: before tax, exact, discount and tax", by_period, {})
 
 
 _OF_LINES = Check(

@@ -57,7 +57,7 @@ def bills_csv(
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
 ) -> Materialized:
-    """The month's bills as one CSV file beside the reports, for spreadsheets. One row per customer, with every step of its money."""
+    """The month's bills as one CSV file beside the reports, for spreadsheets. One row per bill, with every step of its money."""
     period, bills = context.partition_key, facturation_complete
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)

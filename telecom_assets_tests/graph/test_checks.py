@@ -665,8 +665,10 @@ def test_bad_reference_data_are_found(
 @pytest.mark.parametrize(
     ("says", "setting", "file"),
     [
-        ("rate_plans PLAN_B: no price for product SMS_NAT; nothing was stored", "rate_plans", plan(None)),
-        ("product_catalog: no product VOICE_NAT", "product_catalog", catalogue("VOICE_NAT", None)),
+        ("unit_price is -1.000000; expected 0 or more; nothing was stored", "rate_plans", plan({"unit_price": "-1"})),
+        ("VOICE_NAT: unit is 'hour'", "product_catalog", catalogue("VOICE_NAT", {"unit": "hour"})),
+        ("PLAN_B/SMS_NAT); what is stored stays as it is", "rate_plans", plan(None)),
+        ("VOICE_NAT); what is stored stays as it is", "product_catalog", catalogue("VOICE_NAT", None)),
         ("changed: PLAN_B/SMS_NAT", "rate_plans", plan({"unit_price": "1"})),
         ("--valid-from yyyy-MM-dd", "rate_plans", plan({"unit_price": "1"})),
     ],
@@ -681,9 +683,11 @@ def test_bad_files_are_refused_before_they_are_stored(
     result = project.run("reference_job")
     failed = {event.step_key: event.step_failure_data for event in result.all_events if event.is_step_failure}
     assert set(failed) == set(names)
-    assert all(
-        says in str(failure.user_failure_data and failure.user_failure_data.description) for failure in failed.values()
-    )
+    told = {
+        step: str(failure.user_failure_data and failure.user_failure_data.description)
+        for step, failure in failed.items()
+    }
+    assert [step for step in names if says not in told[step]] == [], told
     assert damaged.versions(names) == before
 
 
@@ -868,8 +872,8 @@ REFUSALS = [
         (asset, damage, says)
         for asset, says in (
             ("facturation_complete", "rated + period charges = usage lines, by service, plan and region"),
-            *((name, "lines = bills, per customer") for name in ("published_bills", "invoices", "bills_csv")),
-            ("daily_revenue", "lines = bills, per customer"),
+            *((name, "lines = bills, per holder") for name in ("published_bills", "invoices", "bills_csv")),
+            ("daily_revenue", "lines = bills, per holder"),
         )
         for damage in (line_gone, line_twice)
     ),
@@ -1013,8 +1017,8 @@ def test_a_month_in_which_records_landed_after_mediation_is_not_billed(damaged: 
 def test_a_month_with_an_imputed_volume_out_of_date_is_not_billed(damaged: Project) -> None:
     """A known volume turns out smaller: every count is as before, only the smallest is another."""
     damaged.change(
-        "cleaned_cdrs",
-        lambda row: {**row, "data_volume_mb": Decimal("8.999999")} if row["record_id"] == "floor-9" else row,
+        "rated_cdrs",
+        lambda row: {**row, "billable_units": Decimal("8.999999")} if row["record_id"] == "floor-9" else row,
     )
     message = billing_refusal(damaged)
     assert f"{MONTH}-04: 1 imputed volumes are out of date; make period_charges of the month again" in message
@@ -1152,7 +1156,7 @@ def test_a_price_within_the_month_holds_from_its_day_on(damaged: Project, tmp_pa
         message = refusal(damaged.materialise(asset, month_tag()))
         assert f"{NOT_IN_FORCE}{first_day} to " in message
     assert damaged.materialise("rated_cdrs", day_tags(f"{since}", f"{MONTH}-30")).success
-    for asset in ("period_charges", "facturation_complete"):
+    for asset in ("period_charges", "bill_lines", "facturation_complete"):
         assert damaged.materialise(asset, month_tag()).success
     after = {tuple(row[name] for name in place): row for row in damaged.rows("rated_cdrs")}
     assert after.keys() == before.keys()

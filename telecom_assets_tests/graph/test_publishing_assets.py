@@ -42,7 +42,7 @@ READS = {
         "rate_plans",
         "product_catalog",
     },
-    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs"},
+    "period_charges": {"cleaned_cdrs", "rated_cdrs", "suspended_cdrs", "rate_plans", "product_catalog"},
     "bill_lines": {"rated_cdrs", "period_charges", "suspended_cdrs", "billing_terms"},
     "facturation_complete": {
         *("rated_cdrs", "period_charges", "suspended_cdrs", "bill_lines", "billing_terms", "customers"),

@@ -100,17 +100,17 @@ def test_a_month_that_is_not_over(home: Home) -> None:
         "mediated and rated"
     )
     assert home.fails(one_month(BILLING.job, month)) == {
-        "facturation_complete": (
+        "bill_lines": (
             sentence,
             {
                 "period": month,
-                "table": "facturation_complete",
+                "table": "bill_lines",
                 "what_to_run": f"telecom run --month {month}",
             },
         )
     }
     assert home.line == sentence
-    assert home.posted["error"] == f"facturation_complete: {sentence}"
+    assert home.posted["error"] == f"bill_lines: {sentence}"
 
 
 def test_files_that_cannot_be_read(home: Home, tmp_path: Path) -> None:
