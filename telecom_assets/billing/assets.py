@@ -34,16 +34,19 @@ from telecom_assets.reference.tables import BILLING_TERMS
 
 GROUP = "billing"
 
+#: The inputs of lines and of bills: the usage of a month, and what it is billed by.
+_OF_MONTH = {
+    RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+    PERIOD_CHARGES.name: dg.AssetIn(),
+    SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
+    BILLING_TERMS.name: dg.AssetIn(),
+    "customers": dg.AssetIn(),
+}
+
 
 @asset(
     partitions_def=MONTHLY,
-    ins={
-        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
-        PERIOD_CHARGES.name: dg.AssetIn(),
-        SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
-        BILLING_TERMS.name: dg.AssetIn(),
-        "customers": dg.AssetIn(),
-    },
+    ins=_OF_MONTH,
     # Tables that the gate reads.
     deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
     group_name=GROUP,
@@ -64,7 +67,7 @@ def bill_lines(
     billing_terms: PinnedTable,
     customers: PinnedTable,
 ) -> dg.Output[Any]:
-    """The lines of the month's bills: what a service costs a customer in one plan and region. One row per line.
+    """The lines of the month's bills: what a service costs a holder of a number in one plan and region. One row per line.
 
     Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
     of date, when a day was rated with other customers or prices than those in force on it, or when no terms are in force on the
@@ -88,14 +91,7 @@ def bill_lines(
 
 @asset(
     partitions_def=MONTHLY,
-    ins={
-        RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
-        PERIOD_CHARGES.name: dg.AssetIn(),
-        SUSPENDED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
-        BILL_LINES.name: dg.AssetIn(),
-        BILLING_TERMS.name: dg.AssetIn(),
-        "customers": dg.AssetIn(),
-    },
+    ins={**_OF_MONTH, BILL_LINES.name: dg.AssetIn()},
     # Tables that the gate reads; the dashboard of the same run counts them for its funnel.
     deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
     group_name=GROUP,

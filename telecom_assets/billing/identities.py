@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
-from telecom_assets.billing.lines import totals_by_rate
+from telecom_assets.billing.lines import holder_of_usage, totals_by_rate
 from telecom_assets.billing.tables import BILL, HOLDER, SERVICES, USAGE
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.text import visible
@@ -22,7 +22,7 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
 
     Amounts are compared over all events, counts over the events of services that have columns of their own on the bill.
     """
-    usage = charges.df.groupBy("customer_id", F.coalesce("holder_no", F.lit(1)).alias("holder_no")).agg(
+    usage = charges.df.groupBy(*holder_of_usage()).agg(
         F.sum("amount").alias("rated_amount"),
         F.count_if(F.col("record_type").isin(*SERVICES)).alias("rated_count"),
     )

@@ -20,15 +20,18 @@ DOCUMENT = (*HOLDER, "document")
 RATE = (*DOCUMENT, "tax_category", "tax_pct")
 
 
+def holder_of_usage() -> tuple[Column, Column]:
+    """HOLDER of a charge. A day that was rated before anybody asked for holders names none: every number had one then."""
+    return F.col("customer_id"), F.coalesce("holder_no", F.lit(1)).alias("holder_no")
+
+
 def usage_lines(charges: DataFrame, period: str, terms: BillingTerms) -> DataFrame:
     """The usage lines of a month, rows of bill_lines.
 
     charges: those of the month, with the columns of rated_cdrs. A line is one service in one plan and region, since the month has one
     tax category and rate; its number follows the order of voice, sms, data, then other services by name, then plan and region.
     """
-    # A day that was rated before anybody asked for holders names none: every number had one.
-    of_holders = charges.withColumn("holder_no", F.coalesce("holder_no", F.lit(1)))
-    grouped = of_holders.groupBy(*HOLDER, "record_type", "rate_plan_id", "region").agg(
+    grouped = charges.groupBy(*holder_of_usage(), "record_type", "rate_plan_id", "region").agg(
         F.count("*").alias("events"),
         F.sum("billable_units").cast("decimal(28,6)").alias("units"),
         F.sum("amount").cast(RATED_SUM).alias("exact_amount"),

@@ -1,7 +1,7 @@
 """The terms of a bill: those in force on the last day of its period.
 
-Belongs here: which terms a period has, and the one currency of a warehouse. Does not belong here: reading and judging terms
-(`telecom_assets.reference.billing_terms`), what is worked out with them (`rules`).
+Belongs here: which terms a period has. Does not belong here: reading and judging terms (`telecom_assets.reference.billing_terms`),
+what is worked out with them (`rules`), the one currency of a warehouse (`currency`).
 """
 
 from dataclasses import dataclass

@@ -80,7 +80,7 @@ class ImportOutcome:
             "written": not self.refused,
             "good_rows": self.good_rows,
             **asdict(counts),
-            "changed_days": [_as_json(each) for each in self.changed],
+            "changed_days": [each.as_json() for each in self.changed],
             "bad_rows": [asdict(row) for row in self.bad_rows],
         }
 
@@ -192,7 +192,7 @@ def register(app: typer.Typer) -> None:
         """
         error, changed = _run_read(ctx.obj, quiet=as_json)
         if as_json:
-            typer.echo(json.dumps({"error": error, "changed_days": [_as_json(each) for each in changed]}))
+            typer.echo(json.dumps({"error": error, "changed_days": [each.as_json() for each in changed]}))
         elif error is None:
             typer.echo(f"Customers are read. {_told(changed)}")
         else:
@@ -226,11 +226,6 @@ def _told(changed: Sequence[Stretch]) -> str:
     if not changed:
         return "The same ones are in force as before, on all days."
     return f"Others are in force than before: {', '.join(map(str, changed))}. telecom run rates these days again."
-
-
-def _as_json(days: Stretch) -> dict[str, str | None]:
-    bounds = {"first": days.first, "end": days.end}
-    return {name: None if day is None else day.isoformat() for name, day in bounds.items()}
 
 
 def _show(outcome: ImportOutcome) -> None:

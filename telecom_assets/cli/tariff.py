@@ -82,10 +82,4 @@ def _told(name: str, reading: "Reading") -> str:
 
 
 def _as_json(reading: "Reading") -> dict[str, Any]:
-    return {
-        "rows": reading.rows.num_rows,
-        "changed_days": [
-            {"first": each.first and each.first.isoformat(), "end": each.end and each.end.isoformat()}
-            for each in reading.changes
-        ],
-    }
+    return {"rows": reading.rows.num_rows, "changed_days": [each.as_json() for each in reading.changes]}

@@ -35,6 +35,11 @@ class Stretch:
         ends = [each.end for each in (self, other) if each.end is not None]
         return Stretch(max(firsts, default=None), min(ends, default=None))
 
+    def as_json(self) -> dict[str, str | None]:
+        """Both bounds as texts; None for one that it does not have."""
+        bounds = {"first": self.first, "end": self.end}
+        return {name: None if day is None else day.isoformat() for name, day in bounds.items()}
+
     def __str__(self) -> str:
         """The days as people read them: on every day, from 2026-10-01, until 2026-10-31, 2026-10-01 to 2026-10-31."""
         last = None if self.end is None else self.end - dt.timedelta(days=1)

@@ -3,7 +3,6 @@
 Belongs here: what a row of terms may hold. Does not belong here: which terms a period has (`telecom_assets.billing.terms`).
 """
 
-import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -16,7 +15,7 @@ import pyarrow as pa
 from telecom_assets.model.columns import VALID_FROM, VALID_TO
 from telecom_assets.model.stretches import union
 from telecom_assets.reference.as_of import stretch_of, validity_findings
-from telecom_assets.reference.csv_files import CsvRow, InputFileError, read_csv_rows
+from telecom_assets.reference.csv_files import CsvRow, InputFileError, read_csv_rows, read_day
 from telecom_assets.reference.tables import BILLING_TERMS
 
 #: Codes of UNCL 5305 that a bill may have: standard rate, zero rate, exempt, outside of the scope of tax.
@@ -27,7 +26,6 @@ PAYMENT_DAYS = 30
 _MOST_PAYMENT_DAYS = 3660
 
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4}0*)?")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAYS = re.compile(r"[0-9]{1,4}")
 
 
@@ -107,13 +105,6 @@ def _percent(text: str) -> Decimal | None:
     return Decimal(text) if _PERCENT.fullmatch(text) and Decimal(text) <= 100 else None
 
 
-def _day(text: str) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(text) if _DAY.fullmatch(text) else None
-    except ValueError:
-        return None
-
-
 def _payment_days(text: str) -> int | None:
     return int(text) if _DAYS.fullmatch(text) and int(text) <= _MOST_PAYMENT_DAYS else None
 
@@ -123,8 +114,8 @@ def _category(text: str) -> str | None:
 
 
 _READERS: Mapping[str, Any] = {
-    VALID_FROM: _day,
-    VALID_TO: _day,
+    VALID_FROM: read_day,
+    VALID_TO: read_day,
     "discount_pct": _percent,
     "tax_pct": _percent,
     "tax_category": _category,

@@ -1,11 +1,13 @@
 """CSV files from people: one way to read them and one error.
 
-Belongs here: encoding, header, line numbers, quoting. Does not belong here: what a value may be
-(`customer_import`, `judging`).
+Belongs here: encoding, header, line numbers, quoting, how a day is written. Does not belong here: what a value may be
+(`customer_import`, `tariff_files`, `billing_terms`, `judging`).
 """
 
 import csv
+import datetime as dt
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
@@ -13,6 +15,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from resources.expected_errors import ExpectedError
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class InputFileError(ExpectedError):
@@ -47,6 +51,16 @@ def read_csv_rows(path: Path | Traversable, columns: Sequence[str], optional: Se
 def read_csv_header(path: Path | Traversable, columns: Sequence[str]) -> list[str]:
     """The names in the header of a file, whatever they are. columns: those that an error says are expected."""
     return next(_lines(path, columns))[1]
+
+
+def read_day(text: str) -> dt.date | None:
+    """The day that a cell names as yyyy-MM-dd; None where it names none."""
+    if not _DAY.fullmatch(text):
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _lines(path: Path | Traversable, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

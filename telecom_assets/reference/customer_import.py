@@ -17,7 +17,7 @@ import pyarrow as pa
 from telecom_assets.model.columns import VALID_FROM
 from telecom_assets.model.party_numbers import MOBILE, normalised
 from telecom_assets.model.text import visible
-from telecom_assets.reference.csv_files import InputFileError, read_csv_header, read_csv_rows
+from telecom_assets.reference.csv_files import InputFileError, read_csv_header, read_csv_rows, read_day
 from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMER_STATUSES, NEW_HOLDER, SUBSCRIPTION_TYPES
 
 #: A customer's number: Morocco mobile, E.164 without +. The whole value, for Python and PostgreSQL alike.
@@ -31,7 +31,6 @@ OPTIONAL_COLUMNS = (VALID_FROM, NEW_HOLDER)
 FILE_SCHEMA = pa.schema([*CUSTOMER_LIST.arrow_schema(), (VALID_FROM, pa.date32()), (NEW_HOLDER, pa.bool_())])
 
 _CUSTOMER_ID = re.compile(CUSTOMER_ID_PATTERN)
-_ISO_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Characters that XML 1.0 forbids: no invoice could be written. PostgreSQL refuses U+0000 as well.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -109,8 +108,8 @@ def _problem(name: str, known_plans: Collection[str], value: str) -> str | None:
 
 def _day_problem(today: dt.date, value: str) -> str | None:
     """What is wrong with the day from which a row holds. A day to come would be undone by the next read of the table."""
-    day = value.strip()
-    if not day or (_is_date(day) and dt.date.fromisoformat(day) <= today):
+    day = read_day(value.strip())
+    if not value.strip() or (day is not None and day <= today):
         return None
     return f"{VALID_FROM} is {value!r}; expected a date up to today, {today}, YYYY-MM-DD, or nothing"
 
@@ -128,19 +127,9 @@ def _expected(name: str, known_plans: Collection[str], value: str) -> str | None
             None if _CUSTOMER_ID.fullmatch(normalised(value)) else "a Morocco mobile number: 2126 or 2127 and 8 digits"
         )
     if name == "activation_date":
-        return None if _is_date(value) else "a date, YYYY-MM-DD"
+        return "a date, YYYY-MM-DD" if read_day(value) is None else None
     known = known_plans if name == "rate_plan_id" else ALLOWED_VALUES.get(name)
     return None if known is None or value in known else f"one of {', '.join(map(visible, sorted(known)))}"
-
-
-def _is_date(value: str) -> bool:
-    if not _ISO_DATE.fullmatch(value):
-        return False
-    try:
-        dt.date.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _table(rows: list[tuple[Any, ...]]) -> pa.Table:

@@ -16,11 +16,10 @@ import pyarrow as pa
 
 from resources.contract import Column, TableContract
 from telecom_assets.model.columns import VALIDITY
-from telecom_assets.reference.csv_files import InputFileError, read_csv_header, read_csv_rows
+from telecom_assets.reference.csv_files import InputFileError, read_csv_header, read_csv_rows, read_day
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATES = tuple(column.name for column in VALIDITY)
 _PACKAGED = {RATE_PLANS.name: "rate_plans.csv", PRODUCT_CATALOG.name: "product_catalog.csv"}
 
@@ -100,16 +99,6 @@ def _value(where: str, column: Column, text: str) -> str | Decimal | dt.date | N
     if value is None:
         raise InputFileError(f"{where}: {column.name} is {text!r}; expected {_expected(column)}")
     return value
-
-
-def read_day(text: str) -> dt.date | None:
-    """The day that a text names as yyyy-MM-dd; None where it names none."""
-    if not _DATE.fullmatch(text):
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _exact(text: str, precision: int, scale: int) -> Decimal | None:
