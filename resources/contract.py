@@ -56,6 +56,8 @@ class TableContract:
     partition_by: str | None = None
     money: tuple[str, ...] = ()
     indexed: int = 4
+    #: Whether its partitions stay as they are once their period is frozen (`Warehouse`, guard).
+    closes: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError when two columns have one name, as where a field of a record type is called like another column."""

@@ -8,9 +8,11 @@ from types import ModuleType
 
 from resources.contract import TableContract
 from telecom_assets.billing import tables as of_billing
+from telecom_assets.corrections import tables as of_corrections
 from telecom_assets.intake import tables as of_intake
 from telecom_assets.mediation import tables as of_mediation
 from telecom_assets.model.currencies import DEFAULT_CURRENCY, currency_scale
+from telecom_assets.periods import tables as of_periods
 from telecom_assets.rating import tables as of_rating
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.record_types.record_type import RecordType, RecordTypeError
@@ -18,7 +20,16 @@ from telecom_assets.reference import tables as of_reference
 from telecom_assets.reports import tables as of_reports
 
 #: From the first stage to the last.
-_ROOMS: tuple[ModuleType, ...] = (of_intake, of_mediation, of_rating, of_reference, of_billing, of_reports)
+_ROOMS: tuple[ModuleType, ...] = (
+    of_intake,
+    of_mediation,
+    of_rating,
+    of_reference,
+    of_periods,
+    of_corrections,
+    of_billing,
+    of_reports,
+)
 
 #: Every table by name, with the columns of this project's own record types.
 TABLES: dict[str, TableContract] = {

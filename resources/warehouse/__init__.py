@@ -13,7 +13,7 @@ from resources.warehouse.history import (
 )
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
-from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, partition_value
+from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, is_by_day, partition_value
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.reading import staged_arrow, staged_rows
 from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged
@@ -42,6 +42,7 @@ __all__ = [
     "committed_at",
     "entry_path",
     "identity_of",
+    "is_by_day",
     "maintain",
     "new_folder",
     "newest_change",

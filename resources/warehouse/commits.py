@@ -49,6 +49,8 @@ class Change:
 def commit_files(warehouse: "Warehouse", name: str, files: Staged, on: int, change: Change) -> Commit:
     """The version after `on`, or Refused. See `Warehouse.commit`."""
     contract = warehouse.contracts[name]
+    if warehouse.guard is not None and not change.moved:
+        warehouse.guard(warehouse, contract, _changed(contract, files, change))
     table = warehouse.tables.for_writing(change.was or contract, on)
     by = [contract.partition_by] if contract.partition_by else None
     actions: list[Any] = [file.action(moved=change.moved) for file in files.files]
@@ -81,6 +83,14 @@ def commit_files(warehouse: "Warehouse", name: str, files: Staged, on: int, chan
         warehouse.log(name).checkpoint(on + 1)
     counts = {partition_value(text, contract): rows for text, rows in files.rows_by(contract.partition_by).items()}
     return Commit(on + 1, dict(sorted(counts.items())) if None not in counts else counts)
+
+
+def _changed(contract: TableContract, files: Staged, change: Change) -> list[Partitions] | None:
+    """The partitions whose rows a commit changes; None where these may be any."""
+    if contract.partition_by is None or isinstance(change.replace, Everything) or change.remove:
+        return None
+    values = [partition_value(text, contract) for text in files.rows_by(contract.partition_by)]
+    return [*(Partitions(each, each) for each in values), *([change.replace] if change.replace is not None else [])]
 
 
 def append_files(warehouse: "Warehouse", name: str, files: Staged) -> Commit:

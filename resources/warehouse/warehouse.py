@@ -10,7 +10,7 @@ table when that is missing; `make_tables` makes tables beforehand.
 
 import calendar
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -39,6 +39,10 @@ _COMPRESSION = {
 }
 
 
+#: Told the partitions whose rows a commit would change (None: maybe all), it raises where they must stay as they are.
+Guard = Callable[["Warehouse", TableContract, Sequence[Partitions] | None], None]
+
+
 class Warehouse:
     """All tables under one root, through one engine."""
 
@@ -49,7 +53,10 @@ class Warehouse:
         contracts: Mapping[str, TableContract],
         s3: S3Storage | None = None,
         retention_days: int = 35,
+        guard: Guard | None = None,
     ) -> None:
+        """guard: asked before each commit, but for those that move rows into other files."""
+        self.guard = guard
         self.place = Place(root, engine, s3)
         self.root, self.storage_options = self.place.root, self.place.storage_options
         self.s3 = s3

@@ -33,6 +33,7 @@ def bill_lines(scale: int) -> TableContract:
         grain="One row per line of a holder's bill: what one service costs in one plan and region at one tax rate.",
         key=("billing_period", *HOLDER, "document", "line_no"),
         partition_by="billing_period",
+        closes=True,
         money=("exact_amount", "amount"),
         columns=(
             C("customer_id", "string", "Customer who is billed."),
@@ -65,6 +66,7 @@ def facturation_complete(scale: int) -> TableContract:
         grain="One row per holder of a number and month: the bill.",
         key=("billing_period", *HOLDER),
         partition_by="billing_period",
+        closes=True,
         money=("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference"),
         columns=(
             C("customer_id", "string", "Customer who is billed."),

@@ -17,6 +17,7 @@ from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
 from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
+from telecom_assets.periods.guard import refuse_frozen
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 _Connection = TypeVar("_Connection")
@@ -75,7 +76,12 @@ class Deployment:
     def warehouse(self) -> Warehouse:
         settings = self.settings
         return Warehouse(
-            settings.warehouse_uri, self.engine, self.tables, s3=settings.s3, retention_days=settings.retention_days
+            settings.warehouse_uri,
+            self.engine,
+            self.tables,
+            s3=settings.s3,
+            retention_days=settings.retention_days,
+            guard=refuse_frozen,
         )
 
     def kafka(self) -> KafkaConnection:

@@ -50,6 +50,7 @@ RATED_CDRS = TableContract(
     grain="One row per cleaned event that its day alone can charge, with every figure that makes its price.",
     key=("record_id",),
     partition_by="event_date",
+    closes=True,
     money=("amount",),
     columns=(
         C("record_id", "string", "Identity of the event."),
@@ -89,6 +90,7 @@ SUSPENDED_CDRS = TableContract(
     grain="One row per cleaned event that its day does not charge, with the first reason that applies.",
     key=("record_id",),
     partition_by="event_date",
+    closes=True,
     columns=(
         C("record_id", "string", "Identity of the event."),
         C("customer_id", "string", "Subscriber the event names."),
@@ -137,6 +139,7 @@ PERIOD_CHARGES = TableContract(
     grain="One row per deferred event of the month, with every figure that makes its price.",
     key=("record_id",),
     partition_by="billing_period",
+    closes=True,
     money=("amount",),
     columns=(
         *(

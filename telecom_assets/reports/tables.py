@@ -17,6 +17,7 @@ def _report(name: str, grain: str, key: tuple[str, ...], money: tuple[str, ...],
         grain=grain,
         key=("billing_period", *key),
         partition_by="billing_period",
+        closes=True,
         money=money,
         columns=(*columns, BILLING_PERIOD),
     )
@@ -108,6 +109,7 @@ BILLED_MONTHS = TableContract(
     grain="One row per billed month: what was there when its last document was made.",
     key=("billing_period",),
     partition_by="billing_period",
+    closes=True,
     columns=(
         C(
             "published",

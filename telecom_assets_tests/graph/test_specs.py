@@ -17,8 +17,8 @@ from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 from telecom_assets.tables import TABLES
 
-#: Tables that are not assets: what follows the log of raw_cdrs is landing's own.
-NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days"}
+#: Tables that are not assets: what follows the log of raw_cdrs is landing's own, and people change the state of a period.
+NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days", "billing_periods", "adjustments"}
 #: Assets that are no tables.
 NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "bills_csv", "dashboard", "maintenance"}
 

@@ -1,0 +1,37 @@
+"""The terms and policies that a period was approved and closed with: those that corrections of it go by, for ever.
+
+Belongs here: what is kept, as JSON of billing_periods. Does not belong here: working with it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class ClosedWith:
+    """What a period was made with. Percentages have up to 4 decimals."""
+
+    currency: str
+    discount_pct: Decimal
+    tax_pct: Decimal
+    tax_category: str
+    exemption_reason: str | None
+    payment_days: int
+    missing_volume_policy: str
+    dedupe_days: int
+    #: Digest of what right and settled are made from: cleaned rows and reference rows of its days. NULL where it is not known.
+    inputs: str | None = None
+    #: Versions of tables at its approval, by name: what has landed later is late.
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """Exact: percentages are texts."""
+        return json.dumps(asdict(self), default=str, sort_keys=True)
+
+    @classmethod
+    def read(cls, text: str) -> "ClosedWith":
+        """The value of `as_json`."""
+        said = json.loads(text)
+        return cls(**{**said, "discount_pct": Decimal(said["discount_pct"]), "tax_pct": Decimal(said["tax_pct"])})
