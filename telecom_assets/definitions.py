@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from telecom_assets.billing import adjusting
 from telecom_assets.billing import assets as billing
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.private_files import keep_private
@@ -25,7 +26,7 @@ from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
-from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job
+from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job, rerating_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -52,6 +53,7 @@ _OF_A_MONTH: list[Any] = [
     mediation.mediation,
     rating.rating,
     rating.period_charges,
+    adjusting.adjusting,
     billing.bill_lines,
     billing.facturation_complete,
     billing.published_bills,
@@ -95,7 +97,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, checks_job, maintenance_job, customers_job],
+        jobs=[*JOBS, rerating_job, checks_job, maintenance_job, customers_job],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),
