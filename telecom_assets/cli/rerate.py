@@ -18,14 +18,27 @@ from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
-    from telecom_assets.corrections.rerating import Rerating
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from telecom_assets.corrections.rerating import Difference, Rerating
+    from telecom_assets.runs.month_runner import Listener
 
 #: Rows of each table that are printed; JSON has all.
 _SHOWN = 20
+#: The tables: what each row is about.
+_TABLES = {
+    "reason": ("reason", "disposition"),
+    "plan": ("rate_plan_id",),
+    "customer": ("customer_id", "holder_no"),
+}
 
 Month = Annotated[str, typer.Option(help="Month to rate again, YYYY-MM.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would differ, and write nothing.")]
-Accept = Annotated[bool, typer.Option("--accept", help="Bill the differences that only other rules make; needs --by and --why.")]
+Accept = Annotated[
+    bool, typer.Option("--accept", help="Bill the differences that only other rules make; needs --by and --why.")
+]
 MaybeBy = Annotated[str | None, typer.Option("--by", help="Who decides; kept with the decision.", show_default=False)]
 MaybeWhy = Annotated[str | None, typer.Option("--why", help="Why; kept with the decision.", show_default=False)]
 
@@ -76,12 +89,11 @@ def _is_open(app: AppContext, month: str) -> bool:
 
 def _what_would_differ(app: AppContext, month: str) -> "Rerating":
     """The figures of rating a month again; nothing is written."""
-    from telecom_assets.billing.terms import closed_with_now  # noqa: PLC0415
-    from telecom_assets.corrections.rerating import corrects, rerating  # noqa: PLC0415
+    from telecom_assets.corrections.rerating import by_settings, corrects, rerating  # noqa: PLC0415
 
     warehouse, settings = app.deployment.warehouse, app.settings
     period = None if _is_open(app, month) else corrects(warehouse, month, settings.adjustment_months)
-    return rerating(warehouse, month, period, closed_with_now(settings), app.deployment.record_types)
+    return rerating(warehouse, month, period, by_settings(settings), app.deployment.record_types)
 
 
 def _correct(app: AppContext, month: str, *, accept: bool, by: str | None, why: str | None) -> "Rerating":
@@ -107,7 +119,7 @@ def _correct(app: AppContext, month: str, *, accept: bool, by: str | None, why: 
 
 
 def _execute(app: AppContext, period: str, listen: "Listener") -> None:
-    """Run the job that makes the adjustments of a period. Raises RerateFailed with the reason."""
+    """Run the job that makes the adjustments of a period. A failure is one line, and exit status 1."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.runs.month_run import one_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
@@ -117,7 +129,9 @@ def _execute(app: AppContext, period: str, listen: "Listener") -> None:
     try:
         MonthRunner(definitions, app.instance, app.deployment, listen).execute(one_month(RERATING.job, period))
     except RunFailed as failure:
-        terminal(stderr=True).print(f"[bold red]telecom:[/] {escape(no_space(failure, app.settings) or str(failure))}", soft_wrap=True)
+        terminal(stderr=True).print(
+            f"[bold red]telecom:[/] {escape(no_space(failure, app.settings) or str(failure))}", soft_wrap=True
+        )
         raise typer.Exit(1) from failure
 
 
@@ -128,19 +142,10 @@ def _tell(found: "Rerating", *, dry_run: bool, as_json: bool) -> None:
         typer.echo(json.dumps({**told(found), "dry_run": dry_run}))
         return
     out = terminal()
-    out.print(f"{found.month} rated again: {found.old:,f} settled, {found.new:,f} right, {found.difference:+,f} before tax", highlight=False)
-    for title, names in (("reason", ("reason", "disposition")), ("plan", ("rate_plan_id",)), ("customer", ("customer_id", "holder_no"))):
-        listed = found.by(*names)
-        if not listed:
-            continue
-        table = Table(title, "rows", "events", "amount before tax")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for each in listed[:_SHOWN]:
-            table.add_row(escape(each.key), f"{each.rows:,}", f"{each.events:+,}", f"{each.amount:+,f}")
-        out.print(table)
-        if len(listed) > _SHOWN:
-            out.print(f"and {len(listed) - _SHOWN:,} more; --json lists all", highlight=False)
+    figures = f"{found.old:,f} settled, {found.new:,f} right, {found.difference:+,f} before tax"
+    out.print(f"{found.month} rated again: {figures}", highlight=False)
+    for title, names in _TABLES.items():
+        _print_differences(out, title, found.by(*names))
     if found.awaiting:
         out.print(
             f"{found.awaiting:+,f} of it only because of other rules: on no bill until `telecom rerate --month {found.month} --accept "
@@ -148,3 +153,17 @@ def _tell(found: "Rerating", *, dry_run: bool, as_json: bool) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _print_differences(out: "Console", title: str, listed: "Sequence[Difference]") -> None:
+    """Print a table of differences, the largest amounts first; none where nothing differs."""
+    if not listed:
+        return
+    table = Table(title, "rows", "events", "amount before tax")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in listed[:_SHOWN]:
+        table.add_row(escape(each.key), f"{each.rows:,}", f"{each.events:+,}", f"{each.amount:+,f}")
+    out.print(table)
+    if len(listed) > _SHOWN:
+        out.print(f"and {len(listed) - _SHOWN:,} more; --json lists all", highlight=False)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse, sum_exactly
@@ -18,6 +19,7 @@ from telecom_assets.corrections.decisions import accept, decide
 from telecom_assets.corrections.inputs import EVERYBODY
 from telecom_assets.corrections.looking_back import ACCEPT, RERATE, Journals, corrected_periods
 from telecom_assets.corrections.tables import ADJUSTMENTS, AWAITING
+from telecom_assets.home.settings import Settings
 from telecom_assets.model.months import months_between
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.states import PeriodError
@@ -56,7 +58,7 @@ class Rerating:
     @property
     def awaiting(self) -> Decimal:
         """The part of the difference that other rules make: on no bill until somebody accepts it."""
-        return self._amount(self.rows.filter(pa.compute.equal(self.rows["disposition"], AWAITING)))
+        return self._amount(self.rows.filter(pc.equal(self.rows["disposition"], AWAITING)))
 
     def by(self, *names: str) -> list[Difference]:
         """The differences added up by some columns, the largest amounts first."""
@@ -91,22 +93,32 @@ def corrects(warehouse: Warehouse, month: str, months_back: int) -> str:
     return period
 
 
+def by_settings(settings: Settings) -> ClosedWith:
+    """What an open month is rated by: the policy of the settings. The terms are in no figure here."""
+    of_bills = (settings.currency, settings.discount_pct, settings.tax_pct, "S", None, 0)
+    return ClosedWith(*of_bills, settings.missing_volume_policy, settings.dedupe_days)
+
+
 def rerating(
-    warehouse: Warehouse, month: str, period: str | None, settled_by: ClosedWith, record_types: RecordTypes = RECORD_TYPES
+    warehouse: Warehouse,
+    month: str,
+    period: str | None,
+    settled_by: ClosedWith,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> Rerating:
     """What rating all of a month again would change; nothing is written.
 
     period: the one that corrects it; None for an open month, whose charges are rated by `settled_by` again.
     """
-    if period is None:
-        of_month = ClosedMonth(warehouse, month, month, settled_by, ())
-    else:
-        of_month = Journals.of(warehouse).month(month, period)
+    open_one = ClosedMonth(warehouse, month, month, settled_by, ())
+    of_month = open_one if period is None else Journals.of(warehouse).month(month, period)
     old = of_month.settled(EVERYBODY).charges.agg(F.sum("amount").alias("amount")).collect()[0]["amount"]
     return Rerating(month, old or Decimal(0), _counted(of_month.adjustments(EVERYBODY, record_types)))
 
 
-def ask_for_all(warehouse: Warehouse, month: str, period: str, *, by: str | None = None, why: str | None = None) -> None:
+def ask_for_all(
+    warehouse: Warehouse, month: str, period: str, *, by: str | None = None, why: str | None = None
+) -> None:
     """Note that a closed month is rated again as a whole for the bills of a period; asked for once is enough."""
     if not any(row["decision"] == RERATE for row in Journals.of(warehouse).decisions(month, period)):
         decide(warehouse, period, month, RERATE, by=by, why=why)
@@ -116,7 +128,9 @@ def adjusted(warehouse: Warehouse, month: str, period: str) -> Rerating:
     """The adjustments of a closed month that are on the table of a period; `old` is what was settled before."""
     old = Journals.of(warehouse).month(month, period).settled(EVERYBODY).charges
     amount = old.agg(F.sum("amount").alias("amount")).collect()[0]["amount"]
-    return Rerating(month, amount or Decimal(0), _counted(_of_month(warehouse.pin_period(ADJUSTMENTS.name, period), month)))
+    return Rerating(
+        month, amount or Decimal(0), _counted(_of_month(warehouse.pin_period(ADJUSTMENTS.name, period), month))
+    )
 
 
 def accept_differences(warehouse: Warehouse, month: str, period: str, *, by: str, why: str) -> int:

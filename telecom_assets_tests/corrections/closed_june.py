@@ -72,7 +72,9 @@ class Books:
             self.warehouse.pin(contract.name).all() for contract in (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)
         )
         versions = {"customers": 1, "rate_plans": 1, "product_catalog": 1}
-        ratings = rate(cleaned, ReferenceData(customers, rate_plans, catalogue, versions), missing_volume="customer_min")
+        ratings = rate(
+            cleaned, ReferenceData(customers, rate_plans, catalogue, versions), missing_volume="customer_min"
+        )
         charged = impute(ratings.rated, ratings.suspended, price_list(rate_plans, catalogue))
         days = Partitions(month_days(month)[0], month_days(month)[-1])
         self.warehouse.overwrite(RATED_CDRS.name, ratings.rated, days)
