@@ -35,7 +35,7 @@ check: $(READY) ## Before each commit: lint, and beside it the tests of `unit`; 
 	@$(MAKE) --no-print-directory -j 2 lint unit
 
 unit: $(READY) ## The tests that need no server and start no process of the whole project, with few examples: WORKERS=
-	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes" --hypothesis-profile=check
+	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes and not thorough" --hypothesis-profile=check
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
 	@exec $(BIN)/python -m pytest -n $(WORKERS)
