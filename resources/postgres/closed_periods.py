@@ -44,7 +44,8 @@ BEGIN
         SELECT table_name, period INTO closed FROM closed_periods WHERE {any_period} ORDER BY period LIMIT 1;
     ELSE
         SELECT table_name, period INTO closed FROM closed_periods
-        WHERE EXISTS (SELECT FROM changed WHERE {table_of_row} = table_name AND changed.{period_column} = period)
+        AS listed WHERE EXISTS
+            (SELECT FROM changed WHERE {table_of_row} = listed.table_name AND changed.{period_column} = listed.period)
         ORDER BY period LIMIT 1;
     END IF;
     IF FOUND THEN
