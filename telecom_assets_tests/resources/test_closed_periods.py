@@ -69,7 +69,9 @@ def test_a_close_that_is_repeated_changes_nothing(connection: PostgresConnection
     entry = read_ledger_entry(connection, _TABLE, PERIOD)
     again = publish(connection, bills(3), 5, closes=True)
     assert (again.published, again.deleted, again.inserted) == (True, 0, 0)
-    with pytest.raises(PostgresError, match=f"facturation_complete of {PERIOD} is closed, and its rows stay as they are"):
+    with pytest.raises(
+        PostgresError, match=f"facturation_complete of {PERIOD} is closed, and its rows stay as they are"
+    ):
         publish(connection, bills(4), 6, closes=True)
     with pytest.raises(PostgresError, match=f"{PERIOD} is closed"):
         publish(connection, bills(3), 6)
