@@ -51,7 +51,10 @@ _ROWS = st.lists(
 
 
 def _batches(rows: list[Row], contract: TableContract = _KEPT, size: int = 100) -> list[pa.RecordBatch]:
-    return pa.Table.from_pylist(rows, schema=contract.arrow_schema()).to_batches(max_chunksize=size)
+    batches: list[pa.RecordBatch] = pa.Table.from_pylist(rows, schema=contract.arrow_schema()).to_batches(
+        max_chunksize=size
+    )
+    return batches
 
 
 def _of(rows: list[Row]) -> Digested:
