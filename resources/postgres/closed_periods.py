@@ -110,7 +110,9 @@ def _keep_rows(session: psycopg.Connection, table: str, table_of_row: sql.Compos
     if _has_trigger(session, table, "closed_stays_truncate"):
         return
     function = sql.Identifier(f"{table}_stays_closed")
-    any_period = sql.SQL("table_name = {}").format(table_of_row) if isinstance(table_of_row, sql.Literal) else sql.SQL("true")
+    any_period = (
+        sql.SQL("table_name = {}").format(table_of_row) if isinstance(table_of_row, sql.Literal) else sql.SQL("true")
+    )
     session.execute(
         sql.SQL(_KEEP_ROWS).format(
             function=function,
