@@ -71,15 +71,19 @@ def list_periods(ctx: typer.Context, *, as_json: Json = False) -> None:
 
 
 def checked(app: AppContext, month: str) -> str:
-    """The month, if it is one that can be billed. Raises MonthError."""
+    """The month, if it is one that can be billed. Raises MonthError, and for a home in which nothing can be noted."""
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
+    app.instance  # noqa: B018  (a home that cannot be made is told of before anything is changed)
     return check_month(month, app.settings.partitions_start)
 
 
 def tell(app: AppContext, change: "Change", *, as_json: bool) -> None:
     """Print a change of state, and show it on the page of the asset."""
+    from telecom_assets.lineage.period_events import state_event  # noqa: PLC0415
     from telecom_assets.periods.journal import read_periods  # noqa: PLC0415
+
+    app.instance.report_runless_asset_event(state_event(change))
 
     if as_json:
         typer.echo(json.dumps(_said(change)))

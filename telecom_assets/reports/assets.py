@@ -26,6 +26,7 @@ from telecom_assets.lineage.declaring import (
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
+from telecom_assets.lineage.period_events import state_event
 from telecom_assets.periods.journal import change_state, changed_now, read_periods
 from telecom_assets.periods.states import DRAFTED
 from telecom_assets.rating.charges import Charges
@@ -197,4 +198,7 @@ def billed_months(
         metadata=versions_read(facturation_complete, *stored),
     )
     # When the generator goes on, Dagster has stored the row: a month without one is no draft.
-    change_state(warehouse, lambda periods: changed_now(period, DRAFTED) if periods.why_drafted_again(period) else None)
+    drafted = changed_now(period, DRAFTED)
+    after = change_state(warehouse, lambda periods: drafted if periods.why_drafted_again(period) else None)
+    if after.last(period) == drafted:
+        context.log_event(state_event(drafted))
