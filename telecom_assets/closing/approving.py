@@ -55,10 +55,10 @@ def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Cha
     warehouse = books.warehouse
     _assert_may_be_approved(warehouse, read_periods(warehouse), month)
     assert_nothing_went_back(warehouse, books.postgres)
-    versions = _versions(warehouse)
+    versions = versions_now(warehouse)
     terms = _assert_complete(books, month)
     digest = digest_of(warehouse, month)
-    kept = _kept(books.settings, terms, versions).as_json()
+    kept = kept_terms(books.settings, terms, versions).as_json()
     approved = changed_now(month, APPROVED, by=by, why=why, digest=digest, closed_with=kept)
 
     def decide(periods: Periods) -> Change:
@@ -110,7 +110,8 @@ def _assert_complete(books: Books, month: str) -> BillingTerms:
     return terms
 
 
-def _kept(settings: Settings, terms: BillingTerms, versions: Mapping[str, int]) -> ClosedWith:
+def kept_terms(settings: Settings, terms: BillingTerms, versions: Mapping[str, int]) -> ClosedWith:
+    """What an approval keeps of the terms in force, the settings, and the versions of tables."""
     return ClosedWith(
         currency=terms.currency,
         discount_pct=terms.discount_pct,
@@ -124,7 +125,7 @@ def _kept(settings: Settings, terms: BillingTerms, versions: Mapping[str, int]) 
     )
 
 
-def _versions(warehouse: Warehouse) -> dict[str, int]:
+def versions_now(warehouse: Warehouse) -> dict[str, int]:
     """The newest versions of the tables that an approval names."""
     return {each.name: warehouse.version(each.name) for each in (*_CUT_OFF, *digested_tables(warehouse))}
 

@@ -19,13 +19,18 @@ def open_drafts_before(warehouse: Warehouse, periods: Periods, month: str) -> li
     return sorted(each for each in begun if each < month and periods.state(each) != CLOSED)
 
 
-def assert_in_order(warehouse: Warehouse, periods: Periods, month: str, doing: str) -> None:
-    """Raise PeriodError where an earlier month has drafts that are not closed, or a later one is closed. doing: "approving"."""
+def assert_none_before(warehouse: Warehouse, periods: Periods, month: str, doing: str) -> None:
+    """Raise PeriodError where an earlier month has drafts that are not closed. doing: "approving"."""
     if before := open_drafts_before(warehouse, periods, month):
         raise PeriodError(
             f"{doing} {month}: months close in order, and {before[0]} has drafts that are not closed: "
             f"{periods.says(before[0])}; or `telecom bill close --month {before[0]} --empty --by NAME` closes it without bills"
         )
+
+
+def assert_in_order(warehouse: Warehouse, periods: Periods, month: str, doing: str) -> None:
+    """Raise PeriodError where an earlier month has drafts that are not closed, or a later one is closed. doing: "approving"."""
+    assert_none_before(warehouse, periods, month, doing)
     if periods.closed and month < periods.closed[-1]:
         raise PeriodError(
             f"{doing} {month}: months close in order, and {periods.closed[-1]} is closed already; "

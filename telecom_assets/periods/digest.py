@@ -27,8 +27,8 @@ _Hashes: TypeAlias = "np.ndarray[Any, np.dtype[np.uint64]]"
 
 #: What the close itself changes of a bill.
 _LEFT_OUT = frozenset({"status"})
-#: A table with a row about the period, of what lies outside of the warehouse. The close changes that too.
-_BESIDE = frozenset({"billed_months"})
+#: A table with a row about the period, of what lies outside of the warehouse, and the documents, which the close makes.
+_BESIDE = frozenset({"billed_months", "documents"})
 #: The two halves of a 64-bit number are added up apart: a sum of halves does not overflow.
 _HALF = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)

@@ -8,9 +8,9 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.postgres import PostgresConnection, published_digest
-from resources.warehouse import PinnedTable, Warehouse, stream_batches
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.gate import assert_billed
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
@@ -32,7 +32,8 @@ from telecom_assets.periods.states import DRAFTED
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
-from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv
+from telecom_assets.reports.bills_file import write_bills
+from telecom_assets.reports.csv_files import with_currency, write_report_csv
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import BILLED_MONTHS, DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
@@ -65,8 +66,7 @@ def bills_csv(
     read_periods(bills.warehouse).assert_open(period, "bills.csv")
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)
-    schema, ordered = bills.contract.arrow_schema(), bills.df.orderBy(*HOLDER)
-    rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
+    rows = write_bills(bills, path, bom=settings.csv_bom)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "file": dg.MetadataValue.path(str(path)), **versions_read(bills)}
     )
