@@ -74,7 +74,8 @@ def test_what_other_rules_make_is_billed_once_it_is_accepted(books: Books, typed
     assert told(adjustments()) == [AWAITING]
     assert typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst").exit_code == 2
     assert (
-        typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst", "--why", "minutes begun count").exit_code == 0
+        typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst", "--why", "minutes begun count").exit_code
+        == 0
     )
     assert [(row["disposition"], row["amount"]) for row in adjustments()] == [("billed", Decimal("0.01"))]
     again = typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst", "--why", "twice")
