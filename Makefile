@@ -35,7 +35,7 @@ check: $(READY) ## Before each commit: lint, and beside it the tests of `unit`; 
 	@$(MAKE) --no-print-directory -j 2 lint unit
 
 unit: $(READY) ## The tests that need no server and start no process of the whole project, with few examples: WORKERS=
-	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes" --hypothesis-profile=check
+	@exec $(BIN)/python -m pytest -q -n $(WORKERS) -m "not servers and not processes and not thorough" --hypothesis-profile=check
 
 test: $(READY) ## The whole test suite, on both engines, with a real Kafka and PostgreSQL: WORKERS=
 	@exec $(BIN)/python -m pytest -n $(WORKERS)
@@ -58,7 +58,7 @@ lint: $(READY) ## ruff, mypy, import-linter, and the code location without any s
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/dagster definitions validate
+	@$(BIN)/python -c "import dagster; from telecom_assets.definitions import defs; dagster.Definitions.validate_loadable(defs)"
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -1088,8 +1088,8 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
 
 
 @pytest.mark.parametrize("policy", ["customer_min", "zero", "suspend"])
-@pytest.mark.parametrize("dedupe_days", [0, 31])
-@pytest.mark.parametrize("month", ["2026-02", "2026-03"])
+@pytest.mark.parametrize("dedupe_days", [pytest.param(0, marks=pytest.mark.thorough), 31])
+@pytest.mark.parametrize("month", [pytest.param("2026-02", marks=pytest.mark.thorough), "2026-03"])
 def test_sql_agrees_on_many_cdrs(policy: str, dedupe_days: int, month: str) -> None:
     batch = cdrs.cdr_batch(seed=dedupe_days, count=examples(600))
     assert_sql_agrees(batch, month, missing_volume_policy=policy, dedupe_days=dedupe_days)
@@ -1112,6 +1112,7 @@ def test_sql_agrees_on_amounts_that_no_amount_holds() -> None:
     assert totals.amount_due == sum(row["amount_due"] for row in result.bills("2026-06"))
 
 
+@pytest.mark.thorough
 def test_sql_agrees_with_other_settings() -> None:
     batch = cdrs.cdr_batch(seed=99, count=examples(600))
     rates: dict[str, Any] = {"discount_pct": Decimal("2.5"), "tax_pct": Decimal(10), "max_age_days": 20}
@@ -1121,7 +1122,7 @@ def test_sql_agrees_with_other_settings() -> None:
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
 
 
-@pytest.mark.parametrize("currency", ["JPY", "TND"])
+@pytest.mark.parametrize("currency", [pytest.param("JPY", marks=pytest.mark.thorough), "TND"])
 def test_sql_agrees_in_other_currencies(currency: str) -> None:
     assert_sql_agrees(cdrs.cdr_batch(seed=7, count=600), "2026-03", currency=currency)
 

@@ -81,7 +81,7 @@ class Looker:
         if self._a_check_failed(stage):
             return dict.fromkeys(partitions, A_CHECK_FAILED)
         due: dict[str, str] = {}
-        for table in stage.tables:
+        for table in (each for each in stage.assets if each in TABLES):
             rules = self.rules_of(table)
             left = [each for each in partitions if each not in due]
             if rules is None:

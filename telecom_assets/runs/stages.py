@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.periods.tables import BILLING_PERIODS
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
@@ -112,6 +114,7 @@ BILLING = Stage(
         "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
+    writes_besides=[ADJUSTMENTS.name, BILLING_PERIODS.name],
 )
 #: The stages of a month, in their order.
 STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)

@@ -59,6 +59,7 @@ def everything(instance: dg.DagsterInstance) -> dict[str, Any]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("writer", "reader"), [("own storage", "Dagster's storage"), ("Dagster's storage", "own storage")]
 )
@@ -87,6 +88,7 @@ def schema(file: Path) -> tuple[set[tuple[str, str]], list[str]]:
         return objects, [name for (name,) in connection.execute("SELECT version_num FROM alembic_version")]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("databases_made_anew")
 @pytest.mark.parametrize("name", FILES)
 def test_both_make_the_same_tables(tmp_path: Path, name: str) -> None:
@@ -111,6 +113,7 @@ def test_the_tested_dagster_has_our_storage(settings: Settings, caplog: pytest.L
     assert "is installed" not in caplog.text
 
 
+@pytest.mark.thorough
 def test_another_dagster_has_its_own_storage_and_the_log_says_so_once(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -126,6 +129,7 @@ def test_another_dagster_has_its_own_storage_and_the_log_says_so_once(
     assert kept["class"] == "ConsolidatedSqliteEventLogStorage"
 
 
+@pytest.mark.thorough
 def test_with_the_tested_dagster_again_our_storage_is_back(settings: Settings) -> None:
     with other_dagster(), open_instance(settings):
         pass

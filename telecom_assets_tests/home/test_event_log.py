@@ -121,6 +121,7 @@ def batched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dags
         yield instance
 
 
+@pytest.mark.thorough
 def test_the_same_runs_leave_the_same_records(batched: dg.DagsterInstance, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "own")) as own:

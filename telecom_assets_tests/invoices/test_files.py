@@ -255,6 +255,7 @@ def test_bills_stream_through_two_batches_at_a_time(directory: Path) -> None:
     assert most == 2  # the one that was just made and the one before, which the writer still holds
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_number_of_customers(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         def stream() -> Iterator[pa.RecordBatch]:

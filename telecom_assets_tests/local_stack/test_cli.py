@@ -28,6 +28,7 @@ def telecom(home: Path, *arguments: str, **settings: Any) -> Result:
     return CliRunner().invoke(app, arguments, obj=AppContext(Settings.load(home=home, **settings)))
 
 
+@pytest.mark.thorough
 def test_up_status_down_as_json(home: Path) -> None:
     started = telecom(home, "up", "postgres", "--json")
     assert started.exit_code == 0
@@ -66,6 +67,7 @@ def test_status_needs_only_what_the_settings_leave_to_the_stack(home: Path) -> N
     assert telecom(home, "status", **elsewhere).exit_code == 0
 
 
+@pytest.mark.thorough
 def test_error_is_one_line_and_the_log(home: Path) -> None:
     assert telecom(home, "up", "postgres").exit_code == 0
     assert telecom(home, "down").exit_code == 0

@@ -34,6 +34,7 @@ def test_a_program_runs_no_fork_handlers(tmp_path: Path) -> None:
     assert started(tmp_path, "caller", "/bin/echo", "here") == ("0", "here\n")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as another user")
 def test_a_program_of_another_user_runs_no_fork_handlers(tmp_path: Path) -> None:
     assert started(tmp_path, "nobody", "/bin/sh", "-c", "id -u; id -G; umask") == ("0", "65534\n65534\n0077\n")

@@ -420,7 +420,7 @@ def mediate_days(raw: PinnedTable, dedupe_days: int) -> Outcomes:
     return mediate(raw.df, _neighbourhood(raw, dedupe_days), catalogue, dedupe_days=dedupe_days)
 
 
-@pytest.mark.parametrize("dedupe_days", [3, 31])
+@pytest.mark.parametrize("dedupe_days", [pytest.param(3, marks=pytest.mark.thorough), 31])
 def test_ranges_of_days_are_as_all_at_once(landed: tuple[Warehouse, list[Message]], dedupe_days: int) -> None:
     """Ten days after ten days, and the last; 3 days of copies reach over one border, 31 days over many."""
     warehouse, messages = landed

@@ -29,6 +29,8 @@ PARTITIONS = {
     "rate_plans": None,
     "product_catalog": None,
     "billing_terms": None,
+    "billing_periods": None,
+    "adjustments": "billing_period",
     "bill_lines": "billing_period",
     "facturation_complete": "billing_period",
     "billed_months": "billing_period",
@@ -133,8 +135,8 @@ def test_the_columns_that_the_requirements_name(name: str) -> None:
 def test_a_contract_is_consistent(contract: TableContract) -> None:
     names = contract.column_names
     assert len(set(names)) == len(names)
-    # A row that is in force without bound has no first day.
-    assert set(contract.key) - {VALID_FROM} <= set(contract.required_names)
+    # A row that is in force without bound has no first day; usage of nobody has no holder.
+    assert set(contract.key) - {VALID_FROM, "holder_no"} <= set(contract.required_names)
     assert contract.key
     assert contract.partition_by is None or contract.partition_by in contract.required_names
     assert contract.indexed > 0

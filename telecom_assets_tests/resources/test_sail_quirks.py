@@ -77,6 +77,7 @@ SparkSession.builder.remote(f"sc://{host}:{port}").create().range(1).count()
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("given", [{}, sail_quirks.ENVIRONMENT], ids=["alone", "ours"])
 def test_the_server_writes_to_stderr_unless_it_is_told_not_to(given: dict[str, str]) -> None:
     others = {name: value for name, value in os.environ.items() if name not in sail_quirks.ENVIRONMENT}

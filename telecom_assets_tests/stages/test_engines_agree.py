@@ -164,6 +164,7 @@ def test_rating_is_the_oracles(month: Month) -> None:
     assert_rows(SUSPENDED_CDRS, month.rows(SUSPENDED_CDRS.name), month.expected.suspended)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", ["zero", "suspend"])
 def test_rating_by_other_policies_is_the_oracles(month: Month, policy: MissingVolumePolicy) -> None:
     expected = expected_of(month.messages, Parameters(PARAMETERS.max_age_days, 31, PARAMETERS.accept_months, policy))
@@ -356,8 +357,14 @@ def collections() -> list[Message]:
     "parameters",
     [
         Parameters(dedupe_days=31, missing_volume_policy="customer_min"),
-        Parameters(dedupe_days=0, missing_volume_policy="zero", max_age_days=20),
-        Parameters(dedupe_days=1, missing_volume_policy="suspend", accept_months={"2026-02", "2015-05"}),
+        pytest.param(
+            Parameters(dedupe_days=0, missing_volume_policy="zero", max_age_days=20),
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            Parameters(dedupe_days=1, missing_volume_policy="suspend", accept_months={"2026-02", "2015-05"}),
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=lambda parameters: parameters.missing_volume_policy,
 )

@@ -50,6 +50,7 @@ def whole(warehouse: Warehouse) -> dict[str, Any]:
     return {**tables, "ends": state.ends, "stale": set(stale_days(warehouse)), "opened": state.opened_months}
 
 
+@pytest.mark.thorough
 def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
     tmp_path: Path, sail: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
