@@ -26,6 +26,7 @@ from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
 from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job
+from telecom_assets.runs.manual_jobs import MANUAL_JOBS
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -52,8 +53,10 @@ _OF_A_MONTH: list[Any] = [
     mediation.mediation,
     rating.rating,
     rating.period_charges,
+    billing.manual_lines,
     billing.bill_lines,
     billing.facturation_complete,
+    billing.correction_documents,
     billing.published_bills,
     invoices.invoices,
     reports.bills_csv,
@@ -95,7 +98,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, checks_job, maintenance_job, customers_job],
+        jobs=[*JOBS, checks_job, maintenance_job, customers_job, *MANUAL_JOBS],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),

@@ -194,6 +194,8 @@ def print_funnel(
         if books.imputed_out_of_range:
             row(f"  suspended: {OUT_OF_RANGE}, of the imputed", books.imputed_out_of_range, style="yellow")
         row("charged (before tax)", books.charged, for_people(books.charged_amount, 6), "bold")
+    if books.corrections_amount:
+        row("corrections of closed months", None, for_people(books.corrections_amount, 6))
     table.add_section()
     row(
         f"billed: {books.billed_customers:,} customers, before tax",
@@ -205,16 +207,10 @@ def print_funnel(
     row("  discount", None, money(-books.discount, currency))
     row("  tax", None, money(books.tax, currency))
     row("amount due", None, money(books.amount_due, currency), "bold green")
+    if books.documents_due:
+        row("on documents of corrections", None, money(books.documents_due, currency))
     console.print(table)
-    if elsewhere.received:
-        rejected = ", ".join(f"{reason} {count:,}" for reason, count in elsewhere.rejected.items())
-        waiting = elsewhere.received - elsewhere.cleaned - elsewhere.rejected_total
-        console.print(
-            f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
-            f"{elsewhere.rejected_total:,} rejected ({escape(rejected)})"
-            + (f", {waiting:,} without an outcome" if waiting else ""),
-            highlight=False,
-        )
+    _print_elsewhere(console, elsewhere)
     of_them = f", {malformed.on_its_days:,} of them on its own days" if malformed.messages else ""
     console.print(
         f"Malformed messages while {month} was open for its records ({malformed.time}): {malformed.messages:,}{of_them}",
@@ -227,3 +223,16 @@ def print_funnel(
             console.print(f"  why: {escape(cause)}", highlight=False, soft_wrap=True)
         if remedy.command is not None:
             console.print(f"  run: [bold]{escape(remedy.command)}[/]", highlight=False, soft_wrap=True)
+
+
+def _print_elsewhere(console: Console, elsewhere: "Funnel") -> None:
+    """The records that are at home on days of other months, in one line; none where there are none."""
+    if elsewhere.received:
+        rejected = ", ".join(f"{reason} {count:,}" for reason, count in elsewhere.rejected.items())
+        waiting = elsewhere.received - elsewhere.cleaned - elsewhere.rejected_total
+        console.print(
+            f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
+            f"{elsewhere.rejected_total:,} rejected ({escape(rejected)})"
+            + (f", {waiting:,} without an outcome" if waiting else ""),
+            highlight=False,
+        )

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import Partitions, PinnedTable, Warehouse
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.tables import BILL, BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, USAGE
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.tables import RAW_CDRS
@@ -54,7 +55,19 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         tax=money["tax"],
         amount_due=money["amount_due"],
         rounding_difference=money["rounding_difference"],
+        **_corrected(warehouse, period),
     )
+
+
+def _corrected(warehouse: Warehouse, period: str) -> dict[str, Decimal]:
+    """What the month has billed besides its usage; nothing is counted while no month was closed before it."""
+    lines = warehouse.pin_period(BILL_LINES.name, period)
+    if history_of(lines) is None:
+        return {}
+    on_bills = lines.df.where((F.col("document") == BILL) & (F.col("kind") != USAGE))
+    exact = on_bills.agg(F.sum("exact_amount").alias("exact")).collect()[0]["exact"]
+    documents = warehouse.pin_period(CORRECTION_DOCUMENTS.name, period)
+    return {"corrections_amount": exact or Decimal(0), "documents_due": documents.totals()["amount_due"]}
 
 
 def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:

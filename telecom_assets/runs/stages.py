@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -108,13 +108,13 @@ BILLING = Stage(
     "Bills a month that is over: the charges that only the month decides, bills with their lines, their rows in PostgreSQL, "
     "invoices, reports and the dashboard.",
     {
-        "billing": [PERIOD_CHARGES.name, BILL_LINES.name, FACTURATION_COMPLETE.name],
+        "billing": [PERIOD_CHARGES.name, BILL_LINES.name, FACTURATION_COMPLETE.name, CORRECTION_DOCUMENTS.name],
         "publishing": ["published_bills"],
         "reports": [contract.name for contract in REPORTS],
         "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
-    writes_besides=[ADJUSTMENTS.name, BILLING_PERIODS.name],
+    writes_besides=[ADJUSTMENTS.name, MANUAL_LINES.name, BILLING_PERIODS.name],
 )
 #: The stages of a month, in their order.
 STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)
