@@ -140,11 +140,11 @@ def _assert_room(
 ) -> None:
     """Raise ManualLineError where a credit is more than what is left of the month at its rate."""
     lines = warehouse.pin(BILL_LINES.name, Partitions(wanted.month, period))
-    own = (
+    own, by_hand = (
         [row for row in _of_customer(table, wanted.customer_id) if row["holder_no"] == bill["holder_no"]]
         for table in (lines, noted)
     )
-    room = room_for_credit(*own, wanted.month, rate)
+    room = room_for_credit(own, by_hand, wanted.month, rate)
     if wanted.amount > room:
         raise ManualLineError(
             f"credit of {wanted.amount} for {wanted.month}: customer {visible(wanted.customer_id)} has {max(room, Decimal(0))} left "
