@@ -4,6 +4,7 @@ Belongs here: counting. The figures' shape and their identities are in `telecom_
 """
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import REJECTION_REASONS
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.rules import DEFERRED, SUSPENSION_REASONS
 from telecom_assets.rating.tables import SUSPENDED_CDRS
@@ -35,7 +37,8 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
     money = bills.totals()
-    return Funnel(
+    corrections_amount, documents_due = _corrected(warehouse, period)
+    funnel = Funnel(
         received=sum(raw.rows_by_partition().values()),
         cleaned=sum(cleaned.rows_by_partition().values()),
         rejected=_ordered(
@@ -55,19 +58,25 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         tax=money["tax"],
         amount_due=money["amount_due"],
         rounding_difference=money["rounding_difference"],
-        **_corrected(warehouse, period),
+        corrections_amount=corrections_amount,
+        documents_due=documents_due,
     )
+    # No run rates an approved or closed month: what its cleaned rows have more, or fewer, came since.
+    return replace(funnel, late=funnel.without_price) if read_periods(warehouse).is_frozen(period) else funnel
 
 
-def _corrected(warehouse: Warehouse, period: str) -> dict[str, Decimal]:
-    """What the month has billed besides its usage; nothing is counted while no month was closed before it."""
+def _corrected(warehouse: Warehouse, period: str) -> tuple[Decimal, Decimal]:
+    """What the month's bills hold besides usage, exact, and what is due of its other documents.
+
+    Nothing is counted while no month was closed before it.
+    """
     lines = warehouse.pin_period(BILL_LINES.name, period)
     if history_of(lines) is None:
-        return {}
+        return Decimal(0), Decimal(0)
     on_bills = lines.df.where((F.col("document") == BILL) & (F.col("kind") != USAGE))
     exact = on_bills.agg(F.sum("exact_amount").alias("exact")).collect()[0]["exact"]
     documents = warehouse.pin_period(CORRECTION_DOCUMENTS.name, period)
-    return {"corrections_amount": exact or Decimal(0), "documents_due": documents.totals()["amount_due"]}
+    return exact or Decimal(0), documents.totals()["amount_due"]
 
 
 def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:

@@ -46,6 +46,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "missing_volume_policy": ("zero", {"rating", "billing"}),
     # Mediation takes copies by it; rating, and the gate before a bill, ask that no record is cleaned twice.
     "dedupe_days": (3, {"mediation", "rating", "billing"}),
+    # The bills of a month correct as many closed ones.
+    "adjustment_months": (24, {"billing"}),
     # The engine evaluates all of them.
     "engine": ("spark", EVERY),
 }
@@ -79,6 +81,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "discount_pct": "4.25",
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
+    "approver_is_not_closer": True,
     "billing_day": 9,
     "short_retention": True,
     "retention_days": 60,
