@@ -176,6 +176,10 @@ class Settings(BaseSettings):
         default=3, ge=1, le=28, description="Day of the following month on which a month is billed."
     )
 
+    approver_is_not_closer: bool = Field(
+        default=False, description="Refuse to close a month for the name that approved it: two people see its bills."
+    )
+
     csv_bom: bool = Field(
         default=False,
         description="Begin the report files and bills.csv with a byte order mark, by which Excel knows UTF-8.",

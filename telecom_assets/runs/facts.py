@@ -21,6 +21,7 @@ from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.model.stretches import stretch_of_key
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.reference.changes import days_that_differ, known_products_differ
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.tables import BILLED_MONTHS
@@ -67,8 +68,9 @@ class Looker:
         due_month = {}
         for stage in stages:
             if stage.grain == "month":
-                due = self._due(look, stage, [month])
-                reason = due.get(month) or (self._changed_beside(month) if stage == BILLING else None)
+                reason = self._due(look, stage, [month]).get(month)
+                if reason is None and stage == BILLING:
+                    reason = read_periods(warehouse).why_drafted_again(month) or self._changed_beside(month)
                 if reason:
                     due_month[stage.name] = reason
         landing = self._landing() if LANDING in stages else None

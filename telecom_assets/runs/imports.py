@@ -111,3 +111,6 @@ def tariff_import_job() -> None:
 )
 def customers_import_job() -> None:
     _customers_op()
+
+
+IMPORT_JOBS = [customers_import_job, tariff_import_job]
