@@ -8,6 +8,7 @@ import dagster as dg
 
 from telecom_assets.billing import checks as of_billing
 from telecom_assets.books.factory import Guard, step_of
+from telecom_assets.closing import checks as of_closing
 from telecom_assets.intake import checks as of_intake
 from telecom_assets.invoices import checks as of_invoices
 from telecom_assets.mediation import checks as of_mediation
@@ -27,6 +28,7 @@ _GUARDS = [
     of_invoices.GUARD,
     of_reports.BILLS_CSV_GUARD,
     of_reports.GUARD,
+    of_closing.GUARD,
 ]
 
 
