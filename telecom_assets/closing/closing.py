@@ -27,7 +27,7 @@ from telecom_assets.billing.terms import terms_of
 from telecom_assets.closing import as_it_stands, empty
 from telecom_assets.closing.approving import Books, kept_terms, versions_now
 from telecom_assets.closing.files import write_files
-from telecom_assets.closing.issuing import issue_documents, tables_of_documents
+from telecom_assets.closing.issuing import OF_DOCUMENTS, issue_documents
 from telecom_assets.closing.order import assert_in_order, assert_none_before
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.periods.closed_with import ClosedWith
@@ -243,4 +243,4 @@ def _publish(books: Books, month: str) -> None:
 
 
 def _totals(books: Books, month: str) -> list[PinnedTable]:
-    return [books.warehouse.pin_period(name, month) for name in tables_of_documents(books.warehouse)]
+    return [books.warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
