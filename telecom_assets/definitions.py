@@ -27,6 +27,7 @@ from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
+from telecom_assets.runs.imports import IMPORT_JOBS
 from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job, rerating_job
 from telecom_assets.runs.manual_jobs import MANUAL_JOBS
 from telecom_assets.runs.period_jobs import PERIOD_JOBS
@@ -53,6 +54,7 @@ _OF_A_MONTH: list[Any] = [
     reference.rate_plans,
     reference.product_catalog,
     reference.billing_terms,
+    reference.reference_changes,
     mediation.mediation,
     rating.rating,
     rating.period_charges,
@@ -103,7 +105,16 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, rerating_job, *PERIOD_JOBS, *MANUAL_JOBS, checks_job, maintenance_job, customers_job],
+        jobs=[
+            *JOBS,
+            rerating_job,
+            *PERIOD_JOBS,
+            *MANUAL_JOBS,
+            *IMPORT_JOBS,
+            checks_job,
+            maintenance_job,
+            customers_job,
+        ],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),

@@ -17,7 +17,7 @@ from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LAND
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.periods.tables import BILLING_PERIODS
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
-from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS, REFERENCE_CHANGES
 from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
 from telecom_assets.tables import TABLES
 
@@ -77,7 +77,15 @@ REFERENCE = Stage(
     "reference",
     "reference data",
     "Reads the customers from PostgreSQL, and the tariffs, the catalogue and the terms of bills from their files.",
-    {"reference": [CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name, BILLING_TERMS.name]},
+    {
+        "reference": [
+            CUSTOMERS.name,
+            RATE_PLANS.name,
+            PRODUCT_CATALOG.name,
+            BILLING_TERMS.name,
+            REFERENCE_CHANGES.name,
+        ]
+    },
 )
 LANDING = Stage(
     "landing",
@@ -149,7 +157,7 @@ CUSTOMERS_READ = Stage(
     "customers",
     "customers",
     "Reads the customers from PostgreSQL into their history.",
-    {"reference": [CUSTOMERS.name]},
+    {"reference": [CUSTOMERS.name, REFERENCE_CHANGES.name]},
 )
 
 _ALL = (*STAGES, RERATING, MAINTENANCE, CUSTOMERS_READ)

@@ -29,6 +29,7 @@ PARTITIONS = {
     "rate_plans": None,
     "product_catalog": None,
     "billing_terms": None,
+    "reference_changes": None,
     "billing_periods": None,
     "adjustments": "billing_period",
     "adjusted_months": "billing_period",
