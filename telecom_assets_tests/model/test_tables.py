@@ -37,6 +37,8 @@ PARTITIONS = {
     "accepted_differences": None,
     "bill_lines": "billing_period",
     "facturation_complete": "billing_period",
+    "correction_documents": "billing_period",
+    "manual_lines": "billing_period",
     "billed_months": "billing_period",
     "daily_revenue": "billing_period",
     "mix_by_region": "billing_period",
