@@ -48,6 +48,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "dedupe_days": (3, {"mediation", "rating", "billing"}),
     # The bills of a month correct as many closed ones.
     "adjustment_months": (24, {"billing"}),
+    "adjustments": ("separate", {"billing"}),
+    "adjustment_threshold": ("0.5", {"billing"}),
     # The engine evaluates all of them.
     "engine": ("spark", EVERY),
 }
