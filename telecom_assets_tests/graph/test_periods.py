@@ -213,6 +213,8 @@ def test_a_closed_month_is_made_by_nobody_again(project: Project, typed: Callabl
         ["bill", "withdraw", "--month", MONTH, "--by", "Anna", "--why", "a mistake"],
         ["bill", "close", "--month", MONTH, "--by", "Anna", "--empty"],
     ):
-        one_line(typed(project, *command), 1, f"{MONTH} is closed by Bea; what comes later is a difference on a later bill")
+        one_line(
+            typed(project, *command), 1, f"{MONTH} is closed by Bea; what comes later is a difference on a later bill"
+        )
     assert f"{MONTH} is closed by Bea" in failure(project.materialise("published_bills", month_tag()))
     assert everything_of_june(project) == before
