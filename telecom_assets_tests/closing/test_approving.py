@@ -81,7 +81,7 @@ def test_what_has_to_be_made_before_an_approval() -> None:
     periods, said = Periods(), []
     for state in ("drafted", "approved", "withdrawn", "drafted", "approved", "closing", "closed"):
         said.append(periods.why_drafted_again(MONTH))
-        periods = periods.with_change(Change(MONTH, state, _AT, "anna"))  # type: ignore[arg-type]
+        periods = periods.with_change(Change(MONTH, state, _AT, "anna"))
     said.append(periods.why_drafted_again(MONTH))
     assert said == ["it has no draft", None, None, "its approval was withdrawn", None, None, None, None]
 
