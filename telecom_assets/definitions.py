@@ -29,6 +29,7 @@ from telecom_assets.runs.checks import build_checks
 from telecom_assets.runs.imports import IMPORT_JOBS
 from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job
 from telecom_assets.runs.period_jobs import PERIOD_JOBS
+from telecom_assets.runs.reviewing import review_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -100,7 +101,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, *PERIOD_JOBS, *IMPORT_JOBS, checks_job, maintenance_job, customers_job],
+        jobs=[*JOBS, *PERIOD_JOBS, review_job, *IMPORT_JOBS, checks_job, maintenance_job, customers_job],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),

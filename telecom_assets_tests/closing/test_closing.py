@@ -14,6 +14,7 @@ from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods, publish_period
 from telecom_assets.closing.approving import Books, withdraw
 from telecom_assets.closing.closing import PHASES, close
+from telecom_assets.closing.review import ReviewBlocks
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
 from telecom_assets.invoices.document import NAMESPACE
 from telecom_assets.invoices.files import invoice_set_problems
@@ -179,6 +180,7 @@ def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgr
     corrects: dict[str, Any] = {"kind": "adjustment", "line_kind": "usage", "original_period": MONTH}
     back = usage_line("2126", "-1.00", "2026-11", **corrects, document=MONTH, exact_amount="-0.999999", events=-1)
     late = usage_line("2127", "0.50", "2026-11", **corrects)
+    rated(of, [charge("2126", "voice", "2.00", "2026-11")], "2026-11")
     billed_from(of, [usage_line("2126", "2.00", "2026-11"), back, late], "2026-11")
     approved(of, "2026-11")
     close(of, "2026-11", by="Ben", today=dt.date(2026, 12, 3))
@@ -232,6 +234,18 @@ def test_rows_that_are_not_those_that_were_approved_are_not_closed(of: Books) ->
     with pytest.raises(
         PeriodError, match="closing 2026-10: rated_cdrs of it is not as approved by Anna; nothing was changed"
     ):
+        close(of, MONTH, by="Ben")
+    assert read_periods(of.warehouse).state(MONTH) == "approved"
+
+
+def test_what_the_review_blocks_is_not_closed(tmp_path: Path, sail: SparkEngine, postgres_dsn: str) -> None:
+    """Bills that are not what their lines come to, and were approved all the same: nothing has begun."""
+    of = books(tmp_path, sail, postgres_dsn)
+    rated(of)
+    billed(of)
+    rated(of, [*CHARGES, charge("2127", "voice", "9")])
+    approved(of)
+    with pytest.raises(ReviewBlocks, match="closing 2026-10 is refused: "):
         close(of, MONTH, by="Ben")
     assert read_periods(of.warehouse).state(MONTH) == "approved"
 
