@@ -32,6 +32,7 @@ from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenanc
 from telecom_assets.runs.manual_jobs import MANUAL_JOBS
 from telecom_assets.runs.period_jobs import PERIOD_JOBS
 from telecom_assets.runs.rerate_jobs import rerate_job
+from telecom_assets.runs.reviewing import review_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -71,6 +72,7 @@ _OF_A_MONTH: list[Any] = [
     reports.dashboard,
     reports.billed_months,
     closing.billing_periods,
+    closing.documents,
 ]
 ASSETS = [*_OF_A_MONTH, maintenance.maintenance_of(maintenance.pools_of_tables(_OF_A_MONTH))]
 
@@ -111,6 +113,7 @@ def build_defs(
             rerating_job,
             rerate_job,
             *PERIOD_JOBS,
+            review_job,
             *MANUAL_JOBS,
             *IMPORT_JOBS,
             checks_job,

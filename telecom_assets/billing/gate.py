@@ -78,19 +78,28 @@ class BillingInputs:
         lines: bill_lines of the month, once there are any; they must be those of its charges as they stand now.
         """
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
+        questions = self.complete(customers, policy, dedupe_days, record_types, lines)
+        require(*asked(questions), before=f"billing of {self.period}")
+
+    def complete(
+        self,
+        customers: PinnedTable,
+        policy: MissingVolumePolicy,
+        dedupe_days: int,
+        record_types: RecordTypes = RECORD_TYPES,
+        lines: PinnedTable | None = None,
+    ) -> list[Callable[[], Verdict]]:
+        """What must hold of a month that is over, as functions to call (`asked`). lines: see `assert_complete`."""
         prices = [self.raw.warehouse.pin(contract.name) for contract in (RATE_PLANS, PRODUCT_CATALOG)]
         rated, suspended, imputed = self.charges.rated, self.suspended, self.charges.imputed
-        verdicts = asked(
-            [
-                lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
-                *self.conserved(dedupe_days),
-                lambda: missing_volumes_follow(policy, rated, suspended),
-                lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
-                *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
-                lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
-            ]
-        )
-        require(*verdicts, before=f"billing of {self.period}")
+        return [
+            lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
+            *self.conserved(dedupe_days),
+            lambda: missing_volumes_follow(policy, rated, suspended),
+            lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
+            *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
+            lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
+        ]
 
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
         """The identities from the topic to the charges, as functions to call (`asked`)."""

@@ -1,4 +1,4 @@
-"""`telecom bill approve | withdraw | close | periods`: the states of billing periods.
+"""`telecom bill …`: the states of billing periods, and the review of bills.
 
 Belongs here: arguments, printing. The work is in `telecom_assets.closing`, the states are in `telecom_assets.periods`.
 """
@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from telecom_assets.cli.bill_review import review
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import By, Json, Why
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     bill.command()(withdraw)
     bill.command()(close)
     bill.command("periods")(list_periods)
+    bill.command()(review)
 
 
 def approve(ctx: typer.Context, *, month: Month, by: By, why: MaybeWhy = None, as_json: Json = False) -> None:
@@ -71,12 +73,16 @@ def close(
     """
     from telecom_assets.closing.approving import Books  # noqa: PLC0415
     from telecom_assets.closing.closing import close as carry_out  # noqa: PLC0415
+    from telecom_assets.closing.tables import DOCUMENTS  # noqa: PLC0415
+    from telecom_assets.lineage.period_events import documents_event  # noqa: PLC0415
 
     if empty and as_it_stands:
         raise typer.BadParameter("expected --empty or --as-it-stands, not both")
     app: AppContext = ctx.obj
     way: Way = "empty" if empty else "as_it_stands" if as_it_stands else "bills"
     closed = carry_out(Books.of(app.deployment), checked(app, month), by=by, why=why, way=way)
+    issued = app.deployment.warehouse.pin_period(DOCUMENTS.name, month)
+    app.instance.report_runless_asset_event(documents_event(issued, month))
     tell(app, closed, as_json=as_json)
     if not as_json and (holders := not_corrected(closed)):
         terminal().print(

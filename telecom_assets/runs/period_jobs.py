@@ -15,6 +15,7 @@ from telecom_assets.closing.approving import Books, approve, withdraw
 from telecom_assets.closing.closing import close
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
+from telecom_assets.lineage.declaring import SPARK_POOL
 from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.lineage.partitions import check_month
 from telecom_assets.lineage.period_events import state_event
@@ -72,7 +73,7 @@ def _withdraw(
     context.log_event(state_event(withdraw(warehouse, month, by=config.by, why=config.why)))
 
 
-@dg.op(name="close_bills")
+@dg.op(name="close_bills", pool=SPARK_POOL)
 @with_expected_failures
 def _close(
     context: dg.OpExecutionContext,
