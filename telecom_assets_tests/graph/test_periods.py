@@ -264,5 +264,6 @@ def test_a_closed_month_is_made_by_nobody_again(project: Project, typed: Callabl
         one_line(
             typed(project, *command), 1, f"{MONTH} is closed by Bea; what comes later is a difference on a later bill"
         )
+    assert typed(project, "bill", "close", "--month", MONTH, "--by", "A", "--empty", "--as-it-stands").status == 2
     assert f"{MONTH} is closed by Bea" in failure(project.materialise("published_bills", month_tag()))
     assert everything_of_june(project) == before
