@@ -152,7 +152,7 @@ def _of_frozen(about: Reviewed) -> list[Callable[[], Verdict]]:
     return [
         lambda: deferred_equals_imputed(suspended, charges.imputed),
         lambda: lines_equal_charges(charges, lines),
-        lambda: rated_equals_billed(charges, bills),
+        lambda: rated_equals_billed(charges, bills, lines),
         lambda: bills_equal_lines(lines, bills),
     ]
 
@@ -165,7 +165,7 @@ def _of_open(about: Reviewed) -> list[Callable[[], Verdict]]:
     return [
         lambda: month_is_over(about.month, local_today()),
         *inputs.complete(customers, policy, dedupe_days, about.record_types, lines),
-        lambda: rated_equals_billed(charges, bills),
+        lambda: rated_equals_billed(charges, bills, lines),
         lambda: bills_equal_lines(lines, bills),
     ]
 

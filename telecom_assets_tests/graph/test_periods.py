@@ -245,6 +245,9 @@ def test_it_is_closed_by_a_job(project: Project, typed: Callable[..., Finished])
     year = documents[0]["issue_date"].year
     numbers = [f"INV-{year}-{place:06d}" for place in range(1, len(bills) + 1)]
     assert sorted(row["number"] for row in documents) == numbers
+    [made] = project.instance.fetch_materializations(dg.AssetKey("documents"), limit=5).records
+    assert made.asset_materialization is not None
+    assert made.asset_materialization.metadata["dagster/row_count"].value == len(documents)
     assert digest_of(project.warehouse, MONTH) == before
     assert [each.name for each in check_month(project.deployment, MONTH, ()) if each.stops] == []
 
