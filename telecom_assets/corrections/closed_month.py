@@ -57,8 +57,8 @@ class ClosedMonth:
     def settled(self, scope: Scope) -> Settled:
         """What is settled of it, for those in the scope: its frozen rows, and all that closed periods have corrected of it."""
         frozen = (self.warehouse.pin_period(contract.name, self.original_period).df for contract in _FROZEN)
-        of_scope = (rows.where(scope.holds(F.col("customer_id"))) for rows in frozen)
-        return Settled(records(*of_scope), self._adjusted().where(scope.holds(F.col("customer_id"))))
+        holds = scope.holds(F.col("customer_id"))
+        return Settled(records(*(rows.where(holds) for rows in frozen)), self._adjusted().where(holds))
 
     def right(self, scope: Scope, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are) -> DataFrame:
         """`records` of those in the scope as they are right."""

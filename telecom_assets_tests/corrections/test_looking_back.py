@@ -78,6 +78,27 @@ def test_a_late_record_rates_its_customer_again(warehouse: Warehouse) -> None:
     ]
 
 
+def test_whose_bill_nobody_can_explain_is_not_corrected(plain: Warehouse) -> None:
+    """June was closed as it stood, and A's lines did not give his bill: what comes for him is told, on no bill, with each period."""
+    books = Books(plain)
+    books.refer()
+    books.mediate(AT_CLOSE)
+    books.close(JUNE, replace(inputs_closed_with(books), not_corrected=((A, 1),)))
+    late = {"source_position": 90, "event_date": date(2026, 6, 30)}
+    of_both = [event("voice", "180", record_id=f"late of {name}", subscriber_id=name, **late) for name in (A, B)]
+    books.mediate(of_both, gone=["gone"])
+    # 180 s are three minutes: two of A at 0.010, three of B at 0.005.
+    of_a = [
+        ("gone", "taken_back", "refused", "record_gone", "gone", -1, -1, Decimal("-0.045")),
+        (f"late of {A}", "charged", "refused", "late_usage", "rated", 1, 3, Decimal("0.02")),
+    ]
+    of_b = (f"late of {B}", "charged", "billed", "late_usage", "rated", 1, 3, Decimal("0.015"))
+    assert told(books.adjust()) == [*of_a, of_b]
+    assert right_is_settled_and_adjusted(Journals.of(plain), JULY, 12).passed
+    books.close_empty(JULY, replace(inputs_closed_with(books, JULY)))
+    assert told(books.adjust(AUGUST)) == of_a
+
+
 def test_what_a_closed_period_has_corrected_is_settled(books: Books) -> None:
     """July is closed with its adjustments: August looks back from there, and only at what comes then."""
     late = event("voice", "180", record_id="late", subscriber_id=A, source_position=90)
