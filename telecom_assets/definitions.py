@@ -31,6 +31,7 @@ from telecom_assets.runs.imports import IMPORT_JOBS
 from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job, rerating_job
 from telecom_assets.runs.manual_jobs import MANUAL_JOBS
 from telecom_assets.runs.period_jobs import PERIOD_JOBS
+from telecom_assets.runs.rerate_jobs import rerate_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -108,6 +109,7 @@ def build_defs(
         jobs=[
             *JOBS,
             rerating_job,
+            rerate_job,
             *PERIOD_JOBS,
             *MANUAL_JOBS,
             *IMPORT_JOBS,

@@ -71,6 +71,7 @@ def test_every_job_but_the_nights_and_decisions_is_a_step_of_a_month() -> None:
             "customers_job",
             "rating_job",
             "rerating_job",
+            "rerate_job",
             "approve_job",
             "withdraw_job",
         ),
