@@ -48,12 +48,12 @@ def april(engine: SparkEngine) -> list[Row]:
 
 
 def judged(engine: SparkEngine, period: str, rows: Sequence[Row], written_off: Sequence[Row] = ()) -> list[Row]:
-    frames = (
+    new, before = (
         contract_frame(engine, ADJUSTMENTS, each)
         for each in ([{**one, "billing_period": period} for one in rows], written_off)
     )
     history = contract_frame(engine, bill_lines(2), CLOSED)
-    return rows_of(disposed(*frames, history, period, Decimal("0.50"), 2))
+    return rows_of(disposed(new, before, history, period, Decimal("0.50"), 2))
 
 
 def said(rows: Sequence[Row]) -> list[tuple[str, ...]]:

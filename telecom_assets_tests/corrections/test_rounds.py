@@ -110,8 +110,8 @@ def judged(
 ) -> list[Row]:
     """The rows of a period, those written off that are too little; June has no bill, so all of it is to be asked for."""
     written_off = [row for row in before if row["disposition"] == "written_off"]
-    frames = [contract_frame(engine, ADJUSTMENTS, rows) for rows in (found, written_off)]
-    return rows_of(disposed(*frames, contract_frame(engine, BILL_LINES, []), period, threshold, 2))
+    new, off = (contract_frame(engine, ADJUSTMENTS, rows) for rows in (found, written_off))
+    return rows_of(disposed(new, off, contract_frame(engine, BILL_LINES, []), period, threshold, 2))
 
 
 @pytest.mark.parametrize(("seed", "threshold"), [(1, Decimal(0)), (2, Decimal(0)), (3, Decimal(40))])
