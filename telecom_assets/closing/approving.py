@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from resources.postgres import PostgresConnection
 from resources.warehouse import Warehouse
-from telecom_assets.billing.gate import BillingInputs, assert_billed
+from telecom_assets.billing.gate import BillingInputs, assert_billed, assert_corrected
 from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.billing.terms import BillingTerms, terms_of
 from telecom_assets.closing.order import assert_in_order
+from telecom_assets.closing.review import assert_nothing_blocks, blocking
+from telecom_assets.corrections.inputs import inputs_of
 from telecom_assets.home.deployment import Deployment, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.tables import RAW_CDRS
@@ -22,6 +24,7 @@ from telecom_assets.model.months import month_days
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import digest_of, digested_tables
 from telecom_assets.periods.journal import change_state, changed_now, read_periods
+from telecom_assets.periods.reach import assert_reach
 from telecom_assets.periods.states import APPROVED, DRAFTED, WITHDRAWN, Change, PeriodError, Periods
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.tables import SUSPENDED_CDRS
@@ -50,15 +53,18 @@ def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Cha
     """Approve the bills of a month (yyyy-MM), which freezes its rows. Returns the change of state.
 
     Refused, with nothing changed, unless its draft is there and is later than the last close, every identity before a bill holds, and
-    no earlier month has drafts that are not closed: raises PeriodError, ConservationError, WarehouseError.
+    no earlier month has drafts that are not closed, and nothing of a review blocks: raises PeriodError, ConservationError,
+    ReviewBlocks, WarehouseError.
     """
     warehouse = books.warehouse
     _assert_may_be_approved(warehouse, read_periods(warehouse), month)
     assert_nothing_went_back(warehouse, books.postgres)
-    versions = versions_now(warehouse)
+    assert_reach(read_periods(warehouse), books.settings.dedupe_days, approving=month)
+    versions, inputs = versions_now(warehouse), inputs_of(warehouse, month)
     terms = _assert_complete(books, month)
+    assert_nothing_blocks(blocking(books.settings, warehouse, books.record_types, month), f"approving {month}")
     digest = digest_of(warehouse, month)
-    kept = kept_terms(books.settings, terms, versions).as_json()
+    kept = kept_terms(books.settings, terms, versions, inputs).as_json()
     approved = changed_now(month, APPROVED, by=by, why=why, digest=digest, closed_with=kept)
 
     def decide(periods: Periods) -> Change:
@@ -96,6 +102,7 @@ def _assert_complete(books: Books, month: str) -> BillingTerms:
     customers, policy = warehouse.pin(CUSTOMERS.name), settings.missing_volume_policy
     inputs.assert_complete(customers, policy, settings.dedupe_days, books.record_types, lines)
     assert_billed(charges, bills, settings.dedupe_days, "approving")
+    assert_corrected(books.warehouse, month, "approving")
     terms = terms_of(warehouse.pin(BILLING_TERMS.name).arrow(), month, settings.currency)
     billed_with = {
         (row["discount_pct"], row["tax_pct"], row["currency"])
@@ -110,8 +117,13 @@ def _assert_complete(books: Books, month: str) -> BillingTerms:
     return terms
 
 
-def kept_terms(settings: Settings, terms: BillingTerms, versions: Mapping[str, int]) -> ClosedWith:
-    """What an approval keeps of the terms in force, the settings, and the versions of tables."""
+def kept_terms(
+    settings: Settings, terms: BillingTerms, versions: Mapping[str, int], inputs: str | None = None
+) -> ClosedWith:
+    """What an approval keeps of the terms in force, the settings, the versions of tables, and the digests of what it rests on.
+
+    inputs: `inputs_of` the month; None where its rows may not be what they rest on would make.
+    """
     return ClosedWith(
         currency=terms.currency,
         discount_pct=terms.discount_pct,
@@ -121,6 +133,7 @@ def kept_terms(settings: Settings, terms: BillingTerms, versions: Mapping[str, i
         payment_days=terms.payment_days,
         missing_volume_policy=settings.missing_volume_policy,
         dedupe_days=settings.dedupe_days,
+        inputs=inputs,
         versions=versions,
     )
 

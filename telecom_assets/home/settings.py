@@ -32,6 +32,7 @@ class SettingsError(ExpectedError):
 
 #: Four decimals: what `telecom_assets.model.numbers.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
+Factor = Annotated[Decimal, Field(gt=1, le=1000, max_digits=7, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 
 
@@ -158,6 +159,12 @@ class Settings(BaseSettings):
         description="What a data CDR without a volume counts as: the smallest of its holder in the month (customer_min), "
         "nothing (zero), or it is suspended (suspend).",
     )
+    adjustment_months: int = Field(
+        default=12,
+        ge=1,
+        le=120,
+        description="Closed months, before the month that is billed, that its bills still correct.",
+    )
     discount_pct: Percent = Field(
         default=Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
     )
@@ -172,12 +179,33 @@ class Settings(BaseSettings):
         default="MAD",
         description="ISO 4217 code of every amount; its decimals are those of bills. One for a warehouse, fixed by its first bill.",
     )
+    adjustments: Literal["on_invoice", "separate"] = Field(
+        default="on_invoice",
+        description="Where corrections of closed months stand: on the bill of the next month (on_invoice), or on a document for each "
+        "corrected month (separate).",
+    )
+    adjustment_threshold: Annotated[Decimal, Field(ge=0)] = Field(
+        default=Decimal(0),
+        description="Amount due below which a correction to pay is written off, in the currency of bills. 0: none is.",
+    )
     billing_day: int = Field(
         default=3, ge=1, le=28, description="Day of the following month on which a month is billed."
     )
 
     approver_is_not_closer: bool = Field(
         default=False, description="Refuse to close a month for the name that approved it: two people see its bills."
+    )
+
+    review_factor: Factor = Field(
+        default=Decimal(3),
+        description="By which factor a bill may differ from the holder's last three, and a share of rejected records from the three "
+        "months before, until `telecom bill review` says so.",
+    )
+    back_charge_months: int = Field(
+        default=3,
+        ge=0,
+        le=120,
+        description="For how many months back a later charge is nothing that `telecom bill review` points at.",
     )
 
     csv_bom: bool = Field(

@@ -9,7 +9,7 @@ A row is in force from `valid_from`, up to and without `valid_to`; NULL is witho
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from operator import and_
 
@@ -115,7 +115,7 @@ def _renamed(dated: DataFrame, side: str, valid_from: str) -> DataFrame:
 
 def rows_in_force(table: pa.Table, day: dt.date) -> pa.Table:
     """The rows that are in force on a day."""
-    first, end = _day_numbers(table)
+    first, end = day_numbers(table)
     number = (day - _EPOCH).days
     return table.filter(pc.and_(pc.less_equal(first, number), pc.greater(end, number)))
 
@@ -134,7 +134,7 @@ def validity_findings(table: pa.Table, contract: TableContract) -> list[str]:
 
 
 def _empty_rows(table: pa.Table, contract: TableContract) -> Iterator[str]:
-    first, end = _day_numbers(table)
+    first, end = day_numbers(table)
     empty = table.filter(pc.less_equal(end, first)).select([*entity(contract), VALID_FROM, VALID_TO])
     shown = [
         f"{contract.name} {named(row, contract)}: valid_from is {row[VALID_FROM]} and valid_to {row[VALID_TO]}, so it is in force on "
@@ -148,7 +148,7 @@ def _empty_rows(table: pa.Table, contract: TableContract) -> Iterator[str]:
 
 def _overlaps(table: pa.Table, contract: TableContract) -> Iterator[str]:
     """Keys with two rows in force on one day: each row is compared with the one before it, by key and first day."""
-    first, end = _day_numbers(table)
+    first, end = day_numbers(table)
     keys = entity(contract)
     bounded = table.select(keys).append_column("first", first).append_column("end", end)
     bounded = bounded.filter(pc.less(bounded["first"], bounded["end"]))
@@ -190,6 +190,26 @@ def differing_days(then: pa.Table, now: pa.Table) -> list[Stretch]:
 
     Exact where each version keeps the rule that no two rows of one key are in force on one day. No row is looked at in Python.
     """
+    distinct = _differing(then, now).group_by(["begins", "ends"]).aggregate([]).to_pylist()
+    return union(Stretch(_day(each["begins"]), _day(each["ends"])) for each in distinct)
+
+
+def differing_on(then: pa.Table, now: pa.Table, days: Iterable[Stretch]) -> pa.Table:
+    """The rows of two versions of a table that are in force in one of them alone on some of these days: `now`'s columns without the
+    validity, each once. A change of a row is two rows, as it was and as it is.
+    """
+    found = _differing(then, now)
+    wanted = pa.repeat(False, found.num_rows)
+    for each in days:
+        begins, ends = _bound(each.first, _BEFORE_ALL), _bound(each.end, _AFTER_ALL)
+        meets = pc.and_(pc.less(found["begins"], ends), pc.greater(found["ends"], begins))
+        wanted = pc.or_(wanted, meets)
+    content = [name for name in now.column_names if name not in (VALID_FROM, VALID_TO)]
+    return found.filter(wanted).select(content).group_by(content).aggregate([]).select(content)
+
+
+def _differing(then: pa.Table, now: pa.Table) -> pa.Table:
+    """The rows that are in force in one version alone, and when: from `begins` up to and without `ends`, days as numbers."""
     content = pa.schema([field for field in now.schema if field.name not in (VALID_FROM, VALID_TO)])
     sides = pa.concat_tables([_side(then, content, 0), _side(now, content, 1)])
     same = ["first", *content.names]
@@ -199,15 +219,13 @@ def differing_days(then: pa.Table, now: pa.Table) -> list[Stretch]:
     in_both = pc.and_(pc.not_equal(grouped["side_min"], grouped["side_max"]), pc.equal(grouped["count_all"], 2))
     # In both versions: they differ between the two ends. In one alone: they differ wherever it is in force.
     begins = pc.if_else(in_both, grouped["end_min"], grouped["first"])
-    stretches = pa.table({"begins": begins, "ends": grouped["end_max"]})
-    stretches = stretches.filter(pc.less(stretches["begins"], stretches["ends"]))
-    distinct = stretches.group_by(["begins", "ends"]).aggregate([]).to_pylist()
-    return union(Stretch(_day(each["begins"]), _day(each["ends"])) for each in distinct)
+    rows = grouped.select(content.names).append_column("begins", begins).append_column("ends", grouped["end_max"])
+    return rows.filter(pc.less(rows["begins"], rows["ends"]))
 
 
 def _side(table: pa.Table, content: pa.Schema, side: int) -> pa.Table:
     """The columns that are compared, the bounds as numbers, and which of the two versions it is."""
-    first, end = _day_numbers(with_validity(table))
+    first, end = day_numbers(with_validity(table))
     for field in content:
         if field.name not in table.column_names:
             table = table.append_column(field.name, pa.nulls(table.num_rows, field.type))
@@ -216,10 +234,14 @@ def _side(table: pa.Table, content: pa.Schema, side: int) -> pa.Table:
     return compared.append_column("first", first).append_column("end", end).append_column("side", sides)
 
 
-def _day_numbers(table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def day_numbers(table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """The first day of each row and the day on which it ends, as numbers without NULL."""
     first, end = (table[name].cast(pa.date32()).cast(pa.int32()) for name in (VALID_FROM, VALID_TO))
     return pc.fill_null(first, _BEFORE_ALL), pc.fill_null(end, _AFTER_ALL)
+
+
+def _bound(day: dt.date | None, without: int) -> int:
+    return without if day is None else (day - _EPOCH).days
 
 
 def _day(number: int) -> dt.date | None:

@@ -29,10 +29,16 @@ PARTITIONS = {
     "rate_plans": None,
     "product_catalog": None,
     "billing_terms": None,
+    "reference_changes": None,
     "billing_periods": None,
     "adjustments": "billing_period",
+    "adjusted_months": "billing_period",
+    "rerate_decisions": None,
+    "accepted_differences": None,
     "bill_lines": "billing_period",
     "facturation_complete": "billing_period",
+    "correction_documents": "billing_period",
+    "manual_lines": "billing_period",
     "billed_months": "billing_period",
     "daily_revenue": "billing_period",
     "mix_by_region": "billing_period",
@@ -40,6 +46,7 @@ PARTITIONS = {
     "plan_by_region": "billing_period",
     "top10_consumers": "billing_period",
     "traffic_hourly": "billing_period",
+    "documents": "billing_period",
 }
 
 #: Columns that the requirements name, at least, in their order.
