@@ -431,37 +431,41 @@ class Model:
         return found
 
     def _is_invoiced(self, holder: Holder, month: str, own: Sequence[Line]) -> bool:
-        """Whether a holder's adjustments go on his bill of the month: he has one without them, and nobody wants them apart."""
-        day = last_day(month)
+        """Whether a holder's adjustments go on his bill of the month: he has one without them, and nobody wants them apart.
+
+        One has a bill who has own lines, or was an active postpaid customer on some day of the month.
+        """
+        first, last = date.fromisoformat(f"{month}-01"), last_day(month)
         subscribed = any(
-            each.holder_no == holder[1]
-            and (each.valid_from or day) <= day
-            and (each.valid_to is None or day < each.valid_to)
+            (each.holder_no, each.postpaid) == (holder[1], True)
+            and (each.valid_from or first) <= last
+            and (each.valid_to is None or each.valid_to > first)
             for each in self.customers.get(holder[0], ())
         )
         return not self.house.separate and (subscribed or bool(own))
 
     def _apart(self, own: Sequence[Line], parts: Mapping[str, Correction], *, on_invoice: bool) -> set[str]:
         """The original periods that have documents of their own: all, or those that would bring the bill below zero."""
-        if not on_invoice:
-            return set(parts)
-        apart: set[str] = set()
-        while True:
-            staying = {original: each for original, each in parts.items() if original not in apart}
-            bases = defaultdict(Decimal, {rate: each.base for rate, each in totals(own, self.house.decimals).items()})
-            for each in staying.values():
-                for rate, total in each.by_rate.items():
-                    bases[rate] += total.base
-            amount_due = sum((each.due for each in staying.values()), due(own, self.house.decimals))
-            leaving = {
-                original
-                for original, each in staying.items()
-                if (amount_due < 0 and each.due < 0)
-                or any(bases[rate] < 0 and total.base < 0 for rate, total in each.by_rate.items())
-            }
-            if not leaving:
-                return apart
+        apart = set() if on_invoice else set(parts)
+        while leaving := self._leaving(own, {name: each for name, each in parts.items() if name not in apart}):
             apart |= leaving
+        return apart
+
+    def _leaving(self, own: Sequence[Line], staying: Mapping[str, Correction]) -> set[str]:
+        """The original periods that leave a bill together: first because of its amount due, then because of a rate's base."""
+        bases = defaultdict(Decimal, {rate: each.base for rate, each in totals(own, self.house.decimals).items()})
+        for each in staying.values():
+            for rate, total in each.by_rate.items():
+                bases[rate] += total.base
+        owed = sum((each.due for each in staying.values()), due(own, self.house.decimals))
+        given_back = {original for original, each in staying.items() if each.due < 0}
+        if owed < 0 and given_back:
+            return given_back
+        return {
+            original
+            for original, each in staying.items()
+            if any(bases[rate] < 0 and total.base < 0 for rate, total in each.by_rate.items())
+        }
 
     def _lines_now(self) -> list[Line]:
         """All lines: those that were made, and manual ones that no run has seen yet."""
