@@ -5,12 +5,13 @@ Does not belong here: how a table is read or written (`resources.warehouse`).
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from resources.contract import TableContract
 from resources.warehouse import Partitions, PinnedTable, Warehouse, partition_value
@@ -37,13 +38,20 @@ class DeltaIOManager(dg.IOManager):
         if obj is None:
             return
         name = context.asset_key.path[-1]
-        partitions = _partitions(self.warehouse.contracts[name], context)
-        reads, info = versions_of(context.output_metadata, "read/"), self.said(context, partitions)
-        if isinstance(obj, pa.Table):
-            commit = self.warehouse.overwrite_arrow(name, obj, partitions, reads, info)
-        else:
-            commit = self.warehouse.overwrite(name, obj, partitions, reads, info)
-        self.describe(context, self.warehouse.pin(name, partitions, commit.version))
+        contract = self.warehouse.contracts[name]
+        partitions, version = _partitions(contract, context), None
+        for part in self.written_parts(contract, partitions):
+            reads, info = versions_of(context.output_metadata, "read/"), self.said(context, part)
+            rows = obj if part is None or part == partitions else _within(obj, contract, part)
+            if isinstance(rows, pa.Table):
+                version = self.warehouse.overwrite_arrow(name, rows, part, reads, info).version
+            else:
+                version = self.warehouse.overwrite(name, rows, part, reads, info).version
+        self.describe(context, self.warehouse.pin(name, partitions, version))
+
+    def written_parts(self, contract: TableContract, partitions: Partitions | None) -> Sequence[Partitions | None]:  # noqa: ARG002
+        """The partitions that an output replaces, as ranges: those of the run. Overridden by who leaves some as they are."""
+        return [partitions]
 
     def said(self, context: dg.OutputContext, partitions: Partitions | None) -> Mapping[str, Any]:  # noqa: ARG002
         """What the commit of an output says of itself, besides the versions that it read. Overridden by who knows more."""
@@ -116,6 +124,17 @@ def _partitions(contract: TableContract, context: dg.OutputContext | dg.InputCon
             f"{contract.name}: {keys[0]} to {keys[-1]} of this run have gaps; run each contiguous range by itself"
         )
     return Partitions(first, last)
+
+
+def _within(rows: Any, contract: TableContract, part: Partitions) -> Any:
+    """The rows of some partitions, as a DataFrame or a pyarrow Table."""
+    assert contract.partition_by is not None
+    if isinstance(rows, pa.Table):
+        column = pc.field(contract.partition_by)
+        return rows.filter((column >= part.first) & (column <= part.last))
+    from pyspark.sql import functions as F  # noqa: PLC0415  (imports pandas; not for loading the code)
+
+    return rows.where(part.holds(F.col(contract.partition_by)))
 
 
 def _distance(first: dt.date | str, last: dt.date | str) -> int:

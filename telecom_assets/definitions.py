@@ -8,7 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from telecom_assets.billing import adjusting
 from telecom_assets.billing import assets as billing
+from telecom_assets.closing import assets as closing
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.private_files import keep_private
 from telecom_assets.home.settings import Settings
@@ -25,7 +27,8 @@ from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
-from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job
+from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job, rerating_job
+from telecom_assets.runs.period_jobs import PERIOD_JOBS
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -52,6 +55,7 @@ _OF_A_MONTH: list[Any] = [
     mediation.mediation,
     rating.rating,
     rating.period_charges,
+    adjusting.adjusting,
     billing.bill_lines,
     billing.facturation_complete,
     billing.published_bills,
@@ -60,6 +64,7 @@ _OF_A_MONTH: list[Any] = [
     reports.reports,
     reports.dashboard,
     reports.billed_months,
+    closing.billing_periods,
 ]
 ASSETS = [*_OF_A_MONTH, maintenance.maintenance_of(maintenance.pools_of_tables(_OF_A_MONTH))]
 
@@ -95,7 +100,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, checks_job, maintenance_job, customers_job],
+        jobs=[*JOBS, rerating_job, *PERIOD_JOBS, checks_job, maintenance_job, customers_job],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),

@@ -8,6 +8,7 @@ from types import ModuleType
 
 from resources.contract import TableContract
 from telecom_assets.billing import tables as of_billing
+from telecom_assets.closing import tables as of_closing
 from telecom_assets.corrections import tables as of_corrections
 from telecom_assets.intake import tables as of_intake
 from telecom_assets.mediation import tables as of_mediation
@@ -29,6 +30,7 @@ _ROOMS: tuple[ModuleType, ...] = (
     of_corrections,
     of_billing,
     of_reports,
+    of_closing,
 )
 
 #: Every table by name, with the columns of this project's own record types.
@@ -59,5 +61,6 @@ def tables_of(record_types: Iterable[RecordType], currency: str = DEFAULT_CURREN
         of_reports.revenue_by_plan(scale),
         of_reports.plan_by_region(scale),
         of_reports.top10_consumers(scale),
+        of_closing.documents(scale),
     )
     return {**TABLES, **{table.name: table for table in (*own, *of_money)}}

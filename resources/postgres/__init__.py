@@ -1,12 +1,14 @@
 """How the project reaches PostgreSQL: customers come from it, bills are published to it.
 
 Belongs here: the connection and its errors (`connection`), DDL from a table contract (`tables`), Arrow in and out by
-COPY (`arrow_copy`), the customers table (`customers`), publishing a period (`publishing`). Does not belong here: what
+COPY (`arrow_copy`), the customers table (`customers`), publishing a period (`publishing`), keeping one that is closed
+(`closed_periods`). Does not belong here: what
 a customer or a bill is (`tables.py` of a room, handed in as a contract) or the local server
 (`telecom_assets.local_stack`).
 """
 
 from resources.postgres.arrow_copy import read_table
+from resources.postgres.closed_periods import CLOSED_PERIODS, closed_periods
 from resources.postgres.connection import PostgresConnection, PostgresError, PostgresUnavailable
 from resources.postgres.customers import (
     UpsertCounts,
@@ -29,6 +31,7 @@ from resources.postgres.publishing import (
 from resources.postgres.tables import TableDrift, TableMissing, follow_contract
 
 __all__ = [
+    "CLOSED_PERIODS",
     "LedgerEntry",
     "PostgresConnection",
     "PostgresError",
@@ -38,6 +41,7 @@ __all__ = [
     "TableDrift",
     "TableMissing",
     "UpsertCounts",
+    "closed_periods",
     "create_customers_table",
     "dated_columns",
     "entries_ahead",

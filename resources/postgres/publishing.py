@@ -25,6 +25,7 @@ from psycopg import errors, sql
 
 from resources.contract import Column, TableContract
 from resources.postgres.arrow_copy import copy_batches
+from resources.postgres.closed_periods import CLOSED_PERIODS, is_closed, keep_closed, put_on_list
 from resources.postgres.connection import PostgresConnection, PostgresError
 from resources.postgres.tables import TableMissing, columns_sql, create_stage, ensure_table, table_exists
 
@@ -123,6 +124,7 @@ def publish_period(
     delta_version: int,
     expected_rows: int,
     expected_sums: Mapping[str, Decimal],
+    closes: bool = False,
     lock_timeout_seconds: float = 300,
 ) -> PublishResult:
     """Replace one period of the contract's table by `batches`, the rows of one version of a Delta table.
@@ -130,6 +132,9 @@ def publish_period(
     The table is created from the contract when it is missing (primary key = the contract's key). A newer version of the
     same Delta table (`delta_table_id`) that is already published wins: `stale`. The same version is published again,
     which repairs rows that somebody changed or removed. Another Delta table replaces whatever was there.
+
+    closes: these are the last rows of the period. From the commit on PostgreSQL refuses whatever would change them, from whomever
+    (`closed_periods`); publishing them again changes nothing, and rows of any other content raise PostgresError.
 
     Raises PublishMismatch when count, sums or period of the rows are not as expected, TableDrift when the table lacks a
     column, PostgresError when another session holds the period for longer than `lock_timeout_seconds`; the old rows
@@ -139,19 +144,27 @@ def publish_period(
     with connection.session(f"publishing {contract.name} of {period}") as session:
         ensure_table(connection, session, LEDGER, more=[sql.SQL("sums jsonb NOT NULL")])
         ensure_table(connection, session, contract)
+        if closes:
+            ensure_table(connection, session, CLOSED_PERIODS)
         with session.transaction():
             _limit_waits(session, lock_timeout_seconds)
             stage = create_stage(session, f"stage_{contract.name}", contract)
             copy_batches(session, stage, contract.arrow_schema(), batches)
             _verify(publication, "given", _totals(session, publication, stage))
             _lock(session, contract.name, period)
+            closed_before = closes and is_closed(session, contract.name, period)
+            if closes:
+                keep_closed(session, contract, LEDGER)
             entry = _ledger_entry(session, contract.name, period)
             if entry and publication.is_older_than(entry):
                 return PublishResult("stale", entry.rows, entry.sums, entry.delta_version)
             deleted, inserted = _replace(session, publication, stage)
             # Again, in place: a trigger, a rule or a policy of the table may have had its own idea of the rows.
             _verify(publication, "in the table", _totals(session, publication, publication.table, only_period=True))
-            _write_ledger(session, publication)
+            if not closed_before:
+                _write_ledger(session, publication)
+            if closes:
+                put_on_list(session, contract.name, period)
     return PublishResult(
         "published", publication.rows, dict(expected_sums), publication.delta_version, deleted, inserted
     )

@@ -27,6 +27,7 @@ from telecom_assets.lineage.declaring import (
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
@@ -74,6 +75,7 @@ def bill_lines(
     month's last day.
     """
     period = context.partition_key
+    read_periods(warehouse).assert_open(period, "billing")
     assert_not_restored(warehouse, postgres)  # before a commit raises the version, which would hide it
     assert_currency(warehouse, settings.currency)
     charges = Charges(rated_cdrs, period_charges)
@@ -160,6 +162,7 @@ def published_bills(
     One transaction replaces the month; a publisher that comes late with older bills changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
+    read_periods(warehouse).assert_open(period, "publishing")
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "publishing")
     result = publish_period(
         postgres.connect(),

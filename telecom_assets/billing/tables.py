@@ -22,8 +22,8 @@ _HOLDER_NO = C("holder_no", "int", "Which holder of the number is billed, counte
 BILL = "bill"
 #: Kinds of lines: what the period's events cost; differences to earlier periods; what a person has added.
 USAGE, ADJUSTMENT, MANUAL = "usage", "adjustment", "manual"
-#: Status of a bill that may be made again.
-DRAFT = "draft"
+#: Status of a bill that may be made again, and of one whose period is closed.
+DRAFT, CLOSED = "draft", "closed"
 
 
 def bill_lines(scale: int) -> TableContract:
@@ -86,7 +86,7 @@ def facturation_complete(scale: int) -> TableContract:
             C("amount_due", amount, "after_discount + tax: the tax-included amount."),
             C("rounding_difference", "decimal(18,6)", "amount_before_tax − exact sum of the rated amounts."),
             C("currency", "string", "ISO 4217 code."),
-            C("status", "string", "draft: the bill may be made again."),
+            C("status", "string", "draft: the bill may be made again; closed: it stays as it is."),
             BILLING_PERIOD,
         ),
     )

@@ -34,7 +34,10 @@ CHECKED_MONTH_TAG = "telecom/month"
 
 @dataclass(frozen=True)
 class CheckInputs:
-    """What a check reads: the project's resources, and the days and months of its run (None: all there are)."""
+    """What a check reads: the project's resources, and the days and months of its run (None: all there are).
+
+    full: nothing is left for another night.
+    """
 
     settings: Settings
     warehouse: Warehouse
@@ -43,6 +46,7 @@ class CheckInputs:
     record_types: RecordTypes
     days: Partitions | None = None
     months: Partitions | None = None
+    full: bool = False
 
     def over(self, first: str, last: str) -> "CheckInputs":
         """The same, narrowed to the days, or the months, from first to last, as partition keys."""

@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from resources.temporary import remove_abandoned
-from telecom_assets.cli import check, data, demo, dev, maintain, month, sources, stack, tariff, warehouse
+from telecom_assets.cli import bill, check, data, demo, dev, maintain, month, rerate, sources, stack, tariff, warehouse
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
@@ -66,7 +66,8 @@ def telecom(
     ctx.obj = AppContext(settings)
 
 
-for module in (stack, data, customers_commands, tariff, month, check, dev, sources, maintain, warehouse, demo):
+_GROUPS = (stack, data, customers_commands, tariff, month, rerate, bill, check, dev, sources, maintain, warehouse, demo)
+for module in _GROUPS:
     module.register(app)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does no
 
 Month = Annotated[str, typer.Option(help="Month to check, YYYY-MM. It has been billed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Full = Annotated[bool, typer.Option("--full", help="Also read the rows of every approved or closed month.")]
 Junit = Annotated[
     Path | None, typer.Option(help="Also write a JUnit report there, for CI.", metavar="FILE", show_default=False)
 ]
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Junit = None) -> None:
+def check(ctx: typer.Context, *, month: Month, full: Full = False, as_json: Json = False, junit: Junit = None) -> None:
     """Make every check of a month on what is there, and write nothing but the report that is asked for.
 
     Non-zero when a blocking check fails or cannot look. What an advisory check finds is shown as advice.
@@ -55,7 +56,7 @@ def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Jun
     app: AppContext = ctx.obj
     month = checked_month(month, app.settings.partitions_start)
     assert_billed(app.deployment, month)
-    outcomes = _evaluated(app, month) if junit is None else _reported(app, month, junit)
+    outcomes = _evaluated(app, month, full) if junit is None else _reported(app, month, full, junit)
     if as_json:
         passed = not any(outcome.stops for outcome in outcomes)
         typer.echo(json.dumps({"month": month, "passed": passed, "checks": [each.to_dict() for each in outcomes]}))
@@ -65,7 +66,7 @@ def check(ctx: typer.Context, *, month: Month, as_json: Json = False, junit: Jun
         raise typer.Exit(1)
 
 
-def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
+def _evaluated(app: AppContext, month: str, full: bool) -> "list[Outcome]":
     import pyarrow as pa  # noqa: PLC0415
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
@@ -76,15 +77,15 @@ def _evaluated(app: AppContext, month: str) -> "list[Outcome]":
     from telecom_assets.runs.evaluation import check_month  # noqa: PLC0415
 
     of_files = (OSError, pa.ArrowException, InvoiceError, PublishError, ReportFileError)
-    return check_month(app.deployment, month, (*EXPECTED_ERRORS, *of_files, PySparkException))
+    return check_month(app.deployment, month, (*EXPECTED_ERRORS, *of_files, PySparkException), full=full)
 
 
-def _reported(app: AppContext, month: str, path: Path) -> "list[Outcome]":
+def _reported(app: AppContext, month: str, full: bool, path: Path) -> "list[Outcome]":
     """The outcomes, once they are written to the report. A file that cannot be written is an error before any check is made."""
     from telecom_assets.cli.junit import junit_report  # noqa: PLC0415
 
     with _new_file(path) as file:
-        outcomes = _evaluated(app, month)
+        outcomes = _evaluated(app, month, full)
         cases = [_case(outcome) for outcome in outcomes]
         file.write(junit_report(f"telecom check {month}", cases, dt.datetime.now(dt.UTC)))
     return outcomes

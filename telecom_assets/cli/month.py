@@ -51,7 +51,7 @@ def show_plan(app: AppContext, month: str, *, as_json: bool, force: bool) -> Non
     from telecom_assets.runs.month_runner import MonthRunner  # noqa: PLC0415
     from telecom_assets.runs.stages import LANDING  # noqa: PLC0415
 
-    check_month(month, app.settings.partitions_start)
+    _assert_open(app, check_month(month, app.settings.partitions_start))
     definitions = build_defs(app.settings, app.deployment.resources())
     runner = MonthRunner(definitions, app.instance, app.deployment, lambda *_: None)
     steps = runner.plan_month(month, force=force)
@@ -89,6 +89,7 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
             app.settings.dagster_home, f"month-{check_month(month, app.settings.partitions_start)}", progress.wait
         ) as ours,
     ):
+        _assert_open(app, month)
         assert_nothing_went_back(app.deployment.warehouse, OnDemand(app.postgres))
         app.open_month(month)
         definitions = build_defs(app.settings, app.deployment.resources())
@@ -122,6 +123,13 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
         if error is not None:
             terminal(stderr=True).print(f"[bold red]{month} is not billed:[/] {escape(error)}", soft_wrap=True)
     return report
+
+
+def _assert_open(app: AppContext, month: str) -> None:
+    """Raise PeriodError for an approved or closed month: no run makes its bills again."""
+    from telecom_assets.periods.journal import read_periods  # noqa: PLC0415
+
+    read_periods(app.deployment.warehouse).assert_open(month, f"run of {month}")
 
 
 def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:

@@ -188,6 +188,8 @@ def print_funnel(
         row(f"  excluded: {reason}", count, style="dim")
     if books.deferred or books.imputed:
         row(f"  deferred: {MISSING_VOLUME}", books.deferred, style="dim")
+    if books.late:
+        row("  late: since the approval", books.late, style="dim")
     row("rated (before tax)", books.rated, for_people(books.rated_amount, 6), "bold")
     if books.deferred or books.imputed:
         row("  deferred → imputed", books.imputed, for_people(books.imputed_amount, 6))

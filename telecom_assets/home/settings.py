@@ -158,6 +158,12 @@ class Settings(BaseSettings):
         description="What a data CDR without a volume counts as: the smallest of its holder in the month (customer_min), "
         "nothing (zero), or it is suspended (suspend).",
     )
+    adjustment_months: int = Field(
+        default=12,
+        ge=1,
+        le=120,
+        description="Closed months, before the month that is billed, that its bills still correct.",
+    )
     discount_pct: Percent = Field(
         default=Decimal("5"), description="Discount on the amount before tax, percent, up to 4 decimals."
     )
@@ -174,6 +180,10 @@ class Settings(BaseSettings):
     )
     billing_day: int = Field(
         default=3, ge=1, le=28, description="Day of the following month on which a month is billed."
+    )
+
+    approver_is_not_closer: bool = Field(
+        default=False, description="Refuse to close a month for the name that approved it: two people see its bills."
     )
 
     csv_bom: bool = Field(

@@ -15,6 +15,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import InvoiceTotals, write_invoices
 from telecom_assets.lineage.declaring import BILLING_TEAM, Materialized, asset, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
@@ -48,6 +49,7 @@ def invoices(
     A run that comes late with older bills fails and changes nothing.
     """
     period, bills = context.partition_key, facturation_complete
+    read_periods(bills.warehouse).assert_open(period, "invoices")
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "invoices")
     directory = invoice_directory(settings, period)
     names = holders_of_month(customers.all(), period).select(*HOLDER, "customer_name")

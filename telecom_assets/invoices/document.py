@@ -1,4 +1,4 @@
-"""One invoice: a row of facturation_complete to an XML document and its file name.
+"""One document: a bill to XML, as a draft or as it is issued when its period is closed, and its file name.
 
 Belongs here: the shape of a document, which sums must hold in it, how it is read back. The shape for others is
 `data/invoice.xsd`, shipped with the package. Does not belong here: sets of invoices (`invoices`), the computing of a
@@ -12,25 +12,33 @@ Decisions
 - Characters that XML 1.0 forbids (control characters) are shown as U+FFFD, one for one. All others are kept; markup is
   escaped by lxml.
 - A document holds nothing of the run that wrote it (no time, no version): the same bill gives the same bytes.
-- `Reference` names the bill. The gapless legal invoice number is given when a period is closed, which comes later.
+- A draft has no number. When a period is closed its documents get number, kind and dates, their lines and the tax of each rate
+  (`Issued`); `Reference` names the bill in both.
+- What is added up for a draft is left out: a draft is made again with every run, and its lines are in bill_lines.
 """
 
+import datetime as dt
 import hashlib
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from lxml import etree
 
 from resources.expected_errors import ExpectedError
-from telecom_assets.billing.tables import SERVICES
+from telecom_assets.billing.tables import BILL, SERVICES
 from telecom_assets.model.period_titles import period_bounds
 from telecom_assets.model.text import legible, percentage, plain
 
-NAMESPACE = "urn:telecom-assets:invoice:1"
+NAMESPACE = "urn:telecom-assets:invoice:2"
+#: The documents of former versions are read too: those of a period that was closed as it stood stay as they are.
+_READ = (NAMESPACE, "urn:telecom-assets:invoice:1")
+#: What a document is: the bill of a period, or a correction on a document of its own, by its sign.
+Kind = Literal["invoice", "credit_note", "supplementary"]
 _NAME_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _LONGEST_NAME = 180
 
@@ -46,6 +54,24 @@ class Issuer:
     name: str = "Demonstration operator"
     country: str = "MA"
     tax_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What makes a bill a document that is issued.
+
+    lines: rows of bill_lines, in their order. rates: what it comes to at each tax rate, with the columns tax_category, tax_pct, amount,
+    discount, tax and due (`telecom_assets.billing.lines.totals_by_rate`), and exemption_reason where there is one. original_period: the
+    period that a separate document corrects.
+    """
+
+    number: str
+    kind: Kind
+    issue_date: dt.date
+    due_date: dt.date
+    lines: Sequence[Mapping[str, Any]]
+    rates: Sequence[Mapping[str, Any]]
+    original_period: str | None = None
 
 
 class InvoiceWriter:
@@ -67,7 +93,7 @@ class InvoiceWriter:
         self._customer_name = _add(self._customer, "Name")
         self._region = _add(self._customer, "Region")
         self._rate_plan = _add(self._customer, "RatePlan")
-        months = _add(root, "BillingPeriod")
+        months = self._months = _add(root, "BillingPeriod")
         _add(months, "Month", period)
         _add(months, "Start", start.isoformat())
         _add(months, "End", end.isoformat())
@@ -76,15 +102,18 @@ class InvoiceWriter:
         self._lines = {service: _usage_line(lines, service) for service in SERVICES}
         self._other = _add(lines, "OtherUsage")
         self._other_amount = _add(self._other, "Amount")
-        totals = _add(root, "Totals")
+        totals = self._all_totals = _add(root, "Totals")
+        self._adjustments = _add(totals, "AdjustmentsAmount")
         self._totals = {column: _add(totals, element) for element, column in _TOTALS}
 
-    def document(self, bill: Mapping[str, Any]) -> bytes:
-        """The invoice of one bill: a row of FACTURATION_COMPLETE with an optional `customer_name`.
+    def document(self, bill: Mapping[str, Any], issued: Issued | None = None) -> bytes:
+        """The document of one bill: a row of FACTURATION_COMPLETE with an optional `customer_name`; a draft unless it is issued.
 
         Raises InvoiceError when the sums of the bill do not hold or the document would not be valid.
         """
         self._check(bill)
+        if issued is not None:
+            _check_issued(bill, issued)
         self._reference.text = legible(f"{self.period}/{bill['customer_id']}{_later_holder(bill['holder_no'], '/')}")
         self._customer_id.text = legible(bill["customer_id"])
         self._set_name(bill.get("customer_name"))
@@ -94,12 +123,40 @@ class InvoiceWriter:
         for service, (count, amount) in self._lines.items():
             count.text = str(bill[f"{service}_count"])
             amount.text = plain(bill[f"{service}_total"])
-        self._set_other(bill["other_total"])
+        _show(self._usage, self._other, bool(bill["other_total"]))
+        self._other_amount.text = plain(bill["other_total"])
+        _show(self._all_totals, self._adjustments, bool(bill["adjustments_total"]), first=True)
+        self._adjustments.text = plain(bill["adjustments_total"])
         for column, total in self._totals.items():
             total.text = percentage(bill[column]) if column in _PERCENTAGES else plain(bill[column])
-        if not self._schema.validate(self._root):
-            raise InvoiceError(f"customer {bill['customer_id']!r}: {self._schema.error_log[0].message}")
-        return bytes(etree.tostring(self._root, encoding="UTF-8", xml_declaration=True, pretty_print=True))
+        with self._issuing(issued):
+            if not self._schema.validate(self._root):
+                raise InvoiceError(f"customer {bill['customer_id']!r}: {self._schema.error_log[0].message}")
+            return bytes(etree.tostring(self._root, encoding="UTF-8", xml_declaration=True, pretty_print=True))
+
+    @contextmanager
+    def _issuing(self, issued: Issued | None) -> Iterator[None]:
+        """Within it, the tree has what only a document that is issued has."""
+        if issued is None:
+            yield
+            return
+        head = [
+            _text("Number", issued.number),
+            _text("Kind", issued.kind),
+            _text("IssueDate", issued.issue_date.isoformat()),
+            _text("DueDate", issued.due_date.isoformat()),
+        ]
+        original = [_text("OriginalPeriod", issued.original_period)] if issued.original_period else []
+        body = [_lines(issued.lines), _breakdown(issued.rates)]
+        for after, elements in ((self._months, original), (self._usage, body)):
+            for element in reversed(elements):
+                after.addnext(element)
+        self._root[:0] = head
+        try:
+            yield
+        finally:
+            for element in (*head, *original, *body):
+                self._root.remove(element)
 
     def _issuer(self, issuer: Issuer) -> None:
         element = _add(self._root, "Issuer")
@@ -118,16 +175,6 @@ class InvoiceWriter:
         elif present:
             self._customer.remove(self._customer_name)
 
-    def _set_other(self, amount: Decimal) -> None:
-        """The amount of usage that the bill has no columns for; without any the line is left out."""
-        present = self._other.getparent() is not None
-        if amount:
-            self._other_amount.text = plain(amount)
-            if not present:
-                self._usage.append(self._other)
-        elif present:
-            self._usage.remove(self._other)
-
     def _check(self, bill: Mapping[str, Any]) -> None:
         """Raise InvoiceError unless the bill is complete, of this period, and adds up."""
         customer = bill["customer_id"]
@@ -136,16 +183,11 @@ class InvoiceWriter:
                 raise InvoiceError(f"customer {customer!r}: {column} is NULL; every column of a bill has a value")
         if bill["billing_period"] != self.period:
             raise InvoiceError(f"customer {customer!r}: a bill of {bill['billing_period']}, expected {self.period}")
-        if bill["adjustments_total"]:
-            raise InvoiceError(
-                f"customer {customer!r}: adjustments_total is {bill['adjustments_total']}; expected 0, since a document of "
-                f"{NAMESPACE} has no line for corrections"
-            )
         if bill["other_total"] and not self._other_usage:
             raise InvoiceError(
                 f"customer {customer!r}: other_total is {bill['other_total']}; expected 0 without record types of other services"
             )
-        totals = [f"{service}_total" for service in SERVICES] + ["other_total"]
+        totals = [f"{service}_total" for service in SERVICES] + ["adjustments_total", "other_total"]
         sums: tuple[tuple[str, Decimal, Decimal], ...] = (
             (
                 f"amount_before_tax = {' + '.join(totals)}",
@@ -175,11 +217,36 @@ _TOTALS = (
     ("RoundingDifference", "rounding_difference"),
 )
 _PERCENTAGES = ("discount_pct", "tax_pct")
+#: Elements of a line and of a tax rate, with the columns of their rows; one whose value is NULL is left out.
+_OF_LINE = (
+    ("Corrects", "line_kind"),
+    ("OriginalPeriod", "original_period"),
+    ("Service", "service"),
+    ("RatePlan", "rate_plan_id"),
+    ("Region", "region"),
+    ("Events", "events"),
+    ("Units", "units"),
+    ("ExactAmount", "exact_amount"),
+    ("Amount", "amount"),
+    ("DiscountPercent", "discount_pct"),
+    ("TaxCategory", "tax_category"),
+    ("TaxPercent", "tax_pct"),
+)
+_OF_RATE = (
+    ("TaxCategory", "tax_category"),
+    ("TaxPercent", "tax_pct"),
+    ("ExemptionReason", "exemption_reason"),
+    ("Amount", "amount"),
+    ("DiscountAmount", "discount"),
+    ("TaxAmount", "tax"),
+    ("AmountDue", "due"),
+)
 
 
-def invoice_file_name(customer_id: str, holder_no: int = 1) -> str:
+def invoice_file_name(customer_id: str, holder_no: int = 1, document: str = BILL) -> str:
     """The file of a holder's invoice: `<customer_id>.xml`, safe whatever the identifier holds; `<customer_id>~2.xml` of the second.
 
+    A separate document has its name behind a point: `<customer_id>.2026-10.xml` corrects 2026-10.
     Letters, digits, `_` and `-` stand for themselves; every other byte of its UTF-8 form is written `%XX` (so no name
     leaves the directory or is hidden), and a name that would be too long for a file system ends in `%~` and a hash.
     Different identifiers have different names. Raises InvoiceError for an empty one.
@@ -190,7 +257,7 @@ def invoice_file_name(customer_id: str, holder_no: int = 1) -> str:
     name = "".join(chr(byte) if byte in _NAME_BYTES else f"%{byte:02X}" for byte in raw)
     if len(name) > _LONGEST_NAME:
         name = f"{name[:100]}%~{hashlib.sha256(raw).hexdigest()}"
-    return f"{name}{_later_holder(holder_no, '~')}.xml"
+    return f"{name}{_later_holder(holder_no, '~')}{f'.{document}' if document != BILL else ''}.xml"
 
 
 def _later_holder(holder_no: int, mark: str) -> str:
@@ -212,7 +279,7 @@ def read_amounts(path: str, parser: etree.XMLParser) -> tuple[Decimal, Decimal]:
     except etree.XMLSyntaxError as error:
         raise InvoiceError(f"{path}: not well-formed XML: {error}") from error
     due, before = root.findtext(_DUE), root.findtext(_BEFORE_TAX)
-    if root.tag != _q("Invoice") or due is None or before is None:
+    if root.tag not in _ROOTS or due is None or before is None:
         raise InvoiceError(f"{path}: not an invoice of {NAMESPACE}")
     try:
         return Decimal(due), Decimal(before)
@@ -235,6 +302,72 @@ def _add(parent: etree._Element, name: str, text: str | None = None) -> etree._E
     return element
 
 
+def _text(name: str, text: str) -> etree._Element:
+    """An element with a text, in no tree yet."""
+    element = etree.Element(_q(name))
+    element.text = legible(text)
+    return element
+
+
+def _show(parent: etree._Element, element: etree._Element, shown: bool, *, first: bool = False) -> None:
+    """Have an element in its place, the last or the first one, or leave it out."""
+    if not shown and element.getparent() is not None:
+        parent.remove(element)
+    elif shown and element.getparent() is None:
+        parent.insert(0 if first else len(parent), element)
+
+
+def _lines(lines: Sequence[Mapping[str, Any]]) -> etree._Element:
+    """The lines of a document that is issued: rows of bill_lines."""
+    all_lines = etree.Element(_q("Lines"))
+    for row in lines:
+        line = _add(all_lines, "Line")
+        line.set("number", str(row["line_no"]))
+        line.set("kind", row["kind"])
+        for name, column in _OF_LINE:
+            if row[column] is not None:
+                _add(line, name, _shown(row[column], is_percentage=column in _PERCENTAGES))
+    return all_lines
+
+
+def _breakdown(rates: Sequence[Mapping[str, Any]]) -> etree._Element:
+    """The tax of each rate (EN 16931, BG-23)."""
+    breakdown = etree.Element(_q("TaxBreakdown"))
+    for row in rates:
+        rate = _add(breakdown, "TaxRate")
+        for name, column in _OF_RATE:
+            if row.get(column) is not None:
+                _add(rate, name, _shown(row[column], is_percentage=column in _PERCENTAGES))
+    return breakdown
+
+
+def _shown(value: Any, *, is_percentage: bool) -> str:
+    if is_percentage:
+        return percentage(value)
+    return plain(value) if isinstance(value, Decimal) else str(value)
+
+
+def _check_issued(bill: Mapping[str, Any], issued: Issued) -> None:
+    """Raise InvoiceError unless the lines and the tax rates of a document add up to the bill."""
+    sums = [("lines", issued.lines, "amount", "amount_before_tax")]
+    sums += [
+        ("tax rates", issued.rates, of_rate, of_bill)
+        for of_rate, of_bill in (
+            ("amount", "amount_before_tax"),
+            ("discount", "discount"),
+            ("tax", "tax"),
+            ("due", "amount_due"),
+        )
+    ]
+    for what, rows, column, of_bill in sums:
+        added = sum((row[column] for row in rows), Decimal(0))
+        if added != bill[of_bill]:
+            raise InvoiceError(
+                f"customer {bill['customer_id']!r}, document {issued.number}: the {what} come to {column} {added}, and the bill has "
+                f"{of_bill} {bill[of_bill]}"
+            )
+
+
 def _usage_line(lines: etree._Element, service: str) -> tuple[etree._Element, etree._Element]:
     """An empty usage line: the elements of its count and of its amount."""
     line = _add(lines, "UsageLine")
@@ -242,5 +375,5 @@ def _usage_line(lines: etree._Element, service: str) -> tuple[etree._Element, et
     return _add(line, "Count"), _add(line, "Amount")
 
 
-_DUE = f"{_q('Totals')}/{_q('AmountDue')}"
-_BEFORE_TAX = f"{_q('Totals')}/{_q('AmountBeforeTax')}"
+_ROOTS = {f"{{{namespace}}}Invoice" for namespace in _READ}
+_DUE, _BEFORE_TAX = "{*}Totals/{*}AmountDue", "{*}Totals/{*}AmountBeforeTax"

@@ -24,11 +24,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from resources.atomic_files import read_directory, replaced_directory
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL, FACTURATION_COMPLETE
 from telecom_assets.invoices.document import (
     NAMESPACE,
     InvoiceError,
     InvoiceWriter,
+    Issued,
     Issuer,
     invoice_file_name,
     read_amounts,
@@ -39,8 +40,10 @@ from telecom_assets.model.text import plain
 
 INDEX_FILE = "index.csv"
 MANIFEST_FILE = "manifest.json"
-INDEX_COLUMNS = ("customer_id", "file", "amount_before_tax", "amount_due", "currency", "bytes", "sha256")
+INDEX_COLUMNS = ("customer_id", "file", "amount_before_tax", "amount_due", "currency", "bytes", "sha256", "number")
 
+#: What a document is made from.
+_OF_DOCUMENT = (*FACTURATION_COMPLETE.column_names, "customer_name")
 _ROWS_AT_A_TIME = 2_000
 _FILES_AT_A_TIME = 500
 
@@ -88,13 +91,17 @@ def write_invoices(
     *,
     expected: InvoiceTotals | None = None,
     other_usage: bool = False,
+    issue: Callable[[dict[str, Any]], Issued | None] = lambda _: None,
+    note: Callable[[dict[str, Any], Issued | None, str, str], None] = lambda *_: None,
     before_swap: Callable[[], None] = lambda: None,
     at_phase: Callable[[str], None] = lambda _: None,
 ) -> InvoiceSummary:
     """Write the invoices of `period` and let `directory` show them, in place of the set it showed before.
 
     `bills` are rows of FACTURATION_COMPLETE, one a holder, in any order, with an optional column `customer_name`;
-    other columns are ignored. `version` is the version of the bills they were read from. The same bills give the same
+    `issue` gets each, with all its columns, and says what makes it a document that is issued; None: it is a draft. A column `document`
+    tells the documents of a holder apart (`telecom_assets.billing.tables.BILL`). `note` hears of each: the bill, what it was issued
+    with, its file and its SHA-256. `version` is the version of the bills they were read from. The same bills give the same
     bytes. No bills give an empty set. `expected` is what the bills add up to, known from elsewhere: a stream that ends
     early looks like a whole one. `other_usage`: whether usage may be charged that a bill has no columns for.
     `before_swap` is asked last and may raise, see `atomic.replaced_directory`.
@@ -111,10 +118,12 @@ def write_invoices(
     ):
         with _BehindWriter(stage) as files:
             for bill in _rows(bills):
-                name = invoice_file_name(bill["customer_id"], bill["holder_no"])
-                content = writer.document(bill)
-                index.add(bill, name, content)
+                issued = issue(bill)
+                name = invoice_file_name(bill["customer_id"], bill["holder_no"], bill.get("document", BILL))
+                content = writer.document({column: bill[column] for column in _OF_DOCUMENT if column in bill}, issued)
+                sha256 = index.add(bill, name, content, issued.number if issued else "")
                 files.write(name, content)
+                note(bill, issued, name, sha256)
         written = InvoiceTotals(index.count, index.sums["amount_due"], index.sums["amount_before_tax"])
         if expected is not None and written != expected:
             raise InvoiceError(f"{period}: the bills say {expected}; written were {written}; run again")
@@ -206,12 +215,8 @@ def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
         missing = [name for name in FACTURATION_COMPLETE.column_names if name not in batch.schema.names]
         if missing:
             raise InvoiceError(f"bills without {', '.join(missing)}: expected the columns of facturation_complete")
-        names = FACTURATION_COMPLETE.column_names
-        if "customer_name" in batch.schema.names:
-            names = [*names, "customer_name"]
-        bills = batch.select(names)
-        for start in range(0, bills.num_rows, _ROWS_AT_A_TIME):
-            yield from bills.slice(start, _ROWS_AT_A_TIME).to_pylist()
+        for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
+            yield from batch.slice(start, _ROWS_AT_A_TIME).to_pylist()
 
 
 class _BehindWriter:
@@ -270,15 +275,17 @@ class _Index:
         self._lines.execute("PRAGMA journal_mode = OFF")
         self._lines.execute("BEGIN")
         self._lines.execute(
-            "CREATE TABLE line (customer BLOB, holder INTEGER, content BLOB, PRIMARY KEY (customer, holder)) WITHOUT ROWID"
+            "CREATE TABLE line (customer BLOB, holder INTEGER, document TEXT, content BLOB,"
+            " PRIMARY KEY (customer, holder, document)) WITHOUT ROWID"
         )
         self.count = 0
         self.sums = dict.fromkeys(FACTURATION_COMPLETE.money, Decimal(0))
         self.currency: str | None = None
 
-    def add(self, bill: dict[str, Any], name: str, content: bytes) -> None:
-        """Take note of a document. Raises InvoiceError for a second bill of a holder or a second currency."""
-        customer: str = bill["customer_id"]
+    def add(self, bill: dict[str, Any], name: str, content: bytes, number: str) -> str:
+        """Take note of a document, and return its SHA-256. Raises InvoiceError for a second bill of a holder or a second currency."""
+        customer, document = bill["customer_id"], bill.get("document", BILL)
+        sha256 = hashlib.sha256(content).hexdigest()
         line = csv_line(
             (
                 guarded(customer),
@@ -287,11 +294,14 @@ class _Index:
                 plain(bill["amount_due"]),
                 bill["currency"],
                 str(len(content)),
-                hashlib.sha256(content).hexdigest(),
+                sha256,
+                number,
             )
         )
         try:
-            self._lines.execute("INSERT INTO line VALUES (?, ?, ?)", (customer.encode(), bill["holder_no"], line))
+            self._lines.execute(
+                "INSERT INTO line VALUES (?, ?, ?, ?)", (customer.encode(), bill["holder_no"], document, line)
+            )
         except sqlite3.IntegrityError:
             raise InvoiceError(f"customer {customer!r}: two bills in one period") from None
         if self.currency not in (None, bill["currency"]):
@@ -303,6 +313,7 @@ class _Index:
         self.count += 1
         for column in self.sums:
             self.sums[column] += bill[column]
+        return sha256
 
     def write(self, path: Path) -> str:
         """Write the index file; returns its SHA-256."""
@@ -315,7 +326,9 @@ class _Index:
 
     def _written_lines(self) -> Iterator[bytes]:
         yield csv_line(INDEX_COLUMNS)
-        for (line,) in self._lines.execute("SELECT content FROM line ORDER BY customer, holder"):
+        for (line,) in self._lines.execute(
+            "SELECT content FROM line ORDER BY customer, holder, document <> 'bill', document"
+        ):
             yield line
 
     def close(self) -> None:

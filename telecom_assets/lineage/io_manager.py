@@ -4,15 +4,17 @@ Belongs here: expected errors of reads and writes become failures as in the step
 as a whole; what a commit says of how its rows were made.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from resources.contract import TableContract
 from resources.io_manager import DeltaIOManager, versions_of
 from resources.provenance import how_made
-from resources.warehouse import Partitions, Warehouse
+from resources.warehouse import Partitions, Warehouse, is_by_day
 from telecom_assets.lineage.failures import expected_errors_as_failures, partitions_as_metadata
+from telecom_assets.periods.open_days import open_parts
 
 
 class ProjectIOManager(DeltaIOManager):
@@ -22,6 +24,8 @@ class ProjectIOManager(DeltaIOManager):
     So assets that are made from it become stale when its rows change, and not whenever it is read from its source again. A
     table with partitions has no data version: Dagster would give the same one to all days of a run.
 
+    Of a table whose partitions stay as they are once their period is frozen, a run over days writes the open ones.
+
     The commit of a partitioned table says by which rules, over which partitions and from which versions it was made
     (`resources.provenance`). A table that the output's metadata name as `asserted/<table>` counts as read.
     """
@@ -30,6 +34,12 @@ class ProjectIOManager(DeltaIOManager):
         """rules_of: a digest of the rules by which a table is made; None: the commit does not say how it was made."""
         super().__init__(warehouse)
         self.rules_of = rules_of
+
+    def written_parts(self, contract: TableContract, partitions: Partitions | None) -> Sequence[Partitions | None]:
+        """The days that are not frozen: what comes late for the others is mediated, and is rated by no run."""
+        if contract.closes and partitions is not None and is_by_day(contract):
+            return open_parts(self.warehouse, partitions)
+        return [partitions]
 
     def said(self, context: dg.OutputContext, partitions: Partitions | None) -> Mapping[str, Any]:
         rules = self.rules_of(context.asset_key.path[-1]) if partitions is not None else None

@@ -21,6 +21,8 @@ from telecom_assets.mediation.copies import SMALL_PART, days_with_copies
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.model.months import contiguous, days_between
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.reach import assert_reach
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.judging import product_catalog_findings
 
@@ -53,6 +55,7 @@ def mediation(
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """Every landed message of the days becomes one cleaned event or one rejection with its reason."""
+    assert_reach(read_periods(warehouse), settings.dedupe_days)
     # The catalogue's own check comes after it is stored; with a bad catalogue, records would be rejected for its faults.
     findings = product_catalog_findings(product_catalog.arrow(), record_types)
     catalogue = Verdict("the catalogue is valid", findings, otherwise="the catalogue is not valid")

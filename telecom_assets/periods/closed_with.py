@@ -25,6 +25,9 @@ class ClosedWith:
     inputs: str | None = None
     #: Versions of tables at its approval, by name: what has landed later is late.
     versions: Mapping[str, int] = field(default_factory=dict)
+    #: Holders (customer_id, holder_no) whose lines do not give their bills, of a period that was closed as it stood: what comes later
+    #: for them is not corrected, since nobody knows what their bills rest on.
+    not_corrected: tuple[tuple[str, int], ...] = ()
 
     def as_json(self) -> str:
         """Exact: percentages are texts."""
@@ -34,4 +37,6 @@ class ClosedWith:
     def read(cls, text: str) -> "ClosedWith":
         """The value of `as_json`."""
         said = json.loads(text)
-        return cls(**{**said, "discount_pct": Decimal(said["discount_pct"]), "tax_pct": Decimal(said["tax_pct"])})
+        exact = {name: Decimal(said[name]) for name in ("discount_pct", "tax_pct")}
+        holders = tuple((customer, holder) for customer, holder in said.get("not_corrected", ()))
+        return cls(**{**said, **exact, "not_corrected": holders})

@@ -5,7 +5,7 @@ checked before a change (approving, closing).
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
@@ -107,6 +107,22 @@ class Periods:
         if not self.closed:
             return None
         return f"{month_days(self.closed[-1])[-1] + dt.timedelta(days=1):%Y-%m}"
+
+    def why_drafted_again(self, month: str) -> str | None:
+        """Why the bills of a period that is not frozen must be made before they can be approved; None where they need not."""
+        state = self.state(month)
+        if state is None:
+            return "it has no draft"
+        if state == WITHDRAWN:
+            return "its approval was withdrawn"
+        last = self._place(lambda change: change.state == CLOSED)
+        if state == DRAFTED and self._place(lambda change: change.billing_period == month) < last:
+            return f"{self.changes[last].billing_period} was closed after its draft"
+        return None
+
+    def _place(self, is_it: Callable[[Change], bool]) -> int:
+        """The place of the last change that is meant; -1 where there is none."""
+        return max((place for place, change in enumerate(self.changes) if is_it(change)), default=-1)
 
     def assert_open(self, month: str, doing: str) -> None:
         """Raise PeriodError where a period is frozen. doing: what was to be done, such as "billing"."""

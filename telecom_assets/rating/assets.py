@@ -1,11 +1,12 @@
 """From cleaned_cdrs to rated_cdrs and suspended_cdrs, day by day, and to what only the month can price: period_charges."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
-from resources.warehouse import PinnedTable, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.identities import landed_rows_are_consumed
@@ -23,7 +24,8 @@ from telecom_assets.lineage.declaring import (
 from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
 from telecom_assets.mediation.identities import no_day_is_stale, raw_equals_outcomes, records_are_unique
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
-from telecom_assets.model.months import only_month
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.open_days import open_parts
 from telecom_assets.rating.identities import (
     cleaned_equals_ratings,
     missing_volumes_follow,
@@ -98,9 +100,21 @@ def rating(
     rate_plans: PinnedTable,
     product_catalog: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
-    """Every cleaned event of the days becomes one rated event or one suspended event with its reason. No month is asked."""
-    days = cleaned_cdrs.partitions
-    assert days is not None
+    """Every cleaned event of the days becomes one rated event or one suspended event with its reason. No month is asked.
+
+    Days of approved and closed months are left out: what comes late for them is a difference on a later bill.
+    """
+    assert cleaned_cdrs.partitions is not None
+    parts = open_parts(warehouse, cleaned_cdrs.partitions)
+    if not parts:
+        for contract in (RATED_CDRS, SUSPENDED_CDRS):
+            yield dg.Output(
+                None, contract.name, metadata={"left_out": f"{cleaned_cdrs.partitions}: approved or closed"}
+            )
+        return
+    # Frozen days between open ones are rated too, and are not written.
+    days = Partitions(parts[0].first, parts[-1].last)
+    cleaned_cdrs = replace(cleaned_cdrs, partitions=days)
     mediated, rejected = warehouse.pin(MEDIATED_DAYS.name, days), warehouse.pin(REJECTED_CDRS.name, days)
     references = (customers, rate_plans, product_catalog)
     require(
@@ -137,6 +151,7 @@ def rating(
     pool=SPARK_POOL,
 )
 def period_charges(
+    context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
     record_types: dg.ResourceParam[RecordTypes],
@@ -151,6 +166,7 @@ def period_charges(
     """
     days = cleaned_cdrs.partitions
     assert days is not None
+    read_periods(warehouse).assert_open(context.partition_key, "period charges")
     mediated, rejected, rated = (
         warehouse.pin(contract.name, days) for contract in (MEDIATED_DAYS, REJECTED_CDRS, RATED_CDRS)
     )
@@ -159,7 +175,7 @@ def period_charges(
         cleaned_equals_ratings(cleaned_cdrs, rated, suspended_cdrs),
         missing_volumes_follow(settings.missing_volume_policy, rated, suspended_cdrs),
         reference_is_as_rated([rate_plans, product_catalog], rated, suspended_cdrs),
-        before=f"period charges of {only_month(days.first, days.last)}",
+        before=f"period charges of {context.partition_key}",
     )
     prices = price_list(rate_plans.all(), product_catalog.all(), record_types)
     return dg.Output(

@@ -11,6 +11,7 @@ from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
+from telecom_assets.periods.open_days import frozen_days
 from telecom_assets.rating.month_rules import of_holder, smallest_volumes
 from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
@@ -25,12 +26,20 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 
 
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
-    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions."""
+    """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions.
+
+    Of open days: on those of approved and closed periods cleaned rows change when something comes late, and ratings do not.
+    """
+    frozen = frozen_days(cleaned.warehouse)
+
+    def of_open_days(by_day: Mapping[dt.date, tuple[int, int]]) -> dict[dt.date, tuple[int, int]]:
+        return {day: found for day, found in by_day.items() if day not in frozen}
+
     parts = {
-        "rated": {day: (each.rows, each.positions) for day, each in _rated_by_day(rated).items()},
-        "suspended": _suspended_rows(suspended),
+        "rated": of_open_days({day: (each.rows, each.positions) for day, each in _rated_by_day(rated).items()}),
+        "suspended": of_open_days(_suspended_rows(suspended)),
     }
-    return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
+    return days_add_up("cleaned = rated + suspended", "cleaned", of_open_days(rows_by_day(cleaned)), parts)
 
 
 def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:

@@ -115,7 +115,7 @@ def _renamed(dated: DataFrame, side: str, valid_from: str) -> DataFrame:
 
 def rows_in_force(table: pa.Table, day: dt.date) -> pa.Table:
     """The rows that are in force on a day."""
-    first, end = _day_numbers(table)
+    first, end = day_numbers(table)
     number = (day - _EPOCH).days
     return table.filter(pc.and_(pc.less_equal(first, number), pc.greater(end, number)))
 
@@ -134,7 +134,7 @@ def validity_findings(table: pa.Table, contract: TableContract) -> list[str]:
 
 
 def _empty_rows(table: pa.Table, contract: TableContract) -> Iterator[str]:
-    first, end = _day_numbers(table)
+    first, end = day_numbers(table)
     empty = table.filter(pc.less_equal(end, first)).select([*entity(contract), VALID_FROM, VALID_TO])
     shown = [
         f"{contract.name} {named(row, contract)}: valid_from is {row[VALID_FROM]} and valid_to {row[VALID_TO]}, so it is in force on "
@@ -148,7 +148,7 @@ def _empty_rows(table: pa.Table, contract: TableContract) -> Iterator[str]:
 
 def _overlaps(table: pa.Table, contract: TableContract) -> Iterator[str]:
     """Keys with two rows in force on one day: each row is compared with the one before it, by key and first day."""
-    first, end = _day_numbers(table)
+    first, end = day_numbers(table)
     keys = entity(contract)
     bounded = table.select(keys).append_column("first", first).append_column("end", end)
     bounded = bounded.filter(pc.less(bounded["first"], bounded["end"]))
@@ -207,7 +207,7 @@ def differing_days(then: pa.Table, now: pa.Table) -> list[Stretch]:
 
 def _side(table: pa.Table, content: pa.Schema, side: int) -> pa.Table:
     """The columns that are compared, the bounds as numbers, and which of the two versions it is."""
-    first, end = _day_numbers(with_validity(table))
+    first, end = day_numbers(with_validity(table))
     for field in content:
         if field.name not in table.column_names:
             table = table.append_column(field.name, pa.nulls(table.num_rows, field.type))
@@ -216,7 +216,7 @@ def _side(table: pa.Table, content: pa.Schema, side: int) -> pa.Table:
     return compared.append_column("first", first).append_column("end", end).append_column("side", sides)
 
 
-def _day_numbers(table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def day_numbers(table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """The first day of each row and the day on which it ends, as numbers without NULL."""
     first, end = (table[name].cast(pa.date32()).cast(pa.int32()) for name in (VALID_FROM, VALID_TO))
     return pc.fill_null(first, _BEFORE_ALL), pc.fill_null(end, _AFTER_ALL)

@@ -30,12 +30,12 @@ def days_that_differ(then: PinnedTable, now: PinnedTable) -> Sequence[Stretch]:
     if not has_dates(now.contract):
         return (EVERY_DAY,)
     try:
-        return tuple(differing_days(*(_as_asked(table) for table in (then, now))))
+        return tuple(differing_days(*(as_asked(table) for table in (then, now))))
     except WarehouseError:
         return (EVERY_DAY,)
 
 
-def _as_asked(table: PinnedTable) -> pa.Table:
+def as_asked(table: PinnedTable) -> pa.Table:
     """The rows of a version as whoever reads it asks for them: of customers that they have ended, too."""
     rows = table.arrow()
     return with_ends(rows) if table.name == CUSTOMERS.name else rows

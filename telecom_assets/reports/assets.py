@@ -8,9 +8,9 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.postgres import PostgresConnection, published_digest
-from resources.warehouse import PinnedTable, Warehouse, stream_batches
+from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.gate import assert_billed
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
+from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
@@ -26,10 +26,14 @@ from telecom_assets.lineage.declaring import (
     versions_read,
 )
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
+from telecom_assets.lineage.period_events import state_event
+from telecom_assets.periods.journal import change_state, changed_now, read_periods
+from telecom_assets.periods.states import DRAFTED
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
-from telecom_assets.reports.csv_files import with_currency, write_csv_rows, write_report_csv
+from telecom_assets.reports.bills_file import write_bills
+from telecom_assets.reports.csv_files import with_currency, write_report_csv
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import BILLED_MONTHS, DAILY_REVENUE, PLAN_BY_REGION, REPORTS, TOP10_CONSUMERS
@@ -59,10 +63,10 @@ def bills_csv(
 ) -> Materialized:
     """The month's bills as one CSV file beside the reports, for spreadsheets. One row per bill, with every step of its money."""
     period, bills = context.partition_key, facturation_complete
+    read_periods(bills.warehouse).assert_open(period, "bills.csv")
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "bills.csv")
     path = bills_file(settings, period)
-    schema, ordered = bills.contract.arrow_schema(), bills.df.orderBy(*HOLDER)
-    rows = write_csv_rows(schema, stream_batches(ordered), path, bom=settings.csv_bom)
+    rows = write_bills(bills, path, bom=settings.csv_bom)
     return dg.MaterializeResult(
         metadata={"dagster/row_count": rows, "file": dg.MetadataValue.path(str(path)), **versions_read(bills)}
     )
@@ -94,6 +98,7 @@ def reports(
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
+    read_periods(warehouse).assert_open(period, "reports")
     charges = Charges(rated_cdrs, period_charges)
     assert_billed(charges, facturation_complete, settings.dedupe_days, "reports")
     currency = currency_of(facturation_complete, settings.currency)
@@ -144,6 +149,7 @@ def dashboard(
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
 
+    read_periods(facturation_complete.warehouse).assert_open(context.partition_key, "the dashboard")
     data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
     page = render_dashboard(data)
     path = dashboard_file(settings, context.partition_key)
@@ -174,10 +180,11 @@ def billed_months(
     warehouse: dg.ResourceParam[Warehouse],
     postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
     facturation_complete: PinnedTable,
-) -> dg.Output[pa.Table]:
+) -> Iterator[dg.Output[pa.Table]]:
     """The ledger of billing: what was published and which documents there were once a month was billed. One row per month.
 
-    `telecom run` sees by it that somebody changed them since, and makes them again.
+    `telecom run` sees by it that somebody changed them since, and makes them again. From then on the month has a draft, which a
+    person can approve.
     """
     period = context.partition_key
     row = {
@@ -186,7 +193,12 @@ def billed_months(
         "billing_period": period,
     }
     stored = (warehouse.pin(contract.name) for contract in REPORTS)
-    return dg.Output(
+    yield dg.Output(
         pa.Table.from_pylist([row], schema=BILLED_MONTHS.arrow_schema()),
         metadata=versions_read(facturation_complete, *stored),
     )
+    # When the generator goes on, Dagster has stored the row: a month without one is no draft.
+    drafted = changed_now(period, DRAFTED)
+    after = change_state(warehouse, lambda periods: drafted if periods.why_drafted_again(period) else None)
+    if after.last(period) == drafted:
+        context.log_event(state_event(drafted))

@@ -83,6 +83,7 @@ def render_dashboard(data: DashboardData) -> str:
         balance=balance(data),
         remedy=data.remedy,
         made_from=data.made_from,
+        state=data.state,
         malformed=data.malformed,
         outcomes=outcomes_claim(data.funnel),
         nothing_rejected=nothing_rejected(data.funnel),

@@ -30,7 +30,7 @@ class DashboardData:
     `daily_revenue`: (day, rated revenue before discount and tax). `plan_by_region`: (region, rate plan, amount due).
     `top10`: (customer, billable megabytes, amount due), largest first. `made_from`: None for a month without bills.
     `looked_at`: the identities between tables that were checked when the page was made. `differences`: a sentence for each
-    identity that does not hold. `remedy`: what to run when the books do not balance.
+    identity that does not hold. `remedy`: what to run when the books do not balance. `state`: what its bills are, draft or closed.
     """
 
     period: str
@@ -44,6 +44,7 @@ class DashboardData:
     looked_at: Sequence[str] = ()
     differences: Sequence[str] = ()
     remedy: Remedy | None = None
+    state: str = "draft"
 
 
 @dataclass(frozen=True)

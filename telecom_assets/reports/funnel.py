@@ -77,7 +77,8 @@ class Funnel:
     `rejected`, `suspended` (to be worked) and `excluded` (not ours to bill) map a reason to its count. `rated` and
     `rated_amount` are of the CDRs that their days have priced, exact, before discount and tax. `deferred`: CDRs that their
     days have left to the month. `imputed`: those of them that the month has worked out, with their amount;
-    `imputed_out_of_range` of these have none, since no bill holds it.
+    `imputed_out_of_range` of these have none, since no bill holds it. `late`: CDRs of an approved or closed month that were cleaned
+    since its approval, less those that are cleaned no more; they are a difference on a later bill, and no figure of this month.
     """
 
     received: int
@@ -97,6 +98,7 @@ class Funnel:
     imputed: int = 0
     imputed_amount: Decimal = Decimal(0)
     imputed_out_of_range: int = 0
+    late: int = 0
 
     @property
     def rejected_total(self) -> int:
@@ -148,7 +150,7 @@ class Funnel:
     @property
     def without_price(self) -> int:
         """Cleaned CDRs with neither a price nor a reason; negative when there are more outcomes than cleaned CDRs."""
-        return self.cleaned - self.rated - self.suspended_total - self.excluded_total - self.deferred
+        return self.cleaned - self.late - self.rated - self.suspended_total - self.excluded_total - self.deferred
 
     @property
     def without_outcome(self) -> int:
@@ -159,7 +161,11 @@ class Funnel:
         """The equations that must hold: rule, left side, right side."""
         return [
             ("received = cleaned + rejected", self.received, self.cleaned + self.rejected_total),
-            ("cleaned = rated + suspended + excluded + deferred", self.cleaned, self.cleaned - self.without_price),
+            (
+                "cleaned = rated + suspended + excluded + deferred" + (" + late" if self.late else ""),
+                self.cleaned,
+                self.cleaned - self.without_price,
+            ),
             ("deferred = imputed", self.deferred, self.imputed),
             (
                 "rated + imputed amount = amount before tax − rounding difference",
@@ -191,6 +197,7 @@ class Funnel:
             "imputed": self.imputed,
             "imputed_amount": plain(self.imputed_amount),
             "imputed_out_of_range": self.imputed_out_of_range,
+            "late": self.late,
             "charged": self.charged,
             "charged_amount": plain(self.charged_amount),
             "billed_customers": self.billed_customers,

@@ -4,6 +4,7 @@ Belongs here: counting. The figures' shape and their identities are in `telecom_
 """
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import REJECTION_REASONS
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.rules import DEFERRED, SUSPENSION_REASONS
 from telecom_assets.rating.tables import SUSPENDED_CDRS
@@ -34,7 +36,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
     money = bills.totals()
-    return Funnel(
+    funnel = Funnel(
         received=sum(raw.rows_by_partition().values()),
         cleaned=sum(cleaned.rows_by_partition().values()),
         rejected=_ordered(
@@ -55,6 +57,8 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         amount_due=money["amount_due"],
         rounding_difference=money["rounding_difference"],
     )
+    # No run rates an approved or closed month: what its cleaned rows have more, or fewer, came since.
+    return replace(funnel, late=funnel.without_price) if read_periods(warehouse).is_frozen(period) else funnel
 
 
 def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:

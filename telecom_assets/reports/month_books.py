@@ -19,6 +19,8 @@ from telecom_assets.mediation.identities import month_is_mediated
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.open_days import frozen_days
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.reports.funnel import Funnel, MadeFrom, Remedy
@@ -40,8 +42,11 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
     bills, charges: facturation_complete and the charges, pinned to the month.
     """
     inputs = BillingInputs.behind(bills, charges)
+    # What lands after an approval is late, and is mediated in its time.
+    is_frozen = read_periods(bills.warehouse).is_frozen(inputs.period)
+    days = month_is_mediated(inputs.period, month_days(inputs.period), inputs.mediated, inputs.raw)
     verdicts = [
-        month_is_mediated(inputs.period, month_days(inputs.period), inputs.mediated, inputs.raw),
+        *([] if is_frozen else [days]),
         *(question() for question in inputs.conserved(dedupe_days)),
         rated_equals_billed(charges, bills),
         bills_equal_lines(bills.warehouse.pin_period(BILL_LINES.name, inputs.period), bills),
@@ -72,7 +77,10 @@ def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[
     """
     if not problems:
         return None
-    command = f"telecom run --month {period}"
+    periods = read_periods(warehouse)
+    # No run makes a frozen month; a run of another one mediates what is stale of all months.
+    month = _month_after(periods.frozen[-1]) if periods.is_frozen(period) else period
+    command = f"telecom run --month {month}"
     landed = landed_rows_are_consumed(warehouse)
     if not landed.passed:
         # No command can land rows again that were lost: the topic counts as read.
@@ -88,6 +96,7 @@ def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[
     to_mediate = {day for day in stale_days(warehouse) if f"{day:%Y-%m}" == period}
     to_mediate |= _days_that_differ(rows[RAW_CDRS.name], rows[CLEANED_CDRS.name], rows[REJECTED_CDRS.name])
     to_rate = _days_that_differ(rows[CLEANED_CDRS.name], rows[RATED_CDRS.name], rows[SUSPENDED_CDRS.name])
+    to_rate -= frozen_days(warehouse)
     causes = [
         *_days_told(to_mediate, "stale"),
         *_days_told(to_rate - to_mediate, "to be rated"),
@@ -121,6 +130,10 @@ def _days_that_differ(
     """Days on which two parts do not add up to the whole."""
     days = {*whole, *part, *other}
     return {day for day in days if whole.get(day, 0) != part.get(day, 0) + other.get(day, 0)}
+
+
+def _month_after(month: str) -> str:
+    return f"{month_days(month)[-1] + dt.timedelta(days=1):%Y-%m}"
 
 
 def _days_told(days: set[dt.date], what: str) -> list[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from resources.warehouse import PinnedTable
 from telecom_assets.home.settings import Settings
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reports.dashboard_panels import DashboardData, balance
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel
@@ -47,6 +48,7 @@ def month_page_data(
         malformed=malformed_while_open(warehouse, period, settings.max_age_days),
         looked_at=seen.identities,
         differences=seen.differences,
+        state="closed" if period in read_periods(warehouse).closed else "draft",
     )
     return replace(data, remedy=remedy(warehouse, period, data.funnel, balance(data).problems))
 

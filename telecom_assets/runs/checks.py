@@ -8,6 +8,8 @@ import dagster as dg
 
 from telecom_assets.billing import checks as of_billing
 from telecom_assets.books.factory import Guard, step_of
+from telecom_assets.closing import checks as of_closing
+from telecom_assets.corrections import checks as of_corrections
 from telecom_assets.intake import checks as of_intake
 from telecom_assets.invoices import checks as of_invoices
 from telecom_assets.mediation import checks as of_mediation
@@ -21,12 +23,14 @@ _GUARDS = [
     of_mediation.GUARD,
     of_rating.GUARD,
     of_rating.PERIOD_GUARD,
+    of_corrections.GUARD,
     of_billing.LINES_GUARD,
     of_billing.GUARD,
     of_billing.PUBLISHED_GUARD,
     of_invoices.GUARD,
     of_reports.BILLS_CSV_GUARD,
     of_reports.GUARD,
+    of_closing.GUARD,
 ]
 
 

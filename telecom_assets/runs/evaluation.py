@@ -80,11 +80,13 @@ def assert_billed(deployment: Deployment, month: str) -> None:
         )
 
 
-def check_month(deployment: Deployment, month: str, cannot_look: tuple[type[Exception], ...]) -> list[Outcome]:
+def check_month(
+    deployment: Deployment, month: str, cannot_look: tuple[type[Exception], ...], *, full: bool = False
+) -> list[Outcome]:
     """Every check in the order of the stages, on the days and bills of a month, and on reference data and landing as a whole.
 
     The month must be billed (`assert_billed`). cannot_look: exceptions that become the outcome of a check, such as a server
-    that is down or a file that is missing.
+    that is down or a file that is missing. full: the rows of every frozen period are compared with its digest.
     """
     everything = CheckInputs(
         deployment.settings,
@@ -92,6 +94,7 @@ def check_month(deployment: Deployment, month: str, cannot_look: tuple[type[Exce
         OnDemand(deployment.postgres),
         deployment.now,
         deployment.record_types,
+        full=full,
     )
     inputs = everything.over(month, month)
     questions = [

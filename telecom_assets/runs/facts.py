@@ -14,6 +14,7 @@ from resources.postgres import published_digest
 from resources.provenance import Look
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.corrections.looking_back import why_due
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.intake.journal import DECIDED, LANDED
 from telecom_assets.intake.landing import position
@@ -21,6 +22,7 @@ from telecom_assets.intake.plan import LandingError, lag
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.model.stretches import stretch_of_key
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.reference.changes import days_that_differ, known_products_differ
 from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.tables import BILLED_MONTHS
@@ -67,8 +69,9 @@ class Looker:
         due_month = {}
         for stage in stages:
             if stage.grain == "month":
-                due = self._due(look, stage, [month])
-                reason = due.get(month) or (self._changed_beside(month) if stage == BILLING else None)
+                reason = self._due(look, stage, [month]).get(month)
+                if reason is None and stage == BILLING:
+                    reason = self._due_beside_tables(month)
                 if reason:
                     due_month[stage.name] = reason
         landing = self._landing() if LANDING in stages else None
@@ -99,6 +102,15 @@ class Looker:
         keys = [key for asset in stage.assets for key in self._graph.get(dg.AssetKey(asset)).check_keys]
         latest = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys) if keys else {}
         return any(each.status.value != "SUCCEEDED" for each in latest.values())
+
+    def _due_beside_tables(self, month: str) -> str | None:
+        """Why bills are due although nothing has changed that they read: periods, closed months, published bills, documents."""
+        warehouse, months_back = self.deployment.warehouse, self.deployment.settings.adjustment_months
+        return (
+            read_periods(warehouse).why_drafted_again(month)
+            or why_due(warehouse, month, months_back)
+            or self._changed_beside(month)
+        )
 
     def _changed_beside(self, month: str) -> str | None:
         """Whether published bills and documents have changed since billing made them. Looked up last: it reads all documents."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from telecom_assets.runs.stages import CUSTOMERS_READ, MAINTENANCE, STAGES, Stage
+from telecom_assets.runs.stages import CUSTOMERS_READ, MAINTENANCE, RERATING, STAGES, Stage
 
 
 def _job(stage: Stage) -> Any:
@@ -21,6 +21,7 @@ OF_STAGE = {stage.name: _job(stage) for stage in STAGES}
 JOBS = list(OF_STAGE.values())
 
 maintenance_job = _job(MAINTENANCE)
+rerating_job = _job(RERATING)
 #: Without checks: what is not valid is not stored, and the rows beside which customers are checked may not be there yet.
 customers_job = dg.define_asset_job(
     CUSTOMERS_READ.job,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
-from telecom_assets.corrections.tables import ADJUSTMENTS
+from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.periods.tables import BILLING_PERIODS
@@ -108,18 +108,32 @@ BILLING = Stage(
     "Bills a month that is over: the charges that only the month decides, bills with their lines, their rows in PostgreSQL, "
     "invoices, reports and the dashboard.",
     {
-        "billing": [PERIOD_CHARGES.name, BILL_LINES.name, FACTURATION_COMPLETE.name],
+        "billing": [
+            ADJUSTMENTS.name,
+            ADJUSTED_MONTHS.name,
+            PERIOD_CHARGES.name,
+            BILL_LINES.name,
+            FACTURATION_COMPLETE.name,
+        ],
         "publishing": ["published_bills"],
         "reports": [contract.name for contract in REPORTS],
         "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
-    writes_besides=[ADJUSTMENTS.name, BILLING_PERIODS.name],
+    writes_besides=[BILLING_PERIODS.name, RERATE_DECISIONS.name, ACCEPTED_DIFFERENCES.name],
 )
 #: The stages of a month, in their order.
 STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)
 #: The stages whose runs make a whole month; the others follow in these runs.
 SEQUENCE = tuple(stage for stage in STAGES if not any(stage in each.then for each in STAGES))
+
+#: The differences of closed months alone, without the bills that they go on.
+RERATING = Stage(
+    "rerating",
+    "re-rating",
+    "Rates closed months again where something has changed, and notes the differences that the next bills correct.",
+    {"adjustments": [ADJUSTMENTS.name, ADJUSTED_MONTHS.name]},
+)
 
 #: Every night, apart from any month.
 MAINTENANCE = Stage(
@@ -137,7 +151,7 @@ CUSTOMERS_READ = Stage(
     {"reference": [CUSTOMERS.name]},
 )
 
-_ALL = (*STAGES, MAINTENANCE, CUSTOMERS_READ)
+_ALL = (*STAGES, RERATING, MAINTENANCE, CUSTOMERS_READ)
 _BY_JOB = {stage.job: stage for stage in _ALL}
 
 

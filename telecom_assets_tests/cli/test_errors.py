@@ -88,7 +88,9 @@ def work(home: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     class Context:
         instance = deployment = SimpleNamespace(
-            engine=SimpleNamespace(name="none"), warehouse=SimpleNamespace(exists=lambda _: False), resources=dict
+            engine=SimpleNamespace(name="none"),
+            warehouse=SimpleNamespace(exists=lambda _: False, contracts={}),
+            resources=dict,
         )
 
         def __init__(self, settings: Settings) -> None:

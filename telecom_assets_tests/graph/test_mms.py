@@ -390,7 +390,7 @@ def test_its_money_is_on_the_bill_and_in_the_reports(project: Project) -> None:
     mix = {row["record_type"]: row["revenue"] for row in project.rows("mix_by_region")}
     assert mix == {"mms": Decimal("1.505000"), "voice": Decimal("0.040000"), "data": Decimal("0.100000")}
     [invoice] = invoice_directory(project.settings, MONTH).resolve().glob("*.xml")
-    namespace = "{urn:telecom-assets:invoice:1}"
+    namespace = "{urn:telecom-assets:invoice:2}"
     assert (
         etree.parse(invoice).getroot().findtext(f"{namespace}UsageLines/{namespace}OtherUsage/{namespace}Amount")
         == "1.51"

@@ -43,7 +43,7 @@ ADVISORY = {
 VERSIONS = ("customers_version", "rate_plans_version", "product_catalog_version")
 USAGE = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 REPORT_NAMES = [contract.name for contract in REPORTS]
-NAMESPACE = "{urn:telecom-assets:invoice:1}"
+NAMESPACE = "{urn:telecom-assets:invoice:2}"
 
 
 @pytest.fixture(params=["billed", "again", "late"])

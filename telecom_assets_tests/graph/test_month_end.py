@@ -9,8 +9,12 @@ import dagster as dg
 import pytest
 
 from telecom_assets.definitions import build_defs
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
+from telecom_assets.periods.journal import change_state, changed_now
+from telecom_assets.periods.states import APPROVED, DRAFTED
 from telecom_assets.runs.month_run import scheduled_steps
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.project import day_tags, month_tag
 
 CASABLANCA = ZoneInfo("Africa/Casablanca")
@@ -26,8 +30,17 @@ OWN_TAGS = ("telecom_assets/month_run", "telecom_assets/month_run_step")
 
 
 @pytest.fixture(scope="module")
-def defs() -> dg.Definitions:
-    return build_defs(Settings.load(billing_day=5))
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """An empty home, in which 2025-05 is approved."""
+    made = Deployment(Settings.load(billing_day=5, home=tmp_path_factory.mktemp("home")), TABLES)
+    for state in (DRAFTED, APPROVED):
+        change_state(made.warehouse, lambda _, to=state: changed_now("2025-05", to, by="Anna"))  # type: ignore[misc]
+    return made
+
+
+@pytest.fixture(scope="module")
+def defs(deployment: Deployment) -> dg.Definitions:
+    return build_defs(deployment.settings, deployment.resources())
 
 
 @pytest.fixture
@@ -36,11 +49,16 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
+def month_end_tick(defs: dg.Definitions, moment: dt.datetime) -> Any:
+    """What the schedule says at a moment."""
+    repository, resources = defs.get_repository_def(), {"warehouse": (defs.resources or {})["warehouse"]}
+    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=repository, resources=resources)
+    return repository.get_schedule_def("month_end").evaluate_tick(context)
+
+
 def scheduled(defs: dg.Definitions, moment: dt.datetime) -> dg.RunRequest:
     """What the schedule asks for at a moment."""
-    schedule = defs.get_repository_def().get_schedule_def("month_end")
-    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs.get_repository_def())
-    requests = schedule.evaluate_tick(context).run_requests
+    requests: list[dg.RunRequest] | None = month_end_tick(defs, moment).run_requests
     assert requests is not None
     assert len(requests) == 1
     return requests[0]
@@ -55,6 +73,7 @@ def after_success(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, 
         dagster_instance=instance,
         dagster_run=run,
         dagster_event=dg.DagsterEvent("PIPELINE_SUCCESS", job),
+        resources={"warehouse": (defs.resources or {})["warehouse"]},
     )
     said: Any = repository.get_sensor_def("month_run_sensor")(context)
     answers: list[object] = list(said)
@@ -98,6 +117,16 @@ def test_the_chain_goes_through_every_step_and_ends(defs: dg.Definitions, instan
     assert len(set(keys)) == len(keys)
     assert isinstance(request, dg.SkipReason)
     assert request.skip_message == "2025-06 is billed"
+
+
+def test_a_month_that_is_approved_is_left_alone(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    """By the schedule, and by the chain that had begun before; both say why."""
+    said = month_end_tick(defs, dt.datetime(2025, 6, 5, 6, tzinfo=CASABLANCA))
+    assert not said.run_requests
+    assert said.skip_message.startswith("2025-05 is approved by Anna; `telecom bill close --month 2025-05")
+    answer = after_success(defs, instance, "landing_job", {OWN_TAGS[0]: "2025-05", OWN_TAGS[1]: "1"})
+    assert isinstance(answer, dg.SkipReason)
+    assert answer.skip_message == said.skip_message
 
 
 def test_every_step_is_a_run_that_dagster_can_make(defs: dg.Definitions) -> None:

@@ -1,5 +1,6 @@
 """One invoice: valid, escaped, equal to its bill, and a file name that stays in its directory."""
 
+import datetime as dt
 import re
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from telecom_assets.invoices.document import (
     NAMESPACE,
     InvoiceError,
     InvoiceWriter,
+    Issued,
     Issuer,
     invoice_file_name,
     invoice_schema,
@@ -55,7 +57,7 @@ def test_every_figure_of_the_bill_is_in_the_document() -> None:
     content = InvoiceWriter(PERIOD, Issuer(name="Opérateur", tax_id="001234567000089")).document(bill())
     assert content.decode() == (
         "<?xml version='1.0' encoding='UTF-8'?>\n"
-        '<Invoice xmlns="urn:telecom-assets:invoice:1">\n'
+        '<Invoice xmlns="urn:telecom-assets:invoice:2">\n'
         "  <Reference>2025-05/212600000001</Reference>\n"
         "  <Issuer>\n"
         "    <Name>Opérateur</Name>\n"
@@ -164,17 +166,134 @@ def test_a_bill_whose_lines_do_not_add_up_is_none(other_usage: bool, more: str) 
     writer = InvoiceWriter(PERIOD, Issuer(), other_usage=other_usage)
     made = bill(lines=("1.00", "0.00", "2.50"))
     with pytest.raises(
-        InvoiceError, match=r"amount_before_tax = voice_total \+ sms_total \+ data_total \+ other_total does not hold"
+        InvoiceError,
+        match=r"amount_before_tax = voice_total \+ sms_total \+ data_total \+ adjustments_total \+ other_total does not hold",
     ):
         writer.document({**with_other_usage(made, Decimal(more)), "other_total": Decimal("0.00")})
     with pytest.raises(InvoiceError, match=rf"'{more}'" if other_usage else rf"other_total is {more}; expected 0"):
         writer.document(with_other_usage(made, Decimal(more)))
 
 
-def test_a_bill_with_corrections_needs_another_document() -> None:
-    made = bill(lines=("1.00", "0.00", "2.50"), adjustments_total=Decimal("-0.40"))
-    with pytest.raises(InvoiceError, match=r"adjustments_total is -0.40; expected 0, .* no line for corrections"):
-        InvoiceWriter(PERIOD, Issuer()).document(made)
+_LINE: dict[str, Any] = {
+    "line_no": 1,
+    "kind": "usage",
+    "line_kind": None,
+    "original_period": None,
+    "service": "voice",
+    "rate_plan_id": "PLAN_A",
+    "region": "Fès-Meknès",
+    "events": 17,
+    "units": Decimal("130.000000"),
+    "exact_amount": Decimal("112.751230"),
+    "amount": Decimal("112.75"),
+    "discount_pct": Decimal("5.0000"),
+    "tax_category": "S",
+    "tax_pct": Decimal("20.0000"),
+}
+_RATE: dict[str, Any] = {
+    "tax_category": "S",
+    "tax_pct": Decimal("20.0000"),
+    "amount": Decimal("112.75"),
+    "discount": Decimal("5.64"),
+    "tax": Decimal("21.42"),
+    "due": Decimal("128.53"),
+}
+
+
+def issued(**others: Any) -> Issued:
+    """What makes the bill of `bill()` a document: one line of 112.75 and one tax rate."""
+    given = {"number": "INV-2025-000007", "kind": "invoice", "lines": [_LINE], "rates": [_RATE], **others}
+    return Issued(issue_date=dt.date(2025, 6, 3), due_date=dt.date(2025, 7, 3), **given)
+
+
+def test_a_document_that_is_issued_has_number_dates_lines_and_the_tax_of_each_rate() -> None:
+    """Between two drafts, which have none of it."""
+    writer = InvoiceWriter(PERIOD, Issuer())
+    draft = writer.document(bill())
+    root = parsed(writer.document(bill(), issued()))
+    assert [text_of(root, name) for name in ("Number", "Kind", "IssueDate", "DueDate")] == [
+        "INV-2025-000007",
+        "invoice",
+        "2025-06-03",
+        "2025-07-03",
+    ]
+    [line] = root.findall(f"{{{NAMESPACE}}}Lines/{{{NAMESPACE}}}Line")
+    assert dict(line.attrib) == {"number": "1", "kind": "usage"}
+    assert [(etree.QName(each).localname, each.text) for each in line] == [
+        ("Service", "voice"),
+        ("RatePlan", "PLAN_A"),
+        ("Region", "Fès-Meknès"),
+        ("Events", "17"),
+        ("Units", "130.000000"),
+        ("ExactAmount", "112.751230"),
+        ("Amount", "112.75"),
+        ("DiscountPercent", "5.00"),
+        ("TaxCategory", "S"),
+        ("TaxPercent", "20.00"),
+    ]
+    [rate] = root.findall(f"{{{NAMESPACE}}}TaxBreakdown/{{{NAMESPACE}}}TaxRate")
+    assert [each.text for each in rate] == ["S", "20.00", "112.75", "5.64", "21.42", "128.53"]
+    assert writer.document(bill()) == draft
+
+
+def test_a_correction_is_a_line_and_a_separate_document_names_its_period() -> None:
+    """Of 3.50 of usage 0.40 are given back for March; of a bill that is given back whole the amounts are below 0."""
+    back = {**_LINE, "line_no": 2, "kind": "adjustment", "line_kind": "usage", "original_period": "2025-03"}
+    back |= {"events": -2, "exact_amount": Decimal("-0.400000"), "amount": Decimal("-0.40")}
+    usage = {**_LINE, "amount": Decimal("3.50")}
+    sums: dict[str, Any] = {"discount": Decimal("0.16"), "tax": Decimal("0.59")}
+    totals = {
+        **sums,
+        "amount_before_tax": Decimal("3.10"),
+        "after_discount": Decimal("2.94"),
+        "amount_due": Decimal("3.53"),
+    }
+    made = bill(lines=("1.00", "0.00", "2.50"), adjustments_total=Decimal("-0.40"), **totals)
+    rate = {**_RATE, **sums, "amount": Decimal("3.10"), "due": Decimal("3.53")}
+    writer = InvoiceWriter(PERIOD, Issuer())
+    assert text_of(parsed(writer.document(made)), "Totals/AdjustmentsAmount") == "-0.40"
+    root = parsed(writer.document(made, issued(lines=[usage, back], rates=[rate])))
+    [line] = root.findall(f".//{{{NAMESPACE}}}Line[@kind='adjustment']")
+    assert [each.text for each in line][:4] == ["usage", "2025-03", "voice", "PLAN_A"]
+    names = ("adjustments_total", "amount_before_tax", "discount", "after_discount", "tax", "amount_due")
+    below: dict[str, Any] = dict(
+        zip(names, map(Decimal, ("-0.40", "-0.40", "-0.02", "-0.38", "-0.08", "-0.46")), strict=True)
+    )
+    given_back = bill(lines=("0.00", "0.00", "0.00"), **below)
+    rate = {
+        **_RATE,
+        "amount": below["amount_before_tax"],
+        "due": below["amount_due"],
+        "tax": below["tax"],
+        "discount": below["discount"],
+    }
+    credit = issued(number="CRN-2025-000001", kind="credit_note", lines=[back], rates=[rate], original_period="2025-03")
+    root = parsed(writer.document(given_back, credit))
+    found = [text_of(root, path) for path in ("Kind", "OriginalPeriod", "Totals/AmountDue")]
+    assert found == ["credit_note", "2025-03", "-0.46"]
+    assert invoice_file_name("2126", 2, "2025-03") == "2126~2.2025-03.xml"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lines": []}, "the lines come to amount 0, and the bill has amount_before_tax 112.75"),
+        (
+            {"rates": [{**_RATE, "tax": Decimal("21.43")}]},
+            "the tax rates come to tax 21.43, and the bill has tax 21.42",
+        ),
+        ({"number": "INV-25-7"}, "INV-25-7"),
+        ({"kind": "letter"}, "letter"),
+    ],
+)
+def test_a_document_that_does_not_add_up_is_not_issued(given: dict[str, Any], message: str) -> None:
+    """And the writer makes the next one as if nothing had been."""
+    writer = InvoiceWriter(PERIOD, Issuer())
+    draft = writer.document(bill())
+    with pytest.raises(InvoiceError, match="customer '212600000001'") as refused:
+        writer.document(bill(), issued(**given))
+    assert message in str(refused.value)
+    assert writer.document(bill()) == draft
 
 
 @pytest.mark.parametrize(
@@ -270,7 +389,7 @@ def test_a_bill_that_is_wrong_is_refused_with_its_customer(columns: dict[str, ob
         ("<DiscountPercent>5.00", "<DiscountPercent>5.00001"),
         ("<RoundingDifference>-0.001230", "<RoundingDifference>-0.00123"),
         ("</Totals>", "</Totals><Totals/>"),
-        ("invoice:1", "invoice:2"),
+        ("invoice:2", "invoice:3"),
     ],
 )
 def test_the_schema_is_strict(old: str, new: str) -> None:

@@ -88,6 +88,14 @@ def test_the_page_says_when_and_from_which_bills_it_was_made(page: str) -> None:
     assert made.get("data-version") == "7"
 
 
+def test_the_page_says_whether_its_bills_are_drafts_or_closed(page: str) -> None:
+    """A month without bills has neither."""
+    closed = render_dashboard(dataclasses.replace(month(), state="closed"))
+    found = [html.fromstring(each).get_element_by_id("state").text_content() for each in (page, closed)]
+    assert found == ["Draft bills", "Closed bills"]
+    assert 'id="state"' not in render_dashboard(empty_month())
+
+
 def test_a_commit_that_has_left_the_log_has_no_time() -> None:
     old = MadeFrom(bills_version=7, bills_made=None, tables_as_of=None)
     made = html.fromstring(render_dashboard(dataclasses.replace(month(), made_from=old))).get_element_by_id("made")

@@ -86,6 +86,14 @@ def test_what_its_month_cannot_charge_is_suspended() -> None:
     assert ("suspended", "suspended", 592) in [lost[:3] for lost in stages(dear)[-1].lost]
 
 
+def test_what_came_late_for_an_approved_month_is_in_no_figure_of_it() -> None:
+    """Seven cleaned since the approval: the books balance, and say so; without the approval seven would have no price."""
+    late = dataclasses.replace(FUNNEL, received=FUNNEL.received + 7, cleaned=FUNNEL.cleaned + 7, late=7)
+    assert (late.imbalances(), late.without_price) == ([], 0)
+    assert late.identities()[1][0] == "cleaned = rated + suspended + excluded + deferred + late"
+    assert dataclasses.replace(late, late=0).without_price == 7
+
+
 def test_json_holds_every_figure_with_decimals_as_text() -> None:
     funnel = dataclasses.replace(FUNNEL, rounding_difference=Decimal("0E-6"), rated_amount=Decimal("45129.320000"))
     found = json.loads(json.dumps(funnel.to_dict()))

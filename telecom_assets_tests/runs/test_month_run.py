@@ -61,9 +61,9 @@ def test_what_is_planned_is_requested_over_its_days_or_its_month() -> None:
     assert requested(Planned(LANDING)) == Step("landing_job")
 
 
-def test_every_job_but_the_nights_is_a_step_of_a_month() -> None:
+def test_every_job_but_the_nights_and_decisions_is_a_step_of_a_month() -> None:
     """Rating is in the step of mediation; its own job is for days that are mediated and need it alone."""
     jobs = {job.name for job in build_defs().jobs or []}
     assert {step.job for step in scheduled_steps("2026-05")} == jobs - {
-        *("maintenance_job", "checks_job", "customers_job", "rating_job")
+        *("maintenance_job", "checks_job", "customers_job", "rating_job", "approve_job", "withdraw_job")
     }

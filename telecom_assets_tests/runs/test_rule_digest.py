@@ -79,6 +79,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "discount_pct": "4.25",
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
+    "approver_is_not_closer": True,
     "billing_day": 9,
     "short_retention": True,
     "retention_days": 60,

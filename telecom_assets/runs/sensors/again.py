@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from resources.warehouse import Warehouse
 from telecom_assets.home.deployment import Clock
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.runs.jobs import JOBS, customers_job, maintenance_job
 from telecom_assets.runs.month_run import Step, day_range
@@ -115,11 +117,15 @@ def again_sensor(interval_seconds: int) -> dg.SensorDefinition:
             "why. Runs that were started by hand, and runs that were cancelled, are left alone."
         ),
     )
-    def make_again(context: dg.SensorEvaluationContext, clock: dg.ResourceParam[Clock]) -> dg.SensorResult:
+    def make_again(
+        context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse], clock: dg.ResourceParam[Clock]
+    ) -> dg.SensorResult:
         instance, now = context.instance, clock()
         since = dg.RunsFilter(tags=AGAIN, created_after=now - dt.timedelta(days=_DAYS))
-        runs, waiting = [], []
+        runs, waiting, periods = [], [], read_periods(warehouse)
         for failed in failed_requests(instance.get_run_records(since, limit=_RUNS)):
+            if periods.is_frozen(failed.run.tags.get(MONTH_RUN_TAG, "")):
+                continue  # it was approved since: no run makes its bills again
             if failed.is_rating and _rated_since(instance, failed):
                 continue
             decision = ask_or_wait(failed.request, failed.last, now)

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from resources.warehouse import Warehouse
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.months import previous_month
+from telecom_assets.periods.journal import read_periods
 from telecom_assets.runs.jobs import OF_STAGE
 from telecom_assets.runs.month_run import scheduled_steps
 from telecom_assets.runs.sensors.tries import AGAIN, TRY_TAG, Ask
@@ -49,8 +51,12 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
             "run after the other (`month_run_sensor`)."
         ),
     )
-    def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | None:
+    def start(
+        context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.RunRequest | dg.SkipReason | None:
         month = previous_month(context.scheduled_execution_time.date())
+        if (periods := read_periods(warehouse)).is_frozen(month):
+            return dg.SkipReason(periods.says(month))
         return step_request(month, 0, f"month/{month}/{context.scheduled_execution_time:%Y-%m-%d}")
 
     return start
@@ -66,11 +72,16 @@ def month_end_schedule(billing_day: int) -> dg.ScheduleDefinition:
         "again by `failed_runs_again`."
     ),
 )
-def month_run_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def month_run_sensor(
+    context: dg.RunStatusSensorContext, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Starts the next step of a month when a step has succeeded. `failed_runs_again` makes a failed step again."""
     tags = context.dagster_run.tags
     if MONTH_RUN_TAG not in tags:
         yield dg.SkipReason("not a run of a month's sequence")
+        return
+    if (periods := read_periods(warehouse)).is_frozen(tags[MONTH_RUN_TAG]):
+        yield dg.SkipReason(periods.says(tags[MONTH_RUN_TAG]))
         return
     request = step_request(
         tags[MONTH_RUN_TAG],

@@ -1,0 +1,37 @@
+"""The checks of frozen periods."""
+
+from telecom_assets.books.factory import Check, CheckInputs, Guard
+from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
+from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.tables import BILLING_PERIODS
+
+
+def frozen_periods(inputs: CheckInputs) -> list[str]:
+    """The frozen periods that a run is about: those of its months, or all."""
+    frozen = read_periods(inputs.warehouse).frozen
+    return [month for month in frozen if inputs.months is None or month in inputs.months]
+
+
+def digested_periods(inputs: CheckInputs) -> list[str]:
+    """The frozen periods whose rows are read: those of the run's months; of all, one in turn by the day, or with `full` each."""
+    if inputs.full:
+        return read_periods(inputs.warehouse).frozen
+    months = frozen_periods(inputs)
+    if inputs.months is not None or not months:
+        return months
+    return [months[inputs.clock().astimezone(ZONE).toordinal() % len(months)]]
+
+
+_UNWRITTEN = Check(
+    "frozen_rows_are_unwritten",
+    "No commit has changed rows of an approved or closed month, but those of its close.",
+    lambda inputs: frozen_rows_are_unwritten(inputs.warehouse, frozen_periods(inputs)),
+)
+_AS_DIGESTED = Check(
+    "frozen_rows_have_their_digest",
+    "The rows of an approved or closed month are those of its digest: one month in turn, with `telecom check --full` all.",
+    lambda inputs: frozen_rows_have_their_digest(inputs.warehouse, digested_periods(inputs)),
+)
+
+GUARD = Guard(BILLING_PERIODS.name, {BILLING_PERIODS.name: [_UNWRITTEN, _AS_DIGESTED]})

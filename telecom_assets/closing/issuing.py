@@ -1,0 +1,231 @@
+"""The documents of a period: its bills and separate documents get numbers, and become files.
+
+Belongs here: which documents there are, in which order, and that their numbers are kept before a file can be seen. Does not belong
+here: the numbers themselves (`numbering`), the shape of a document and of a set (`telecom_assets.invoices`).
+
+The files are written aside; then the rows of `documents` are committed, from which on the numbers are given; then the files take their
+place. A close that was killed in between and is made again finds the numbers in the table.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from resources.warehouse import (
+    Partitions,
+    PinnedTable,
+    Refused,
+    Warehouse,
+    WarehouseError,
+    stream_batches,
+    sum_exactly,
+)
+from telecom_assets.billing.lines import DOCUMENT, totals_by_rate
+from telecom_assets.billing.recipients import holders_of_month
+from telecom_assets.billing.tables import BILL, BILL_LINES, FACTURATION_COMPLETE, HOLDER
+from telecom_assets.closing.numbering import Numbers, last_given
+from telecom_assets.closing.tables import DOCUMENTS
+from telecom_assets.home.output_files import invoice_directory
+from telecom_assets.home.settings import Settings
+from telecom_assets.invoices.document import Issued
+from telecom_assets.invoices.files import InvoiceSummary, InvoiceTotals, write_invoices
+from telecom_assets.model.currencies import currency_scale
+from telecom_assets.model.text import plain
+from telecom_assets.periods.closed_with import ClosedWith
+from telecom_assets.reference.tables import CUSTOMERS
+
+#: Separate documents of a period (`telecom_assets.billing`), where there is such a table.
+_SEPARATE = "correction_documents"
+_RATE = ("tax_category", "tax_pct", "amount", "discount", "tax", "due")
+_ROWS_AT_A_TIME = 10_000
+
+
+def issue_documents(
+    warehouse: Warehouse,
+    settings: Settings,
+    month: str,
+    issue_date: dt.date,
+    closed_with: ClosedWith,
+    *,
+    approved_at: dt.datetime,
+    other_usage: bool,
+    at_phase: Callable[[str], None],
+) -> InvoiceSummary:
+    """Give the documents of a month their numbers, keep them in `documents`, and write their files. Returns what was written.
+
+    at_phase hears "numbered" when the numbers are given. Repeated, it finds its own numbers and writes the same files. Raises
+    InvoiceError where a document does not add up, WarehouseError where somebody else gave numbers meanwhile; no number is given then.
+    """
+    totals = [warehouse.pin_period(name, month) for name in tables_of_documents(warehouse)]
+    documents = warehouse.pin_period(DOCUMENTS.name, month)
+    issuing = _Issuing(documents, month, issue_date, closed_with)
+    scale = currency_scale(closed_with.currency)
+    customers = _customers(warehouse, closed_with, approved_at)
+    rows = _to_issue(totals, warehouse.pin_period(BILL_LINES.name, month).df, customers, scale)
+    sums = [table.totals() for table in totals]
+    expected = InvoiceTotals(
+        sum(sum(table.rows_by_partition().values()) for table in totals),
+        sum_exactly(each["amount_due"] for each in sums),
+        sum_exactly(each["amount_before_tax"] for each in sums),
+    )
+
+    def keep() -> None:
+        issuing.keep()
+        at_phase("numbered")
+
+    return write_invoices(
+        stream_batches(rows),
+        month,
+        invoice_directory(settings, month),
+        totals[0].version,
+        expected=expected,
+        other_usage=other_usage,
+        issue=issuing.issue,
+        note=issuing.note,
+        before_swap=keep,
+    )
+
+
+class _Issuing:
+    """The documents of one month on their way: each is given its number, noted with its file, and then all are kept."""
+
+    def __init__(self, documents: PinnedTable, month: str, issue_date: dt.date, closed_with: ClosedWith) -> None:
+        self._documents = documents
+        self._month = month
+        self._issue_date = issue_date
+        self._due_date = issue_date + dt.timedelta(days=closed_with.payment_days)
+        self._closed_with = closed_with
+        self._stored = documents.arrow()
+        self._given = {_key(row): row["number"] for row in self._stored.to_pylist()}
+        self._numbers = Numbers(issue_date.year, _last_numbers(documents, issue_date.year))
+        self._rows: list[dict[str, Any]] = []
+        self._batches: list[pa.RecordBatch] = []
+
+    def issue(self, bill: Mapping[str, Any]) -> Issued:
+        """What makes a bill a document. Bills come in the order of customer_id, holder_no, and the bill before separate documents."""
+        kind = bill["document_kind"]
+        number = self._given[_key(bill)] if self._given else self._numbers.next(kind)
+        reason = {"exemption_reason": self._closed_with.exemption_reason}
+        own = self._closed_with.tax_category
+        return Issued(
+            number=number,
+            kind=kind,
+            issue_date=self._issue_date,
+            due_date=self._due_date,
+            lines=sorted(bill["lines"] or [], key=lambda line: line["line_no"]),
+            rates=[
+                {**rate, **(reason if rate["tax_category"] == own else {})}
+                for rate in sorted(bill["rates"] or [], key=lambda rate: (rate["tax_category"], rate["tax_pct"]))
+            ],
+            original_period=bill["original_period"],
+        )
+
+    def note(self, bill: Mapping[str, Any], issued: Issued | None, file: str, sha256: str) -> None:
+        """Take note of a document that was written."""
+        assert issued is not None
+        rates = [{name: _as_text(rate[name]) for name in _RATE} for rate in issued.rates]
+        self._rows.append(
+            {
+                **{
+                    name: bill[name]
+                    for name in (*DOCUMENT, "original_period", "amount_due", "currency", "billing_period")
+                },
+                "number": issued.number,
+                "kind": issued.kind,
+                "issue_date": issued.issue_date,
+                "due_date": issued.due_date,
+                "totals_by_rate": json.dumps(rates),
+                "file": file,
+                "sha256": sha256,
+            }
+        )
+        if len(self._rows) == _ROWS_AT_A_TIME:
+            self._flush()
+
+    def keep(self) -> None:
+        """Commit the rows of `documents`, unless they are there already: from then on the numbers are given."""
+        self._flush()
+        warehouse, contract = self._documents.warehouse, self._documents.contract
+        made = pa.Table.from_batches(self._batches, contract.arrow_schema()).sort_by("number")
+        if self._stored.sort_by("number").equals(made):
+            return
+        files = warehouse.stage_arrow(contract.name, made)
+        on = self._documents.version
+        while True:
+            try:
+                warehouse.commit(contract.name, files, on, replace=Partitions(self._month, self._month))
+            except Refused:
+                newest = warehouse.version(contract.name)
+                if not warehouse.log(contract.name).rows_changed(on, newest):
+                    on = newest
+                    continue
+                warehouse.drop(contract.name, files.folder)
+                raise WarehouseError(
+                    f"documents of {self._month}: another close gave numbers at the same time; nothing was changed, and "
+                    f"`telecom bill close --month {self._month} --by NAME` goes on"
+                ) from None
+            return
+
+    def _flush(self) -> None:
+        schema = self._documents.contract.arrow_schema()
+        self._batches += [pa.RecordBatch.from_pylist(self._rows, schema)] if self._rows else []
+        self._rows = []
+
+
+def tables_of_documents(warehouse: Warehouse) -> list[str]:
+    """The tables with a row for each document: bills, and separate documents."""
+    return [name for name in (FACTURATION_COMPLETE.name, _SEPARATE) if name in warehouse.contracts]
+
+
+def _to_issue(totals: list[PinnedTable], lines: DataFrame, customers: DataFrame, scale: int) -> DataFrame:
+    """All documents of a month with their lines and tax rates, in the order of their numbers."""
+    bills = (
+        totals[0]
+        .df.withColumn("document", F.lit(BILL))
+        .withColumn("document_kind", F.lit("invoice"))
+        .withColumn("original_period", F.lit(None).cast("string"))
+    )
+    for separate in totals[1:]:
+        bills = bills.unionByName(separate.df.withColumnRenamed("kind", "document_kind"))
+    of_line = [name for name in BILL_LINES.column_names if name not in (*DOCUMENT, "billing_period")]
+    by_document = lines.groupBy(*DOCUMENT).agg(F.collect_list(F.struct(*of_line)).alias("lines"))
+    rates = totals_by_rate(lines, scale).groupBy(*DOCUMENT).agg(F.collect_list(F.struct(*_RATE)).alias("rates"))
+    month = (totals[0].partitions or Partitions("", "")).first
+    names = holders_of_month(customers, month).select(*HOLDER, "customer_name")
+    return (
+        bills.join(by_document, on=list(DOCUMENT), how="left")
+        .join(rates, on=list(DOCUMENT), how="left")
+        .join(names, on=list(HOLDER), how="left")
+        .orderBy(*HOLDER, F.col("document") != BILL, "document")
+    )
+
+
+def _customers(warehouse: Warehouse, closed_with: ClosedWith, approved_at: dt.datetime) -> DataFrame:
+    """The customers as they were at the approval, so that a close that is repeated writes the same names.
+
+    Where that version may have been removed, as they are now.
+    """
+    kept = dt.datetime.now(dt.UTC) - approved_at < dt.timedelta(days=warehouse.retention_days)
+    return warehouse.pin(CUSTOMERS.name, version=closed_with.versions.get(CUSTOMERS.name) if kept else None).all()
+
+
+def _last_numbers(documents: PinnedTable, year: int) -> dict[str, int]:
+    """The last numbers that were given in a year, over all periods."""
+    of_year = documents.all().where(F.col("number").contains(f"-{year}-"))
+    last = of_year.groupBy(F.substring("number", 1, 3).alias("series"), F.length("number").alias("length")).agg(
+        F.max("number").alias("number")
+    )
+    return last_given((row["number"] for row in last.toArrow().to_pylist()), year)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in DOCUMENT)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else plain(value)

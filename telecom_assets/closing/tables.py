@@ -1,0 +1,51 @@
+"""Contract of the documents that are issued when a period is closed. Terms: EN 16931."""
+
+from resources.contract import Column as C
+from resources.contract import TableContract
+from telecom_assets.model.columns import BILLING_PERIOD
+from telecom_assets.model.currencies import DEFAULT_CURRENCY, currency_scale
+from telecom_assets.model.numbers import bill_amount
+
+
+def documents(scale: int) -> TableContract:
+    """The documents of closed periods; `scale`: the decimals of the currency."""
+    return TableContract(
+        name="documents",
+        grain="One row per document that was issued: an invoice, a credit note or a supplementary invoice.",
+        key=("number",),
+        partition_by="billing_period",
+        money=("amount_due",),
+        closes=True,
+        columns=(
+            C(
+                "number",
+                "string",
+                "Number of the document, such as INV-2026-000001: without a gap in its series (INV or CRN) and year.",
+            ),
+            C("kind", "string", "invoice, credit_note or supplementary."),
+            C("customer_id", "string", "Customer whom it is for."),
+            C("holder_no", "int", "Which holder of the number, counted from 1."),
+            C("document", "string", "bill, or the name of a separate document, as in bill_lines."),
+            C(
+                "original_period",
+                "string",
+                "Closed period that a separate document is about; NULL for bills.",
+                required=False,
+            ),
+            C("issue_date", "date", "Day of issue, local."),
+            C("due_date", "date", "Day on which it is to be paid: payment_days after the day of issue."),
+            C(
+                "totals_by_rate",
+                "string",
+                "What it comes to at each tax rate, JSON: tax_category, tax_pct, amount, discount, tax, due; exact, as texts.",
+            ),
+            C("amount_due", bill_amount(scale), "Amount due, tax included."),
+            C("currency", "string", "ISO 4217 code."),
+            C("file", "string", "Name of its file among the invoices of the period."),
+            C("sha256", "string", "SHA-256 of the file."),
+            BILLING_PERIOD,
+        ),
+    )
+
+
+DOCUMENTS = documents(currency_scale(DEFAULT_CURRENCY))

@@ -1,0 +1,33 @@
+"""The checks of what corrects closed months."""
+
+from telecom_assets.books.contract_checks import contract_check
+from telecom_assets.books.factory import Check, CheckInputs, Guard
+from telecom_assets.books.verdict import Verdict, together
+from telecom_assets.corrections.identities import IDENTITY, right_is_settled_and_adjusted
+from telecom_assets.corrections.looking_back import Journals
+from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
+
+
+def _adjusted(inputs: CheckInputs) -> Verdict:
+    journals = Journals.of(inputs.warehouse)
+    by_period = {
+        period: right_is_settled_and_adjusted(journals, period, inputs.settings.adjustment_months, inputs.record_types)
+        for period in inputs.periods
+    }
+    return together(IDENTITY, by_period, {})
+
+
+_ADJUSTED = Check(
+    "right_equals_settled_plus_adjusted",
+    "Σ right = Σ settled + Σ adjustments, per holder, for each closed month that is corrected.",
+    _adjusted,
+    reads=[ADJUSTED_MONTHS.name],
+)
+
+GUARD = Guard(
+    "adjustments",
+    {
+        ADJUSTMENTS.name: [_ADJUSTED, contract_check(ADJUSTMENTS.name, unique=True)],
+        ADJUSTED_MONTHS.name: [contract_check(ADJUSTED_MONTHS.name, unique=True)],
+    },
+)

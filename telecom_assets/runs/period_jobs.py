@@ -1,0 +1,78 @@
+"""Jobs that change the state of a month's bills, the same as the commands of `telecom bill`. Their configuration is the decision.
+
+Belongs here: the jobs, and the configuration that a person fills in. Does not belong here: what must hold before
+(`telecom_assets.closing`).
+"""
+
+import dagster as dg
+from pydantic import Field
+
+from resources.postgres import PostgresConnection
+from resources.warehouse import Warehouse
+from telecom_assets.closing.approving import Books, approve, withdraw
+from telecom_assets.home.deployment import OnDemand
+from telecom_assets.home.settings import Settings
+from telecom_assets.lineage.failures import with_expected_failures
+from telecom_assets.lineage.partitions import check_month
+from telecom_assets.lineage.period_events import state_event
+from telecom_assets.record_types.in_force import RecordTypes
+
+
+class Decision(dg.Config):
+    """Who decides about which month, and why."""
+
+    month: str = Field(description="Month of the bills, yyyy-MM.")
+    by: str = Field(min_length=1, description="Who decides; kept with the decision.")
+    why: str | None = Field(default=None, description="Why; kept with the decision.")
+
+
+class Withdrawal(Decision):
+    """Who takes which approval back, and why, which has to be said."""
+
+    why: str = Field(min_length=1, description="Why; kept with the decision.")
+
+
+@dg.op(name="approve_bills")
+@with_expected_failures
+def _approve(
+    context: dg.OpExecutionContext,
+    config: Decision,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+    record_types: dg.ResourceParam[RecordTypes],
+) -> None:
+    month = check_month(config.month, settings.partitions_start)
+    books = Books(settings, warehouse, postgres, record_types)
+    context.log_event(state_event(approve(books, month, by=config.by, why=config.why)))
+
+
+@dg.op(name="withdraw_bills")
+@with_expected_failures
+def _withdraw(
+    context: dg.OpExecutionContext,
+    config: Withdrawal,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> None:
+    month = check_month(config.month, settings.partitions_start)
+    context.log_event(state_event(withdraw(warehouse, month, by=config.by, why=config.why)))
+
+
+@dg.job(
+    description="Approves the bills of a month, which freezes its rows: what lands later is late. The same as `telecom bill approve`."
+)
+def approve_job() -> None:
+    """One step."""
+    _approve()
+
+
+@dg.job(
+    description="Takes the approval of a month back, so that a run makes its bills again. The same as `telecom bill withdraw`."
+)
+def withdraw_job() -> None:
+    """One step."""
+    _withdraw()
+
+
+PERIOD_JOBS = [approve_job, withdraw_job]

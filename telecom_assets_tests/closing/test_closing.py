@@ -1,0 +1,232 @@
+"""Closing a period: numbers, documents, PostgreSQL, and a repeat after any phase that ends the same."""
+
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from lxml import etree
+
+from resources.engine import SparkEngine
+from resources.postgres import PostgresConnection, closed_periods, publish_period
+from telecom_assets.closing.approving import Books, withdraw
+from telecom_assets.closing.closing import PHASES, close
+from telecom_assets.home.output_files import bills_file, invoice_directory
+from telecom_assets.invoices.document import NAMESPACE
+from telecom_assets.invoices.files import invoice_set_problems
+from telecom_assets.periods.guard import may_write
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.states import PeriodError
+from telecom_assets_tests.closing.months import (
+    CHARGES,
+    ISSUED,
+    MONTH,
+    approved,
+    billed,
+    books,
+    charge,
+    customer,
+    rated,
+    rows,
+)
+from telecom_assets_tests.stages.chain import contract_table
+
+
+@pytest.fixture
+def of(tmp_path: Path, sail: SparkEngine, postgres_dsn: str) -> Books:
+    """October 2026 with its bills, approved by Anna."""
+    return _approved_month(tmp_path, sail, postgres_dsn)
+
+
+def _approved_month(folder: Path, engine: SparkEngine, dsn: str, **given: Any) -> Books:
+    of = books(folder, engine, dsn, **given)
+    rated(of)
+    billed(of)
+    approved(of)
+    return of
+
+
+def _documents(of: Books, month: str = MONTH) -> list[tuple[Any, ...]]:
+    return [(row["number"], row["customer_id"], row["holder_no"]) for row in rows(of, "documents", month)]
+
+
+def _published(dsn: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as session:
+        statement = "SELECT customer_id, amount_due::text, status FROM facturation_complete ORDER BY 1"
+        return session.execute(statement).fetchall()
+
+
+def test_a_close_numbers_the_bills_and_makes_them_documents(
+    tmp_path: Path, engine: SparkEngine, postgres_dsn: str
+) -> None:
+    """2126: 1.00 + 0.14 = 1.14; 5 % are 0.057 → 0.06; 1.08; 20 % are 0.216 → 0.22; due 1.30. 2127 has a bill of 0.00."""
+    of = _approved_month(tmp_path, engine, postgres_dsn)
+    closed = close(of, MONTH, by="Ben", why="all is well", today=ISSUED)
+    assert (closed.state, closed.changed_by, closed.why, closed.issue_date) == ("closed", "Ben", "all is well", ISSUED)
+    first, second = rows(of, "documents")
+    rate = {
+        "tax_category": "S",
+        "tax_pct": "20.0000",
+        "amount": "1.14",
+        "discount": "0.06",
+        "tax": "0.22",
+        "due": "1.30",
+    }
+    content = (invoice_directory(of.settings, MONTH) / "2126.xml").read_bytes()
+    assert {**first, "amount_due": str(first["amount_due"]), "totals_by_rate": json.loads(first["totals_by_rate"])} == {
+        "number": "INV-2026-000001",
+        "kind": "invoice",
+        "customer_id": "2126",
+        "holder_no": 1,
+        "document": "bill",
+        "original_period": None,
+        "issue_date": ISSUED,
+        "due_date": dt.date(2026, 12, 3),
+        "totals_by_rate": [rate],
+        "amount_due": "1.30",
+        "currency": "MAD",
+        "file": "2126.xml",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "billing_period": MONTH,
+    }
+    assert (second["number"], second["customer_id"], second["totals_by_rate"]) == ("INV-2026-000002", "2127", "[]")
+    root = etree.fromstring(content)
+    found = [root.findtext(f"{{{NAMESPACE}}}{name}") for name in ("Number", "IssueDate", "DueDate")]
+    assert found == ["INV-2026-000001", "2026-11-03", "2026-12-03"]
+    assert [line.findtext("{*}Amount") for line in root.iterfind("{*}Lines/{*}Line")] == ["1.00", "0.14"]
+    assert invoice_set_problems(invoice_directory(of.settings, MONTH)) == []
+    assert {row["status"] for row in rows(of, "facturation_complete")} == {"closed"}
+    assert bills_file(of.settings, MONTH).read_text().count('"closed"') == 2
+    assert _published(postgres_dsn) == [("2126", "1.30", "closed"), ("2127", "0.00", "closed")]
+    assert closed_periods(PostgresConnection(postgres_dsn), "facturation_complete") == [MONTH]
+    periods = read_periods(of.warehouse)
+    approval, closing, closed = periods.changes[-3:]
+    assert [change.state for change in (approval, closing, closed)] == ["approved", "closing", "closed"]
+    assert (closing.way, closing.digest, closing.closed_with) == ("bills", approval.digest, approval.closed_with)
+    assert (closed.way, closed.digest, closed.closed_with) == ("bills", approval.digest, approval.closed_with)
+
+
+class _Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_close_that_was_killed_is_repeated_and_ends_the_same(of: Books, postgres_dsn: str, phase: str) -> None:
+    """A day later, by somebody else, when a customer has another name: the numbers, the dates and the files are those of the first."""
+
+    def killed(reached: str) -> None:
+        if reached == phase:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        close(of, MONTH, by="Ben", today=ISSUED, at_phase=killed)
+    renamed = [customer("2126", customer_name="Another"), customer("2127")]
+    of.warehouse.overwrite_arrow("customers", contract_table(of.warehouse.contracts["customers"], renamed))
+    given = _documents(of)
+    if phase == "closed":
+        with pytest.raises(PeriodError, match="closing 2026-10: 2026-10 is closed by Ben; what comes later"):
+            close(of, MONTH, by="Cleo", today=ISSUED + dt.timedelta(days=1))
+    else:
+        assert read_periods(of.warehouse).state(MONTH) == "closing"
+        close(of, MONTH, by="Cleo", today=ISSUED + dt.timedelta(days=1))
+    assert given in ([], _documents(of))
+    assert _documents(of) == [("INV-2026-000001", "2126", 1), ("INV-2026-000002", "2127", 1)]
+    assert {row["issue_date"] for row in rows(of, "documents")} == {ISSUED}
+    document = (invoice_directory(of.settings, MONTH) / "2126.xml").read_bytes()
+    assert rows(of, "documents")[0]["sha256"] == hashlib.sha256(document).hexdigest()
+    assert b"Name of 2126" in document
+    assert _published(postgres_dsn) == [("2126", "1.30", "closed"), ("2127", "0.00", "closed")]
+    assert [change.state for change in read_periods(of.warehouse).changes] == [
+        "drafted",
+        "approved",
+        "closing",
+        "closed",
+    ]
+
+
+def test_numbers_go_on_in_the_next_month_and_begin_again_in_the_next_year(of: Books) -> None:
+    """In the order of customer_id and holder_no: two who have had one number follow each other."""
+    close(of, MONTH, by="Ben", today=ISSUED)
+    warehouse = of.warehouse
+    two = [customer("2126"), customer("2126", 2), customer("2125")]
+    warehouse.overwrite_arrow("customers", contract_table(warehouse.contracts["customers"], two))
+    for month, today in (("2026-11", dt.date(2026, 12, 31)), ("2026-12", dt.date(2027, 1, 3))):
+        rated(of, [charge("2126", "voice", "2", month, holder_no=2)], month)
+        billed(of, month)
+        approved(of, month)
+        close(of, month, by="Ben", today=today)
+    assert _documents(of, "2026-11") == [
+        ("INV-2026-000003", "2125", 1),
+        ("INV-2026-000004", "2126", 1),
+        ("INV-2026-000005", "2126", 2),
+    ]
+    assert [number for number, *_ in _documents(of, "2026-12")] == [f"INV-2027-00000{place}" for place in (1, 2, 3)]
+
+
+def test_what_is_not_approved_is_not_closed(of: Books) -> None:
+    """Withdrawn; and a month that has no bills at all."""
+    withdraw(of.warehouse, MONTH, by="Anna", why="a price was wrong")
+    with pytest.raises(
+        PeriodError, match="closing 2026-10: 2026-10 is withdrawn by Anna; `telecom run --month 2026-10`"
+    ):
+        close(of, MONTH, by="Ben")
+    with pytest.raises(PeriodError, match="closing 2026-09: 2026-09 has no bills"):
+        close(of, "2026-09", by="Ben")
+    assert _documents(of) == []
+
+
+def test_rows_that_are_not_those_that_were_approved_are_not_closed(of: Books) -> None:
+    """Whoever got around the warehouse's own refusal: before the close, and before it goes on."""
+    with may_write(MONTH):
+        rated(of, [*CHARGES, charge("2127", "voice", "9")])
+    with pytest.raises(
+        PeriodError, match="closing 2026-10: rated_cdrs of it is not as approved by Anna; nothing was changed"
+    ):
+        close(of, MONTH, by="Ben")
+    assert read_periods(of.warehouse).state(MONTH) == "approved"
+
+
+def test_months_close_in_order(of: Books) -> None:
+    """November waits for October's bills; without them October is closed later, empty, and November's bills are closed already."""
+    rated(of, [charge("2126", "voice", "2", "2026-11")], "2026-11")
+    billed(of, "2026-11")
+    approved(of, "2026-11")
+    with pytest.raises(PeriodError, match="closing 2026-11: months close in order, and 2026-10 has drafts .* --empty"):
+        close(of, "2026-11", by="Ben")
+    close(of, MONTH, by="Ben", way="empty", today=ISSUED)
+    close(of, "2026-11", by="Ben", today=dt.date(2026, 12, 3))
+    assert [number for number, *_ in _documents(of, "2026-11")] == ["INV-2026-000001", "INV-2026-000002"]
+
+
+def test_who_approved_may_be_kept_from_closing(tmp_path: Path, sail: SparkEngine, postgres_dsn: str) -> None:
+    """Where the setting says so; however the name is written."""
+    of = _approved_month(tmp_path, sail, postgres_dsn, approver_is_not_closer=True)
+    with pytest.raises(
+        PeriodError, match="anna has approved its bills, and TELECOM_APPROVER_IS_NOT_CLOSER asks for another"
+    ):
+        close(of, MONTH, by="anna ")
+    assert close(of, MONTH, by="Ben", today=ISSUED).state == "closed"
+
+
+def test_the_rows_of_a_closed_month_are_written_by_nobody(of: Books) -> None:
+    """The documents too; the close's own permission ends with it."""
+    close(of, MONTH, by="Ben", today=ISSUED)
+    for name in ("documents", "facturation_complete", "bill_lines"):
+        pinned = of.warehouse.pin_period(name, MONTH)
+        with pytest.raises(PeriodError, match=f"table {name} was not changed: 2026-10 is closed by Ben"):
+            of.warehouse.overwrite(name, pinned.df, pinned.partitions)
+    bills = of.warehouse.pin_period("facturation_complete", MONTH)
+    with pytest.raises(Exception, match="facturation_complete of 2026-10 is closed, and its rows stay"):
+        publish_period(
+            of.postgres.connect(),
+            bills.contract,
+            MONTH,
+            [],
+            delta_table_id=bills.table_id,
+            delta_version=bills.version + 1,
+            expected_rows=0,
+            expected_sums={},
+        )

@@ -1,0 +1,159 @@
+"""Which closed months are looked at again, and for whom: on tables of the embedded engine.
+
+Belongs here: digests, scopes, what is due. Does not belong here: reasons and amounts of differences (`test_rules`).
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resources.warehouse import Warehouse
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.corrections.identities import right_is_settled_and_adjusted
+from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Scope, _Hashed, _in_force, inputs_of
+from telecom_assets.corrections.looking_back import Journals, why_due
+from telecom_assets_tests import strategies as cdrs
+from telecom_assets_tests.corrections.closed_june import AUGUST, JULY, JUNE, Books, inputs_closed_with
+from telecom_assets_tests.corrections.test_rules import AT_CLOSE, A, B, told, with_plan, with_price
+from telecom_assets_tests.oracle import Row
+from telecom_assets_tests.rating.test_rules import event
+
+
+@pytest.fixture
+def books(plain: Warehouse) -> Books:
+    """June is closed as it was, nothing has changed since."""
+    books = Books(plain)
+    books.refer()
+    books.mediate(AT_CLOSE)
+    books.close(JUNE, inputs_closed_with(books))
+    return books
+
+
+def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
+    """A name, a customer from July on and a price from July on change nothing in June; a plan of June does."""
+    assert books.look().scope == NOBODY
+    assert books.adjust() == []
+    later = {"valid_from": date(2026, 7, 1), "rate_plan_id": "PLAN_B"}
+    ended = [{**row, "valid_to": date(2026, 7, 1)} if row["customer_id"] == A else row for row in cdrs.CUSTOMERS]
+    renamed = [{**row, "customer_name": "Another"} if row["customer_id"] == B else row for row in ended]
+    next_price = {**cdrs.RATE_PLANS[0], "unit_price": "0.5", "valid_from": date(2026, 7, 1)}
+    prices = [{**row, "valid_to": date(2026, 7, 1)} if row is cdrs.RATE_PLANS[0] else row for row in cdrs.RATE_PLANS]
+    books.refer([*renamed, {**cdrs.CUSTOMERS[0], **later}], [*prices, next_price])
+    assert books.look().scope == NOBODY
+    assert why_due(books.warehouse, JULY, 12) is None
+    books.refer(with_plan(B, "PLAN_A"))
+    assert books.look().scope == Scope(frozenset({"02"}))
+    books.refer(rate_plans=with_price("PLAN_B", "SMS_INT", "0.1"))
+    assert books.look().scope == EVERYBODY
+
+
+def test_a_late_record_rates_its_customer_again(books: Books) -> None:
+    """Of another copy with another number both are rated: 120 s of A were 0.01; of B at 0.005 a minute they are 0.01 too."""
+    books.mediate(
+        [event("voice", "180", record_id="late", subscriber_id=A, source_position=90, event_date=date(2026, 6, 30))]
+    )
+    assert books.look().scope == Scope(frozenset({"01"}))
+    assert "2026-06" in str(why_due(books.warehouse, JULY, 12))
+    found = books.adjust()
+    assert told(found) == [("late", "charged", "billed", "late_usage", "rated", 1, 3, Decimal("0.02"))]
+    assert why_due(books.warehouse, JULY, 12) is None
+    assert books.adjust() == found
+    books.mediate([event("voice", "120", record_id="copy", subscriber_id=B, source_position=91)])
+    assert books.look().scope == Scope(frozenset({"01", "02"}))
+    assert [(row["record_id"], row["customer_id"], row["reason"], row["amount"]) for row in books.adjust()] == [
+        ("copy", B, "customer_corrected", Decimal("0.01")),
+        ("copy", A, "customer_corrected", Decimal("-0.01")),
+        ("late", A, "late_usage", Decimal("0.02")),
+    ]
+
+
+def test_what_a_closed_period_has_corrected_is_settled(books: Books) -> None:
+    """July is closed with its adjustments: August looks back from there, and only at what comes then."""
+    late = event("voice", "180", record_id="late", subscriber_id=A, source_position=90)
+    books.mediate([late])
+    books.adjust(JULY)
+    books.close(JULY, inputs_closed_with(books, JULY))
+    assert books.look(AUGUST).scope == NOBODY
+    assert books.adjust(AUGUST) == []
+    books.mediate(gone=["late"])
+    assert told(books.adjust(AUGUST)) == [
+        ("late", "taken_back", "billed", "record_gone", "gone", -1, -3, Decimal("-0.02"))
+    ]
+
+
+def test_only_the_period_after_the_closed_ones_corrects_so_many_months(books: Books) -> None:
+    books.mediate([event("voice", "180", record_id="late", subscriber_id=A, source_position=90)])
+    assert books.adjust(AUGUST) == []
+    assert why_due(books.warehouse, AUGUST, 12) is None
+    books.close(JULY, inputs_closed_with(books, JULY))
+    assert len(books.adjust(AUGUST)) == 1
+    assert why_due(books.warehouse, AUGUST, 1) == "it corrects 2026-06 no more"
+
+
+def test_a_month_of_unknown_inputs_is_rated_as_a_whole(plain: Warehouse) -> None:
+    """A month that was closed as it stands names no digests; what it differs in then is noted, and it is quiet."""
+    books = Books(plain)
+    books.refer()
+    books.mediate(AT_CLOSE)
+    closed_with = inputs_closed_with(books)
+    books.close(JUNE, type(closed_with)(**{**vars(closed_with), "inputs": None}))
+    assert books.look().scope == EVERYBODY
+    assert books.adjust() == []
+    assert why_due(plain, JULY, 12) is None
+
+
+# ------------------------------------------------------------------------------------------------------------ digests
+
+_ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 8), st.integers(1, 6)), max_size=4)
+
+
+def _digest(rows: list[tuple[int, int, int]]) -> Any:
+    import numpy as np  # noqa: PLC0415
+
+    content, firsts, lengths = (np.array([row[n] for row in rows], "int64") for n in range(3))
+    hashes = (content * 31 + firsts + 977).astype("uint64") * np.uint64(0x9E3779B97F4A7C15)
+    return _in_force(_Hashed(hashes, firsts, firsts + lengths, np.zeros(len(rows), "int64"), [""]), 0, 5)
+
+
+@given(_ROWS, _ROWS)
+@settings(max_examples=200, deadline=None)
+def test_digests_are_equal_where_each_day_has_the_same_rows(one: list[Any], other: list[Any]) -> None:
+    """A row is (content, first day, length); the month has the days 0 to 4."""
+
+    def of_days(rows: list[Any]) -> list[list[Any]]:
+        return [sorted(row[:2] for row in rows if row[1] <= day < row[1] + row[2]) for day in range(5)]
+
+    assert (_digest(one) == _digest(other)) == (of_days(one) == of_days(other))
+
+
+def test_the_digest_of_a_month_is_of_rows_not_of_versions(books: Books) -> None:
+    before = inputs_of(books.warehouse, JUNE)
+    turned: list[Row] = [*reversed(cdrs.CUSTOMERS)]
+    books.refer([*turned, {**cdrs.CUSTOMERS[0], "customer_id": "212600000099", "valid_from": date(2026, 7, 1)}])
+    assert inputs_of(books.warehouse, JUNE) == before
+
+
+# ----------------------------------------------------------------------------------------------------------- identity
+
+
+def test_a_row_that_is_lost_or_too_much_is_found(books: Books) -> None:
+    """A has calls of 0.01, 0.02 and 0.09 and a message of 0.045, and a late call of 0.02. A draft that is out of date is told of."""
+    books.mediate([event("voice", "180", record_id="late", subscriber_id=A, source_position=90)])
+
+    def verdict() -> Verdict:
+        return right_is_settled_and_adjusted(Journals.of(books.warehouse), JULY, 12)
+
+    assert "out of date" in verdict().summary
+    [row] = books.adjust()
+    assert verdict().passed
+    books.replace_adjustments([])
+    assert verdict().findings == [
+        f"2026-06, customer {A}, holder 1: 5 events of 0.185000 right, 4 events of 0.165000 settled, "
+        "0 events of 0.000000 adjusted"
+    ]
+    books.replace_adjustments([row, {**row, "record_id": "another", "amount": Decimal("0.01"), "events": 0}])
+    assert not verdict().passed
