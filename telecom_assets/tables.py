@@ -58,6 +58,8 @@ def tables_of(record_types: Iterable[RecordType], currency: str = DEFAULT_CURREN
     of_money = (
         of_billing.bill_lines(scale),
         of_billing.facturation_complete(scale),
+        of_billing.correction_documents(scale),
+        of_billing.manual_lines(scale),
         of_reports.revenue_by_plan(scale),
         of_reports.plan_by_region(scale),
         of_reports.top10_consumers(scale),

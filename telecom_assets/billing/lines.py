@@ -11,13 +11,16 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from telecom_assets.billing.tables import BILL, HOLDER, SERVICES, USAGE, bill_lines
+from resources.contract import TableContract
+from telecom_assets.billing.tables import BILL, HOLDER, MANUAL, SERVICES, USAGE, bill_lines
 from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.model.numbers import PERCENT, RATED_SUM, bill_amount, percent_of, round_half_up
 
 #: The columns that name a document of a holder, and a tax rate on it.
 DOCUMENT = (*HOLDER, "document")
 RATE = (*DOCUMENT, "tax_category", "tax_pct")
+#: Lines of a document that are equal in these share a discount.
+GROUP = ("tax_category", "tax_pct", "discount_pct")
 
 
 def holder_of_usage() -> tuple[Column, Column]:
@@ -36,13 +39,8 @@ def usage_lines(charges: DataFrame, period: str, terms: BillingTerms) -> DataFra
         F.sum("billable_units").cast("decimal(28,6)").alias("units"),
         F.sum("amount").cast(RATED_SUM).alias("exact_amount"),
     )
-    of_holder = Window.partitionBy(*HOLDER).orderBy(
-        _place(F.col("record_type")), "record_type", "rate_plan_id", "region"
-    )
-    contract = bill_lines(terms.scale)
-    return (
-        grouped.withColumn("line_no", F.row_number().over(of_holder))
-        .withColumn("document", F.lit(BILL))
+    lines = (
+        grouped.withColumn("document", F.lit(BILL))
         .withColumn("kind", F.lit(USAGE))
         .withColumn("line_kind", F.lit(None).cast("string"))
         .withColumn("service", F.col("record_type"))
@@ -52,7 +50,29 @@ def usage_lines(charges: DataFrame, period: str, terms: BillingTerms) -> DataFra
         .withColumn("original_period", F.lit(None).cast("string"))
         .withColumn("amount", round_half_up(F.col("exact_amount"), terms.scale))
         .withColumn("billing_period", F.lit(period))
-        .select(*(F.col(column.name).cast(column.type) for column in contract.columns))
+    )
+    return numbered(lines, bill_lines(terms.scale))
+
+
+def numbered(lines: DataFrame, contract: TableContract) -> DataFrame:
+    """The lines with the columns of bill_lines, each with its number in its document.
+
+    Usage comes first, then what a person has added, then corrections by their original period; in each by service, plan, region
+    and rate.
+    """
+    of_kind = F.when(F.col("kind") == USAGE, 0).when(F.col("kind") == MANUAL, 1).otherwise(2)
+    within = Window.partitionBy(*DOCUMENT).orderBy(
+        of_kind,
+        "original_period",
+        _place(F.col("service")),
+        "service",
+        "rate_plan_id",
+        "region",
+        *GROUP,
+        "exact_amount",
+    )
+    return lines.withColumn("line_no", F.row_number().over(within)).select(
+        *(F.col(column.name).cast(column.type) for column in contract.columns)
     )
 
 

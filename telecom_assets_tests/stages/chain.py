@@ -87,7 +87,12 @@ def _frame(engine: SparkEngine, table: pa.Table) -> DataFrame:
     session = engine.spark_session
     if table.num_rows:
         return session.createDataFrame(table)
-    return session.createDataFrame([], ", ".join(f"`{field.name}` {_DDL[field.type]}" for field in table.schema))
+    return session.createDataFrame([], ", ".join(f"`{field.name}` {_ddl(field.type)}" for field in table.schema))
+
+
+def _ddl(kind: pa.DataType) -> str:
+    """The Spark SQL name of a type; amounts have the decimals of any currency."""
+    return f"decimal({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else _DDL[kind]
 
 
 def catalogue_frame(engine: SparkEngine) -> DataFrame:
