@@ -7,14 +7,18 @@ Belongs here: how many steps are tried, and that a wrong system is found. What a
 import os
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from resources.engine import SparkEngine
 from telecom_assets_tests.closed_periods.machine import ClosedPeriods
 from telecom_assets_tests.closed_periods.model import Correction, Key, Line, Made, Model, half_up, totals
-from telecom_assets_tests.closed_periods.system import Holder, Price, Service
+from telecom_assets_tests.closed_periods.project import Project
+from telecom_assets_tests.closed_periods.system import Holder, House, Price, Service
 from telecom_assets_tests.examples import examples
 
 #: Steps of one story, which begins with an empty warehouse: enough for some closed months and corrections of each.
@@ -83,3 +87,13 @@ def test_a_wrong_system_is_found(wrong: type[Model]) -> None:
     beside = type("Beside", (ClosedPeriods,), {"beside": wrong})
     with pytest.raises(AssertionError):
         run_state_machine_as_test(beside, settings=stories(300, phases=(Phase.generate,)))
+
+
+def test_the_project_charges_what_the_model_does(sail: SparkEngine, tmp_path: Path) -> None:
+    numbers = count()
+
+    def beside(house: House) -> Project:
+        return Project(house, tmp_path / f"warehouse {next(numbers)}", sail)
+
+    machine = type("Beside", (ClosedPeriods,), {"beside": staticmethod(beside)})
+    run_state_machine_as_test(machine, settings=stories(4))
