@@ -27,8 +27,11 @@ from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
 from telecom_assets.runs.checks import build_checks
+from telecom_assets.runs.imports import IMPORT_JOBS
 from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job, rerating_job
+from telecom_assets.runs.manual_jobs import MANUAL_JOBS
 from telecom_assets.runs.period_jobs import PERIOD_JOBS
+from telecom_assets.runs.rerate_jobs import rerate_job
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.sensors import (
     again_sensor,
@@ -52,12 +55,15 @@ _OF_A_MONTH: list[Any] = [
     reference.rate_plans,
     reference.product_catalog,
     reference.billing_terms,
+    reference.reference_changes,
     mediation.mediation,
     rating.rating,
     rating.period_charges,
     adjusting.adjusting,
+    billing.manual_lines,
     billing.bill_lines,
     billing.facturation_complete,
+    billing.correction_documents,
     billing.published_bills,
     invoices.invoices,
     reports.bills_csv,
@@ -100,7 +106,17 @@ def build_defs(
     return dg.Definitions(
         assets=dg.map_asset_specs(configured, ASSETS),
         asset_checks=build_checks(settings.silent_hours),
-        jobs=[*JOBS, rerating_job, *PERIOD_JOBS, checks_job, maintenance_job, customers_job],
+        jobs=[
+            *JOBS,
+            rerating_job,
+            rerate_job,
+            *PERIOD_JOBS,
+            *MANUAL_JOBS,
+            *IMPORT_JOBS,
+            checks_job,
+            maintenance_job,
+            customers_job,
+        ],
         sensors=[
             cdr_topic_sensor(interval),
             kafka_outage_sensor(interval, settings.outage_minutes, webhook),

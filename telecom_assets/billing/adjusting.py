@@ -1,6 +1,7 @@
 """From what has changed of closed periods to the rows that correct them on the bills of a month."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
@@ -8,13 +9,15 @@ import dagster as dg
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, staged_rows
+from telecom_assets.billing.corrections import dispose
 from telecom_assets.corrections.looking_back import look_back
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import BILLING_TEAM, SPARK_POOL, multi_asset, table_out, versions_asserted
 from telecom_assets.lineage.partitions import MONTHLY
 from telecom_assets.mediation.tables import CLEANED_CDRS
+from telecom_assets.model.currencies import currency_scale
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
@@ -22,6 +25,7 @@ GROUP = "billing"
 #: The months before a month, whose days and charges its adjustments look back at.
 _EARLIER = dg.TimeWindowPartitionMapping(start_offset=-12, end_offset=-1, allow_nonexistent_upstream_partitions=True)
 _REFERENCES = (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)
+_NONE = ADJUSTMENTS.arrow_schema().empty_table()
 
 
 @multi_asset(
@@ -51,14 +55,26 @@ def adjusting(
 
     Rows are made on the month after the last closed one alone, and only for customers of whom something has changed since.
     """
+    period = context.partition_key
     read = versions_asserted(*(warehouse.pin(table.name) for table in (CLEANED_CDRS, *_REFERENCES)))
-    looked = list(look_back(warehouse, context.partition_key, settings.adjustment_months))
+    looked = list(look_back(warehouse, period, settings.adjustment_months))
     made = [each.month.adjustments(each.scope, record_types) for each in looked if not each.scope.is_empty]
-    yield dg.Output(_together(made), ADJUSTMENTS.name, metadata=read)
-    rows = pa.Table.from_pylist([each.as_row() for each in looked], schema=ADJUSTED_MONTHS.arrow_schema())
-    yield dg.Output(rows, ADJUSTED_MONTHS.name, metadata=read)
+    with _written_down(warehouse, made) as rows:
+        threshold, scale = settings.adjustment_threshold, currency_scale(settings.currency)
+        judged = None if rows is None else dispose(warehouse, rows, period, threshold, scale)
+        yield dg.Output(_NONE if judged is None else judged, ADJUSTMENTS.name, metadata=read)
+    noted = pa.Table.from_pylist([each.as_row() for each in looked], schema=ADJUSTED_MONTHS.arrow_schema())
+    yield dg.Output(noted, ADJUSTED_MONTHS.name, metadata=read)
 
 
-def _together(made: list[DataFrame]) -> DataFrame | pa.Table:
-    """The rows of all closed months; without any there is nothing for the engine to do."""
-    return reduce(DataFrame.unionByName, made) if made else ADJUSTMENTS.arrow_schema().empty_table()
+@contextmanager
+def _written_down(warehouse: Warehouse, made: Sequence[DataFrame]) -> Iterator[DataFrame | None]:
+    """The rows of all closed months, rated once: what follows reads them several times. None where there are none."""
+    if not made:
+        yield None
+        return
+    files = warehouse.stage(ADJUSTMENTS.name, reduce(DataFrame.unionByName, made))
+    try:
+        yield staged_rows(warehouse, ADJUSTMENTS.name, files) if files.rows else None
+    finally:
+        warehouse.drop(ADJUSTMENTS.name, files.folder)

@@ -5,15 +5,18 @@ from typing import Any
 import dagster as dg
 
 from resources.io_manager import totals_metadata
-from resources.postgres import PostgresConnection, publish_period
+from resources.postgres import PostgresConnection, PublishResult, publish_period
 from resources.warehouse import PinnedTable, Warehouse
+from telecom_assets.billing.corrections import Corrections, closed_lines, history_of
 from telecom_assets.billing.currency import assert_currency
 from telecom_assets.billing.gate import GATE, BillingInputs, assert_billed
 from telecom_assets.billing.lines import usage_lines
 from telecom_assets.billing.restored import assert_not_restored
 from telecom_assets.billing.rules import bill
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.rules import correction_documents as documents_of_corrections
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.billing.terms import terms_of
+from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
@@ -48,8 +51,8 @@ _OF_MONTH = {
 @asset(
     partitions_def=MONTHLY,
     ins=_OF_MONTH,
-    # Tables that the gate reads.
-    deps=[dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE],
+    # Tables that the gate reads; and what a month corrects of closed ones, which is read only where there is any.
+    deps=[*(dg.AssetDep(table.name, partition_mapping=BY_TIME) for table in GATE), ADJUSTMENTS.name, MANUAL_LINES.name],
     group_name=GROUP,
     owners=[BILLING_TEAM],
     kinds={"delta", ENGINE_KIND},
@@ -70,6 +73,8 @@ def bill_lines(
 ) -> dg.Output[Any]:
     """The lines of the month's bills: what a service costs a holder of a number in one plan and region. One row per line.
 
+    The month after every closed one has the corrections of closed months too, and what people have credited and charged.
+
     Refuses to bill when a day of the month was not mediated or not rated as it stands now, when an imputed volume is out
     of date, when a day was rated with other customers or prices than those in force on it, or when no terms are in force on the
     month's last day.
@@ -82,11 +87,13 @@ def bill_lines(
     inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
     inputs.assert_complete(customers, settings.missing_volume_policy, settings.dedupe_days, record_types)
     terms = terms_of(billing_terms.arrow(), period, settings.currency)
+    corrections = Corrections.pin(warehouse, period)
+    usage = usage_lines(charges.df, period, terms)
     return dg.Output(
-        usage_lines(charges.df, period, terms),
+        corrections.lines(usage, customers.all(), terms, settings.adjustments),
         metadata={
             **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected, customers),
-            **versions_read(rated_cdrs, period_charges, suspended_cdrs, billing_terms),
+            **versions_read(rated_cdrs, period_charges, suspended_cdrs, billing_terms, *corrections.read),
         },
     )
 
@@ -128,12 +135,47 @@ def facturation_complete(
     inputs.assert_complete(customers, policy, dedupe_days, record_types, bill_lines)
     terms = terms_of(billing_terms.arrow(), period, settings.currency)
     return dg.Output(
-        bill(bill_lines.df, customers.all(), period, terms),
+        bill(bill_lines.df, customers.all(), period, terms, history_of(bill_lines)),
         metadata={
             **versions_asserted(inputs.raw, inputs.mediated, inputs.cleaned, inputs.rejected),
             **versions_read(rated_cdrs, period_charges, suspended_cdrs, bill_lines, billing_terms, customers),
         },
     )
+
+
+manual_lines = dg.AssetSpec(
+    MANUAL_LINES.name,
+    partitions_def=MONTHLY,
+    description=f"What people have credited and charged. {MANUAL_LINES.grain} Written by `telecom credit` and `telecom charge`.",
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"delta"},
+    metadata=table_metadata(MANUAL_LINES),
+)
+
+
+@asset(
+    partitions_def=MONTHLY,
+    ins={BILL_LINES.name: dg.AssetIn()},
+    group_name=GROUP,
+    owners=[BILLING_TEAM],
+    kinds={"delta", ENGINE_KIND},
+    metadata=table_metadata(CORRECTION_DOCUMENTS),
+    pool=SPARK_POOL,
+)
+def correction_documents(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], bill_lines: PinnedTable
+) -> dg.Output[Any]:
+    """The month's credit notes and supplementary invoices: what its lines come to that stand on no bill. One row per document.
+
+    Without a closed month there is none.
+    """
+    contract, history = bill_lines.warehouse.contracts[CORRECTION_DOCUMENTS.name], history_of(bill_lines)
+    rows: Any = contract.arrow_schema().empty_table()
+    if history is not None:
+        scale = contract.column("amount_due").arrow_type.scale
+        rows = documents_of_corrections(bill_lines.df, history, context.partition_key, settings.currency, scale)
+    return dg.Output(rows, metadata=versions_read(bill_lines))
 
 
 @asset(
@@ -142,6 +184,7 @@ def facturation_complete(
         RATED_CDRS.name: dg.AssetIn(partition_mapping=BY_TIME),
         PERIOD_CHARGES.name: dg.AssetIn(),
         FACTURATION_COMPLETE.name: dg.AssetIn(),
+        CORRECTION_DOCUMENTS.name: dg.AssetIn(),
     },
     group_name=GROUP,
     owners=[BILLING_TEAM],
@@ -156,24 +199,19 @@ def published_bills(
     rated_cdrs: PinnedTable,
     period_charges: PinnedTable,
     facturation_complete: PinnedTable,
+    correction_documents: PinnedTable,
 ) -> Materialized:
     """The month's bills in PostgreSQL, table facturation_complete, for everybody who reads bills. One row per bill.
 
-    One transaction replaces the month; a publisher that comes late with older bills changes nothing.
+    One transaction replaces the month; a publisher that comes late with older bills changes nothing. Once a month is closed, the
+    documents of corrections follow into their own table, correction_documents.
     """
     period, bills = context.partition_key, facturation_complete
     read_periods(warehouse).assert_open(period, "publishing")
     assert_billed(Charges(rated_cdrs, period_charges), bills, settings.dedupe_days, "publishing")
-    result = publish_period(
-        postgres.connect(),
-        bills.contract,
-        period,
-        bills.batches(),
-        delta_table_id=bills.table_id,
-        delta_version=bills.version,
-        expected_rows=sum(bills.rows_by_partition().values()),
-        expected_sums=bills.totals(),
-    )
+    result = _publish(postgres.connect(), bills, period)
+    if closed_lines(warehouse, period) is not None:
+        _publish(postgres.connect(), correction_documents, period)
     if not result.published:
         assert_not_restored(warehouse, postgres)
         context.log.warning(
@@ -184,6 +222,20 @@ def published_bills(
             "dagster/row_count": result.rows,
             "outcome": result.outcome,
             **totals_metadata(result.sums),
-            **versions_read(bills),
+            **versions_read(bills, correction_documents),
         }
+    )
+
+
+def _publish(connection: PostgresConnection, rows: PinnedTable, period: str) -> PublishResult:
+    """Publish the rows of a table that is pinned to a month."""
+    return publish_period(
+        connection,
+        rows.contract,
+        period,
+        rows.batches(),
+        delta_table_id=rows.table_id,
+        delta_version=rows.version,
+        expected_rows=sum(rows.rows_by_partition().values()),
+        expected_sums=rows.totals(),
     )

@@ -113,7 +113,7 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
     lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
     questions = [
         *inputs.conserved(dedupe_days),
-        lambda: rated_equals_billed(charges, bills),
+        lambda: rated_equals_billed(charges, bills, lines),
         lambda: bills_equal_lines(lines, bills),
     ]
     require(*asked(questions), before=f"{before} of {inputs.period}")

@@ -6,32 +6,41 @@ from functools import lru_cache, reduce
 from operator import add, or_
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable
-from telecom_assets.billing.lines import holder_of_usage, totals_by_rate
+from telecom_assets.billing.adjustment_lines import document_totals
+from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.lines import holder_of_usage
 from telecom_assets.billing.tables import BILL, HOLDER, SERVICES, USAGE
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.model.text import visible
 from telecom_assets.rating.charges import Charges
 
 
 @lru_cache(maxsize=64)
-def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
+def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable | None = None) -> Verdict:
     """Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, and the counts agree.
 
-    Amounts are compared over all events, counts over the events of services that have columns of their own on the bill.
+    Amounts are compared over all events, counts over the events of services that have columns of their own on the bill. lines:
+    bill_lines of the month; what its bills hold besides usage, where months were closed before it, is taken off.
     """
     usage = charges.df.groupBy(*holder_of_usage()).agg(
         F.sum("amount").alias("rated_amount"),
         F.count_if(F.col("record_type").isin(*SERVICES)).alias("rated_count"),
     )
+    besides = None if lines is None or history_of(lines) is None else _besides_usage(lines)
     # One bill for each holder. Two bills of one holder would each be joined with the usage, and each would agree.
     charged = bills.df.groupBy(*HOLDER).agg(
         F.sum(F.col("amount_before_tax") - F.col("rounding_difference")).alias("billed_amount"),
         F.sum(reduce(add, (F.col(f"{service}_count") for service in SERVICES))).alias("billed_count"),
         F.count("*").alias("bills"),
     )
+    if besides is not None:
+        usage_alone = F.col("billed_amount") - zero_if_null(F.col("besides_amount"))
+        charged = charged.join(besides, on=list(HOLDER), how="left").withColumn("billed_amount", usage_alone)
     both = usage.join(charged, on=list(HOLDER), how="full_outer").select(
         *HOLDER,
         *(F.coalesce(name, F.lit(Decimal(0))).alias(name) for name in ("rated_amount", "billed_amount")),
@@ -47,7 +56,7 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable) -> Verdict:
     ).collect()[0]
     wrong = both.where(differ).orderBy(*HOLDER).limit(1000).collect() if totals["wrong"] else []
     findings = [
-        f"{_holder(row.asDict())}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
+        f"{holder_in_words(row.asDict())}: {row['rated_count']} events of {row['rated_amount']:f} rated, "
         f"{row['billed_count']} of {row['billed_amount']:f} billed"
         + (f" on {row['bills']} bills" if row["bills"] > 1 else "")
         for row in wrong
@@ -109,7 +118,8 @@ def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
     lines, bills: bill_lines and facturation_complete, pinned to one month.
     """
     scale = bills.contract.column("amount_due").arrow_type.scale
-    rates = totals_by_rate(lines.df.where(F.col("document") == BILL), scale, sums=["exact_amount"])
+    own = lines.df.where(F.col("document") == BILL)
+    rates = document_totals(own, history_of(lines), scale, sums=["exact_amount"])
     of_lines = rates.groupBy(*HOLDER).agg(
         F.sum("amount").alias("lines_amount_before_tax"),
         *(F.sum(name).alias(f"lines_{name}") for name in _OF_BILL[1:]),
@@ -132,7 +142,7 @@ def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
     differ = reduce(or_, (F.col(name) != F.col(f"lines_{name}") for name in _OF_BILL))
     wrong = [row.asDict() for row in both.where(differ).orderBy(*HOLDER).limit(1000).collect()]
     findings = [
-        f"{_holder(row)}: "
+        f"{holder_in_words(row)}: "
         + ", ".join(
             f"{name} {row[name]:f} on the bill, {row[f'lines_{name}']:f} of its lines"
             for name in _OF_BILL
@@ -145,6 +155,15 @@ def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
     return Verdict(_BILLED_LINES, findings, differs=wrong)
 
 
-def _holder(row: Mapping[str, Any]) -> str:
+def _besides_usage(lines: PinnedTable) -> DataFrame:
+    """HOLDER, and the exact amount of the lines on his bill that are not usage."""
+    return (
+        lines.df.where((F.col("document") == BILL) & (F.col("kind") != USAGE))
+        .groupBy(*HOLDER)
+        .agg(F.sum("exact_amount").alias("besides_amount"))
+    )
+
+
+def holder_in_words(row: Mapping[str, Any]) -> str:
     """A holder of a number in words; the first one is named by the number alone."""
     return f"customer {visible(row['customer_id'])}" + (f", holder {row['holder_no']}" if row["holder_no"] != 1 else "")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -131,7 +131,7 @@ def _leaving(on_bill: DataFrame, corrects: DataFrame, history: DataFrame, scale:
     return corrects.sparkSession.createDataFrame(gone) if gone.num_rows else _nobody(corrects)
 
 
-def _left_by_holder(parts: Iterable[Mapping[str, object]]) -> pa.Table:
+def _left_by_holder(parts: Iterable[Mapping[str, Any]]) -> pa.Table:
     of_holder = defaultdict[tuple[str, int], list[Part]](list)
     for row in parts:
         rate = (row["tax_category"], row["tax_pct"])

@@ -14,7 +14,21 @@ import typer
 from rich.markup import escape
 
 from resources.temporary import remove_abandoned
-from telecom_assets.cli import bill, check, data, demo, dev, maintain, month, rerate, sources, stack, tariff, warehouse
+from telecom_assets.cli import (
+    bill,
+    check,
+    data,
+    demo,
+    dev,
+    maintain,
+    manual,
+    month,
+    rerate,
+    sources,
+    stack,
+    tariff,
+    warehouse,
+)
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
@@ -66,7 +80,22 @@ def telecom(
     ctx.obj = AppContext(settings)
 
 
-_GROUPS = (stack, data, customers_commands, tariff, month, rerate, bill, check, dev, sources, maintain, warehouse, demo)
+_GROUPS = (
+    stack,
+    data,
+    customers_commands,
+    tariff,
+    month,
+    rerate,
+    bill,
+    manual,
+    check,
+    dev,
+    sources,
+    maintain,
+    warehouse,
+    demo,
+)
 for module in _GROUPS:
     module.register(app)
 

@@ -1,4 +1,4 @@
-"""`telecom bill approve | withdraw | periods`: the states of billing periods.
+"""`telecom bill approve | withdraw | close | periods`: the states of billing periods.
 
 Belongs here: arguments, printing. The work is in `telecom_assets.closing`, the states are in `telecom_assets.periods`.
 """
@@ -15,7 +15,7 @@ from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import By, Json, Why
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
-    from telecom_assets.periods.states import Change, Periods
+    from telecom_assets.periods.states import Change, Periods, Way
 
 Month = Annotated[str, typer.Option(help="Month of the bills, YYYY-MM.")]
 MaybeWhy = Annotated[str | None, typer.Option("--why", help="Why; kept with the decision.", show_default=False)]
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bill, name="bill")
     bill.command()(approve)
     bill.command()(withdraw)
+    bill.command()(close)
     bill.command("periods")(list_periods)
 
 
@@ -48,6 +49,51 @@ def withdraw(ctx: typer.Context, *, month: Month, by: By, why: Why, as_json: Jso
 
     app: AppContext = ctx.obj
     tell(app, carry_out(app.deployment.warehouse, checked(app, month), by=by, why=why), as_json=as_json)
+
+
+def close(
+    ctx: typer.Context,
+    *,
+    month: Month,
+    by: By,
+    why: MaybeWhy = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Close it without bills and documents: all its usage comes late.")
+    ] = False,
+    as_it_stands: Annotated[
+        bool, typer.Option("--as-it-stands", help="Close a month that a former version has billed; its bills stay.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Close a month whose bills are approved: they become documents with numbers, and nothing changes them any more.
+
+    Months are closed in their order. No way leads back. A close that was interrupted goes on when it is repeated.
+    """
+    from telecom_assets.closing.approving import Books  # noqa: PLC0415
+    from telecom_assets.closing.closing import close as carry_out  # noqa: PLC0415
+
+    if empty and as_it_stands:
+        raise typer.BadParameter("expected --empty or --as-it-stands, not both")
+    app: AppContext = ctx.obj
+    way: Way = "empty" if empty else "as_it_stands" if as_it_stands else "bills"
+    closed = carry_out(Books.of(app.deployment), checked(app, month), by=by, why=why, way=way)
+    tell(app, closed, as_json=as_json)
+    if not as_json and (holders := not_corrected(closed)):
+        terminal().print(
+            f"{len(holders):,} bills are not what the lines of their rated events come to, and are never corrected: "
+            f"{escape(', '.join(holders[:10]))}{', …' if len(holders) > 10 else ''}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def not_corrected(closed: "Change") -> list[str]:
+    """The holders of a month whose bills are not corrected, for people: the number, and which holder from the second on."""
+    from telecom_assets.periods.closed_with import ClosedWith  # noqa: PLC0415
+
+    kept = ClosedWith.read(closed.closed_with) if closed.closed_with else None
+    holders = kept.not_corrected if kept is not None else ()
+    return [customer if holder == 1 else f"{customer} (holder {holder})" for customer, holder in holders]
 
 
 def list_periods(ctx: typer.Context, *, as_json: Json = False) -> None:

@@ -16,7 +16,6 @@ from rich.markup import escape
 
 from resources.process_locks import lock_or_refuse
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.customers import store_customers
 from telecom_assets.cli.data import Cdrs, Customers, Json, Month, Seed
 from telecom_assets.cli.month import run_month, went_well
 from telecom_assets.cli.show import terminal
@@ -62,6 +61,8 @@ def demo(
     stack.assert_installed()  # before anything is emptied
     begun = time.monotonic()
     private_folder(ctx.obj.settings.home_path)
+    from telecom_assets.reference.customer_storing import store_customers  # noqa: PLC0415
+
     # One demo at a time: a second would empty the folder of the first.
     with terminate_like_interrupt(), lock_or_refuse(ctx.obj.settings.home_path, "demo"):
         _empty_home(app.settings, stack.down)

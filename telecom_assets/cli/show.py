@@ -3,6 +3,7 @@
 Belongs here: tables and progress with rich. No counting.
 """
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -197,26 +198,10 @@ def print_funnel(
             row(f"  suspended: {OUT_OF_RANGE}, of the imputed", books.imputed_out_of_range, style="yellow")
         row("charged (before tax)", books.charged, for_people(books.charged_amount, 6), "bold")
     table.add_section()
-    row(
-        f"billed: {books.billed_customers:,} customers, before tax",
-        None,
-        money(books.amount_before_tax, currency),
-        "bold",
-    )
-    row("  rounding difference", None, for_people(books.rounding_difference, 6), "dim")
-    row("  discount", None, money(-books.discount, currency))
-    row("  tax", None, money(books.tax, currency))
-    row("amount due", None, money(books.amount_due, currency), "bold green")
+    for name, amount, style in _money_rows(books, currency):
+        row(name, None, amount, style)
     console.print(table)
-    if elsewhere.received:
-        rejected = ", ".join(f"{reason} {count:,}" for reason, count in elsewhere.rejected.items())
-        waiting = elsewhere.received - elsewhere.cleaned - elsewhere.rejected_total
-        console.print(
-            f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
-            f"{elsewhere.rejected_total:,} rejected ({escape(rejected)})"
-            + (f", {waiting:,} without an outcome" if waiting else ""),
-            highlight=False,
-        )
+    _print_elsewhere(console, elsewhere)
     of_them = f", {malformed.on_its_days:,} of them on its own days" if malformed.messages else ""
     console.print(
         f"Malformed messages while {month} was open for its records ({malformed.time}): {malformed.messages:,}{of_them}",
@@ -229,3 +214,30 @@ def print_funnel(
             console.print(f"  why: {escape(cause)}", highlight=False, soft_wrap=True)
         if remedy.command is not None:
             console.print(f"  run: [bold]{escape(remedy.command)}[/]", highlight=False, soft_wrap=True)
+
+
+def _money_rows(books: Funnel, currency: str) -> Iterator[tuple[str, str, str]]:
+    """What the month's documents come to: name, amount, style."""
+    if books.corrections_amount:
+        yield "corrections of closed months", for_people(books.corrections_amount, 6), ""
+    billed = f"billed: {books.billed_customers:,} customers, before tax"
+    yield billed, money(books.amount_before_tax, currency), "bold"
+    yield "  rounding difference", for_people(books.rounding_difference, 6), "dim"
+    yield "  discount", money(-books.discount, currency), ""
+    yield "  tax", money(books.tax, currency), ""
+    yield "amount due", money(books.amount_due, currency), "bold green"
+    if books.documents_due:
+        yield "on documents of corrections", money(books.documents_due, currency), ""
+
+
+def _print_elsewhere(console: Console, elsewhere: "Funnel") -> None:
+    """The records that are at home on days of other months, in one line; none where there are none."""
+    if elsewhere.received:
+        rejected = ", ".join(f"{reason} {count:,}" for reason, count in elsewhere.rejected.items())
+        waiting = elsewhere.received - elsewhere.cleaned - elsewhere.rejected_total
+        console.print(
+            f"At home on days of other months: {elsewhere.received:,} received, {elsewhere.cleaned:,} cleaned, "
+            f"{elsewhere.rejected_total:,} rejected ({escape(rejected)})"
+            + (f", {waiting:,} without an outcome" if waiting else ""),
+            highlight=False,
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from telecom_assets.cli.correcting import By, CorrectPast, Why, origin_of
 from telecom_assets.home.paths import checked
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _IMPORT_HELP = (
     "Store tariffs and catalogue, judged together; with anything wrong nothing is stored.\n\n"
     "A FILE is a CSV with the columns of rate_plans or of product_catalog. One with the columns valid_from and valid_to (first day, "
     "and first day no more; empty: no bound) is the whole history. One without says what holds from --valid-from on; what is stored "
-    "ends that day where it differs."
+    "ends that day where it differs. What would change prices of a period that is approved or closed is refused, unless --correct-past."
 )
 
 
@@ -43,13 +44,18 @@ def register(app: typer.Typer) -> None:
                 "--valid-from", formats=["%Y-%m-%d"], metavar="DAY", help="First local day of files without dates."
             ),
         ] = None,
+        correct_past: CorrectPast = False,
+        by: By = None,
+        why: Why = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     ) -> None:
         from telecom_assets.reference.tariffs import TARIFFS, import_tariffs, is_read_by_runs  # noqa: PLC0415
 
         settings, warehouse = ctx.obj.settings, ctx.obj.deployment.warehouse
         in_use = {"rate_plans": settings.rate_plans, "product_catalog": settings.product_catalog}
-        stored = import_tariffs(warehouse, files, valid_from.date() if valid_from else None, in_use)
+        origin = origin_of(" and ".join(map(str, files)), correct_past=correct_past, by=by, why=why)
+        first_day = valid_from.date() if valid_from else None
+        stored = import_tariffs(warehouse, files, first_day, in_use, origin=origin)
         unread = [
             contract.name
             for contract in TARIFFS

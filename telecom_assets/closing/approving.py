@@ -14,6 +14,7 @@ from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.billing.terms import BillingTerms, terms_of
 from telecom_assets.closing.order import assert_in_order
+from telecom_assets.corrections.inputs import inputs_of
 from telecom_assets.home.deployment import Deployment, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.tables import RAW_CDRS
@@ -22,6 +23,7 @@ from telecom_assets.model.months import month_days
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import digest_of, digested_tables
 from telecom_assets.periods.journal import change_state, changed_now, read_periods
+from telecom_assets.periods.reach import assert_reach
 from telecom_assets.periods.states import APPROVED, DRAFTED, WITHDRAWN, Change, PeriodError, Periods
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.tables import SUSPENDED_CDRS
@@ -55,10 +57,11 @@ def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Cha
     warehouse = books.warehouse
     _assert_may_be_approved(warehouse, read_periods(warehouse), month)
     assert_nothing_went_back(warehouse, books.postgres)
-    versions = versions_now(warehouse)
+    assert_reach(read_periods(warehouse), books.settings.dedupe_days, approving=month)
+    versions, inputs = versions_now(warehouse), inputs_of(warehouse, month)
     terms = _assert_complete(books, month)
     digest = digest_of(warehouse, month)
-    kept = kept_terms(books.settings, terms, versions).as_json()
+    kept = kept_terms(books.settings, terms, versions, inputs).as_json()
     approved = changed_now(month, APPROVED, by=by, why=why, digest=digest, closed_with=kept)
 
     def decide(periods: Periods) -> Change:
@@ -110,8 +113,13 @@ def _assert_complete(books: Books, month: str) -> BillingTerms:
     return terms
 
 
-def kept_terms(settings: Settings, terms: BillingTerms, versions: Mapping[str, int]) -> ClosedWith:
-    """What an approval keeps of the terms in force, the settings, and the versions of tables."""
+def kept_terms(
+    settings: Settings, terms: BillingTerms, versions: Mapping[str, int], inputs: str | None = None
+) -> ClosedWith:
+    """What an approval keeps of the terms in force, the settings, the versions of tables, and the digests of what it rests on.
+
+    inputs: `inputs_of` the month; None where its rows may not be what they rest on would make.
+    """
     return ClosedWith(
         currency=terms.currency,
         discount_pct=terms.discount_pct,
@@ -121,6 +129,7 @@ def kept_terms(settings: Settings, terms: BillingTerms, versions: Mapping[str, i
         payment_days=terms.payment_days,
         missing_volume_policy=settings.missing_volume_policy,
         dedupe_days=settings.dedupe_days,
+        inputs=inputs,
         versions=versions,
     )
 

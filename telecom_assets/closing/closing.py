@@ -8,7 +8,7 @@ A close has these phases, and whoever is killed in one is followed by a repeat t
 1. `begun`      the state is `closing`: the issue date is fixed, and no way leads back
 2. `bills`      the bills say that they are closed
 3. `numbered`   the documents have their numbers (table `documents`); their files are written, and not shown yet
-4. `filed`      the files have taken their place
+4. `filed`      the files have taken their place, and `bills.csv` and the dashboard say that the month is closed
 5. `published`  PostgreSQL has the bills, and refuses whatever would change them
 6. `closed`     the state is `closed`
 """
@@ -23,13 +23,12 @@ from resources.postgres import publish_period
 from resources.warehouse import Partitions, PinnedTable
 from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import CLOSED as CLOSED_BILL
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.billing.terms import terms_of
 from telecom_assets.closing import as_it_stands, empty
 from telecom_assets.closing.approving import Books, kept_terms, versions_now
-from telecom_assets.closing.issuing import issue_documents, tables_of_documents
+from telecom_assets.closing.files import write_files
+from telecom_assets.closing.issuing import OF_DOCUMENTS, issue_documents
 from telecom_assets.closing.order import assert_in_order, assert_none_before
-from telecom_assets.home.output_files import bills_file
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import differing_tables, digest_of
@@ -37,7 +36,6 @@ from telecom_assets.periods.guard import may_write
 from telecom_assets.periods.journal import change_state, changed_now, read_periods
 from telecom_assets.periods.states import APPROVED, CLOSED, CLOSING, Change, PeriodError, Periods, Way
 from telecom_assets.reference.tables import BILLING_TERMS
-from telecom_assets.reports.bills_file import write_bills
 
 #: The phases, in their order; `at_phase` hears of each when it has been reached.
 PHASES = ("begun", "bills", "numbered", "filed", "published", "closed")
@@ -183,9 +181,7 @@ def _with_bills(books: Books, begun: Change, at_phase: AtPhase) -> None:
         other_usage=any(not each.on_bill for each in books.record_types),
         at_phase=at_phase,
     )
-    write_bills(
-        warehouse.pin_period(FACTURATION_COMPLETE.name, month), bills_file(settings, month), bom=settings.csv_bom
-    )
+    write_files(warehouse, settings, month)
     at_phase("filed")
     _publish(books, month)
     at_phase("published")
@@ -247,4 +243,4 @@ def _publish(books: Books, month: str) -> None:
 
 
 def _totals(books: Books, month: str) -> list[PinnedTable]:
-    return [books.warehouse.pin_period(name, month) for name in tables_of_documents(books.warehouse)]
+    return [books.warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resources.contract import TableContract
 from resources.warehouse import Partitions, Warehouse, is_by_day
+from telecom_assets.billing.tables import MANUAL_LINES
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
 from telecom_assets.home.settings import Settings
@@ -16,13 +17,10 @@ from telecom_assets.model.months import month_days
 from telecom_assets.periods.states import PeriodError
 from telecom_assets.reports.tables import REPORTS
 
-#: Written by people, and never removed.
-_BY_PEOPLE = "manual_lines"
-
 
 def assert_may_be_empty(warehouse: Warehouse, month: str) -> None:
     """Raise PeriodError where a person has credited or charged something on the bills of a month, which would be lost."""
-    if _BY_PEOPLE in warehouse.contracts and any(warehouse.pin_period(_BY_PEOPLE, month).rows_by_partition().values()):
+    if any(warehouse.pin_period(MANUAL_LINES.name, month).rows_by_partition().values()):
         raise PeriodError(
             f"closing {month} without bills: amounts were credited or charged by hand on its bills, and would be lost; nothing was "
             f"changed. Close it with its bills: `telecom run --month {month}`, then `telecom bill approve --month {month} --by NAME`"
@@ -46,7 +44,7 @@ def remove_files(settings: Settings, month: str) -> None:
 
 
 def _of_period(warehouse: Warehouse) -> Iterator[TableContract]:
-    kept = (_BY_PEOPLE, DOCUMENTS.name)
+    kept = (MANUAL_LINES.name, DOCUMENTS.name)  # what people wrote; what there is not
     return (each for each in warehouse.contracts.values() if each.closes and each.name not in kept)
 
 

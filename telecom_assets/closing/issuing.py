@@ -25,9 +25,11 @@ from resources.warehouse import (
     stream_batches,
     sum_exactly,
 )
-from telecom_assets.billing.lines import DOCUMENT, totals_by_rate
+from telecom_assets.billing.adjustment_lines import document_totals
+from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.recipients import holders_of_month
-from telecom_assets.billing.tables import BILL, BILL_LINES, FACTURATION_COMPLETE, HOLDER
+from telecom_assets.billing.tables import BILL, BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.closing.numbering import Numbers, last_given
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.home.output_files import invoice_directory
@@ -39,8 +41,8 @@ from telecom_assets.model.text import plain
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.reference.tables import CUSTOMERS
 
-#: Separate documents of a period (`telecom_assets.billing`), where there is such a table.
-_SEPARATE = "correction_documents"
+#: The tables with a row for each document of a period.
+OF_DOCUMENTS = (FACTURATION_COMPLETE, CORRECTION_DOCUMENTS)
 _RATE = ("tax_category", "tax_pct", "amount", "discount", "tax", "due")
 _ROWS_AT_A_TIME = 10_000
 
@@ -61,12 +63,12 @@ def issue_documents(
     at_phase hears "numbered" when the numbers are given. Repeated, it finds its own numbers and writes the same files. Raises
     InvoiceError where a document does not add up, WarehouseError where somebody else gave numbers meanwhile; no number is given then.
     """
-    totals = [warehouse.pin_period(name, month) for name in tables_of_documents(warehouse)]
+    totals = [warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
     documents = warehouse.pin_period(DOCUMENTS.name, month)
     issuing = _Issuing(documents, month, issue_date, closed_with)
     scale = currency_scale(closed_with.currency)
     customers = _customers(warehouse, closed_with, approved_at)
-    rows = _to_issue(totals, warehouse.pin_period(BILL_LINES.name, month).df, customers, scale)
+    rows = _to_issue(totals, warehouse.pin_period(BILL_LINES.name, month), customers, scale)
     sums = [table.totals() for table in totals]
     expected = InvoiceTotals(
         sum(sum(table.rows_by_partition().values()) for table in totals),
@@ -177,13 +179,9 @@ class _Issuing:
         self._rows = []
 
 
-def tables_of_documents(warehouse: Warehouse) -> list[str]:
-    """The tables with a row for each document: bills, and separate documents."""
-    return [name for name in (FACTURATION_COMPLETE.name, _SEPARATE) if name in warehouse.contracts]
-
-
-def _to_issue(totals: list[PinnedTable], lines: DataFrame, customers: DataFrame, scale: int) -> DataFrame:
+def _to_issue(totals: list[PinnedTable], bill_lines: PinnedTable, customers: DataFrame, scale: int) -> DataFrame:
     """All documents of a month with their lines and tax rates, in the order of their numbers."""
+    lines = bill_lines.df
     bills = (
         totals[0]
         .df.withColumn("document", F.lit(BILL))
@@ -194,7 +192,11 @@ def _to_issue(totals: list[PinnedTable], lines: DataFrame, customers: DataFrame,
         bills = bills.unionByName(separate.df.withColumnRenamed("kind", "document_kind"))
     of_line = [name for name in BILL_LINES.column_names if name not in (*DOCUMENT, "billing_period")]
     by_document = lines.groupBy(*DOCUMENT).agg(F.collect_list(F.struct(*of_line)).alias("lines"))
-    rates = totals_by_rate(lines, scale).groupBy(*DOCUMENT).agg(F.collect_list(F.struct(*_RATE)).alias("rates"))
+    rates = (
+        document_totals(lines, history_of(bill_lines), scale)
+        .groupBy(*DOCUMENT)
+        .agg(F.collect_list(F.struct(*_RATE)).alias("rates"))
+    )
     month = (totals[0].partitions or Partitions("", "")).first
     names = holders_of_month(customers, month).select(*HOLDER, "customer_name")
     return (

@@ -1,6 +1,6 @@
 """The checks of what corrects closed months."""
 
-from telecom_assets.books.contract_checks import contract_check
+from telecom_assets.books.contracts import keeps_contract
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict, together
 from telecom_assets.corrections.identities import IDENTITY, right_is_settled_and_adjusted
@@ -24,10 +24,20 @@ _ADJUSTED = Check(
     reads=[ADJUSTED_MONTHS.name],
 )
 
+
+def _kept(name: str) -> Check:
+    """The check of a table's contract. A month that a former version has billed corrects nothing, and need not have the table."""
+    return Check(
+        "keeps_contract",
+        f"Columns, types and required values of {name} are as declared, and its key is unique.",
+        lambda inputs: keeps_contract(inputs.warehouse.pin(name, inputs.months), unique=True),
+    )
+
+
 GUARD = Guard(
     "adjustments",
     {
-        ADJUSTMENTS.name: [_ADJUSTED, contract_check(ADJUSTMENTS.name, unique=True)],
-        ADJUSTED_MONTHS.name: [contract_check(ADJUSTED_MONTHS.name, unique=True)],
+        ADJUSTMENTS.name: [_ADJUSTED, _kept(ADJUSTMENTS.name)],
+        ADJUSTED_MONTHS.name: [_kept(ADJUSTED_MONTHS.name)],
     },
 )

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.corrections.closed_month import ClosedMonth
 from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Inputs, Scope, ending, month_inputs
-from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS, AWAITING, RERATE_DECISIONS
+from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS, UNSETTLED
 from telecom_assets.model.months import months_between
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
@@ -150,10 +150,10 @@ def _looked_back(journals: Journals, month: ClosedMonth) -> LookBack:
 
 
 def _awaiting(journals: Journals, original_period: str) -> Scope:
-    """Those whose differences awaited acceptance on the last closed bills: they come again with each period."""
+    """Those whose differences settled nothing on the last closed bills, awaiting acceptance: they come again with each period."""
     last = journals.last_adjustments()
     if last is None:
         return NOBODY
-    of_month = last.df.where((F.col("original_period") == original_period) & (F.col("disposition") == AWAITING))
+    of_month = last.df.where((F.col("original_period") == original_period) & F.col("disposition").isin(*UNSETTLED))
     found = of_month.select(ending(F.col("customer_id")).alias("ending")).distinct().collect()
     return Scope(frozenset(row["ending"] for row in found))

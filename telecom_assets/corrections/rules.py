@@ -23,10 +23,12 @@ from telecom_assets.corrections.tables import (
     RECOMPUTED,
     RECORD_CHANGED,
     RECORD_GONE,
+    REFUSED,
     RERATED,
     RULES_CHANGED,
     TAKEN_BACK,
     UNCHARGED,
+    UNSETTLED,
     WRITTEN_OFF,
 )
 from telecom_assets.model.columns import VALID_FROM, VALID_TO
@@ -87,7 +89,7 @@ class Settled:
 
         `amount` is NULL where it was corrected, since a row of adjustments has no more than the difference.
         """
-        told = self.adjustments.where(F.col("disposition") != AWAITING)
+        told = self.adjustments.where(~F.col("disposition").isin(*UNSETTLED))
         last = Window.partitionBy("record_id").orderBy(
             F.col("billing_period").desc(),
             (F.col("side") == CHARGED).desc(),
@@ -193,7 +195,10 @@ def differences(
 
 
 def with_terms(rows: DataFrame, period: str, original_period: str, closed_with: ClosedWith) -> DataFrame:
-    """Rows of ADJUSTMENTS: `differences` with the period that bills them, the one they correct, and the terms of that one."""
+    """Rows of ADJUSTMENTS: `differences` with the period that bills them, the one they correct, and the terms of that one.
+
+    Of holders whose bill is not what its lines come to (`ClosedWith.not_corrected`) nothing is billed.
+    """
     said = {
         "billing_period": F.lit(period),
         "original_period": F.lit(original_period),
@@ -201,7 +206,11 @@ def with_terms(rows: DataFrame, period: str, original_period: str, closed_with: 
         "tax_pct": F.lit(closed_with.tax_pct).cast(PERCENT),
         "discount_pct": F.lit(closed_with.discount_pct).cast(PERCENT),
     }
-    return rows.select("*", *(value.alias(name) for name, value in said.items())).select(
+    refused = [f"{customer}/{holder}" for customer, holder in closed_with.not_corrected]
+    named = F.concat_ws("/", F.col("customer_id"), F.col("holder_no").cast("string"))
+    is_refused = (F.col("disposition") == BILLED) & (named.isin(*refused) if refused else F.lit(False))
+    judged = rows.withColumn("disposition", F.when(is_refused, REFUSED).otherwise(F.col("disposition")))
+    return judged.select("*", *(value.alias(name) for name, value in said.items())).select(
         *(F.col(column.name).cast(column.type) for column in ADJUSTMENTS.columns)
     )
 

@@ -9,8 +9,12 @@ from telecom_assets.model.numbers import PERCENT
 
 #: Sides of a difference: what was settled and is taken back; what is right and is charged.
 TAKEN_BACK, CHARGED = "taken_back", "charged"
-#: Dispositions: on a document; on none because it is too little; on none until somebody accepts it; nothing to charge.
+#: Dispositions: on a document; on none because it is too little; on none until somebody accepts it; nothing to charge; on none,
+#: since his bill was closed as it stands and is not what its lines come to.
 BILLED, WRITTEN_OFF, AWAITING, UNCHARGED = "billed", "written_off", "awaiting_acceptance", "uncharged"
+REFUSED = "refused"
+#: Those that settle nothing: they come again with each period.
+UNSETTLED = (AWAITING, REFUSED)
 #: Reasons, in the order in which the first that applies is taken.
 LATE_USAGE = "late_usage"
 RECORD_GONE = "record_gone"
@@ -59,7 +63,7 @@ ADJUSTMENTS = TableContract(
         C(
             "disposition",
             "string",
-            "billed, written_off, awaiting_acceptance, or uncharged (the record costs nothing).",
+            "billed, written_off, awaiting_acceptance, refused (no line corrects his bill), or uncharged (the record costs nothing).",
         ),
         C(
             "reason",

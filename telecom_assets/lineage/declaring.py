@@ -118,6 +118,21 @@ def versions_asserted(*tables: PinnedTable) -> dict[str, Any]:
     return {f"asserted/{table.name}": table.version for table in tables}
 
 
+#: Prefix of metadata that the commit of an output is to say of itself.
+_COMMIT_SAYS = "commit/"
+
+
+def commit_says(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Materialisation metadata: what the commit of the output says of itself too, for whoever reads the log (JSON values by key)."""
+    return {f"{_COMMIT_SAYS}{key}": dg.MetadataValue.json(value) for key, value in said.items()}
+
+
+def said_of_commit(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `commit_says` among the metadata of an output."""
+    values = {key: getattr(value, "value", value) for key, value in metadata.items() if key.startswith(_COMMIT_SAYS)}
+    return {key.removeprefix(_COMMIT_SAYS): value for key, value in values.items()}
+
+
 def as_metadata(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Figures as metadata: integers stay numbers, amounts stay exact text."""
     return {

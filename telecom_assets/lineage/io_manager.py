@@ -13,6 +13,7 @@ from resources.contract import TableContract
 from resources.io_manager import DeltaIOManager, versions_of
 from resources.provenance import how_made
 from resources.warehouse import Partitions, Warehouse, is_by_day
+from telecom_assets.lineage.declaring import said_of_commit
 from telecom_assets.lineage.failures import expected_errors_as_failures, partitions_as_metadata
 from telecom_assets.periods.open_days import open_parts
 
@@ -27,7 +28,8 @@ class ProjectIOManager(DeltaIOManager):
     Of a table whose partitions stay as they are once their period is frozen, a run over days writes the open ones.
 
     The commit of a partitioned table says by which rules, over which partitions and from which versions it was made
-    (`resources.provenance`). A table that the output's metadata name as `asserted/<table>` counts as read.
+    (`resources.provenance`). A table that the output's metadata name as `asserted/<table>` counts as read. What an asset wants its
+    commit to say besides is metadata of `commit_says`.
     """
 
     def __init__(self, warehouse: Warehouse, rules_of: Callable[[str], str | None] = lambda _: None) -> None:
@@ -43,11 +45,12 @@ class ProjectIOManager(DeltaIOManager):
 
     def said(self, context: dg.OutputContext, partitions: Partitions | None) -> Mapping[str, Any]:
         rules = self.rules_of(context.asset_key.path[-1]) if partitions is not None else None
-        if rules is None:
-            return {}
         metadata = context.output_metadata
+        said = said_of_commit(metadata)
+        if rules is None:
+            return said
         reads = {**versions_of(metadata, "asserted/"), **versions_of(metadata, "read/")}
-        return how_made(self.warehouse, rules, partitions, reads)
+        return {**said, **how_made(self.warehouse, rules, partitions, reads)}
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         with expected_errors_as_failures(lambda: _about(context)):

@@ -9,11 +9,19 @@ from telecom_assets.periods.states import PeriodError, Periods
 _LEAST_DAYS = 30
 
 
-def assert_reach(periods: Periods, dedupe_days: int) -> None:
-    """Raise PeriodError where an id could be two records of one frozen period. dedupe_days: TELECOM_DEDUPE_DAYS."""
-    if periods.frozen and dedupe_days < _LEAST_DAYS:
+def assert_reach(periods: Periods, dedupe_days: int, *, approving: str | None = None) -> None:
+    """Raise PeriodError where an id could be two records of one frozen period, or of the one that is being approved.
+
+    dedupe_days: TELECOM_DEDUPE_DAYS.
+    """
+    if dedupe_days < _LEAST_DAYS and (approving or periods.frozen):
+        about = (
+            f"{approving} is to be approved"
+            if approving
+            else f"{periods.frozen[0]} is {periods.state(periods.frozen[0])}"
+        )
         raise PeriodError(
-            f"TELECOM_DEDUPE_DAYS is {dedupe_days}; expected {_LEAST_DAYS} or more, since {periods.frozen[0]} is "
-            f"{periods.state(periods.frozen[0])}: what comes later is compared with its bills record by record, so an id has to "
+            f"TELECOM_DEDUPE_DAYS is {dedupe_days}; expected {_LEAST_DAYS} or more, since {about}: what "
+            "comes later is compared with its bills record by record, so an id has to "
             "stay one record of a month"
         )

@@ -9,7 +9,7 @@ A row is in force from `valid_from`, up to and without `valid_to`; NULL is witho
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from operator import and_
 
@@ -190,6 +190,26 @@ def differing_days(then: pa.Table, now: pa.Table) -> list[Stretch]:
 
     Exact where each version keeps the rule that no two rows of one key are in force on one day. No row is looked at in Python.
     """
+    distinct = _differing(then, now).group_by(["begins", "ends"]).aggregate([]).to_pylist()
+    return union(Stretch(_day(each["begins"]), _day(each["ends"])) for each in distinct)
+
+
+def differing_on(then: pa.Table, now: pa.Table, days: Iterable[Stretch]) -> pa.Table:
+    """The rows of two versions of a table that are in force in one of them alone on some of these days: `now`'s columns without the
+    validity, each once. A change of a row is two rows, as it was and as it is.
+    """
+    found = _differing(then, now)
+    wanted = pa.repeat(False, found.num_rows)
+    for each in days:
+        begins, ends = _bound(each.first, _BEFORE_ALL), _bound(each.end, _AFTER_ALL)
+        meets = pc.and_(pc.less(found["begins"], ends), pc.greater(found["ends"], begins))
+        wanted = pc.or_(wanted, meets)
+    content = [name for name in now.column_names if name not in (VALID_FROM, VALID_TO)]
+    return found.filter(wanted).select(content).group_by(content).aggregate([]).select(content)
+
+
+def _differing(then: pa.Table, now: pa.Table) -> pa.Table:
+    """The rows that are in force in one version alone, and when: from `begins` up to and without `ends`, days as numbers."""
     content = pa.schema([field for field in now.schema if field.name not in (VALID_FROM, VALID_TO)])
     sides = pa.concat_tables([_side(then, content, 0), _side(now, content, 1)])
     same = ["first", *content.names]
@@ -199,10 +219,8 @@ def differing_days(then: pa.Table, now: pa.Table) -> list[Stretch]:
     in_both = pc.and_(pc.not_equal(grouped["side_min"], grouped["side_max"]), pc.equal(grouped["count_all"], 2))
     # In both versions: they differ between the two ends. In one alone: they differ wherever it is in force.
     begins = pc.if_else(in_both, grouped["end_min"], grouped["first"])
-    stretches = pa.table({"begins": begins, "ends": grouped["end_max"]})
-    stretches = stretches.filter(pc.less(stretches["begins"], stretches["ends"]))
-    distinct = stretches.group_by(["begins", "ends"]).aggregate([]).to_pylist()
-    return union(Stretch(_day(each["begins"]), _day(each["ends"])) for each in distinct)
+    rows = grouped.select(content.names).append_column("begins", begins).append_column("ends", grouped["end_max"])
+    return rows.filter(pc.less(rows["begins"], rows["ends"]))
 
 
 def _side(table: pa.Table, content: pa.Schema, side: int) -> pa.Table:
@@ -220,6 +238,10 @@ def day_numbers(table: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """The first day of each row and the day on which it ends, as numbers without NULL."""
     first, end = (table[name].cast(pa.date32()).cast(pa.int32()) for name in (VALID_FROM, VALID_TO))
     return pc.fill_null(first, _BEFORE_ALL), pc.fill_null(end, _AFTER_ALL)
+
+
+def _bound(day: dt.date | None, without: int) -> int:
+    return without if day is None else (day - _EPOCH).days
 
 
 def _day(number: int) -> dt.date | None:

@@ -1,7 +1,7 @@
 """The history of customers: which version of a customer holds on which days, and which holder of a number he is.
 
 Belongs here: what becomes of the stored history with a list that was read, or with a file. Pure, and without a clock. Does not
-belong here: who reads and stores (`assets`, `telecom_assets.cli.customers`), what a row of a file may say (`customer_import`), what
+belong here: who reads and stores (`assets`, `customer_storing`), what a row of a file may say (`customer_import`), what
 validity means (`as_of`).
 
 The rules work on the moments of a customer: a day from which a version of him holds, or from which none does. The end of a version

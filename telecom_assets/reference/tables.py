@@ -95,3 +95,30 @@ BILLING_TERMS = TableContract(
         C("payment_days", "int", "Days from the issue of a bill until it is due."),
     ),
 )
+
+REFERENCE_CHANGES = TableContract(
+    name="reference_changes",
+    grain="One row per changed row of a reference table. Never edited: whoever changes a reference table, it is told here.",
+    key=("table_name", "table_id", "table_version", "entity", VALID_FROM),
+    columns=(
+        C("table_name", "string", "The changed table: customers, rate_plans, product_catalog or billing_terms."),
+        C("table_id", "string", "Identity of that table: one that was made again has another."),
+        C("table_version", "bigint", "Its version that has the change."),
+        C("entity", "string", "What the row is about, such as PLAN_A/SMS_NAT; * for the beginning of a table."),
+        C(VALID_FROM, "date", "First local day on which the row is in force; NULL: no bound.", required=False),
+        C("change", "string", "begun (all rows of the table at once), added, changed or removed."),
+        C("was", "string", "The row before the change (JSON); NULL where there was none.", required=False),
+        C("now", "string", "The row after it (JSON), or how many rows a table began with; NULL: none.", required=False),
+        C("changed_at", "timestamp", "When, UTC; NULL where the log does not say.", required=False),
+        C(
+            "source",
+            "string",
+            "The file, table or settings that it came from; NULL: written by another hand.",
+            required=False,
+        ),
+        C("system_user", "string", "User of the operating system that the change was made as.", required=False),
+        C("changed_by", "string", "Name that was given with it; NULL where no person decided.", required=False),
+        C("why", "string", "Reason that was given with it.", required=False),
+        C("corrected", "string", "Frozen periods that it changes, by --correct-past; NULL: none.", required=False),
+    ),
+)

@@ -5,7 +5,8 @@ Belongs here: what a run reads and what an import stores. Does not belong here: 
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.model.stretches import Stretch
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.as_of import differing_days
+from telecom_assets.reference.change_log import Origin, record_changes
 from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.judging import product_catalog_findings, rate_plan_findings
+from telecom_assets.reference.past import NewVersion, assert_past_stays
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 from telecom_assets.reference.tariff_files import TariffFile, contract_of, read_tariff_file
 from telecom_assets.reference.tariff_history import changes_without_a_day, needs_a_day, next_version
@@ -47,7 +50,8 @@ def read_tariffs(
     """What a run stores of the tariffs and of the catalogue, by table. paths: the file of each table; None: the packaged one.
 
     The packaged file is for the first time: where rows are stored and no file is named, they stay. Raises InputFileError for a file
-    that cannot be read, is not valid, or changes what is stored without saying from which day on; nothing is stored then.
+    that cannot be read, is not valid, or changes what is stored without saying from which day on, and PastChanged for one that changes
+    what was in force in a frozen period; nothing is stored then.
     """
     stored = {contract.name: warehouse.pin(contract.name) for contract in TARIFFS}
     files = [
@@ -55,7 +59,10 @@ def read_tariffs(
         for contract in TARIFFS
         if paths[contract.name] is not None or not sum(stored[contract.name].rows_by_partition().values())
     ]
-    return _judged(stored, files, None, record_types)
+    readings = _judged(stored, files, None, record_types)
+    named = [str(file.path) for file in files]
+    _assert_past_stays(readings, Origin(_listed(named)), shlex.join(["telecom", "tariff", "import", *named]))
+    return readings
 
 
 def import_tariffs(
@@ -64,12 +71,15 @@ def import_tariffs(
     valid_from: dt.date | None,
     in_use: Mapping[str, Path | None],
     record_types: RecordTypes = RECORD_TYPES,
+    *,
+    origin: Origin | None = None,
 ) -> dict[str, Reading]:
     """Store files of tariffs and catalogue: the tables that they are of, as they were and as they are stored now.
 
-    valid_from: the first day of files without dates. in_use: the files that runs read, as in `read_tariffs`. Raises InputFileError,
-    and then nothing is stored.
+    valid_from: the first day of files without dates. in_use: the files that runs read, as in `read_tariffs`. origin: who imports them
+    (default: the files alone). Raises InputFileError, and PastChanged where a frozen period would change; then nothing is stored.
     """
+    origin = origin or Origin(_listed(files))
     contracts = [contract_of(path) for path in files]
     for contract in TARIFFS:
         if contracts.count(contract) > 1:
@@ -82,9 +92,22 @@ def import_tariffs(
     for file in read:
         _assert_not_undone(file, readings[file.contract.name].rows, in_use[file.contract.name])
     kept = {file.contract.name: readings[file.contract.name] for file in read}
+    day = ["--valid-from", valid_from.isoformat()] if valid_from else []
+    corrected = _assert_past_stays(kept, origin, shlex.join(["telecom", "tariff", "import", *map(str, files), *day]))
     for name, reading in kept.items():
-        warehouse.overwrite_arrow(name, reading.rows, reads={name: reading.stored.version})
+        reads = {name: reading.stored.version}
+        warehouse.overwrite_arrow(name, reading.rows, reads=reads, info=origin.said(corrected))
+    record_changes(warehouse)
     return kept
+
+
+def _assert_past_stays(readings: Mapping[str, Reading], origin: Origin, command: str) -> list[str]:
+    return assert_past_stays((NewVersion(each.stored, each.rows) for each in readings.values()), origin, command)
+
+
+def _listed(files: Iterable[object]) -> str:
+    """Files as the source of a change."""
+    return " and ".join(map(str, files))
 
 
 def _judged(
@@ -115,7 +138,7 @@ def _assert_valid(rows: Mapping[str, pa.Table], files: Sequence[TariffFile], rec
     findings = [*product_catalog_findings(products, record_types), *rate_plan_findings(plans, products)]
     if findings:
         more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
-        source = " and ".join(str(file.path) for file in files) or "the stored tariffs"
+        source = _listed(file.path for file in files) or "the stored tariffs"
         remedy = "nothing was stored" if files else "import valid ones with telecom tariff import FILE"
         told = "; ".join(findings[:_SHOWN]).replace(f" from {_SOME_DAY}", "")
         raise InputFileError(f"{source}: {told}{more}; {remedy}")

@@ -1,7 +1,7 @@
 """The checks of the reports and of the files for spreadsheets."""
 
-from resources.warehouse import PinnedTable, stream_batches
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER
+from resources.warehouse import PinnedTable, stream_batches, sum_exactly
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.books.agreement import rows_agree
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
@@ -62,7 +62,8 @@ def _report_verdict(inputs: CheckInputs, name: str, period: str) -> Verdict:
     lines = inputs.pin_period(BILL_LINES.name, period)
     made = month_report(name, charges, lines, bills, inputs.record_types)
     source = rows_agree("", report, made, ("report", "source"))
-    findings = [*source.findings, *_total_findings(month, charges, bills)]
+    documents = inputs.warehouse.pin_period(CORRECTION_DOCUMENTS.name, period)
+    findings = [*source.findings, *_total_findings(month, charges, bills, documents)]
     settings = inputs.settings
     stored = with_currency(report, currency_of(bills, settings.currency))
     path = report_file(settings, period, name)
@@ -72,13 +73,14 @@ def _report_verdict(inputs: CheckInputs, name: str, period: str) -> Verdict:
     return Verdict("the report equals its source", findings, differs=[*source.differs, *file.differs])
 
 
-def _total_findings(report: PinnedTable, charges: Charges, bills: PinnedTable) -> list[str]:
+def _total_findings(report: PinnedTable, charges: Charges, bills: PinnedTable, documents: PinnedTable) -> list[str]:
     """The report's total against the source's, computed without the report's own rule."""
     if report.name in (TOP10_CONSUMERS.name, TRAFFIC_HOURLY.name):
         return []
     column = report.contract.money[0]
     total = report.totals()[column]
-    expected = charges.total() if column == "revenue" else bills.totals()["amount_due"]
+    billed = sum_exactly(table.totals()["amount_due"] for table in (bills, documents))
+    expected = charges.total() if column == "revenue" else billed
     return [] if total == expected else [f"total {total:f}, its source adds up to {expected:f}"]
 
 

@@ -86,7 +86,11 @@ def balance(data: DashboardData) -> Balance:
     identities = [
         *data.funnel.identities(),
         ("daily revenue = rated amount", _sum(data.daily_revenue), data.funnel.charged_amount),
-        ("revenue by plan and region = amount due", _sum(data.plan_by_region), data.funnel.amount_due),
+        (
+            "revenue by plan and region = amount due",
+            _sum(data.plan_by_region),
+            data.funnel.amount_due + data.funnel.documents_due,
+        ),
     ]
     problems = [*imbalances(identities), *data.differences]
     names = [rule for rule, *_ in identities]

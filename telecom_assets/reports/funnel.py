@@ -79,6 +79,8 @@ class Funnel:
     days have left to the month. `imputed`: those of them that the month has worked out, with their amount;
     `imputed_out_of_range` of these have none, since no bill holds it. `late`: CDRs of an approved or closed month that were cleaned
     since its approval, less those that are cleaned no more; they are a difference on a later bill, and no figure of this month.
+    `corrections_amount`: what bills hold besides usage, exact, before discount and tax. `documents_due`: the amount due of the
+    month's documents that are no bill.
     """
 
     received: int
@@ -99,6 +101,8 @@ class Funnel:
     imputed_amount: Decimal = Decimal(0)
     imputed_out_of_range: int = 0
     late: int = 0
+    corrections_amount: Decimal = Decimal(0)
+    documents_due: Decimal = Decimal(0)
 
     @property
     def rejected_total(self) -> int:
@@ -131,6 +135,11 @@ class Funnel:
     @property
     def charged_amount(self) -> Decimal:
         return self.rated_amount + self.imputed_amount
+
+    @property
+    def billed_usage(self) -> Decimal:
+        """The exact amount of the usage on all bills."""
+        return self.amount_before_tax - self.rounding_difference - self.corrections_amount
 
     @property
     def waiting(self) -> int:
@@ -170,7 +179,7 @@ class Funnel:
             (
                 "rated + imputed amount = amount before tax − rounding difference",
                 self.charged_amount,
-                self.amount_before_tax - self.rounding_difference,
+                self.billed_usage,
             ),
             ("amount due = amount before tax − discount + tax", self.amount_due, self.after_discount + self.tax),
         ]
@@ -207,6 +216,8 @@ class Funnel:
             "tax": plain(self.tax),
             "amount_due": plain(self.amount_due),
             "rounding_difference": plain(self.rounding_difference),
+            "corrections_amount": plain(self.corrections_amount),
+            "documents_due": plain(self.documents_due),
             "imbalances": self.imbalances(),
         }
 

@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import Partitions, PinnedTable, Warehouse
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.tables import BILL, BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, USAGE
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.tables import RAW_CDRS
@@ -36,6 +37,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     reasons = _count_by(suspended.df, "disposition", "reason")
     money = bills.totals()
+    corrections_amount, documents_due = _corrected(warehouse, period)
     funnel = Funnel(
         received=sum(raw.rows_by_partition().values()),
         cleaned=sum(cleaned.rows_by_partition().values()),
@@ -56,9 +58,25 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         tax=money["tax"],
         amount_due=money["amount_due"],
         rounding_difference=money["rounding_difference"],
+        corrections_amount=corrections_amount,
+        documents_due=documents_due,
     )
     # No run rates an approved or closed month: what its cleaned rows have more, or fewer, came since.
     return replace(funnel, late=funnel.without_price) if read_periods(warehouse).is_frozen(period) else funnel
+
+
+def _corrected(warehouse: Warehouse, period: str) -> tuple[Decimal, Decimal]:
+    """What the month's bills hold besides usage, exact, and what is due of its other documents.
+
+    Nothing is counted while no month was closed before it.
+    """
+    lines = warehouse.pin_period(BILL_LINES.name, period)
+    if history_of(lines) is None:
+        return Decimal(0), Decimal(0)
+    on_bills = lines.df.where((F.col("document") == BILL) & (F.col("kind") != USAGE))
+    exact = on_bills.agg(F.sum("exact_amount").alias("exact")).collect()[0]["exact"]
+    documents = warehouse.pin_period(CORRECTION_DOCUMENTS.name, period)
+    return exact or Decimal(0), documents.totals()["amount_due"]
 
 
 def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:

@@ -42,14 +42,15 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
     bills, charges: facturation_complete and the charges, pinned to the month.
     """
     inputs = BillingInputs.behind(bills, charges)
+    lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
     # What lands after an approval is late, and is mediated in its time.
     is_frozen = read_periods(bills.warehouse).is_frozen(inputs.period)
     days = month_is_mediated(inputs.period, month_days(inputs.period), inputs.mediated, inputs.raw)
     verdicts = [
         *([] if is_frozen else [days]),
         *(question() for question in inputs.conserved(dedupe_days)),
-        rated_equals_billed(charges, bills),
-        bills_equal_lines(bills.warehouse.pin_period(BILL_LINES.name, inputs.period), bills),
+        rated_equals_billed(charges, bills, lines),
+        bills_equal_lines(lines, bills),
     ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     return LookedAt([verdict.identity for verdict in verdicts], failed)
@@ -106,7 +107,7 @@ def remedy(warehouse: Warehouse, period: str, books: Funnel, problems: Sequence[
         causes.append(f"the month is not billed: {open_still[0]}" if open_still else "the month is not billed yet")
     elif not causes and books.deferred != books.imputed:
         causes.append("the month has not priced the events that its days have deferred as they are now")
-    elif not causes and books.charged_amount != books.amount_before_tax - books.rounding_difference:
+    elif not causes and books.charged_amount != books.billed_usage:
         causes.append("the bills are not those of the ratings that are there now")
     return Remedy(causes, command)
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from resources.warehouse import PinnedTable
+from telecom_assets.billing.corrections import history_of
 from telecom_assets.rating.charges import Charges
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reports.rules import BilledMonth, report
@@ -23,7 +24,7 @@ def month_report(
     """
     assert bills.partitions is not None
     contract, scale = bills.warehouse.contracts[name], bills.contract.column("amount_due").arrow_type.scale
-    month = BilledMonth(charges.df, lines.df, bills.df, scale, record_types)
+    month = BilledMonth(charges.df, lines.df, bills.df, scale, record_types, history_of(lines))
     return report(contract, month, bills.partitions.first).toArrow()
 
 

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from resources.contract import TableContract
-from telecom_assets.billing.lines import DOCUMENT, totals_by_rate, with_shares
+from telecom_assets.billing.adjustment_lines import document_totals
+from telecom_assets.billing.lines import DOCUMENT, with_shares
 from telecom_assets.billing.tables import BILL, HOLDER
 from telecom_assets.model.civil_time import local_hour, utc_hour
 from telecom_assets.model.numbers import RATED_SUM, VOLUME_SUM
@@ -23,13 +24,15 @@ from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 @dataclass(frozen=True)
 class BilledMonth:
     """What the reports of a month are made from: its charges (columns of rated_cdrs), its rows of bill_lines and of
-    facturation_complete, the decimals of their currency, the record types in force."""
+    facturation_complete, the decimals of their currency, the record types in force, and bill_lines of the closed months before
+    (None: there is none)."""
 
     charges: DataFrame
     lines: DataFrame
     bills: DataFrame
     scale: int = 2
     types: RecordTypes = RECORD_TYPES
+    history: DataFrame | None = None
 
 
 #: The rows of a report, without the month.
@@ -115,7 +118,8 @@ def _billed(month: BilledMonth, *by: str) -> DataFrame:
     nothing = F.lit(Decimal(0)).cast(f"decimal(18,{month.scale})")
     apart = _not_at_home(month)
     lines = month.lines.join(apart, on=list(DOCUMENT), how="left_semi")
-    shares = with_shares(lines, totals_by_rate(lines, month.scale), month.scale).select(*by, "share")
+    due = document_totals(lines, month.history, month.scale)
+    shares = with_shares(lines, due, month.scale).select(*by, "share")
     is_apart = apart.where(F.col("document") == BILL).select(*HOLDER, F.lit(1).alias("apart"))
     whole = month.bills.join(is_apart, on=list(HOLDER), how="left").select(
         *by, F.when(F.col("apart").isNull(), F.col("amount_due")).otherwise(nothing).alias("share")

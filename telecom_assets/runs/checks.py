@@ -26,6 +26,7 @@ _GUARDS = [
     of_corrections.GUARD,
     of_billing.LINES_GUARD,
     of_billing.GUARD,
+    of_billing.DOCUMENTS_GUARD,
     of_billing.PUBLISHED_GUARD,
     of_invoices.GUARD,
     of_reports.BILLS_CSV_GUARD,

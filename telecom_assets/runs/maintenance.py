@@ -15,6 +15,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, Materialized, asset
+from telecom_assets.reference.change_log import record_changes
 from telecom_assets.runs.stages import STAGES
 
 GROUP = "maintenance"
@@ -69,7 +70,8 @@ def _maintain(
     waits = once(lambda other: context.log.info(f"waiting for {other}, which maintains the tables"))
     with turn(home, "maintenance", waits, STEP_PATIENCE_SECONDS):
         if warehouse.exists(RAW_CDRS.name):
-            settle(warehouse)  # before log entries are removed, the tables that follow the log get their rows
+            settle(warehouse)  # before log entries are removed, the tables that follow a log get their rows
+        record_changes(warehouse)
         done = maintain(
             warehouse,
             target_file_bytes=settings.target_file_bytes,

@@ -9,6 +9,7 @@ Belongs here: job and tags of a step. Does not belong here: which steps a month 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from telecom_assets.lineage.partitions import last_day
 from telecom_assets.model.months import month_days, shown_days
@@ -30,6 +31,8 @@ class Step:
     job: str
     tags: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
+    #: Configuration of its run, as Dagster takes it.
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def day_range(job: str, first: dt.date, last: dt.date) -> Step:

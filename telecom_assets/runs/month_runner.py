@@ -108,7 +108,7 @@ class MonthRunner:
                 instance=self.instance,
                 tags={**step.tags, PROCESS_TAG: self._alive.name},
                 raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={**step.config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
         if any(event.is_step_failure and was_interrupted(event) for event in outcome.all_events):
             raise KeyboardInterrupt

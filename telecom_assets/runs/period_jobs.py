@@ -4,17 +4,21 @@ Belongs here: the jobs, and the configuration that a person fills in. Does not b
 (`telecom_assets.closing`).
 """
 
+from collections.abc import Callable
+
 import dagster as dg
 from pydantic import Field
 
 from resources.postgres import PostgresConnection
 from resources.warehouse import Warehouse
 from telecom_assets.closing.approving import Books, approve, withdraw
+from telecom_assets.closing.closing import close
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.lineage.partitions import check_month
 from telecom_assets.lineage.period_events import state_event
+from telecom_assets.periods.states import Way
 from telecom_assets.record_types.in_force import RecordTypes
 
 
@@ -30,6 +34,15 @@ class Withdrawal(Decision):
     """Who takes which approval back, and why, which has to be said."""
 
     why: str = Field(min_length=1, description="Why; kept with the decision.")
+
+
+class Close(Decision):
+    """Who closes which month, and how."""
+
+    way: Way = Field(
+        default="bills",
+        description="bills: the approved bills become documents; empty: without bills; as_it_stands: as a former version billed it.",
+    )
 
 
 @dg.op(name="approve_bills")
@@ -59,6 +72,22 @@ def _withdraw(
     context.log_event(state_event(withdraw(warehouse, month, by=config.by, why=config.why)))
 
 
+@dg.op(name="close_bills")
+@with_expected_failures
+def _close(
+    context: dg.OpExecutionContext,
+    config: Close,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+    postgres: dg.ResourceParam[OnDemand[PostgresConnection]],
+    record_types: dg.ResourceParam[RecordTypes],
+) -> None:
+    month = check_month(config.month, settings.partitions_start)
+    books = Books(settings, warehouse, postgres, record_types)
+    reached: Callable[[str], None] = lambda phase: context.log.info(f"closing {month}: {phase}")  # noqa: E731
+    context.log_event(state_event(close(books, month, by=config.by, why=config.why, way=config.way, at_phase=reached)))
+
+
 @dg.job(
     description="Approves the bills of a month, which freezes its rows: what lands later is late. The same as `telecom bill approve`."
 )
@@ -75,4 +104,13 @@ def withdraw_job() -> None:
     _withdraw()
 
 
-PERIOD_JOBS = [approve_job, withdraw_job]
+@dg.job(
+    description="Closes a month whose bills are approved: they become documents with numbers, and nothing changes them any more. "
+    "Run again after it was interrupted, it goes on. The same as `telecom bill close`."
+)
+def close_job() -> None:
+    """One step."""
+    _close()
+
+
+PERIOD_JOBS = [approve_job, withdraw_job, close_job]

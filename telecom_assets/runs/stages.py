@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 from telecom_assets.periods.tables import BILLING_PERIODS
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
-from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS, REFERENCE_CHANGES
 from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
 from telecom_assets.tables import TABLES
 
@@ -77,7 +77,15 @@ REFERENCE = Stage(
     "reference",
     "reference data",
     "Reads the customers from PostgreSQL, and the tariffs, the catalogue and the terms of bills from their files.",
-    {"reference": [CUSTOMERS.name, RATE_PLANS.name, PRODUCT_CATALOG.name, BILLING_TERMS.name]},
+    {
+        "reference": [
+            CUSTOMERS.name,
+            RATE_PLANS.name,
+            PRODUCT_CATALOG.name,
+            BILLING_TERMS.name,
+            REFERENCE_CHANGES.name,
+        ]
+    },
 )
 LANDING = Stage(
     "landing",
@@ -114,13 +122,14 @@ BILLING = Stage(
             PERIOD_CHARGES.name,
             BILL_LINES.name,
             FACTURATION_COMPLETE.name,
+            CORRECTION_DOCUMENTS.name,
         ],
         "publishing": ["published_bills"],
         "reports": [contract.name for contract in REPORTS],
         "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
-    writes_besides=[BILLING_PERIODS.name, RERATE_DECISIONS.name, ACCEPTED_DIFFERENCES.name],
+    writes_besides=[MANUAL_LINES.name, BILLING_PERIODS.name, RERATE_DECISIONS.name, ACCEPTED_DIFFERENCES.name],
 )
 #: The stages of a month, in their order.
 STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)
@@ -148,7 +157,7 @@ CUSTOMERS_READ = Stage(
     "customers",
     "customers",
     "Reads the customers from PostgreSQL into their history.",
-    {"reference": [CUSTOMERS.name]},
+    {"reference": [CUSTOMERS.name, REFERENCE_CHANGES.name]},
 )
 
 _ALL = (*STAGES, RERATING, MAINTENANCE, CUSTOMERS_READ)

@@ -34,7 +34,7 @@ HOLDERS = st.tuples(PERCENTS, PERCENTS, st.booleans(), RIGHT, st.lists(st.tuples
 
 def owed(amounts: tuple[Decimal, ...], discount: Decimal, tax: Decimal) -> Decimal:
     """The amount due of a bill with a line for each exact amount."""
-    lines = [
+    lines: list[Row] = [
         {"tax_category": "S", "tax_pct": tax, "discount_pct": discount, "amount": oracle.half_up(each, 2)}
         for each in amounts
     ]

@@ -63,6 +63,10 @@ def charge(customer_id: str, service: str, amount: str, month: str = MONTH, **ch
     day = month_days(month)[14]
     return {
         "record_id": f"{customer_id} {service} {amount}",
+        "source_id": "topic",
+        "source_part": 0,
+        "source_position": 0,
+        "imputed": False,
         "customer_id": customer_id,
         "holder_no": 1,
         "record_type": service,

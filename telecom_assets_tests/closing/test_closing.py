@@ -14,7 +14,7 @@ from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods, publish_period
 from telecom_assets.closing.approving import Books, withdraw
 from telecom_assets.closing.closing import PHASES, close
-from telecom_assets.home.output_files import bills_file, invoice_directory
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
 from telecom_assets.invoices.document import NAMESPACE
 from telecom_assets.invoices.files import invoice_set_problems
 from telecom_assets.periods.guard import may_write
@@ -100,6 +100,7 @@ def test_a_close_numbers_the_bills_and_makes_them_documents(
     assert invoice_set_problems(invoice_directory(of.settings, MONTH)) == []
     assert {row["status"] for row in rows(of, "facturation_complete")} == {"closed"}
     assert bills_file(of.settings, MONTH).read_text().count('"closed"') == 2
+    assert "Closed bills" in dashboard_file(of.settings, MONTH).read_text()
     assert _published(postgres_dsn) == [("2126", "1.30", "closed"), ("2127", "0.00", "closed")]
     assert closed_periods(PostgresConnection(postgres_dsn), "facturation_complete") == [MONTH]
     periods = read_periods(of.warehouse)

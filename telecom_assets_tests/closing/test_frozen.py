@@ -39,7 +39,7 @@ def approved(plain: Warehouse) -> Warehouse:
     """A warehouse in which October is approved, with a row on its last day."""
     _write(plain, "1.000000")
     for state in ("drafted", "approved"):
-        _moved(plain, state, 3 * _HOUR)  # type: ignore[arg-type]
+        _moved(plain, state, 3 * _HOUR)
     return plain
 
 

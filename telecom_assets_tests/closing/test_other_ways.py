@@ -129,7 +129,12 @@ def test_a_month_is_closed_with_the_terms_that_its_bills_name(of: Books) -> None
     billed(of, terms=BillingTerms(Decimal(5), Decimal(10), "MAD"))
     close(of, MONTH, by="Ben", way="as_it_stands", today=ISSUED)
     kept = _closed_with(of)
-    assert (kept.discount_pct, kept.tax_pct, kept.tax_category, kept.not_corrected) == (Decimal(5), Decimal(10), "S", ())
+    assert (kept.discount_pct, kept.tax_pct, kept.tax_category, kept.not_corrected) == (
+        Decimal(5),
+        Decimal(10),
+        "S",
+        (),
+    )
 
 
 def test_a_month_without_bills_does_not_stand_in_any_way(of: Books) -> None:

@@ -26,7 +26,12 @@ from telecom_assets_tests.rating.test_rules import event
 @pytest.fixture
 def books(plain: Warehouse) -> Books:
     """June is closed as it was, nothing has changed since."""
-    books = Books(plain)
+    return closed(plain)
+
+
+def closed(warehouse: Warehouse) -> Books:
+    """June in a warehouse, closed with what there is of it."""
+    books = Books(warehouse)
     books.refer()
     books.mediate(AT_CLOSE)
     books.close(JUNE, inputs_closed_with(books))
@@ -51,8 +56,9 @@ def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
     assert books.look().scope == EVERYBODY
 
 
-def test_a_late_record_rates_its_customer_again(books: Books) -> None:
-    """Of another copy with another number both are rated: 120 s of A were 0.01; of B at 0.005 a minute they are 0.01 too."""
+def test_a_late_record_rates_its_customer_again(warehouse: Warehouse) -> None:
+    """On both engines. Of another copy with another number both are rated: 120 s of A were 0.01; of B at 0.005 a minute they are 0.01 too."""
+    books = closed(warehouse)
     books.mediate(
         [event("voice", "180", record_id="late", subscriber_id=A, source_position=90, event_date=date(2026, 6, 30))]
     )

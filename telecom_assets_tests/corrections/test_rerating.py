@@ -7,10 +7,14 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from resources.warehouse import Partitions, Warehouse
+from telecom_assets.corrections.inputs import EVERYBODY
 from telecom_assets.corrections.tables import ADJUSTMENTS
+from telecom_assets.definitions import build_defs
+from telecom_assets.home.settings import Settings
 from telecom_assets.periods.journal import change_state, changed_now
 from telecom_assets.periods.reach import assert_reach
 from telecom_assets.periods.states import APPROVED, DRAFTED, Change, PeriodError, Periods, State
@@ -74,7 +78,8 @@ def test_what_other_rules_make_is_billed_once_it_is_accepted(books: Books, typed
     assert told(adjustments()) == [AWAITING]
     assert typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst").exit_code == 2
     assert (
-        typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst", "--why", "minutes begun count").exit_code == 0
+        typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst", "--why", "minutes begun count").exit_code
+        == 0
     )
     assert [(row["disposition"], row["amount"]) for row in adjustments()] == [("billed", Decimal("0.01"))]
     again = typed("rerate", "--month", JUNE, "--accept", "--by", "A. Analyst", "--why", "twice")
@@ -96,3 +101,21 @@ def test_an_id_stays_one_record_once_a_period_is_frozen() -> None:
     assert_reach(approved, 30)
     with pytest.raises(PeriodError, match=r"TELECOM_DEDUPE_DAYS is 29; expected 30 or more, since 2026-06 is approved"):
         assert_reach(approved, 29)
+
+
+def test_the_job_decides_as_the_command_does(books: Books) -> None:
+    """It refuses a month that is not closed, in a sentence, and notes what is asked of one that is."""
+    defs = build_defs(Settings.load(), {"warehouse": books.warehouse})
+
+    def decide(**config: object) -> dg.ExecuteInProcessResult:
+        job = defs.resolve_job_def("rerate_job")
+        said = {"by": "A. Analyst", "why": "a check", **config}
+        return job.execute_in_process(run_config={"ops": {"rerate_month": {"config": said}}}, raise_on_error=False)
+
+    refused = decide(month=JULY)
+    assert f"{JULY} has no bills" in str(refused.get_step_failure_events()[0].step_failure_data.error)
+    assert decide(month=JUNE).success
+    assert books.look().scope == EVERYBODY
+    assert "no difference awaits acceptance" in str(
+        decide(month=JUNE, accept=True).get_step_failure_events()[0].step_failure_data.error
+    )

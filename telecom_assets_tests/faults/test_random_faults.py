@@ -13,7 +13,7 @@ import pytest
 
 from resources.kafka import KafkaConnection
 from resources.postgres import PostgresConnection
-from telecom_assets.cli.customers import store_customers
+from telecom_assets.reference.customer_storing import store_customers
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.conftest import Shared
 from telecom_assets_tests.faults.kinds import TASKS, befall

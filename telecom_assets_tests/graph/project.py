@@ -26,7 +26,6 @@ from resources.kafka import KafkaConnection, KafkaUnavailable
 from resources.postgres import read_customers
 from resources.stack_state import StackState
 from resources.warehouse import Warehouse
-from telecom_assets.cli.customers import store_customers
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.compute_logs import printed_in_the_terminal
 from telecom_assets.home.deployment import Deployment
@@ -44,6 +43,7 @@ from telecom_assets.model.run_tags import (
 )
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.reference.customer_import import FILE_SCHEMA
+from telecom_assets.reference.customer_storing import store_customers
 from telecom_assets.reference.history import after_import, present
 from telecom_assets.reference.tables import CUSTOMER_LIST
 from telecom_assets.runs.month_runner import MonthRunner, StepResult

@@ -151,7 +151,8 @@ def test_who_writes_a_table_is_known_by_its_pool() -> None:
     expected |= dict.fromkeys(
         ("raw_cdrs", "landing_ranges", "landing_decisions", "displaced_days"), frozenset({"landing"})
     )
-    expected |= dict.fromkeys(("customers", "rate_plans", "product_catalog", "billing_terms"), frozenset())
+    reference = ("customers", "rate_plans", "product_catalog", "billing_terms", "reference_changes")
+    expected |= dict.fromkeys(reference, frozenset())
     assert pools_of_tables(ASSETS) == expected
 
 

@@ -182,3 +182,39 @@ def test_a_withdrawal_opens_it_and_a_run_bills_what_came_late(project: Project, 
     assert sorted(row["record_id"] for row in project.rows("rated_cdrs")) == ["a", "b", "late"]
     [bill] = [row for row in project.rows("facturation_complete") if row["sms_count"]]
     assert bill["sms_count"] == 2
+
+
+def test_it_is_closed_by_a_job(project: Project, typed: Callable[..., Finished]) -> None:
+    """Its bills have numbers, PostgreSQL says that they are closed, and every check of the month holds."""
+    one_line(
+        typed(project, "bill", "close", "--month", MONTH, "--by", "Bea"),
+        1,
+        f"closing {MONTH}: {MONTH} is drafted; `telecom bill approve --month {MONTH} --by NAME`",
+    )
+    assert decide(project, "approve_job", month=MONTH, by="Anna").success
+    before = digest_of(project.warehouse, MONTH)
+    assert decide(project, "close_job", month=MONTH, by="Bea").success
+    assert (state(project), shown_states(project)[0]) == ("closed", "closed")
+    bills, documents = project.rows("facturation_complete"), project.rows("documents")
+    assert [row["status"] for row in bills] == ["closed"] * len(bills)
+    year = documents[0]["issue_date"].year
+    numbers = [f"INV-{year}-{place:06d}" for place in range(1, len(bills) + 1)]
+    assert sorted(row["number"] for row in documents) == numbers
+    assert digest_of(project.warehouse, MONTH) == before
+    assert [each.name for each in check_month(project.deployment, MONTH, ()) if each.stops] == []
+
+
+def test_a_closed_month_is_made_by_nobody_again(project: Project, typed: Callable[..., Finished]) -> None:
+    """Not by a run, not by another close, not by a withdrawal; whoever asks is told what it is."""
+    before = everything_of_june(project)
+    for command in (
+        ["run", "--month", MONTH],
+        ["bill", "close", "--month", MONTH, "--by", "Anna"],
+        ["bill", "withdraw", "--month", MONTH, "--by", "Anna", "--why", "a mistake"],
+        ["bill", "close", "--month", MONTH, "--by", "Anna", "--empty"],
+    ):
+        one_line(
+            typed(project, *command), 1, f"{MONTH} is closed by Bea; what comes later is a difference on a later bill"
+        )
+    assert f"{MONTH} is closed by Bea" in failure(project.materialise("published_bills", month_tag()))
+    assert everything_of_june(project) == before

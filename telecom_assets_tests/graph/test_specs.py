@@ -18,9 +18,11 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.tables import TABLES
 
 #: Tables that are not assets: what follows the log of raw_cdrs is landing's own.
-NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days", "adjustments"}
+NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days", "rerate_decisions", "accepted_differences"}
 #: Assets that are no tables.
 NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "bills_csv", "dashboard", "maintenance"}
+#: The small tables that are written without the engine.
+REFERENCE = {"customers", "rate_plans", "product_catalog", "billing_terms", "reference_changes"}
 
 DEFS = build_defs(Settings())
 GRAPH = DEFS.resolve_asset_graph()
@@ -145,6 +147,7 @@ def test_every_check_is_blocking_but_those_that_advise() -> None:
     keys = [key for name in NAMES for key in node(name).check_keys]
     assert len(keys) > 30
     assert sorted(key.to_user_string() for key in keys if not is_blocking(key)) == [
+        "bill_lines:nothing_below_zero",
         "billing_terms:terms_have_no_gap",
         "landing:few_are_malformed",
         "rate_plans:prices_are_reached",
@@ -154,8 +157,7 @@ def test_every_check_is_blocking_but_those_that_advise() -> None:
 
 def test_every_step_that_writes_a_table_through_the_engine_waits_for_its_turn() -> None:
     """On a local file system one writer at a time; the small reference tables and the states of periods do not use the engine."""
-    writers = set(NAMES) - NOT_TABLES - {"raw_cdrs", "billing_periods"}
-    writers -= {"customers", "rate_plans", "product_catalog", "billing_terms"}
+    writers = set(NAMES) - NOT_TABLES - REFERENCE - {"raw_cdrs", "billing_periods", "manual_lines"}
     assert {name: set(node(name).pools) for name in writers} == {name: {"spark"} for name in writers}
     assert set(node("landing").pools) == {"landing"}
 

@@ -65,5 +65,15 @@ def test_every_job_but_the_nights_and_decisions_is_a_step_of_a_month() -> None:
     """Rating is in the step of mediation; its own job is for days that are mediated and need it alone."""
     jobs = {job.name for job in build_defs().jobs or []}
     assert {step.job for step in scheduled_steps("2026-05")} == jobs - {
-        *("maintenance_job", "checks_job", "customers_job", "rating_job", "approve_job", "withdraw_job")
+        *(
+            "maintenance_job",
+            "checks_job",
+            "customers_job",
+            "rating_job",
+            "rerating_job",
+            "rerate_job",
+            "approve_job",
+            "withdraw_job",
+        ),
+        *("close_job", "customers_import_job", "tariff_import_job", "credit_job", "charge_job"),
     }

@@ -46,6 +46,10 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "missing_volume_policy": ("zero", {"rating", "billing"}),
     # Mediation takes copies by it; rating, and the gate before a bill, ask that no record is cleaned twice.
     "dedupe_days": (3, {"mediation", "rating", "billing"}),
+    # The bills of a month correct as many closed ones.
+    "adjustment_months": (24, {"billing"}),
+    "adjustments": ("separate", {"billing"}),
+    "adjustment_threshold": ("0.5", {"billing"}),
     # The engine evaluates all of them.
     "engine": ("spark", EVERY),
 }
