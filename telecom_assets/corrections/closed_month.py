@@ -74,6 +74,7 @@ class ClosedMonth:
             self.reference,
             accepted.where(F.col("original_period") == self.original_period),
             record_types,
+            keep=self.warehouse.engine.keep,
         )
         return with_terms(found, self.period, self.original_period, self.closed_with)
 

@@ -4,7 +4,7 @@ Belongs here: what of a record is settled, which rows a difference makes, the re
 looked at (`inputs`), what a difference costs with discount and tax, and on which document it stands (`telecom_assets.billing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -164,16 +164,19 @@ def differences(
     reference: ReferenceData,
     accepted: DataFrame,
     record_types: RecordTypes = RECORD_TYPES,
+    *,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
 ) -> DataFrame:
     """What is right minus what is settled: rows of ADJUSTMENTS without periods and terms.
 
     right: `records` of the same customers as `settled`. accepted: rows of accepted_differences of the period. A record whose charge
     is another one (customer, holder, plan, region, product) has two rows, what was settled and what is right; else one. A late
-    record has a row whatever it costs.
+    record has a row whatever it costs. keep: has the engine compute rows once for all that reads them here; without it they are
+    rated eight times, and an engine plans that for seconds.
     """
     prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
-    known = settled.known
-    compared = _compared(right, known, prices)
+    right = keep(right)
+    compared = keep(_compared(right, settled.known, prices))
     owed = charges(right)
     taken = settled.charges
     net = _added_up(owed.unionByName(taken.select(*_CHARGE, *((-F.col(name)).alias(name) for name in _SUMS))))

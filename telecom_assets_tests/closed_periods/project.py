@@ -67,7 +67,7 @@ from telecom_assets_tests.closed_periods.system import (
     Usage,
     Version,
 )
-from telecom_assets_tests.stages.chain import contract_table
+from telecom_assets_tests.stages.chain import contract_table, stored
 
 CURRENCIES = {0: "JPY", 2: "MAD", 3: "TND"}
 MONTHS_BACK = 12
@@ -245,7 +245,7 @@ class Project:
         made = [each.month.adjustments(each.scope) for each in looked if not each.scope.is_empty]
         partition = Partitions(month, month)
         if made:
-            rows = reduce(DataFrame.unionByName, made)
+            rows = stored(self.warehouse.engine, reduce(DataFrame.unionByName, made))
             rows = dispose(self.warehouse, rows, month, self.house.threshold, self.house.decimals)
             self.warehouse.overwrite(ADJUSTMENTS.name, rows, partition)
         else:
