@@ -3,6 +3,7 @@
 Belongs here: digests, scopes, what is due. Does not belong here: reasons and amounts of differences (`test_rules`).
 """
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,7 @@ from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Scope, _Hashed,
 from telecom_assets.corrections.looking_back import Journals, why_due
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.corrections.closed_june import AUGUST, JULY, JUNE, Books, inputs_closed_with
-from telecom_assets_tests.corrections.test_rules import AT_CLOSE, A, B, told, with_plan, with_price
+from telecom_assets_tests.corrections.test_rules import AT_CLOSE, A, B, C, told, with_plan, with_price
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.rating.test_rules import event
 
@@ -105,11 +106,22 @@ def test_a_month_of_unknown_inputs_is_rated_as_a_whole(plain: Warehouse) -> None
     books = Books(plain)
     books.refer()
     books.mediate(AT_CLOSE)
-    closed_with = inputs_closed_with(books)
-    books.close(JUNE, type(closed_with)(**{**vars(closed_with), "inputs": None}))
+    books.close(JUNE, replace(inputs_closed_with(books), inputs=None))
     assert books.look().scope == EVERYBODY
     assert books.adjust() == []
     assert why_due(plain, JULY, 12) is None
+
+
+def test_usage_of_a_month_that_was_skipped_is_late(books: Books) -> None:
+    """July was closed without bills: its message of C, 0.045 in PLAN_A, is on August, once. June stays quiet."""
+    books.mediate(
+        [event("sms", None, record_id="of July", subscriber_id=C, source_position=90, event_date=date(2026, 7, 9))]
+    )
+    books.close_empty(JULY, replace(inputs_closed_with(books, JULY), inputs=None))
+    found = books.adjust(AUGUST)
+    assert told(found) == [("of July", "charged", "billed", "late_usage", "rated", 1, 1, Decimal("0.045"))]
+    assert found[0]["original_period"] == JULY
+    assert books.look(AUGUST).scope == NOBODY
 
 
 # ------------------------------------------------------------------------------------------------------------ digests

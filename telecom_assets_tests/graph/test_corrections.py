@@ -60,7 +60,7 @@ def test_without_anything_late_nothing_is_corrected(project: Project) -> None:
 
 
 def test_a_late_call_makes_the_next_bills_due(project: Project) -> None:
-    """The call has 10 minutes; PLAN_B has 6 of them free, and takes 0.012 for each of the others. June stays as it is, and every check of July holds."""
+    """The call has 10 minutes; PLAN_B takes 0.012 for those after the sixth. June stays as it is, every check of July holds."""
     rated = project.version("rated_cdrs")
     project.produce([call(LAST, "late", 600)])
     billing = next(each for each in project.run_month(NEXT_MONTH) if each.step.job == "billing_job")
@@ -73,6 +73,15 @@ def test_a_late_call_makes_the_next_bills_due(project: Project) -> None:
         MONTH,
     )
     assert (row["units"], row["amount"]) == (10, Decimal("0.048"))
+    # Of June remained nothing: 0.05, with a discount of 0.0025 → 0.00 and a tax of 0.01.
+    [bill] = [each for each in project.rows("facturation_complete") if each["adjustments_total"]]
+    assert (bill["billing_period"], bill["customer_id"]) == (NEXT_MONTH, "212600000001")
+    assert [bill[name] for name in ("adjustments_total", "discount", "tax", "amount_due")] == [
+        Decimal("0.05"),
+        Decimal("0.00"),
+        Decimal("0.01"),
+        Decimal("0.06"),
+    ]
     assert project.version("rated_cdrs") == rated
     assert [each.name for each in check_month(project.deployment, NEXT_MONTH, ()) if each.stops] == []
     again = next(each for each in reversed(project.run_month(NEXT_MONTH)) if each.step.job == "billing_job")
