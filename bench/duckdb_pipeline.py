@@ -32,6 +32,8 @@ _PROCESS_BEGAN = time.time()
 import duckdb  # noqa: E402  (its import is timed apart)
 
 SQL = Path(__file__).with_name("duckdb_sql")
+#: The rules of rating and billing in SQL: `telecom bill review` asks the same scripts. They are read, the project is not imported.
+_RERATING = Path(__file__).parents[1] / "telecom_assets" / "closing" / "rerating"
 ZONE = ZoneInfo("Africa/Casablanca")
 
 #: The tables of each stage, in the order in which they are written.
@@ -151,8 +153,9 @@ def run(job: Job) -> list[StageTime]:
 
 
 def script(name: str) -> str:
-    """One of the scripts of `duckdb_sql`."""
-    return (SQL / f"{name}.sql").read_text(encoding="utf-8")
+    """One of the scripts, by its name."""
+    folder = SQL if (SQL / f"{name}.sql").exists() else _RERATING
+    return (folder / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def set_settings(connection: duckdb.DuckDBPyConnection, settings: ScriptSettings) -> None:

@@ -224,3 +224,8 @@ SELECT record_id, coalesce(reason, copy_reason) AS reason, coalesce(copy_of, det
        getvariable('received_at') AS received_at, 'file' AS source_id, 0::INTEGER AS source_part,
        line AS source_position, event_date
 FROM numbered LEFT JOIN copies USING (line) WHERE reason IS NOT NULL OR copy_reason IS NOT NULL;
+
+-- Customers have their calls' numbers, however the file writes them.
+UPDATE customers SET customer_id = in_one_form(customer_id, try_cast(customer_id AS BIGINT))
+WHERE try_cast(customer_id AS BIGINT)::VARCHAR IS DISTINCT FROM customer_id
+  AND regexp_full_match(in_one_form(customer_id, try_cast(customer_id AS BIGINT)), '[0-9]+');

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resources.warehouse import PinnedTable, Warehouse
+from telecom_assets.billing.correction_identities import corrections_equal_lines, documents_equal_lines
+from telecom_assets.billing.corrections import Corrections
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
-from telecom_assets.billing.tables import BILL_LINES
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS
 from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
@@ -78,19 +80,28 @@ class BillingInputs:
         lines: bill_lines of the month, once there are any; they must be those of its charges as they stand now.
         """
         require(month_is_over(self.period, local_today()), before=f"billing of {self.period}")
+        questions = self.complete(customers, policy, dedupe_days, record_types, lines)
+        require(*asked(questions), before=f"billing of {self.period}")
+
+    def complete(
+        self,
+        customers: PinnedTable,
+        policy: MissingVolumePolicy,
+        dedupe_days: int,
+        record_types: RecordTypes = RECORD_TYPES,
+        lines: PinnedTable | None = None,
+    ) -> list[Callable[[], Verdict]]:
+        """What must hold of a month that is over, as functions to call (`asked`). lines: see `assert_complete`."""
         prices = [self.raw.warehouse.pin(contract.name) for contract in (RATE_PLANS, PRODUCT_CATALOG)]
         rated, suspended, imputed = self.charges.rated, self.suspended, self.charges.imputed
-        verdicts = asked(
-            [
-                lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
-                *self.conserved(dedupe_days),
-                lambda: missing_volumes_follow(policy, rated, suspended),
-                lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
-                *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
-                lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
-            ]
-        )
-        require(*verdicts, before=f"billing of {self.period}")
+        return [
+            lambda: month_is_mediated(self.period, month_days(self.period), self.mediated, self.raw),
+            *self.conserved(dedupe_days),
+            lambda: missing_volumes_follow(policy, rated, suspended),
+            lambda: imputed_are_the_smallest(rated, suspended, imputed, record_types),
+            *([] if lines is None else [lambda: lines_equal_charges(self.charges, lines)]),
+            lambda: reference_is_as_rated([customers, *prices], rated, suspended, imputed),
+        ]
 
     def conserved(self, dedupe_days: int) -> list[Callable[[], Verdict]]:
         """The identities from the topic to the charges, as functions to call (`asked`)."""
@@ -115,5 +126,12 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
         *inputs.conserved(dedupe_days),
         lambda: rated_equals_billed(charges, bills, lines),
         lambda: bills_equal_lines(lines, bills),
+        lambda: corrections_equal_lines(*Corrections.pin(bills.warehouse, inputs.period).read, lines),
     ]
     require(*asked(questions), before=f"{before} of {inputs.period}")
+
+
+def assert_corrected(warehouse: Warehouse, period: str, before: str) -> None:
+    """Raise ConservationError unless the documents of corrections of a month are what its lines add up to."""
+    lines, documents = (warehouse.pin_period(table.name, period) for table in (BILL_LINES, CORRECTION_DOCUMENTS))
+    require(documents_equal_lines(lines, documents), before=f"{before} of {period}")

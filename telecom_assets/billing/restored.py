@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from resources.postgres import PostgresConnection, PostgresUnavailable, entries_ahead, follow_version
+from resources.postgres import PostgresConnection, PostgresUnavailable, closed_periods, entries_ahead, follow_version
 from resources.warehouse import READS, Warehouse, WarehouseError, commit_info, entry_path
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.deployment import OnDemand
@@ -28,8 +28,12 @@ from telecom_assets.intake.decisions import note_adoption
 from telecom_assets.intake.journal import Decision
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.tables import BILLING_PERIODS
 
 _BILLS = FACTURATION_COMPLETE.name
+#: The table of issued documents, which closing writes.
+_DOCUMENTS = "documents"
 #: How many commits of a table are read for the versions that they were made from; the newest may be compactions.
 _COMMITS_BACK = 5
 #: Columns of mediated_days that name versions.
@@ -76,13 +80,35 @@ def assert_nothing_went_back(warehouse: Warehouse, postgres: OnDemand[PostgresCo
 def assert_not_restored(warehouse: Warehouse, postgres: OnDemand[PostgresConnection]) -> None:
     """Raise RestoredWarehouse where PostgreSQL is ahead of the warehouse. A server that does not answer says so itself, later."""
     with suppress(PostgresUnavailable):
-        ahead = published_ahead(warehouse, postgres.connect())
+        connection = postgres.connect()
+        assert_none_is_opened_again(warehouse, connection)
+        ahead = published_ahead(warehouse, connection)
         if ahead.versions:
             raise RestoredWarehouse(
                 f"table {_BILLS} at {warehouse.path(_BILLS)} is at version {ahead.newest}, and PostgreSQL has "
                 f"published later ones: {ahead}; the warehouse was restored from a backup, or the newest entries of its log "
                 "are gone. Nothing was changed. Restore what is newer, or make this warehouse the truth with `telecom "
                 "warehouse adopt --by NAME --why REASON` (--dry-run says what it would do)"
+            )
+
+
+def assert_none_is_opened_again(warehouse: Warehouse, postgres: PostgresConnection) -> None:
+    """Raise RestoredWarehouse where a period is closed in PostgreSQL, or has documents, and billing_periods does not know it.
+
+    The warehouse was restored from before its close, then. A person has to restore a later backup: documents that are out stay.
+    """
+    periods = read_periods(warehouse)
+    by_documents = warehouse.pin(_DOCUMENTS).rows_by_partition() if _DOCUMENTS in warehouse.contracts else {}
+    known = {
+        "PostgreSQL": closed_periods(postgres, _BILLS),
+        f"table {_DOCUMENTS}": sorted(period for period, rows in by_documents.items() if rows),
+    }
+    for where, months in known.items():
+        if opened := [month for month in months if month not in periods.closed]:
+            raise RestoredWarehouse(
+                f"{', '.join(opened)} {'is' if len(opened) == 1 else 'are'} closed by {where}, and not by {BILLING_PERIODS.name} of "
+                f"the warehouse at {warehouse.root}: it was restored from a backup of before the close. Nothing was changed. What is "
+                "closed stays closed: restore a backup of after the close"
             )
 
 
@@ -133,8 +159,9 @@ def adopt(warehouse: Warehouse, postgres: PostgresConnection, *, by: str, why: s
     """Make a restored warehouse the truth: PostgreSQL's ledger follows it, and the decision is kept in the warehouse.
 
     The decision comes first: killed between the two, the command finds the ledger as it was when it is run again. Raises
-    WarehouseError where there is nothing to adopt, and PostgresError.
+    WarehouseError where there is nothing to adopt or a closed period would be open again, and PostgresError.
     """
+    assert_none_is_opened_again(warehouse, postgres)
     ahead = published_ahead(warehouse, postgres)
     if not ahead.versions:
         raise WarehouseError(

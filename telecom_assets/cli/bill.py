@@ -1,4 +1,4 @@
-"""`telecom bill approve | withdraw | close | periods`: the states of billing periods.
+"""`telecom bill …`: the states of billing periods, and the review of bills.
 
 Belongs here: arguments, printing. The work is in `telecom_assets.closing`, the states are in `telecom_assets.periods`.
 """
@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from telecom_assets.cli.bill_review import review
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import By, Json, Why
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     bill.command()(withdraw)
     bill.command()(close)
     bill.command("periods")(list_periods)
+    bill.command()(review)
 
 
 def approve(ctx: typer.Context, *, month: Month, by: By, why: MaybeWhy = None, as_json: Json = False) -> None:

@@ -7,7 +7,7 @@ Belongs here: arguments, printing. The work is in `telecom_assets.upgrade` and `
 import datetime as dt
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,6 +46,7 @@ def upgrade(ctx: typer.Context, *, dry_run: DryRun = False, as_json: Json = Fals
 
     app: AppContext = ctx.obj
     settings, warehouse = app.settings, app.deployment.warehouse
+    _assert_none_is_opened_again(app)
     plan = plan_upgrade(warehouse, _former_months(app), settings.partitions_start, settings.missing_volume_policy)
     done = Done()
     if not dry_run and not plan.is_empty:
@@ -79,6 +80,7 @@ def adopt(ctx: typer.Context, *, by: By, why: Why, dry_run: DryRun = False, as_j
     app: AppContext = ctx.obj
     warehouse, postgres, decision = app.deployment.warehouse, app.postgres(), None
     if dry_run:
+        _assert_none_is_opened_again(app)
         ahead = published_ahead(warehouse, postgres)
     else:
         ahead, decision = carry_out(warehouse, postgres, by=by, why=why)
@@ -118,6 +120,15 @@ def _former_months(app: AppContext) -> list[str]:
     if not (app.settings.dagster_home / "dagster.yaml").exists():
         return []
     return formerly_opened_months(app.instance, app.settings.partitions_start)
+
+
+def _assert_none_is_opened_again(app: AppContext) -> None:
+    """Raise RestoredWarehouse where a closed period would be open. A server that does not answer says so later, or is not needed."""
+    from resources.postgres import PostgresUnavailable  # noqa: PLC0415
+    from telecom_assets.billing.restored import assert_none_is_opened_again  # noqa: PLC0415
+
+    with suppress(PostgresUnavailable):
+        assert_none_is_opened_again(app.deployment.warehouse, app.postgres())
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from telecom_assets.closing.approving import Books, kept_terms, versions_now
 from telecom_assets.closing.files import write_files
 from telecom_assets.closing.issuing import OF_DOCUMENTS, issue_documents
 from telecom_assets.closing.order import assert_in_order, assert_none_before
+from telecom_assets.closing.review import assert_nothing_blocks, blocking
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import differing_tables, digest_of
@@ -61,8 +62,8 @@ def close(
     as_it_stands: the bills of a former version, which have documents already, stay as they are. today: the issue date, local.
 
     Raises PeriodError, with nothing changed, where it is not the month's turn, its bills are not approved, are not those that were
-    approved any more, or may not be closed by this name; ExpectedError of other kinds where a step cannot be done, after which a repeat
-    goes on.
+    approved any more, or may not be closed by this name; ReviewBlocks where a finding of its review blocks; ExpectedError of other
+    kinds where a step cannot be done, after which a repeat goes on.
     """
     assert way in get_args(Way)
     begun = _begin(books, month, by=by, why=why, way=way, today=today or local_today())
@@ -119,6 +120,8 @@ def _approved(books: Books, periods: Periods, month: str, by: str) -> Change:
             "nothing was changed"
         )
     _assert_as_approved(books, approved)
+    found = blocking(books.settings, books.warehouse, books.record_types, month)
+    assert_nothing_blocks(found, f"closing {month}")
     return approved
 
 

@@ -67,7 +67,8 @@ def frozen_rows_have_their_digest(warehouse: Warehouse, months: Sequence[str]) -
 def _written(warehouse: Warehouse, name: str, periods: Periods, month: str) -> set[int]:
     """The newest versions of a table that have changed rows of a frozen period, unless its close did."""
     approved, closing, closed = (_since(periods, month, state) for state in (APPROVED, CLOSING, CLOSED))
-    versions = json.loads(approved.closed_with)["versions"] if approved and approved.closed_with else {}
+    kept = next((each.closed_with for each in (approved, closing) if each is not None), None)
+    versions = json.loads(kept)["versions"] if kept else {}
     found = warehouse.log(name).last_changed(versions.get(name, 0))
     newest = {version for value, version in found.items() if f"{value}".startswith(month)}
 

@@ -32,6 +32,7 @@ class SettingsError(ExpectedError):
 
 #: Four decimals: what `telecom_assets.model.numbers.PERCENT` holds.
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
+Factor = Annotated[Decimal, Field(gt=1, le=1000, max_digits=7, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 
 
@@ -193,6 +194,18 @@ class Settings(BaseSettings):
 
     approver_is_not_closer: bool = Field(
         default=False, description="Refuse to close a month for the name that approved it: two people see its bills."
+    )
+
+    review_factor: Factor = Field(
+        default=Decimal(3),
+        description="By which factor a bill may differ from the holder's last three, and a share of rejected records from the three "
+        "months before, until `telecom bill review` says so.",
+    )
+    back_charge_months: int = Field(
+        default=3,
+        ge=0,
+        le=120,
+        description="For how many months back a later charge is nothing that `telecom bill review` points at.",
     )
 
     csv_bom: bool = Field(

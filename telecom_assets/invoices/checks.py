@@ -1,22 +1,31 @@
 """What is asserted of the documents of a month."""
 
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from resources.warehouse import sum_exactly
+from telecom_assets.billing.tables import CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.invoices.files import read_invoice_totals
+from telecom_assets.periods.journal import read_periods
 
 
 def _invoiced(inputs: CheckInputs) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
+    closed = read_periods(inputs.warehouse).closed
     for period in inputs.periods:
-        bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
-        sums = bills.totals()
+        tables = [inputs.pin_period(FACTURATION_COMPLETE.name, period)]
+        if period in closed:  # separate documents become files with the close
+            tables.append(inputs.warehouse.pin_period(CORRECTION_DOCUMENTS.name, period))
+        sums = [table.totals() for table in tables]
         found = read_invoice_totals(invoice_directory(inputs.settings, period))
         names = ("amount_before_tax", "amount_due")
-        left |= labelled(period, sum(bills.rows_by_partition().values()), {name: sums[name] for name in names})
+        left |= labelled(
+            period,
+            sum(sum(table.rows_by_partition().values()) for table in tables),
+            {name: sum_exactly(each[name] for each in sums) for name in names},
+        )
         right |= labelled(
             period, found.invoices, {"amount_before_tax": found.amount_before_tax, "amount_due": found.amount_due}
         )

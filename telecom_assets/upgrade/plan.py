@@ -17,6 +17,8 @@ from telecom_assets.intake.journal import DISPLACED, read_state
 from telecom_assets.intake.tables import LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.stale_days import days_with_new_rows
 from telecom_assets.mediation.tables import MEDIATED_DAYS
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.states import PeriodError
 from telecom_assets.rating.rules import MissingVolumePolicy
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 from telecom_assets.reference.tables import BILLING_TERMS, RATE_PLANS
@@ -80,7 +82,7 @@ def plan_upgrade(
     """Look at every table there is. months: those that the former version has opened by name, in this home.
 
     missing_volume: the policy that the warehouse is worked with. Raises WarehouseError for a warehouse that is not there, or
-    cannot be upgraded.
+    cannot be upgraded, PeriodError where rows of an approved or closed period would change.
     """
     found = [shape for name in ORDER if (shape := shape_of(warehouse, name)) is not None]
     if not found:
@@ -93,6 +95,7 @@ def plan_upgrade(
     to_bill = _billed_without_lines(warehouse, shapes)
     to_rate = _imputed_by_day(warehouse, shapes) if missing_volume == "customer_min" else []
     due = [shape for shape in found if not shape.is_new]
+    _assert_open(warehouse, due)
     ledger = former_rows(warehouse, shapes[LEDGER]) if LEDGER in shapes else []
     source_id, topic = _source(warehouse, due, ledger)
     opened = _opened(warehouse, shapes)
@@ -131,6 +134,21 @@ def former_rows(warehouse: Warehouse, shape: Shape) -> list[dict[str, Any]]:
 def upgraded_version(warehouse: Warehouse, name: str) -> int:
     """The version of a table that the upgrade has made, even when newer ones exist; the newest version when it has made none."""
     return warehouse.log(name).position(UPGRADED) or warehouse.version(name)
+
+
+def _assert_open(warehouse: Warehouse, due: Sequence[Shape]) -> None:
+    """Raise PeriodError where a table would be rewritten that has rows of an approved or closed period."""
+    periods = read_periods(warehouse)
+    for shape in due:
+        if shape.contract.closes and not shape.only_grows and periods.frozen:
+            values = warehouse.pin(shape.name, version=shape.version, was=shape.was).rows_by_partition()
+            months = {f"{value}"[: len("yyyy-MM")] for value, rows in values.items() if rows}
+            if frozen := sorted(months & set(periods.frozen)):
+                raise PeriodError(
+                    f"table {shape.name} was not upgraded: it is of an earlier version, and has rows of {frozen[0]}, which would "
+                    f"change: {periods.says(frozen[0])}. Restore {shape.name} from a backup of after {frozen[0]} became "
+                    f"{periods.state(frozen[0])}; nothing was changed"
+                )
 
 
 def _source(

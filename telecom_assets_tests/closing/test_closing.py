@@ -14,6 +14,7 @@ from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods, publish_period
 from telecom_assets.closing.approving import Books, withdraw
 from telecom_assets.closing.closing import PHASES, close
+from telecom_assets.closing.review import ReviewBlocks
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
 from telecom_assets.invoices.document import NAMESPACE
 from telecom_assets.invoices.files import invoice_set_problems
@@ -26,11 +27,13 @@ from telecom_assets_tests.closing.months import (
     MONTH,
     approved,
     billed,
+    billed_from,
     books,
     charge,
     customer,
     rated,
     rows,
+    usage_line,
 )
 from telecom_assets_tests.stages.chain import contract_table
 
@@ -167,6 +170,51 @@ def test_numbers_go_on_in_the_next_month_and_begin_again_in_the_next_year(of: Bo
     assert [number for number, *_ in _documents(of, "2026-12")] == [f"INV-2027-00000{place}" for place in (1, 2, 3)]
 
 
+def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgres_dsn: str) -> None:
+    """November takes back 2126's voice of October, on a document of its own, and charges 2127 late voice of 0.50 on the bill.
+
+    2126, October: before 1.14 − 0.06 + 0.22 = 1.30; what remains 0.14 − 0.01 + 0.03 = 0.16; so −1.00, −0.05, −0.19, due −1.14.
+    2127: 0.50; 5 % are 0.025 → 0.03; 0.47; 20 % are 0.094 → 0.09; due 0.56.
+    """
+    close(of, MONTH, by="Ben", today=ISSUED)
+    corrects: dict[str, Any] = {"kind": "adjustment", "line_kind": "usage", "original_period": MONTH}
+    back = usage_line("2126", "-1.00", "2026-11", **corrects, document=MONTH, exact_amount="-0.999999", events=-1)
+    late = usage_line("2127", "0.50", "2026-11", **corrects)
+    rated(of, [charge("2126", "voice", "2.00", "2026-11")], "2026-11")
+    billed_from(of, [usage_line("2126", "2.00", "2026-11"), back, late], "2026-11")
+    approved(of, "2026-11")
+    close(of, "2026-11", by="Ben", today=dt.date(2026, 12, 3))
+    found = {row["number"]: row for row in rows(of, "documents", "2026-11")}
+    assert [(number, row["customer_id"], row["document"], str(row["amount_due"])) for number, row in found.items()] == [
+        ("CRN-2026-000001", "2126", MONTH, "-1.14"),
+        ("INV-2026-000003", "2126", "bill", "2.28"),
+        ("INV-2026-000004", "2127", "bill", "0.56"),
+    ]
+    credit = found["CRN-2026-000001"]
+    assert (credit["kind"], credit["original_period"], credit["file"]) == ("credit_note", MONTH, f"2126.{MONTH}.xml")
+    assert json.loads(credit["totals_by_rate"]) == [
+        {
+            "tax_category": "S",
+            "tax_pct": "20.0000",
+            "amount": "-1.00",
+            "discount": "-0.05",
+            "tax": "-0.19",
+            "due": "-1.14",
+        }
+    ]
+    directory = invoice_directory(of.settings, "2026-11")
+    root = etree.fromstring((directory / credit["file"]).read_bytes())
+    names = ("Kind", "OriginalPeriod", "Totals/{*}AdjustmentsAmount")
+    assert [root.findtext(f"{{*}}{name}") for name in names] == ["credit_note", MONTH, "-1.00"]
+    root = etree.fromstring((directory / "2127.xml").read_bytes())
+    assert [line.get("kind") for line in root.iterfind("{*}Lines/{*}Line")] == ["adjustment"]
+    assert invoice_set_problems(directory) == []
+    with psycopg.connect(postgres_dsn) as session:
+        statement = "SELECT document, amount_due::text, status FROM correction_documents"
+        assert session.execute(statement).fetchall() == [(MONTH, "-1.14", "closed")]
+    assert closed_periods(PostgresConnection(postgres_dsn), "correction_documents") == [MONTH, "2026-11"]
+
+
 def test_what_is_not_approved_is_not_closed(of: Books) -> None:
     """Withdrawn; and a month that has no bills at all."""
     withdraw(of.warehouse, MONTH, by="Anna", why="a price was wrong")
@@ -186,6 +234,18 @@ def test_rows_that_are_not_those_that_were_approved_are_not_closed(of: Books) ->
     with pytest.raises(
         PeriodError, match="closing 2026-10: rated_cdrs of it is not as approved by Anna; nothing was changed"
     ):
+        close(of, MONTH, by="Ben")
+    assert read_periods(of.warehouse).state(MONTH) == "approved"
+
+
+def test_what_the_review_blocks_is_not_closed(tmp_path: Path, sail: SparkEngine, postgres_dsn: str) -> None:
+    """Bills that are not what their lines come to, and were approved all the same: nothing has begun."""
+    of = books(tmp_path, sail, postgres_dsn)
+    rated(of)
+    billed(of)
+    rated(of, [*CHARGES, charge("2127", "voice", "9")])
+    approved(of)
+    with pytest.raises(ReviewBlocks, match="closing 2026-10 is refused: "):
         close(of, MONTH, by="Ben")
     assert read_periods(of.warehouse).state(MONTH) == "approved"
 

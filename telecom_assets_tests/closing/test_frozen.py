@@ -9,10 +9,15 @@ import pyarrow as pa
 import pytest
 
 from resources.warehouse import Partitions, Warehouse, maintain
+from telecom_assets.books.factory import CheckInputs
+from telecom_assets.closing.checks import digested_periods
 from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
+from telecom_assets.home.deployment import OnDemand
+from telecom_assets.home.settings import Settings
 from telecom_assets.periods.digest import digest_of, digested_tables
 from telecom_assets.periods.journal import change_state, changed_now
 from telecom_assets.periods.states import State
+from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets_tests.sample_tables import TABLES
 
 _DAY = dt.date(2026, 10, 31)
@@ -50,6 +55,26 @@ def _found(warehouse: Warehouse) -> tuple[list[str], list[str]]:
         list(frozen_rows_are_unwritten(warehouse, months).findings),
         list(frozen_rows_have_their_digest(warehouse, months).findings),
     )
+
+
+def test_each_night_one_frozen_month_is_read_in_turn(plain: Warehouse) -> None:
+    """Of three, each in three nights; a run of one month reads that month, if it is frozen; `full` reads all."""
+    frozen = ["2026-08", "2026-09", "2026-10"]
+    for month in frozen:
+        for state in ("drafted", "approved"):
+            change_state(plain, lambda _, to=(month, state): changed_now(*to))  # type: ignore[misc]
+    nights = iter(range(1, 4))
+    inputs = CheckInputs(
+        Settings.load(),
+        plain,
+        OnDemand(pytest.fail),
+        lambda: dt.datetime(2026, 11, next(nights), 3, tzinfo=dt.UTC),
+        RecordTypes(RECORD_TYPES),
+    )
+    assert sorted(month for _ in range(3) for month in digested_periods(inputs)) == frozen
+    assert digested_periods(inputs.over("2026-09", "2026-09")) == ["2026-09"]
+    assert digested_periods(inputs.over("2026-11", "2026-11")) == []
+    assert digested_periods(replace(inputs, full=True)) == frozen
 
 
 def test_nothing_is_found_where_nothing_was_written(approved: Warehouse) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from resources.warehouse import Refused, Staged, TableLog, Warehouse, maintain, table_log
+from telecom_assets.closing.approving import Books
+from telecom_assets.closing.closing import close
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.instance import open_instance
@@ -160,6 +162,14 @@ def month_run(halt: Halt, given: Given, month: str, *, trips: Trips | None = Non
     books = month_funnel(deployment.warehouse, month)
     whole = landed_equals_consumed(deployment.warehouse)
     return {"failures": [*failed, *books.imbalances(), *whole.findings], "books": books.to_dict()}
+
+
+def month_closed(halt: Halt, given: Given, month: str, *, halts: str | None = None) -> str:
+    """What `telecom bill close` does; the issue date. halts: the phase at which it does."""
+    closed = close(
+        Books.of(opened(given)), month, by="Ben", at_phase=lambda phase: halt(phase) if phase == halts else None
+    )
+    return str(closed.issue_date)
 
 
 @contextmanager

@@ -12,8 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from resources.expected_errors import ExpectedError
 from resources.postgres import published_digest
+from resources.warehouse import Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.closing import approving
+from telecom_assets.closing.approving import Books, approve
 from telecom_assets.periods.digest import digest_of, digested_tables
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.reports.documents import documents_digest
@@ -21,6 +25,7 @@ from telecom_assets.reports.funnel_counts import month_funnel
 from telecom_assets.runs.evaluation import check_month
 from telecom_assets_tests.graph.conftest import customers, telecom
 from telecom_assets_tests.graph.project import MONTH, QUIET, Project, day_tags, month_tag
+from telecom_assets_tests.graph.test_automation import Automation
 from telecom_assets_tests.graph.test_cli_month import Finished, one_line, typed
 from telecom_assets_tests.graph.test_sensor import sms
 from telecom_assets_tests.graph.ticks import carry_out, outcomes, tick
@@ -137,7 +142,8 @@ def test_no_run_makes_it_again(project: Project, typed: Callable[..., Finished])
 
 def test_what_lands_late_is_mediated_and_is_not_rated_into_it(project: Project) -> None:
     """One run over the last day of June and the first of July: both are mediated, July alone is rated."""
-    before = everything_of_june(project)
+    before, automation = everything_of_june(project), Automation(project.defs, project.instance)
+    assert automation.tick() == {}
     project.produce([sms(LAST, "late"), sms(NEXT, "b")])
     assert project.run("landing_job").success
     asked = tick(project, "cdr_topic_sensor")
@@ -147,6 +153,7 @@ def test_what_lands_late_is_mediated_and_is_not_rated_into_it(project: Project) 
     assert sorted(row["record_id"] for row in project.rows("rated_cdrs")) == ["a", "b"]
     assert everything_of_june(project) == before
     assert tick(project, "cdr_topic_sensor").run_requests == []
+    assert automation.tick() == {}, "nobody asks for a rating of June"
 
 
 def test_days_that_are_all_frozen_are_rated_by_a_run_that_makes_nothing(project: Project) -> None:
@@ -184,8 +191,46 @@ def test_a_withdrawal_opens_it_and_a_run_bills_what_came_late(project: Project, 
     assert bill["sms_count"] == 2
 
 
+def refused(project: Project) -> str:
+    """Why June is not approved. It is as it was."""
+    with pytest.raises(ExpectedError) as refusal:
+        approve(Books.of(project.deployment), MONTH, by="Anna")
+    return str(refusal.value)
+
+
+def test_bills_are_not_approved_with_other_terms_or_while_records_wait(project: Project) -> None:
+    """Each reason is told; the draft stays one."""
+    terms = project.rows("billing_terms")
+    project.change("billing_terms", lambda row: {**row, "tax_pct": Decimal(10)})
+    assert f"approving {MONTH}: its bills were made with other terms than those in force on 2025-06-30" in refused(
+        project
+    )
+    project.change("billing_terms", lambda _: terms[0])
+    project.produce([sms(LAST, "again")])
+    assert project.run("landing_job").success
+    assert f"billing of {MONTH} is refused: not every day of {MONTH} is mediated as it stands now" in refused(project)
+    assert state(project) == "drafted"
+
+
+def test_a_commit_that_had_asked_before_the_approval_withdraws_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run writes rows of June between the digest and the approval: the approval is no longer of what is there."""
+    project.run_month()
+
+    def overtaken(warehouse: Warehouse, month: str) -> str:
+        digest = digest_of(warehouse, month)
+        assert project.materialise("rated_cdrs", day_tags("2025-06-30")).success
+        return digest
+
+    monkeypatch.setattr(approving, "digest_of", overtaken)
+    assert "rated_cdrs changed while it was approved" in refused(project)
+    assert [change.state for change in read_periods(project.warehouse).changes][-2:] == ["approved", "withdrawn"]
+
+
 def test_it_is_closed_by_a_job(project: Project, typed: Callable[..., Finished]) -> None:
     """Its bills have numbers, PostgreSQL says that they are closed, and every check of the month holds."""
+    project.run_month()
     one_line(
         typed(project, "bill", "close", "--month", MONTH, "--by", "Bea"),
         1,

@@ -65,7 +65,13 @@ def shown_in_ui(context: dg.OutputContext) -> dict[str, Any]:
 
 
 def run_over(
-    warehouse: Warehouse, name: str, partitions: dg.PartitionsDefinition, first: str, last: str, rows: Any
+    warehouse: Warehouse,
+    name: str,
+    partitions: dg.PartitionsDefinition,
+    first: str,
+    last: str,
+    rows: Any,
+    io_manager: DeltaIOManager | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Have Dagster make an asset over a range of partitions in one run; what its page says of each of them."""
 
@@ -79,9 +85,8 @@ def run_over(
 
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            [made], instance=instance, tags=tags, resources={"io_manager": DeltaIOManager(warehouse)}
-        )
+        manager = io_manager or DeltaIOManager(warehouse)
+        result = dg.materialize([made], instance=instance, tags=tags, resources={"io_manager": manager})
     events = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
     return {
         str(event.partition): {key: getattr(value, "value", value) for key, value in event.metadata.items()}

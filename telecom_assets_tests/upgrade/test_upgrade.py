@@ -21,6 +21,8 @@ from telecom_assets.intake.identities import landed_equals_consumed, landed_rows
 from telecom_assets.intake.journal import read_state
 from telecom_assets.mediation.identities import raw_equals_outcomes
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.periods.journal import change_state, changed_now
+from telecom_assets.periods.states import APPROVED, DRAFTED, PeriodError
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import missing_volumes_follow
 from telecom_assets.rating.rules import rate
@@ -261,7 +263,7 @@ def test_another_currency_is_no_new_shape(root: str, opened: Callable[[], Wareho
         empty.pin("facturation_complete")
     plan, _ = upgraded(empty)
     assert {shape.name for shape in plan.shapes} == {
-        *("bill_lines", "facturation_complete", "revenue_by_plan", "plan_by_region", "top10_consumers")
+        *("bill_lines", "facturation_complete", "documents", "revenue_by_plan", "plan_by_region", "top10_consumers")
     }
     assert Warehouse(root, opened().engine, in_yen).pin("facturation_complete").rows_by_partition() == {}
 
@@ -479,3 +481,14 @@ def test_opened_months_are_decisions_afterwards(former: FormerWarehouse, opened:
     assert planned(opened(), "2026-03").is_empty
     assert planned(opened(), "2026-04").months == {"2026-04": 0}, "the other home's"
     assert_sound(warehouse)
+
+
+def test_rows_of_an_approved_month_are_not_rewritten(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
+    """A table of before, put beside the states of now: it is refused before anything is changed."""
+    warehouse = opened()
+    for state in (DRAFTED, APPROVED):
+        change_state(warehouse, lambda _, to=state: changed_now(f"{A:%Y-%m}", to, by="Anna"))  # type: ignore[misc]
+    files = sorted(Path(former.root).rglob("*"))
+    with pytest.raises(PeriodError, match=f"table rated_cdrs was not upgraded: .* {A:%Y-%m} is approved by Anna"):
+        plan_upgrade(warehouse, [], CALENDAR_START)
+    assert sorted(Path(former.root).rglob("*")) == files

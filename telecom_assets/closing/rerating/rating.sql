@@ -2,12 +2,7 @@
 -- volume is deferred to the month (`billing.sql`).
 --
 -- Variables: month, month_first, month_last, missing_volume_policy. Tables: customers, rate_plans, product_catalog, and the
--- view cleaned_cdrs.
-
--- Customers have their calls' numbers, however the file writes them.
-UPDATE customers SET customer_id = in_one_form(customer_id, try_cast(customer_id AS BIGINT))
-WHERE try_cast(customer_id AS BIGINT)::VARCHAR IS DISTINCT FROM customer_id
-  AND regexp_full_match(in_one_form(customer_id, try_cast(customer_id AS BIGINT)), '[0-9]+');
+-- view cleaned_cdrs. Customers have the numbers of their calls.
 
 -- All that is to be known of a subscriber on a day in one row, so that an event is joined once: from begins up to and without ends.
 -- From the end of the last holder on the number is over; before the first and between two there is no row.
