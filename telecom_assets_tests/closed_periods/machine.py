@@ -32,11 +32,14 @@ from telecom_assets_tests.closed_periods.system import (
 )
 
 FIRST_MONTH = "2026-01"
-CUSTOMERS = ("212600000001", "212600000002")
+#: An engine takes as long for one customer as for some: each step concerns several.
+CUSTOMERS = tuple(f"21260000000{number}" for number in range(1, 7))
 PLANS = ("PLAN_A", "PLAN_B")
 SERVICES: tuple[Service, ...] = ("sms", "data")
 Named = TypeVar("Named")
 Step = Callable[[System], None]
+#: Months back, day, customer, service, megabytes: of records.
+Arrivals = list[tuple[int, int, str, Service, Decimal | None]]
 
 _of_month = st.sampled_from([1, 10, 20, 28])
 _months_back = st.sampled_from([0, 0, 1, 1, 2, 3])
@@ -85,8 +88,9 @@ class ClosedPeriods(RuleBasedStateMachine):
 
     beside: Callable[[House], System] | None = None
 
-    @initialize(house=_houses)
-    def begin(self, house: House) -> None:
+    @initialize(house=_houses, arrivals=st.lists(_arrivals, min_size=8, max_size=20))
+    def begin(self, house: House, arrivals: Arrivals) -> None:
+        """Customers and prices without dates, and records of the first month, which is closed."""
         self.model = Model(house)
         self.systems: list[System] = [self.model]
         if self.beside is not None:
@@ -97,11 +101,13 @@ class ClosedPeriods(RuleBasedStateMachine):
         for plan, price in zip(PLANS, ("0.33", "0.5"), strict=True):
             for service in SERVICES:
                 self._set_price(plan, service, [Price(Decimal(price))])
+        self.receive(arrivals)
+        self.close()
 
     # ------------------------------------------------------------------------------------------- what comes from outside
 
-    @rule(arrivals=st.lists(_arrivals, min_size=3, max_size=8))
-    def receive(self, arrivals: list[tuple[int, int, str, Service, Decimal]]) -> None:
+    @rule(arrivals=st.lists(_arrivals, min_size=4, max_size=20))
+    def receive(self, arrivals: Arrivals) -> None:
         """Records of the open month, and late ones."""
         for back, day, customer, service, volume in arrivals:
             number = len(self.model.records)
@@ -134,10 +140,10 @@ class ClosedPeriods(RuleBasedStateMachine):
         )
         self._receive(copy)
 
-    @rule(data=st.data(), customer=st.sampled_from(CUSTOMERS))
-    def correct_customer(self, data: st.DataObject, customer: str) -> None:
-        history = data.draw(histories(st.builds(self._day, _months_back, _of_month)))
-        self._set_customer(customer, history)
+    @rule(data=st.data(), customers=st.sets(st.sampled_from(CUSTOMERS), min_size=1, max_size=3))
+    def correct_customers(self, data: st.DataObject, customers: set[str]) -> None:
+        for customer in sorted(customers):
+            self._set_customer(customer, data.draw(histories(st.builds(self._day, _months_back, _of_month))))
 
     @rule(
         plan=st.sampled_from(PLANS),
@@ -214,10 +220,13 @@ class ClosedPeriods(RuleBasedStateMachine):
         tax_pct=st.sampled_from([20, 20, 10]).map(Decimal),
     )
     def add_line(self, customer: str, holder_no: int, back: int, amount: Decimal, tax_pct: Decimal) -> None:
-        closed = self.model.closed
+        """An amount about a closed month that the holder has a bill of; one that the currency has, and is not 0."""
+        closed, holder = self.model.closed, (customer, holder_no)
         month = closed[-1 - back % len(closed)]
         amount = half_up(amount, self.model.house.decimals)
-        self._all(lambda system: system.add_line((customer, holder_no), month, amount, tax_pct))
+        made = self.model.months[month].made
+        if amount and made and any((line.holder, line.kind) == (holder, "usage") for line in made.lines):
+            self._all(lambda system: system.add_line(holder, month, amount, tax_pct))
 
     # -------------------------------------------------------------------------------------------------------- what holds
 

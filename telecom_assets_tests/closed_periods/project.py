@@ -10,7 +10,7 @@ are stored when a month is run, as a run of the project would.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import partial, reduce
 from pathlib import Path
@@ -23,9 +23,10 @@ from resources.expected_errors import ExpectedError
 from resources.warehouse import Partitions, Warehouse
 from telecom_assets.billing.corrections import Corrections, closed_lines, dispose
 from telecom_assets.billing.lines import usage_lines
-from telecom_assets.billing.manual_rows import room_for_credit
+from telecom_assets.billing.manual import Wanted, note_line
+from telecom_assets.billing.placing import Placing
 from telecom_assets.billing.rules import bill, correction_documents
-from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.closing import empty
 from telecom_assets.closing.approving import withdraw
@@ -42,7 +43,7 @@ from telecom_assets.periods.journal import change_state, changed_now, read_perio
 from telecom_assets.periods.states import APPROVED, CLOSED, CLOSING, DRAFTED, Change, PeriodError, Periods, State, Way
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.month_rules import impute
-from telecom_assets.rating.rules import ReferenceData, price_list, rate
+from telecom_assets.rating.rules import MissingVolumePolicy, ReferenceData, price_list, rate
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
@@ -71,7 +72,7 @@ from telecom_assets_tests.stages.chain import contract_table, stored
 
 CURRENCIES = {0: "JPY", 2: "MAD", 3: "TND"}
 MONTHS_BACK = 12
-POLICY = "customer_min"
+POLICY: MissingVolumePolicy = "customer_min"
 WHO = "somebody"
 #: A holder's lines and manual lines about a month, at one tax rate.
 _ABOUT = ("customer_id", "holder_no", "about", "tax_category", "tax_pct")
@@ -100,6 +101,7 @@ class Project:
         self._prices: dict[tuple[str, Service], Sequence[Price]] = {}
         self._stale_days: set[date] = set()
         self._stale_tables: set[str] = set()
+        self._read: dict[str, tuple[int, list[dict[str, Any]]]] = {}
         self.warehouse.overwrite_arrow(PRODUCT_CATALOG.name, contract_table(PRODUCT_CATALOG, cdrs.CATALOGUE))
 
     # ------------------------------------------------------------------------------------------------------------ steps
@@ -155,34 +157,9 @@ class Project:
             self._change(month, CLOSED, "empty", closed_with=kept)
 
     def add_line(self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal) -> None:
+        wanted = Wanted(holder[0], month, abs(amount), tax_pct, WHO, "a complaint", amount < 0, holder[1])
         with _refusing():
-            periods = read_periods(self.warehouse)
-            period = periods.corrects
-            if period is None or periods.is_frozen(period) or month not in periods.closed:
-                raise Refused(f"nothing can be added about {month}")
-            lines, by_hand = (self._of_holder(name, holder) for name in (BILL_LINES.name, MANUAL_LINES.name))
-            if amount < 0 and room_for_credit(lines, by_hand, month, ("S", tax_pct)) + amount < 0:
-                raise Refused("more would be given back than was charged")
-            number = self.warehouse.pin(MANUAL_LINES.name).arrow().num_rows + 1
-            row = {
-                "manual_no": number,
-                "customer_id": holder[0],
-                "holder_no": holder[1],
-                "original_period": month,
-                "document": BILL,
-                "rate_plan_id": "PLAN_A",
-                "region": "R1",
-                "tax_category": "S",
-                "tax_pct": tax_pct,
-                "amount": amount,
-                "noted_at": datetime(2026, 12, 1, tzinfo=UTC),
-                "noted_by": WHO,
-                "system_user": WHO,
-                "why": "a complaint",
-                "billing_period": period,
-            }
-            contract = self.warehouse.contracts[MANUAL_LINES.name]
-            self.warehouse.append_arrow(contract.name, contract_table(contract, [row]))
+            note_line(self.warehouse, wanted)
 
     # -------------------------------------------------------------------------------------------------------- questions
 
@@ -256,14 +233,15 @@ class Project:
         customers, terms, partition = self._reference().customers, self._terms(month), Partitions(month, month)
         corrections = Corrections.pin(self.warehouse, month)
         usage = usage_lines(charges_of_month(self.warehouse, month).df, month, terms)
-        how = "separate" if self.house.separate else "on_invoice"
+        how: Placing = "separate" if self.house.separate else "on_invoice"
         self.warehouse.overwrite(BILL_LINES.name, corrections.lines(usage, customers, terms, how), partition)
         lines = self.warehouse.pin_period(BILL_LINES.name, month).df
         before = closed_lines(self.warehouse, month)
         history = None if before is None else before.df
         self.warehouse.overwrite(FACTURATION_COMPLETE.name, bill(lines, customers, month, terms, history), partition)
-        documents = correction_documents(lines, history, month, self.currency, self.house.decimals)
-        self.warehouse.overwrite(CORRECTION_DOCUMENTS.name, documents, partition)
+        if history is not None:
+            documents = correction_documents(lines, history, month, self.currency, self.house.decimals)
+            self.warehouse.overwrite(CORRECTION_DOCUMENTS.name, documents, partition)
 
     def _assert_may_be_approved(self, month: str) -> None:
         periods = read_periods(self.warehouse)
@@ -308,17 +286,18 @@ class Project:
 
     def _reference(self) -> ReferenceData:
         pinned = [self.warehouse.pin(contract.name) for contract in (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)]
-        return ReferenceData(*(each.all() for each in pinned), {each.name: each.version for each in pinned})
+        customers, rate_plans, catalogue = (each.all() for each in pinned)
+        return ReferenceData(customers, rate_plans, catalogue, {each.name: each.version for each in pinned})
 
     def _store(self, name: str, rows: Sequence[Mapping[str, Any]], partitions: Partitions | None) -> None:
         self.warehouse.overwrite_arrow(name, contract_table(self.warehouse.contracts[name], rows), partitions)
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.warehouse.pin(name).arrow().to_pylist()
-        return rows
-
-    def _of_holder(self, name: str, holder: Holder) -> list[dict[str, Any]]:
-        return [row for row in self._rows(name) if (row["customer_id"], row["holder_no"]) == holder]
+        """The rows of a table, read once of each version."""
+        version = self.warehouse.version(name)
+        if self._read.get(name, (-1,))[0] != version:
+            self._read[name] = (version, self.warehouse.pin(name).arrow().to_pylist())
+        return self._read[name][1]
 
 
 def _drafted(month: str, periods: Periods) -> Change | None:
