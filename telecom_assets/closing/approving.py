@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from resources.postgres import PostgresConnection
 from resources.warehouse import Warehouse
-from telecom_assets.billing.gate import BillingInputs, assert_billed
+from telecom_assets.billing.gate import BillingInputs, assert_billed, assert_corrected
 from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.billing.terms import BillingTerms, terms_of
@@ -102,6 +102,7 @@ def _assert_complete(books: Books, month: str) -> BillingTerms:
     customers, policy = warehouse.pin(CUSTOMERS.name), settings.missing_volume_policy
     inputs.assert_complete(customers, policy, settings.dedupe_days, books.record_types, lines)
     assert_billed(charges, bills, settings.dedupe_days, "approving")
+    assert_corrected(books.warehouse, month, "approving")
     terms = terms_of(warehouse.pin(BILLING_TERMS.name).arrow(), month, settings.currency)
     billed_with = {
         (row["discount_pct"], row["tax_pct"], row["currency"])

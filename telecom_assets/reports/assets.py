@@ -10,7 +10,7 @@ import pyarrow as pa
 from resources.postgres import PostgresConnection, published_digest
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.gate import assert_billed
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
@@ -79,6 +79,8 @@ def bills_csv(
         PERIOD_CHARGES.name: dg.AssetIn(),
         BILL_LINES.name: dg.AssetIn(),
         FACTURATION_COMPLETE.name: dg.AssetIn(),
+        # Their totals are compared with the reports.
+        CORRECTION_DOCUMENTS.name: dg.AssetIn(),
     },
     outs={
         contract.name: table_out(contract, GROUP, BILLING_TEAM, "Also a CSV file for BI tools.") for contract in REPORTS
@@ -95,6 +97,7 @@ def reports(
     period_charges: PinnedTable,
     bill_lines: PinnedTable,
     facturation_complete: PinnedTable,
+    correction_documents: PinnedTable,
 ) -> Iterator[dg.Output[Any]]:
     """The month in six tables, each with a CSV file for BI tools."""
     period = context.partition_key
@@ -110,7 +113,7 @@ def reports(
     for contract, rows in zip(REPORTS, made, strict=True):
         path = report_file(settings, period, contract.name)
         read = {
-            **versions_read(rated_cdrs, period_charges, bill_lines, facturation_complete),
+            **versions_read(rated_cdrs, period_charges, bill_lines, facturation_complete, correction_documents),
             "file": dg.MetadataValue.path(str(path)),
         }
         yield dg.Output(rows, contract.name, metadata=read)

@@ -13,11 +13,12 @@ import pytest
 from telecom_assets.closing.approving import Books, approve
 from telecom_assets.closing.closing import close
 from telecom_assets.runs.evaluation import check_month
-from telecom_assets_tests.graph.conftest import customers
+from telecom_assets_tests.graph.conftest import customers, telecom
 from telecom_assets_tests.graph.project import MONTH, Project
 from telecom_assets_tests.graph.test_sensor import sms
 
 NEXT_MONTH = "2025-07"
+CALLER = "212600000001"
 LAST, NEXT = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
 
 
@@ -86,3 +87,50 @@ def test_a_late_call_makes_the_next_bills_due(project: Project) -> None:
     assert [each.name for each in check_month(project.deployment, NEXT_MONTH, ()) if each.stops] == []
     again = next(each for each in reversed(project.run_month(NEXT_MONTH)) if each.step.job == "billing_job")
     assert again.up_to_date
+
+
+def test_what_is_corrected_stands_on_the_next_bill(project: Project) -> None:
+    """0.048 → 0.05 of another month: nothing off (5 % = 0.0025), tax 20 % = 0.01, due 0.06. July's own message is free."""
+    [bill] = [row for row in project.rows("facturation_complete") if row["customer_id"] == CALLER and of_july(row)]
+    assert [str(bill[name]) for name in ("sms_total", "adjustments_total", "discount", "tax", "amount_due")] == [
+        "0.00",
+        "0.05",
+        "0.00",
+        "0.01",
+        "0.06",
+    ]
+    [adjustment] = [row for row in project.rows("bill_lines") if row["kind"] == "adjustment"]
+    assert (adjustment["document"], adjustment["original_period"], adjustment["line_no"]) == ("bill", MONTH, 2)
+    assert project.rows("correction_documents") == []
+
+
+def test_what_a_person_charges_has_a_document_of_its_own(project: Project) -> None:
+    """1.50 at 20 %: 1.80, in the table and in PostgreSQL. More than the 1.55 that June comes to is not credited: one sentence."""
+    said = ("--customer", CALLER, "--month", MONTH, "--tax-pct", "20", "--by", "Anna", "--why", "a lost phone")
+    charged = telecom(project, "charge", *said, "--amount", "1.50", "--document", "--json")
+    assert charged.returncode == 0, charged.stderr
+    assert json.loads(charged.stdout)["document"] == "manual-1"
+    refused = telecom(project, "credit", *said, "--amount", "1.56")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"telecom: credit of 1.56 for {MONTH}: customer {CALLER} has 1.55 left of that month at S 20 % before tax, and no more than "
+        "that can be credited; nothing was changed\n"
+    )
+    assert len(project.rows("manual_lines")) == 1
+    assert not next(each for each in project.run_month(NEXT_MONTH) if each.step.job == "billing_job").up_to_date
+    [document] = project.rows("correction_documents")
+    assert (document["kind"], document["original_period"], str(document["amount_due"])) == (
+        "supplementary",
+        MONTH,
+        "1.80",
+    )
+    published = "SELECT customer_id, holder_no, document, kind, amount_due::text FROM correction_documents"
+    assert project.postgres(published) == [(CALLER, 1, "manual-1", "supplementary", "1.80")]
+    assert [each.name for each in check_month(project.deployment, NEXT_MONTH, ()) if each.stops] == []
+    # All that is billed is in the reports: 0.06 and 1.80.
+    plans = [row["revenue_incl_tax"] for row in project.rows("revenue_by_plan") if of_july(row)]
+    assert sum(plans) == Decimal("1.86")
+
+
+def of_july(row: dict[str, object]) -> bool:
+    return row["billing_period"] == NEXT_MONTH
