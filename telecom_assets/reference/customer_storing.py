@@ -5,6 +5,7 @@ Belongs here: the order of both writes, and what is refused before the first. Do
 """
 
 import datetime as dt
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,7 +91,9 @@ def import_customers(
         )
     stored = warehouse.pin(CUSTOMERS.name)
     new = imported_history(stored.arrow(), found.rows, plans, today)
-    corrected = assert_past_stays([NewVersion(stored, new)], origin, f"telecom customers import {file}")
+    day = ["--valid-from", valid_from.isoformat()] if valid_from else []
+    command = shlex.join(["telecom", "customers", "import", str(file), *day])
+    corrected = assert_past_stays([NewVersion(stored, new)], origin, command)
     # First how customers are now: where the second write fails, the same import makes it.
     counts = store_customers(postgres, present(found.rows, new))
     if not new.num_rows:
