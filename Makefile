@@ -13,6 +13,7 @@ PORT ?= 3000
 WORKERS ?= 2
 SEED ?= 1
 ROUNDS ?= 240
+STEPS ?= 2000
 export ENGINE
 
 # A worker, and each process of a test, would compile all tests and the project anew: five seconds each.
@@ -23,7 +24,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo check unit test faults bench dev lint format clean
+.PHONY: help demo check unit test faults model bench dev lint format clean
 
 help: ## What can be typed
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/'
@@ -42,6 +43,9 @@ test: $(READY) ## The whole test suite, on both engines, with a real Kafka and P
 
 faults: $(READY) ## Random kills, stops and double runs over two homes on one warehouse; nothing lost or doubled: SEED=, ROUNDS=
 	@exec env FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -n 0 telecom_assets_tests/faults/test_random_faults.py
+
+model: $(READY) ## Random steps on months that close: late and wrong records, corrections, closes, beside a model in memory: STEPS=
+	@exec env MODEL_STEPS=$(STEPS) $(BIN)/python -m pytest -q -n 0 telecom_assets_tests/closed_periods/test_machine.py
 
 # CDRS and CUSTOMERS have defaults for the demo; the bench has its own.
 bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUSTOMERS=, ENGINE=, CASES=, NAME=, REPEATS=

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse
@@ -57,12 +57,12 @@ class ClosedMonth:
     def settled(self, scope: Scope) -> Settled:
         """What is settled of it, for those in the scope: its frozen rows, and all that closed periods have corrected of it."""
         frozen = (self.warehouse.pin_period(contract.name, self.original_period).df for contract in _FROZEN)
-        holds = self._corrected(scope, F.col("customer_id"))
+        holds = scope.holds(F.col("customer_id"))
         return Settled(records(*(rows.where(holds) for rows in frozen)), self._adjusted().where(holds))
 
     def right(self, scope: Scope, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are) -> DataFrame:
         """`records` of those in the scope as they are right."""
-        cleaned = self.cleaned.df.where(self._corrected(scope, F.col("subscriber_id")))
+        cleaned = self.cleaned.df.where(scope.holds(F.col("subscriber_id")))
         return right(cleaned, self.reference, self.closed_with, record_types, keep)
 
     def adjustments(
@@ -100,12 +100,6 @@ class ClosedMonth:
         changed = both.where(differs)
         found = changed.select(ends[0]).unionByName(changed.select(ends[1])).distinct().collect()
         return Scope(frozenset(row["ending"] for row in found if row["ending"] is not None))
-
-    def _corrected(self, scope: Scope, number: Column) -> Column:
-        """Whether a number is in the scope, and is corrected: one whose bill nobody can explain is not (`ClosedWith.not_corrected`)."""
-        never = sorted({customer for customer, _ in self.closed_with.not_corrected})
-        holds = scope.holds(number)
-        return holds & F.coalesce(~number.isin(*never), F.lit(True)) if never else holds
 
     def _adjusted(self) -> DataFrame:
         """The adjustments of it in all closed periods."""
