@@ -7,7 +7,7 @@ import dagster as dg
 from resources.io_manager import totals_metadata
 from resources.postgres import PostgresConnection, PublishResult, publish_period
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.billing.corrections import Corrections, closed_lines, history_of
+from telecom_assets.billing.corrections import Corrections, closed_lines, history_of, make_tables
 from telecom_assets.billing.currency import assert_currency
 from telecom_assets.billing.gate import GATE, BillingInputs, assert_billed
 from telecom_assets.billing.lines import usage_lines
@@ -87,6 +87,7 @@ def bill_lines(
     inputs = BillingInputs.pin(warehouse, period, charges, suspended_cdrs)
     inputs.assert_complete(customers, settings.missing_volume_policy, settings.dedupe_days, record_types)
     terms = terms_of(billing_terms.arrow(), period, settings.currency)
+    make_tables(warehouse)
     corrections = Corrections.pin(warehouse, period)
     usage = usage_lines(charges.df, period, terms)
     return dg.Output(

@@ -35,6 +35,11 @@ def history_of(lines: PinnedTable) -> DataFrame | None:
     return None if before is None else before.df
 
 
+def make_tables(warehouse: Warehouse) -> None:
+    """Make the tables of corrections that are missing, empty, so that a commit can name the versions that it was made from."""
+    warehouse.make_tables(name for name in (ADJUSTMENTS.name, MANUAL_LINES.name) if not warehouse.exists(name))
+
+
 @dataclass(frozen=True)
 class Corrections:
     """What the bills of a period hold besides its usage. history: bill_lines of the closed periods; None: nothing is closed."""
@@ -46,8 +51,7 @@ class Corrections:
 
     @classmethod
     def pin(cls, warehouse: Warehouse, period: str) -> "Corrections":
-        """Those of a period as they are now. Their tables are made where they are missing, so that a commit can name their versions."""
-        warehouse.make_tables(name for name in (ADJUSTMENTS.name, MANUAL_LINES.name) if not warehouse.exists(name))
+        """Those of a period as they are now."""
         rows, manual = (warehouse.pin_period(contract.name, period) for contract in (ADJUSTMENTS, MANUAL_LINES))
         return cls(period, rows, manual, closed_lines(warehouse, period))
 
