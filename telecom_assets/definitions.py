@@ -72,6 +72,7 @@ _OF_A_MONTH: list[Any] = [
     reports.dashboard,
     reports.billed_months,
     closing.billing_periods,
+    closing.documents,
 ]
 ASSETS = [*_OF_A_MONTH, maintenance.maintenance_of(maintenance.pools_of_tables(_OF_A_MONTH))]
 

@@ -13,6 +13,7 @@ from resources.warehouse.history import (
 )
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
+from resources.warehouse.notebook import notebook
 from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, is_by_day, partition_value
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.reading import staged_arrow, staged_rows
@@ -46,6 +47,7 @@ __all__ = [
     "maintain",
     "new_folder",
     "newest_change",
+    "notebook",
     "partition_value",
     "partitions_changed",
     "paths_of",

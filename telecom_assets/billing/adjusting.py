@@ -1,7 +1,6 @@
 """From what has changed of closed periods to the rows that correct them on the bills of a month."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
@@ -9,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from resources.warehouse import Warehouse, staged_rows
+from resources.warehouse import Warehouse, notebook
 from telecom_assets.billing.corrections import dispose
 from telecom_assets.corrections.looking_back import look_back
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
@@ -58,23 +57,14 @@ def adjusting(
     period = context.partition_key
     read = versions_asserted(*(warehouse.pin(table.name) for table in (CLEANED_CDRS, *_REFERENCES)))
     looked = list(look_back(warehouse, period, settings.adjustment_months))
-    made = [each.month.adjustments(each.scope, record_types) for each in looked if not each.scope.is_empty]
-    with _written_down(warehouse, made) as rows:
+    with notebook(warehouse, ADJUSTMENTS.name) as keep:
+        made = [each.month.adjustments(each.scope, record_types, keep) for each in looked if not each.scope.is_empty]
         threshold, scale = settings.adjustment_threshold, currency_scale(settings.currency)
-        judged = None if rows is None else dispose(warehouse, rows, period, threshold, scale)
-        yield dg.Output(_NONE if judged is None else judged, ADJUSTMENTS.name, metadata=read)
+        judged = [dispose(warehouse, keep(_together(made)), period, threshold, scale)] if made else []
+        yield dg.Output(judged[0] if judged else _NONE, ADJUSTMENTS.name, metadata=read)
     noted = pa.Table.from_pylist([each.as_row() for each in looked], schema=ADJUSTED_MONTHS.arrow_schema())
     yield dg.Output(noted, ADJUSTED_MONTHS.name, metadata=read)
 
 
-@contextmanager
-def _written_down(warehouse: Warehouse, made: Sequence[DataFrame]) -> Iterator[DataFrame | None]:
-    """The rows of all closed months, rated once: what follows reads them several times. None where there are none."""
-    if not made:
-        yield None
-        return
-    files = warehouse.stage(ADJUSTMENTS.name, reduce(DataFrame.unionByName, made))
-    try:
-        yield staged_rows(warehouse, ADJUSTMENTS.name, files) if files.rows else None
-    finally:
-        warehouse.drop(ADJUSTMENTS.name, files.folder)
+def _together(made: Sequence[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, made)

@@ -73,12 +73,16 @@ def close(
     """
     from telecom_assets.closing.approving import Books  # noqa: PLC0415
     from telecom_assets.closing.closing import close as carry_out  # noqa: PLC0415
+    from telecom_assets.closing.tables import DOCUMENTS  # noqa: PLC0415
+    from telecom_assets.lineage.period_events import documents_event  # noqa: PLC0415
 
     if empty and as_it_stands:
         raise typer.BadParameter("expected --empty or --as-it-stands, not both")
     app: AppContext = ctx.obj
     way: Way = "empty" if empty else "as_it_stands" if as_it_stands else "bills"
     closed = carry_out(Books.of(app.deployment), checked(app, month), by=by, why=why, way=way)
+    issued = app.deployment.warehouse.pin_period(DOCUMENTS.name, month)
+    app.instance.report_runless_asset_event(documents_event(issued, month))
     tell(app, closed, as_json=as_json)
     if not as_json and (holders := not_corrected(closed)):
         terminal().print(

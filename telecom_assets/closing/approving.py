@@ -14,6 +14,7 @@ from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.billing.terms import BillingTerms, terms_of
 from telecom_assets.closing.order import assert_in_order
+from telecom_assets.closing.review import assert_nothing_blocks, blocking
 from telecom_assets.corrections.inputs import inputs_of
 from telecom_assets.home.deployment import Deployment, OnDemand
 from telecom_assets.home.settings import Settings
@@ -52,7 +53,8 @@ def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Cha
     """Approve the bills of a month (yyyy-MM), which freezes its rows. Returns the change of state.
 
     Refused, with nothing changed, unless its draft is there and is later than the last close, every identity before a bill holds, and
-    no earlier month has drafts that are not closed: raises PeriodError, ConservationError, WarehouseError.
+    no earlier month has drafts that are not closed, and nothing of a review blocks: raises PeriodError, ConservationError,
+    ReviewBlocks, WarehouseError.
     """
     warehouse = books.warehouse
     _assert_may_be_approved(warehouse, read_periods(warehouse), month)
@@ -60,6 +62,7 @@ def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Cha
     assert_reach(read_periods(warehouse), books.settings.dedupe_days, approving=month)
     versions, inputs = versions_now(warehouse), inputs_of(warehouse, month)
     terms = _assert_complete(books, month)
+    assert_nothing_blocks(blocking(books.settings, warehouse, books.record_types, month), f"approving {month}")
     digest = digest_of(warehouse, month)
     kept = kept_terms(books.settings, terms, versions, inputs).as_json()
     approved = changed_now(month, APPROVED, by=by, why=why, digest=digest, closed_with=kept)

@@ -1,8 +1,9 @@
-"""The state of each month's bills, as an asset that no run makes: a decision of a person does, or a billing run that ends."""
+"""The state of each month's bills, and the documents of closed months: assets that no run of a month makes, but a person's decision."""
 
 import dagster as dg
 
-from telecom_assets.billing.tables import FACTURATION_COMPLETE
+from telecom_assets.billing.tables import CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
+from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.lineage.declaring import BILLING_TEAM, table_metadata
 from telecom_assets.lineage.partitions import MONTHLY
 from telecom_assets.periods.tables import BILLING_PERIODS
@@ -17,4 +18,16 @@ billing_periods = dg.AssetSpec(
     owners=[BILLING_TEAM],
     kinds={"delta"},
     metadata=table_metadata(BILLING_PERIODS),
+)
+
+documents = dg.AssetSpec(
+    DOCUMENTS.name,
+    deps=[FACTURATION_COMPLETE.name, CORRECTION_DOCUMENTS.name],
+    partitions_def=MONTHLY,
+    description="The documents of closed months, with their numbers: invoices, credit notes, supplementary invoices. "
+    f"{DOCUMENTS.grain} Made by `telecom bill close`, and by the job of the same name.",
+    group_name="billing",
+    owners=[BILLING_TEAM],
+    kinds={"delta"},
+    metadata=table_metadata(DOCUMENTS),
 )

@@ -1,9 +1,12 @@
-"""The checks of frozen periods."""
+"""The checks of frozen periods, and of the documents of closed ones."""
 
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
+from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
+from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.states import CLOSED
 from telecom_assets.periods.tables import BILLING_PERIODS
 
 
@@ -23,6 +26,13 @@ def digested_periods(inputs: CheckInputs) -> list[str]:
     return [months[inputs.clock().astimezone(ZONE).toordinal() % len(months)]]
 
 
+def periods_with_documents(inputs: CheckInputs) -> list[str]:
+    """The months of a run, or all, that were closed with their bills."""
+    periods = read_periods(inputs.warehouse)
+    with_bills = [each.billing_period for each in periods.changes if (each.state, each.way) == (CLOSED, "bills")]
+    return sorted(month for month in with_bills if inputs.months is None or month in inputs.months)
+
+
 _UNWRITTEN = Check(
     "frozen_rows_are_unwritten",
     "No commit has changed rows of an approved or closed month, but those of its close.",
@@ -35,3 +45,16 @@ _AS_DIGESTED = Check(
 )
 
 GUARD = Guard(BILLING_PERIODS.name, {BILLING_PERIODS.name: [_UNWRITTEN, _AS_DIGESTED]})
+
+_NUMBERED = Check(
+    "numbers_have_no_gap",
+    "In each series and calendar year the numbers of documents are 1 to n, each once.",
+    lambda inputs: numbers_have_no_gap(inputs.warehouse),
+)
+_OF_BILLS = Check(
+    "documents_equal_bills",
+    "Σ documents of closed months = Σ bills and separate documents: count and amount due.",
+    lambda inputs: documents_equal_bills(inputs.warehouse, periods_with_documents(inputs)),
+)
+
+DOCUMENTS_GUARD = Guard(DOCUMENTS.name, {DOCUMENTS.name: [_NUMBERED, _OF_BILLS]})

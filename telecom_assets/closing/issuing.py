@@ -141,7 +141,7 @@ class _Issuing:
                 "kind": issued.kind,
                 "issue_date": issued.issue_date,
                 "due_date": issued.due_date,
-                "totals_by_rate": json.dumps(rates),
+                "tax_breakdown": json.dumps(rates),
                 "file": file,
                 "sha256": sha256,
             }

@@ -1,7 +1,7 @@
 """The review of a month's bills: what keeps them from being approved or closed, and what a person should have seen.
 
 Belongs here: the blocking findings, and the whole review. Does not belong here: advice (`advice`), the second rating (`rerating`),
-approving and closing, which ask `blocking`.
+approving, which asks `blocking`.
 """
 
 import datetime as dt
@@ -93,7 +93,10 @@ def review(
 def blocking(
     settings: Settings, warehouse: Warehouse, record_types: RecordTypes, month: str, *, sample: int = SAMPLE
 ) -> list[Finding]:
-    """The findings that keep a month's bills from being approved or closed; none where nothing does. See `review`."""
+    """The findings that keep a month's bills from being approved; none where nothing does. See `review`.
+
+    A close asks for the digest instead: its rows are those of which nothing blocked when they were approved.
+    """
     return _blocking(_about(settings, warehouse, record_types, month), sample)[0]
 
 

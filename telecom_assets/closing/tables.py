@@ -35,7 +35,7 @@ def documents(scale: int) -> TableContract:
             C("issue_date", "date", "Day of issue, local."),
             C("due_date", "date", "Day on which it is to be paid: payment_days after the day of issue."),
             C(
-                "totals_by_rate",
+                "tax_breakdown",
                 "string",
                 "What it comes to at each tax rate, JSON: tax_category, tax_pct, amount, discount, tax, due; exact, as texts.",
             ),

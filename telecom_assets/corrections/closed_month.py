@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.corrections.inputs import Scope, ending
-from telecom_assets.corrections.rules import Settled, differences, records, right, with_terms
+from telecom_assets.corrections.rules import Keep, Settled, as_they_are, differences, records, right, with_terms
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTMENTS, GONE
 from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.periods.closed_with import ClosedWith
@@ -57,24 +57,26 @@ class ClosedMonth:
     def settled(self, scope: Scope) -> Settled:
         """What is settled of it, for those in the scope: its frozen rows, and all that closed periods have corrected of it."""
         frozen = (self.warehouse.pin_period(contract.name, self.original_period).df for contract in _FROZEN)
-        of_scope = (rows.where(scope.holds(F.col("customer_id"))) for rows in frozen)
-        return Settled(records(*of_scope), self._adjusted().where(scope.holds(F.col("customer_id"))))
+        holds = scope.holds(F.col("customer_id"))
+        return Settled(records(*(rows.where(holds) for rows in frozen)), self._adjusted().where(holds))
 
-    def right(self, scope: Scope, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
+    def right(self, scope: Scope, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are) -> DataFrame:
         """`records` of those in the scope as they are right."""
         cleaned = self.cleaned.df.where(scope.holds(F.col("subscriber_id")))
-        return right(cleaned, self.reference, self.closed_with, record_types)
+        return right(cleaned, self.reference, self.closed_with, record_types, keep)
 
-    def adjustments(self, scope: Scope, record_types: RecordTypes = RECORD_TYPES) -> DataFrame:
-        """Rows of adjustments on the bills of `period`, for those in the scope."""
+    def adjustments(
+        self, scope: Scope, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are
+    ) -> DataFrame:
+        """Rows of adjustments on the bills of `period`, for those in the scope. keep: keeps rows that are needed several times."""
         accepted = self.warehouse.pin(ACCEPTED_DIFFERENCES.name).all()
         found = differences(
-            self.right(scope, record_types),
+            self.right(scope, record_types, keep),
             self.settled(scope),
             self.reference,
             accepted.where(F.col("original_period") == self.original_period),
             record_types,
-            keep=self.warehouse.engine.keep,
+            keep,
         )
         return with_terms(found, self.period, self.original_period, self.closed_with)
 

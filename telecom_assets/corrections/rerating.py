@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable, Warehouse, sum_exactly
+from resources.warehouse import PinnedTable, Warehouse, notebook, sum_exactly
 from telecom_assets.corrections.closed_month import ClosedMonth
 from telecom_assets.corrections.decisions import accept, decide
 from telecom_assets.corrections.inputs import EVERYBODY
@@ -23,6 +23,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.model.months import months_between
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.states import PeriodError
+from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 _BY = ("reason", "disposition", "rate_plan_id", "customer_id", "holder_no")
@@ -113,7 +114,9 @@ def rerating(
     open_one = ClosedMonth(warehouse, month, month, settled_by, ())
     of_month = open_one if period is None else Journals.of(warehouse).month(month, period)
     old = of_month.settled(EVERYBODY).charges.agg(F.sum("amount").alias("amount")).collect()[0]["amount"]
-    return Rerating(month, old or Decimal(0), _counted(of_month.adjustments(EVERYBODY, record_types)))
+    with notebook(warehouse, RATED_CDRS.name) as keep:
+        found = _counted(of_month.adjustments(EVERYBODY, record_types, keep))
+    return Rerating(month, old or Decimal(0), found)
 
 
 def ask_for_all(

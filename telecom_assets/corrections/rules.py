@@ -35,7 +35,7 @@ from telecom_assets.model.columns import VALID_FROM, VALID_TO
 from telecom_assets.model.numbers import PERCENT
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.rating.month_rules import impute
-from telecom_assets.rating.rules import DEFERRED, ReferenceData, price_list, rate
+from telecom_assets.rating.rules import DEFERRED, Ratings, ReferenceData, price_list, rate
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.as_of import join_as_of
 
@@ -44,6 +44,15 @@ RATED = "rated"
 _OF_CUSTOMER = ("unknown_customer", "prepaid_customer", "inactive_customer")
 _MESSAGE = ("source_id", "source_part", "source_position")
 _PRICE = ("plan_valid_from", "product_valid_from", "unit_price", "tier_threshold", "tier_price")
+#: Keeps rows that are needed several times, so that they are worked out once.
+Keep = Callable[[DataFrame], DataFrame]
+
+
+def as_they_are(rows: DataFrame) -> DataFrame:
+    """Keeps nothing: rows are worked out each time."""
+    return rows
+
+
 #: What a charge is told from another by. All of it is on the line of a bill, but the product.
 _CHARGE = ("record_id", "customer_id", "holder_no", "service", "product_code", "rate_plan_id", "region")
 _SUMS = ("events", "units", "amount")
@@ -138,7 +147,11 @@ def records(rated: DataFrame, suspended: DataFrame, imputed: DataFrame) -> DataF
 
 
 def right(
-    cleaned: DataFrame, reference: ReferenceData, closed_with: ClosedWith, record_types: RecordTypes = RECORD_TYPES
+    cleaned: DataFrame,
+    reference: ReferenceData,
+    closed_with: ClosedWith,
+    record_types: RecordTypes = RECORD_TYPES,
+    keep: Keep = as_they_are,
 ) -> DataFrame:
     """`records` of a closed month as they are right: with the reference data as they are now, by the policy it was closed with.
 
@@ -147,6 +160,7 @@ def right(
     policy = closed_with.missing_volume_policy
     ratings = rate(cleaned, reference, missing_volume=policy, record_types=record_types)  # type: ignore[arg-type]
     prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
+    ratings = Ratings(keep(ratings.rows))
     rated, suspended = ratings.rated, ratings.suspended
     return records(rated, suspended, impute(rated, suspended, prices, record_types))
 
@@ -164,19 +178,17 @@ def differences(
     reference: ReferenceData,
     accepted: DataFrame,
     record_types: RecordTypes = RECORD_TYPES,
-    *,
-    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
+    keep: Keep = as_they_are,
 ) -> DataFrame:
     """What is right minus what is settled: rows of ADJUSTMENTS without periods and terms.
 
     right: `records` of the same customers as `settled`. accepted: rows of accepted_differences of the period. A record whose charge
     is another one (customer, holder, plan, region, product) has two rows, what was settled and what is right; else one. A late
-    record has a row whatever it costs. keep: has the engine compute rows once for all that reads them here; without it they are
-    rated eight times, and an engine plans that for seconds.
+    record has a row whatever it costs.
     """
     prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
     right = keep(right)
-    compared = keep(_compared(right, settled.known, prices))
+    compared = keep(_compared(right, keep(settled.known), prices))
     owed = charges(right)
     taken = settled.charges
     net = _added_up(owed.unionByName(taken.select(*_CHARGE, *((-F.col(name)).alias(name) for name in _SUMS))))

@@ -32,6 +32,7 @@ _GUARDS = [
     of_reports.BILLS_CSV_GUARD,
     of_reports.GUARD,
     of_closing.GUARD,
+    of_closing.DOCUMENTS_GUARD,
 ]
 
 

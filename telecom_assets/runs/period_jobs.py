@@ -13,11 +13,13 @@ from resources.postgres import PostgresConnection
 from resources.warehouse import Warehouse
 from telecom_assets.closing.approving import Books, approve, withdraw
 from telecom_assets.closing.closing import close
+from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
+from telecom_assets.lineage.declaring import SPARK_POOL
 from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.lineage.partitions import check_month
-from telecom_assets.lineage.period_events import state_event
+from telecom_assets.lineage.period_events import documents_event, state_event
 from telecom_assets.periods.states import Way
 from telecom_assets.record_types.in_force import RecordTypes
 
@@ -72,7 +74,7 @@ def _withdraw(
     context.log_event(state_event(withdraw(warehouse, month, by=config.by, why=config.why)))
 
 
-@dg.op(name="close_bills")
+@dg.op(name="close_bills", pool=SPARK_POOL)
 @with_expected_failures
 def _close(
     context: dg.OpExecutionContext,
@@ -85,7 +87,9 @@ def _close(
     month = check_month(config.month, settings.partitions_start)
     books = Books(settings, warehouse, postgres, record_types)
     reached: Callable[[str], None] = lambda phase: context.log.info(f"closing {month}: {phase}")  # noqa: E731
-    context.log_event(state_event(close(books, month, by=config.by, why=config.why, way=config.way, at_phase=reached)))
+    closed = close(books, month, by=config.by, why=config.why, way=config.way, at_phase=reached)
+    context.log_event(state_event(closed))
+    context.log_event(documents_event(warehouse.pin_period(DOCUMENTS.name, month), month))
 
 
 @dg.job(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
+from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -129,7 +130,13 @@ BILLING = Stage(
         "documents": ["bills_csv", "invoices", "dashboard", BILLED_MONTHS.name],
     },
     after=["reference", "landing", "mediation", "rating"],
-    writes_besides=[MANUAL_LINES.name, BILLING_PERIODS.name, RERATE_DECISIONS.name, ACCEPTED_DIFFERENCES.name],
+    writes_besides=[
+        MANUAL_LINES.name,
+        BILLING_PERIODS.name,
+        DOCUMENTS.name,
+        RERATE_DECISIONS.name,
+        ACCEPTED_DIFFERENCES.name,
+    ],
 )
 #: The stages of a month, in their order.
 STAGES = (REFERENCE, LANDING, MEDIATION, RATING, BILLING)

@@ -14,6 +14,7 @@ from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods, publish_period
 from telecom_assets.closing.approving import Books, withdraw
 from telecom_assets.closing.closing import PHASES, close
+from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.review import ReviewBlocks
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
 from telecom_assets.invoices.document import NAMESPACE
@@ -79,7 +80,7 @@ def test_a_close_numbers_the_bills_and_makes_them_documents(
         "due": "1.30",
     }
     content = (invoice_directory(of.settings, MONTH) / "2126.xml").read_bytes()
-    assert {**first, "amount_due": str(first["amount_due"]), "totals_by_rate": json.loads(first["totals_by_rate"])} == {
+    assert {**first, "amount_due": str(first["amount_due"]), "tax_breakdown": json.loads(first["tax_breakdown"])} == {
         "number": "INV-2026-000001",
         "kind": "invoice",
         "customer_id": "2126",
@@ -88,14 +89,14 @@ def test_a_close_numbers_the_bills_and_makes_them_documents(
         "original_period": None,
         "issue_date": ISSUED,
         "due_date": dt.date(2026, 12, 3),
-        "totals_by_rate": [rate],
+        "tax_breakdown": [rate],
         "amount_due": "1.30",
         "currency": "MAD",
         "file": "2126.xml",
         "sha256": hashlib.sha256(content).hexdigest(),
         "billing_period": MONTH,
     }
-    assert (second["number"], second["customer_id"], second["totals_by_rate"]) == ("INV-2026-000002", "2127", "[]")
+    assert (second["number"], second["customer_id"], second["tax_breakdown"]) == ("INV-2026-000002", "2127", "[]")
     root = etree.fromstring(content)
     found = [root.findtext(f"{{{NAMESPACE}}}{name}") for name in ("Number", "IssueDate", "DueDate")]
     assert found == ["INV-2026-000001", "2026-11-03", "2026-12-03"]
@@ -168,6 +169,16 @@ def test_numbers_go_on_in_the_next_month_and_begin_again_in_the_next_year(of: Bo
         ("INV-2026-000005", "2126", 2),
     ]
     assert [number for number, *_ in _documents(of, "2026-12")] == [f"INV-2027-00000{place}" for place in (1, 2, 3)]
+    months = [MONTH, "2026-11", "2026-12"]
+    assert numbers_have_no_gap(warehouse).passed
+    assert documents_equal_bills(warehouse, months).passed
+    with may_write("2026-11"):
+        pinned = warehouse.pin_period("documents", "2026-11")
+        warehouse.overwrite_arrow("documents", pinned.arrow().slice(1), pinned.partitions)
+    assert numbers_have_no_gap(warehouse).findings == [
+        "INV-2026: 4 documents with 4 numbers, from 1 to 5",
+    ]
+    assert documents_equal_bills(warehouse, months).findings[0] == "2026-11 rows: documents 2, bills 3"
 
 
 def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgres_dsn: str) -> None:
@@ -192,7 +203,7 @@ def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgr
     ]
     credit = found["CRN-2026-000001"]
     assert (credit["kind"], credit["original_period"], credit["file"]) == ("credit_note", MONTH, f"2126.{MONTH}.xml")
-    assert json.loads(credit["totals_by_rate"]) == [
+    assert json.loads(credit["tax_breakdown"]) == [
         {
             "tax_category": "S",
             "tax_pct": "20.0000",

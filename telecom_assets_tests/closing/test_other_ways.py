@@ -10,15 +10,18 @@ import pytest
 from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods
 from resources.warehouse import Partitions
+from telecom_assets.billing.tables import MANUAL_LINES
 from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.closing.approving import Books
 from telecom_assets.closing.closing import close
+from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
 from telecom_assets.home.output_files import bills_file, invoice_directory
 from telecom_assets.invoices.files import read_invoice_totals, write_invoices
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import PeriodError
 from telecom_assets_tests.closing.months import ISSUED, MONTH, billed, books, charge, rated, rows
+from telecom_assets_tests.stages.chain import contract_table
 
 
 @pytest.fixture
@@ -38,6 +41,12 @@ def _closed_with(of: Books) -> ClosedWith:
     kept = read_periods(of.warehouse).changes[-1].closed_with
     assert kept is not None
     return ClosedWith.read(kept)
+
+
+def _stands_for_ever(of: Books) -> bool:
+    """Whether the nightly checks of closed months find nothing."""
+    found = (frozen_rows_are_unwritten, frozen_rows_have_their_digest)
+    return all(identity(of.warehouse, [MONTH]).passed for identity in found)
 
 
 @pytest.mark.parametrize("phase", [None, "begun", "bills", "filed", "published"])
@@ -63,6 +72,7 @@ def test_a_month_is_closed_without_bills(of: Books, postgres_dsn: str, phase: st
     assert read_invoice_totals(directory).invoices == 0
     assert not bills_file(of.settings, MONTH).exists()
     assert _closed_with(of).discount_pct == 5
+    assert _stands_for_ever(of)
     assert closed_periods(PostgresConnection(postgres_dsn), "facturation_complete") == [MONTH]
     with psycopg.connect(postgres_dsn) as session:
         assert session.execute("SELECT count(*) FROM facturation_complete").fetchone() == (0,)
@@ -75,6 +85,17 @@ def test_another_month_keeps_its_rows_when_one_is_closed_without_bills(of: Books
     before = [rows(of, name, "2026-11") for name in ("rated_cdrs", "facturation_complete")]
     close(of, MONTH, by="Ben", way="empty", today=ISSUED)
     assert [rows(of, name, "2026-11") for name in ("rated_cdrs", "facturation_complete")] == before
+
+
+def test_what_a_person_has_credited_is_not_thrown_away(of: Books) -> None:
+    """A credit on October's bills: it is not closed without them."""
+    row = {"manual_no": 1, "customer_id": "2126", "holder_no": 1, "original_period": "2026-09", "document": "bill"}
+    credit = contract_table(MANUAL_LINES, [{**row, "amount": "-1.00", "billing_period": MONTH}])
+    of.warehouse.overwrite_arrow(MANUAL_LINES.name, credit, Partitions(MONTH, MONTH))
+    with pytest.raises(PeriodError, match="closing 2026-10 without bills: amounts were credited or charged by hand"):
+        close(of, MONTH, by="Ben", way="empty", today=ISSUED)
+    assert read_periods(of.warehouse).state(MONTH) is None
+    assert len(rows(of, "rated_cdrs")) == 2
 
 
 def test_a_close_that_has_begun_goes_on_in_its_way(of: Books) -> None:
@@ -103,6 +124,7 @@ def test_a_month_of_a_former_version_is_closed_as_it_stands(of: Books, postgres_
     assert not invoice_directory(of.settings, MONTH).exists()
     assert _closed_with(of).not_corrected == ()
     assert closed.digest is not None and '"bill_lines"' in closed.digest
+    assert _stands_for_ever(of)
     with psycopg.connect(postgres_dsn) as session:
         found = session.execute("SELECT customer_id, amount_due::text, status FROM facturation_complete ORDER BY 1")
         assert found.fetchall() == [("2126", "1.30", "closed"), ("2127", "0.00", "closed")]

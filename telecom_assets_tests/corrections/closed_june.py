@@ -12,7 +12,7 @@ from functools import partial
 import pyarrow as pa
 
 from resources.contract import TableContract
-from resources.warehouse import Partitions, Warehouse
+from resources.warehouse import Partitions, Warehouse, notebook
 from telecom_assets.corrections.inputs import inputs_of
 from telecom_assets.corrections.looking_back import LookBack, look_back
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
@@ -95,9 +95,9 @@ class Books:
     def adjust(self, period: str = JULY) -> list[Row]:
         """Make the adjustments of a period, as its billing does; returns its rows in the order of records and sides."""
         looked = list(look_back(self.warehouse, period, 12))
-        made = [
-            row for each in looked if not each.scope.is_empty for row in rows_of(each.month.adjustments(each.scope))
-        ]
+        with notebook(self.warehouse, ADJUSTMENTS.name) as keep:
+            rated = [each for each in looked if not each.scope.is_empty]
+            made = [row for each in rated for row in rows_of(each.month.adjustments(each.scope, keep=keep))]
         self.replace_adjustments(made, period)
         noted = pa.Table.from_pylist([each.as_row() for each in looked], schema=ADJUSTED_MONTHS.arrow_schema())
         self.warehouse.overwrite_arrow(ADJUSTED_MONTHS.name, noted, Partitions(period, period))

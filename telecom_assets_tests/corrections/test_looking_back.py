@@ -17,6 +17,7 @@ from telecom_assets.books.verdict import Verdict
 from telecom_assets.corrections.identities import right_is_settled_and_adjusted
 from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Scope, _Hashed, _in_force, inputs_of
 from telecom_assets.corrections.looking_back import Journals, why_due
+from telecom_assets.corrections.tables import ADJUSTED_MONTHS
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.corrections.closed_june import AUGUST, JULY, JUNE, Books, inputs_closed_with
 from telecom_assets_tests.corrections.test_rules import AT_CLOSE, A, B, C, told, with_plan, with_price
@@ -57,25 +58,54 @@ def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
     assert books.look().scope == EVERYBODY
 
 
-def test_a_late_record_rates_its_customer_again(warehouse: Warehouse) -> None:
-    """On both engines. Of another copy with another number both are rated: 120 s of A were 0.01; of B at 0.005 a minute they are 0.01 too."""
-    books = closed(warehouse)
-    books.mediate(
-        [event("voice", "180", record_id="late", subscriber_id=A, source_position=90, event_date=date(2026, 6, 30))]
-    )
+def test_a_late_record_rates_its_customer_again(books: Books) -> None:
+    """His alone; what was made so is not due again, and is made again the same."""
+    books.mediate([late_call()])
     assert books.look().scope == Scope(frozenset({"01"}))
     assert "2026-06" in str(why_due(books.warehouse, JULY, 12))
     found = books.adjust()
     assert told(found) == [("late", "charged", "billed", "late_usage", "rated", 1, 3, Decimal("0.02"))]
     assert why_due(books.warehouse, JULY, 12) is None
     assert books.adjust() == found
-    books.mediate([event("voice", "120", record_id="copy", subscriber_id=B, source_position=91)])
-    assert books.look().scope == Scope(frozenset({"01", "02"}))
+
+
+def test_of_another_copy_with_another_number_both_are_rated(warehouse: Warehouse) -> None:
+    """On both engines. 120 s of A were 0.01; of B, at 0.005 a minute, they are 0.01 too."""
+    books = closed(warehouse)
+    books.mediate([late_call(), event("voice", "120", record_id="copy", subscriber_id=B, source_position=91)])
     assert [(row["record_id"], row["customer_id"], row["reason"], row["amount"]) for row in books.adjust()] == [
         ("copy", B, "customer_corrected", Decimal("0.01")),
         ("copy", A, "customer_corrected", Decimal("-0.01")),
         ("late", A, "late_usage", Decimal("0.02")),
     ]
+    [noted] = warehouse.pin(ADJUSTED_MONTHS.name).arrow().to_pylist()
+    assert noted["scope"] == '["01", "02"]'
+
+
+def late_call() -> Row:
+    """A call of A, 180 s, on the last day of June."""
+    return event("voice", "180", record_id="late", subscriber_id=A, source_position=90, event_date=date(2026, 6, 30))
+
+
+def test_whose_bill_nobody_can_explain_is_not_corrected(plain: Warehouse) -> None:
+    """June was closed as it stood, and A's lines did not give his bill: what comes for him is told, on no bill, with each period."""
+    books = Books(plain)
+    books.refer()
+    books.mediate(AT_CLOSE)
+    books.close(JUNE, replace(inputs_closed_with(books), not_corrected=((A, 1),)))
+    late = {"source_position": 90, "event_date": date(2026, 6, 30)}
+    of_both = [event("voice", "180", record_id=f"late of {name}", subscriber_id=name, **late) for name in (A, B)]
+    books.mediate(of_both, gone=["gone"])
+    # 180 s are three minutes: two of A at 0.010, three of B at 0.005.
+    of_a = [
+        ("gone", "taken_back", "refused", "record_gone", "gone", -1, -1, Decimal("-0.045")),
+        (f"late of {A}", "charged", "refused", "late_usage", "rated", 1, 3, Decimal("0.02")),
+    ]
+    of_b = (f"late of {B}", "charged", "billed", "late_usage", "rated", 1, 3, Decimal("0.015"))
+    assert told(books.adjust()) == [*of_a, of_b]
+    assert right_is_settled_and_adjusted(Journals.of(plain), JULY, 12).passed
+    books.close_empty(JULY, replace(inputs_closed_with(books, JULY)))
+    assert told(books.adjust(AUGUST)) == of_a
 
 
 def test_what_a_closed_period_has_corrected_is_settled(books: Books) -> None:

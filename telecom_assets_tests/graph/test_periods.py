@@ -17,7 +17,7 @@ from resources.postgres import published_digest
 from resources.warehouse import Warehouse
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.closing import approving
-from telecom_assets.closing.approving import Books, approve
+from telecom_assets.closing.approving import Books, approve, withdraw
 from telecom_assets.periods.digest import digest_of, digested_tables
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.reports.documents import documents_digest
@@ -228,6 +228,17 @@ def test_a_commit_that_had_asked_before_the_approval_withdraws_it(
     assert [change.state for change in read_periods(project.warehouse).changes][-2:] == ["approved", "withdrawn"]
 
 
+def test_a_withdrawn_month_is_billed_again_though_nothing_has_changed(project: Project) -> None:
+    """Else there would be no draft to approve."""
+    project.run_month()
+    approve(Books.of(project.deployment), MONTH, by="Anna")
+    withdraw(project.warehouse, MONTH, by="Anna", why="too early")
+    [*_, billing] = project.runner().plan_month(MONTH)
+    assert (billing.stage.name, billing.reasons) == ("billing", ("its approval was withdrawn",))
+    project.run_month()
+    assert state(project) == "drafted"
+
+
 def test_it_is_closed_by_a_job(project: Project, typed: Callable[..., Finished]) -> None:
     """Its bills have numbers, PostgreSQL says that they are closed, and every check of the month holds."""
     project.run_month()
@@ -245,6 +256,9 @@ def test_it_is_closed_by_a_job(project: Project, typed: Callable[..., Finished])
     year = documents[0]["issue_date"].year
     numbers = [f"INV-{year}-{place:06d}" for place in range(1, len(bills) + 1)]
     assert sorted(row["number"] for row in documents) == numbers
+    [made] = project.instance.fetch_materializations(dg.AssetKey("documents"), limit=5).records
+    assert made.asset_materialization is not None
+    assert made.asset_materialization.metadata["dagster/row_count"].value == len(documents)
     assert digest_of(project.warehouse, MONTH) == before
     assert [each.name for each in check_month(project.deployment, MONTH, ()) if each.stops] == []
 
@@ -261,5 +275,6 @@ def test_a_closed_month_is_made_by_nobody_again(project: Project, typed: Callabl
         one_line(
             typed(project, *command), 1, f"{MONTH} is closed by Bea; what comes later is a difference on a later bill"
         )
+    assert typed(project, "bill", "close", "--month", MONTH, "--by", "A", "--empty", "--as-it-stands").status == 2
     assert f"{MONTH} is closed by Bea" in failure(project.materialise("published_bills", month_tag()))
     assert everything_of_june(project) == before

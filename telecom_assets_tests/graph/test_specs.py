@@ -157,7 +157,7 @@ def test_every_check_is_blocking_but_those_that_advise() -> None:
 
 def test_every_step_that_writes_a_table_through_the_engine_waits_for_its_turn() -> None:
     """On a local file system one writer at a time; the small reference tables and the states of periods do not use the engine."""
-    writers = set(NAMES) - NOT_TABLES - REFERENCE - {"raw_cdrs", "billing_periods", "manual_lines"}
+    writers = set(NAMES) - NOT_TABLES - REFERENCE - {"raw_cdrs", "billing_periods", "documents", "manual_lines"}
     assert {name: set(node(name).pools) for name in writers} == {name: {"spark"} for name in writers}
     assert set(node("landing").pools) == {"landing"}
 

@@ -11,6 +11,8 @@ import pytest
 from resources.process_locks import lock_or_refuse
 from telecom_assets.intake import assets as landing
 from telecom_assets.lineage.partitions import ZONE, local_today
+from telecom_assets.periods.journal import change_state, changed_now
+from telecom_assets.periods.states import APPROVED, DRAFTED
 from telecom_assets.runs import maintenance
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags
@@ -168,9 +170,25 @@ def month_tags(project: Project, step: int) -> dict[str, str]:
     """Tags of a step of the month, as `month_end` and `month_run_sensor` give them."""
     schedule = project.defs.get_repository_def().get_schedule_def("month_end")
     at = dt.datetime(2025, 7, 3, 6, tzinfo=ZONE)
-    context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=project.defs.get_repository_def())
+    context = dg.build_schedule_context(
+        scheduled_execution_time=at,
+        repository_def=project.defs.get_repository_def(),
+        resources={"warehouse": project.warehouse},
+    )
     [request] = schedule.evaluate_tick(context).run_requests or ()
     return {**request.tags, "telecom_assets/month_run_step": str(step)}
+
+
+def test_a_month_that_was_approved_since_is_not_made_again(project: Project, clock: Clock) -> None:
+    """Its run would be refused, again and again."""
+    tags = month_tags(project, 1)
+    with lock_or_refuse(project.settings.dagster_home, "landing"):
+        assert not project.run("landing_job", tags).success
+    clock.passes(minutes=2)
+    assert tick(project, AGAIN).run_requests
+    for state in (DRAFTED, APPROVED):
+        change_state(project.warehouse, lambda _, to=state: changed_now("2025-06", to, by="Anna"))  # type: ignore[misc]
+    assert tick(project, AGAIN).skip_message == "no run waits to be made again"
 
 
 def test_a_step_of_a_month_is_made_again_then_the_whole_month(project: Project, clock: Clock) -> None:
@@ -205,6 +223,7 @@ def test_the_steps_that_follow_count_on(project: Project) -> None:
         dg.DagsterEvent("PIPELINE_SUCCESS", "reference_job"),
         project.instance,
         run,
+        resources={"warehouse": project.warehouse},
     )
     answer: Any = repository.get_sensor_def("month_run_sensor")(context)
     [request] = answer

@@ -46,6 +46,7 @@ PARTITIONS = {
     "plan_by_region": "billing_period",
     "top10_consumers": "billing_period",
     "traffic_hourly": "billing_period",
+    "documents": "billing_period",
 }
 
 #: Columns that the requirements name, at least, in their order.

@@ -166,7 +166,10 @@ def _different_bills(session: "duckdb.DuckDBPyConnection") -> list[dict[str, Any
         "CREATE TEMP TABLE corrected AS SELECT DISTINCT customer_id, holder_no FROM stored_lines WHERE kind <> $1",
         [USAGE],
     )
-    of_usage = _different(session, "bill", "stored_bills", "facturation_complete", _LINE[:2], _OF_USAGE)
+    # Who has corrections alone has a bill that usage does not make.
+    without_usage = "(FROM corrected ANTI JOIN facturation_complete USING (customer_id, holder_no))"
+    stored = f"(FROM stored_bills ANTI JOIN {without_usage} USING (customer_id, holder_no))"
+    of_usage = _different(session, "bill", stored, "facturation_complete", _LINE[:2], _OF_USAGE)
     alone = "(FROM stored_bills ANTI JOIN corrected USING (customer_id, holder_no))"
     again = "(FROM facturation_complete ANTI JOIN corrected USING (customer_id, holder_no))"
     return of_usage or _different(session, "bill", alone, again, _LINE[:2], _OF_ALL_LINES)

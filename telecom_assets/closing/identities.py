@@ -1,0 +1,61 @@
+"""Identities of the documents of closed periods: their numbers have no gap, and they are the bills.
+
+Belongs here: both identities. Does not belong here: giving numbers (`numbering`), which periods a check is about (`checks`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from resources.warehouse import Warehouse, sum_exactly
+from telecom_assets.books.agreement import labelled, totals_agree
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.closing.issuing import OF_DOCUMENTS
+from telecom_assets.closing.tables import DOCUMENTS
+
+
+def numbers_have_no_gap(warehouse: Warehouse) -> Verdict:
+    """In each series and year the numbers are 1 to n, each once: over all periods, since a year has several."""
+    number = F.regexp_extract("number", r"([0-9]+)\z", 1).cast("bigint")
+    by_series = (
+        warehouse.pin(DOCUMENTS.name)
+        .all()
+        .withColumn("series", F.substring("number", 1, 8))
+        .groupBy("series")
+        .agg(
+            F.count("*").alias("documents"),
+            F.count_distinct("number").alias("numbers"),
+            F.min(number).alias("first"),
+            F.max(number).alias("last"),
+        )
+        .orderBy("series")
+    )
+    rows = [row.asDict() for row in by_series.collect()]
+    differs = [
+        row for row in rows if (row["first"], row["last"], row["numbers"]) != (1, row["documents"], row["documents"])
+    ]
+    return Verdict(
+        "the numbers of documents have no gap",
+        [
+            f"{row['series']}: {row['documents']} documents with {row['numbers']} numbers, from {row['first']} to {row['last']}"
+            for row in differs
+        ],
+        {row["series"]: row["documents"] for row in rows},
+        differs,
+        otherwise="numbers of documents are missing, or were given twice",
+    )
+
+
+def documents_equal_bills(warehouse: Warehouse, months: Sequence[str]) -> Verdict:
+    """The documents of months that were closed with their bills are these bills and separate documents: count and amount due."""
+    documents: dict[str, Any] = {}
+    bills: dict[str, Any] = {}
+    for month in months:
+        issued = warehouse.pin_period(DOCUMENTS.name, month)
+        totals = [warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
+        count = sum(sum(table.rows_by_partition().values()) for table in totals)
+        due = sum_exactly(table.totals()["amount_due"] for table in totals)
+        documents |= labelled(month, sum(issued.rows_by_partition().values()), issued.totals())
+        bills |= labelled(month, count, {"amount_due": due})
+    return totals_agree("documents = bills and separate documents", documents, bills, ("documents", "bills"))
