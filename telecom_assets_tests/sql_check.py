@@ -1,6 +1,6 @@
 """The same sums once more, in SQL on DuckDB: a third computation beside the engines and the oracle.
 
-Belongs here: giving CDRs to the bench's scripts (`bench/duckdb_sql`, which are the one copy of the rules in SQL and share no
+Belongs here: giving CDRs to the bench's scripts (`bench.duckdb_pipeline.script`; they are the one copy of the rules in SQL and share no
 code with `oracle` nor with the project), and what is compared of their tables: JSON Lines files and messages that look like
 CDRs (the generator's, the sample's).
 

@@ -180,13 +180,10 @@ class Settings(BaseSettings):
         description="ISO 4217 code of every amount; its decimals are those of bills. One for a warehouse, fixed by its first bill.",
     )
     adjustments: Literal["on_invoice", "separate"] = Field(
-        default="on_invoice",
-        description="Where corrections of closed months stand: on the bill of the next month (on_invoice), or on a document for each "
-        "corrected month (separate).",
+        default="on_invoice", description="Corrections of closed months: lines of the next bill, or a document a month."
     )
     adjustment_threshold: Annotated[Decimal, Field(ge=0)] = Field(
-        default=Decimal(0),
-        description="Amount due below which a correction to pay is written off, in the currency of bills. 0: none is.",
+        default=Decimal(0), description="Amount due below which a correction to pay is written off. 0: none is."
     )
     billing_day: int = Field(
         default=3, ge=1, le=28, description="Day of the following month on which a month is billed."

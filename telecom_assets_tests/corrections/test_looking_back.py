@@ -6,18 +6,20 @@ Belongs here: digests, scopes, what is due. Does not belong here: reasons and am
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, notebook
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.corrections.identities import right_is_settled_and_adjusted
 from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Scope, _Hashed, _in_force, inputs_of
 from telecom_assets.corrections.looking_back import Journals, why_due
-from telecom_assets.corrections.tables import ADJUSTED_MONTHS
+from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.corrections.closed_june import AUGUST, JULY, JUNE, Books, inputs_closed_with
 from telecom_assets_tests.corrections.test_rules import AT_CLOSE, A, B, C, told, with_plan, with_price
@@ -69,17 +71,29 @@ def test_a_late_record_rates_its_customer_again(books: Books) -> None:
     assert books.adjust() == found
 
 
-def test_of_another_copy_with_another_number_both_are_rated(warehouse: Warehouse) -> None:
-    """On both engines. 120 s of A were 0.01; of B, at 0.005 a minute, they are 0.01 too."""
-    books = closed(warehouse)
+def test_of_another_copy_with_another_number_both_are_rated(books: Books) -> None:
+    """120 s of A were 0.01; of B, at 0.005 a minute, they are 0.01 too."""
     books.mediate([late_call(), event("voice", "120", record_id="copy", subscriber_id=B, source_position=91)])
     assert [(row["record_id"], row["customer_id"], row["reason"], row["amount"]) for row in books.adjust()] == [
         ("copy", B, "customer_corrected", Decimal("0.01")),
         ("copy", A, "customer_corrected", Decimal("-0.01")),
         ("late", A, "late_usage", Decimal("0.02")),
     ]
-    [noted] = warehouse.pin(ADJUSTED_MONTHS.name).arrow().to_pylist()
+    [noted] = books.warehouse.pin(ADJUSTED_MONTHS.name).arrow().to_pylist()
     assert noted["scope"] == '["01", "02"]'
+
+
+def test_both_engines_look_at_the_same_customers_and_read_what_was_written_down(warehouse: Warehouse) -> None:
+    """Numbers by their last two digits; rows that are kept, also none, are as they were, and leave no file behind."""
+    session = warehouse.engine.spark_session
+    numbers = session.createDataFrame([(A,), (B,), ("7",), (None,)], "number string")
+    scope = Scope(frozenset({"01", "7"}))
+    with notebook(warehouse, ADJUSTMENTS.name) as keep:
+        kept = keep(numbers.where(scope.holds(F.col("number"))))
+        none = keep(kept.where(F.col("number") == B))
+        assert sorted(row["number"] for row in kept.collect()) == [A, "7"]
+        assert none.count() == 0
+    assert [each.name for each in Path(warehouse.path(ADJUSTMENTS.name)).iterdir()] == ["_delta_log"]
 
 
 def late_call() -> Row:

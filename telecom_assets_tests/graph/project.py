@@ -210,7 +210,8 @@ class Project:
         return self.table(name).version()
 
     def versions(self, names: Iterable[str]) -> dict[str, int]:
-        return {name: self.version(name) for name in names}
+        """The newest versions of some tables; -1 for one that is not there: some have rows only when a person has decided."""
+        return {name: self.version(name) if self.warehouse.exists(name) else -1 for name in names}
 
     def delete(self, name: str, predicate: str) -> int:
         """Take rows away behind everybody's back; returns how many."""

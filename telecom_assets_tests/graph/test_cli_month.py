@@ -16,6 +16,7 @@ from telecom_assets.lineage.partitions import local_today
 from telecom_assets.reports import month_books
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days
 from telecom_assets.runs.checks import build_checks
+from telecom_assets.runs.stages import STAGES
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import CommandRun, MonthRun, customers, environment, telecom
 from telecom_assets_tests.graph.project import MONTH, Project, open_project
@@ -82,7 +83,10 @@ def test_run_bills_the_month_and_tells_it_in_json(late: CommandRun) -> None:
     assert [advised.partition(":")[0] for step in steps for advised in step["advice"]] == [
         "rate_plans.prices_are_reached"
     ]
-    blocking = [spec for each in build_checks() for spec in each.check_specs if spec.blocking]
+    # Those of frozen months are no step's: a run leaves these months alone.
+    made = {asset for stage in STAGES for asset in stage.assets}
+    specs = (spec for each in build_checks() for spec in each.check_specs)
+    blocking = [spec for spec in specs if spec.blocking and spec.asset_key.to_user_string() in made]
     assert sum(step["checks_passed"] for step in steps) == len(blocking)
 
 

@@ -153,7 +153,7 @@ def test_what_was_up_to_date_is_not_so_when_other_commits_have_reached_its_versi
     assert project.run_month()[-1].up_to_date
     lost.restore()
     telecom(project, "warehouse", "adopt", *WHO)
-    target = {name: project.version(name) for name in TABLES}
+    target = project.versions(TABLES)
     project.run_month(NEXT)
     project.run_month(NEXT, force=True)
     project.run_month(NEXT, force=True)

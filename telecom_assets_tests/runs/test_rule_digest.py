@@ -84,6 +84,8 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
     "approver_is_not_closer": True,
+    "review_factor": 5,
+    "back_charge_months": 6,
     "billing_day": 9,
     "short_retention": True,
     "retention_days": 60,
