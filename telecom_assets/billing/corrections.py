@@ -85,7 +85,7 @@ def dispose(warehouse: Warehouse, rows: DataFrame, period: str, threshold: Decim
     written_off = settled.all().where(
         F.col("billing_period").isin(*closed) & (F.col("disposition") == WRITTEN_OFF) if closed else F.lit(False)
     )
-    return disposed(rows, written_off, history.df, period, threshold, scale)
+    return disposed(rows, written_off, history.df, period, threshold, scale, warehouse.engine.keep)
 
 
 def _frame(like: DataFrame, rows: pa.Table) -> DataFrame:

@@ -7,6 +7,7 @@ A written-off row is on no bill, and is settled. When its holder's period differ
 and judged once more together with what is new: many small amounts are asked for in the end.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from functools import reduce
 from operator import or_
@@ -24,21 +25,28 @@ _SUMS = ("events", "units", "amount")
 
 
 def disposed(
-    rows: DataFrame, written_off: DataFrame, history: DataFrame, period: str, threshold: Decimal, scale: int
+    rows: DataFrame,
+    written_off: DataFrame,
+    history: DataFrame,
+    period: str,
+    threshold: Decimal,
+    scale: int,
+    keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
 ) -> DataFrame:
     """The rows of adjustments of a period, those written off whose holder would owe too little for their original period.
 
     rows: with the dispositions that they have otherwise; those that are billed are judged. written_off: the rows with this
     disposition of all closed periods. history: bill_lines of the closed periods. Too little is an amount due above 0 and below
-    the threshold, of the lines that a holder's rows of one original period would make.
+    the threshold, of the lines that a holder's rows of one original period would make. keep: has the engine compute rows once for all
+    that reads them here; without it an engine plans the query for minutes.
     """
     billed = rows.where(F.col("disposition") == BILLED)
     concerned = billed.select(*CORRECTED).distinct()
-    before = _net(written_off.join(concerned, on=list(CORRECTED), how="left_semi"))
-    judged = _net(before.unionByName(billed)).withColumn("disposition", F.lit(BILLED))
-    lines = adjustment_lines(judged, history, period, scale)
+    before = keep(_net(written_off.join(concerned, on=list(CORRECTED), how="left_semi")))
+    judged = keep(_net(before.unionByName(billed)).withColumn("disposition", F.lit(BILLED)))
+    lines = keep(adjustment_lines(judged, history, period, scale))
     due = corrections_by_rate(lines, history, scale).groupBy(*CORRECTED).agg(F.sum("due").alias("due"))
-    little = due.where((F.col("due") > 0) & (F.col("due") < F.lit(threshold))).select(*CORRECTED)
+    little = keep(due.where((F.col("due") > 0) & (F.col("due") < F.lit(threshold))).select(*CORRECTED))
     on = list(CORRECTED)
     names = ADJUSTMENTS.column_names
     asked_for = judged.join(little, on=on, how="left_anti").select(*names)

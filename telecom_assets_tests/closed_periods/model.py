@@ -243,8 +243,10 @@ class Model:
             raise Refused(f"{month} has no drafts, or they are frozen")
         if found.made.closes < len(self.closed):
             raise Refused(f"the drafts of {month} are older than the last close")
-        if any(each.made and each.state != "closed" for name, each in self.months.items() if name < month):
-            raise Refused(f"a month before {month} has drafts and is not closed")
+        if before := [
+            name for name, each in self.months.items() if name < month and each.made and each.state != "closed"
+        ]:
+            raise Refused(f"{min(before)} has drafts, and is not closed")
         if self.breaches():
             raise Refused("a holder was given more back than he was charged")
         found.state = "approved"

@@ -219,7 +219,11 @@ class Project:
 
     def _adjust(self, month: str) -> None:
         looked = list(look_back(self.warehouse, month, MONTHS_BACK))
-        made = [each.month.adjustments(each.scope) for each in looked if not each.scope.is_empty]
+        made = [
+            each.month.adjustments(each.scope, keep=self.warehouse.engine.keep)
+            for each in looked
+            if not each.scope.is_empty
+        ]
         partition = Partitions(month, month)
         if made:
             rows = stored(self.warehouse.engine, reduce(DataFrame.unionByName, made))

@@ -1,34 +1,68 @@
-"""The model by itself: figures by hand.
+"""Worked scenarios of months that close, on the model and on the project's tables: figures by hand.
 
-Belongs here: what the rules of closed periods give for a few records. What the project makes of random steps is in `test_machine`.
+Belongs here: what the rules of closed periods give for a few records. Random steps are in `test_machine`.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from resources.engine import SparkEngine
+from telecom_assets_tests.closed_periods.machine import by_holder
 from telecom_assets_tests.closed_periods.model import Model
-from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price, Refused, Usage, Version
+from telecom_assets_tests.closed_periods.project import Project
+from telecom_assets_tests.closed_periods.system import Holder, House, MonthTerms, Price, Refused, System, Usage, Version
 
 JANUARY, FEBRUARY, MARCH, APRIL = "2026-01", "2026-02", "2026-03", "2026-04"
-C, D = ("c", 1), ("d", 1)
+NUMBER, OTHER = "212600000001", "212600000002"
+C, D = (NUMBER, 1), (OTHER, 1)
+
+Build = Callable[..., "Town"]
 
 
-class Town(Model):
-    """A model with two customers, and words for what the tests do often."""
+@pytest.fixture(params=["model", pytest.param("project", marks=pytest.mark.thorough)])
+def build(request: pytest.FixtureRequest, sail: SparkEngine, tmp_path: Path) -> Build:
+    """Makes a town (what a message costs in PLAN_A, and the house) on the model, and on the project's tables."""
 
-    def __init__(self, sms: str = "1", house: House | None = None) -> None:
-        super().__init__(house or House({}))
-        self.set_customer("c", [Version()])
-        self.set_customer("d", [Version()])
+    def make(sms: str = "1", house: House | None = None) -> Town:
+        house = house or House({})
+        return Town(Model(house) if request.param == "model" else Project(house, tmp_path / "warehouse", sail), sms)
+
+    return make
+
+
+@pytest.fixture
+def modelled() -> Build:
+    """The same on the model alone: roundings and states of the project have tests of their own."""
+    return lambda sms="1", house=None: Town(Model(house or House({})), sms)
+
+
+class Town:
+    """A system with two customers, and words for what the tests do often."""
+
+    def __init__(self, system: System, sms: str = "1") -> None:
+        self.system = system
+        self.records: list[Usage] = []
+        self.run, self.approve, self.close = system.run, system.approve, system.close
+        self.set_customer, self.set_price = system.set_customer, system.set_price
+        self.set_customer(NUMBER, [Version()])
+        self.set_customer(OTHER, [Version()])
         self.set_price("PLAN_A", "sms", [Price(Decimal(sms))])
         self.set_price("PLAN_B", "sms", [Price(Decimal("1.5"))])
         self.set_price("PLAN_A", "data", [Price(Decimal(1))])
 
-    def sms(self, month: str, *days: int, customer: str = "c") -> None:
+    def receive(self, usage: Usage) -> None:
+        self.records.append(usage)
+        self.system.receive(usage)
+
+    def totals(self) -> dict[Holder, Decimal]:
+        return by_holder(self.system.documents())
+
+    def sms(self, month: str, *days: int, customer: str = NUMBER) -> None:
         """One message on each of these days."""
         for day in days:
             number = len(self.records)
@@ -37,28 +71,32 @@ class Town(Model):
     def session(self, month: str, megabytes: str | None) -> None:
         number = len(self.records)
         volume = None if megabytes is None else Decimal(megabytes)
-        self.receive(Usage(f"r{number}", "c", date.fromisoformat(f"{month}-10"), "data", number, volume))
+        self.receive(Usage(f"r{number}", NUMBER, date.fromisoformat(f"{month}-10"), "data", number, volume))
 
     def prepaid_until(self, day: str) -> None:
         """The usage of before is withdrawn: it was not the customer's to pay."""
         change = date.fromisoformat(day)
-        self.set_customer("c", [Version(postpaid=False, valid_to=change), Version(valid_from=change)])
+        self.set_customer(NUMBER, [Version(postpaid=False, valid_to=change), Version(valid_from=change)])
 
     def out(self, month: str) -> dict[tuple[tuple[str, int], str], Decimal]:
         """The month is run, approved and closed: its documents' amounts due by holder and name."""
         self.run(month)
         self.approve(month)
         self.close(month)
-        return {(holder, name): due for (holder, period, name), due in self.documents().items() if period == month}
+        return {
+            (holder, name): due
+            for (holder, period, name), due in self.system.documents().items()
+            if period == month and due
+        }
 
 
 def due(amount: str, document: str = "bill", holder: tuple[str, int] = C) -> dict[tuple[tuple[str, int], str], Decimal]:
     return {(holder, document): Decimal(amount)}
 
 
-def test_a_withdrawal_in_three_parts_gives_back_exactly_the_bill() -> None:
+def test_a_withdrawal_in_three_parts_gives_back_exactly_the_bill(build: Build) -> None:
     """0.99 + 0.198 → 1.19. What remains: 0.66 + 0.132 → 0.79; 0.33 + 0.066 → 0.40; nothing."""
-    town = Town("0.33")
+    town = build("0.33")
     town.sms(JANUARY, 5, 15, 25)
     assert town.out(JANUARY) == due("1.19")
     for until, month, back in (
@@ -71,9 +109,9 @@ def test_a_withdrawal_in_three_parts_gives_back_exactly_the_bill() -> None:
     assert town.totals() == {}
 
 
-def test_late_usage_has_the_terms_of_its_month() -> None:
+def test_late_usage_has_the_terms_of_its_month(build: Build) -> None:
     """Three messages of January at 20 %, 1.19; a late one: 1.32 + 0.264 → 1.58, so 0.39. One of February at 10 %: 0.36."""
-    town = Town("0.33", House({FEBRUARY: MonthTerms(tax_pct=Decimal(10))}))
+    town = build("0.33", House({FEBRUARY: MonthTerms(tax_pct=Decimal(10))}))
     town.sms(JANUARY, 5, 15, 25)
     assert town.out(JANUARY) == due("1.19")
     town.sms(JANUARY, 28)
@@ -81,18 +119,18 @@ def test_late_usage_has_the_terms_of_its_month() -> None:
     assert town.out(FEBRUARY) == due("0.75")
 
 
-def test_a_discount_is_of_what_remains_as_well() -> None:
+def test_a_discount_is_of_what_remains_as_well(modelled: Build) -> None:
     """0.99 − 0.0495 → 0.94, tax 0.188 → 1.13. Then 1.32 − 0.066 → 1.25, tax 0.25 → 1.50: 0.37 more."""
-    town = Town("0.33", House({JANUARY: MonthTerms(Decimal(5), Decimal(20))}))
+    town = modelled("0.33", House({JANUARY: MonthTerms(Decimal(5), Decimal(20))}))
     town.sms(JANUARY, 5, 15, 25)
     assert town.out(JANUARY) == due("1.13")
     town.sms(JANUARY, 28)
     assert town.out(FEBRUARY) == due("0.37")
 
 
-def test_lines_of_one_key_are_rounded_together() -> None:
+def test_lines_of_one_key_are_rounded_together(modelled: Build) -> None:
     """0.004 → 0.00; 0.008 → 0.01, no tax on it; 0.012 → 0.01, so nothing more; 0.016 → 0.02."""
-    town = Town("0.004")
+    town = modelled("0.004")
     town.sms(JANUARY, 5)
     found = [town.out(JANUARY)]
     for month in (FEBRUARY, MARCH, APRIL):
@@ -101,14 +139,14 @@ def test_lines_of_one_key_are_rounded_together() -> None:
     assert found == [{}, due("0.01"), {}, due("0.01")]
 
 
-def test_a_small_charge_is_written_off_and_judged_anew_with_what_comes_later() -> None:
+def test_a_small_charge_is_written_off_and_judged_anew_with_what_comes_later(build: Build) -> None:
     """0.30 + 0.06. A late 0.10 would be 0.12: written off. With four more 0.50, 0.60 due. All withdrawn: 0.80 + 0.16 back."""
-    town = Town("0.10", House({}, threshold=Decimal("0.5")))
+    town = build("0.10", House({}, threshold=Decimal("0.5")))
     town.sms(JANUARY, 1, 2, 3)
     assert town.out(JANUARY) == due("0.36")
     town.sms(JANUARY, 4)
     assert town.out(FEBRUARY) == {}
-    assert town.settled(JANUARY) == {C: Decimal("0.40")}
+    assert town.system.settled(JANUARY) == {C: Decimal("0.40")}
     town.sms(JANUARY, 5, 6, 7, 8)
     assert town.out(MARCH) == due("0.60")
     town.prepaid_until("2026-02-01")
@@ -116,8 +154,8 @@ def test_a_small_charge_is_written_off_and_judged_anew_with_what_comes_later() -
     assert town.totals() == {}
 
 
-def test_what_was_written_off_is_not_given_back() -> None:
-    town = Town("0.10", House({}, threshold=Decimal("0.5")))
+def test_what_was_written_off_is_not_given_back(modelled: Build) -> None:
+    town = modelled("0.10", House({}, threshold=Decimal("0.5")))
     town.sms(JANUARY, 1, 2, 3)
     town.out(JANUARY)
     town.sms(JANUARY, 4)
@@ -126,9 +164,9 @@ def test_what_was_written_off_is_not_given_back() -> None:
     assert town.out(MARCH) == due("-0.36", JANUARY)
 
 
-def test_a_late_smaller_volume_moves_what_was_imputed() -> None:
+def test_a_late_smaller_volume_moves_what_was_imputed(build: Build) -> None:
     """3 MB and 3 imputed: 6.00, 7.20. 2 MB late: 3 + 2 + 2, 1.20 more. 0.5 MB late: 3 + 2 + 0.5 + 0.5, 1.20 back."""
-    town = Town()
+    town = build()
     town.session(JANUARY, "3")
     town.session(JANUARY, None)
     assert town.out(JANUARY) == due("7.20")
@@ -138,9 +176,9 @@ def test_a_late_smaller_volume_moves_what_was_imputed() -> None:
     assert town.out(MARCH) == due("-1.20", JANUARY)
 
 
-def test_a_price_is_corrected_and_corrected_again() -> None:
+def test_a_price_is_corrected_and_corrected_again(build: Build) -> None:
     """Two messages of 1.00, 2.40; at 1.25 from the 15th on 0.30 more; at 0.75 for all days 0.90 less than that."""
-    town = Town()
+    town = build()
     town.sms(JANUARY, 10, 20)
     assert town.out(JANUARY) == due("2.40")
     middle = date(2026, 1, 15)
@@ -150,33 +188,33 @@ def test_a_price_is_corrected_and_corrected_again() -> None:
     assert town.out(MARCH) == due("-0.90", JANUARY)
 
 
-def test_late_usage_after_a_plan_change_and_a_change_of_plan_in_the_month() -> None:
+def test_late_usage_after_a_plan_change_and_a_change_of_plan_in_the_month(build: Build) -> None:
     """Days 10 and 20 in PLAN_A: 2.40. PLAN_B from the 15th on: day 20 costs 1.50, and a late day 25 as well: 2.00 + 0.40 more."""
-    town = Town()
+    town = build()
     town.sms(JANUARY, 10, 20)
     town.out(JANUARY)
     change = date(2026, 1, 15)
-    town.set_customer("c", [Version(valid_to=change), Version("PLAN_B", valid_from=change)])
+    town.set_customer(NUMBER, [Version(valid_to=change), Version("PLAN_B", valid_from=change)])
     town.sms(JANUARY, 25)
     assert town.out(FEBRUARY) == due("2.40")
 
 
-def test_a_new_holder_pays_for_his_own_usage() -> None:
+def test_a_new_holder_pays_for_his_own_usage(build: Build) -> None:
     """Day 20 is of the second holder: 1.20 back to the first, who has no subscription in February, and on the second one's bill."""
-    town = Town()
+    town = build()
     town.sms(JANUARY, 5, 20)
     assert town.out(JANUARY) == due("2.40")
     change = date(2026, 1, 15)
-    town.set_customer("c", [Version(valid_to=change), Version(holder_no=2, valid_from=change)])
-    assert town.out(FEBRUARY) == due("-1.20", JANUARY) | due("1.20", holder=("c", 2))
+    town.set_customer(NUMBER, [Version(valid_to=change), Version(holder_no=2, valid_from=change)])
+    assert town.out(FEBRUARY) == due("-1.20", JANUARY) | due("1.20", holder=(NUMBER, 2))
 
 
-def test_an_earlier_copy_that_turns_up_later_counts() -> None:
-    town = Town()
+def test_an_earlier_copy_that_turns_up_later_counts(build: Build) -> None:
+    town = build()
     town.sms(JANUARY, 5)
     [first] = town.records
     assert town.out(JANUARY) == due("1.20")
-    town.receive(replace(first, received=first.received - 1, customer_id="d"))
+    town.receive(replace(first, received=first.received - 1, customer_id=OTHER))
     assert town.out(FEBRUARY) == due("-1.20", JANUARY) | due("1.20", holder=D)
     # One that was received later changes nothing; nor is a record so far away a copy.
     town.receive(replace(first, received=100))
@@ -184,21 +222,21 @@ def test_an_earlier_copy_that_turns_up_later_counts() -> None:
     assert town.out(MARCH) == due("1.20")
 
 
-def test_usage_of_a_month_that_was_skipped_is_charged_later() -> None:
-    town = Town("0.33")
+def test_usage_of_a_month_that_was_skipped_is_charged_later(build: Build) -> None:
+    town = build("0.33")
     town.sms(JANUARY, 5)
     town.run(JANUARY)
     town.run(FEBRUARY)
-    with pytest.raises(Refused, match="a month before 2026-02"):
+    with pytest.raises(Refused, match=JANUARY):
         town.approve(FEBRUARY)
-    town.close_empty(JANUARY)
+    town.system.close_empty(JANUARY)
     assert town.out(FEBRUARY) == due("0.40")
 
 
 @pytest.mark.parametrize("separate", [False, True])
-def test_two_closed_months_are_corrected_at_once(separate: bool) -> None:
+def test_two_closed_months_are_corrected_at_once(build: Build, separate: bool) -> None:
     """Late messages of January (0.33, so 0.40) and February (0.66, so 0.79); one of March, 0.40."""
-    town = Town("0.33", House({}, separate=separate))
+    town = build("0.33", House({}, separate=separate))
     town.out(JANUARY)
     town.out(FEBRUARY)
     town.sms(JANUARY, 5)
@@ -208,9 +246,9 @@ def test_two_closed_months_are_corrected_at_once(separate: bool) -> None:
     assert town.out(MARCH) == (apart if separate else due("1.59"))
 
 
-def test_what_would_bring_a_bill_below_zero_leaves_it() -> None:
+def test_what_would_bring_a_bill_below_zero_leaves_it(build: Build) -> None:
     """March 1.20, January 2.40 back, February 1.20 more: together 0. A second month back, and it would be −1.20."""
-    town = Town()
+    town = build()
     town.sms(JANUARY, 5, 6)
     town.out(JANUARY)
     town.out(FEBRUARY)
@@ -224,39 +262,39 @@ def test_what_would_bring_a_bill_below_zero_leaves_it() -> None:
     assert town.out(APRIL) == due("1.20") | due("-1.20", FEBRUARY) | due("-1.20", MARCH)
 
 
-def test_a_credit_is_under_the_cap() -> None:
+def test_a_credit_is_under_the_cap(build: Build) -> None:
     """Of 0.99, 0.50 is given back: −0.50 − 0.10. Then 0.49 are left; when January is withdrawn, too much was given back."""
-    town = Town("0.33")
+    town = build("0.33")
     town.sms(JANUARY, 5, 15, 25)
     town.out(JANUARY)
-    town.add_line(C, JANUARY, Decimal("-0.50"), Decimal(20))
-    with pytest.raises(Refused, match="more would be given back"):
-        town.add_line(C, JANUARY, Decimal("-0.50"), Decimal(20))
-    with pytest.raises(Refused, match="more would be given back"):
-        town.add_line(C, JANUARY, Decimal("-0.10"), Decimal(10))
+    town.system.add_line(C, JANUARY, Decimal("-0.50"), Decimal(20))
+    with pytest.raises(Refused):
+        town.system.add_line(C, JANUARY, Decimal("-0.50"), Decimal(20))
+    with pytest.raises(Refused):
+        town.system.add_line(C, JANUARY, Decimal("-0.10"), Decimal(10))
     assert town.out(FEBRUARY) == due("-0.60")
     town.prepaid_until("2026-02-01")
     town.run(MARCH)
-    with pytest.raises(Refused, match="given more back"):
+    with pytest.raises(Refused):
         town.approve(MARCH)
-    town.add_line(C, JANUARY, Decimal("0.50"), Decimal(20))
+    town.system.add_line(C, JANUARY, Decimal("0.50"), Decimal(20))
     assert town.out(MARCH) == due("0.60") | due("-1.19", JANUARY)
     assert town.totals() == {}
 
 
 @pytest.mark.parametrize(("decimals", "first", "late"), [(0, "5", "1"), (2, "4.44", "1.49"), (3, "4.445", "1.481")])
-def test_amounts_have_the_decimals_of_the_currency(decimals: int, first: str, late: str) -> None:
+def test_amounts_have_the_decimals_of_the_currency(modelled: Build, decimals: int, first: str, late: str) -> None:
     """3.7035: 4 + 1; 3.70 + 0.74; 3.704 + 0.741. Then 4.938: 5 + 1; 4.94 + 0.99; 4.938 + 0.988."""
-    town = Town("1.2345", House({}, decimals=decimals))
+    town = modelled("1.2345", House({}, decimals=decimals))
     town.sms(JANUARY, 1, 2, 3)
     assert town.out(JANUARY) == due(first)
     town.sms(JANUARY, 4)
     assert town.out(FEBRUARY) == due(late)
 
 
-def test_late_records_wait_until_the_next_period() -> None:
+def test_late_records_wait_until_the_next_period(build: Build) -> None:
     """What lands after the approval is not of this month's bill, nor are there adjustments while a month is approved."""
-    town = Town()
+    town = build()
     town.sms(JANUARY, 5)
     town.run(JANUARY)
     town.approve(JANUARY)
@@ -264,7 +302,7 @@ def test_late_records_wait_until_the_next_period() -> None:
     with pytest.raises(Refused):
         town.run(JANUARY)
     town.close(JANUARY)
-    assert town.documents() == {(C, JANUARY, "bill"): Decimal("1.20")}
+    assert town.totals() == {C: Decimal("1.20")}
     assert town.out(FEBRUARY) == due("1.20")
 
 
@@ -287,7 +325,7 @@ def _close_open(town: Town) -> None:
 
 def _withdraw_closed(town: Town) -> None:
     town.out(JANUARY)
-    town.withdraw(JANUARY)
+    town.system.withdraw(JANUARY)
 
 
 def _run_closed(town: Town) -> None:
@@ -296,15 +334,15 @@ def _run_closed(town: Town) -> None:
 
 
 @pytest.mark.parametrize("step", [_approve_undrafted, _approve_older_draft, _close_open, _withdraw_closed, _run_closed])
-def test_a_step_that_the_state_does_not_allow_is_refused(step: Callable[[Town], None]) -> None:
+def test_a_step_that_the_state_does_not_allow_is_refused(modelled: Build, step: Callable[[Town], None]) -> None:
     with pytest.raises(Refused):
-        step(Town())
+        step(modelled())
 
 
-def test_a_withdrawn_approval_opens_the_month_again() -> None:
-    town = Town()
+def test_a_withdrawn_approval_opens_the_month_again(modelled: Build) -> None:
+    town = modelled()
     town.run(JANUARY)
     town.approve(JANUARY)
-    town.withdraw(JANUARY)
+    town.system.withdraw(JANUARY)
     town.sms(JANUARY, 5)
     assert town.out(JANUARY) == due("1.20")
