@@ -77,8 +77,10 @@ def record_changes(warehouse: Warehouse) -> int:
 
 def _last_told(told: PinnedTable) -> dict[tuple[str, str], int]:
     """For each table and identity: the newest version that is told of."""
-    newest = told.arrow().group_by(["table_name", "table_id"]).aggregate([("table_version", "max")]).to_pylist()
-    return {(row["table_name"], row["table_id"]): row["table_version_max"] for row in newest}
+    newest = (
+        told.arrow().group_by(["reference_table", "table_id"]).aggregate([("reference_version", "max")]).to_pylist()
+    )
+    return {(row["reference_table"], row["table_id"]): row["reference_version_max"] for row in newest}
 
 
 def _untold(newest: PinnedTable, known: Mapping[tuple[str, str], int]) -> Iterator[_Row]:
@@ -161,9 +163,9 @@ def _kind(before: _Row | None, after: _Row | None) -> str:
 def _row(table: PinnedTable, table_id: str, said: _Row) -> _Row:
     origin: Mapping[str, Any] = commit_info(table.warehouse, table.name, table.version).get(ORIGIN) or {}
     return {
-        "table_name": table.name,
+        "reference_table": table.name,
         "table_id": table_id,
-        "table_version": table.version,
+        "reference_version": table.version,
         "changed_at": committed_at(table.warehouse, table.name, table.version),
         **{name: origin.get(name) for name in ("source", "system_user", "changed_by", "why", "corrected")},
         **said,

@@ -99,11 +99,11 @@ BILLING_TERMS = TableContract(
 REFERENCE_CHANGES = TableContract(
     name="reference_changes",
     grain="One row per changed row of a reference table. Never edited: whoever changes a reference table, it is told here.",
-    key=("table_name", "table_id", "table_version", "entity", VALID_FROM),
+    key=("reference_table", "table_id", "reference_version", "entity", VALID_FROM),
     columns=(
-        C("table_name", "string", "The changed table: customers, rate_plans, product_catalog or billing_terms."),
+        C("reference_table", "string", "The changed table: customers, rate_plans, product_catalog or billing_terms."),
         C("table_id", "string", "Identity of that table: one that was made again has another."),
-        C("table_version", "bigint", "Its version that has the change."),
+        C("reference_version", "bigint", "Its version that has the change."),
         C("entity", "string", "What the row is about, such as PLAN_A/SMS_NAT; * for the beginning of a table."),
         C(VALID_FROM, "date", "First local day on which the row is in force; NULL: no bound.", required=False),
         C("change", "string", "begun (all rows of the table at once), added, changed or removed."),

@@ -58,6 +58,7 @@ def _becomes(month: str, state: State, _: Periods) -> Change:
     return changed_now(month, state)
 
 
+@pytest.mark.thorough
 def test_what_other_rules_make_is_billed_once_it_is_accepted(books: Books, typed: Callable[..., Finished]) -> None:
     """A month is quiet while only rules differ; asked for, the difference is noted, and it comes again until it is accepted."""
 

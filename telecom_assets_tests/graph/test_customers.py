@@ -134,7 +134,7 @@ def test_who_had_a_number_in_a_closed_period_changes_by_a_decision_alone(project
     assert asked(project, "tariff_import_job", "import_tariffs", **prices, **decided) == ""
 
     told = [row for row in project.rows("reference_changes") if row["change"] != "begun"]
-    told.sort(key=lambda row: (row["table_name"], row["table_version"], str(row["valid_from"])))
+    told.sort(key=lambda row: (row["reference_table"], row["reference_version"], str(row["valid_from"])))
     assert [(row["entity"], row["change"], row["changed_by"], row["corrected"]) for row in told] == [
         ("212600008888", "added", "Anna", "2026-10"),
         (WHO, "changed", None, None),

@@ -84,7 +84,9 @@ def run(closed: Warehouse, tmp_path: Path) -> Callable[..., Result]:
 
 def told(warehouse: Warehouse) -> list[dict[str, Any]]:
     rows = warehouse.pin("reference_changes").arrow().to_pylist()
-    return sorted(rows, key=lambda row: (row["table_name"], row["table_version"], row["valid_from"] or dt.date.min))
+    return sorted(
+        rows, key=lambda row: (row["reference_table"], row["reference_version"], row["valid_from"] or dt.date.min)
+    )
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------
@@ -253,7 +255,7 @@ def test_rows_that_differ_on_some_days() -> None:
 def test_what_others_left_untold_is_told_once(closed: Warehouse) -> None:
     """A process that died after its change, and another hand; asked again there is nothing more."""
     before = told(closed)
-    assert [(row["table_name"], row["change"], row["now"]) for row in before] == [
+    assert [(row["reference_table"], row["change"], row["now"]) for row in before] == [
         ("product_catalog", "begun", '{"rows": 4}'),
         ("rate_plans", "begun", '{"rows": 4}'),
     ]
@@ -280,7 +282,7 @@ def test_a_table_from_before_begins_as_it_was_found(plain: Warehouse) -> None:
     plain.overwrite_arrow("customers", _customers([_customer("West", None, None)]), info=Origin("PostgreSQL").said())
     assert record_changes(plain) == 3
     begun, *changed = told(plain)
-    assert (begun["change"], begun["now"], begun["table_version"]) == ("begun", '{"rows": 2}', 2)
+    assert (begun["change"], begun["now"], begun["reference_version"]) == ("begun", '{"rows": 2}', 2)
     assert sorted((row["entity"], row["change"], row["source"]) for row in changed) == [
         ("A", "changed", "PostgreSQL"),
         ("B", "removed", "PostgreSQL"),

@@ -263,7 +263,8 @@ def test_another_currency_is_no_new_shape(root: str, opened: Callable[[], Wareho
         empty.pin("facturation_complete")
     plan, _ = upgraded(empty)
     assert {shape.name for shape in plan.shapes} == {
-        *("bill_lines", "facturation_complete", "documents", "revenue_by_plan", "plan_by_region", "top10_consumers")
+        *("bill_lines", "facturation_complete", "correction_documents", "manual_lines", "documents"),
+        *("revenue_by_plan", "plan_by_region", "top10_consumers"),
     }
     assert Warehouse(root, opened().engine, in_yen).pin("facturation_complete").rows_by_partition() == {}
 
