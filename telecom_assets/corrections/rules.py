@@ -212,7 +212,8 @@ def differences(
 def with_terms(rows: DataFrame, period: str, original_period: str, closed_with: ClosedWith) -> DataFrame:
     """Rows of ADJUSTMENTS: `differences` with the period that bills them, the one they correct, and the terms of that one.
 
-    Of holders whose bill is not what its lines come to (`ClosedWith.not_corrected`) nothing is billed.
+    Of holders whose bill is not what its lines come to (`ClosedWith.not_corrected`) nothing is billed. A record that one of them keeps
+    paying for is not charged to another.
     """
     said = {
         "billing_period": F.lit(period),
@@ -221,13 +222,21 @@ def with_terms(rows: DataFrame, period: str, original_period: str, closed_with: 
         "tax_pct": F.lit(closed_with.tax_pct).cast(PERCENT),
         "discount_pct": F.lit(closed_with.discount_pct).cast(PERCENT),
     }
-    refused = [f"{customer}/{holder}" for customer, holder in closed_with.not_corrected]
-    named = F.concat_ws("/", F.col("customer_id"), F.col("holder_no").cast("string"))
-    is_refused = (F.col("disposition") == BILLED) & (named.isin(*refused) if refused else F.lit(False))
-    judged = rows.withColumn("disposition", F.when(is_refused, REFUSED).otherwise(F.col("disposition")))
+    judged = _with_refused(rows, closed_with) if closed_with.not_corrected else rows
     return judged.select("*", *(value.alias(name) for name, value in said.items())).select(
         *(F.col(column.name).cast(column.type) for column in ADJUSTMENTS.columns)
     )
+
+
+def _with_refused(rows: DataFrame, closed_with: ClosedWith) -> DataFrame:
+    """The rows, refused where they would correct a bill that its lines do not give."""
+    holders = [f"{customer}/{holder}" for customer, holder in closed_with.not_corrected]
+    named = F.concat_ws("/", F.col("customer_id"), F.col("holder_no").cast("string")).isin(*holders)
+    is_kept = named & (F.col("side") == TAKEN_BACK)
+    of_record = F.max(F.when(is_kept, 1).otherwise(0)).over(Window.partitionBy("record_id"))
+    marked = rows.withColumn("is_paid_by_another", (of_record == 1) & (F.col("side") == CHARGED))
+    is_refused = (F.col("disposition") == BILLED) & (F.coalesce(named, F.lit(False)) | F.col("is_paid_by_another"))
+    return marked.withColumn("disposition", F.when(is_refused, REFUSED).otherwise(F.col("disposition")))
 
 
 # ------------------------------------------------------------------------------------------------------------ reasons

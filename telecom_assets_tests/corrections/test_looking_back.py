@@ -123,6 +123,30 @@ def test_whose_bill_nobody_can_explain_is_not_corrected(plain: Warehouse) -> Non
     assert told(books.adjust(AUGUST)) == of_a
 
 
+def test_what_is_not_given_back_to_one_is_not_charged_to_another(plain: Warehouse) -> None:
+    """A call of A was B's: A keeps paying for it, so B does not. A call of B was A's: B gets it back, and A is told of."""
+    books = Books(plain)
+    books.refer()
+    books.mediate([*AT_CLOSE, event("voice", "120", record_id="of B", subscriber_id=B, source_position=92)])
+    books.close(JUNE, replace(inputs_closed_with(books), not_corrected=((A, 1),)))
+    books.mediate(
+        [
+            event("voice", "120", record_id="copy", subscriber_id=B, source_position=91),
+            event("voice", "120", record_id="of B", subscriber_id=A, source_position=93),
+        ]
+    )
+    # Two minutes are one of A at 0.010, two of B at 0.005.
+    assert [
+        (row["record_id"], row["customer_id"], row["side"], row["disposition"], row["amount"]) for row in books.adjust()
+    ] == [
+        ("copy", B, "charged", "refused", Decimal("0.01")),
+        ("copy", A, "taken_back", "refused", Decimal("-0.01")),
+        ("of B", A, "charged", "refused", Decimal("0.01")),
+        ("of B", B, "taken_back", "billed", Decimal("-0.01")),
+    ]
+    assert right_is_settled_and_adjusted(Journals.of(plain), JULY, 12).passed
+
+
 def test_what_a_closed_period_has_corrected_is_settled(books: Books) -> None:
     """July is closed with its adjustments: August looks back from there, and only at what comes then."""
     late = event("voice", "180", record_id="late", subscriber_id=A, source_position=90)
