@@ -22,6 +22,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse
+from telecom_assets.mediation.stale_days import mediated_rows
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.columns import VALID_TO
 from telecom_assets.model.months import month_days
@@ -126,11 +127,10 @@ def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
 
 
-@lru_cache(maxsize=4)
 def _mediated(mediated: PinnedTable) -> Mapping[dt.date, str]:
     """What mediation read and wrote of each day that has raw rows."""
     names = ("raw_rows", "raw_positions", "cleaned_version")
-    rows = mediated.arrow().select(["event_date", *names]).to_pylist()
+    rows = mediated_rows(mediated)
     return {row["event_date"]: "/".join(str(row[name]) for name in names) for row in rows if row["raw_rows"]}
 
 
