@@ -199,6 +199,15 @@ def test_late_usage_after_a_plan_change_and_a_change_of_plan_in_the_month(build:
     assert town.out(FEBRUARY) == due("2.40")
 
 
+def test_who_had_ended_gets_back_what_came_after_his_end(build: Build) -> None:
+    """Days 5 and 20, 2.40. He had ended on the 15th: day 20 is nobody's to pay, 1.00 + 0.20 back."""
+    town = build()
+    town.sms(JANUARY, 5, 20)
+    assert town.out(JANUARY) == due("2.40")
+    town.set_customer(NUMBER, [Version(valid_to=date(2026, 1, 15))])
+    assert town.out(FEBRUARY) == due("-1.20", JANUARY)
+
+
 def test_a_new_holder_pays_for_his_own_usage(build: Build) -> None:
     """Day 20 is of the second holder: 1.20 back to the first, who has no subscription in February, and on the second one's bill."""
     town = build()
