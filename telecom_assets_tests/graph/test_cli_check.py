@@ -29,6 +29,7 @@ ADVISORY = {
     ("rate_plans", "prices_have_no_gaps"),
     ("landing", "few_are_malformed"),
     ("billing_terms", "terms_have_no_gap"),
+    ("bill_lines", "nothing_below_zero"),
 }
 
 

@@ -39,7 +39,15 @@ ADVISORY = {
     "rate_plans.prices_have_no_gaps",
     "landing.few_are_malformed",
     "billing_terms.terms_have_no_gap",
+    "bill_lines.nothing_below_zero",
 }
+#: Tables that have no rows before a month is closed, or somebody decides about one.
+WITHOUT_ROWS = {
+    *("adjustments", "adjusted_months", "correction_documents", "documents"),
+    *("manual_lines", "rerate_decisions", "accepted_differences"),
+}
+#: Tables that tell of changes: when, by whom, at which versions.
+JOURNALS = {"billing_periods", "reference_changes"}
 VERSIONS = ("customers_version", "rate_plans_version", "product_catalog_version")
 USAGE = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs")
 REPORT_NAMES = [contract.name for contract in REPORTS]
@@ -80,7 +88,9 @@ def test_every_blocking_check_was_made_and_passed(run: str, request: pytest.Fixt
     declared = {
         f"{key.asset_key.to_user_string()}.{key.name}" for checks in build_checks() for key in checks.check_keys
     }
-    assert {name for name, _ in made} == declared - ADVISORY
+    # The close makes documents, and nobody but people changes the state of a period: their checks are those of `telecom check`.
+    of_no_run = {name for name in declared if name.startswith(("documents.", "billing_periods."))}
+    assert {name for name, _ in made} == declared - ADVISORY - of_no_run
     assert [name for name, passed in made if not passed] == []
 
 
@@ -363,7 +373,7 @@ VERSIONS_MADE = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLES) - {"displaced_days"}))
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"displaced_days"} - WITHOUT_ROWS))
 def test_a_second_run_changes_no_row(billed: MonthRun, again: MonthRun, name: str) -> None:
     columns = [column for column in TABLES[name].column_names if column not in VERSIONS_MADE.get(name, ())]
     first, second = (ordered_as_text(run.project.rows(name), columns) for run in (billed, again))
@@ -483,7 +493,8 @@ def test_spark_makes_of_the_same_topic_what_sail_made(
     results = spark.run_month()
     assert [failed for result in results for failed in result.failed_checks] == []
     assert spark.deployment.engine.name == "spark"
-    for name in sorted(set(TABLES) - {"landing_ranges", "landing_decisions", "mediated_days", "billed_months"}):
+    of_the_run = {"landing_ranges", "landing_decisions", "mediated_days", "billed_months"}
+    for name in sorted(set(TABLES) - of_the_run - WITHOUT_ROWS - JOURNALS):
         columns = [column for column in TABLES[name].column_names if column not in VERSIONS]
         assert ordered_as_text(spark.rows(name), columns) == ordered_as_text(sail.rows(name), columns), name
     assert files_for_people(spark) == files_for_people(sail)
