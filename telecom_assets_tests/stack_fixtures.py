@@ -34,7 +34,8 @@ def _start(home: Path, services: Sequence[str]) -> None:
     A session is too short for the second one to pay: mediation's tests cost Apache Spark 56 s of CPU instead of 73.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        # The first compiler alone is given 48 MB for its code, which a suite fills: then Spark ends in the middle of a test.
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
         LocalStack(home, services).up()
 
 
