@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from telecom_assets.intake.silence import is_news, silence
 from telecom_assets.lineage.partitions import local_today
@@ -56,6 +57,17 @@ def fails(project: Project) -> str:
     return str(caught.value)
 
 
+@retry(
+    retry=retry_if_result(lambda reason: "answers again" not in reason),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.1),
+    retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+)
+def reason_of_end(project: Project) -> str:
+    """What the first tick that finds the broker says. One that has just gone on may leave a question unanswered."""
+    return reason_of(tick(project, SENSOR))
+
+
 def events(webhook: Webhook) -> list[object]:
     return [message["event"] for _, message in webhook.calls]
 
@@ -82,9 +94,9 @@ def test_twenty_minutes_without_a_broker(project: Project, clock: Clock, webhook
         assert "does not answer within 3 s" in reason_of(tick(project, "cdr_topic_sensor"))
     assert events(webhook) == ["began"]
     wait_for_topic(project.deployment.kafka())  # a broker that was away settles for a moment
-    over = tick(project, SENSOR)
-    assert "Kafka answers again at" in reason_of(over)
-    assert "after 20 minutes" in reason_of(over)
+    over = reason_of_end(project)
+    assert "Kafka answers again at" in over
+    assert "after 20 minutes" in over
     assert tick(project, SENSOR).skip_message == "Kafka answers"
     assert events(webhook) == ["began", "ended"]
     assert webhook.calls[0][1]["error"] == webhook.calls[1][1]["error"]
