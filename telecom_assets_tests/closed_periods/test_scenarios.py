@@ -94,9 +94,9 @@ def due(amount: str, document: str = "bill", holder: tuple[str, int] = C) -> dic
     return {(holder, document): Decimal(amount)}
 
 
-def test_a_withdrawal_in_three_parts_gives_back_exactly_the_bill(build: Build) -> None:
+def test_a_withdrawal_in_three_parts_gives_back_exactly_the_bill(modelled: Build) -> None:
     """0.99 + 0.198 → 1.19. What remains: 0.66 + 0.132 → 0.79; 0.33 + 0.066 → 0.40; nothing."""
-    town = build("0.33")
+    town = modelled("0.33")
     town.sms(JANUARY, 5, 15, 25)
     assert town.out(JANUARY) == due("1.19")
     for until, month, back in (
@@ -139,9 +139,9 @@ def test_lines_of_one_key_are_rounded_together(modelled: Build) -> None:
     assert found == [{}, due("0.01"), {}, due("0.01")]
 
 
-def test_a_small_charge_is_written_off_and_judged_anew_with_what_comes_later(build: Build) -> None:
+def test_a_small_charge_is_written_off_and_judged_anew_with_what_comes_later(modelled: Build) -> None:
     """0.30 + 0.06. A late 0.10 would be 0.12: written off. With four more 0.50, 0.60 due. All withdrawn: 0.80 + 0.16 back."""
-    town = build("0.10", House({}, threshold=Decimal("0.5")))
+    town = modelled("0.10", House({}, threshold=Decimal("0.5")))
     town.sms(JANUARY, 1, 2, 3)
     assert town.out(JANUARY) == due("0.36")
     town.sms(JANUARY, 4)
@@ -243,9 +243,9 @@ def test_usage_of_a_month_that_was_skipped_is_charged_later(build: Build) -> Non
 
 
 @pytest.mark.parametrize("separate", [False, True])
-def test_two_closed_months_are_corrected_at_once(build: Build, separate: bool) -> None:
+def test_two_closed_months_are_corrected_at_once(modelled: Build, separate: bool) -> None:
     """Late messages of January (0.33, so 0.40) and February (0.66, so 0.79); one of March, 0.40."""
-    town = build("0.33", House({}, separate=separate))
+    town = modelled("0.33", House({}, separate=separate))
     town.out(JANUARY)
     town.out(FEBRUARY)
     town.sms(JANUARY, 5)
@@ -255,9 +255,9 @@ def test_two_closed_months_are_corrected_at_once(build: Build, separate: bool) -
     assert town.out(MARCH) == (apart if separate else due("1.59"))
 
 
-def test_what_would_bring_a_bill_below_zero_leaves_it(build: Build) -> None:
+def test_what_would_bring_a_bill_below_zero_leaves_it(modelled: Build) -> None:
     """March 1.20, January 2.40 back, February 1.20 more: together 0. A second month back, and it would be −1.20."""
-    town = build()
+    town = modelled()
     town.sms(JANUARY, 5, 6)
     town.out(JANUARY)
     town.out(FEBRUARY)
@@ -271,9 +271,9 @@ def test_what_would_bring_a_bill_below_zero_leaves_it(build: Build) -> None:
     assert town.out(APRIL) == due("1.20") | due("-1.20", FEBRUARY) | due("-1.20", MARCH)
 
 
-def test_a_credit_is_under_the_cap(build: Build) -> None:
+def test_a_credit_is_under_the_cap(modelled: Build) -> None:
     """Of 0.99, 0.50 is given back: −0.50 − 0.10. Then 0.49 are left; when January is withdrawn, too much was given back."""
-    town = build("0.33")
+    town = modelled("0.33")
     town.sms(JANUARY, 5, 15, 25)
     town.out(JANUARY)
     town.system.add_line(C, JANUARY, Decimal("-0.50"), Decimal(20))

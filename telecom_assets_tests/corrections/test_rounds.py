@@ -118,7 +118,6 @@ def judged(
     ("seed", "threshold"),
     [
         (1, Decimal(0)),
-        pytest.param(2, Decimal(0), marks=pytest.mark.thorough),
         pytest.param(3, Decimal(40), marks=pytest.mark.thorough),
     ],
 )
