@@ -43,7 +43,7 @@ def owed(amounts: tuple[Decimal, ...], discount: Decimal, tax: Decimal) -> Decim
 
 
 @settings(
-    max_examples=examples(4), derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(3), derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 @given(
     holders=st.lists(HOLDERS, min_size=5, max_size=25),
