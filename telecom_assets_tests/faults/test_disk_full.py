@@ -62,6 +62,8 @@ def fill(disk: Path, left: int) -> Path:
 def test_a_run_without_space_is_one_line_and_goes_on_when_it_is_freed(disk: Path, billed: Project, left: int) -> None:
     """Wherever it is that the space ends: Dagster's databases, a log, rows, documents."""
     project, before = billed, billed.postgres(BILLS)
+    there = [name for name in TABLES if project.warehouse.exists(name)]
+    assert {"raw_cdrs", "bill_lines", "billing_periods"} <= set(there)
     project.produce([call(2 + day, f"late-{left}-{day}") for day in range(9)])
     ballast = fill(disk, left)
     try:
@@ -75,7 +77,7 @@ def test_a_run_without_space_is_one_line_and_goes_on_when_it_is_freed(disk: Path
         assert project.postgres(BILLS) == before
     finally:
         ballast.unlink()
-    for name in TABLES:
+    for name in there:
         assert project.table(name).version() >= 0, "every table can be read"
     finished = telecom(project, "run", "--month", MONTH)
     assert finished.returncode == 0, finished.stderr
