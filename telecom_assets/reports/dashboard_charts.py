@@ -16,9 +16,9 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from resources.user_cache import cached_text
 from telecom_assets.model.period_titles import day_title
 from telecom_assets.model.text import for_people, legible, money
-from telecom_assets.reports.cached_text import cached_text
 
 INK, MUTED, GRID = "#14202e", "#55606e", "#e3e7ec"
 WORKDAY, WEEKEND, CONSUMER = "#2456a6", "#6f95cc", "#0f7c72"
@@ -176,7 +176,7 @@ def drawing_script() -> str:
 
     It can stand inside `<script>`: nothing in it ends the element or opens a comment.
     """
-    return cached_text(f"vega-by-vl-convert-{version('vl-convert-python')}.js", _make_drawing_script)
+    return cached_text("vega-by-vl-convert.js", version("vl-convert-python"), _make_drawing_script)
 
 
 def _make_drawing_script() -> str:

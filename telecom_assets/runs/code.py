@@ -48,8 +48,8 @@ class Reached:
     #: None where the source of one of the functions is missing.
     digest: str | None
     settings: frozenset[str]
-    #: Each function, class and constant, with the one that first named it.
-    named_by: Mapping[Symbol, Symbol | None]
+    #: Each function, class and constant, with the one that first named it. Not among what is kept of installed code.
+    named_by: Mapping[Symbol, Symbol | None] = field(default_factory=dict)
 
 
 class Code:
@@ -346,8 +346,19 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+def installed_code() -> str:
+    """One digest of the text of all installed modules and of the files beside them, byte by byte: 20 ms, to examine them takes 500."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in _files() if path.suffix != ".pyc"):
+        digest.update(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 def _files_beside_code() -> list[Path]:
     """Files of the packages that are not Python code."""
+    return [path for path in _files() if not path.suffix.startswith(".py")]
+
+
+def _files() -> Iterator[Path]:
     folders = (folder for package in _PACKAGES for folder in _folders(package))
-    files = (path for folder in folders for path in folder.rglob("*"))
-    return [path for path in files if path.is_file() and not path.suffix.startswith(".py")]
+    return (path for folder in folders for path in folder.rglob("*") if path.is_file())

@@ -232,6 +232,28 @@ def test_rules_whose_source_is_not_there_cannot_be_told() -> None:
     assert rules.of_table("raw_cdrs") is None, "made by landing, which is about no day"
 
 
+def test_what_installed_code_rests_on_is_kept_until_the_code_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    stages = list(OF_RULES.values())
+    read = [Rules(ASSETS, SETTINGS, SETTINGS.engine).settings_of(stage) for stage in stages]
+    with monkeypatch.context() as patch:
+        patch.setattr(rule_digest, "Code", None)
+        assert digests() == before
+        assert [Rules(ASSETS, SETTINGS, SETTINGS.engine).settings_of(stage) for stage in stages] == read
+    examined: list[object] = []
+
+    def examine(source: Callable[[str], str | None]) -> Code:
+        examined.append(source)
+        return Code(source)
+
+    monkeypatch.setattr(rule_digest, "Code", examine)
+    monkeypatch.setattr(rule_digest, "installed_code", lambda: "other code")
+    assert digests() == before
+    assert len(examined) == 1
+
+
 # -- following names -------------------------------------------------------------------------------------------------------
 
 PACKAGE = {
