@@ -44,12 +44,18 @@ def worked(results: list[StepResult]) -> list[tuple[str, str]]:
     return [(result.step.job, result.step.label) for result in results if not result.up_to_date]
 
 
-@pytest.fixture
-def settled(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
-    """A whole copy of the billed month. Copies share one topic: what other tests have sent there is landed first."""
+@pytest.fixture(scope="module")
+def caught_up(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
+    """A copy of the billed month that has landed what tests of other files have sent to the topic, which copies share."""
     project = copy_of(billed.project)
     project.run_month()
     return project
+
+
+@pytest.fixture
+def settled(caught_up: Project, copy_of: Callable[..., Project]) -> Project:
+    """A whole copy of a month with nothing to do. Tests that send messages are the last: copies share one topic."""
+    return copy_of(caught_up)
 
 
 def test_nothing_new_is_no_work_and_no_version(settled: Project) -> None:
@@ -71,33 +77,6 @@ def test_nothing_new_is_no_work_and_no_version(settled: Project) -> None:
 def test_force_works_everything(settled: Project) -> None:
     assert worked(settled.run_month(force=True)) == [REFERENCES, LANDING, MEDIATION, BILLING]
     assert worked(settled.run_month()) == [REFERENCES]
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields"),
-    [
-        ("voice", {"caller_id": "212799999999", "callee_id": "33612345678", "duration_sec": 61}),
-        # Smaller than any: sessions that other days have deferred count as so much.
-        ("data", {"user_id": "212799999999", "data_volume_mb": 0.5}),
-    ],
-)
-def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(
-    settled: Project, kind: str, fields: dict[str, Any]
-) -> None:
-    settled.produce([cdr(kind, 3, uuid.uuid4().hex, **fields)])
-    assert worked(settled.run_month()) == [
-        REFERENCES,
-        LANDING,
-        of_day("mediation_job", 3),
-        BILLING,
-    ]
-    columns = ("source_part", "source_position")
-    names = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs", "period_charges")
-    rows = {name: ordered(settled.rows(name), *columns) for name in names}
-    bills = ordered(settled.rows("facturation_complete"), "customer_id")
-    settled.run_month(force=True)
-    assert {name: ordered(settled.rows(name), *columns) for name in names} == rows
-    assert ordered(settled.rows("facturation_complete"), "customer_id") == bills
 
 
 def test_a_change_of_a_customer_rates_the_days_from_then_on(settled: Project) -> None:
@@ -205,20 +184,6 @@ def test_another_rule_works_what_goes_by_it(
     assert worked(changed.run_month()) == [REFERENCES, *expected]
 
 
-def test_what_a_sensor_or_a_schedule_has_made_is_made(settled: Project) -> None:
-    """By whomever a run was asked for: its commits say how it was made."""
-    settled.produce(
-        [cdr("voice", 3, uuid.uuid4().hex, caller_id="212799999999", callee_id="33612345678", duration_sec=9)]
-    )
-    for job, tags in (
-        ("landing_job", {}),
-        ("mediation_job", day_tags(f"{MONTH}-03")),
-        ("billing_job", month_tag()),
-    ):
-        assert settled.run(job, tags).success, job
-    assert worked(settled.run_month()) == [REFERENCES]
-
-
 def test_a_month_without_records_is_made_once(new_project: Callable[..., Project]) -> None:
     """No rows take the place of no rows, on every day and in every table, and yet it is known that they did."""
     project = new_project(partitions=1)
@@ -275,22 +240,44 @@ def test_published_bills_that_changed_are_published_again(settled: Project, chan
     assert settled.postgres(query) == before
 
 
-@pytest.mark.parametrize("kind", ["invoice", "bills", "report", "dashboard"])
+def documents(project: Project) -> list[Path]:
+    """One file of each kind."""
+    settings = project.settings
+    return [
+        min(invoice_directory(settings, MONTH).glob("*.xml")),
+        bills_file(settings, MONTH),
+        report_file(settings, MONTH, "daily_revenue"),
+        dashboard_file(settings, MONTH),
+    ]
+
+
+def due(project: Project) -> list[str]:
+    """The stages that a run would work, besides the reference data."""
+    return [planned.stage.job for planned in project.runner().plan_month(MONTH)][1:]
+
+
 @pytest.mark.parametrize("altered", [True, False])
-def test_documents_that_changed_or_are_gone_are_made_again(settled: Project, kind: str, *, altered: bool) -> None:
-    path = {
-        "invoice": next(iter(sorted(invoice_directory(settled.settings, MONTH).glob("*.xml")))),
-        "bills": bills_file(settled.settings, MONTH),
-        "report": report_file(settled.settings, MONTH, "daily_revenue"),
-        "dashboard": dashboard_file(settled.settings, MONTH),
-    }[kind]
-    before = path.read_bytes()
-    if altered:
-        path.write_bytes(before + b" ")
-    else:
-        path.unlink()
+def test_documents_that_changed_or_are_gone_are_made_again(settled: Project, *, altered: bool) -> None:
+    """Each alone makes the bills due, and is none of it when it is as it was; one run makes all of them again."""
+    before = {path: path.read_bytes() for path in documents(settled)}
+
+    def damage(path: Path) -> None:
+        if altered:
+            path.write_bytes(before[path] + b" ")
+        else:
+            path.unlink()
+
+    assert due(settled) == []
+    for path, content in before.items():
+        damage(path)
+        assert due(settled) == ["billing_job"], path
+        path.write_bytes(content)
+    for path in before:
+        damage(path)
     assert worked(settled.run_month()) == [REFERENCES, BILLING]
-    assert without_version(path.read_bytes()) == without_version(before)
+    assert {path: without_version(path.read_bytes()) for path in documents(settled)} == {
+        path: without_version(content) for path, content in before.items()
+    }
 
 
 def test_a_check_that_failed_since_works_its_step_again(settled: Project) -> None:
@@ -343,3 +330,54 @@ def test_a_day_that_was_never_mediated_is_mediated(
 
 def test_customers_of_the_test_are_there(settled: Project) -> None:
     assert settled.postgres("SELECT count(*) FROM customers") == [(customers().num_rows,)]
+
+
+# -- tests that send messages: what runs after them finds these on the topic ------------------------------------------------
+
+
+@pytest.fixture
+def sender(settled: Project) -> Project:
+    """A month with nothing to do, for a test that sends messages: those of the tests before it have landed."""
+    settled.run_month()
+    return settled
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("voice", {"caller_id": "212799999999", "callee_id": "33612345678", "duration_sec": 61}),
+        # Smaller than any: sessions that other days have deferred count as so much.
+        ("data", {"user_id": "212799999999", "data_volume_mb": 0.5}),
+    ],
+)
+def test_a_late_record_is_the_work_of_its_day_and_of_the_bill(
+    sender: Project, kind: str, fields: dict[str, Any]
+) -> None:
+    sender.produce([cdr(kind, 3, uuid.uuid4().hex, **fields)])
+    assert worked(sender.run_month()) == [
+        REFERENCES,
+        LANDING,
+        of_day("mediation_job", 3),
+        BILLING,
+    ]
+    columns = ("source_part", "source_position")
+    names = ("cleaned_cdrs", "rejected_cdrs", "rated_cdrs", "suspended_cdrs", "period_charges")
+    rows = {name: ordered(sender.rows(name), *columns) for name in names}
+    bills = ordered(sender.rows("facturation_complete"), "customer_id")
+    sender.run_month(force=True)
+    assert {name: ordered(sender.rows(name), *columns) for name in names} == rows
+    assert ordered(sender.rows("facturation_complete"), "customer_id") == bills
+
+
+def test_what_a_sensor_or_a_schedule_has_made_is_made(sender: Project) -> None:
+    """By whomever a run was asked for: its commits say how it was made."""
+    sender.produce(
+        [cdr("voice", 3, uuid.uuid4().hex, caller_id="212799999999", callee_id="33612345678", duration_sec=9)]
+    )
+    for job, tags in (
+        ("landing_job", {}),
+        ("mediation_job", day_tags(f"{MONTH}-03")),
+        ("billing_job", month_tag()),
+    ):
+        assert sender.run(job, tags).success, job
+    assert worked(sender.run_month()) == [REFERENCES]
