@@ -7,6 +7,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ def owed(amounts: tuple[Decimal, ...], discount: Decimal, tax: Decimal) -> Decim
     return sum((each["amount"] for each in lines), Decimal(0)) - off + taxes
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=examples(3), derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -104,6 +104,7 @@ def test_an_id_stays_one_record_once_a_period_is_frozen() -> None:
         assert_reach(approved, 29)
 
 
+@pytest.mark.thorough
 def test_the_job_decides_as_the_command_does(books: Books) -> None:
     """It refuses a month that is not closed, in a sentence, and notes what is asked of one that is."""
     defs = build_defs(Settings.load(), {"warehouse": books.warehouse})

@@ -114,11 +114,12 @@ def judged(
     return rows_of(disposed(now, settled, contract_frame(engine, BILL_LINES, []), period, threshold, 2))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("seed", "threshold"),
     [
         (1, Decimal(0)),
-        pytest.param(3, Decimal(40), marks=pytest.mark.thorough),
+        (3, Decimal(40)),
     ],
 )
 def test_a_series_of_corrections_ends_at_what_is_right(sail: SparkEngine, seed: int, threshold: Decimal) -> None:

@@ -128,6 +128,7 @@ def test_files_that_cannot_be_read(home: Home, tmp_path: Path) -> None:
     assert "telecom up" in home.posted["what_to_run"]
 
 
+@pytest.mark.thorough
 def test_a_table_that_cannot_be_read(home: Home) -> None:
     """It is the IO manager that reads it, before the step begins."""
     home.warehouse.make_tables(["customers"])
