@@ -14,14 +14,23 @@ from pyspark.sql import functions as F
 
 from resources.expected_errors import ExpectedError
 from resources.warehouse import Partitions, Warehouse, WarehouseError
+from telecom_assets.billing.corrections import closed_lines
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
-from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER, USAGE
+from telecom_assets.billing.tables import (
+    BILL_LINES,
+    CORRECTION_DOCUMENTS,
+    FACTURATION_COMPLETE,
+    HOLDER,
+    MANUAL_LINES,
+    USAGE,
+)
 from telecom_assets.billing.terms import BillingTerms, terms_of
 from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.closing import advice
 from telecom_assets.closing.findings import Finding, Reviewed, holder, some
 from telecom_assets.closing.rerating.comparison import Inputs, compared, is_installed
+from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.tables import CLEANED_CDRS
@@ -216,10 +225,15 @@ def _rated_from(about: Reviewed) -> Inputs:
         customers,
         plans,
         catalogue,
+        about.of_month(ADJUSTMENTS.name),
+        about.of_month(MANUAL_LINES.name),
+        closed_lines(warehouse, about.month),
         about.of_month(BILL_LINES.name),
         about.of_month(FACTURATION_COMPLETE.name),
+        about.of_month(CORRECTION_DOCUMENTS.name),
         _terms(about, kept),
         kept.missing_volume_policy if kept is not None else about.settings.missing_volume_policy,
+        about.record_types,
     )
 
 

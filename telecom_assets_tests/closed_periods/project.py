@@ -26,11 +26,12 @@ from telecom_assets.billing.lines import usage_lines
 from telecom_assets.billing.manual import Wanted, note_line
 from telecom_assets.billing.placing import Placing
 from telecom_assets.billing.rules import bill, correction_documents
-from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.billing.terms import BillingTerms
 from telecom_assets.closing import empty
 from telecom_assets.closing.approving import withdraw
 from telecom_assets.closing.order import assert_in_order, assert_none_before
+from telecom_assets.closing.rerating.comparison import Compared, Inputs, compared
 from telecom_assets.corrections.inputs import inputs_of
 from telecom_assets.corrections.looking_back import look_back
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
@@ -130,6 +131,7 @@ class Project:
     def approve(self, month: str) -> None:
         with _refusing():
             self._assert_may_be_approved(month)
+            assert self.rated_again(month).findings == []
             kept = self._closed_with(month, inputs_of(self.warehouse, month)).as_json()
             self._change(month, APPROVED, digest=digest_of(self.warehouse, month), closed_with=kept)
 
@@ -179,6 +181,29 @@ class Project:
         for row in (*rated, *charged, *adjusted):
             found[row["customer_id"], row["holder_no"]] += row["amount"] or Decimal(0)
         return found
+
+    def rated_again(self, month: str) -> Compared:
+        """The second rating of all customers, in SQL."""
+        names = (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG)
+        customers, plans, catalogue = (self.warehouse.pin(each.name) for each in names)
+        of_month = partial(self.warehouse.pin_period, period=month)
+        inputs = Inputs(
+            month=month,
+            cleaned=of_month(CLEANED_CDRS.name),
+            customers=customers,
+            rate_plans=plans,
+            product_catalog=catalogue,
+            adjustments=of_month(ADJUSTMENTS.name),
+            manual_lines=of_month(MANUAL_LINES.name),
+            closed_lines=closed_lines(self.warehouse, month),
+            lines=of_month(BILL_LINES.name),
+            bills=of_month(FACTURATION_COMPLETE.name),
+            correction_documents=of_month(CORRECTION_DOCUMENTS.name),
+            terms=self._terms(month),
+            missing_volume_policy=POLICY,
+            record_types=RECORD_TYPES,
+        )
+        return compared(inputs, len(self._customers))
 
     # ------------------------------------------------------------------------------------------------------------ stages
 

@@ -9,7 +9,7 @@
 CREATE TABLE period_charges AS
 WITH smallest AS (
     SELECT customer_id, holder_no, min(billable_units) AS smallest_mb FROM priced
-    WHERE record_type = 'data' AND NOT imputed GROUP BY customer_id, holder_no
+    WHERE (record_type = 'data' OR record_type IN (SELECT record_type FROM other_types WHERE is_imputed)) AND NOT imputed GROUP BY customer_id, holder_no
 ), deferred AS (
     SELECT s.* EXCLUDE (billable_units, plan_valid_from, product_valid_from),
         p.* EXCLUDE (rate_plan_id, product_code, first_day, end_day),
@@ -52,18 +52,20 @@ SELECT customer_id, holder_no,
     events, units, exact_amount, billed(exact_amount) AS amount, getvariable('month') AS billing_period
 FROM sums;
 
--- What a holder owes at each tax rate: the discount of each group of lines with equal terms, then one tax.
-CREATE TABLE due_by_rate AS
+-- What a document comes to at each tax rate: the discount of each group of lines with equal terms, then one tax.
+CREATE MACRO totals_of(lines) AS TABLE
 WITH groups AS (
     SELECT customer_id, holder_no, document, tax_category, tax_pct, discount_pct, sum(amount) AS amount,
         billed(sum(amount)::DECIMAL(22,4) * discount_pct * 0.01::DECIMAL(3,2)) AS discount
-    FROM bill_lines GROUP BY customer_id, holder_no, document, tax_category, tax_pct, discount_pct
+    FROM query_table(lines) GROUP BY customer_id, holder_no, document, tax_category, tax_pct, discount_pct
 ), rates AS (
     SELECT customer_id, holder_no, document, tax_category, tax_pct, sum(amount) AS amount, sum(discount) AS discount
     FROM groups GROUP BY ALL
 )
 SELECT *, billed((amount - discount)::DECIMAL(22,4) * tax_pct * 0.01::DECIMAL(3,2)) AS tax, amount - discount + tax AS due
 FROM rates;
+
+CREATE TABLE due_by_rate AS FROM totals_of('bill_lines');
 
 CREATE TABLE facturation_complete AS
 WITH lined AS (

@@ -2,7 +2,12 @@
 -- volume is deferred to the month (`billing.sql`).
 --
 -- Variables: month, month_first, month_last, missing_volume_policy. Tables: customers, rate_plans, product_catalog, and the
--- view cleaned_cdrs. Customers have the numbers of their calls.
+-- view cleaned_cdrs. Customers have the numbers of their calls. Where there are other record types than voice, sms and data, the
+-- table other_types says how each is charged, and cleaned_cdrs has what is measured of their events as other_quantity.
+
+CREATE TABLE IF NOT EXISTS other_types (record_type VARCHAR, is_measured BOOLEAN, started INTEGER, is_imputed BOOLEAN);
+CREATE VIEW measured_cdrs AS
+FROM cleaned_cdrs UNION ALL BY NAME SELECT NULL::DECIMAL(18,6) AS other_quantity WHERE false;
 
 -- All that is to be known of a subscriber on a day in one row, so that an event is joined once: from begins up to and without ends.
 -- From the end of the last holder on the number is over; before the first and between two there is no row.
@@ -38,12 +43,18 @@ CREATE MACRO cost_of(units, free_units, unit_price, is_tiered, tier_threshold, t
 CREATE TABLE priced AS
 WITH joined AS (
     SELECT e.*, s.rate_plan_id, s.region, s.holder_no, s.customer_valid_from, p.* EXCLUDE (rate_plan_id, product_code, first_day, end_day),
-        e.record_type = 'data' AND e.data_volume_mb IS NULL AS missing,
+        CASE e.record_type WHEN 'data' THEN e.data_volume_mb IS NULL
+            ELSE coalesce(o.is_imputed AND e.other_quantity IS NULL, false) END AS missing,
         CASE e.record_type
             WHEN 'voice' THEN (((e.duration_sec * 1000)::BIGINT + 59999) // 60000)::DECIMAL(18,6)
             WHEN 'sms' THEN 1::DECIMAL(18,6)
-            ELSE coalesce(e.data_volume_mb, CASE getvariable('missing_volume_policy') WHEN 'zero' THEN 0 END)::DECIMAL(18,6)
-            END AS units,
+            WHEN 'data' THEN e.data_volume_mb
+            ELSE CASE WHEN NOT o.is_measured THEN 1
+                      WHEN o.started IS NULL THEN e.other_quantity
+                      ELSE ((e.other_quantity * 1000000)::HUGEINT + o.started::HUGEINT * 1000000 - 1) // (o.started::HUGEINT * 1000000)
+                      END::DECIMAL(18,6)
+            END AS measured,
+        coalesce(measured, CASE getvariable('missing_volume_policy') WHEN 'zero' THEN 0 END)::DECIMAL(18,6) AS units,
         CASE WHEN s.customer_id IS NULL THEN 'unknown_customer'
              WHEN s.is_over THEN 'inactive_customer'
              WHEN s.subscription_type <> 'postpaid' THEN 'prepaid_customer'
@@ -51,7 +62,8 @@ WITH joined AS (
              WHEN NOT s.plan_is_known THEN 'unknown_plan'
              WHEN p.unit_price IS NULL THEN 'no_price'
              WHEN units IS NULL THEN 'missing_volume' END AS reason
-    FROM cleaned_cdrs e
+    FROM measured_cdrs e
+    LEFT JOIN other_types o ON o.record_type = e.record_type
     LEFT JOIN subscribers s ON s.customer_id = e.subscriber_id AND e.event_date >= s.begins AND e.event_date < s.ends
     LEFT JOIN prices p ON p.rate_plan_id = s.rate_plan_id AND p.product_code = e.product_code
         AND e.event_date >= p.first_day AND e.event_date < p.end_day
