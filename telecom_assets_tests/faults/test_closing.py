@@ -19,12 +19,11 @@ from telecom_assets.periods.journal import read_periods
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.processes import Died, Running
 from telecom_assets_tests.graph.conftest import copy_of, customers, new_project
-from telecom_assets_tests.graph.project import MONTH, Project
-from telecom_assets_tests.graph.test_sensor import sms
+from telecom_assets_tests.graph.project import MONTH, Project, cdr
 
 __all__ = ["copy_of", "new_project"]
 
-LAST, ISSUED = dt.date(2025, 6, 30), dt.date(2025, 7, 3)
+ISSUED = dt.date(2025, 7, 3)
 #: What differs between two runs: the moment of a change.
 WHEN = ("changed_at",)
 
@@ -67,10 +66,11 @@ class Ending:
 
 @pytest.fixture(scope="module")
 def drafted(new_project: Callable[..., Project]) -> Project:
-    """June with one message, billed. Not to be changed."""
+    """June with two calls, billed. Not to be changed."""
     made = new_project(partitions=1)
     made.store_customers(customers())
-    made.produce([sms(LAST, "a")])
+    parties = {"caller_id": "212600000001", "callee_id": "212600000004"}
+    made.produce(cdr("voice", day, f"{day}", duration_sec=3000 * day, **parties) for day in (1, 2))
     made.open_month(MONTH)
     made.run_month()
     return made
@@ -94,6 +94,7 @@ def undisturbed(approved: Project, copy_of: Callable[..., Project]) -> Ending:
     numbers = [f"INV-2025-{number:06}" for number in range(1, len(ending.published) + 1)]
     by_customer = sorted(ending.documents, key=lambda row: row["customer_id"])
     assert [row["number"] for row in by_customer] == numbers
+    assert sum(row["amount_due"] for row in ending.documents) > 0
     assert all(ending.files[row["file"]] == row["sha256"] for row in ending.documents)
     return ending
 
