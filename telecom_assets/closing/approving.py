@@ -2,9 +2,14 @@
 
 Belongs here: what must hold before, and what is kept with the approval. An approval fixes the cut-off: the rows of the period are
 frozen, and what lands later is late. Does not belong here: the states and the table (`telecom_assets.periods`), the close.
+
+An approval has these phases. Killed in the first it has changed nothing, and is repeated; killed in the second it stands:
+
+1. `checked`    nothing blocks, and the digest of the rows is known; nothing is written
+2. `approved`   the state is `approved`; rows that changed meanwhile are still to be looked for, and the close would refuse them
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from resources.postgres import PostgresConnection
@@ -31,6 +36,10 @@ from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
+#: The phases, in their order; `at_phase` hears of each when it has been reached.
+PHASES = ("checked", "approved")
+AtPhase = Callable[[str], None]
+
 #: The tables whose versions an approval names, besides those that it freezes: what comes after these versions is late.
 _CUT_OFF = (RAW_CDRS, CLEANED_CDRS, CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG, BILLING_TERMS)
 
@@ -49,7 +58,7 @@ class Books:
         return cls(deployment.settings, deployment.warehouse, OnDemand(deployment.postgres), deployment.record_types)
 
 
-def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Change:
+def approve(books: Books, month: str, *, by: str, why: str | None = None, at_phase: AtPhase = lambda _: None) -> Change:
     """Approve the bills of a month (yyyy-MM), which freezes its rows. Returns the change of state.
 
     Refused, with nothing changed, unless its draft is there and is later than the last close, every identity before a bill holds, and
@@ -66,12 +75,14 @@ def approve(books: Books, month: str, *, by: str, why: str | None = None) -> Cha
     digest = digest_of(warehouse, month)
     kept = kept_terms(books.settings, terms, versions, inputs).as_json()
     approved = changed_now(month, APPROVED, by=by, why=why, digest=digest, closed_with=kept)
+    at_phase("checked")
 
     def decide(periods: Periods) -> Change:
         _assert_may_be_approved(warehouse, periods, month)
         return approved
 
     change_state(warehouse, decide)
+    at_phase("approved")
     _assert_as_approved(warehouse, month, versions)
     return approved
 

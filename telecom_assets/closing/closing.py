@@ -25,7 +25,7 @@ from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import CLOSED as CLOSED_BILL
 from telecom_assets.billing.terms import terms_of
 from telecom_assets.closing import as_it_stands, empty
-from telecom_assets.closing.approving import Books, kept_terms, versions_now
+from telecom_assets.closing.approving import AtPhase, Books, kept_terms, versions_now
 from telecom_assets.closing.files import write_files
 from telecom_assets.closing.issuing import OF_DOCUMENTS, issue_documents
 from telecom_assets.closing.order import assert_in_order, assert_none_before
@@ -40,7 +40,6 @@ from telecom_assets.reference.tables import BILLING_TERMS
 
 #: The phases, in their order; `at_phase` hears of each when it has been reached.
 PHASES = ("begun", "bills", "numbered", "filed", "published", "closed")
-AtPhase = Callable[[str], None]
 
 _IN_WORDS: dict[Way, str] = {"bills": "with its bills", "empty": "without bills", "as_it_stands": "as it stands"}
 _OPTIONS: dict[Way, str] = {"bills": "", "empty": " --empty", "as_it_stands": " --as-it-stands"}

@@ -10,25 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from resources.expected_errors import ExpectedError
 from resources.warehouse import Partitions, Warehouse, WarehouseError
+from telecom_assets.billing.correction_identities import nothing_below_zero
 from telecom_assets.billing.corrections import closed_lines
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
-from telecom_assets.billing.tables import (
-    BILL_LINES,
-    CORRECTION_DOCUMENTS,
-    FACTURATION_COMPLETE,
-    HOLDER,
-    MANUAL_LINES,
-    USAGE,
-)
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.billing.terms import BillingTerms, terms_of
 from telecom_assets.books.verdict import Verdict, asked
 from telecom_assets.closing import advice
-from telecom_assets.closing.findings import Finding, Reviewed, holder, some
+from telecom_assets.closing.findings import Finding, Reviewed, some
 from telecom_assets.closing.rerating.comparison import Inputs, compared, is_installed
 from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.home.settings import Settings
@@ -181,26 +173,11 @@ def _of_open(about: Reviewed) -> list[Callable[[], Verdict]]:
 
 def _below_zero(about: Reviewed) -> Iterator[Finding]:
     """Holders of whose lines of a period, at one tax rate, more was taken back than charged, with what this month adds."""
-    lines = about.of_month(BILL_LINES.name)
-    corrected = lines.df.where(F.col("kind") != USAGE).select("original_period").distinct().collect()
-    periods = sorted({row["original_period"] or about.month for row in corrected})
-    if not periods:
-        return
-    of_period = F.coalesce("original_period", "billing_period")
-    left = (
-        lines.between(Partitions(periods[0], about.month))
-        .withColumn("of_period", of_period)
-        .where(F.col("of_period").isin(*periods))
-        .groupBy(*HOLDER, "of_period", "tax_category", "tax_pct")
-        .agg(F.sum("amount").alias("amount"))
-        .where("amount < 0")
-        .orderBy(*HOLDER, "of_period", "tax_category", "tax_pct")
-    )
-    rows = [row.asDict() for row in left.limit(1000).collect()]
-    if rows:
-        named = [f"{holder(row)}: {row['amount']:f} of {row['of_period']} at {row['tax_pct']:f} %" for row in rows]
-        text = f"more is taken back than was charged, before tax: {some(named)}; take a manual credit back with `telecom charge`"
-        yield Finding("below_zero", text, blocking=True, rows=rows[:_ROWS])
+    verdict = nothing_below_zero(about.of_month(BILL_LINES.name))
+    if not verdict.passed:
+        taken_back = f"more is taken back than was charged, before tax: {some(verdict.findings)}"
+        text = f"{taken_back}; take a manual credit back with `telecom charge`"
+        yield Finding("below_zero", text, blocking=True, rows=verdict.differs[:_ROWS])
 
 
 # ---------------------------------------------------------------------------------------------------------- rated again

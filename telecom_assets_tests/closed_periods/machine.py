@@ -218,15 +218,18 @@ class ClosedPeriods(RuleBasedStateMachine):
         back=st.integers(0),
         amount=st.sampled_from(["-5", "-1", "-0.33", "-0.05", "0.33", "2"]).map(Decimal),
         tax_pct=st.sampled_from([20, 20, 10]).map(Decimal),
+        apart=st.sampled_from([False, False, True]),
     )
-    def add_line(self, customer: str, holder_no: int, back: int, amount: Decimal, tax_pct: Decimal) -> None:
+    def add_line(
+        self, customer: str, holder_no: int, back: int, amount: Decimal, tax_pct: Decimal, *, apart: bool
+    ) -> None:
         """An amount about a closed month that the holder has a bill of; one that the currency has, and is not 0."""
         closed, holder = self.model.closed, (customer, holder_no)
         month = closed[-1 - back % len(closed)]
         amount = half_up(amount, self.model.house.decimals)
         made = self.model.months[month].made
         if amount and made and any((line.holder, line.kind) == (holder, "usage") for line in made.lines):
-            self._all(lambda system: system.add_line(holder, month, amount, tax_pct))
+            self._all(lambda system: system.add_line(holder, month, amount, tax_pct, own_document=apart))
 
     # -------------------------------------------------------------------------------------------------------- what holds
 
@@ -280,8 +283,9 @@ class ClosedPeriods(RuleBasedStateMachine):
                 ]
         found: defaultdict[Holder, Decimal] = defaultdict(Decimal)
         for own in lines.values():
-            for holder in {line.holder for line in own}:
-                found[holder] += due([line for line in own if line.holder == holder], decimals)
+            for holder, document in {(line.holder, line.document) for line in own}:
+                of_document = [line for line in own if (line.holder, line.document) == (holder, document)]
+                found[holder] += due(of_document, decimals)
         return found
 
     def _charged(self, month: str) -> Mapping[tuple[Holder, Key], Decimal]:

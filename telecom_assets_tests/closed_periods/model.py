@@ -53,7 +53,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a document of `holder`. about: the month whose usage it charges, corrects or refers to."""
+    """A line of a document of `holder`. about: the month whose usage it charges, corrects or refers to.
+
+    document: "bill", also of adjustments that leave it, or that of a manual line which has its own.
+    """
 
     holder: Holder
     about: str
@@ -61,6 +64,7 @@ class Line:
     key: Key
     exact: Decimal
     amount: Decimal
+    document: str = BILL
 
 
 @dataclass(frozen=True)
@@ -266,11 +270,14 @@ class Model:
             raise Refused(f"{month} is frozen, or has lines that would be lost")
         self.months[month] = Month("closed", Made())
 
-    def add_line(self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal) -> None:
+    def add_line(
+        self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal, *, own_document: bool = False
+    ) -> None:
         period = self.correcting
         if period is None or self.months[period].state != "open" or self.months[month].state != "closed":
             raise Refused("there is no open month after closed ones, or the month is not closed")
-        line = Line(holder, month, "manual", Key("", "", "", tax_pct, ZERO), amount, amount)
+        document = f"manual-{len(self.manual_lines) + 1}" if own_document else BILL
+        line = Line(holder, month, "manual", Key("", "", "", tax_pct, ZERO), amount, amount, document)
         if amount < 0 and self._charged([*self._lines_now(), line])[holder, month, tax_pct] < 0:
             raise Refused("more would be given back than was charged")
         self.manual_lines.append((period, line))
@@ -362,7 +369,11 @@ class Model:
         """What remains of a closed month's bill: its own lines, and all adjustment lines about it in closed months."""
         [own] = self._made([month])
         return [
-            *(line for line in own.lines if line.holder == holder and line.kind != "adjustment"),
+            *(
+                line
+                for line in own.lines
+                if (line.holder, line.document) == (holder, BILL) and line.kind != "adjustment"
+            ),
             *(
                 line
                 for made in self._made(self.closed)
@@ -422,9 +433,11 @@ class Model:
         self, month: str, own: Sequence[Line], corrections: Mapping[tuple[str, Holder], Correction]
     ) -> dict[Document, Decimal]:
         """Amounts due of the month's documents by holder and name."""
-        found: dict[Document, Decimal] = {}
-        for holder in {line.holder for line in own} | {holder for _, holder in corrections}:
-            of_holder = [line for line in own if line.holder == holder]
+        alone = [line for line in own if line.document != BILL]
+        found = {(line.holder, month, line.document): due([line], self.house.decimals) for line in alone}
+        on_bill = [line for line in own if line.document == BILL]
+        for holder in {line.holder for line in on_bill} | {holder for _, holder in corrections}:
+            of_holder = [line for line in on_bill if line.holder == holder]
             parts = {original: each for (original, who), each in corrections.items() if who == holder}
             apart = self._apart(of_holder, parts, on_invoice=self._is_invoiced(holder, month, of_holder))
             stay = sum((each.due for original, each in parts.items() if original not in apart), ZERO)

@@ -158,8 +158,10 @@ class Project:
                 empty.remove_rows(self.warehouse, month)
             self._change(month, CLOSED, "empty", closed_with=kept)
 
-    def add_line(self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal) -> None:
-        wanted = Wanted(holder[0], month, abs(amount), tax_pct, WHO, "a complaint", amount < 0, holder[1])
+    def add_line(
+        self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal, *, own_document: bool = False
+    ) -> None:
+        wanted = Wanted(holder[0], month, abs(amount), tax_pct, WHO, "a complaint", amount < 0, holder[1], own_document)
         with _refusing():
             note_line(self.warehouse, wanted)
 

@@ -111,8 +111,13 @@ class System(Protocol):
     def close_empty(self, month: str) -> None:
         """An open month is closed without bills: its frozen usage is none."""
 
-    def add_line(self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal) -> None:
-        """A manual line about a closed month on the bill of the oldest open one after it: a credit when it is below 0."""
+    def add_line(
+        self, holder: Holder, month: str, amount: Decimal, tax_pct: Decimal, *, own_document: bool = False
+    ) -> None:
+        """A manual line about a closed month in the oldest open one after it: a credit when it is below 0.
+
+        It is on the bill, or on a document of its own: "manual-<n>", where n counts all manual lines.
+        """
 
     def documents(self) -> Mapping[Document, Decimal]:
         """Amount due of every document, drafts too. One that comes to 0 may be missing."""

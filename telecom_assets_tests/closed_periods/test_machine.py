@@ -97,13 +97,13 @@ def test_a_wrong_system_is_found(wrong: type[Model]) -> None:
 
 @pytest.mark.thorough
 def test_the_project_charges_what_the_model_does(engine: SparkEngine, tmp_path: Path) -> None:
-    """A hundred steps on the embedded engine, four on Apache Spark, where each takes several times as long."""
+    """Two hundred steps on the embedded engine, four on Apache Spark, where each takes several times as long."""
     warehouses = count()
 
     def beside(house: House) -> Project:
         return Project(house, tmp_path / f"warehouse {next(warehouses)}", engine)
 
     machine = type("Beside", (ClosedPeriods,), {"beside": staticmethod(beside)})
-    steps = max(asked_for(), 100) if engine.name == "sail" else 4
+    steps = max(asked_for(), 200) if engine.name == "sail" else 4
     story = min(steps, STEPS_ON_AN_ENGINE)
     run_state_machine_as_test(machine, settings=stories(steps // story, story, (Phase.generate,)))

@@ -24,10 +24,11 @@ MONTH = "2026-10"
 
 @pytest.fixture(scope="module")
 def tables(engine: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """October with three months before it. August is closed."""
+    """October with three months before it. May to August are closed."""
     made = Warehouse(str(tmp_path_factory.mktemp("review")), engine, TABLES)
-    for state in ("drafted", "approved", "closing", "closed"):
-        change_state(made, lambda _, to=state: changed_now("2026-08", to))  # type: ignore[misc]
+    for month in ("2026-05", "2026-06", "2026-07", "2026-08"):
+        for state in ("drafted", "approved", "closing", "closed"):
+            change_state(made, lambda _, of=month, to=state: changed_now(of, to))  # type: ignore[misc]
     return made
 
 
@@ -179,7 +180,7 @@ def test_corrections_that_are_old_or_take_too_much_back(tables: Warehouse, ask: 
     [found] = ask(_below_zero)
     assert found.blocking
     assert [
-        (row["customer_id"], row["of_period"], f"{row['tax_pct']:.0f}", f"{row['amount']:.2f}") for row in found.rows
+        (row["customer_id"], row["month"], f"{row['tax_pct']:.0f}", f"{row['remains']:.2f}") for row in found.rows
     ] == [
         ("A", "2026-07", "20", "-0.01"),
         ("C", "2026-07", "20", "-1.00"),

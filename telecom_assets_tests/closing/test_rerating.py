@@ -4,8 +4,8 @@ Belongs here: corrections, lines by hand, documents of their own, record types t
 scenario of `closed_periods`, and in `graph.test_review` of a month of the project.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -34,11 +34,14 @@ ONE, TWO = "212600000001", "212600000002"
 Row = dict[str, Any]
 
 
-@pytest.fixture(params=[False, True], ids=["on the bill", "separate"])
-def corrected(request: pytest.FixtureRequest, sail: SparkEngine, tmp_path: Path) -> Project:
-    """January is closed; February has late messages of January, a credit of a person, and usage of its own."""
+@pytest.fixture(scope="module", params=[False, True], ids=["on the bill", "separate"])
+def corrected(request: pytest.FixtureRequest, sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """January is closed; February has late messages of January, a credit of a person, and usage of its own.
+
+    What a test changes it puts back.
+    """
     house = House({JANUARY: MonthTerms(Decimal(10), Decimal(7))}, separate=request.param)
-    project = Project(house, tmp_path / "warehouse", sail)
+    project = Project(house, tmp_path_factory.mktemp("corrected"), sail)
     for number in (ONE, TWO):
         project.set_customer(number, [Version()])
     project.set_price("PLAN_A", "sms", [Price(Decimal("0.333"))])
@@ -54,22 +57,30 @@ def corrected(request: pytest.FixtureRequest, sail: SparkEngine, tmp_path: Path)
     project.run(JANUARY)
     project.approve(JANUARY)
     project.close(JANUARY)
-    project.add_line((ONE, 1), JANUARY, Decimal("-0.10"), Decimal(20))
+    project.add_line((ONE, 1), JANUARY, Decimal("-0.10"), Decimal(7))
     for number, day in ((ONE, f"{JANUARY}-06"), (ONE, f"{JANUARY}-07"), (ONE, f"{FEBRUARY}-01")):
         sms(number, day)
     project.run(FEBRUARY)
     return project
 
 
-def changed(project: Project, table: str, which: Callable[[Row], bool], **values: Callable[[Any], Any]) -> None:
-    """Change figures of the February rows of a table that are meant: one at least."""
+@contextmanager
+def changed(
+    project: Project, table: str, which: Callable[[Row], bool], **values: Callable[[Any], Any]
+) -> Iterator[None]:
+    """Meanwhile figures of the February rows of a table that are meant are others: of one row at least."""
     warehouse, month = project.warehouse, Partitions(FEBRUARY, FEBRUARY)
-    rows = warehouse.pin(table, month).arrow().to_pylist()
+    as_made = warehouse.pin(table, month).arrow()
+    rows = as_made.to_pylist()
     meant = [row for row in rows if which(row)]
     assert meant
     for row in meant:
         row |= {name: change(row[name]) for name, change in values.items()}
     warehouse.overwrite_arrow(table, contract_table(warehouse.contracts[table], rows), month)
+    try:
+        yield
+    finally:
+        warehouse.overwrite_arrow(table, as_made, month)
 
 
 def found(result: Compared) -> set[tuple[str, str, str]]:
@@ -106,26 +117,23 @@ def test_corrections_and_what_people_add_are_added_up_again(corrected: Project) 
 def test_a_line_that_is_another_is_found(
     corrected: Project, kind: str, column: str, change: Callable[[Any], Any], what: str
 ) -> None:
-    changed(corrected, "bill_lines", lambda row: row["kind"] == kind, **{column: change})
-    assert found(corrected.rated_again(FEBRUARY)) == {(ONE, what, column)}
+    with changed(corrected, "bill_lines", lambda row: row["kind"] == kind, **{column: change}):
+        assert found(corrected.rated_again(FEBRUARY)) == {(ONE, what, column)}
 
 
 @pytest.mark.parametrize("column", ["discount", "tax", "amount_due", "adjustments_total"])
 def test_a_total_that_is_another_is_found(corrected: Project, column: str) -> None:
     """On the bill, and on a document of its own."""
-    separate = corrected.house.separate
-    changed(corrected, "facturation_complete", lambda row: row["customer_id"] == TWO, **{column: more})
-    expected = {(TWO, "bill", column)}
-    if separate:
-        changed(corrected, "correction_documents", lambda row: row["customer_id"] == ONE, **{column: more})
-        expected.add((ONE, "document", column))
-    assert found(corrected.rated_again(FEBRUARY)) == expected
+    table, what = ("correction_documents", "document") if corrected.house.separate else ("facturation_complete", "bill")
+    with changed(corrected, table, lambda row: row["customer_id"] == ONE, **{column: more}):
+        assert found(corrected.rated_again(FEBRUARY)) == {(ONE, what, column)}
 
 
 def test_a_difference_that_no_line_bills_is_found(corrected: Project) -> None:
     """A row of adjustments is on a line; of one that is written off it must not be."""
-    changed(corrected, "adjustments", lambda row: row["record_id"] == "r3", disposition=lambda _: "written_off")
-    result = corrected.rated_again(FEBRUARY)
+    written_off = {"disposition": lambda _: "written_off"}
+    with changed(corrected, "adjustments", lambda row: row["record_id"] == "r3", **written_off):
+        result = corrected.rated_again(FEBRUARY)
     assert (ONE, "lines of corrections", "exact_amount") in found(result)
     assert (
         f"customer {ONE}: lines of corrections (sms, PLAN_A, R1, {JANUARY}, usage): exact_amount is 0.666000, and 0.333000"
@@ -208,25 +216,28 @@ def of_other_types(plain: Warehouse, sail: SparkEngine, tmp_path: Path) -> Calla
 
     def again(watched: str) -> Compared:
         events(watched)
-        names = ("cleaned_cdrs", "adjustments", "manual_lines", "bill_lines", "facturation_complete")
-        cleaned, adjustments, by_hand, lines, bills = (of_month(name) for name in names)
-        return compared(
-            Inputs(
-                FEBRUARY,
-                cleaned,
-                *(warehouse.pin(name) for name in ("customers", "rate_plans", "product_catalog")),
-                adjustments,
-                by_hand,
-                None,
-                lines,
-                bills,
-                of_month("correction_documents"),
-                replace(TERMS),
-                "customer_min",
-                TYPES,
-            ),
-            10,
+        of_bills = ("cleaned_cdrs", "adjustments", "manual_lines", "bill_lines", "facturation_complete")
+        cleaned, adjustments, by_hand, lines, bills = (of_month(name) for name in of_bills)
+        named = ("customers", "rate_plans", "product_catalog")
+        customers, plans, products = (warehouse.pin(name) for name in named)
+        documents = of_month("correction_documents")
+        inputs = Inputs(
+            month=FEBRUARY,
+            cleaned=cleaned,
+            customers=customers,
+            rate_plans=plans,
+            product_catalog=products,
+            adjustments=adjustments,
+            manual_lines=by_hand,
+            closed_lines=None,
+            lines=lines,
+            bills=bills,
+            correction_documents=documents,
+            terms=TERMS,
+            missing_volume_policy="customer_min",
+            record_types=TYPES,
         )
+        return compared(inputs, 10)
 
     return again
 

@@ -1,39 +1,122 @@
-"""A process is killed while it closes a month: whoever closes it again finds its numbers, and ends as it would have ended."""
+"""A process is killed while it approves or closes a month: whoever repeats the command ends as if nobody had been killed.
 
-from pathlib import Path
+Belongs here: a real SIGKILL at each named phase of the two commands. Does not belong here: what documents hold (`closing/test_closing`).
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import psycopg
+import pytest
 
-from resources.engine import SparkEngine
+from telecom_assets.closing import approving, closing
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.invoices.files import invoice_set_problems
 from telecom_assets.periods.journal import read_periods
-from telecom_assets_tests.closing.months import MONTH, approved, billed, books, rated, rows
 from telecom_assets_tests.faults import work
-from telecom_assets_tests.faults.processes import Running
+from telecom_assets_tests.faults.processes import Died, Running
+from telecom_assets_tests.graph.conftest import copy_of, customers, new_project
+from telecom_assets_tests.graph.project import MONTH, Project, cdr
+
+__all__ = ["copy_of", "new_project"]
+
+ISSUED = dt.date(2025, 7, 3)
+#: What differs between two runs: the moment of a change.
+WHEN = ("changed_at",)
 
 
-def test_a_process_that_dies_between_numbers_and_files_is_followed_by_one_that_goes_on(
-    tmp_path: Path, sail: SparkEngine, postgres_dsn: str
+def command(project: Project, decision: str, dies_at: str | None = None) -> int:
+    """`telecom bill approve` or `close` in a process of its own; its exit status."""
+    assert project.settings.postgres_dsn is not None
+    given = {"home": project.settings.home, "postgres_dsn": project.settings.postgres_dsn.get_secret_value()}
+    typed = ("bill", decision, "--month", MONTH, "--by", "Ben")
+    status: int = Running(work.typed, given, *typed, today=ISSUED, dies_at=dies_at).answer()
+    return status
+
+
+@dataclass(frozen=True)
+class Ending:
+    """All that a closed month leaves: states, documents, files by name and digest, PostgreSQL's rows."""
+
+    states: list[dict[str, Any]]
+    documents: list[dict[str, Any]]
+    files: dict[str, str]
+    published: list[tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, project: Project) -> "Ending":
+        directory = invoice_directory(project.settings, MONTH)
+        assert invoice_set_problems(directory) == []
+        assert len(list(directory.parent.glob(f".{MONTH}.versions/v*"))) == 1, "nothing of the dead process is left"
+        changes = [asdict(each) for each in read_periods(project.warehouse).changes]
+        assert project.settings.postgres_dsn is not None
+        with psycopg.connect(project.settings.postgres_dsn.get_secret_value()) as session:
+            published = session.execute("SELECT * FROM facturation_complete ORDER BY customer_id").fetchall()
+            assert session.execute("SELECT DISTINCT status FROM facturation_complete").fetchall() == [("closed",)]
+        return cls(
+            [{name: value for name, value in each.items() if name not in WHEN} for each in changes],
+            sorted(project.rows("documents"), key=lambda row: row["number"]),
+            {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in directory.iterdir()},
+            published,
+        )
+
+
+@pytest.fixture(scope="module")
+def drafted(new_project: Callable[..., Project]) -> Project:
+    """June with two calls, billed. Not to be changed."""
+    made = new_project(partitions=1)
+    made.store_customers(customers())
+    parties = {"caller_id": "212600000001", "callee_id": "212600000004"}
+    made.produce(cdr("voice", day, f"{day}", duration_sec=3000 * day, **parties) for day in (1, 2))
+    made.open_month(MONTH)
+    made.run_month()
+    return made
+
+
+@pytest.fixture(scope="module")
+def approved(drafted: Project, copy_of: Callable[..., Project]) -> Project:
+    """The same, approved. Not to be changed."""
+    made = copy_of(drafted)
+    assert command(made, "approve") == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(approved: Project, copy_of: Callable[..., Project]) -> Ending:
+    """How it ends where nobody is killed: numbers without a gap in the order of the customers."""
+    made = copy_of(approved)
+    assert command(made, "close") == 0
+    ending = Ending.of(made)
+    assert [each["state"] for each in ending.states] == ["drafted", "approved", "closing", "closed"]
+    numbers = [f"INV-2025-{number:06}" for number in range(1, len(ending.published) + 1)]
+    by_customer = sorted(ending.documents, key=lambda row: row["customer_id"])
+    assert [row["number"] for row in by_customer] == numbers
+    assert sum(row["amount_due"] for row in ending.documents) > 0
+    assert all(ending.files[row["file"]] == row["sha256"] for row in ending.documents)
+    return ending
+
+
+@pytest.mark.parametrize(
+    ("decision", "phase"),
+    [*(("approve", phase) for phase in approving.PHASES), *(("close", phase) for phase in closing.PHASES)],
+)
+def test_a_command_whose_process_was_killed_is_repeated_and_ends_the_same(
+    drafted: Project,
+    approved: Project,
+    undisturbed: Ending,
+    copy_of: Callable[..., Project],
+    decision: str,
+    phase: str,
 ) -> None:
-    """The numbers are given, and no file can be seen; the next process needs no more than the command."""
-    of = books(tmp_path, sail, postgres_dsn)
-    rated(of)
-    billed(of)
-    approved(of)
-    given = {"home": of.settings.home, "warehouse": of.warehouse.root, "postgres_dsn": postgres_dsn}
-    dying = Running(work.month_closed, given, MONTH, halts="numbered")
-    dying.halted("numbered")
-    dying.kill()
-    numbers = rows(of, "documents")
-    directory = invoice_directory(of.settings, MONTH)
-    assert (len(numbers), directory.exists(), read_periods(of.warehouse).state(MONTH)) == (2, False, "closing")
-
-    issued = Running(work.month_closed, given, MONTH).answer()
-    assert rows(of, "documents") == numbers
-    assert {str(row["issue_date"]) for row in numbers} == {issued}
-    assert read_periods(of.warehouse).state(MONTH) == "closed"
-    assert (len(list(directory.glob("*.xml"))), invoice_set_problems(directory)) == (2, [])
-    assert len(list(directory.parent.glob(f".{MONTH}.versions/v*"))) == 1, "what the dead process has written is gone"
-    with psycopg.connect(postgres_dsn) as session:
-        assert session.execute("SELECT count(*), min(status) FROM facturation_complete").fetchone() == (2, "closed")
+    """By a process of its own. What was done already is refused by the repeat: a month is approved once, and closed once."""
+    project = copy_of(approved if decision == "close" else drafted)
+    with pytest.raises(Died, match="ended with -9"):
+        command(project, decision, dies_at=phase)
+    done = {"approve": "approved", "close": "closed"}[decision]
+    assert command(project, decision) == (1 if phase == done else 0)
+    if decision == "approve":
+        assert command(project, "close") == 0
+    assert Ending.of(project) == undisturbed

@@ -7,17 +7,18 @@ imported before the processes are forked, so nothing here starts an engine, a cl
 import datetime as dt
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import pyarrow as pa
 
 from resources.warehouse import Refused, Staged, TableLog, Warehouse, maintain, table_log
-from telecom_assets.closing.approving import Books
-from telecom_assets.closing.closing import close
+from telecom_assets import cli
+from telecom_assets.closing import approving, closing
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.instance import open_instance
@@ -164,12 +165,22 @@ def month_run(halt: Halt, given: Given, month: str, *, trips: Trips | None = Non
     return {"failures": [*failed, *books.imbalances(), *whole.findings], "books": books.to_dict()}
 
 
-def month_closed(halt: Halt, given: Given, month: str, *, halts: str | None = None) -> str:
-    """What `telecom bill close` does; the issue date. halts: the phase at which it does."""
-    closed = close(
-        Books.of(opened(given)), month, by="Ben", at_phase=lambda phase: halt(phase) if phase == halts else None
-    )
-    return str(closed.issue_date)
+def typed(halt: Halt, given: Given, *arguments: str, today: dt.date, dies_at: str | None = None) -> int:
+    """What `telecom ARGUMENTS` does; its exit status. today: the issue date. dies_at: the phase of an approval or a close at which it kills itself."""
+
+    def reached(phase: str) -> None:
+        if phase == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.environ |= {f"TELECOM_{name.upper()}": str(value) for name, value in given.items()}
+    vars(approving)["approve"] = partial(approving.approve, at_phase=reached)
+    vars(closing)["close"] = partial(closing.close, at_phase=reached, today=today)
+    sys.argv = ["telecom", *arguments]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    raise AssertionError("a command ends its process")
 
 
 @contextmanager
