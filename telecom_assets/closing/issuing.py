@@ -36,6 +36,7 @@ from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.document import Issued
 from telecom_assets.invoices.files import InvoiceSummary, InvoiceTotals, write_invoices
+from telecom_assets.invoices.issuer import read_issuer
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.text import plain
 from telecom_assets.periods.closed_with import ClosedWith
@@ -85,6 +86,7 @@ def issue_documents(
         month,
         invoice_directory(settings, month),
         totals[0].version,
+        read_issuer(settings.issuer),
         expected=expected,
         other_usage=other_usage,
         issue=issuing.issue,
