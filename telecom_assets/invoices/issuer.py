@@ -16,6 +16,8 @@ Belongs here: what may stand in the file, and the sentence for what may not. Doe
     logo = "logo.svg"                    # .svg or .png, beside the file
     invoice_language = "fr"              # of every bill: fr or en
     note = "Payable à réception."
+    fonts = "fonts"                      # folder of further fonts, for names in any script
+    font = "Inter"                       # a family in it, for all text
 
     [tax_numbers]                        # Morocco; each may be left out
     ice = "001234567000089"
@@ -85,6 +87,12 @@ def _logo(path: Path) -> Path:
     return path
 
 
+def _fonts(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"no folder at {path}")
+    return path
+
+
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_printable)
 ]
@@ -132,6 +140,8 @@ class Issuer:
     logo: Annotated[Path, AfterValidator(_logo)] | None = None
     invoice_language: Language = "en"
     note: Note | None = None
+    fonts: Annotated[Path, AfterValidator(_fonts)] | None = None
+    font: Line | None = None
     tax_numbers: TaxNumbers = field(default_factory=TaxNumbers)
     bank: BankAccount | None = None
     customer_languages: dict[str, Language] = field(default_factory=dict)
@@ -163,8 +173,9 @@ def read_issuer(path: Path | None) -> Issuer:
         raise IssuerError(f"{path}: not TOML: {error}") from None
     if "name" not in found:
         raise IssuerError(f'{path}: name is missing; expected the name of who sends the bills, name = "…"')
-    if isinstance(found.get("logo"), str):
-        found["logo"] = path.absolute().parent / found["logo"]
+    for key in ("logo", "fonts"):
+        if isinstance(found.get(key), str):
+            found[key] = path.absolute().parent / found[key]
     try:
         return _ISSUER.validate_python(found)
     except ValidationError as error:
