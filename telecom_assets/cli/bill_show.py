@@ -10,6 +10,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import Json
+from telecom_assets.home.paths import checked
 
 
 def show(
@@ -17,7 +18,14 @@ def show(
     *,
     month: Annotated[str, typer.Option(help="Month of the bill, YYYY-MM.")],
     customer: Annotated[str, typer.Option(help="The customer's number, as on the bill.")],
-    pdf: Annotated[Path, typer.Option(help="File to write; a separate document is written beside it.")],
+    pdf: Annotated[
+        Path,
+        typer.Option(
+            help="File to write; a separate document is written beside it.",
+            dir_okay=False,
+            callback=checked("--pdf"),
+        ),
+    ],
     holder: Annotated[int, typer.Option(min=1, help="Which holder of the number.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -29,9 +37,9 @@ def show(
 
     app: AppContext = ctx.obj
     issuer = read_issuer(app.settings.issuer)
-    checked = check_month(month, app.settings.partitions_start)
+    of_month = check_month(month, app.settings.partitions_start)
     written: list[dict[str, str | None]] = []
-    for document in documents_shown(app.deployment.warehouse, issuer, checked, customer, holder):
+    for document in documents_shown(app.deployment.warehouse, issuer, of_month, customer, holder):
         path = pdf if not written else pdf.with_name(f"{pdf.stem}.{document.document}{pdf.suffix}")
         with replaced_file(path) as file:
             file.write(document.pdf)
