@@ -35,7 +35,7 @@ HARMLESS = {
     *("kafka_timeout_seconds", "landing_chunk_rows", "rate_plans", "product_catalog", "partitions_start"),
     *("max_age_days", "dedupe_days", "missing_volume_policy", "discount_pct", "tax_pct", "currency", "billing_day"),
     *("short_retention", "retention_days", "target_file_mb", "maintenance_hour", "sensor_interval_seconds"),
-    *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours", "malformed_share", "billing_terms"),
+    *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours", "malformed_share", "billing_terms", "issuer"),
     *("adjustments", "adjustment_months", "adjustment_threshold", "approver_is_not_closer"),
     *("review_factor", "back_charge_months"),
     "customers_gone_share",

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from telecom_assets.cli.bill_review import review
+from telecom_assets.cli.bill_show import show
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import By, Json, Why
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     bill.command()(close)
     bill.command("periods")(list_periods)
     bill.command()(review)
+    bill.command()(show)
 
 
 def approve(ctx: typer.Context, *, month: Month, by: By, why: MaybeWhy = None, as_json: Json = False) -> None:

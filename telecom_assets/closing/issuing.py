@@ -36,6 +36,7 @@ from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.document import Issued
 from telecom_assets.invoices.files import InvoiceSummary, InvoiceTotals, write_invoices
+from telecom_assets.invoices.issuer import read_issuer
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.text import plain
 from telecom_assets.periods.closed_with import ClosedWith
@@ -68,7 +69,7 @@ def issue_documents(
     issuing = _Issuing(documents, month, issue_date, closed_with)
     scale = currency_scale(closed_with.currency)
     customers = _customers(warehouse, closed_with, approved_at)
-    rows = _to_issue(totals, warehouse.pin_period(BILL_LINES.name, month), customers, scale)
+    rows = documents_to_issue(totals, warehouse.pin_period(BILL_LINES.name, month), customers, scale)
     sums = [table.totals() for table in totals]
     expected = InvoiceTotals(
         sum(sum(table.rows_by_partition().values()) for table in totals),
@@ -85,6 +86,7 @@ def issue_documents(
         month,
         invoice_directory(settings, month),
         totals[0].version,
+        read_issuer(settings.issuer),
         expected=expected,
         other_usage=other_usage,
         issue=issuing.issue,
@@ -112,18 +114,14 @@ class _Issuing:
         """What makes a bill a document. Bills come in the order of customer_id, holder_no, and the bill before separate documents."""
         kind = bill["document_kind"]
         number = self._given[_key(bill)] if self._given else self._numbers.next(kind)
-        reason = {"exemption_reason": self._closed_with.exemption_reason}
-        own = self._closed_with.tax_category
+        lines, rates = issued_with(bill, self._closed_with)
         return Issued(
             number=number,
             kind=kind,
             issue_date=self._issue_date,
             due_date=self._due_date,
-            lines=sorted(bill["lines"] or [], key=lambda line: line["line_no"]),
-            rates=[
-                {**rate, **(reason if rate["tax_category"] == own else {})}
-                for rate in sorted(bill["rates"] or [], key=lambda rate: (rate["tax_category"], rate["tax_pct"]))
-            ],
+            lines=lines,
+            rates=rates,
             original_period=bill["original_period"],
         )
 
@@ -179,7 +177,9 @@ class _Issuing:
         self._rows = []
 
 
-def _to_issue(totals: list[PinnedTable], bill_lines: PinnedTable, customers: DataFrame, scale: int) -> DataFrame:
+def documents_to_issue(
+    totals: list[PinnedTable], bill_lines: PinnedTable, customers: DataFrame, scale: int
+) -> DataFrame:
     """All documents of a month with their lines and tax rates, in the order of their numbers."""
     lines = bill_lines.df
     bills = (
@@ -205,6 +205,18 @@ def _to_issue(totals: list[PinnedTable], bill_lines: PinnedTable, customers: Dat
         .join(names, on=list(HOLDER), how="left")
         .orderBy(*HOLDER, F.col("document") != BILL, "document")
     )
+
+
+def issued_with(
+    bill: Mapping[str, Any], closed_with: ClosedWith | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Lines and tax rates of a row of `documents_to_issue`, in their order; a draft, without closed_with, has no exemption reason."""
+    lines = sorted(bill["lines"] or [], key=lambda line: line["line_no"])
+    rates = sorted(bill["rates"] or [], key=lambda rate: (rate["tax_category"], rate["tax_pct"]))
+    if closed_with is None:
+        return lines, rates
+    reason = {"exemption_reason": closed_with.exemption_reason}
+    return lines, [{**rate, **(reason if rate["tax_category"] == closed_with.tax_category else {})} for rate in rates]
 
 
 def _customers(warehouse: Warehouse, closed_with: ClosedWith, approved_at: dt.datetime) -> DataFrame:

@@ -13,6 +13,7 @@ from telecom_assets.billing.tables import FACTURATION_COMPLETE, HOLDER
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import InvoiceTotals, write_invoices
+from telecom_assets.invoices.issuer import read_issuer
 from telecom_assets.lineage.declaring import BILLING_TEAM, Materialized, asset, versions_read
 from telecom_assets.lineage.partitions import BY_TIME, MONTHLY
 from telecom_assets.periods.journal import read_periods
@@ -60,6 +61,7 @@ def invoices(
         period,
         directory,
         bills.version,
+        read_issuer(settings.issuer),
         expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
         other_usage=any(not each.on_bill for each in record_types),
         before_swap=partial(_assert_newest, bills, period),

@@ -31,6 +31,7 @@ from lxml import etree
 
 from resources.expected_errors import ExpectedError
 from telecom_assets.billing.tables import BILL, SERVICES
+from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.model.period_titles import period_bounds
 from telecom_assets.model.text import legible, percentage, plain
 
@@ -45,15 +46,6 @@ _LONGEST_NAME = 180
 
 class InvoiceError(ExpectedError, ValueError):
     """A bill cannot be made an invoice. The message names the customer and what is wrong."""
-
-
-@dataclass(frozen=True)
-class Issuer:
-    """Who sends the invoice: name, ISO 3166 country code and tax identifier (Morocco: ICE), if there is one."""
-
-    name: str = "Demonstration operator"
-    country: str = "MA"
-    tax_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from telecom_assets.invoices.document import (
     InvoiceError,
     InvoiceWriter,
     Issued,
-    Issuer,
     invoice_file_name,
     read_amounts,
     safe_parser,
 )
+from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.model.csv_text import csv_line, guarded, unguarded
 from telecom_assets.model.text import plain
 

@@ -1,7 +1,9 @@
 """The review of a billed month, with its second rating in SQL."""
 
+import json
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +145,14 @@ def test_a_month_without_bills_has_nothing_to_review(billed: MonthRun) -> None:
     refused = telecom(billed.project, "bill", "review", "--month", "2025-05")
     assert refused.returncode == 1
     assert "reviewing 2025-05: it has no bills; `telecom run --month 2025-05` makes them" in refused.stderr
+
+
+def test_the_bill_of_a_customer_is_written_as_pdf(billed: MonthRun, tmp_path: Path) -> None:
+    customer = billed.project.warehouse.pin_period("facturation_complete", MONTH).arrow()["customer_id"][0].as_py()
+    file = tmp_path / "bill.pdf"
+    shown = telecom(
+        billed.project, "bill", "show", "--month", MONTH, "--customer", customer, "--pdf", str(file), "--json"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout) == [{"document": "bill", "number": None, "file": str(file)}]
+    assert file.read_bytes().startswith(b"%PDF")

@@ -15,11 +15,11 @@ from telecom_assets.invoices.document import (
     InvoiceError,
     InvoiceWriter,
     Issued,
-    Issuer,
     invoice_file_name,
     invoice_schema,
     safe_parser,
 )
+from telecom_assets.invoices.issuer import Issuer, TaxNumbers
 from telecom_assets.model.text import legible
 from telecom_assets_tests.reports.bills import PERIOD, bill
 
@@ -54,7 +54,9 @@ def invoice(**columns: Any) -> etree._Element:
 
 
 def test_every_figure_of_the_bill_is_in_the_document() -> None:
-    content = InvoiceWriter(PERIOD, Issuer(name="Opérateur", tax_id="001234567000089")).document(bill())
+    content = InvoiceWriter(PERIOD, Issuer(name="Opérateur", tax_numbers=TaxNumbers(ice="001234567000089"))).document(
+        bill()
+    )
     assert content.decode() == (
         "<?xml version='1.0' encoding='UTF-8'?>\n"
         '<Invoice xmlns="urn:telecom-assets:invoice:2">\n'

@@ -16,7 +16,7 @@ from lxml import etree
 
 from resources.atomic_files import PHASES, Superseded
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
-from telecom_assets.invoices.document import InvoiceError, Issuer, invoice_schema
+from telecom_assets.invoices.document import InvoiceError, invoice_schema
 from telecom_assets.invoices.files import (
     INDEX_COLUMNS,
     InvoiceTotals,
@@ -24,6 +24,7 @@ from telecom_assets.invoices.files import (
     read_invoice_totals,
     write_invoices,
 )
+from telecom_assets.invoices.issuer import Issuer
 from telecom_assets_tests.reports.bills import PERIOD, SCHEMA, batches, bill, bills
 
 

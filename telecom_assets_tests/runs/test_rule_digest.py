@@ -40,6 +40,8 @@ MMS = RecordType(name="mms", events="pictures", subscriber="sender_id", other_pa
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "currency": ("EUR", {"billing"}),
     "csv_bom": (True, {"billing"}),
+    # Invoices name who sends them. Another file counts, not what is changed in one.
+    "issuer": (installed_source.__code__.co_filename, {"billing"}),
     # The dashboard counts malformed messages while a record of the month could be received.
     "max_age_days": (10, {"billing"}),
     # Rating prices a missing volume by it; the gate before a bill asks that all are.
