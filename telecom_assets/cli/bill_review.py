@@ -56,5 +56,5 @@ def _show(found: "Review") -> None:
     read_at = f"{found.customers_read_at:%Y-%m-%d %H:%M} UTC" if found.customers_read_at else "never by this home"
     console.print(f"Customers read: {read_at}", highlight=False)
     stops = len(found.blocking)
-    style, text = ("bold red", f"{stops} findings block") if stops else ("green", "nothing blocks")
-    console.print(f"[{style}]{found.month}: {text}, {len(found.findings) - stops} advise[/]", highlight=False)
+    style, text = ("bold red", f"{stops} block") if stops else ("green", "nothing blocks")
+    console.print(f"[{style}]{found.month}: {text}, {len(found.findings) - stops} to look at[/]", highlight=False)
