@@ -4,7 +4,6 @@ import datetime as dt
 import io
 import re
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from pypdf import PdfReader
 from telecom_assets.invoices.document import InvoiceError, Issued
 from telecom_assets.invoices.issuer import BankAccount, Issuer
 from telecom_assets.invoices.pdf import Content, PdfWriter
-from telecom_assets.invoices.pdf_pool import Asked, pdfs
 from telecom_assets.invoices.wording import Wording
 from telecom_assets_tests.reports.bills import PERIOD, bill
 
@@ -159,11 +157,3 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, english: str
     value = D("1234.5678") * (-1 if currency == "MAD" else 1)
     assert Wording("en").money(value, currency) == english
     assert Wording("fr").money(value, currency).replace("\u202f", " ") == french
-
-
-def test_a_pool_makes_the_same_in_the_same_order(tmp_path: Path) -> None:
-    logo = tmp_path / "logo.svg"
-    logo.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>')
-    issuer, (row, content) = Issuer(name="A", logo=logo), made()
-    asked = [Asked({**row, "customer_name": f"Name {number}"}, content) for number in range(3)]
-    assert list(pdfs(asked, PERIOD, issuer, cores=2)) == list(pdfs(asked, PERIOD, issuer, cores=1))
