@@ -1,4 +1,4 @@
-"""`telecom bill show`: the bill of one customer as PDF."""
+"""`telecom bill show`: the bill of one customer as PDF or UBL."""
 
 import json
 from pathlib import Path
@@ -19,37 +19,77 @@ def show(
     month: Annotated[str, typer.Option(help="Month of the bill, YYYY-MM.")],
     customer: Annotated[str, typer.Option(help="The customer's number, as on the bill.")],
     pdf: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            help="File to write; a separate document is written beside it.",
-            dir_okay=False,
-            callback=checked("--pdf"),
+            help="PDF to write; a separate document is written beside it.", dir_okay=False, callback=checked("--pdf")
         ),
-    ],
+    ] = None,
+    ubl: Annotated[
+        Path | None,
+        typer.Option(
+            help="UBL 2.1 (EN 16931) to write, of a closed month; a separate document is written beside it.",
+            dir_okay=False,
+            callback=checked("--ubl"),
+        ),
+    ] = None,
     holder: Annotated[int, typer.Option(min=1, help="Which holder of the number.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Write the bill of one customer as PDF: a draft until its month is closed. Nothing else is changed."""
-    from resources.atomic_files import replaced_file  # noqa: PLC0415
+    """Write the bill of one customer: as PDF, a draft until its month is closed, or then as UBL. Nothing else is changed."""
+    from telecom_assets.closing.as_ubl import documents_as_ubl  # noqa: PLC0415
     from telecom_assets.closing.preview import documents_shown  # noqa: PLC0415
     from telecom_assets.invoices.issuer import read_issuer  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
+    if pdf is None and ubl is None:
+        raise typer.BadParameter("expected --pdf FILE, --ubl FILE or both")
     app: AppContext = ctx.obj
-    issuer = read_issuer(app.settings.issuer)
-    of_month = check_month(month, app.settings.partitions_start)
-    written: list[dict[str, str | None]] = []
-    for document in documents_shown(app.deployment.warehouse, issuer, of_month, customer, holder):
-        path = pdf if not written else pdf.with_name(f"{pdf.stem}.{document.document}{pdf.suffix}")
+    of = (read_issuer(app.settings.issuer), check_month(month, app.settings.partitions_start), customer, holder)
+    warehouse = app.deployment.warehouse
+    made: list[tuple[Path, str, str | None, bytes, str | None]] = []
+    if ubl is not None:
+        made += [
+            (_beside(ubl, each.document), each.document, each.number, each.ubl, each.beyond)
+            for each in documents_as_ubl(warehouse, *of)
+        ]
+    if pdf is not None:
+        shown = documents_shown(warehouse, *of)
+        made += [(_beside(pdf, each.document), each.document, each.number, each.pdf, None) for each in shown]
+    _write(made, as_json=as_json)
+
+
+def _beside(path: Path, document: str) -> Path:
+    """The file of a document: that of the bill is `path`."""
+    from telecom_assets.billing.tables import BILL  # noqa: PLC0415
+
+    return path if document == BILL else path.with_name(f"{path.stem}.{document}{path.suffix}")
+
+
+def _write(made: list[tuple[Path, str, str | None, bytes, str | None]], *, as_json: bool) -> None:
+    """Write (file, document, number, content, why it is not EN 16931) of each, and say so."""
+    from resources.atomic_files import replaced_file  # noqa: PLC0415
+
+    for path, _, _, content, _ in made:
         with replaced_file(path) as file:
-            file.write(document.pdf)
-        written.append({"document": document.document, "number": document.number, "file": str(path)})
+            file.write(content)
     if as_json:
-        typer.echo(json.dumps(written))
-        return
-    for each in written:
-        terminal().print(
-            f"[green]✓[/] {escape(each['number'] or 'draft')}: {escape(str(each['file']))}",
-            highlight=False,
-            soft_wrap=True,
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "document": document,
+                        "number": number,
+                        "file": str(path),
+                        **({"beyond_en16931": beyond} if beyond else {}),
+                    }
+                    for path, document, number, _, beyond in made
+                ]
+            )
         )
+        return
+    for path, _, number, _, beyond in made:
+        terminal().print(
+            f"[green]✓[/] {escape(number or 'draft')}: {escape(str(path))}", highlight=False, soft_wrap=True
+        )
+        if beyond:
+            terminal().print(f"  not EN 16931: {escape(beyond)}", highlight=False, soft_wrap=True)

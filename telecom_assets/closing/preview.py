@@ -7,6 +7,7 @@ minutes. Belongs here: finding what a document is made of. Does not belong here:
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.expected_errors import ExpectedError
@@ -42,6 +43,20 @@ def documents_shown(
     warehouse: Warehouse, issuer: Issuer, month: str, customer_id: str, holder_no: int = 1
 ) -> list[Shown]:
     """The bill of a holder and his separate documents of a month (yyyy-MM). Raises NoDocument where there are none."""
+    documents = documents_of_holder(warehouse, month, customer_id, holder_no)
+    charges = charges_of_month(warehouse, month).df.where(F.col("customer_id") == customer_id)
+    rows = with_usage_by_day(documents, charges)
+    issued = issued_of(warehouse, month, customer_id)
+    closed_with = terms_of(warehouse, month)
+    writer = PdfWriter(month, issuer)
+    return [
+        _shown(writer, row, issued.get(tuple(row[name] for name in DOCUMENT)), closed_with)
+        for row in rows.orderBy(F.col("document") != BILL, "document").toArrow().to_pylist()
+    ]
+
+
+def documents_of_holder(warehouse: Warehouse, month: str, customer_id: str, holder_no: int) -> DataFrame:
+    """The rows of `documents_to_issue` of one holder. Raises NoDocument where there are none."""
     totals = [warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
     lines = warehouse.pin_period(BILL_LINES.name, month)
     his = (F.col("customer_id") == customer_id) & (F.col("holder_no") == holder_no)
@@ -53,34 +68,26 @@ def documents_shown(
             "and a customer's number is written as in facturation_complete"
         )
     scale = currency_scale(currencies[0]["currency"])
-    documents = documents_to_issue(totals, lines, warehouse.pin(CUSTOMERS.name).all(), scale).where(his)
-    charges = charges_of_month(warehouse, month).df.where(F.col("customer_id") == customer_id)
-    rows = with_usage_by_day(documents, charges)
-    issued = _issued(warehouse, month, customer_id)
-    closed_with = _closed_with(warehouse, month)
-    writer = PdfWriter(month, issuer)
-    return [
-        _shown(writer, row, issued.get(tuple(row[name] for name in DOCUMENT)), closed_with)
-        for row in rows.orderBy(F.col("document") != BILL, "document").toArrow().to_pylist()
-    ]
+    return documents_to_issue(totals, lines, warehouse.pin(CUSTOMERS.name).all(), scale).where(his)
 
 
 def _shown(
     writer: PdfWriter, row: Mapping[str, Any], given: Mapping[str, Any] | None, closed_with: ClosedWith | None
 ) -> Shown:
     lines, rates = issued_with(row, closed_with)
-    issued = (
-        None
-        if given is None
-        else Issued(
-            given["number"], given["kind"], given["issue_date"], given["due_date"], lines, rates, row["original_period"]
-        )
-    )
+    issued = issued_again(row, given, closed_with) if given else None
     pdf = writer.document(row, Content(lines, rates, row["days"] or ()), issued)
     return Shown(row["document"], issued.number if issued else None, pdf)
 
 
-def _issued(warehouse: Warehouse, month: str, customer_id: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+def issued_again(row: Mapping[str, Any], given: Mapping[str, Any], closed_with: ClosedWith | None) -> Issued:
+    """What made a row of `documents_to_issue` the document of a row of `documents`."""
+    lines, rates = issued_with(row, closed_with)
+    days = (given["issue_date"], given["due_date"])
+    return Issued(given["number"], given["kind"], *days, lines, rates, row["original_period"])
+
+
+def issued_of(warehouse: Warehouse, month: str, customer_id: str) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The rows of `documents` of a customer's closed month, by DOCUMENT."""
     if month not in read_periods(warehouse).closed:
         return {}
@@ -88,7 +95,7 @@ def _issued(warehouse: Warehouse, month: str, customer_id: str) -> dict[tuple[An
     return {tuple(row[name] for name in DOCUMENT): row for row in rows.toArrow().to_pylist()}
 
 
-def _closed_with(warehouse: Warehouse, month: str) -> ClosedWith | None:
+def terms_of(warehouse: Warehouse, month: str) -> ClosedWith | None:
     """What the month was approved with; None: it is a draft."""
     change = read_periods(warehouse).last(month)
     return ClosedWith.read(change.closed_with) if change and change.closed_with else None

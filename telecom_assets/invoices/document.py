@@ -105,7 +105,7 @@ class InvoiceWriter:
         """
         self._check(bill)
         if issued is not None:
-            _check_issued(bill, issued)
+            check_issued(bill, issued)
         self._reference.text = legible(f"{self.period}/{bill['customer_id']}{_later_holder(bill['holder_no'], '/')}")
         self._customer_id.text = legible(bill["customer_id"])
         self._set_name(bill.get("customer_name"))
@@ -339,7 +339,7 @@ def _shown(value: Any, *, is_percentage: bool) -> str:
     return plain(value) if isinstance(value, Decimal) else str(value)
 
 
-def _check_issued(bill: Mapping[str, Any], issued: Issued) -> None:
+def check_issued(bill: Mapping[str, Any], issued: Issued) -> None:
     """Raise InvoiceError unless the lines and the tax rates of a document add up to the bill."""
     sums = [("lines", issued.lines, "amount", "amount_before_tax")]
     sums += [

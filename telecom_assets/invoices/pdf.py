@@ -24,12 +24,11 @@ import typst
 from telecom_assets.billing.tables import ADJUSTMENT, MANUAL, SERVICES
 from telecom_assets.invoices.document import InvoiceError, Issued
 from telecom_assets.invoices.issuer import Issuer
-from telecom_assets.invoices.wording import Wording, decimals_of
+from telecom_assets.invoices.wording import UNITS, Wording, decimals_of
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.period_titles import period_bounds
 from telecom_assets.model.text import legible
 
-_UNITS = {"voice": "minutes", "sms": None, "data": "megabytes"}
 _CATEGORIES = {"Z": "zero_rated", "E": "exempt", "O": "out_of_scope"}
 _ZERO = Decimal(0)
 
@@ -199,14 +198,6 @@ def _sections(bill: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], says:
 def _line(
     line: Mapping[str, Any], bill: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], says: Wording
 ) -> dict[str, str]:
-    service = line["service"]
-    text = (
-        says("manual") if line["kind"] == MANUAL or not service else says(service) if service in SERVICES else service
-    )
-    if line["kind"] == ADJUSTMENT and line["original_period"]:
-        text = says("correction_of", text, says.month(line["original_period"]))
-    elif line["original_period"]:
-        text = f"{text} {says('for_month', says.month(line['original_period']))}"
     # The plan and region of a line are named where they are not the bill's.
     about = [
         legible(line[name])
@@ -216,18 +207,11 @@ def _line(
     if len({(each["tax_category"], each["tax_pct"]) for each in lines}) > 1:
         about.append(says("tax_of", says.percent(line["tax_pct"])))
     return {
-        "text": legible(text),
+        "text": legible(says.line(line)),
         "about": " · ".join(about),
-        "quantity": _quantity(line, says) if line["kind"] != MANUAL else "",
+        "quantity": says.quantity(line) if line["kind"] != MANUAL else "",
         "amount": says.money(line["amount"], bill["currency"]),
     }
-
-
-def _quantity(line: Mapping[str, Any], says: Wording) -> str:
-    unit = _UNITS.get(line["service"], "units")
-    if unit is None:
-        return says.number(line["events"], 0)
-    return f"{says.exact(line['units'])}\u00a0{says(unit)}"
 
 
 def _totals(bill: Mapping[str, Any], rates: Sequence[Mapping[str, Any]], says: Wording) -> list[tuple[str, str]]:
@@ -275,7 +259,7 @@ def _detail(days: Sequence[Mapping[str, Any]], currency: str, says: Wording) -> 
             events = str(says.number(sum(each["events"] for each in some), 0)) if some else ""
             units = says.number(sum((each["units"] for each in some), _ZERO), parts[name]) if some else ""
             amount = says.number(sum((each["amount"] for each in some), _ZERO), digits) if some else ""
-            shown += [events, *([units] if _UNITS.get(name, "units") else []), amount]
+            shown += [events, *([units] if UNITS.get(name, "units") else []), amount]
         total = sum((each["amount"] for some in rows.values() for each in some), _ZERO)
         return {"label": label, "cells": [*shown, says.number(total, digits)]}
 
@@ -285,7 +269,7 @@ def _detail(days: Sequence[Mapping[str, Any]], currency: str, says: Wording) -> 
                 "title": says(name) if name in SERVICES else legible(name),
                 "columns": [
                     says("events"),
-                    *([says(unit)] if (unit := _UNITS.get(name, "units")) else []),
+                    *([says(unit)] if (unit := UNITS.get(name, "units")) else []),
                     says("amount"),
                 ],
             }

@@ -8,7 +8,9 @@ import datetime as dt
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
+from typing import Any
 
+from telecom_assets.billing.tables import ADJUSTMENT, MANUAL, SERVICES
 from telecom_assets.invoices.issuer import Language
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.period_titles import period_bounds
@@ -21,6 +23,8 @@ _MONTHS: Mapping[Language, str] = {
     "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
 }
 
+#: The word for the units of a service; None: they are its events.
+UNITS = {"voice": "minutes", "sms": None, "data": "megabytes"}
 #: English and French, by key. `{}` is filled in.
 _WORDS: Mapping[str, tuple[str, str]] = {
     "invoice": ("Invoice", "Facture"),
@@ -84,6 +88,11 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "minutes": ("min", "min"),
     "megabytes": ("MB", "Mo"),
     "units": ("units", "unités"),
+    "no_usage": ("No usage", "Aucune consommation"),
+    "in_your_favour": (
+        "This amount is in your favour; nothing is to be paid.",
+        "Ce montant est en votre faveur ; il n'y a rien à payer.",
+    ),
 }
 
 
@@ -137,6 +146,22 @@ class Wording:
         first, last = period_bounds(period)
         between = f"{_FIXED}au{_FIXED}" if self._french else "–"
         return f"{self._day_of_month(first)}{between}{last.day} {self.month(period)}"
+
+    def line(self, line: Mapping[str, Any]) -> str:
+        """What a row of bill_lines is for: `Calls`, `Calls: correction for April 2025`."""
+        service, original = line["service"], line["original_period"]
+        known = "manual" if line["kind"] == MANUAL or not service else service if service in SERVICES else None
+        text = self(known) if known else service
+        if line["kind"] == ADJUSTMENT and original:
+            return self("correction_of", text, self.month(original))
+        return f"{text} {self('for_month', self.month(original))}" if original else text
+
+    def quantity(self, line: Mapping[str, Any]) -> str:
+        """The units of a row of bill_lines, `12.5 min`; its events where they are the units."""
+        unit = UNITS.get(line["service"], "units")
+        if unit is None:
+            return self.number(line["events"], 0)
+        return f"{self.exact(line['units'])}{_FIXED}{self(unit)}"
 
     def _day_of_month(self, day: dt.date) -> str:
         return "1er" if self._french and day.day == 1 else str(day.day)

@@ -13,12 +13,14 @@ from lxml import etree
 from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods, publish_period
 from telecom_assets.closing.approving import Books, withdraw
+from telecom_assets.closing.as_ubl import documents_as_ubl
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.review import ReviewBlocks
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
 from telecom_assets.invoices.document import NAMESPACE
 from telecom_assets.invoices.files import invoice_set_problems
+from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.periods.guard import may_write
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import PeriodError
@@ -219,6 +221,10 @@ def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgr
     root = etree.fromstring((directory / "2127.xml").read_bytes())
     assert [line.get("kind") for line in root.iterfind("{*}Lines/{*}Line")] == ["adjustment"]
     assert invoice_set_problems(directory) == []
+    billed, note = (etree.fromstring(each.ubl) for each in documents_as_ubl(of.warehouse, Issuer(), "2026-11", "2126"))
+    assert note.findtext("{*}LegalMonetaryTotal/{*}PayableAmount") == "1.14"
+    assert note.findtext("{*}BillingReference/*/{*}ID") == "INV-2026-000001"
+    assert billed.find("{*}BillingReference") is None
     with psycopg.connect(postgres_dsn) as session:
         statement = "SELECT document, amount_due::text, status FROM correction_documents"
         assert session.execute(statement).fetchall() == [(MONTH, "-1.14", "closed")]

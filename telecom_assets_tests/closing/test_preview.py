@@ -7,6 +7,7 @@ import pytest
 from pypdf import PdfReader
 
 from resources.engine import SparkEngine
+from telecom_assets.closing.as_ubl import NotClosed, documents_as_ubl
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.preview import NoDocument, documents_shown
 from telecom_assets.invoices.issuer import Issuer
@@ -23,6 +24,8 @@ def test_a_bill_is_shown_as_a_draft_and_with_its_number(tmp_path: Path, sail: Sp
     first, second = (page.extract_text() for page in PdfReader(io.BytesIO(draft.pdf)).pages)
     assert "DRAFT" in first and "1.30 MAD" in first and "Name of 2126" in first
     assert "1.134999" in second
+    with pytest.raises(NotClosed, match=f"{MONTH} is not closed, and only a document with a number can be UBL"):
+        documents_as_ubl(of.warehouse, Issuer(), MONTH, "2126")
     approved(of)
     close(of, MONTH, by="Ben", today=ISSUED)
     (issued,) = documents_shown(of.warehouse, Issuer(), MONTH, "2126")
@@ -33,5 +36,9 @@ def test_a_bill_is_shown_as_a_draft_and_with_its_number(tmp_path: Path, sail: Sp
     (nothing,) = documents_shown(of.warehouse, Issuer(), MONTH, "2127")
     (page,) = (page.extract_text() for page in PdfReader(io.BytesIO(nothing.pdf)).pages)
     assert nothing.number == "INV-2026-000002" and "Nothing to pay" in page
+    (ubl,) = documents_as_ubl(of.warehouse, Issuer(), MONTH, "2126")
+    assert ubl.number == "INV-2026-000001" and "no tax number" in str(ubl.beyond)
+    assert b'<cbc:PayableAmount currencyID="MAD">1.30</cbc:PayableAmount>' in ubl.ubl
+    assert b"No usage" in documents_as_ubl(of.warehouse, Issuer(), MONTH, "2127")[0].ubl
     with pytest.raises(NoDocument, match=r"customer '2128' \(holder 1\) has no bill"):
         documents_shown(of.warehouse, Issuer(), MONTH, "2128")

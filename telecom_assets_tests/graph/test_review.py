@@ -156,3 +156,11 @@ def test_the_bill_of_a_customer_is_written_as_pdf(billed: MonthRun, tmp_path: Pa
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout) == [{"document": "bill", "number": None, "file": str(file)}]
     assert file.read_bytes().startswith(b"%PDF")
+
+
+def test_a_draft_is_no_ubl(billed: MonthRun, tmp_path: Path) -> None:
+    customer = billed.project.warehouse.pin_period("facturation_complete", MONTH).arrow()["customer_id"][0].as_py()
+    file = tmp_path / "bill.xml"
+    refused = telecom(billed.project, "bill", "show", "--month", MONTH, "--customer", customer, "--ubl", str(file))
+    assert refused.returncode == 1 and f"{MONTH} is not closed" in refused.stderr
+    assert not file.exists()
