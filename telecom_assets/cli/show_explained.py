@@ -1,7 +1,7 @@
 """An explained record in a terminal: one table of figures for each stage. No rule, no sum."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -45,6 +45,41 @@ def print_record(found: Record) -> None:
         _print_event(out, event)
     if found.messages and not found.events and all(each.outcome == "rejected" for each in found.messages):
         out.print("Rejected: it is no event, costs nothing and is on no bill.", highlight=False)
+
+
+def print_records(found: Sequence[Record]) -> None:
+    """Several records, one line each, and how each is explained."""
+    out = terminal()
+    table = Table(
+        "record", "day", "type", "began", "outcome", "amount", title=f"{len(found)} records", title_justify="left"
+    )
+    for record in found:
+        for event in record.events:
+            row, charge = event.cleaned or {}, event.charge or {}
+            outcome = f"{event.outcome} ({event.reason})" if event.reason else event.outcome
+            values = (
+                record.record_id,
+                event.day,
+                row.get("record_type"),
+                row.get("event_ts"),
+                outcome,
+                charge.get("amount"),
+            )
+            table.add_row(*(escape(shown(value)) for value in values))
+        if not record.events:
+            first = record.messages[0]
+            reasons = f"{first.outcome} ({first.reason})" if first.reason else first.outcome
+            values = (
+                record.record_id,
+                first.row["event_date"],
+                first.row["record_type"],
+                first.row["event_ts"],
+                reasons,
+                None,
+            )
+            table.add_row(*(escape(shown(value)) for value in values))
+    out.print(table)
+    out.print("Each in full: telecom explain RECORD --day DAY", highlight=False)
 
 
 def shown(value: Any) -> str:

@@ -8,12 +8,13 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.warehouse import Warehouse
-from telecom_assets.cli.show_explained import print_record
+from telecom_assets.cli.show_explained import print_record, print_records
 from telecom_assets.cli.show_explained_bill import print_bill
 from telecom_assets.explain.as_json import as_json
 from telecom_assets.explain.bills import Bill, explain_bill
 from telecom_assets.explain.reading import ExplainError
 from telecom_assets.explain.records import Event, explain_record
+from telecom_assets.explain.usage import Span, TimeError, explain_usage
 from telecom_assets_tests.closed_periods.project import Project
 from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price, Usage, Version
 
@@ -157,3 +158,42 @@ def test_all_of_it_is_printed_and_told_to_machines(warehouse: Warehouse, capsys:
     printed = " ".join(capsys.readouterr().out.split())
     for said in ("(1 − 0 free) × 1.004 = 1.004000", "rounded once: +0.002", "late_usage", "prepaid_customer", "15.97"):
         assert said in printed
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "expected"),
+    [
+        (NUMBER, "2026-01-05", ["one"]),
+        ("0600 000 001", "2026-01-06", ["late", "no volume", "two", "volume"]),
+        (PREPAID, "2026-01-06", ["not ours"]),
+    ],
+)
+def test_a_subscribers_records_of_a_day(warehouse: Warehouse, number: str, at: str, expected: list[str]) -> None:
+    found = explain_usage(warehouse, number, at)
+    assert [each.record_id for each in found] == expected
+    print_records(found)
+
+
+def test_a_time_without_a_record_is_one_sentence(warehouse: Warehouse) -> None:
+    with pytest.raises(ExplainError, match=f"^subscriber {NUMBER}: no record that began at 2026-01-07; "):
+        explain_usage(warehouse, NUMBER, "2026-01-07")
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "seconds"),
+    [
+        # Morocco is an hour ahead of UTC, and not in Ramadan (18 February to 19 March 2026).
+        ("2026-01-05", "2026-01-04T23:00:00+00:00", 86_400),
+        ("2026-01-05T10:15", "2026-01-05T09:15:00+00:00", 60),
+        ("2026-03-01 10:15:20", "2026-03-01T10:15:20+00:00", 1),
+        ("2026-01-05T10:15:20.5Z", "2026-01-05T10:15:20+00:00", 1),
+    ],
+)
+def test_a_time_is_what_was_written(text: str, first: str, seconds: int) -> None:
+    span = Span.read(text)
+    assert (span.first.isoformat(), (span.last - span.first).total_seconds()) == (first, seconds)
+
+
+def test_what_is_no_time_is_one_sentence() -> None:
+    with pytest.raises(TimeError, match=r"^time 'noon': expected a day, a minute or a second, e\.g\. "):
+        Span.read("noon")
