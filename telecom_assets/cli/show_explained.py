@@ -202,7 +202,9 @@ def _print_charge(out: Console, event: Event, charge: Mapping[str, Any]) -> None
 def _line_figures(on: OnBill) -> list[tuple[str, Any]]:
     line, document = on.line, on.document
     issued = (
-        "none yet: the month is not closed" if document is None else f"{document['number']} of {document['issue_date']}"
+        "none issued: a bill has a number once its month is closed"
+        if document is None
+        else f"{document['number']} of {document['issue_date']}"
     )
     return [
         (

@@ -1,14 +1,17 @@
 """An explained bill in a terminal: totals with their formulas, lines, the first events of each. No rule, no sum."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from telecom_assets.billing.tables import ADJUSTMENT
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.show_explained import shown
 from telecom_assets.explain.bills import Bill, Corrections, Document, Line
+from telecom_assets.explain.reading import Row
 from telecom_assets.model.text import percentage
 
 #: Events of a line that are printed; JSON has all.
@@ -27,7 +30,7 @@ def print_bill(found: Bill) -> None:
 
 def _print_document(out: Console, document: Document) -> None:
     totals, issued = document.totals, document.issued
-    number = "draft, without a number" if issued is None else f"{issued['number']} of {issued['issue_date']}"
+    number = "no number" if issued is None else f"{issued['number']} of {issued['issue_date']}"
     title = f"{document.name}, holder {totals['holder_no']} of the number: {number}"
     table = Table("figure", "how", totals["currency"], title=escape(title), title_justify="left")
     table.columns[2].justify = "right"
@@ -35,21 +38,10 @@ def _print_document(out: Console, document: Document) -> None:
     more = " + …" if len(document.lines) > _SHOWN else ""
     table.add_row("amount before tax", f"sum of its lines: {amounts}{more}", f"{totals['amount_before_tax']:f}")
     for rate in document.rates:
-        corrects = any(line.row["kind"] == "adjustment" for line in document.lines)
-        base = rate["amount"] - rate["discount"]
         named = f"{rate['tax_category']} {percentage(rate['tax_pct'])} %"
-        own = "" if not corrects else "; corrections: of what remains of their month, less what it was before"
-        discounts = sorted(
-            {percentage(line.row["discount_pct"]) for line in document.lines if line.row["tax_pct"] == rate["tax_pct"]}
-        )
-        table.add_row(
-            f"  discount at {named}",
-            f"{rate['amount']:f} × {' or '.join(discounts)} %, rounded{own}",
-            f"{-rate['discount']:f}",
-        )
-        table.add_row(
-            f"  tax at {named}", f"{base:f} × {percentage(rate['tax_pct'])} %, rounded{own}", f"{rate['tax']:f}"
-        )
+        discount, tax = _how(document, rate)
+        table.add_row(f"  discount at {named}", discount, f"{-rate['discount']:f}")
+        table.add_row(f"  tax at {named}", tax, f"{rate['tax']:f}")
     table.add_row("discount", "sum of the discounts", f"{-totals['discount']:f}")
     table.add_row("after discount", "before tax − discount", f"{totals['after_discount']:f}")
     table.add_row("tax", "sum of the taxes", f"{totals['tax']:f}")
@@ -58,6 +50,19 @@ def _print_document(out: Console, document: Document) -> None:
     out.print(table)
     for line in document.lines:
         _print_line(out, line)
+
+
+def _how(document: Document, rate: Row) -> tuple[str, str]:
+    """How the discount and the tax of a rate come about, in words: corrections bring what their own month changes by."""
+    lines = [line.row for line in document.lines if line.row["tax_pct"] == rate["tax_pct"]]
+    discounts = " or ".join(sorted({percentage(line["discount_pct"]) for line in lines}))
+    tax = percentage(rate["tax_pct"])
+    if all(line["kind"] != ADJUSTMENT for line in lines):
+        base = rate["amount"] - rate["discount"]
+        return f"{rate['amount']:f} × {discounts} %, rounded", f"{base:f} × {tax} %, rounded"
+    own = sum((line["amount"] for line in lines if line["kind"] != ADJUSTMENT), Decimal(0))
+    corrections = "corrections: that of what remains of their month, less what it was before"
+    return f"own lines: {own:f} × {discounts} %; {corrections}", f"own lines after discount × {tax} %; {corrections}"
 
 
 def _print_line(out: Console, line: Line) -> None:
