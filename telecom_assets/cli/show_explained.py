@@ -123,7 +123,7 @@ def _print_message(out: Console, message: Message, number: int, of: int) -> None
 def _kept(found: Record) -> str:
     place = next((at for at, each in enumerate(found.messages, 1) if each.outcome == "kept"), None)
     kept = "none of them is an event" if place is None else f"message {place} was kept"
-    return f"It came {len(found.messages)} times: {kept}, {len(found.copies)} of them copies of an earlier one."
+    return f"It came {len(found.messages)} times: {kept}; copies of an earlier one: {len(found.copies)}."
 
 
 def _of_row(row: Mapping[str, Any], *left_out: str) -> list[tuple[str, Any]]:

@@ -74,7 +74,8 @@ def _print_line(out: Console, line: Line) -> None:
     )
     table = Table(title=escape(title), title_justify="left")
     for name in ("record", "when", "product", "units", "free", "unit price", "amount", "why"):
-        table.add_column(name, justify="right" if name in ("units", "free", "unit price", "amount") else "left")
+        right = name in ("units", "free", "unit price", "amount")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name == "record")
     for each in line.rows[:_SHOWN]:
         when = each.get("event_ts") or each.get("noted_at") or each.get("event_date")
         values = (each.get("record_id"), when, each.get("product_code"), each.get("billable_units"))
