@@ -93,9 +93,10 @@ def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
     """The bill of a customer for a month, with all that stands on it. Raises ExplainError where he has neither bill nor document."""
     his = F.col("customer_id") == F.lit(customer_id)
     lines = warehouse.pin_period(BILL_LINES.name, month)
-    totals: list[Row] = [
+    bills: list[Row] = [
         {"document": BILL, **row} for row in rows(warehouse.pin_period(FACTURATION_COMPLETE.name, month), his)
-    ] + rows(warehouse.pin_period(CORRECTION_DOCUMENTS.name, month), his)
+    ]
+    totals = bills + rows(warehouse.pin_period(CORRECTION_DOCUMENTS.name, month), his)
     adjustments = rows(warehouse.pin(ADJUSTMENTS.name), his)
     periods = read_periods(warehouse)
     if not totals:

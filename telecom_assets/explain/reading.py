@@ -25,14 +25,14 @@ class ExplainError(ExpectedError, ValueError):
     """There is nothing to explain. The message names what was asked for, and what to look for instead."""
 
 
-def rows(pinned: PinnedTable, *conditions: Column) -> list[dict[str, Any]]:
+def rows(pinned: PinnedTable, *conditions: Column) -> list[Row]:
     """The rows of the pinned partitions for which every condition holds, in the order of the table's key."""
     if not any(pinned.rows_by_partition().values()):
         return []
     frame = pinned.df
     for condition in conditions:
         frame = frame.where(condition)
-    found: list[dict[str, Any]] = frame.toArrow().to_pylist()
+    found: list[Row] = frame.toArrow().to_pylist()
     return sorted(found, key=lambda row: [(row[name] is not None, row[name]) for name in pinned.contract.key])
 
 
