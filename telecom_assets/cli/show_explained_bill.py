@@ -1,0 +1,98 @@
+"""An explained bill in a terminal: totals with their formulas, lines, the first events of each. No rule, no sum."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from telecom_assets.billing.tables import ADJUSTMENT
+from telecom_assets.cli.show import terminal
+from telecom_assets.cli.show_explained import shown
+from telecom_assets.explain.bills import Bill, Corrections, Document, Line
+from telecom_assets.explain.reading import Row
+from telecom_assets.model.text import percentage
+
+#: Events of a line that are printed; JSON has all.
+_SHOWN = 20
+
+
+def print_bill(found: Bill) -> None:
+    """A customer's documents of a month, and the corrections of it and on it."""
+    out = terminal()
+    out.print(f"[bold]Bill of {escape(found.customer_id)} for {found.month}[/] ({found.state})", highlight=False)
+    for document in found.documents:
+        _print_document(out, document)
+    _print_corrections(out, f"What {found.month} corrects of months before", found.corrects)
+    _print_corrections(out, f"What later months correct of {found.month}", found.corrected)
+
+
+def _print_document(out: Console, document: Document) -> None:
+    totals, issued = document.totals, document.issued
+    number = "no number" if issued is None else f"{issued['number']} of {issued['issue_date']}"
+    title = f"{document.name}, holder {totals['holder_no']} of the number: {number}"
+    table = Table("figure", "how", totals["currency"], title=escape(title), title_justify="left")
+    table.columns[2].justify = "right"
+    amounts = " + ".join(f"{line.row['amount']:f}" for line in document.lines[:_SHOWN]) or "no lines"
+    more = " + …" if len(document.lines) > _SHOWN else ""
+    table.add_row("amount before tax", f"sum of its lines: {amounts}{more}", f"{totals['amount_before_tax']:f}")
+    for rate in document.rates:
+        named = f"{rate['tax_category']} {percentage(rate['tax_pct'])} %"
+        discount, tax = _how(document, rate)
+        table.add_row(f"  discount at {named}", discount, f"{-rate['discount']:f}")
+        table.add_row(f"  tax at {named}", tax, f"{rate['tax']:f}")
+    table.add_row("discount", "sum of the discounts", f"{-totals['discount']:f}")
+    table.add_row("after discount", "before tax − discount", f"{totals['after_discount']:f}")
+    table.add_row("tax", "sum of the taxes", f"{totals['tax']:f}")
+    table.add_row("amount due", "after discount + tax", f"{totals['amount_due']:f}", style="bold")
+    table.add_row("rounding difference", "before tax − exact sum of the lines", f"{totals['rounding_difference']:f}")
+    out.print(table)
+    for line in document.lines:
+        _print_line(out, line)
+
+
+def _how(document: Document, rate: Row) -> tuple[str, str]:
+    """How the discount and the tax of a rate come about, in words: corrections bring what their own month changes by."""
+    lines = [line.row for line in document.lines if line.row["tax_pct"] == rate["tax_pct"]]
+    discounts = " or ".join(sorted({percentage(line["discount_pct"]) for line in lines}))
+    tax = percentage(rate["tax_pct"])
+    if all(line["kind"] != ADJUSTMENT for line in lines):
+        base = rate["amount"] - rate["discount"]
+        return f"{rate['amount']:f} × {discounts} %, rounded", f"{base:f} × {tax} %, rounded"
+    own = sum((line["amount"] for line in lines if line["kind"] != ADJUSTMENT), Decimal(0))
+    corrections = "corrections: that of what remains of their month, less what it was before"
+    return f"own lines: {own:f} × {discounts} %; {corrections}", f"own lines after discount × {tax} %; {corrections}"
+
+
+def _print_line(out: Console, line: Line) -> None:
+    row = line.row
+    about = f", about {row['original_period']}" if row["original_period"] else ""
+    title = (
+        f"Line {row['line_no']}: {row['kind']}, {row['service'] or 'by hand'}, {row['rate_plan_id']}, {row['region']}{about}: "
+        f"{row['events']:,} events, exact {row['exact_amount']:f}, {row['amount']:f} (rounding {line.rounding:+f})"
+    )
+    table = Table(title=escape(title), title_justify="left")
+    for name in ("record", "when", "product", "units", "free", "unit price", "amount", "why"):
+        right = name in ("units", "free", "unit price", "amount")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name == "record")
+    for each in line.rows[:_SHOWN]:
+        when = each.get("event_ts") or each.get("noted_at") or each.get("event_date")
+        values = (each.get("record_id"), when, each.get("product_code"), each.get("billable_units"))
+        figures = (each.get("free_units_applied"), each.get("unit_price"))
+        why = each.get("reason") or each.get("why") or ("volume set by policy" if each.get("imputed") else "")
+        table.add_row(*(escape(shown(value)) for value in (*values, *figures)), f"{each['amount']:f}", escape(why))
+    out.print(table)
+    if len(line.rows) > _SHOWN:
+        out.print(f"and {len(line.rows) - _SHOWN:,} more; --json lists all", highlight=False)
+
+
+def _print_corrections(out: Console, title: str, listed: Sequence[Corrections]) -> None:
+    """Corrections by month and reason; nothing where there are none."""
+    if not listed:
+        return
+    table = Table("about", "billed in", "reason", "disposition", "records", "amount", title=title, title_justify="left")
+    for each in listed:
+        figures = (f"{each.records:,}", f"{each.amount:+f}")
+        table.add_row(each.original_period, each.billing_period, each.reason, each.disposition, *figures)
+    out.print(table)

@@ -1,0 +1,188 @@
+"""A holder's bill of a month from its totals down to its events, and what has been corrected of the month since.
+
+Belongs here: which rows make up which figure. Does not belong here: rules (`telecom_assets.billing`), how it is shown
+(`telecom_assets.cli`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pyspark.sql import functions as F
+
+from resources.warehouse import PinnedTable, Warehouse
+from telecom_assets.billing.adjustment_lines import document_totals
+from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.lines import DOCUMENT
+from telecom_assets.billing.tables import (
+    ADJUSTMENT,
+    BILL,
+    BILL_LINES,
+    CORRECTION_DOCUMENTS,
+    FACTURATION_COMPLETE,
+    MANUAL,
+    MANUAL_LINES,
+    USAGE,
+)
+from telecom_assets.closing.tables import DOCUMENTS
+from telecom_assets.corrections.tables import ADJUSTMENTS, BILLED
+from telecom_assets.explain.reading import ExplainError, Row, grouped, rows
+from telecom_assets.model.currencies import currency_scale
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.rating.charges import charges_of_month
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a document and the rows that it adds up: charges, differences (adjustments) or what a person has added."""
+
+    row: Row
+    rows: tuple[Row, ...]
+
+    @property
+    def exact_sum(self) -> Decimal:
+        """The sum of the rows, which is the line's exact_amount."""
+        return sum((row["amount"] for row in self.rows), Decimal(0))
+
+    @property
+    def rounding(self) -> Decimal:
+        """What rounding has added to the exact amount."""
+        return Decimal(self.row["amount"] - self.row["exact_amount"])
+
+
+@dataclass(frozen=True)
+class Document:
+    """A bill or a document of corrections. rates: what it comes to at each tax rate (amount, discount, tax, due), which its totals
+    add up. issued: its row of documents; None until its month is closed.
+    """
+
+    name: str
+    totals: Row
+    rates: tuple[Row, ...]
+    lines: tuple[Line, ...]
+    issued: Row | None
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """The differences of one closed month that a later one has found, for one reason, with one disposition."""
+
+    billing_period: str
+    original_period: str
+    reason: str
+    disposition: str
+    records: int
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A customer's month. documents: of each holder the bill, then others. corrects: what it corrects of months before; corrected:
+    what later months correct of it.
+    """
+
+    customer_id: str
+    month: str
+    state: str
+    documents: tuple[Document, ...]
+    corrects: tuple[Corrections, ...]
+    corrected: tuple[Corrections, ...]
+
+
+def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
+    """The bill of a customer for a month, with all that stands on it. Raises ExplainError where he has neither bill nor document."""
+    his = F.col("customer_id") == F.lit(customer_id)
+    lines = warehouse.pin_period(BILL_LINES.name, month)
+    bills: list[Row] = [
+        {"document": BILL, **row} for row in rows(warehouse.pin_period(FACTURATION_COMPLETE.name, month), his)
+    ]
+    totals = bills + rows(warehouse.pin_period(CORRECTION_DOCUMENTS.name, month), his)
+    adjustments = rows(warehouse.pin(ADJUSTMENTS.name), his)
+    periods = read_periods(warehouse)
+    if not totals:
+        raise ExplainError(
+            f"customer {customer_id}: no bill of {month}; expected a customer with a bill of that month: {periods.says(month)}"
+        )
+    stand = grouped(rows(lines, his), *DOCUMENT)
+    rates = grouped(_rates(lines, customer_id, totals[0]["currency"]), *DOCUMENT)
+    issued = grouped(rows(warehouse.pin_period(DOCUMENTS.name, month), his), *DOCUMENT)
+    ours = [row for row in adjustments if row["billing_period"] == month]
+    found: dict[str, list[Row]] = {
+        USAGE: rows_of_charges(warehouse, customer_id, month),
+        ADJUSTMENT: [row for row in ours if row["disposition"] == BILLED],
+    }
+    by_hand = rows(warehouse.pin_period(MANUAL_LINES.name, month), his)
+    documents = []
+    for row in sorted(totals, key=lambda row: (row["holder_no"], row["document"] != BILL, row["document"])):
+        key = tuple(row[name] for name in DOCUMENT)
+        made_of = {**found, MANUAL: [each for each in by_hand if each["document"] == row["document"]]}
+        documents.append(
+            Document(
+                name=row["document"],
+                totals=row,
+                rates=tuple(sorted(rates.get(key, ()), key=lambda rate: (rate["tax_category"], rate["tax_pct"]))),
+                lines=tuple(
+                    Line(line, tuple(each for each in made_of[line["kind"]] if _is_on(each, line)))
+                    for line in sorted(stand.get(key, ()), key=lambda line: line["line_no"])
+                ),
+                issued=next(iter(issued.get(key, ())), None),
+            )
+        )
+    return Bill(
+        customer_id=customer_id,
+        month=month,
+        state=periods.state(month) or "open",
+        documents=tuple(documents),
+        corrects=_by_reason(ours),
+        corrected=_by_reason([row for row in adjustments if row["original_period"] == month]),
+    )
+
+
+def rows_of_charges(warehouse: Warehouse, customer_id: str, month: str) -> list[Row]:
+    """What a customer is charged in a month, event by event, in the order of time."""
+    his = charges_of_month(warehouse, month).df.where(F.col("customer_id") == F.lit(customer_id))
+    found: list[Row] = his.toArrow().to_pylist()
+    return sorted(found, key=lambda row: (row["event_ts"], row["record_id"]))
+
+
+def _rates(lines: PinnedTable, customer_id: str, currency: str) -> list[Row]:
+    """What the customer's documents of a month come to at each tax rate, by the rule that has billed them."""
+    his = F.col("customer_id") == F.lit(customer_id)
+    history = history_of(lines)
+    before = None if history is None else history.where(his)
+    found: list[Row] = document_totals(lines.df.where(his), before, currency_scale(currency)).toArrow().to_pylist()
+    return found
+
+
+def _is_on(row: Row, line: Row) -> bool:
+    """Whether a line adds a row up. row: a charge, a difference or a person's line of its month."""
+    names = ["rate_plan_id", "region"]
+    if line["kind"] != USAGE:
+        names += ["original_period", "tax_category", "tax_pct"]
+    if line["kind"] == ADJUSTMENT:
+        names.append("discount_pct")
+    service = row.get("service", row.get("record_type"))
+    return (
+        (row["holder_no"] or 1) == line["holder_no"]
+        and service == line["service"]
+        and all(row[name] == line[name] for name in names)
+    )
+
+
+def _by_reason(adjustments: Sequence[Row]) -> tuple[Corrections, ...]:
+    """Differences added up by what they are for."""
+    names = ("billing_period", "original_period", "reason", "disposition")
+    found = grouped(adjustments, *names)
+    return tuple(_added_up(found[key]) for key in sorted(found))
+
+
+def _added_up(same: Sequence[Row]) -> Corrections:
+    first = same[0]
+    return Corrections(
+        billing_period=first["billing_period"],
+        original_period=first["original_period"],
+        reason=first["reason"],
+        disposition=first["disposition"],
+        records=len({row["record_id"] for row in same}),
+        amount=sum((row["amount"] for row in same), Decimal(0)),
+    )

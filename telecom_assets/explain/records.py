@@ -1,0 +1,284 @@
+"""A record through every stage: its messages, the event they became, what it cost, on which line and document it stands.
+
+Belongs here: which rows of which stage belong to a record, and what became of it in one word. Does not belong here: rules (each stage
+has its own), how it is shown (`telecom_assets.cli`).
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from resources.warehouse import Partitions, Warehouse
+from telecom_assets.billing.tables import ADJUSTMENT, BILL, BILL_LINES, USAGE
+from telecom_assets.closing.tables import DOCUMENTS
+from telecom_assets.corrections.tables import ADJUSTMENTS
+from telecom_assets.explain.reading import ExplainError, Row, days_of, grouped, has_id, is_holder, of_days, rows
+from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.mediation.copies import DUPLICATE_REASONS
+from telecom_assets.mediation.tables import CLEANED_CDRS, MESSAGE_KEY, REJECTED_CDRS
+from telecom_assets.model.text import legible
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.states import Periods
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
+
+#: What became of an event, where no row of rating says it: cleaned after its month was approved; charged, and there no more; to come.
+LATE, GONE, NOT_RATED, IMPUTED, RATED = "late", "gone", "not rated", "imputed", "rated"
+
+
+@dataclass(frozen=True)
+class Message:
+    """A landed message of the record. `text`: its bytes as they came, where they are text. `reason`: why it is no event; None: it is
+    the event, or mediation has not seen it (`outcome`).
+    """
+
+    row: Row
+    outcome: str
+    reason: str | None
+    detail: str | None
+
+    @property
+    def text(self) -> str | None:
+        value = self.row["value"]
+        return None if value is None else legible(bytes(value).decode("utf-8", "backslashreplace"))
+
+
+@dataclass(frozen=True)
+class OnBill:
+    """The line of a bill that an amount stands on, and the document that was issued with it; None while its month is open."""
+
+    line: Row
+    document: Row | None
+
+    @property
+    def rounding(self) -> Decimal:
+        """What rounding has added to the line's exact sum."""
+        return Decimal(self.line["amount"] - self.line["exact_amount"])
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """A difference of a closed month, and the line that corrects it; None for what is on no bill."""
+
+    row: Row
+    on_bill: OnBill | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What became of a record on one day. `outcome`: rated, imputed, suspended, excluded, deferred, late, gone or not rated.
+
+    cleaned, rated, suspended, imputed: its rows of cleaned_cdrs, rated_cdrs, suspended_cdrs, period_charges. customer, price, product:
+    the rows of the reference tables, as they are now, that its charge names. None where there is none.
+    """
+
+    day: dt.date
+    outcome: str
+    reason: str | None
+    month_state: str
+    cleaned: Row | None
+    rated: Row | None
+    suspended: Row | None
+    imputed: Row | None
+    customer: Row | None
+    price: Row | None
+    product: Row | None
+    on_bill: OnBill | None
+    adjustments: tuple[Adjustment, ...]
+
+    @property
+    def month(self) -> str:
+        return f"{self.day:%Y-%m}"
+
+    @property
+    def charge(self) -> Row | None:
+        """The row that says what it costs."""
+        return self.rated or self.imputed
+
+    @cached_property
+    def formula(self) -> str | None:
+        """How the amount follows from units and prices; None without an amount."""
+        return None if self.charge is None or self.charge["amount"] is None else _formula(self.charge, self.product)
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is known of a record id. `kept`: the message that is the event; None where none is."""
+
+    record_id: str
+    messages: tuple[Message, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def copies(self) -> tuple[Message, ...]:
+        """The messages that are copies of an earlier one."""
+        return tuple(each for each in self.messages if each.reason in DUPLICATE_REASONS)
+
+
+def explain_record(warehouse: Warehouse, record_id: str, *, day: dt.date | None = None, dedupe_days: int = 0) -> Record:
+    """A record by its id. day: its home day, which is then looked at alone, with the `dedupe_days` around it where copies can lie.
+
+    Raises ExplainError for an id that no table has.
+    """
+    within = None if day is None else Partitions(day, day).widened(dedupe_days)
+    days = days_of(warehouse, record_id, within)
+    if not days:
+        where = "no landed message" if within is None else f"no message of {within}"
+        advice = "look at the id" if within is None else "look without --day"
+        raise ExplainError(
+            f"record {record_id!r}: {where} has this id; {advice}, or ask by --subscriber NUMBER --at TIME"
+        )
+    return explain_records(warehouse, [record_id], days)[0]
+
+
+def explain_records(warehouse: Warehouse, record_ids: Collection[str], days: Collection[dt.date]) -> list[Record]:
+    """Records by their ids, in the order of these; days: those on which their rows lie, all between the first and the last read."""
+    by_day = {
+        contract.name: rows(of_days(warehouse, contract, days), has_id(record_ids))
+        for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
+    }
+    months = sorted({f"{day:%Y-%m}" for day in days})
+    by_day[PERIOD_CHARGES.name] = rows(
+        warehouse.pin(PERIOD_CHARGES.name, Partitions(months[0], months[-1])), has_id(record_ids)
+    )
+    by_day[ADJUSTMENTS.name] = rows(
+        warehouse.pin(ADJUSTMENTS.name), has_id(record_ids), F.col("original_period").isin(*months)
+    )
+    found = {name: grouped(listed, "record_id") for name, listed in by_day.items()}
+    stages = _Stages(warehouse)
+    return [stages.record(each, {name: of.get((each,), []) for name, of in found.items()}) for each in record_ids]
+
+
+class _Stages:
+    """The tables that the events of several records share, each read once."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        self.periods: Periods = read_periods(warehouse)
+
+    def record(self, record_id: str, found: dict[str, list[Row]]) -> Record:
+        cleaned, rejected = found[CLEANED_CDRS.name], found[REJECTED_CDRS.name]
+        kept = {_message_key(row) for row in cleaned}
+        refused = {_message_key(row): row for row in rejected}
+        messages = []
+        for row in sorted(found[RAW_CDRS.name], key=lambda row: (row["received_at"], *_message_key(row))):
+            why = refused.get(_message_key(row))
+            outcome = "kept" if _message_key(row) in kept else "rejected" if why else "not mediated"
+            messages.append(Message(row, outcome, *_refusal(why)))
+        charged = (RATED_CDRS, SUSPENDED_CDRS, PERIOD_CHARGES, ADJUSTMENTS)
+        days = {row["event_date"] for row in cleaned}.union(
+            row["event_date"] for contract in charged for row in found[contract.name]
+        )
+        events = tuple(
+            self._event(day, {name: [row for row in of if row["event_date"] == day] for name, of in found.items()})
+            for day in sorted(days)
+        )
+        return Record(record_id, tuple(messages), events)
+
+    def _event(self, day: dt.date, found: dict[str, list[Row]]) -> Event:
+        cleaned, rated, suspended, imputed = (
+            next(iter(found[contract.name]), None)
+            for contract in (CLEANED_CDRS, RATED_CDRS, SUSPENDED_CDRS, PERIOD_CHARGES)
+        )
+        month = f"{day:%Y-%m}"
+        outcome, reason = self._outcome(month, cleaned, rated, suspended, imputed)
+        named = rated or imputed or suspended
+        charge = rated or imputed
+        line = self._usage_line(charge, month) if charge and charge["amount"] is not None else None
+        return Event(
+            day=day,
+            outcome=outcome,
+            reason=reason,
+            month_state=self.periods.state(month) or "open",
+            cleaned=cleaned,
+            rated=rated,
+            suspended=suspended,
+            imputed=imputed,
+            customer=self._reference(CUSTOMERS.name, named, "customer_valid_from", "customer_id", "holder_no"),
+            price=self._reference(RATE_PLANS.name, charge, "plan_valid_from", "rate_plan_id", "product_code"),
+            product=self._reference(PRODUCT_CATALOG.name, charge, "product_valid_from", "product_code"),
+            on_bill=line,
+            adjustments=tuple(Adjustment(row, self._adjustment_line(row)) for row in found[ADJUSTMENTS.name]),
+        )
+
+    def _outcome(
+        self, month: str, cleaned: Row | None, rated: Row | None, suspended: Row | None, imputed: Row | None
+    ) -> tuple[str, str | None]:
+        """What became of an event, and the reason that suspended_cdrs gives."""
+        if cleaned is None:
+            return GONE, None
+        if rated is not None:
+            return RATED, None
+        if imputed is not None:
+            return IMPUTED, None if suspended is None else suspended["reason"]
+        if suspended is not None:
+            return suspended["disposition"], suspended["reason"]
+        return (LATE if self.periods.is_frozen(month) else NOT_RATED), None
+
+    def _reference(self, table: str, charge: Row | None, valid_from: str, *names: str) -> Row | None:
+        """The row of a reference table that a charge names; a charge of a former version names none by its date."""
+        if charge is None or any(charge[name] is None for name in names):
+            return None
+        key = [F.col(name) == F.lit(charge[name]) for name in names]
+        return next(
+            iter(rows(self.warehouse.pin(table), *key, F.col("valid_from").eqNullSafe(F.lit(charge[valid_from])))),
+            None,
+        )
+
+    def _usage_line(self, charge: Row, month: str) -> OnBill | None:
+        same = (F.col("kind") == USAGE) & (F.col("service") == F.lit(charge["record_type"])) & is_holder(charge)
+        return self._line(month, same & _in_plan(charge), BILL)
+
+    def _adjustment_line(self, row: Row) -> OnBill | None:
+        """The line of a difference that is billed."""
+        if row["disposition"] != "billed":
+            return None
+        same = (F.col("kind") == ADJUSTMENT) & (F.col("service") == F.lit(row["service"])) & is_holder(row)
+        terms = ("original_period", "tax_category", "tax_pct", "discount_pct")
+        for name in terms:
+            same &= F.col(name) == F.lit(row[name])
+        return self._line(row["billing_period"], same & _in_plan(row), None)
+
+    def _line(self, month: str, same: Column, document: str | None) -> OnBill | None:
+        if document is not None:
+            same &= F.col("document") == F.lit(document)
+        found = rows(self.warehouse.pin_period(BILL_LINES.name, month), same)
+        return OnBill(found[0], document_of(self.warehouse, found[0])) if found else None
+
+
+def document_of(warehouse: Warehouse, line: Row) -> Row | None:
+    """The issued document that a line of a bill stands on; None while its month is not closed, or for one without documents."""
+    issued = warehouse.pin_period(DOCUMENTS.name, line["billing_period"])
+    return next(iter(rows(issued, is_holder(line), F.col("document") == F.lit(line["document"]))), None)
+
+
+def _in_plan(charge: Row) -> Column:
+    return (F.col("rate_plan_id") == F.lit(charge["rate_plan_id"])) & (F.col("region") == F.lit(charge["region"]))
+
+
+def _refusal(rejected: Row | None) -> tuple[str | None, str | None]:
+    """Reason and detail of a row of rejected_cdrs; none without one."""
+    return (None, None) if rejected is None else (rejected["reason"], rejected["detail"])
+
+
+def _message_key(row: Row) -> tuple[object, ...]:
+    return tuple(row[name] for name in MESSAGE_KEY)
+
+
+def _formula(charge: Row, product: Row | None) -> str:
+    """The terms of `telecom_assets.rating.rules.charge` with the figures of a row that it has priced."""
+    units, free = charge["billable_units"], charge["free_units_applied"]
+    price, threshold = charge["unit_price"], charge["tier_threshold"]
+    tiered = threshold is not None and (product is None or product["rate_type"] == "tiered")
+    if not tiered or units <= threshold:
+        return f"({units.normalize():f} − {free.normalize():f} free) × {price.normalize():f} = {charge['amount']:f}"
+    lower = max(threshold - free, Decimal(0))
+    return (
+        f"{lower.normalize():f} × {price.normalize():f} + ({units.normalize():f} − {threshold.normalize():f}) × "
+        f"{charge['tier_price'].normalize():f} = {charge['amount']:f}"
+    )
