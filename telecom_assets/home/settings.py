@@ -34,6 +34,8 @@ class SettingsError(ExpectedError):
 Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Factor = Annotated[Decimal, Field(gt=1, le=1000, max_digits=7, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
+#: Settings that name a file.
+_FILES = ("rate_plans", "product_catalog", "billing_terms", "issuer")
 
 
 class Settings(BaseSettings):
@@ -180,9 +182,7 @@ class Settings(BaseSettings):
         description="ISO 4217 code of every amount; its decimals are those of bills. One for a warehouse, fixed by its first bill.",
     )
     issuer: Path | None = Field(
-        default=None,
-        description="TOML file of who sends the bills: name, address, tax numbers, bank account, logo, language. "
-        "Default: a demonstration operator.",
+        default=None, description="TOML file of who sends the bills. Default: a demonstration operator."
     )
     adjustments: Literal["on_invoice", "separate"] = Field(
         default="on_invoice", description="Corrections of closed months: lines of the next bill, or a document a month."
@@ -257,9 +257,7 @@ class Settings(BaseSettings):
     )
 
     _is_one_line = field_validator("*", mode="before")(values.is_one_line)
-    _can_be_a_path = field_validator(
-        "home", "warehouse", "output", "rate_plans", "product_catalog", "billing_terms", "issuer"
-    )(values.can_be_a_path)
+    _can_be_a_path = field_validator("home", "warehouse", "output", *_FILES)(values.can_be_a_path)
     _is_an_endpoint = field_validator("aws_endpoint_url")(values.is_an_endpoint)
     _is_a_topic = field_validator("kafka_topic")(values.is_a_topic)
     _is_a_path_that_every_engine_reads = field_validator("warehouse")(values.is_a_path_that_every_engine_reads)
@@ -273,7 +271,7 @@ class Settings(BaseSettings):
     _is_not_short_by_mistake = field_validator("retention_days")(values.is_not_short_by_mistake)
     _starts_with_a_month = field_validator("partitions_start")(values.starts_with_a_month)
     _is_a_currency = field_validator("currency")(values.is_a_currency)
-    _file_exists = field_validator("rate_plans", "product_catalog", "billing_terms", "issuer")(values.file_exists)
+    _file_exists = field_validator(*_FILES)(values.file_exists)
     _has_its_access_key = field_validator("aws_secret_access_key")(values.has_its_access_key)
 
     @classmethod
