@@ -125,8 +125,7 @@ class Settings(BaseSettings):
     landing_chunk_rows: int = Field(default=1_000_000, ge=1, description="Offsets landed per commit; bounds memory.")
 
     postgres_dsn: SecretStr | None = Field(
-        default=None,
-        description="libpq connection string or URL of the customers and bills database. Default: the local stack's.",
+        default=None, description="libpq connection string or URL of the database. Default: the local stack's."
     )
 
     rate_plans: Path | None = Field(
