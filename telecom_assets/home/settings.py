@@ -1,8 +1,7 @@
 """Every setting of the project, in one place.
 
-Belongs here: names, defaults and meaning of what may be configured from the environment. Does not belong here: which values
-can be used (`home.setting_values`), how a setting is used (resources, transforms), what the local stack found out about
-itself (`<home>/stack.json`, read where it is needed, so that a stack started later is seen without a reload).
+Belongs here: names, defaults and meaning of what may be configured from the environment. Does not belong here: which values can be used
+(`home.setting_values`), how a setting is used, what the local stack knows of itself (`<home>/stack.json`, read where it is needed).
 
 Every setting is an environment variable: `TELECOM_` + the field's name in capitals, except `ENGINE` and `SPARK_REMOTE`, which
 are short because people type them, and `AWS_…`, which other programs read too. `docs/configuration.md` describes them for users.
