@@ -4,7 +4,7 @@ Belongs here: which rows make up which figure. Does not belong here: rules (`tel
 (`telecom_assets.cli`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -121,10 +121,7 @@ def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
                 name=row["document"],
                 totals=row,
                 rates=tuple(sorted(rates.get(key, ()), key=lambda rate: (rate["tax_category"], rate["tax_pct"]))),
-                lines=tuple(
-                    Line(line, tuple(each for each in made_of[line["kind"]] if _is_on(each, line)))
-                    for line in sorted(stand.get(key, ()), key=lambda line: line["line_no"])
-                ),
+                lines=tuple(_lines(stand.get(key, []), made_of)),
                 issued=next(iter(issued.get(key, ())), None),
             )
         )
@@ -152,6 +149,18 @@ def _rates(lines: PinnedTable, customer_id: str, currency: str) -> list[Row]:
     before = None if history is None else history.where(his)
     found: list[Row] = document_totals(lines.df.where(his), before, currency_scale(currency)).toArrow().to_pylist()
     return found
+
+
+def _lines(stand: Sequence[Row], made_of: Mapping[str, list[Row]]) -> Iterator[Line]:
+    """The lines of a document in their order. What a person has added has a line of its own each, so two equal ones have two."""
+    by_hand = list(made_of[MANUAL])
+    for line in sorted(stand, key=lambda line: line["line_no"]):
+        if line["kind"] == MANUAL:
+            row = next(each for each in by_hand if _is_on(each, line) and each["amount"] == line["amount"])
+            by_hand.remove(row)
+            yield Line(line, (row,))
+        else:
+            yield Line(line, tuple(each for each in made_of[line["kind"]] if _is_on(each, line)))
 
 
 def _is_on(row: Row, line: Row) -> bool:

@@ -24,7 +24,7 @@ NUMBER, PREPAID = "212600000001", "212600000002"
 
 @pytest.fixture(scope="module")
 def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """A message costs 1.004, a megabyte 2. January is closed, and then one message more comes for it."""
+    """A message costs 1.004, a megabyte 2. January is closed; then one message more comes for it, and two equal credits."""
     terms = MonthTerms(discount_pct=Decimal(5), tax_pct=Decimal(20))
     house = House({JANUARY: terms, FEBRUARY: terms})
     project = Project(house, tmp_path_factory.mktemp("explained"), sail)
@@ -42,6 +42,8 @@ def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Wa
     project.approve(JANUARY)
     project.close(JANUARY)
     project.receive(Usage("late", NUMBER, second, "sms", 6))
+    for _ in range(2):
+        project.add_line((NUMBER, 1), JANUARY, Decimal("-0.10"), Decimal(20))
     project.run(FEBRUARY)
     return project.warehouse
 
@@ -116,11 +118,11 @@ def test_the_day_narrows_the_search(warehouse: Warehouse) -> None:
 
 @pytest.mark.parametrize("month", [JANUARY, FEBRUARY])
 def test_a_bill_is_its_lines_and_a_line_its_events(warehouse: Warehouse, month: str) -> None:
-    """January: 2.01 and 12.00, less 5 % (0.70), 20 % tax (2.66). February: 1.00 more of January."""
+    """January: 2.01 and 12.00, less 5 % (0.70), 20 % tax (2.66). February: 1.00 more of January, two credits of 0.10."""
     found = explain_bill(warehouse, NUMBER, month)
     for document in found.documents:
         for line in document.lines:
-            assert (line.exact_sum, len(line.rows)) == (line.row["exact_amount"], line.row["events"])
+            assert (line.exact_sum, len(line.rows)) == (line.row["exact_amount"], line.row["events"] or 1)
         for name, of in (
             ("amount", "amount_before_tax"),
             ("discount", "discount"),
@@ -130,8 +132,8 @@ def test_a_bill_is_its_lines_and_a_line_its_events(warehouse: Warehouse, month: 
             assert sum(rate[name] for rate in document.rates) == document.totals[of]
     (bill,) = found.documents
     figures = tuple(bill.totals[name] for name in ("amount_before_tax", "discount", "tax", "amount_due"))
-    # Of January remains 15.01, less 0.75 is 14.26, with 2.85 tax: in February 1.00 − 0.05 + 0.19.
-    right = {JANUARY: ("14.01", "0.70", "2.66", "15.97"), FEBRUARY: ("1.00", "0.05", "0.19", "1.14")}
+    # Of January remains 15.01, less 0.75 is 14.26, with 2.85 tax: in February 1.00 − 0.05 + 0.19, and twice −0.10 with −0.04 of tax.
+    right = {JANUARY: ("14.01", "0.70", "2.66", "15.97"), FEBRUARY: ("0.80", "0.05", "0.15", "0.90")}
     assert figures == tuple(map(Decimal, right[month]))
     (corrections,) = found.corrected if month == JANUARY else found.corrects
     assert (corrections.original_period, corrections.billing_period, corrections.reason) == (
