@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from telecom_assets.cli.show import terminal
 from telecom_assets.explain.records import Adjustment, Event, Message, OnBill, Record
@@ -221,14 +221,11 @@ def _line_figures(on: OnBill) -> list[tuple[str, Any]]:
 def _print_adjustments(out: Console, event: Event) -> None:
     if event.adjustments:
         table = Table(
-            "billed in",
-            "side",
-            "reason",
-            "disposition",
-            "units",
-            "amount",
-            "line",
-            "document",
+            Column("billed in", no_wrap=True),
+            "what",
+            Column("units", no_wrap=True, justify="right"),
+            Column("amount", no_wrap=True, justify="right"),
+            "stands on",
             title="Later adjustments",
             title_justify="left",
         )
@@ -243,13 +240,12 @@ def _print_adjustments(out: Console, event: Event) -> None:
 
 def _adjustment(each: Adjustment) -> list[str]:
     row, on = each.row, each.on_bill
+    stands_on = "no document yet" if on is None else f"line {on.line['line_no']} of {on.line['document']}"
+    number = "" if on is None or on.document is None else f", {on.document['number']}"
     return [
         row["billing_period"],
-        row["side"],
-        row["reason"],
-        row["disposition"],
+        f"{row['side']}, {row['reason']}: {row['disposition']}",
         f"{shown(row['units'])}",
         f"{row['amount']:+f}",
-        "–" if on is None else f"{on.line['line_no']} of {on.line['document']}",
-        "–" if on is None or on.document is None else on.document["number"],
+        f"{stands_on}{number}",
     ]

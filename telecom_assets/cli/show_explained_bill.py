@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from telecom_assets.billing.tables import ADJUSTMENT
 from telecom_assets.cli.show import terminal
@@ -72,19 +72,45 @@ def _print_line(out: Console, line: Line) -> None:
         f"Line {row['line_no']}: {row['kind']}, {row['service'] or 'by hand'}, {row['rate_plan_id']}, {row['region']}{about}: "
         f"{row['events']:,} events, exact {row['exact_amount']:f}, {row['amount']:f} (rounding {line.rounding:+f})"
     )
-    table = Table(title=escape(title), title_justify="left")
-    for name in ("record", "when", "product", "units", "free", "unit price", "amount", "why"):
-        right = name in ("units", "free", "unit price", "amount")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name == "record")
+    table = Table(
+        Column("record", overflow="fold"),
+        Column("when", no_wrap=True),
+        Column("product", no_wrap=True),
+        "how",
+        Column("amount", no_wrap=True, justify="right"),
+        title=escape(title),
+        title_justify="left",
+    )
     for each in line.rows[:_SHOWN]:
         when = each.get("event_ts") or each.get("noted_at") or each.get("event_date")
-        values = (each.get("record_id"), when, each.get("product_code"), each.get("billable_units"))
-        figures = (each.get("free_units_applied"), each.get("unit_price"))
-        why = each.get("reason") or each.get("why") or ("volume set by policy" if each.get("imputed") else "")
-        table.add_row(*(escape(shown(value)) for value in (*values, *figures)), f"{each['amount']:f}", escape(why))
+        # The year is that of the month, and all times are local.
+        short = shown(when).removesuffix(" local")[5:]
+        cells = (
+            shown(each.get("record_id")),
+            short,
+            shown(each.get("product_code")),
+            _units_and_price(each),
+            f"{each['amount']:f}",
+        )
+        table.add_row(*(escape(cell) for cell in cells))
     out.print(table)
     if len(line.rows) > _SHOWN:
         out.print(f"and {len(line.rows) - _SHOWN:,} more; --json lists all", highlight=False)
+
+
+def _units_and_price(row: Row) -> str:
+    """The units of an event and their price, or the reason of a correction or of a person."""
+    why = row.get("reason") or row.get("why")
+    if why:
+        return str(why)
+    free = row.get("free_units_applied")
+    units = f"({shown(row.get('billable_units'))} − {shown(free)} free)" if free else shown(row.get("billable_units"))
+    price = row.get("unit_price")
+    return (
+        f"{units} × {shown(price)}{', volume set by policy' if row.get('imputed') else ''}"
+        if price is not None
+        else units
+    )
 
 
 def _print_corrections(out: Console, title: str, listed: Sequence[Corrections]) -> None:
