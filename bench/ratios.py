@@ -94,6 +94,9 @@ def targets(result: Mapping[str, Any]) -> Iterator[Target]:
         yield Target("a changed day, over the month", 0.125, result["changed_day_to_month"])
     if new := results.get("nothing-new"):
         yield Target("telecom run, nothing new", 8, new["telecom run, nothing new"]["wall_sec"], "s")
+    if explained := results.get("explain"):
+        for name, figures in explained["commands"].items():
+            yield Target(f"telecom explain, {name}", 5 if name == "a record" else 2, figures["wall_sec"], "s")
     if startup := results.get("startup"):
         commands, ticks = startup["commands"], startup["ticks"]
         yield Target("definitions validate", 4, commands["dagster definitions validate"]["wall_sec"], "s")

@@ -94,6 +94,7 @@ def _sections(result: Mapping[str, Any]) -> Iterator[Section]:
         "limits": lambda found: [_figures("Raw limits", found)],
         "changed-day": _changed_day,
         "nothing-new": lambda found: [_figures("Nothing new", _without_repetitions(found))],
+        "explain": lambda found: [_figures("telecom explain", found["commands"])],
         "startup": _startup,
         "publish": lambda found: [_figures("Publishing to PostgreSQL", found["stages"])],
         "invoices": lambda found: [_figures("Invoices", found["stages"])],

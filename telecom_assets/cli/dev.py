@@ -27,7 +27,6 @@ from rich.markup import escape
 from resources.process_locks import Busy, Turn, holder, lock_or_refuse
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
-from telecom_assets.home.code_location import DEFINITIONS_MODULE
 from telecom_assets.home.settings import Settings
 
 _HOST = "127.0.0.1"
@@ -106,6 +105,9 @@ def _listener(port: int) -> str:
 
 def _run_dagster(port: int, ours: Turn) -> int:
     """Run Dagster's UI and daemon until they end. Returns their exit status in the form of a shell."""
+    # Imports Dagster, which takes longer than most commands.
+    from telecom_assets.home.code_location import DEFINITIONS_MODULE  # noqa: PLC0415
+
     dagster = str(Path(sys.executable).with_name("dagster"))
     command = [dagster, "dev", "-m", DEFINITIONS_MODULE, "-h", _HOST, "-p", str(port)]
     before: dict[signal.Signals, Any] = {}

@@ -12,7 +12,13 @@ import typer
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.sources import Json
 
-RecordId = Annotated[str | None, typer.Argument(help="Id of a record, as in the message.", show_default=False)]
+RecordId = Annotated[
+    str | None,
+    typer.Argument(
+        help="Id of a record, as in the message; of a message without one its place, TOPIC/PARTITION/OFFSET.",
+        show_default=False,
+    ),
+]
 Day = Annotated[
     str | None, typer.Option(help="Home day of the record, YYYY-MM-DD: only it is searched.", show_default=False)
 ]

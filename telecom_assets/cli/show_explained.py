@@ -27,6 +27,16 @@ _MEANS = {
     "gone": "was charged, and is no event any more: an earlier copy has taken its place, or it is refused now",
     "not rated": "not charged yet: its day has not been rated since it came",
 }
+#: What removes the reason why an event is not charged, for people.
+_CURES = {
+    "unknown_customer": "add the customer who has the number on that day, then run the month again",
+    "prepaid_customer": "nothing is to be done; if the customer is postpaid, correct him and run the month again",
+    "inactive_customer": "nothing is to be done; if he was active on that day, correct the customer and run the month again",
+    "unknown_plan": "add the plan's prices, or correct the customer's plan, then run the month again",
+    "no_price": "add a price of the product in the plan for that day, then run the month again",
+    "missing_volume": "nothing is to be done where the policy imputes volumes; else the producer sends the volume",
+    "amount_out_of_range": "correct the price or the units: an amount of 10^12 or more is on no bill",
+}
 #: Columns that only say where a row came from; the messages show it.
 _NOT_SHOWN = {*MESSAGE_KEY, "received_at", "record_id", "billing_period"}
 
@@ -144,6 +154,8 @@ def _print_event(out: Console, event: Event) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if event.charge is None and event.reason in _CURES:
+        out.print(f"What to do: {_CURES[event.reason]}.", highlight=False, soft_wrap=True)
     named = event.charge or event.suspended
     if event.customer is not None and named is not None:
         _print(
@@ -156,6 +168,7 @@ def _print_event(out: Console, event: Event) -> None:
                 ("subscription", f"{event.customer['subscription_type']}, {event.customer['status']}"),
                 ("plan, region", f"{event.customer['rate_plan_id']}, {event.customer['region']}"),
                 ("this version holds", _stretch(event.customer)),
+                *_corrected(event),
             ],
         )
     if event.charge is not None:
@@ -165,6 +178,16 @@ def _print_event(out: Console, event: Event) -> None:
     elif event.charge is not None:
         out.print(f"On no bill yet: {event.month} is {event.month_state}.", highlight=False)
     _print_adjustments(out, event)
+
+
+def _corrected(event: Event) -> list[tuple[str, str]]:
+    """How the customer's row is now, where it is not any more as it was when the event was rated."""
+    then, now = event.customer, event.customer_now
+    if then is None or then == now:
+        return []
+    if now is None:
+        return [("since then", "the row is not among the customers any more")]
+    return [("since then", ", ".join(f"{name}: {shown(now[name])}" for name in now if now[name] != then[name]))]
 
 
 def _stretch(row: Mapping[str, Any]) -> str:
@@ -215,6 +238,11 @@ def _line_figures(on: OnBill) -> list[tuple[str, Any]]:
         ("exact sum of the line", f"{line['exact_amount']:f}"),
         ("amount of the line", f"{line['amount']:f} (rounded once: {on.rounding:+f})"),
         ("document", issued),
+        *(
+            [("but", "the record was rated after this draft: the line may be without it until the month is run again")]
+            if on.outdated
+            else []
+        ),
     ]
 
 

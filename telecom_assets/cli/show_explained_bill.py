@@ -96,6 +96,14 @@ def _print_line(out: Console, line: Line) -> None:
     out.print(table)
     if len(line.rows) > _SHOWN:
         out.print(f"and {len(line.rows) - _SHOWN:,} more; --json lists all", highlight=False)
+    if line.exact_sum != row["exact_amount"]:
+        out.print(
+            f"These {len(line.rows):,} rows add up to {line.exact_sum:f}, not to {row['exact_amount']:f}: they have changed since "
+            "this draft; telecom run makes it again",
+            style="bold",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _units_and_price(row: Row) -> str:

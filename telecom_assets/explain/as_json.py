@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from telecom_assets.explain.bills import Line
 from telecom_assets.explain.records import Event, Message, OnBill
 from telecom_assets.model.text import plain
 
@@ -23,6 +24,8 @@ def as_json(value: Any) -> Any:
             found |= {"month": value.month, "formula": value.formula}
         if isinstance(value, OnBill):
             found |= {"rounding": value.rounding}
+        if isinstance(value, Line):
+            found |= {"exact_sum": value.exact_sum, "rounding": value.rounding}
         return as_json(found)
     if isinstance(value, Mapping):
         return {name: as_json(of) for name, of in value.items()}

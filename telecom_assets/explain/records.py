@@ -5,15 +5,18 @@ has its own), how it is shown (`telecom_assets.cli`).
 """
 
 import datetime as dt
-from collections.abc import Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.warehouse import Partitions, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse, WarehouseError, committed_at, newest_change
 from telecom_assets.billing.tables import ADJUSTMENT, BILL, BILL_LINES, USAGE
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ADJUSTMENTS
@@ -29,6 +32,10 @@ from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLA
 
 #: What became of an event, where no row of rating says it: cleaned after its month was approved; charged, and there no more; to come.
 LATE, GONE, NOT_RATED, IMPUTED, RATED = "late", "gone", "not rated", "imputed", "rated"
+#: Where a message lies in its topic, as people write it. (An offset has at most 18 digits here, a partition 9.)
+_PLACE = re.compile(r"(?P<topic>.+)/(?P<part>[0-9]{1,9})/(?P<position>[0-9]{1,18})")
+#: The columns that name a holder's row of customers.
+_CUSTOMER = ("customer_id", "holder_no")
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,14 @@ class Message:
 
 @dataclass(frozen=True)
 class OnBill:
-    """The line of a bill that an amount stands on, and the document that was issued with it; None while its month is open."""
+    """The line of a bill that an amount stands on, and the document that was issued with it; None while its month is open.
+
+    outdated: the amount was made after this draft, which may be without it.
+    """
 
     line: Row
     document: Row | None
+    outdated: bool = False
 
     @property
     def rounding(self) -> Decimal:
@@ -74,7 +85,8 @@ class Event:
     """What became of a record on one day. `outcome`: rated, imputed, suspended, excluded, deferred, late, gone or not rated.
 
     cleaned, rated, suspended, imputed: its rows of cleaned_cdrs, rated_cdrs, suspended_cdrs, period_charges. customer, price, product:
-    the rows of the reference tables, as they are now, that its charge names. None where there is none.
+    the rows of the reference tables that it was rated with, in the version that was read then; where that is kept no longer, as they
+    are now. customer_now: that row of the customer as it is now. None where there is none.
     """
 
     day: dt.date
@@ -86,6 +98,7 @@ class Event:
     suspended: Row | None
     imputed: Row | None
     customer: Row | None
+    customer_now: Row | None
     price: Row | None
     product: Row | None
     on_bill: OnBill | None
@@ -108,7 +121,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Record:
-    """All that is known of a record id. `kept`: the message that is the event; None where none is."""
+    """All that is known of a record id, or of a message without one, which is then named by its place in its topic."""
 
     record_id: str
     messages: tuple[Message, ...]
@@ -123,10 +136,13 @@ class Record:
 def explain_record(warehouse: Warehouse, record_id: str, *, day: dt.date | None = None, dedupe_days: int = 0) -> Record:
     """A record by its id. day: its home day, which is then looked at alone, with the `dedupe_days` around it where copies can lie.
 
+    An id that no table has may be the place of a message, TOPIC/PARTITION/OFFSET: that finds a message without an id.
     Raises ExplainError for an id that no table has.
     """
     within = None if day is None else Partitions(day, day).widened(dedupe_days)
     days = days_of(warehouse, record_id, within)
+    if not days and (found := _at_place(warehouse, record_id, within, dedupe_days)):
+        return found
     if not days:
         where = "no landed message" if within is None else f"no message of {within}"
         advice = "look at the id" if within is None else "look without --day"
@@ -134,6 +150,27 @@ def explain_record(warehouse: Warehouse, record_id: str, *, day: dt.date | None 
             f"record {record_id!r}: {where} has this id; {advice}, or ask by --subscriber NUMBER --at TIME"
         )
     return explain_records(warehouse, [record_id], days)[0]
+
+
+def _at_place(warehouse: Warehouse, place: str, within: Partitions | None, dedupe_days: int) -> Record | None:
+    """The record of the message at a place; None where the text is no place of a message."""
+    named = _PLACE.fullmatch(place)
+    if named is None:
+        return None
+    here = (
+        (F.col("source_part") == F.lit(int(named["part"])))
+        & (F.col("source_position") == F.lit(int(named["position"])))
+        & (F.col("kafka_topic") == F.lit(named["topic"]))
+    )
+    landed = rows(warehouse.pin(RAW_CDRS.name, within), here)
+    if not landed:
+        return None
+    days = {row["event_date"] for row in landed}
+    if (record_id := landed[0]["record_id"]) is not None:
+        around = Partitions(min(days), max(days)).widened(dedupe_days)
+        return explain_records(warehouse, [record_id], [around.first, around.last])[0]
+    same = [F.col(name) == F.lit(landed[0][name]) for name in MESSAGE_KEY]
+    return Record(place, _messages(landed, [], rows(of_days(warehouse, REJECTED_CDRS, days), *same)), ())
 
 
 def explain_records(warehouse: Warehouse, record_ids: Collection[str], days: Collection[dt.date]) -> list[Record]:
@@ -160,16 +197,11 @@ class _Stages:
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
         self.periods: Periods = read_periods(warehouse)
+        self._referenced: dict[tuple[Any, ...], Row | None] = {}
 
     def record(self, record_id: str, found: dict[str, list[Row]]) -> Record:
-        cleaned, rejected = found[CLEANED_CDRS.name], found[REJECTED_CDRS.name]
-        kept = {_message_key(row) for row in cleaned}
-        refused = {_message_key(row): row for row in rejected}
-        messages = []
-        for row in sorted(found[RAW_CDRS.name], key=lambda row: (row["received_at"], *_message_key(row))):
-            why = refused.get(_message_key(row))
-            outcome = "kept" if _message_key(row) in kept else "rejected" if why else "not mediated"
-            messages.append(Message(row, outcome, *_refusal(why)))
+        cleaned = found[CLEANED_CDRS.name]
+        messages = _messages(found[RAW_CDRS.name], cleaned, found[REJECTED_CDRS.name])
         charged = (RATED_CDRS, SUSPENDED_CDRS, PERIOD_CHARGES, ADJUSTMENTS)
         days = {row["event_date"] for row in cleaned}.union(
             row["event_date"] for contract in charged for row in found[contract.name]
@@ -178,7 +210,7 @@ class _Stages:
             self._event(day, {name: [row for row in of if row["event_date"] == day] for name, of in found.items()})
             for day in sorted(days)
         )
-        return Record(record_id, tuple(messages), events)
+        return Record(record_id, messages, events)
 
     def _event(self, day: dt.date, found: dict[str, list[Row]]) -> Event:
         cleaned, rated, suspended, imputed = (
@@ -189,7 +221,15 @@ class _Stages:
         outcome, reason = self._outcome(month, cleaned, rated, suspended, imputed)
         named = rated or imputed or suspended
         charge = rated or imputed
-        line = self._usage_line(charge, month) if charge and charge["amount"] is not None else None
+        of_day, of_month = (
+            of_days(self.warehouse, RATED_CDRS, [day]),
+            self.warehouse.pin_period(PERIOD_CHARGES.name, month),
+        )
+        line = (
+            self._usage_line(charge, month, of_month if rated is None else of_day)
+            if charge and charge["amount"] is not None
+            else None
+        )
         return Event(
             day=day,
             outcome=outcome,
@@ -199,7 +239,8 @@ class _Stages:
             rated=rated,
             suspended=suspended,
             imputed=imputed,
-            customer=self._reference(CUSTOMERS.name, named, "customer_valid_from", "customer_id", "holder_no"),
+            customer=self._reference(CUSTOMERS.name, named, "customer_valid_from", *_CUSTOMER),
+            customer_now=self._reference(CUSTOMERS.name, named, "customer_valid_from", *_CUSTOMER, as_rated=False),
             price=self._reference(RATE_PLANS.name, charge, "plan_valid_from", "rate_plan_id", "product_code"),
             product=self._reference(PRODUCT_CATALOG.name, charge, "product_valid_from", "product_code"),
             on_bill=line,
@@ -220,19 +261,43 @@ class _Stages:
             return suspended["disposition"], suspended["reason"]
         return (LATE if self.periods.is_frozen(month) else NOT_RATED), None
 
-    def _reference(self, table: str, charge: Row | None, valid_from: str, *names: str) -> Row | None:
-        """The row of a reference table that a charge names; a charge of a former version names none by its date."""
+    def _reference(
+        self, table: str, charge: Row | None, valid_from: str, *names: str, as_rated: bool = True
+    ) -> Row | None:
+        """The row of a reference table that a charge names; a charge of a former version names none by its date.
+
+        as_rated: as it was in the version that rating has read. Events share these rows, so each is read once.
+        """
         if charge is None or any(charge[name] is None for name in names):
             return None
-        key = [F.col(name) == F.lit(charge[name]) for name in names]
-        return next(
-            iter(rows(self.warehouse.pin(table), *key, F.col("valid_from").eqNullSafe(F.lit(charge[valid_from])))),
-            None,
-        )
+        newest = self.warehouse.version(table)
+        version = charge[f"{table}_version"] if as_rated else newest
+        key = (table, version, charge[valid_from], *(charge[name] for name in names))
+        if key not in self._referenced:
+            same = [F.col(name) == F.lit(charge[name]) for name in names]
+            same.append(F.col("valid_from").eqNullSafe(F.lit(charge[valid_from])))
+            try:
+                found = rows(self.warehouse.pin(table, version=version), *same)
+            except (WarehouseError, PySparkException):
+                if version == newest:
+                    raise
+                # Versions are removed some time after another has taken their place.
+                found = rows(self.warehouse.pin(table), *same)
+            self._referenced[key] = next(iter(found), None)
+        return self._referenced[key]
 
-    def _usage_line(self, charge: Row, month: str) -> OnBill | None:
+    def _usage_line(self, charge: Row, month: str, charges: PinnedTable) -> OnBill | None:
+        """The line that a charge is added up on. charges: the partition that it is a row of."""
         same = (F.col("kind") == USAGE) & (F.col("service") == F.lit(charge["record_type"])) & is_holder(charge)
-        return self._line(month, same & _in_plan(charge), BILL)
+        on_bill = self._line(month, same & _in_plan(charge), BILL)
+        if on_bill is None or self.periods.is_frozen(month):
+            return on_bill
+        drafted = self._written(self.warehouse.pin_period(BILL_LINES.name, month))
+        return replace(on_bill, outdated=drafted is not None and (self._written(charges) or drafted) > drafted)
+
+    def _written(self, pinned: PinnedTable) -> dt.datetime | None:
+        """When the rows of a partition were written last; None where the log does not say it any more."""
+        return committed_at(self.warehouse, pinned.name, newest_change(pinned))
 
     def _adjustment_line(self, row: Row) -> OnBill | None:
         """The line of a difference that is billed."""
@@ -259,6 +324,18 @@ def document_of(warehouse: Warehouse, line: Row) -> Row | None:
 
 def _in_plan(charge: Row) -> Column:
     return (F.col("rate_plan_id") == F.lit(charge["rate_plan_id"])) & (F.col("region") == F.lit(charge["region"]))
+
+
+def _messages(landed: Sequence[Row], cleaned: Sequence[Row], rejected: Sequence[Row]) -> tuple[Message, ...]:
+    """Landed messages with what mediation made of them, in the order in which they were received."""
+    kept = {_message_key(row) for row in cleaned}
+    refused = {_message_key(row): row for row in rejected}
+    messages = []
+    for row in sorted(landed, key=lambda row: (row["received_at"], *_message_key(row))):
+        why = refused.get(_message_key(row))
+        outcome = "kept" if _message_key(row) in kept else "rejected" if why else "not mediated"
+        messages.append(Message(row, outcome, *_refusal(why)))
+    return tuple(messages)
 
 
 def _refusal(rejected: Row | None) -> tuple[str | None, str | None]:

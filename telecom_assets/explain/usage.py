@@ -24,7 +24,9 @@ from telecom_assets.model.party_numbers import normalised
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:?[0-9]{2})?")
+_OFFSET = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+_MINUTE = re.compile(_DAY.pattern + r"[T ][0-9]{2}:[0-9]{2}" + _OFFSET)
+_SECOND = re.compile(_DAY.pattern + r"[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?" + _OFFSET)
 #: Digits at the end of a number that people write in every form of it.
 _NATIONAL_DIGITS = 9
 
@@ -44,19 +46,22 @@ class Span:
     def read(cls, text: str) -> "Span":
         """Read a day, a minute or a second, ISO 8601; without an offset it is local. Raises TimeError."""
         zone = ZoneInfo(LOCAL_ZONE)
+        written = text.strip()
         try:
-            begins = dt.datetime.fromisoformat(text.strip())
-        except ValueError:
+            if not any(form.fullmatch(written) for form in (_DAY, _MINUTE, _SECOND)):
+                raise ValueError(written)
+            begins = dt.datetime.fromisoformat(written)
+            local = begins.replace(tzinfo=zone) if begins.tzinfo is None else begins
+            first = local.astimezone(dt.UTC).replace(microsecond=0)
+            if _DAY.fullmatch(written):
+                return cls(first, (begins + dt.timedelta(days=1)).replace(tzinfo=zone).astimezone(dt.UTC))
+            length = dt.timedelta(minutes=1) if _MINUTE.fullmatch(written) else dt.timedelta(seconds=1)
+            return cls(first, first + length)
+        # Of the first and the last year, the hours that another zone has in a year before or after cannot be told.
+        except (ValueError, OverflowError):
             raise TimeError(
                 f"time {text!r}: expected a day, a minute or a second, e.g. 2026-10-31T10:15 (local, or with an offset)"
             ) from None
-        local = begins.replace(tzinfo=zone) if begins.tzinfo is None else begins
-        if _DAY.fullmatch(text.strip()):
-            ends = (begins + dt.timedelta(days=1)).replace(tzinfo=zone)
-            return cls(local.astimezone(dt.UTC), ends.astimezone(dt.UTC))
-        length = dt.timedelta(minutes=1) if _MINUTE.fullmatch(text.strip()) else dt.timedelta(seconds=1)
-        first = local.astimezone(dt.UTC).replace(microsecond=0)
-        return cls(first, first + length)
 
     @property
     def days(self) -> Partitions:

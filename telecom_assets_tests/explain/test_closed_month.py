@@ -199,3 +199,10 @@ def test_a_time_is_what_was_written(text: str, first: str, seconds: int) -> None
 def test_what_is_no_time_is_one_sentence() -> None:
     with pytest.raises(TimeError, match=r"^time 'noon': expected a day, a minute or a second, e\.g\. "):
         Span.read("noon")
+
+
+@pytest.mark.parametrize("text", ["2026-01-05T10", "20260105", "2026-W02-1", "9999-12-31"])
+def test_forms_that_name_another_span_are_no_time(text: str) -> None:
+    """Python reads them, as an instant that nobody means; the last has no next day."""
+    with pytest.raises(TimeError, match=f"^time '{text}': expected"):
+        Span.read(text)
