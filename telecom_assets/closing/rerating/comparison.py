@@ -38,15 +38,13 @@ _CORRECTION = (*_LINE, "original_period", "line_kind", "tax_category", "tax_pct"
 _OF_CORRECTION = ("events", "units", "exact_amount", "amount")
 _BY_HAND = (*_HOLDER, "document", "original_period", "tax_category", "tax_pct")
 _TOTALS = (
-    *(
-        "adjustments_total",
-        "amount_before_tax",
-        "rounding_difference",
-        "discount",
-        "after_discount",
-        "tax",
-        "amount_due",
-    ),
+    "adjustments_total",
+    "amount_before_tax",
+    "rounding_difference",
+    "discount",
+    "after_discount",
+    "tax",
+    "amount_due",
 )
 _OF_BILL = (
     *("voice_total", "sms_total", "data_total", "other_total", "voice_count", "sms_count", "data_count"),
@@ -241,10 +239,8 @@ def _set(session: "duckdb.DuckDBPyConnection", inputs: Inputs) -> None:
 
 def _different(session: "duckdb.DuckDBPyConnection", each: _Comparison) -> list[dict[str, Any]]:
     """Rows of two tables with one key that differ in some column, or that one of both lacks: a row for each such column."""
-    key, sides = (
-        ", ".join(each.key),
-        ", ".join(f"s.{name} AS stored_{name}, a.{name} AS again_{name}" for name in each.columns),
-    )
+    key = ", ".join(each.key)
+    sides = ", ".join(f"s.{name} AS stored_{name}, a.{name} AS again_{name}" for name in each.columns)
     differ = " OR ".join(f"s.{name} IS DISTINCT FROM a.{name}" for name in each.columns)
     query = f"""
         SELECT {key}, {sides} FROM {each.stored} s FULL JOIN {each.again} a USING ({key}) WHERE {differ} ORDER BY {key}
