@@ -84,14 +84,6 @@ class PdfWriter:
             )
         return cast(bytes, made)
 
-    def picture(
-        self, bill: Mapping[str, Any], content: Content, issued: Issued | None = None, ppi: int = 110
-    ) -> list[bytes]:
-        """The pages as PNG."""
-        inputs = {"bill": json.dumps(self.page(bill, content, issued), ensure_ascii=False)}
-        made = self._compiler.compile(self._template, format="png", ppi=ppi, sys_inputs=inputs)
-        return made if isinstance(made, list) else [cast(bytes, made)]
-
     def page(self, bill: Mapping[str, Any], content: Content, issued: Issued | None = None) -> dict[str, Any]:
         """Everything that stands on the page, as texts."""
         says = Wording(self._issuer.language_of(bill["customer_id"]))

@@ -1,4 +1,4 @@
-"""One closed document as UBL 2.1, for the books of whoever gets it: EN 16931, valid against its rules.
+"""One closed document as UBL 2.1, for the books of its customer: EN 16931, valid against its rules.
 
 Belongs here: which element a figure stands in. Does not belong here: our own XML (`document`), which documents there are.
 
