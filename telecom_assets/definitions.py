@@ -44,6 +44,7 @@ from telecom_assets.runs.sensors import (
     maintenance_schedule,
     month_end_schedule,
     month_run_sensor,
+    on_open_days,
     rating_automation,
 )
 from telecom_assets.tables import tables_of
@@ -99,9 +100,9 @@ def build_defs(
     resources.setdefault("io_manager", ProjectIOManager(resources["warehouse"], rules.of_table))
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return partitioned_from(
-            with_columns(with_engine(spec, engine), resources["warehouse"].contracts), settings.partitions_start
-        )
+        warehouse = resources["warehouse"]
+        spec = with_columns(with_engine(on_open_days(spec, warehouse), engine), warehouse.contracts)
+        return partitioned_from(spec, settings.partitions_start)
 
     interval = settings.sensor_interval_seconds
     webhook = settings.failure_webhook.get_secret_value() if settings.failure_webhook else None

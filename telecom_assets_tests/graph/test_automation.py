@@ -1,13 +1,18 @@
 """Rating follows mediation, whatever the month of the day, and no other run does."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from telecom_assets.definitions import build_defs
+from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
+from telecom_assets.periods.journal import change_state, changed_now
+from telecom_assets.periods.states import APPROVED, DRAFTED, WITHDRAWN
+from telecom_assets.tables import TABLES
 
 RATING = ("rated_cdrs", "suspended_cdrs")
 
@@ -100,6 +105,48 @@ def test_nothing_else_starts_a_run(
     automation = Automation(defs, instance)
     materialised(instance, asset, partition)
     assert automation.tick() == {}
+
+
+def test_a_day_of_an_approved_month_waits_until_its_approval_is_withdrawn(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """A person who mediates such a day alone starts no rating, which would leave the day out."""
+    settings = Settings.load(home=tmp_path)
+    deployment = Deployment(settings, TABLES)
+    warehouse = deployment.warehouse
+    warehouse.make_tables()
+    automation = Automation(build_defs(settings, deployment.resources()), instance)
+    change_state(warehouse, lambda _: changed_now("2025-06", DRAFTED))
+    change_state(warehouse, lambda _: changed_now("2025-06", APPROVED, by="Anna"))
+    materialised(instance, "cleaned_cdrs", "2025-06-30", "2025-07-01")
+    assert automation.tick() == rating_of({"2025-07-01"})
+    assert automation.tick() == {}
+    change_state(warehouse, lambda _: changed_now("2025-06", WITHDRAWN, by="Anna", why="a price was wrong"))
+    assert automation.tick() == rating_of({"2025-06-30"})
+    assert automation.tick() == {}
+
+
+def test_the_sensor_itself_asks_for_open_days(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """As the code server evaluates it, tick after tick."""
+    settings = Settings.load(home=tmp_path)
+    deployment = Deployment(settings, TABLES)
+    deployment.warehouse.make_tables()
+    for state in (DRAFTED, APPROVED):
+        change_state(deployment.warehouse, lambda _, to=state: changed_now("2025-06", to, by="Anna"))  # type: ignore[misc]
+    repository = build_defs(settings, deployment.resources()).get_repository_def()
+    sensor, cursor, asked = repository.get_sensor_def("rating_automation"), None, []
+    for days in ((), ("2025-06-30", "2025-07-01"), ()):
+        materialised(instance, "cleaned_cdrs", *days)
+        with dg.build_sensor_context(instance, repository_def=repository, cursor=cursor) as context:
+            ticked = sensor.evaluate_tick(context)
+        cursor = ticked.cursor
+        asked.append(
+            [
+                (request.partition_key, {key.to_user_string() for key in request.asset_selection or ()})
+                for request in ticked.run_requests or ()
+            ]
+        )
+    assert asked == [[], [("2025-07-01", set(RATING))], []]
 
 
 def test_the_sensor_looks_at_every_asset_that_has_a_condition(defs: dg.Definitions) -> None:

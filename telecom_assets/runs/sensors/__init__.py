@@ -8,7 +8,7 @@ the webhook, and the same run again; a topic out of reach → the webhook.
 """
 
 from telecom_assets.runs.sensors.again import again_sensor
-from telecom_assets.runs.sensors.automation import rating_automation
+from telecom_assets.runs.sensors.automation import on_open_days, rating_automation
 from telecom_assets.runs.sensors.checks import checks_schedule
 from telecom_assets.runs.sensors.customers import customers_schedule
 from telecom_assets.runs.sensors.failures import failure_sensor
@@ -27,5 +27,6 @@ __all__ = [
     "maintenance_schedule",
     "month_end_schedule",
     "month_run_sensor",
+    "on_open_days",
     "rating_automation",
 ]
