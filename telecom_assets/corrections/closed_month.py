@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.corrections.inputs import Scope, ending
+from telecom_assets.corrections.inputs import Scope, those_of
 from telecom_assets.corrections.rules import Keep, Settled, as_they_are, differences, records, right, with_terms
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTMENTS, GONE
 from telecom_assets.mediation.tables import CLEANED_CDRS
@@ -96,10 +96,8 @@ class ClosedMonth:
         both = now.join(then, on="record_id", how="full_outer")
         pairs = [("number", "now_number"), *((name, f"now_{name}") for name in _MESSAGE)]
         differs = reduce(or_, (~F.col(one).eqNullSafe(F.col(other)) for one, other in pairs))
-        ends = [ending(F.col(name)).alias("ending") for name in ("number", "now_number")]
         changed = both.where(differs)
-        found = changed.select(ends[0]).unionByName(changed.select(ends[1])).distinct().collect()
-        return Scope(frozenset(row["ending"] for row in found if row["ending"] is not None))
+        return those_of(changed.select("number").unionAll(changed.select("now_number")))
 
     def _adjusted(self) -> DataFrame:
         """The adjustments of it in all closed periods."""

@@ -11,17 +11,17 @@ version of the code makes no closed month differ.
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse, WarehouseError
 from telecom_assets.mediation.stale_days import mediated_rows
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.columns import VALID_TO
@@ -30,8 +30,10 @@ from telecom_assets.reference.as_of import day_numbers
 from telecom_assets.reference.changes import as_asked
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
-#: Numbers are told apart by so many last digits: a correction of one customer rates a hundredth of them again.
+#: The digests of a month tell numbers apart by so many last digits.
 _DIGITS = 2
+#: So many customers are named one by one; more of them by the last digits of their numbers, with all that end so.
+_FEW = 100
 _EPOCH = dt.date(1970, 1, 1)
 _HASH = np.dtype("uint64")
 #: Columns of reference rows that no charge depends on, and the end of a row, which counts by itself.
@@ -40,7 +42,7 @@ _NOT_HASHED = {"customer_name", "activation_date", "description", VALID_TO}
 
 @dataclass(frozen=True)
 class Scope:
-    """The customers of a month who are rated again, by the last digits of their numbers. None: all of them."""
+    """The customers of a month who are rated again, by whole numbers or by their last digits. None: all of them."""
 
     endings: frozenset[str] | None = frozenset()
 
@@ -50,7 +52,15 @@ class Scope:
 
     def holds(self, number: Column) -> Column:
         """Whether a number is one of theirs."""
-        return F.lit(True) if self.endings is None else ending(number).isin(*sorted(self.endings))
+        if self.endings is None:
+            return F.lit(True)
+        whole = sorted(each for each in self.endings if len(each) > _DIGITS)
+        last_digits = sorted(self.endings - set(whole))
+        # Each part alone where there is no other: the engine skips what cannot hold a whole number.
+        if not last_digits:
+            return number.isin(*whole)
+        by_ending = ending(number).isin(*last_digits)
+        return by_ending | number.isin(*whole) if whole else by_ending
 
     def __or__(self, other: "Scope") -> "Scope":
         return EVERYBODY if None in (self.endings, other.endings) else Scope(self.endings | other.endings)  # type: ignore[operator]
@@ -70,6 +80,16 @@ class Scope:
 EVERYBODY, NOBODY = Scope(None), Scope()
 
 
+def those_of(numbers: DataFrame) -> Scope:
+    """The customers of the numbers in the one column of these rows; NULL is nobody's."""
+    [name] = numbers.columns
+    distinct = numbers.where(F.col(name).isNotNull()).distinct()
+    found = distinct.limit(_FEW + 1).collect()
+    if len(found) > _FEW:
+        found = distinct.select(ending(F.col(name))).distinct().collect()
+    return Scope(frozenset(row[0] for row in found))
+
+
 def ending(number: Column) -> Column:
     """The last digits of a number, by which numbers are told apart."""
     return F.substring(number, -_DIGITS, _DIGITS)
@@ -77,11 +97,15 @@ def ending(number: Column) -> Column:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Digests of a month: cleaned days; customers in force on them, by the ending of the number; prices and catalogue."""
+    """Digests of a month: cleaned days; customers in force on them, by the ending of the number; prices and catalogue.
+
+    customers_version: the version of customers with these digests, in which customers are looked up one by one; no input itself.
+    """
 
     days: Mapping[str, str]
     customers: Mapping[str, str]
     prices: Mapping[str, str]
+    customers_version: int | None = field(default=None, compare=False)
 
     def as_json(self) -> str:
         return json.dumps(vars(self), sort_keys=True, separators=(",", ":"))
@@ -103,24 +127,45 @@ class Inputs:
 
 
 def inputs_of(warehouse: Warehouse, month: str) -> str:
-    """The digests of a month (yyyy-MM) by the newest tables, as text (`Inputs.as_json`): equal texts, equal right charges."""
+    """The digests of a month (yyyy-MM) by the newest tables, as text (`Inputs.as_json`): equal digests, equal right charges."""
     return month_inputs(warehouse, month).as_json()
 
 
 def month_inputs(warehouse: Warehouse, month: str) -> Inputs:
     """The digests of a month by the newest tables."""
-    days = month_days(month)
-    first, end = (days[0] - _EPOCH).days, (days[-1] - _EPOCH).days + 1
-    mediated = _mediated(warehouse.pin(MEDIATED_DAYS.name))
+    mediated, customers = _mediated(warehouse.pin(MEDIATED_DAYS.name)), warehouse.pin(CUSTOMERS.name)
     of_prices = {
-        contract.name: _in_force(_hashed(warehouse.pin(contract.name)), first, end).get("", "")
+        contract.name: _in_month(_hashed(warehouse.pin(contract.name)), month).get("", "")
         for contract in (RATE_PLANS, PRODUCT_CATALOG)
     }
     return Inputs(
-        {day.isoformat(): mediated[day] for day in days if day in mediated},
-        _in_force(_hashed(warehouse.pin(CUSTOMERS.name), "customer_id"), first, end),
+        {day.isoformat(): mediated[day] for day in month_days(month) if day in mediated},
+        _in_month(_hashed(customers, "customer_id"), month),
         of_prices,
+        customers.version,
     )
+
+
+def one_by_one(warehouse: Warehouse, month: str, then: Inputs, scope: Scope) -> Scope:
+    """Of the customers with these endings those whose rows in force in a month are others than `then`, by whole numbers.
+
+    All with these endings where that cannot be told, or where they are many: the version of customers is not known or not kept.
+    """
+    if not scope.endings or then.customers_version is None:
+        return scope
+    try:
+        was = as_asked(warehouse.pin(CUSTOMERS.name, version=then.customers_version))
+    except WarehouseError:
+        return scope
+    ends = pa.array(sorted(scope.endings))
+    rows_then, rows_now = (_ending_so(rows, ends) for rows in (was, as_asked(warehouse.pin(CUSTOMERS.name))))
+    # The digests prove the version: a table that was restored may have another one of that number.
+    noted = {end: digest for end, digest in then.customers.items() if end in scope.endings}
+    if _in_month(_hashed_rows(rows_then, _endings(rows_then["customer_id"])), month) != noted:
+        return scope
+    by_number = [_in_month(_hashed_rows(rows, rows["customer_id"]), month) for rows in (rows_then, rows_now)]
+    differing = _differing(*by_number)
+    return Scope(frozenset(differing)) if len(differing) <= _FEW else scope
 
 
 def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -147,15 +192,25 @@ class _Hashed:
 
 @lru_cache(maxsize=8)
 def _hashed(table: PinnedTable, grouped_by: str | None = None) -> _Hashed:
-    """The hashes of a version of a reference table: made once a process."""
+    """The hashes of a version of a reference table, grouped by the ending of a number: made once a process."""
     rows = as_asked(table)
+    return _hashed_rows(rows, pa.array([""] * rows.num_rows) if grouped_by is None else _endings(rows[grouped_by]))
+
+
+def _hashed_rows(rows: pa.Table, groups: pa.Array | pa.ChunkedArray) -> _Hashed:
+    """The hashes of rows of a reference table, with the group of each."""
     first, end = (each.combine_chunks().to_numpy(zero_copy_only=False).astype("int64") for each in day_numbers(rows))
     hashes = pd.util.hash_array(
         _as_text(rows, [name for name in rows.column_names if name not in _NOT_HASHED]), categorize=False
     )
-    grouped = pa.array([""] * rows.num_rows) if grouped_by is None else _endings(rows[grouped_by])
+    grouped = groups.combine_chunks() if isinstance(groups, pa.ChunkedArray) else groups
     encoded = grouped.dictionary_encode()
     return _Hashed(hashes.astype(_HASH), first, end, encoded.indices.to_numpy(), encoded.dictionary.to_pylist())
+
+
+def _ending_so(customers: pa.Table, ends: pa.Array) -> pa.Table:
+    """The rows of customers whose numbers have one of these endings."""
+    return customers.filter(pc.is_in(_endings(customers["customer_id"]), ends))
 
 
 def _endings(numbers: pa.ChunkedArray) -> pa.Array:
@@ -169,6 +224,12 @@ def _as_text(rows: pa.Table, names: Iterable[str]) -> np.ndarray:
     texts = [rows[name].combine_chunks().cast(pa.string()) for name in names]
     joined = pc.binary_join_element_wise(*texts, "\x1f", null_handling="replace", null_replacement="\x1e")
     return np.asarray(joined.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _in_month(hashed: _Hashed, month: str) -> dict[str, str]:
+    """By group the digest of the rows in force on the days of a month."""
+    days = month_days(month)
+    return _in_force(hashed, (days[0] - _EPOCH).days, (days[-1] - _EPOCH).days + 1)
 
 
 def _in_force(hashed: _Hashed, first: int, end: int) -> dict[str, str]:

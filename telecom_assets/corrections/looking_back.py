@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.corrections.closed_month import ClosedMonth
-from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Inputs, Scope, ending, month_inputs
+from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Inputs, Scope, month_inputs, one_by_one, those_of
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS, UNSETTLED
 from telecom_assets.model.months import months_between
 from telecom_assets.periods.closed_with import ClosedWith
@@ -133,7 +133,7 @@ def why_due(warehouse: Warehouse, period: str, months_back: int) -> str | None:
             return f"{original} is closed"
         if row["decisions"] != len(journals.decisions(original)):
             return f"a decision about re-rating of {original}"
-        if row["inputs"] != month_inputs(warehouse, original).as_json():
+        if Inputs.read(row["inputs"]) != month_inputs(warehouse, original):
             return f"{original}, which is closed, has other usage or reference rows now"
     return None
 
@@ -143,6 +143,7 @@ def _looked_back(journals: Journals, month: ClosedMonth) -> LookBack:
     decided = journals.decisions(month.original_period, month.period)
     scope = EVERYBODY if any(row["decision"] == RERATE for row in decided) else now.changed_customers(then)
     if scope != EVERYBODY and then is not None:
+        scope = one_by_one(journals.warehouse, month.original_period, then, scope)
         if days := now.changed_days(then):
             scope |= month.changed_on(days)
         scope |= _awaiting(journals, month.original_period)
@@ -155,5 +156,4 @@ def _awaiting(journals: Journals, original_period: str) -> Scope:
     if last is None:
         return NOBODY
     of_month = last.df.where((F.col("original_period") == original_period) & F.col("disposition").isin(*UNSETTLED))
-    found = of_month.select(ending(F.col("customer_id")).alias("ending")).distinct().collect()
-    return Scope(frozenset(row["ending"] for row in found))
+    return those_of(of_month.select("customer_id"))

@@ -103,7 +103,11 @@ ADJUSTED_MONTHS = TableContract(
         _ORIGINAL_PERIOD,
         C("inputs", "string", "What right is made from, as digests (JSON): cleaned days and reference rows in force."),
         C("decisions", "int", "Decisions about re-rating of the period that were there."),
-        C("scope", "string", "Last two digits of the numbers that were rated again: all, none, or a list (JSON)."),
+        C(
+            "scope",
+            "string",
+            "The numbers that were rated again: all, none, or a list (JSON) of numbers and of last two digits.",
+        ),
         BILLING_PERIOD,
     ),
 )

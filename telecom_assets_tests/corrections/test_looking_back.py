@@ -4,6 +4,7 @@ Belongs here: digests, scopes, what is due. Does not belong here: reasons and am
 """
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -18,7 +19,16 @@ from pyspark.sql import functions as F
 from resources.warehouse import Warehouse, notebook
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.corrections.identities import right_is_settled_and_adjusted
-from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Scope, _Hashed, _in_force, inputs_of
+from telecom_assets.corrections.inputs import (
+    EVERYBODY,
+    NOBODY,
+    Scope,
+    _Hashed,
+    _in_force,
+    month_inputs,
+    one_by_one,
+    those_of,
+)
 from telecom_assets.corrections.looking_back import Journals, why_due
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS
 from telecom_assets_tests import strategies as cdrs
@@ -56,7 +66,7 @@ def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
     assert books.look().scope == NOBODY
     assert why_due(books.warehouse, JULY, 12) is None
     books.refer(with_plan(B, "PLAN_A"))
-    assert books.look().scope == Scope(frozenset({"02"}))
+    assert books.look().scope == Scope(frozenset({B}))
     books.refer(rate_plans=with_price("PLAN_B", "SMS_INT", "0.1"))
     assert books.look().scope == EVERYBODY
 
@@ -64,12 +74,28 @@ def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
 def test_a_late_record_rates_its_customer_again(books: Books) -> None:
     """His alone; what was made so is not due again, and is made again the same."""
     books.mediate([late_call()])
-    assert books.look().scope == Scope(frozenset({"01"}))
+    assert books.look().scope == Scope(frozenset({A}))
     assert "2026-06" in str(why_due(books.warehouse, JULY, 12))
     found = books.adjust()
     assert told(found) == [("late", "charged", "billed", "late_usage", "rated", 1, 3, Decimal("0.02"))]
     assert why_due(books.warehouse, JULY, 12) is None
     assert books.adjust() == found
+
+
+def test_customers_are_told_apart_one_by_one_while_their_version_can_be_read(books: Books) -> None:
+    """Another with the same ending stays quiet; where the version of the close is not kept, or is another, all with the ending are looked at."""
+    neighbour = "212699999902"
+    assert neighbour[-2:] == B[-2:]
+    books.refer([*cdrs.CUSTOMERS, {**cdrs.CUSTOMERS[0], "customer_id": neighbour}])
+    assert books.look().scope == Scope(frozenset({neighbour}))
+    books.refer(with_plan(B, "PLAN_A"))
+    assert books.look().scope == Scope(frozenset({B}))
+    then = Journals.of(books.warehouse).settled_from(JUNE)
+    assert then is not None
+    assert then.customers_version is not None
+    ending = Scope(frozenset({B[-2:]}))
+    for version in (None, then.customers_version + 1, then.customers_version + 99):
+        assert one_by_one(books.warehouse, JUNE, replace(then, customers_version=version), ending) == ending
 
 
 @pytest.mark.thorough
@@ -82,13 +108,21 @@ def test_of_another_copy_with_another_number_both_are_rated(books: Books) -> Non
         ("late", A, "late_usage", Decimal("0.02")),
     ]
     [noted] = books.warehouse.pin(ADJUSTED_MONTHS.name).arrow().to_pylist()
-    assert noted["scope"] == '["01", "02"]'
+    assert json.loads(noted["scope"]) == [A, B]
 
 
 def test_both_engines_look_at_the_same_customers_and_read_what_was_written_down(warehouse: Warehouse) -> None:
-    """Numbers by their last two digits; rows that are kept, also none, are as they were, and leave no file behind."""
+    """By whole numbers or their last two digits; rows that are kept, also none, are as they were, and leave no file behind."""
     session = warehouse.engine.spark_session
     numbers = session.createDataFrame([(A,), (B,), ("7",), (None,)], "number string")
+
+    def held(*ends: str) -> list[str]:
+        return sorted(row["number"] for row in numbers.where(Scope(frozenset(ends)).holds(F.col("number"))).collect())
+
+    assert (held(A), held(A, "02"), held("02"), held(A[:-1])) == ([A], [A, B], [B], [])
+    assert those_of(numbers) == Scope(frozenset({A, B, "7"}))
+    many = session.createDataFrame([(f"21260000{n:04d}",) for n in range(0, 2020, 20)], "number string")
+    assert those_of(many) == Scope(frozenset({"00", "20", "40", "60", "80"}))
     scope = Scope(frozenset({"01", "7"}))
     with notebook(warehouse, ADJUSTMENTS.name) as keep:
         kept = keep(numbers.where(scope.holds(F.col("number"))))
@@ -226,10 +260,10 @@ def test_digests_are_equal_where_each_day_has_the_same_rows(one: list[Any], othe
 
 
 def test_the_digest_of_a_month_is_of_rows_not_of_versions(books: Books) -> None:
-    before = inputs_of(books.warehouse, JUNE)
+    before = month_inputs(books.warehouse, JUNE)
     turned: list[Row] = [*reversed(cdrs.CUSTOMERS)]
     books.refer([*turned, {**cdrs.CUSTOMERS[0], "customer_id": "212600000099", "valid_from": date(2026, 7, 1)}])
-    assert inputs_of(books.warehouse, JUNE) == before
+    assert month_inputs(books.warehouse, JUNE) == before
 
 
 # ----------------------------------------------------------------------------------------------------------- identity

@@ -51,7 +51,7 @@ def rating_automation(interval_seconds: int) -> dg.AutomationConditionSensorDefi
             run_tags=AGAIN,
             use_user_code_server=True,
             description=(
-                "Rates the days that were mediated and not rated in the same run, whatever their month, but for days of approved and closed "
-                "months. It asks for a day once; a run that fails is made again by `failed_runs_again`."
+                "Rates the days that were mediated and not rated in the same run, whatever their month, but for days of approved "
+                "and closed months. It asks for a day once; a run that fails is made again by `failed_runs_again`."
             ),
         )
