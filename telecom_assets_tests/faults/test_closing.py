@@ -14,7 +14,7 @@ import pytest
 
 from telecom_assets.closing import approving, closing
 from telecom_assets.home.output_files import invoice_directory
-from telecom_assets.invoices.files import invoice_set_problems
+from telecom_assets.invoices.files import invoice_set_problems, read_invoice_totals
 from telecom_assets.periods.journal import read_periods
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.processes import Died, Running
@@ -28,11 +28,11 @@ ISSUED = dt.date(2025, 7, 3)
 WHEN = ("changed_at",)
 
 
-def command(project: Project, decision: str, dies_at: str | None = None) -> int:
+def command(project: Project, decision: str, *options: str, dies_at: str | None = None) -> int:
     """`telecom bill approve` or `close` in a process of its own; its exit status."""
     assert project.settings.postgres_dsn is not None
     given = {"home": project.settings.home, "postgres_dsn": project.settings.postgres_dsn.get_secret_value()}
-    typed = ("bill", decision, "--month", MONTH, "--by", "Ben")
+    typed = ("bill", decision, "--month", MONTH, "--by", "Ben", *options)
     status: int = Running(work.typed, given, *typed, today=ISSUED, dies_at=dies_at).answer()
     return status
 
@@ -120,3 +120,49 @@ def test_a_command_whose_process_was_killed_is_repeated_and_ends_the_same(
     if decision == "approve":
         assert command(project, "close") == 0
     assert Ending.of(project) == undisturbed
+
+
+def die_at_each(project: Project, way: str, *phases: str) -> None:
+    """One process after the other goes on with the close, each to the next phase; the last one ends it, and is the only one to."""
+    for phase in phases:
+        with pytest.raises(Died, match="ended with -9"):
+            command(project, "close", way, dies_at=phase)
+    assert command(project, "close", way) == 1
+    states = [each.state for each in read_periods(project.warehouse).changes]
+    assert states[-2:] == ["closing", "closed"]
+    assert len(states) == len(set(states))
+
+
+def published(project: Project) -> list[tuple[Any, ...]]:
+    assert project.settings.postgres_dsn is not None
+    with psycopg.connect(project.settings.postgres_dsn.get_secret_value()) as session:
+        statement = "SELECT customer_id, amount_due, status FROM facturation_complete ORDER BY customer_id"
+        return session.execute(statement).fetchall()
+
+
+def test_a_close_without_bills_that_is_killed_at_each_phase_leaves_none(
+    drafted: Project, copy_of: Callable[..., Project]
+) -> None:
+    project = copy_of(drafted)
+    assert published(project) != []
+    die_at_each(project, "--empty", "begun", "bills", "filed", "published", "closed")
+    assert published(project) == []
+    for table in ("rated_cdrs", "bill_lines", "facturation_complete"):
+        assert project.rows(table) == []
+    assert read_invoice_totals(invoice_directory(project.settings, MONTH)).invoices == 0
+
+
+def test_a_close_of_former_bills_that_is_killed_at_each_phase_leaves_them(
+    drafted: Project, copy_of: Callable[..., Project]
+) -> None:
+    """A month as a former version leaves it, without states and lines: the lines are made once, and the bills are as they were."""
+    project = copy_of(drafted)
+    lines, bills = (project.rows(table) for table in ("bill_lines", "facturation_complete"))
+    for table in ("bill_lines", "billing_periods"):
+        project.delete(table, "true")
+    before = published(project)
+    die_at_each(project, "--as-it-stands", "begun", "bills", "published", "closed")
+    assert published(project) == [(customer, due, "closed") for customer, due, _ in before]
+    assert project.rows("bill_lines") == lines
+    assert project.rows("facturation_complete") == [{**row, "status": "closed"} for row in bills]
+    assert not project.warehouse.exists("documents")
