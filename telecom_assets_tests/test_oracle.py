@@ -1010,6 +1010,7 @@ def assert_conserved(result: Result) -> None:
             assert sum((row["revenue_incl_tax"] for row in reports[name]), Decimal(0)) == due
 
 
+@pytest.mark.thorough
 @SLOW
 @given(cdrs.hostile_messages())
 def test_conservation_whatever_arrives(batch: list[Message]) -> None:

@@ -160,6 +160,7 @@ def test_a_month_without_a_closed_one_before_it_reads_nothing_more(plain: Wareho
     assert nothing_below_zero(lines).passed
 
 
+@pytest.mark.thorough
 def test_a_month_with_corrections_and_what_people_added(closed: Warehouse) -> None:
     """April: usage 5.00, 1.00 late for March, 2.00 credited on the bill, 0.50 charged on a document of its own; and its books."""
     note_line(closed, wanted("2"))

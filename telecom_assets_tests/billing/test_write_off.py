@@ -78,6 +78,7 @@ def test_too_little_is_written_off(april: list[Row]) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_what_was_written_off_is_judged_once_more_with_what_is_new(engine: SparkEngine, april: list[Row]) -> None:
     """In May 0.30 more come to 0.70 and tax; 0.10 more to 0.20; 0.40 are withdrawn, so nothing remains; who did not differ is left."""
     off = [each for each in april if each["disposition"] == "written_off"]

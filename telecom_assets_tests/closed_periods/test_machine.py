@@ -47,6 +47,7 @@ def stories(number: int, steps: int = STEPS_OF_A_STORY, phases: tuple[Phase, ...
     )
 
 
+@pytest.mark.thorough
 def test_what_is_charged_is_what_is_right_however_months_were_closed() -> None:
     run_state_machine_as_test(ClosedPeriods, settings=stories(max(asked_for() // STEPS_OF_A_STORY, examples(100))))
 

@@ -28,6 +28,8 @@ from telecom_assets_tests.closed_periods.project import Project
 from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price, Usage, Version
 from telecom_assets_tests.stages.chain import TERMS, contract_table
 
+pytestmark = pytest.mark.thorough
+
 JANUARY, FEBRUARY = "2026-01", "2026-02"
 ONE, TWO = "212600000001", "212600000002"
 

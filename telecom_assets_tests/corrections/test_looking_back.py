@@ -37,6 +37,8 @@ from telecom_assets_tests.corrections.test_rules import AT_CLOSE, A, B, C, told,
 from telecom_assets_tests.oracle import Row
 from telecom_assets_tests.rating.test_rules import event
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def books(plain: Warehouse) -> Books:
@@ -98,7 +100,6 @@ def test_customers_are_told_apart_one_by_one_while_their_version_can_be_read(boo
         assert one_by_one(books.warehouse, JUNE, replace(then, customers_version=version), ending) == ending
 
 
-@pytest.mark.thorough
 def test_of_another_copy_with_another_number_both_are_rated(books: Books) -> None:
     """120 s of A were 0.01; of B, at 0.005 a minute, they are 0.01 too."""
     books.mediate([late_call(), event("voice", "120", record_id="copy", subscriber_id=B, source_position=91)])
@@ -137,7 +138,6 @@ def late_call() -> Row:
     return event("voice", "180", record_id="late", subscriber_id=A, source_position=90, event_date=date(2026, 6, 30))
 
 
-@pytest.mark.thorough
 def test_whose_bill_nobody_can_explain_is_not_corrected(plain: Warehouse) -> None:
     """June was closed as it stood, and A's lines did not give his bill: what comes for him is told, on no bill, with each period."""
     books = Books(plain)
@@ -159,7 +159,6 @@ def test_whose_bill_nobody_can_explain_is_not_corrected(plain: Warehouse) -> Non
     assert told(books.adjust(AUGUST)) == of_a
 
 
-@pytest.mark.thorough
 def test_what_is_not_given_back_to_one_is_not_charged_to_another(plain: Warehouse) -> None:
     """A call of A was B's: A keeps paying for it, so B does not. A call of B was A's: B gets it back, and A is told of."""
     books = Books(plain)
@@ -198,7 +197,6 @@ def test_what_a_closed_period_has_corrected_is_settled(books: Books) -> None:
     ]
 
 
-@pytest.mark.thorough
 def test_only_the_period_after_the_closed_ones_corrects_so_many_months(books: Books) -> None:
     books.mediate([event("voice", "180", record_id="late", subscriber_id=A, source_position=90)])
     assert books.adjust(AUGUST) == []
@@ -208,7 +206,6 @@ def test_only_the_period_after_the_closed_ones_corrects_so_many_months(books: Bo
     assert why_due(books.warehouse, AUGUST, 1) == "it corrects 2026-06 no more"
 
 
-@pytest.mark.thorough
 def test_a_month_of_unknown_inputs_is_rated_as_a_whole(plain: Warehouse) -> None:
     """A month that was closed as it stands names no digests; what it differs in then is noted, and it is quiet."""
     books = Books(plain)
@@ -220,7 +217,6 @@ def test_a_month_of_unknown_inputs_is_rated_as_a_whole(plain: Warehouse) -> None
     assert why_due(plain, JULY, 12) is None
 
 
-@pytest.mark.thorough
 def test_usage_of_a_month_that_was_skipped_is_late(books: Books) -> None:
     """July was closed without bills: its message of C, 0.045 in PLAN_A, is on August, once. June stays quiet."""
     books.mediate(

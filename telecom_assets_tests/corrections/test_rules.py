@@ -178,6 +178,7 @@ def test_every_difference_has_its_reason(first: list[Row]) -> None:
     }
 
 
+@pytest.mark.thorough
 @on_the_embedded_engine
 def test_what_was_settled_is_no_difference_again(june: Month, now: ReferenceData, first: list[Row]) -> None:
     """Only what awaits acceptance comes again, and is billed once somebody has accepted it."""
@@ -190,6 +191,7 @@ def test_what_was_settled_is_no_difference_again(june: Month, now: ReferenceData
     assert still["disposition"] == "awaiting_acceptance"
 
 
+@pytest.mark.thorough
 @on_the_embedded_engine
 def test_a_correction_of_a_correction_is_the_next_difference(
     engine: SparkEngine, june: Month, now: ReferenceData, first: list[Row]
@@ -211,6 +213,7 @@ def test_a_correction_of_a_correction_is_the_next_difference(
     assert total == Decimal("0.012")
 
 
+@pytest.mark.thorough
 @on_the_embedded_engine
 def test_written_off_is_settled_and_late_usage_of_nobody_is_told_once(
     june: Month, now: ReferenceData, first: list[Row]

@@ -18,6 +18,8 @@ from telecom_assets.explain.usage import Span, TimeError, explain_usage
 from telecom_assets_tests.closed_periods.project import Project
 from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price, Usage, Version
 
+pytestmark = pytest.mark.thorough
+
 JANUARY, FEBRUARY = "2026-01", "2026-02"
 NUMBER, PREPAID = "212600000001", "212600000002"
 

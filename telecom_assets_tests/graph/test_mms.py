@@ -61,6 +61,8 @@ from telecom_assets_tests.stages.chain import (
     stored,
 )
 
+pytestmark = pytest.mark.thorough
+
 # ------------------------------------------------------------------------------------------- the record type, twice
 
 SIZE = Quantity(

@@ -106,6 +106,7 @@ def test_the_schedule_starts_the_previous_month(defs: dg.Definitions, moment: st
     assert request.run_key != scheduled(defs, at + dt.timedelta(days=31)).run_key
 
 
+@pytest.mark.thorough
 def test_the_chain_goes_through_every_step_and_ends(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     request: object = scheduled(defs, dt.datetime(2025, 7, 5, 6, tzinfo=CASABLANCA))
     chain, keys = [], []

@@ -92,6 +92,7 @@ def test_run_failure_has_it_too(home: Home) -> None:
     assert said(first)[0].startswith("no Kafka: ")
 
 
+@pytest.mark.thorough
 def test_a_month_that_is_not_over(home: Home) -> None:
     today = local_today()
     month, last = f"{today:%Y-%m}", (today.replace(day=28) + dt.timedelta(4)).replace(day=1) - dt.timedelta(1)

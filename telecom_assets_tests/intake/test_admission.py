@@ -144,6 +144,7 @@ def anything() -> list[bytes | None]:
     return drawn(cdrs.hostile_values(), examples(400))
 
 
+@pytest.mark.thorough
 def test_whatever_arrives_is_read_as_the_contract_says(engine: SparkEngine, anything: list[bytes | None]) -> None:
     """The corpus, more numbers and strings than it has, and drawn messages, in one query."""
     messages = at_topic([*cdrs.HOSTILE_CORPUS, *beyond_the_corpus(), *anything])
@@ -184,6 +185,7 @@ def test_a_lone_surrogate_is_malformed_json(engine: SparkEngine) -> None:
     assert not any(row["record_id"] or row["cell_id"] for row in found)
 
 
+@pytest.mark.thorough
 def test_a_long_field_name_is_unknown_and_nothing_else(engine: SparkEngine) -> None:
     """Unknown fields are ignored, whatever the length of their name and whatever stands in it."""
     names = [letter * length for letter in ("n", "é", "1", ":") for length in (999, 1_000, 1_001, 60_000)]

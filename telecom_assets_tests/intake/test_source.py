@@ -132,6 +132,7 @@ def test_each_line_of_a_file_is_one_outcome(tmp_path: Path, sail: SparkEngine, f
     assert rejected == {(1, "malformed_json"), (3, "duplicate")}
 
 
+@pytest.mark.thorough
 def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse: Warehouse, file: Path) -> None:
     """Its first lines would be landed a second time: they are, once a person says so, and are copies then."""
     assert landing(warehouse, Lines(file)).records == 5

@@ -101,6 +101,7 @@ def test_up_starts_what_the_settings_need(settings: dict[str, str], needed: list
     assert needed_services(Settings.load(**settings)) == needed
 
 
+@pytest.mark.thorough
 def test_jars_of_a_cluster_and_its_settings(home: Path) -> None:
     """What `docs/scaling.md` tells operators to do."""
     storage = {"aws_region": "eu-west-3", "aws_access_key_id": "key", "aws_secret_access_key": "s3cret"}

@@ -71,6 +71,7 @@ def read(engine: SparkEngine) -> dict[str, tuple[str | None, str | None]]:
     return {row["text"]: (row["p"], row["s"]) for row in rows.to_pylist()}
 
 
+@pytest.mark.thorough
 def test_numbers_are_read_as_the_oracle_reads_them(read: dict[str, tuple[str | None, str | None]]) -> None:
     def expected(text: str) -> tuple[str | None, str | None]:
         other, number = other_party(text), in_one_form(text)

@@ -420,6 +420,7 @@ def mediate_days(raw: PinnedTable, dedupe_days: int) -> Outcomes:
     return mediate(raw.df, _neighbourhood(raw, dedupe_days), catalogue, dedupe_days=dedupe_days)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dedupe_days", [pytest.param(3, marks=pytest.mark.thorough), 31])
 def test_ranges_of_days_are_as_all_at_once(landed: tuple[Warehouse, list[Message]], dedupe_days: int) -> None:
     """Ten days after ten days, and the last; 3 days of copies reach over one border, 31 days over many."""
@@ -434,6 +435,7 @@ def test_ranges_of_days_are_as_all_at_once(landed: tuple[Warehouse, list[Message
     assert_rows(REJECTED_CDRS, chain.from_iterable(rejected for _, rejected in halves), rejections(expected))
 
 
+@pytest.mark.thorough
 def test_single_days_are_as_all_at_once(landed: tuple[Warehouse, list[Message]], engine: SparkEngine) -> None:
     """The days with most copies of records of other days: a day alone sees them, and looks for nothing else there."""
     warehouse = Warehouse(landed[0].root, engine, TABLES)

@@ -234,6 +234,7 @@ def test_rules_whose_source_is_not_there_cannot_be_told() -> None:
     assert rules.of_table("raw_cdrs") is None, "made by landing, which is about no day"
 
 
+@pytest.mark.thorough
 def test_what_installed_code_rests_on_is_kept_until_the_code_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
 ) -> None:

@@ -153,6 +153,7 @@ def test_the_batch_is_worth_it(engine: SparkEngine, expected: Result) -> None:
     assert any(row["rounding_difference"] > 0 for row in expected.bills(MONTH))
 
 
+@pytest.mark.thorough
 def test_mediation_is_the_oracles(month: Month) -> None:
     cleaned, rejected = month.rows(CLEANED_CDRS.name), month.rows(REJECTED_CDRS.name)
     assert_rows(CLEANED_CDRS, cleaned, month.expected.cleaned)
@@ -353,6 +354,7 @@ def collections() -> list[Message]:
     return side_by_side(drawn(cdrs.cdr_messages(), max(20, examples(70))))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -383,6 +385,7 @@ SMALL = settings(
 )
 
 
+@pytest.mark.thorough
 @SMALL
 @given(batch=cdrs.cdr_messages(min_size=3), dedupe_days=st.sampled_from([0, 31]), policy=st.sampled_from(POLICIES))
 def test_any_small_collection(

@@ -56,6 +56,8 @@ from telecom_assets_tests.upgrade.former import (
     under_former_names,
 )
 
+pytestmark = pytest.mark.thorough
+
 RAW, LEDGER, CLEANED, REJECTED, MEDIATED = (
     "raw_cdrs",
     "landing_ranges",
@@ -282,7 +284,6 @@ def test_another_currency_is_no_new_shape(root: str, opened: Callable[[], Wareho
     assert logs(root) == before
 
 
-@pytest.mark.thorough
 def test_what_days_have_imputed_is_charged_until_the_month_charges_it(
     former: FormerWarehouse, opened: Callable[[], Warehouse]
 ) -> None:
@@ -360,7 +361,6 @@ def test_rows_of_a_run_that_died_before_its_ledger_get_a_row_there(
     assert_sound(warehouse)
 
 
-@pytest.mark.thorough
 def test_what_two_homes_landed_twice_stays_once(former: FormerWarehouse, warehouse: Warehouse) -> None:
     """Day A was mediated with all of its rows twice; day B before the second home came; the second home wrote a longer range."""
     former.land(of_days(A))
@@ -393,7 +393,6 @@ def test_the_row_that_was_received_first_stays(former: FormerWarehouse, opened: 
     assert_sound(opened())
 
 
-@pytest.mark.thorough
 def test_a_day_that_loses_all_of_its_rows_is_mediated_again(
     former: FormerWarehouse, opened: Callable[[], Warehouse]
 ) -> None:
@@ -410,7 +409,6 @@ def test_a_day_that_loses_all_of_its_rows_is_mediated_again(
     assert set(stale_days(opened())) == {other, A, B, C}
 
 
-@pytest.mark.thorough
 def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """Of the topic that was made again in the middle of a landing. One of them landed twice besides."""
     strangers = [message(B, 0, offset, f"new-{offset}") for offset in (3, 4)]
@@ -430,7 +428,6 @@ def test_positions_with_other_bytes_are_told_and_left(former: FormerWarehouse, o
     assert "2 rows stand twice" in landed_equals_consumed(opened()).summary
 
 
-@pytest.mark.thorough
 def test_the_first_positions_with_other_bytes_are_named(
     root: str, opened: Callable[[], Warehouse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -461,7 +458,6 @@ def test_marked_days_wait_for_their_mediation_as_before(
     assert mediated == {A: 5, B: 5}, "as many as came out of A"
 
 
-@pytest.mark.thorough
 def test_opened_months_are_decisions_afterwards(former: FormerWarehouse, opened: Callable[[], Warehouse]) -> None:
     """A call of March that landed before its month was opened moves to its own day; the second time nothing is to do."""
     march = message(date(2026, 3, 5), 0, 7, hours=24 * 90)
