@@ -10,13 +10,12 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import dagster as dg
-from dagster_pyspark import PySparkResource
-from pydantic import Field, PrivateAttr
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -65,21 +64,21 @@ _SPILLS = "SAIL_RUNTIME__TEMPORARY_FILES__PATHS"
 _SENT_TO_ALL_ROWS = 1_000_000
 
 
-class SparkEngine(PySparkResource):
-    """`dagster-pyspark`'s resource over Spark Connect: `engine.spark_session` is the process's one session.
+@dataclass(frozen=True)
+class SparkEngine:
+    """Spark Connect, whichever engine answers: `engine.spark_session` is the process's one session.
 
     kind: `sail` starts the embedded engine inside this process on first use; `spark` talks to `remote`, or to the
     local stack's Spark Connect server when `remote` is not set. memory_mb: the memory that all queries of the embedded
     engine may hold together, MiB; the first engine of a process decides. Beyond it, sorting and grouping use files; a query
-    that can use none fails with a message that says so.
+    that can use none fails with a message that says so. It knows nothing of Dagster, which has it as `EngineResource`.
     """
 
     kind: Literal["sail", "spark"] = "sail"
-    remote: str | None = Field(default=None, repr=False)  # with its token
+    remote: str | None = field(default=None, repr=False)  # with its token
     stack_file: str | None = None
     memory_mb: int | None = None
-    spark_config: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field, copied for every instance)
-    _unused: None = PrivateAttr(default=None)
+    spark_config: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -90,9 +89,6 @@ class SparkEngine(PySparkResource):
     def shuffles(self) -> bool:
         """Whether a join sends rows between processes: then computing a result again may be cheaper than joining with it."""
         return self.name == "spark"
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Does nothing: the session starts on first use, so a run that needs no engine does not wait for one."""
 
     @property
     def spark_session(self) -> SparkSession:
@@ -185,7 +181,7 @@ def _memory_bounds(memory_mb: int) -> dict[str, str]:
     }
 
 
-def _connect(name: str, address: str, extra: dict[str, Any]) -> SparkSession:
+def _connect(name: str, address: str, extra: Mapping[str, Any]) -> SparkSession:
     # Parameters behind the address are not shown: one of them may be a token.
     shown, _, parameters = address.partition("/;")
     try:

@@ -46,9 +46,11 @@ class Deployment:
 
     def resources(self) -> dict[str, Any]:
         """Dagster's resources by name: settings, engine, warehouse, kafka, postgres, clock, record_types."""
+        from resources.engine_resource import EngineResource  # noqa: PLC0415  (loads Dagster, which some commands do without)
+
         return {
             "settings": self.settings,
-            "engine": self.engine,
+            "engine": EngineResource.of(self.engine),
             "warehouse": self.warehouse,
             "kafka": OnDemand(self.kafka),
             "postgres": OnDemand(self.postgres),

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.engine import SparkEngine
+from resources.engine_resource import EngineResource
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
@@ -48,7 +48,7 @@ GROUP = "mediation"
 )
 def mediation(
     settings: dg.ResourceParam[Settings],
-    engine: dg.ResourceParam[SparkEngine],
+    engine: EngineResource,
     warehouse: dg.ResourceParam[Warehouse],
     record_types: dg.ResourceParam[RecordTypes],
     raw_cdrs: PinnedTable,

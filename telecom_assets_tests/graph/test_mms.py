@@ -336,7 +336,7 @@ def project(new_project: Callable[..., Project], tmp_path_factory: pytest.TempPa
     definitions = build_defs(made.settings, record_types=TYPES)
     assert definitions.resources is not None
     deployment = Deployment(made.settings, TABLES_WITH_MMS, TYPES)
-    vars(deployment).update({name: definitions.resources[name] for name in ("engine", "warehouse")})
+    vars(deployment).update(warehouse=definitions.resources["warehouse"])
     vars(made).update(deployment=deployment, defs=with_single_jobs(definitions))
     made.store_customers(contract_table(CUSTOMER_LIST, cdrs.CUSTOMERS[:1]))
     made.produce(SENT)
