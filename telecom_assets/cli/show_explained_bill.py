@@ -54,7 +54,8 @@ def _print_document(out: Console, document: Document) -> None:
 
 def _how(document: Document, rate: Row) -> tuple[str, str]:
     """How the discount and the tax of a rate come about, in words: corrections bring what their own month changes by."""
-    lines = [line.row for line in document.lines if line.row["tax_pct"] == rate["tax_pct"]]
+    at_rate = ("tax_category", "tax_pct")
+    lines = [line.row for line in document.lines if all(line.row[name] == rate[name] for name in at_rate)]
     discounts = " or ".join(sorted({percentage(line["discount_pct"]) for line in lines}))
     tax = percentage(rate["tax_pct"])
     if all(line["kind"] != ADJUSTMENT for line in lines):

@@ -21,7 +21,7 @@ from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price,
 pytestmark = pytest.mark.thorough
 
 JANUARY, FEBRUARY = "2026-01", "2026-02"
-NUMBER, PREPAID = "212600000001", "212600000002"
+NUMBER, PREPAID, UNPRICED = "212600000001", "212600000002", "212600000003"
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +32,22 @@ def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Wa
     project = Project(house, tmp_path_factory.mktemp("explained"), sail)
     project.set_customer(NUMBER, [Version()])
     project.set_customer(PREPAID, [Version(postpaid=False)])
+    project.set_customer(UNPRICED, [Version("PLAN_B")])
     project.set_price("PLAN_A", "sms", [Price(Decimal("1.004"))])
-    project.set_price("PLAN_A", "data", [Price(Decimal(2))])
+    for plan in ("PLAN_A", "PLAN_B"):
+        project.set_price(plan, "data", [Price(Decimal(2))])
     first, second = date(2026, 1, 5), date(2026, 1, 6)
     project.receive(Usage("one", NUMBER, first, "sms", 1))
     project.receive(Usage("two", NUMBER, second, "sms", 2))
     project.receive(Usage("volume", NUMBER, second, "data", 3, Decimal(3)))
     project.receive(Usage("no volume", NUMBER, second, "data", 4))
     project.receive(Usage("not ours", PREPAID, second, "sms", 5))
+    project.receive(Usage("no price", UNPRICED, second, "sms", 7))
+    project.receive(Usage("nobody's", "212600000009", second, "sms", 8))
     project.run(JANUARY)
     project.approve(JANUARY)
     project.close(JANUARY)
-    project.receive(Usage("late", NUMBER, second, "sms", 6))
+    project.receive(Usage("late", NUMBER, second, "sms", 9))
     for _ in range(2):
         project.add_line((NUMBER, 1), JANUARY, Decimal("-0.10"), Decimal(20))
     project.run(FEBRUARY)
@@ -89,9 +93,20 @@ def test_a_missing_volume_is_charged_by_the_month(event: Callable[[str], Event])
     assert (found.on_bill.line["service"], found.on_bill.line["amount"]) == ("data", Decimal(12))
 
 
-def test_a_record_that_is_not_ours_says_why(event: Callable[[str], Event]) -> None:
-    found = event("not ours")
-    assert (found.outcome, found.reason, found.charge, found.on_bill) == ("excluded", "prepaid_customer", None, None)
+@pytest.mark.parametrize(
+    ("record_id", "outcome", "reason"),
+    [
+        ("not ours", "excluded", "prepaid_customer"),
+        ("no price", "suspended", "no_price"),
+        ("nobody's", "suspended", "unknown_customer"),
+    ],
+)
+def test_a_record_that_is_not_charged_says_why(
+    event: Callable[[str], Event], record_id: str, outcome: str, reason: str
+) -> None:
+    found = event(record_id)
+    assert (found.outcome, found.reason, found.charge, found.on_bill) == (outcome, reason, None, None)
+    assert (found.customer is None) == (record_id == "nobody's")
 
 
 def test_a_record_for_a_closed_month_is_late_and_corrected_later(event: Callable[[str], Event]) -> None:
