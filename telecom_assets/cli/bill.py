@@ -13,7 +13,7 @@ from rich.table import Table
 from telecom_assets.cli.bill_review import review
 from telecom_assets.cli.bill_show import show
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.show import terminal
+from telecom_assets.cli.show import counted, terminal
 from telecom_assets.cli.sources import By, Json, Why
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
@@ -82,7 +82,8 @@ def close(
         raise typer.BadParameter("expected --empty or --as-it-stands, not both")
     app: AppContext = ctx.obj
     way: Way = "empty" if empty else "as_it_stands" if as_it_stands else "bills"
-    closed = carry_out(Books.of(app.deployment), checked(app, month), by=by, why=why, way=way)
+    with counted("documents") as progress:
+        closed = carry_out(Books.of(app.deployment), checked(app, month), by=by, why=why, way=way, progress=progress)
     issued = app.deployment.warehouse.pin_period(DOCUMENTS.name, month)
     app.instance.report_runless_asset_event(documents_event(issued, month))
     tell(app, closed, as_json=as_json)

@@ -16,13 +16,12 @@ from typing import Annotated, Any, Protocol
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from resources.kafka import KafkaConnection
 from resources.kafka_producer import MessageProducer
 from telecom_assets.cli.archives import ArchiveError, check_archives, read_messages
-from telecom_assets.cli.show import terminal
+from telecom_assets.cli.show import progress_bar, terminal
 from telecom_assets.generator import (
     DEFAULT_SEED,
     GeneratorSpec,
@@ -215,10 +214,8 @@ def _counted(files: list[Path], counts: dict[Path, int]) -> Iterator[list[bytes]
 
 @contextlib.contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, when that is a terminal. Yields the function to call with the number of steps done."""
-    console = terminal(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    """A progress bar. Yields the function to call with the number of steps done."""
+    with progress_bar() as bar:
         task = bar.add_task(title, total=total)
         yield lambda step: bar.advance(task, step)
 

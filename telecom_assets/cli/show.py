@@ -3,13 +3,15 @@
 Belongs here: tables and progress with rich. No counting.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +32,21 @@ if TYPE_CHECKING:
 def terminal(*, stderr: bool = False) -> Console:
     """The console of every command. It has no emoji codes, so that `:100:` in a path stays; text from data needs `escape`."""
     return Console(stderr=stderr, emoji=False)
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr, when that is a terminal; it goes when it ends."""
+    console = terminal(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def counted(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar. Yields the function to call with how many are done, and of how many."""
+    with progress_bar() as bar:
+        task = bar.add_task(title, total=None, visible=False)
+        yield lambda done, of: bar.update(task, completed=done, total=of, visible=True)
 
 
 class RunProgress:

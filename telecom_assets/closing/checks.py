@@ -1,6 +1,9 @@
 """The checks of frozen periods, and of the documents of closed ones."""
 
+from dataclasses import replace
+
 from telecom_assets.books.factory import Check, CheckInputs, Guard
+from telecom_assets.closing.document_files import files_have_their_digests
 from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
 from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.tables import DOCUMENTS
@@ -20,7 +23,17 @@ def digested_periods(inputs: CheckInputs) -> list[str]:
     """The frozen periods whose rows are read: those of the run's months; of all, one in turn by the day, or with `full` each."""
     if inputs.full:
         return read_periods(inputs.warehouse).frozen
-    months = frozen_periods(inputs)
+    return _in_turn(inputs, frozen_periods(inputs))
+
+
+def issued_periods(inputs: CheckInputs) -> list[str]:
+    """The periods whose documents are read: those of the run's months; of all, one in turn by the day, or with `full` each."""
+    if inputs.full:
+        return periods_with_documents(replace(inputs, months=None))
+    return _in_turn(inputs, periods_with_documents(inputs))
+
+
+def _in_turn(inputs: CheckInputs, months: list[str]) -> list[str]:
     if inputs.months is not None or not months:
         return months
     return [months[inputs.clock().astimezone(ZONE).toordinal() % len(months)]]
@@ -57,4 +70,10 @@ _OF_BILLS = Check(
     lambda inputs: documents_equal_bills(inputs.warehouse, periods_with_documents(inputs)),
 )
 
-DOCUMENTS_GUARD = Guard(DOCUMENTS.name, {DOCUMENTS.name: [_NUMBERED, _OF_BILLS]})
+_AS_ISSUED = Check(
+    "files_have_their_digests",
+    "Each file of issued documents, as XML, UBL and PDF, has its digest: one closed month in turn, with `telecom check --full` all.",
+    lambda inputs: files_have_their_digests(inputs.warehouse, inputs.settings, issued_periods(inputs)),
+)
+
+DOCUMENTS_GUARD = Guard(DOCUMENTS.name, {DOCUMENTS.name: [_NUMBERED, _OF_BILLS, _AS_ISSUED]})

@@ -5,7 +5,7 @@ Belongs here: the steps of a close, and what each of its ways does. Does not bel
 
 A close has these phases, and whoever is killed in one is followed by a repeat that ends the same:
 
-1. `begun`      the state is `closing`: the issue date is fixed, and no way leads back
+1. `begun`      the state is `closing`: the issue date and the issuer are fixed, and no way leads back
 2. `bills`      the bills say that they are closed
 3. `numbered`   the documents have their numbers (table `documents`); their files are written, and not shown yet
 4. `filed`      the files have taken their place, and `bills.csv` and the dashboard say that the month is closed
@@ -15,6 +15,7 @@ A close has these phases, and whoever is killed in one is followed by a repeat t
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 from pyspark.sql import functions as F
@@ -27,9 +28,11 @@ from telecom_assets.billing.terms import terms_of
 from telecom_assets.closing import as_it_stands, empty
 from telecom_assets.closing.approving import AtPhase, Books, kept_terms, versions_now
 from telecom_assets.closing.files import write_files
-from telecom_assets.closing.issuing import OF_DOCUMENTS, issue_documents
+from telecom_assets.closing.issuing import OF_DOCUMENTS, Progress, issue_documents
 from telecom_assets.closing.order import assert_in_order, assert_none_before
 from telecom_assets.closing.review import assert_nothing_blocks, blocking
+from telecom_assets.invoices.issuer import Issuer, read_issuer
+from telecom_assets.invoices.issuer import kept as issuer_as_kept
 from telecom_assets.lineage.partitions import local_today
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import differing_tables, digest_of
@@ -54,11 +57,13 @@ def close(
     way: Way = "bills",
     today: dt.date | None = None,
     at_phase: AtPhase = lambda _: None,
+    progress: Progress = lambda _done, _of: None,
 ) -> Change:
     """Close a month (yyyy-MM). Returns the change of state. Repeated after it was killed, it goes on where it was.
 
     bills: the approved bills become documents. empty: it has no bills, numbers or documents, and its usage counts as not settled.
     as_it_stands: the bills of a former version, which have documents already, stay as they are. today: the issue date, local.
+    progress: hears how many documents of how many are written.
 
     Raises PeriodError, with nothing changed, where it is not the month's turn, its bills are not approved, are not those that were
     approved any more, or may not be closed by this name; ReviewBlocks where a finding of its review blocks; ExpectedError of other
@@ -68,7 +73,7 @@ def close(
     begun = _begin(books, month, by=by, why=why, way=way, today=today or local_today())
     at_phase("begun")
     with may_write(month):
-        _CARRIED_OUT[way](books, begun, at_phase)
+        _CARRIED_OUT[way](books, begun, at_phase, progress)
     warehouse = books.warehouse
     digest = begun.digest or digest_of(warehouse, month)
     kept = as_it_stands.with_differing(warehouse, begun) if way == "as_it_stands" else begun.closed_with
@@ -82,7 +87,8 @@ def close(
 
 def _begin(books: Books, month: str, *, by: str, why: str | None, way: Way, today: dt.date) -> Change:
     """The change to `closing`: the one that is there, where a close was begun before, or a new one."""
-    warehouse = books.warehouse
+    warehouse, settings = books.warehouse, books.settings
+    issuer = read_issuer(settings.issuer)
     if read_periods(warehouse).state(month) != CLOSING:
         assert_nothing_went_back(warehouse, books.postgres)
 
@@ -98,7 +104,7 @@ def _begin(books: Books, month: str, *, by: str, why: str | None, way: Way, toda
         if way == "bills":
             assert_in_order(warehouse, periods, month, "closing")
             approved = _approved(books, periods, month, by)
-            digest, kept = approved.digest, approved.closed_with
+            digest, kept = approved.digest, _with_issuer(approved, settings.zero_bills, issuer)
         else:
             digest, kept = None, _checked_for(books, periods, month, way)
         return changed_now(month, CLOSING, by=by, why=why, way=way, issue_date=today, digest=digest, closed_with=kept)
@@ -106,6 +112,14 @@ def _begin(books: Books, month: str, *, by: str, why: str | None, way: Way, toda
     begun = change_state(warehouse, decide).last(month)
     assert begun is not None
     return begun
+
+
+def _with_issuer(approved: Change, zero_bills: str, issuer: Issuer) -> str:
+    """What is kept of a month with its approval, with who issues its documents, and what becomes of bills of 0 (JSON)."""
+    assert approved.closed_with is not None
+    return replace(
+        ClosedWith.read(approved.closed_with), zero_bills=zero_bills, issuer=issuer_as_kept(issuer)
+    ).as_json()
 
 
 def _approved(books: Books, periods: Periods, month: str, by: str) -> Change:
@@ -162,7 +176,7 @@ def _same_name(one: str | None, other: str) -> bool:
     return one is not None and one.strip().casefold() == other.strip().casefold()
 
 
-def _with_bills(books: Books, begun: Change, at_phase: AtPhase) -> None:
+def _with_bills(books: Books, begun: Change, at_phase: AtPhase, progress: Progress) -> None:
     """The approved bills become documents."""
     warehouse, settings, month = books.warehouse, books.settings, begun.billing_period
     assert begun.closed_with is not None and begun.issue_date is not None
@@ -182,6 +196,7 @@ def _with_bills(books: Books, begun: Change, at_phase: AtPhase) -> None:
         approved_at=approved_at,
         other_usage=any(not each.on_bill for each in books.record_types),
         at_phase=at_phase,
+        progress=progress,
     )
     write_files(warehouse, settings, month)
     at_phase("filed")
@@ -189,7 +204,7 @@ def _with_bills(books: Books, begun: Change, at_phase: AtPhase) -> None:
     at_phase("published")
 
 
-def _empty(books: Books, begun: Change, at_phase: AtPhase) -> None:
+def _empty(books: Books, begun: Change, at_phase: AtPhase, _: Progress) -> None:
     """The rows of the month and the files of its drafts go; PostgreSQL has no bills of it, and takes none."""
     empty.remove_rows(books.warehouse, begun.billing_period)
     at_phase("bills")
@@ -199,7 +214,7 @@ def _empty(books: Books, begun: Change, at_phase: AtPhase) -> None:
     at_phase("published")
 
 
-def _as_it_stands(books: Books, begun: Change, at_phase: AtPhase) -> None:
+def _as_it_stands(books: Books, begun: Change, at_phase: AtPhase, _: Progress) -> None:
     """The lines of the month are made once; its bills say that they are closed; its documents stay as they are."""
     as_it_stands.make_lines(books.warehouse, begun)
     _mark_closed(books, begun.billing_period)
@@ -208,7 +223,7 @@ def _as_it_stands(books: Books, begun: Change, at_phase: AtPhase) -> None:
     at_phase("published")
 
 
-_CARRIED_OUT: dict[Way, Callable[[Books, Change, AtPhase], None]] = {
+_CARRIED_OUT: dict[Way, Callable[[Books, Change, AtPhase, Progress], None]] = {
     "bills": _with_bills,
     "empty": _empty,
     "as_it_stands": _as_it_stands,

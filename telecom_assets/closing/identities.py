@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from resources.warehouse import Warehouse, sum_exactly
+from telecom_assets.billing.zero_bills import skipped_bills
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.closing.issuing import OF_DOCUMENTS
@@ -48,13 +49,16 @@ def numbers_have_no_gap(warehouse: Warehouse) -> Verdict:
 
 
 def documents_equal_bills(warehouse: Warehouse, months: Sequence[str]) -> Verdict:
-    """The documents of months that were closed with their bills are these bills and separate documents: count and amount due."""
+    """The documents of months that were closed with their bills are these bills and separate documents: count and amount due.
+
+    Bills of 0 that a close has skipped are no documents.
+    """
     documents: dict[str, Any] = {}
     bills: dict[str, Any] = {}
     for month in months:
         issued = warehouse.pin_period(DOCUMENTS.name, month)
         totals = [warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
-        count = sum(sum(table.rows_by_partition().values()) for table in totals)
+        count = sum(sum(table.rows_by_partition().values()) for table in totals) - skipped_bills(warehouse, month)
         due = sum_exactly(table.totals()["amount_due"] for table in totals)
         documents |= labelled(month, sum(issued.rows_by_partition().values()), issued.totals())
         bills |= labelled(month, count, {"amount_due": due})

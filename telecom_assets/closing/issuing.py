@@ -30,20 +30,28 @@ from telecom_assets.billing.corrections import history_of
 from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.recipients import holders_of_month
 from telecom_assets.billing.tables import BILL, BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, HOLDER
+from telecom_assets.billing.zero_bills import SKIP, zero_bills
+from telecom_assets.closing.earlier import billed_of, with_billed
 from telecom_assets.closing.numbering import Numbers, last_given
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.home.output_files import invoice_directory
+from telecom_assets.home.setting_values import InvoiceFormat
 from telecom_assets.home.settings import Settings
+from telecom_assets.invoices.by_day import with_usage_by_day
 from telecom_assets.invoices.document import Issued
-from telecom_assets.invoices.files import InvoiceSummary, InvoiceTotals, write_invoices
-from telecom_assets.invoices.issuer import read_issuer
+from telecom_assets.invoices.files import InvoiceSummary, InvoiceTotals, Issuing, write_invoices
+from telecom_assets.invoices.index import Written
+from telecom_assets.invoices.issuer import issuer_of, read_issuer
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.text import plain
 from telecom_assets.periods.closed_with import ClosedWith
+from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reference.tables import CUSTOMERS
 
 #: The tables with a row for each document of a period.
 OF_DOCUMENTS = (FACTURATION_COMPLETE, CORRECTION_DOCUMENTS)
+#: Hears how many documents are written, and how many there will be.
+Progress = Callable[[int, int], None]
 _RATE = ("tax_category", "tax_pct", "amount", "discount", "tax", "due")
 _ROWS_AT_A_TIME = 10_000
 
@@ -58,21 +66,30 @@ def issue_documents(
     approved_at: dt.datetime,
     other_usage: bool,
     at_phase: Callable[[str], None],
+    progress: Progress,
 ) -> InvoiceSummary:
     """Give the documents of a month their numbers, keep them in `documents`, and write their files. Returns what was written.
 
-    at_phase hears "numbered" when the numbers are given. Repeated, it finds its own numbers and writes the same files. Raises
-    InvoiceError where a document does not add up, WarehouseError where somebody else gave numbers meanwhile; no number is given then.
+    at_phase hears "numbered" when the numbers are given; progress, how many documents of how many are written. Repeated, it finds
+    its own numbers and writes the same files. Raises InvoiceError where a document does not add up, WarehouseError where somebody
+    else gave numbers meanwhile; no number is given then.
     """
     totals = [warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
+    lines = warehouse.pin_period(BILL_LINES.name, month)
     documents = warehouse.pin_period(DOCUMENTS.name, month)
     issuing = _Issuing(documents, month, issue_date, closed_with)
-    scale = currency_scale(closed_with.currency)
     customers = _customers(warehouse, closed_with, approved_at)
-    rows = documents_to_issue(totals, warehouse.pin_period(BILL_LINES.name, month), customers, scale)
+    rows = documents_to_issue(totals, lines, customers, currency_scale(closed_with.currency))
+    skipped = 0
+    if closed_with.zero_bills == SKIP:
+        zero = zero_bills(totals[0].df, lines.df).select(*HOLDER, F.lit(BILL).alias("document"))
+        rows, skipped = rows.join(zero, on=list(DOCUMENT), how="left_anti"), zero.count()
+    rows = with_billed(rows, lines)
+    if "pdf" in settings.invoice_formats:
+        rows = with_usage_by_day(rows, charges_of_month(warehouse, month).df)
     sums = [table.totals() for table in totals]
     expected = InvoiceTotals(
-        sum(sum(table.rows_by_partition().values()) for table in totals),
+        sum(sum(table.rows_by_partition().values()) for table in totals) - skipped,
         sum_exactly(each["amount_due"] for each in sums),
         sum_exactly(each["amount_before_tax"] for each in sums),
     )
@@ -81,16 +98,18 @@ def issue_documents(
         issuing.keep()
         at_phase("numbered")
 
+    def reached(done: int) -> None:
+        progress(done, expected.invoices)
+
     return write_invoices(
-        stream_batches(rows),
+        stream_batches(rows.orderBy(*HOLDER, F.col("document") != BILL, "document")),
         month,
         invoice_directory(settings, month),
         totals[0].version,
-        read_issuer(settings.issuer),
+        issuer_of(closed_with.issuer) if closed_with.issuer else read_issuer(settings.issuer),
         expected=expected,
         other_usage=other_usage,
-        issue=issuing.issue,
-        note=issuing.note,
+        issuing=Issuing(issuing.issue, issuing.note, closed_with, settings.invoice_formats, reached),
         before_swap=keep,
     )
 
@@ -123,11 +142,12 @@ class _Issuing:
             lines=lines,
             rates=rates,
             original_period=bill["original_period"],
+            billed=billed_of(bill),
         )
 
-    def note(self, bill: Mapping[str, Any], issued: Issued | None, file: str, sha256: str) -> None:
+    def note(self, bill: Mapping[str, Any], issued: Issued, written: Mapping[InvoiceFormat, Written]) -> None:
         """Take note of a document that was written."""
-        assert issued is not None
+        further = {each.name: each.sha256 for form, each in written.items() if form != "xml"}
         rates = [{name: _as_text(rate[name]) for name in _RATE} for rate in issued.rates]
         self._rows.append(
             {
@@ -140,8 +160,9 @@ class _Issuing:
                 "issue_date": issued.issue_date,
                 "due_date": issued.due_date,
                 "tax_breakdown": json.dumps(rates),
-                "file": file,
-                "sha256": sha256,
+                "file": written["xml"].name,
+                "sha256": written["xml"].sha256,
+                "further_files": json.dumps(further) if further else None,
             }
         )
         if len(self._rows) == _ROWS_AT_A_TIME:
@@ -180,7 +201,7 @@ class _Issuing:
 def documents_to_issue(
     totals: list[PinnedTable], bill_lines: PinnedTable, customers: DataFrame, scale: int
 ) -> DataFrame:
-    """All documents of a month with their lines and tax rates, in the order of their numbers."""
+    """All documents of a month with their lines and tax rates, in no order."""
     lines = bill_lines.df
     bills = (
         totals[0]
@@ -203,7 +224,6 @@ def documents_to_issue(
         bills.join(by_document, on=list(DOCUMENT), how="left")
         .join(rates, on=list(DOCUMENT), how="left")
         .join(names, on=list(HOLDER), how="left")
-        .orderBy(*HOLDER, F.col("document") != BILL, "document")
     )
 
 

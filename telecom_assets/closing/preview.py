@@ -4,7 +4,7 @@ A run makes no PDFs of drafts: a month's bills are made again every night, nobod
 minutes. Belongs here: finding what a document is made of. Does not belong here: the page (`telecom_assets.invoices.pdf`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
@@ -14,15 +14,18 @@ from resources.expected_errors import ExpectedError
 from resources.warehouse import Warehouse
 from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.tables import BILL, BILL_LINES
+from telecom_assets.billing.zero_bills import SKIP
+from telecom_assets.closing.earlier import billed_of
 from telecom_assets.closing.issuing import OF_DOCUMENTS, documents_to_issue, issued_with
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.invoices.by_day import with_usage_by_day
 from telecom_assets.invoices.document import Issued
-from telecom_assets.invoices.issuer import Issuer
+from telecom_assets.invoices.issuer import Issuer, issuer_of
 from telecom_assets.invoices.pdf import Content, PdfWriter
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.states import CLOSED
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reference.tables import CUSTOMERS
 
@@ -39,20 +42,52 @@ class Shown(NamedTuple):
     pdf: bytes
 
 
+class Close(NamedTuple):
+    """What the close of a month has made of a customer's bills; of a draft there is nothing.
+
+    given: the rows of `documents`, by DOCUMENT. closed_with: what the month was approved with. issuer: who has issued them,
+    where the close has kept it. skips: whether a bill of 0 has no document, for good.
+    """
+
+    given: Mapping[tuple[Any, ...], Mapping[str, Any]]
+    closed_with: ClosedWith | None
+    issuer: Issuer | None = None
+    skips: bool = False
+
+    def documents(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows of `documents_to_issue` of the customer that are documents. Raises NoDocument where the close has skipped all."""
+        found = [row for row in rows if not self.skips or _key(row) in self.given]
+        if not found:
+            month, customer = rows[0]["billing_period"], rows[0]["customer_id"]
+            raise NoDocument(
+                f"{month}: the bill of customer {customer!r} is 0, and has no document: it was closed with TELECOM_ZERO_BILLS=skip"
+            )
+        return found
+
+    def issued(self, row: Mapping[str, Any]) -> Issued | None:
+        """What made a row of `documents_to_issue` a document; None: it is a draft."""
+        given = self.given.get(_key(row))
+        if given is None:
+            return None
+        lines, rates = issued_with(row, self.closed_with)
+        days = (given["issue_date"], given["due_date"])
+        return Issued(given["number"], given["kind"], *days, lines, rates, row["original_period"], billed_of(row))
+
+
 def documents_shown(
     warehouse: Warehouse, issuer: Issuer, month: str, customer_id: str, holder_no: int = 1
 ) -> list[Shown]:
-    """The bill of a holder and his separate documents of a month (yyyy-MM). Raises NoDocument where there are none."""
+    """The bill of a holder and his separate documents of a month (yyyy-MM). Raises NoDocument where there are none.
+
+    issuer: the one of today, for a draft, and for a month whose close has not kept its own.
+    """
     documents = documents_of_holder(warehouse, month, customer_id, holder_no)
     charges = charges_of_month(warehouse, month).df.where(F.col("customer_id") == customer_id)
     rows = with_usage_by_day(documents, charges)
-    issued = issued_of(warehouse, month, customer_id)
-    closed_with = terms_of(warehouse, month)
-    writer = PdfWriter(month, issuer)
-    return [
-        _shown(writer, row, issued.get(tuple(row[name] for name in DOCUMENT)), closed_with)
-        for row in rows.orderBy(F.col("document") != BILL, "document").toArrow().to_pylist()
-    ]
+    close = close_of(warehouse, month, customer_id)
+    writer = PdfWriter(month, close.issuer or issuer)
+    found = rows.orderBy(F.col("document") != BILL, "document").toArrow().to_pylist()
+    return [_shown(writer, row, close) for row in close.documents(found)]
 
 
 def documents_of_holder(warehouse: Warehouse, month: str, customer_id: str, holder_no: int) -> DataFrame:
@@ -71,31 +106,26 @@ def documents_of_holder(warehouse: Warehouse, month: str, customer_id: str, hold
     return documents_to_issue(totals, lines, warehouse.pin(CUSTOMERS.name).all(), scale).where(his)
 
 
-def _shown(
-    writer: PdfWriter, row: Mapping[str, Any], given: Mapping[str, Any] | None, closed_with: ClosedWith | None
-) -> Shown:
-    lines, rates = issued_with(row, closed_with)
-    issued = issued_again(row, given, closed_with) if given else None
+def close_of(warehouse: Warehouse, month: str, customer_id: str) -> Close:
+    """What the close of a month has made of a customer's bills."""
+    periods = read_periods(warehouse)
+    change = periods.last(month)
+    closed_with = ClosedWith.read(change.closed_with) if change and change.closed_with else None
+    if month not in periods.closed or closed_with is None:
+        return Close({}, closed_with)
+    rows = warehouse.pin_period(DOCUMENTS.name, month).df.where(F.col("customer_id") == customer_id)
+    given = {_key(row): row for row in rows.toArrow().to_pylist()}
+    issuer = issuer_of(closed_with.issuer) if closed_with.issuer else None
+    skips = periods.state(month) == CLOSED and closed_with.zero_bills == SKIP
+    return Close(given, closed_with, issuer, skips)
+
+
+def _shown(writer: PdfWriter, row: Mapping[str, Any], close: Close) -> Shown:
+    lines, rates = issued_with(row, close.closed_with)
+    issued = close.issued(row)
     pdf = writer.document(row, Content(lines, rates, row["days"] or ()), issued)
     return Shown(row["document"], issued.number if issued else None, pdf)
 
 
-def issued_again(row: Mapping[str, Any], given: Mapping[str, Any], closed_with: ClosedWith | None) -> Issued:
-    """What made a row of `documents_to_issue` the document of a row of `documents`."""
-    lines, rates = issued_with(row, closed_with)
-    days = (given["issue_date"], given["due_date"])
-    return Issued(given["number"], given["kind"], *days, lines, rates, row["original_period"])
-
-
-def issued_of(warehouse: Warehouse, month: str, customer_id: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The rows of `documents` of a customer's closed month, by DOCUMENT."""
-    if month not in read_periods(warehouse).closed:
-        return {}
-    rows = warehouse.pin_period(DOCUMENTS.name, month).df.where(F.col("customer_id") == customer_id)
-    return {tuple(row[name] for name in DOCUMENT): row for row in rows.toArrow().to_pylist()}
-
-
-def terms_of(warehouse: Warehouse, month: str) -> ClosedWith | None:
-    """What the month was approved with; None: it is a draft."""
-    change = read_periods(warehouse).last(month)
-    return ClosedWith.read(change.closed_with) if change and change.closed_with else None
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in DOCUMENT)

@@ -41,8 +41,15 @@ def documents(scale: int) -> TableContract:
             ),
             C("amount_due", bill_amount(scale), "Amount due, tax included."),
             C("currency", "string", "ISO 4217 code."),
-            C("file", "string", "Name of its file among the invoices of the period."),
+            C("file", "string", "Name of its file among the invoices of the period: XML."),
             C("sha256", "string", "SHA-256 of the file."),
+            C(
+                "further_files",
+                "string",
+                "Its further files, UBL and PDF, JSON: the SHA-256 of each by its name; NULL where it has XML alone.",
+                required=False,
+                later=True,
+            ),
             BILLING_PERIOD,
         ),
     )

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import SecretStr, ValidationInfo
 
@@ -19,6 +19,9 @@ from telecom_assets.model.currencies import currency_scale
 
 _CONNECT_ADDRESS = re.compile(r"\Asc://(\[[0-9A-Fa-f:.]+\]|[^][/@;?#:\s]+)(:[0-9]{1,5})?(/(;[^;=\s]+=[^;\s]+)*;?)?\Z")
 _SPARK_EXAMPLE = '{"spark.eventLog.enabled": "true"}'
+#: In which forms an issued document is written.
+InvoiceFormat = Literal["xml", "ubl", "pdf"]
+INVOICE_FORMATS: tuple[InvoiceFormat, ...] = get_args(InvoiceFormat)
 #: Settings whose text may have several lines.
 _OF_SEVERAL_LINES = {"kafka_options", "spark_properties", "postgres_dsn"}
 
@@ -74,6 +77,16 @@ def options_are_a_json_object(value: Any, info: ValidationInfo) -> Any:
         example = {"kafka_options": '{"security.protocol": "SASL_SSL"}'}
         raise ValueError(f"expected a JSON object such as {example.get(str(info.field_name), _SPARK_EXAMPLE)}")
     return parsed
+
+
+def are_formats(value: Any) -> Any:
+    """The formats of a list with commas, in the order in which they are written."""
+    if not isinstance(value, str):
+        return value
+    named = [each.strip().lower() for each in value.split(",")]
+    if "xml" not in named or not set(named) <= set(INVOICE_FORMATS) or len(set(named)) < len(named):
+        raise ValueError("expected xml, which is always written, and after it ubl, pdf or both, such as xml,ubl,pdf")
+    return tuple(each for each in INVOICE_FORMATS if each in named)
 
 
 def is_a_connect_address(value: str | None) -> str | None:

@@ -95,10 +95,7 @@ class Settings(BaseSettings):
         description="What queries of the embedded engine may hold together, MiB; beyond that they use files. Default: no limit.",
     )
     spark_workers: int = Field(
-        default=0,
-        ge=0,
-        le=64,
-        description="Worker processes of the local Apache Spark. 0: one process does everything.",
+        default=0, ge=0, le=64, description="Worker processes of the local Apache Spark. 0: one process does all."
     )
     spark_memory_mb: int | None = Field(
         default=None,
@@ -182,6 +179,12 @@ class Settings(BaseSettings):
     issuer: Path | None = Field(
         default=None, description="TOML file of who sends the bills. Default: a demonstration operator."
     )
+    invoice_formats: Annotated[tuple[values.InvoiceFormat, ...], NoDecode] = Field(
+        default=values.INVOICE_FORMATS, description="Forms of issued documents, with commas: xml (always), ubl, pdf."
+    )
+    zero_bills: Literal["issue", "skip"] = Field(
+        default="issue", description="A bill on which nothing but 0 stands becomes a document (issue), or none (skip)."
+    )
     adjustments: Literal["on_invoice", "separate"] = Field(
         default="on_invoice", description="Corrections of closed months: lines of the next bill, or a document a month."
     )
@@ -209,13 +212,11 @@ class Settings(BaseSettings):
     )
 
     csv_bom: bool = Field(
-        default=False,
-        description="Begin the report files and bills.csv with a byte order mark, by which Excel knows UTF-8.",
+        default=False, description="Begin report files and bills.csv with a byte order mark: Excel knows UTF-8 by it."
     )
 
     short_retention: bool = Field(
-        default=False,
-        description="Allow TELECOM_RETENTION_DAYS below 7, Delta's own limit: runs longer than that may fail.",
+        default=False, description="Allow TELECOM_RETENTION_DAYS below 7, Delta's own limit: longer runs may fail."
     )
     retention_days: int = Field(
         default=35,
@@ -232,10 +233,7 @@ class Settings(BaseSettings):
 
     sensor_interval_seconds: int = Field(default=30, ge=5, description="How often the Kafka sensor looks at the topic.")
     outage_minutes: int = Field(
-        default=5,
-        ge=1,
-        le=1440,
-        description="How long Kafka may be out of reach before an outage is told of, in minutes.",
+        default=5, ge=1, le=1440, description="Minutes for which Kafka may be out of reach before an outage is told of."
     )
     silent_hours: int | None = Field(
         default=None,
@@ -250,8 +248,7 @@ class Settings(BaseSettings):
         default="sqlite", description="Where Dagster keeps runs and events."
     )
     dagster_postgres_url: SecretStr | None = Field(
-        default=None,
-        description="PostgreSQL URL of Dagster's storage. Default with `postgres`: the local stack's database.",
+        default=None, description="PostgreSQL URL of Dagster's storage. Default: the local stack's database."
     )
 
     _is_one_line = field_validator("*", mode="before")(values.is_one_line)
@@ -262,6 +259,7 @@ class Settings(BaseSettings):
     _options_are_a_json_object = field_validator("kafka_options", "spark_properties", mode="before")(
         values.options_are_a_json_object
     )
+    _are_formats = field_validator("invoice_formats", mode="before")(values.are_formats)
     _is_a_connect_address = field_validator("spark_remote")(values.is_a_connect_address)
     _holds_no_credentials = field_validator("kafka_bootstrap_servers")(values.holds_no_credentials)
     _is_a_postgres_address = field_validator("dagster_postgres_url")(values.is_a_postgres_address)

@@ -2,11 +2,12 @@
 
 from resources.warehouse import sum_exactly
 from telecom_assets.billing.tables import CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
+from telecom_assets.billing.zero_bills import skipped_bills
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.home.output_files import invoice_directory
-from telecom_assets.invoices.files import read_invoice_totals
+from telecom_assets.invoices.stored_set import read_invoice_totals
 from telecom_assets.periods.journal import read_periods
 
 
@@ -18,12 +19,13 @@ def _invoiced(inputs: CheckInputs) -> Verdict:
         tables = [inputs.pin_period(FACTURATION_COMPLETE.name, period)]
         if period in closed:  # separate documents become files with the close
             tables.append(inputs.warehouse.pin_period(CORRECTION_DOCUMENTS.name, period))
+        skipped = skipped_bills(inputs.warehouse, period)
         sums = [table.totals() for table in tables]
         found = read_invoice_totals(invoice_directory(inputs.settings, period))
         names = ("amount_before_tax", "amount_due")
         left |= labelled(
             period,
-            sum(sum(table.rows_by_partition().values()) for table in tables),
+            sum(sum(table.rows_by_partition().values()) for table in tables) - skipped,
             {name: sum_exactly(each[name] for each in sums) for name in names},
         )
         right |= labelled(

@@ -1,8 +1,8 @@
-"""One document: a bill to XML, as a draft or as it is issued when its period is closed, and its file name.
+"""One document: a bill to XML, as a draft or as it is issued when its period is closed.
 
 Belongs here: the shape of a document, which sums must hold in it, how it is read back. The shape for others is
-`data/invoice.xsd`, shipped with the package. Does not belong here: sets of invoices (`invoices`), the computing of a
-bill (`transforms`).
+`data/invoice.xsd`, shipped with the package. Does not belong here: sets of invoices (`files`), their names (`names`), the
+computing of a bill.
 
 Decisions
 - All services that a bill has columns for are always listed; one that was not used has count 0 and amount 0.00. So every
@@ -18,19 +18,18 @@ Decisions
 """
 
 import datetime as dt
-import hashlib
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lxml import etree
 
 from resources.expected_errors import ExpectedError
-from telecom_assets.billing.tables import BILL, SERVICES
+from telecom_assets.billing.tables import SERVICES
 from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.model.period_titles import period_bounds
 from telecom_assets.model.text import legible, percentage, plain
@@ -40,12 +39,17 @@ NAMESPACE = "urn:telecom-assets:invoice:2"
 _READ = (NAMESPACE, "urn:telecom-assets:invoice:1")
 #: What a document is: the bill of a period, or a correction on a document of its own, by its sign.
 Kind = Literal["invoice", "credit_note", "supplementary"]
-_NAME_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-_LONGEST_NAME = 180
 
 
 class InvoiceError(ExpectedError, ValueError):
     """A bill cannot be made an invoice. The message names the customer and what is wrong."""
+
+
+class Billed(NamedTuple):
+    """A document that billed the period which another one corrects."""
+
+    number: str
+    issue_date: dt.date
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Issued:
 
     lines: rows of bill_lines, in their order. rates: what it comes to at each tax rate, with the columns tax_category, tax_pct, amount,
     discount, tax and due (`telecom_assets.billing.lines.totals_by_rate`), and exemption_reason where there is one. original_period: the
-    period that a separate document corrects.
+    period that a separate document corrects. billed: every earlier document of the original periods that it has corrections of.
     """
 
     number: str
@@ -64,6 +68,7 @@ class Issued:
     lines: Sequence[Mapping[str, Any]]
     rates: Sequence[Mapping[str, Any]]
     original_period: str | None = None
+    billed: Sequence[Billed] = ()
 
 
 class InvoiceWriter:
@@ -79,7 +84,7 @@ class InvoiceWriter:
         self._schema = invoice_schema()
         self._root = root = etree.Element(_q("Invoice"), nsmap={None: NAMESPACE})
         self._reference = _add(root, "Reference")
-        self._issuer(issuer)
+        root.append(_issuer(issuer))
         self._customer = _add(root, "Customer")
         self._customer_id = _add(self._customer, "Id")
         self._customer_name = _add(self._customer, "Name")
@@ -106,7 +111,7 @@ class InvoiceWriter:
         self._check(bill)
         if issued is not None:
             check_issued(bill, issued)
-        self._reference.text = legible(f"{self.period}/{bill['customer_id']}{_later_holder(bill['holder_no'], '/')}")
+        self._reference.text = legible(f"{self.period}/{bill['customer_id']}{later_holder(bill['holder_no'], '/')}")
         self._customer_id.text = legible(bill["customer_id"])
         self._set_name(bill.get("customer_name"))
         self._region.text = legible(bill["region"])
@@ -139,6 +144,7 @@ class InvoiceWriter:
             _text("DueDate", issued.due_date.isoformat()),
         ]
         original = [_text("OriginalPeriod", issued.original_period)] if issued.original_period else []
+        original += [_preceding(each) for each in issued.billed]
         body = [_lines(issued.lines), _breakdown(issued.rates)]
         for after, elements in ((self._months, original), (self._usage, body)):
             for element in reversed(elements):
@@ -149,13 +155,6 @@ class InvoiceWriter:
         finally:
             for element in (*head, *original, *body):
                 self._root.remove(element)
-
-    def _issuer(self, issuer: Issuer) -> None:
-        element = _add(self._root, "Issuer")
-        _add(element, "Name", issuer.name)
-        if issuer.tax_id:
-            _add(element, "TaxId", issuer.tax_id)
-        _add(element, "Country", issuer.country)
 
     def _set_name(self, name: str | None) -> None:
         """The customer's name; without one the element is left out."""
@@ -235,24 +234,7 @@ _OF_RATE = (
 )
 
 
-def invoice_file_name(customer_id: str, holder_no: int = 1, document: str = BILL) -> str:
-    """The file of a holder's invoice: `<customer_id>.xml`, safe whatever the identifier holds; `<customer_id>~2.xml` of the second.
-
-    A separate document has its name behind a point: `<customer_id>.2026-10.xml` corrects 2026-10.
-    Letters, digits, `_` and `-` stand for themselves; every other byte of its UTF-8 form is written `%XX` (so no name
-    leaves the directory or is hidden), and a name that would be too long for a file system ends in `%~` and a hash.
-    Different identifiers have different names. Raises InvoiceError for an empty one.
-    """
-    if not customer_id:
-        raise InvoiceError("a bill without a customer_id")
-    raw = customer_id.encode()
-    name = "".join(chr(byte) if byte in _NAME_BYTES else f"%{byte:02X}" for byte in raw)
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[:100]}%~{hashlib.sha256(raw).hexdigest()}"
-    return f"{name}{_later_holder(holder_no, '~')}{f'.{document}' if document != BILL else ''}.xml"
-
-
-def _later_holder(holder_no: int, mark: str) -> str:
+def later_holder(holder_no: int, mark: str) -> str:
     """What tells the document of a later holder of a number from that of the first, who needs nothing."""
     return f"{mark}{holder_no}" if holder_no != 1 else ""
 
@@ -298,6 +280,44 @@ def _text(name: str, text: str) -> etree._Element:
     """An element with a text, in no tree yet."""
     element = etree.Element(_q(name))
     element.text = legible(text)
+    return element
+
+
+def _issuer(issuer: Issuer) -> etree._Element:
+    """Who sends the document, with what of him is known."""
+    element = etree.Element(_q("Issuer"))
+    numbers, bank = issuer.tax_numbers, issuer.bank
+    _texts(element, Name=issuer.name, TaxId=issuer.tax_id, Country=issuer.country)
+    address = etree.SubElement(element, _q("Address"))
+    for line in issuer.address:
+        _add(address, "Line", line)
+    _texts(address, PostalCode=issuer.postal_code, City=issuer.city)
+    _texts(element, LegalRegistration=issuer.legal_registration)
+    of_taxes = etree.SubElement(element, _q("TaxNumbers"))
+    _texts(of_taxes, Ice=numbers.ice, If=numbers.fiscal_id, Rc=numbers.rc, Vat=issuer.vat_id)
+    contact = etree.SubElement(element, _q("Contact"))
+    _texts(contact, Email=issuer.email, Phone=issuer.phone, Website=issuer.website)
+    account = etree.SubElement(element, _q("BankAccount"))
+    if bank is not None:
+        _texts(account, Bank=bank.name, Iban=bank.iban, Bic=bank.bic, Rib=bank.rib)
+    _texts(element, Note=issuer.note)
+    for group in (address, of_taxes, contact, account):
+        if not len(group):
+            element.remove(group)
+    return element
+
+
+def _texts(parent: etree._Element, **texts: str | None) -> None:
+    """Add an element for each text that there is."""
+    for name, text in texts.items():
+        if text:
+            _add(parent, name, text)
+
+
+def _preceding(billed: Billed) -> etree._Element:
+    """A document that billed the period which is corrected (EN 16931, BG-3)."""
+    element = etree.Element(_q("PrecedingInvoice"))
+    _texts(element, Number=billed.number, IssueDate=billed.issue_date.isoformat())
     return element
 
 

@@ -183,6 +183,18 @@ def read_issuer(path: Path | None) -> Issuer:
     raise IssuerError(f"{path}: {problems}")
 
 
+def kept(issuer: Issuer) -> dict[str, Any]:
+    """An issuer for JSON, as a close keeps it: the inverse is `issuer_of`. Of logo and fonts it has the place."""
+    said: dict[str, Any] = _ISSUER.dump_python(issuer, mode="json", by_alias=True, exclude_defaults=True)
+    return {"name": issuer.name, **said}
+
+
+def issuer_of(said: Mapping[str, Any]) -> Issuer:
+    """The issuer that a close has kept. A logo or fonts that are not in their place any more are left out."""
+    gone = [key for key in ("logo", "fonts") if key in said and not Path(said[key]).exists()]
+    return _ISSUER.validate_python({key: value for key, value in said.items() if key not in gone})
+
+
 def _one_line(problem: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "unexpected_keyword_argument":

@@ -12,11 +12,14 @@ Decisions
 """
 
 import datetime as dt
+import hashlib
+import importlib.metadata
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, cast
 
 import typst
@@ -65,10 +68,27 @@ class PdfWriter:
 
         Raises InvoiceError when lines, tax rates or days do not add up to the bill.
         """
+        return self.typeset(self.text(bill, content, issued))
+
+    def text(self, bill: Mapping[str, Any], content: Content, issued: Issued | None = None) -> str:
+        """`page` as JSON, checked as by `document`. Equal texts and an equal `made_with` give an equal PDF."""
         _check(bill, content)
-        inputs = {"bill": json.dumps(self.page(bill, content, issued), ensure_ascii=False)}
-        day = issued.issue_date if issued else self._last_day
-        timestamp = dt.datetime.combine(day, dt.time(), dt.UTC)
+        return json.dumps(self.page(bill, content, issued), ensure_ascii=False)
+
+    @cached_property
+    def made_with(self) -> str:
+        """A digest of what all PDFs of this writer are made with: the template, the typesetter, logo and fonts."""
+        digest = hashlib.sha256(self._template)
+        digest.update(importlib.metadata.version("typst").encode())
+        fonts = sorted(each for each in self._issuer.fonts.rglob("*") if each.is_file()) if self._issuer.fonts else []
+        for path in [*([self._issuer.logo] if self._issuer.logo else []), *fonts]:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def typeset(self, text: str) -> bytes:
+        """The PDF of a page, which is a value of `text`."""
+        inputs = {"bill": text}
+        timestamp = dt.datetime.combine(dt.date(*json.loads(text)["date"]), dt.time(), dt.UTC)
         try:
             made = self._compiler.compile(
                 self._template,

@@ -11,15 +11,14 @@ Decisions
 - Nothing is rounded here, and there is no PayableRoundingAmount: all figures are the bill's.
 """
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from lxml import etree
 
 from telecom_assets.billing.tables import CREDIT_NOTE, MANUAL
-from telecom_assets.invoices.document import InvoiceError, Issued, check_issued
+from telecom_assets.invoices.document import Billed, InvoiceError, Issued, check_issued
 from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.invoices.wording import Wording
 from telecom_assets.model.currencies import currency_scale
@@ -38,13 +37,6 @@ _OUT_OF_SCOPE = "O"
 _REASONS = {"E": "exempt", _OUT_OF_SCOPE: "out_of_scope"}
 
 
-class Billed(NamedTuple):
-    """A document that billed the period which another one corrects."""
-
-    number: str
-    issue_date: dt.date
-
-
 def beyond_en16931(bill: Mapping[str, Any], issued: Issued, issuer: Issuer) -> str | None:
     """Why a document cannot be EN 16931, in a sentence; None: it can."""
     currency, scale = bill["currency"], currency_scale(bill["currency"])
@@ -58,16 +50,13 @@ def beyond_en16931(bill: Mapping[str, Any], issued: Issued, issuer: Issuer) -> s
     return None
 
 
-def ubl_document(
-    bill: Mapping[str, Any], issued: Issued, issuer: Issuer, closed_with: ClosedWith, billed: Sequence[Billed] = ()
-) -> bytes:
+def ubl_document(bill: Mapping[str, Any], issued: Issued, issuer: Issuer, closed_with: ClosedWith) -> bytes:
     """The document of a bill of a closed month: a row of FACTURATION_COMPLETE with an optional `customer_name`.
 
-    closed_with: the terms of its month. billed: every earlier document of the original periods that it has corrections of. Raises
-    InvoiceError when lines or tax rates do not add up to the bill.
+    closed_with: the terms of its month. Raises InvoiceError when lines or tax rates do not add up to the bill.
     """
     check_issued(bill, issued)
-    return _Ubl(bill, issued, issuer, closed_with).document(billed)
+    return _Ubl(bill, issued, issuer, closed_with).document()
 
 
 class _Ubl:
@@ -84,7 +73,7 @@ class _Ubl:
         self._rates = issued.rates or [{**own, **empty, "exemption_reason": closed_with.exemption_reason}]
         self._check_rates()
 
-    def document(self, billed: Sequence[Billed]) -> bytes:
+    def document(self) -> bytes:
         bill, issued, kind = self._bill, self._issued, self._kind
         beyond = beyond_en16931(bill, issued, self._issuer)
         notes = [self._issuer.note, beyond and f"UBL 2.1, but not EN 16931: {beyond}"]
@@ -99,7 +88,7 @@ class _Ubl:
             *(_cbc("Note", note) for note in notes),
             _cbc("DocumentCurrencyCode", bill["currency"]),
             _period(issued.original_period or bill["billing_period"]),
-            *(_reference(each) for each in billed),
+            *(_reference(each) for each in issued.billed),
             _cac("AccountingSupplierParty", self._seller()),
             _cac("AccountingCustomerParty", self._buyer()),
             self._payment(),

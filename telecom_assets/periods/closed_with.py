@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class ClosedWith:
     #: Holders (customer_id, holder_no) whose lines do not give their bills, of a period that was closed as it stood: what comes later
     #: for them is not corrected, since nobody knows what their bills rest on.
     not_corrected: tuple[tuple[str, int], ...] = ()
+    #: What its close does with a bill on which nothing but 0 stands: issue, or skip.
+    zero_bills: str = "issue"
+    #: Who has issued its documents, as `telecom_assets.invoices.issuer.kept` gives it; None where the close did not keep it.
+    issuer: Mapping[str, Any] | None = None
 
     def as_json(self) -> str:
         """Exact: percentages are texts."""

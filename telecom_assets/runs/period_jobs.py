@@ -23,6 +23,9 @@ from telecom_assets.lineage.period_events import documents_event, state_event
 from telecom_assets.periods.states import Way
 from telecom_assets.record_types.in_force import RecordTypes
 
+#: After so many documents a close says how far it is.
+_TOLD_EVERY = 1_000
+
 
 class Decision(dg.Config):
     """Who decides about which month, and why."""
@@ -87,7 +90,12 @@ def _close(
     month = check_month(config.month, settings.partitions_start)
     books = Books(settings, warehouse, postgres, record_types)
     reached: Callable[[str], None] = lambda phase: context.log.info(f"closing {month}: {phase}")  # noqa: E731
-    closed = close(books, month, by=config.by, why=config.why, way=config.way, at_phase=reached)
+
+    def written(done: int, of: int) -> None:
+        if done % _TOLD_EVERY == 0 or done == of:
+            context.log.info(f"closing {month}: {done:,} of {of:,} documents")
+
+    closed = close(books, month, by=config.by, why=config.why, way=config.way, at_phase=reached, progress=written)
     context.log_event(state_event(closed))
     context.log_event(documents_event(warehouse.pin_period(DOCUMENTS.name, month), month))
 

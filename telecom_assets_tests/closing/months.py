@@ -35,8 +35,8 @@ ISSUED = dt.date(2026, 11, 3)
 
 
 def books(folder: Path, engine: SparkEngine, dsn: str, **given: Any) -> Books:
-    """What a close works with: a home, an empty guarded warehouse, a database."""
-    settings = Settings.load(home=folder / "home", postgres_dsn=dsn, **given)
+    """What a close works with: a home, an empty guarded warehouse, a database. Documents are XML alone unless formats are given."""
+    settings = Settings.load(home=folder / "home", postgres_dsn=dsn, **{"invoice_formats": "xml", **given})
     warehouse = Warehouse(str(folder / "warehouse"), engine, TABLES, guard=refuse_frozen)
     warehouse.overwrite_arrow(CUSTOMERS.name, contract_table(CUSTOMERS, [customer("2126"), customer("2127")]))
     terms = {

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from telecom_assets.closing.identities import documents_equal_bills, numbers_hav
 from telecom_assets.closing.review import ReviewBlocks
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
 from telecom_assets.invoices.document import NAMESPACE
-from telecom_assets.invoices.files import invoice_set_problems
 from telecom_assets.invoices.issuer import Issuer
+from telecom_assets.invoices.stored_set import invoice_set_problems
+from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.guard import may_write
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import PeriodError
@@ -96,6 +98,7 @@ def test_a_close_numbers_the_bills_and_makes_them_documents(
         "currency": "MAD",
         "file": "2126.xml",
         "sha256": hashlib.sha256(content).hexdigest(),
+        "further_files": None,
         "billing_period": MONTH,
     }
     assert (second["number"], second["customer_id"], second["tax_breakdown"]) == ("INV-2026-000002", "2127", "[]")
@@ -112,8 +115,11 @@ def test_a_close_numbers_the_bills_and_makes_them_documents(
     periods = read_periods(of.warehouse)
     approval, closing, closed = periods.changes[-3:]
     assert [change.state for change in (approval, closing, closed)] == ["approved", "closing", "closed"]
-    assert (closing.way, closing.digest, closing.closed_with) == ("bills", approval.digest, approval.closed_with)
-    assert (closed.way, closed.digest, closed.closed_with) == ("bills", approval.digest, approval.closed_with)
+    assert (closing.way, closing.digest) == (closed.way, closed.digest) == ("bills", approval.digest)
+    assert approval.closed_with is not None and closing.closed_with is not None
+    assert closed.closed_with == closing.closed_with
+    with_issuer = replace(ClosedWith.read(approval.closed_with), issuer={"name": "Demonstration operator"})
+    assert ClosedWith.read(closing.closed_with) == with_issuer
 
 
 class _Killed(Exception):
@@ -218,6 +224,8 @@ def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgr
     root = etree.fromstring((directory / credit["file"]).read_bytes())
     names = ("Kind", "OriginalPeriod", "Totals/{*}AdjustmentsAmount")
     assert [root.findtext(f"{{*}}{name}") for name in names] == ["credit_note", MONTH, "-1.00"]
+    preceding = [[each.text for each in document] for document in root.iterfind("{*}PrecedingInvoice")]
+    assert preceding == [["INV-2026-000001", ISSUED.isoformat()]]
     root = etree.fromstring((directory / "2127.xml").read_bytes())
     assert [line.get("kind") for line in root.iterfind("{*}Lines/{*}Line")] == ["adjustment"]
     assert invoice_set_problems(directory) == []

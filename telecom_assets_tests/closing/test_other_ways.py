@@ -16,7 +16,8 @@ from telecom_assets.closing.approving import Books
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
 from telecom_assets.home.output_files import bills_file, invoice_directory
-from telecom_assets.invoices.files import read_invoice_totals, write_invoices
+from telecom_assets.invoices.files import write_invoices
+from telecom_assets.invoices.stored_set import read_invoice_totals
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import PeriodError

@@ -7,14 +7,18 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from telecom_assets.closing import approving, closing
+from telecom_assets.closing.document_files import digests_of
 from telecom_assets.home.output_files import invoice_directory
-from telecom_assets.invoices.files import invoice_set_problems, read_invoice_totals
+from telecom_assets.invoices.stored_set import invoice_set_problems, read_invoice_totals
 from telecom_assets.periods.journal import read_periods
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.processes import Died, Running
@@ -37,6 +41,11 @@ def command(project: Project, decision: str, *options: str, dies_at: str | None 
     return status
 
 
+def kept(project: Project) -> list[Path]:
+    """The PDFs that a close has made and not shown yet."""
+    return list(invoice_directory(project.settings, MONTH).parent.glob(f".{MONTH}.pdfs/*/*/*.pdf"))
+
+
 @dataclass(frozen=True)
 class Ending:
     """All that a closed month leaves: states, documents, files by name and digest, PostgreSQL's rows."""
@@ -51,6 +60,7 @@ class Ending:
         directory = invoice_directory(project.settings, MONTH)
         assert invoice_set_problems(directory) == []
         assert len(list(directory.parent.glob(f".{MONTH}.versions/v*"))) == 1, "nothing of the dead process is left"
+        assert not kept(project), "nor of the PDFs that it made"
         changes = [asdict(each) for each in read_periods(project.warehouse).changes]
         assert project.settings.postgres_dsn is not None
         with psycopg.connect(project.settings.postgres_dsn.get_secret_value()) as session:
@@ -68,7 +78,9 @@ class Ending:
 def drafted(new_project: Callable[..., Project]) -> Project:
     """June with two calls, billed. Not to be changed."""
     made = new_project(partitions=1)
-    made.store_customers(customers())
+    listed = customers()
+    few = pc.is_in(listed["customer_id"], pa.array(["212600000001", "212600000004", "212600009999"]))
+    made.store_customers(listed.filter(few))
     parties = {"caller_id": "212600000001", "callee_id": "212600000004"}
     made.produce(cdr("voice", day, f"{day}", duration_sec=3000 * day, **parties) for day in (1, 2))
     made.open_month(MONTH)
@@ -95,13 +107,18 @@ def undisturbed(approved: Project, copy_of: Callable[..., Project]) -> Ending:
     by_customer = sorted(ending.documents, key=lambda row: row["customer_id"])
     assert [row["number"] for row in by_customer] == numbers
     assert sum(row["amount_due"] for row in ending.documents) > 0
-    assert all(ending.files[row["file"]] == row["sha256"] for row in ending.documents)
+    digests = [digests_of(row) for row in ending.documents]
+    assert [len(each) for each in digests] == [3] * len(numbers)
+    assert all(ending.files[name] == sha256 for each in digests for name, sha256 in each.items())
     return ending
 
 
 @pytest.mark.parametrize(
     ("decision", "phase"),
-    [*(("approve", phase) for phase in approving.PHASES), *(("close", phase) for phase in closing.PHASES)],
+    [
+        *(("approve", phase) for phase in approving.PHASES),
+        *(("close", phase) for phase in (*closing.PHASES, "document 1")),
+    ],
 )
 def test_a_command_whose_process_was_killed_is_repeated_and_ends_the_same(
     drafted: Project,
@@ -115,11 +132,15 @@ def test_a_command_whose_process_was_killed_is_repeated_and_ends_the_same(
     project = copy_of(approved if decision == "close" else drafted)
     with pytest.raises(Died, match="ended with -9"):
         command(project, decision, dies_at=phase)
+    drawn = {each.stat().st_ino for each in kept(project)}
     done = {"approve": "approved", "close": "closed"}[decision]
     assert command(project, decision) == (1 if phase == done else 0)
     if decision == "approve":
         assert command(project, "close") == 0
     assert Ending.of(project) == undisturbed
+    shown = {each.stat().st_ino for each in invoice_directory(project.settings, MONTH).glob("*.pdf")}
+    assert drawn <= shown, "the PDFs that were made are those that are shown"
+    assert bool(drawn) == (phase in ("document 1", "numbered"))
 
 
 def die_at_each(project: Project, way: str, *phases: str) -> None:

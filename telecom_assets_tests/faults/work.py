@@ -166,7 +166,9 @@ def month_run(halt: Halt, given: Given, month: str, *, trips: Trips | None = Non
 
 
 def typed(halt: Halt, given: Given, *arguments: str, today: dt.date, dies_at: str | None = None) -> int:
-    """What `telecom ARGUMENTS` does; its exit status. today: the issue date. dies_at: the phase of an approval or a close at which it kills itself."""
+    """What `telecom ARGUMENTS` does; its exit status. today: the issue date. dies_at: the phase of an approval or a close at which it
+    kills itself, or "document 1", when a close has written the first one.
+    """
 
     def reached(phase: str) -> None:
         if phase == dies_at:
@@ -174,13 +176,26 @@ def typed(halt: Halt, given: Given, *arguments: str, today: dt.date, dies_at: st
 
     os.environ |= {f"TELECOM_{name.upper()}": str(value) for name, value in given.items()}
     vars(approving)["approve"] = partial(approving.approve, at_phase=reached)
-    vars(closing)["close"] = partial(closing.close, at_phase=reached, today=today)
+    vars(closing)["close"] = partial(_counting(closing.close, reached), at_phase=reached, today=today)
     sys.argv = ["telecom", *arguments]
     try:
         cli.main()
     except SystemExit as ended:
         return int(ended.code or 0)
     raise AssertionError("a command ends its process")
+
+
+def _counting(close: Callable[..., Any], reached: Callable[[str], None]) -> Callable[..., Any]:
+    """A close that says which document it has written."""
+
+    def counting(*arguments: Any, progress: Callable[[int, int], None], **options: Any) -> Any:
+        def written(done: int, of: int) -> None:
+            progress(done, of)
+            reached(f"document {done}")
+
+        return close(*arguments, progress=written, **options)
+
+    return counting
 
 
 @contextmanager

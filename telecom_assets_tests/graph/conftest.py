@@ -115,6 +115,7 @@ def new_project(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> 
             "kafka_options": kafka.options,
             "kafka_topic": kafka.topic,
             "postgres_dsn": make_database(stack),
+            "invoice_formats": "xml",  # PDFs take time, and have tests of their own
         }
         return open_project(Settings.load(**{**settings, **changes}))
 

@@ -518,10 +518,13 @@ def test_every_check_of_the_project_is_seen_to_fail() -> None:
         # billing/test_manual: what is asked once a month is closed; the contract check is that of every table
         *(("bill_lines", check) for check in ("corrections_equal_lines", "nothing_below_zero")),
         *(("correction_documents", check) for check in ("documents_equal_lines", CONTRACT)),
-        # corrections/test_looking_back, closing/test_closing
+        # corrections/test_looking_back, closing/test_closing, closing/test_documents
         ("adjustments", "right_equals_settled_plus_adjusted"),
         *((name, CONTRACT) for name in ("adjustments", "adjusted_months")),
-        *(("documents", check) for check in ("documents_equal_bills", "numbers_have_no_gap")),
+        *(
+            ("documents", check)
+            for check in ("documents_equal_bills", "numbers_have_no_gap", "files_have_their_digests")
+        ),
         # closing/test_frozen
         *(("billing_periods", check) for check in ("frozen_rows_are_unwritten", "frozen_rows_have_their_digest")),
     }

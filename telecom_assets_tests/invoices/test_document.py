@@ -15,11 +15,11 @@ from telecom_assets.invoices.document import (
     InvoiceError,
     InvoiceWriter,
     Issued,
-    invoice_file_name,
     invoice_schema,
     safe_parser,
 )
 from telecom_assets.invoices.issuer import Issuer, TaxNumbers
+from telecom_assets.invoices.names import invoice_file_name
 from telecom_assets.model.text import legible
 from telecom_assets_tests.reports.bills import PERIOD, bill
 
@@ -65,6 +65,9 @@ def test_every_figure_of_the_bill_is_in_the_document() -> None:
         "    <Name>Opérateur</Name>\n"
         "    <TaxId>001234567000089</TaxId>\n"
         "    <Country>MA</Country>\n"
+        "    <TaxNumbers>\n"
+        "      <Ice>001234567000089</Ice>\n"
+        "    </TaxNumbers>\n"
         "  </Issuer>\n"
         "  <Customer>\n"
         "    <Id>212600000001</Id>\n"

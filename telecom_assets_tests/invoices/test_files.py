@@ -17,14 +17,10 @@ from lxml import etree
 from resources.atomic_files import PHASES, Superseded
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.invoices.document import InvoiceError, invoice_schema
-from telecom_assets.invoices.files import (
-    INDEX_COLUMNS,
-    InvoiceTotals,
-    invoice_set_problems,
-    read_invoice_totals,
-    write_invoices,
-)
+from telecom_assets.invoices.files import InvoiceTotals, write_invoices
+from telecom_assets.invoices.index import INDEX_COLUMNS
 from telecom_assets.invoices.issuer import Issuer
+from telecom_assets.invoices.stored_set import invoice_set_problems, read_invoice_totals
 from telecom_assets_tests.reports.bills import PERIOD, SCHEMA, batches, bill, bills
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lxml import etree
 from saxonche import PySaxonProcessor
 
-from telecom_assets.invoices.document import InvoiceError, Issued, Kind
+from telecom_assets.invoices.document import Billed, InvoiceError, Issued, Kind
 from telecom_assets.invoices.issuer import BankAccount, Issuer, TaxNumbers
-from telecom_assets.invoices.ubl import EN16931, Billed, beyond_en16931, ubl_document
+from telecom_assets.invoices.ubl import EN16931, beyond_en16931, ubl_document
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets_tests.reports.bills import bill
 
@@ -79,7 +79,8 @@ def made(
     )  # fmt: skip
     original = lines[0][4] if lines and kind != "invoice" else None
     days = (dt.date(2025, 6, 1), dt.date(2025, 7, 1))
-    return row, Issued("INV-2025-000042", kind, *days, rows, list(rates.values()), original)
+    billed = BILLED if any(line[4] for line in lines) else ()
+    return row, Issued("INV-2025-000042", kind, *days, rows, list(rates.values()), original, billed)
 
 
 @cache
@@ -172,18 +173,18 @@ EXAMPLES: dict[str, tuple[list[Line], Kind]] = {
 def test_a_document_keeps_the_rules(name: str, issuer: Issuer, rules: Any) -> None:
     lines, kind = EXAMPLES[name]
     row, issued = made(lines, kind)
-    document = ubl_document(row, issued, issuer, TERMS, BILLED if any(line[4] for line in lines) else ())
+    document = ubl_document(row, issued, issuer, TERMS)
     root = checked(document, row, issued)
     assert root.findtext("{*}CustomizationID") == EN16931
     assert rules(document) == []
-    assert document == ubl_document(row, issued, issuer, TERMS, BILLED if any(line[4] for line in lines) else ())
+    assert document == ubl_document(row, issued, issuer, TERMS)
 
 
 def test_a_credit_note_is_positive_and_names_what_it_corrects() -> None:
     """−1.65: discount −0.08, of 98.35 that remain; tax 93.43 × 20 % = 18.69 less 19.00 = −0.31; due −1.88."""
     lines, kind = EXAMPLES["a credit note"]
     row, issued = made(lines, kind)
-    root = checked(ubl_document(row, issued, ISSUER, TERMS, BILLED), row, issued)
+    root = checked(ubl_document(row, issued, ISSUER, TERMS), row, issued)
     assert etree.QName(root).localname == "CreditNote" and root.findtext("{*}CreditNoteTypeCode") == "381"
     assert root.findtext("{*}LegalMonetaryTotal/{*}PayableAmount") == "1.88"
     assert [each.text for each in root.iterfind("{*}BillingReference/*/{*}ID")] == [each.number for each in BILLED]
@@ -239,4 +240,4 @@ def test_what_does_not_add_up_is_no_document() -> None:
 )  # fmt: skip
 def test_any_lines_are_valid_and_add_up(lines: list[Line], kind: Kind, name: str) -> None:
     row, issued = made(lines, kind, customer_name=name)
-    checked(ubl_document(row, issued, ISSUER, TERMS, BILLED), row, issued)
+    checked(ubl_document(row, issued, ISSUER, TERMS), row, issued)

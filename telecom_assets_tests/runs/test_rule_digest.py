@@ -86,6 +86,9 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
     "approver_is_not_closer": True,
+    # What a close does: a run makes drafts.
+    "invoice_formats": "xml",
+    "zero_bills": "skip",
     "review_factor": 5,
     "back_charge_months": 6,
     "billing_day": 9,
