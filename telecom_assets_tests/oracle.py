@@ -571,6 +571,10 @@ def _rejected_row(
     }
 
 
+#: Columns of a cleaned row that say when and where the message came, and nothing of the event.
+_OF_THE_MESSAGE = {"received_at", "source_id", "source_part", "source_position"}
+
+
 @dataclass(frozen=True)
 class _Judged:
     """One message read and judged by itself, before it is compared with others."""
@@ -582,9 +586,11 @@ class _Judged:
     reason: str | None
     kinds: Kinds
 
-    def contract_fields(self) -> tuple[str | None, ...]:
-        """What a second record with this record_ID must say in the same words to be a duplicate."""
-        return tuple(self.fields.get(name) for name in self.kinds[self.fields["record_type"]].fields)
+    def event(self) -> Row:
+        """What a second record with this record_ID must say, in whatever words, to be a duplicate."""
+        assert self.timestamp is not None
+        row = _cleaned_row(self.fields, self.timestamp, self.day, self.message, self.kinds)
+        return {name: row[name] for name in row if name not in _OF_THE_MESSAGE}
 
 
 def _judge(message: Message, services: Mapping[str, str], parameters: Parameters) -> _Judged:
@@ -625,7 +631,7 @@ def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], dedupe
     if reason is None:
         original = _original_of(record, by_record_id[record.fields["record_ID"]], dedupe_days)
         if original:
-            same = original.contract_fields() == record.contract_fields()
+            same = original.event() == record.event()
             reason = "duplicate" if same else "duplicate_conflict"
     if reason is None and record.timestamp:
         row = _cleaned_row(record.fields, record.timestamp, record.day, record.message, record.kinds)

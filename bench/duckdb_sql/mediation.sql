@@ -146,6 +146,8 @@ WITH fields AS (
             WHEN 'sms' THEN CASE WHEN calls_abroad THEN 'SMS_INT' ELSE 'SMS_NAT' END
             WHEN 'data' THEN data_product END AS product_code,
         try_cast(plain_number(duration_text) AS DECIMAL(18,3)) AS duration_sec,
+        CASE technology WHEN 'LTE' THEN '4G' WHEN 'NR' THEN '5G' WHEN 'UMTS' THEN '3G'
+                        ELSE coalesce(technology, '4G') END AS generation,
         plain_number(volume_text) AS volume,
         plain_number(session_text) AS session,
         try_cast(volume AS DECIMAL(18,6)) AS data_volume_mb,
@@ -156,8 +158,7 @@ WITH fields AS (
 )
 SELECT place, record_id, subscriber_id, h.record_type, event_ts, other_party,
     coalesce(cell_id, 'inconnu') AS cell_id,
-    CASE technology WHEN 'LTE' THEN '4G' WHEN 'NR' THEN '5G' WHEN 'UMTS' THEN '3G'
-                    ELSE coalesce(technology, '4G') END AS technology,
+    generation AS technology,
     duration_sec, data_volume_mb, session_duration_sec, h.product_code,
     CASE WHEN h.record_type = 'data' AND (data_volume_mb IS NULL OR session_duration_sec IS NULL)
          THEN 'needs_review' ELSE 'ready' END AS rating_status,
@@ -187,9 +188,9 @@ SELECT place, record_id, subscriber_id, h.record_type, event_ts, other_party,
         WHEN 'invalid_volume' THEN volume_text
         WHEN 'quantity_out_of_range' THEN coalesce(duration_text, volume_text)
         WHEN 'unknown_product' THEN h.product_code END[:200] END AS detail,
-    -- What two copies of one record must share: the texts of the fields of their type.
-    hash(h.record_type, ts, cell_id, technology, subscriber_text, other_text, duration_text, volume_text, session_text,
-         data_product) AS fingerprint
+    -- What two copies of one record must share: the values of the fields of their type.
+    hash(h.record_type, event_ts, coalesce(cell_id, 'inconnu'), generation, subscriber_id, other_party, duration_sec,
+         data_volume_mb, session_duration_sec, h.product_code) AS fingerprint
 -- A product is known whenever the catalogue has it, on whatever days.
 FROM homes h LEFT JOIN (SELECT DISTINCT product_code, service_type FROM product_catalog) p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 

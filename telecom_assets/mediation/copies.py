@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from telecom_assets.intake.admission import FIELD_COLUMNS
 from telecom_assets.mediation.tables import MESSAGE_KEY
 from telecom_assets.record_types.in_force import RecordTypes
-from telecom_assets.record_types.record_type import COMMON_FIELDS, RecordType
 
 #: The two reasons for a record that is a copy of one which came before it.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
@@ -24,19 +22,18 @@ SMALL_PART = 0.25
 _BEHIND = "\x1f"
 
 
+#: What mediation makes of a record's fields, besides its quantities: two records with the same values are one event.
+_VALUES = ("record_type", "cell_id", "technology", "subscriber_id", "other_party", "product_code")
+
+
 def fingerprint(record_types: RecordTypes) -> Column:
-    """Digest that equal copies share: of the texts of all contract fields of the record type, without the record id."""
-    _, *common = COMMON_FIELDS
+    """Digest that equal copies share: of the values of all contract fields as cleaned_cdrs has them, without the record id.
 
-    def joined(record_type: RecordType) -> Column:
-        texts = (F.coalesce(FIELD_COLUMNS.get(name, name), F.lit("")) for name in (*common, *record_type.fields))
-        return F.md5(F.concat_ws("\x1f", *texts))
-
-    first, *others = record_types
-    chain = F.when(F.col("record_type") == first.name, joined(first))
-    for each in others:
-        chain = chain.when(F.col("record_type") == each.name, joined(each))
-    return chain
+    So 60 and 60.0 are equal, and one instant with two offsets: whichever of the copies is kept, the event is the same.
+    """
+    quantities = (F.col(name).cast("string") for name in record_types.quantities)
+    values = (*map(F.col, _VALUES), F.unix_micros("event_ts").cast("string"), *quantities)
+    return F.md5(F.concat_ws("\x1f", *(F.coalesce(value, F.lit("")) for value in values)))
 
 
 def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:

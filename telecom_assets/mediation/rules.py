@@ -164,7 +164,6 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
         ).alias("other_party"),
         *(column for quantity in quantities for column in typed_columns(quantity)),
         _field((each.name, each.product_field) for each in record_types).alias("named_product"),
-        fingerprint(record_types).alias("fingerprint"),
     )
     named = typed.withColumn("product_code", _product(record_types)).join(
         products,
@@ -175,6 +174,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
     reasons = rejection_reasons(record_types)
     return (
         named.withColumn("rating_status", F.when(any_of(lacking), "needs_review").otherwise("ready"))
+        .withColumn("fingerprint", fingerprint(record_types))
         .withColumn("reason_number", _first_reason(record_types, reasons))
         .withColumn("reason", _named_reason(reasons))
         .withColumn("detail", _detail(record_types))
