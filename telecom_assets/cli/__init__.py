@@ -27,6 +27,7 @@ from telecom_assets.cli import (
     rerate,
     sources,
     stack,
+    suspense,
     tariff,
     warehouse,
 )
@@ -88,6 +89,7 @@ _GROUPS = (
     tariff,
     month,
     rerate,
+    suspense,
     bill,
     manual,
     check,

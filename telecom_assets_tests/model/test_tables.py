@@ -25,6 +25,7 @@ PARTITIONS = {
     "rated_cdrs": "event_date",
     "suspended_cdrs": "event_date",
     "period_charges": "billing_period",
+    "suspense_decisions": "billing_period",
     "customers": None,
     "rate_plans": None,
     "product_catalog": None,
