@@ -47,7 +47,7 @@ def list_suspense(ctx: typer.Context, *, month: Month = None, reason: Reason = N
     from telecom_assets.lineage.partitions import local_today  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    within = days_of(month) if (month := _checked(app, month)) else None
+    within = days_of(month) if (month := checked_month(app, month)) else None
     found = suspense(app.deployment.warehouse, within, check_reason(reason), app.deployment.record_types)
     today = local_today()
     if as_json:
@@ -91,7 +91,7 @@ def recycle(
     from telecom_assets.runs.stages import REFERENCE  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    month, deployment = _checked(app, month), app.deployment
+    month, deployment = checked_month(app, month), app.deployment
     of = (deployment.warehouse, app.settings, deployment.record_types)
     asked = recycling(*of, month, check_reason(reason))
     if dry_run or not asked.rows:
@@ -125,7 +125,7 @@ def write_off(
     from telecom_assets.periods.journal import read_periods  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    month, warehouse = _checked(app, month), app.deployment.warehouse
+    month, warehouse = checked_month(app, month), app.deployment.warehouse
     of_suspense.check_reason(reason)
     periods = read_periods(warehouse)
     listed = of_suspense.suspense(warehouse, reason=reason) if month is None else []
@@ -190,7 +190,8 @@ def _print(table: Table, found: Sequence[Any], nothing: str) -> None:
     terminal().print(table if found else nothing)
 
 
-def _checked(app: AppContext, month: str | None) -> str | None:
+def checked_month(app: AppContext, month: str | None) -> str | None:
+    """A month of usage as it was typed, or MonthError; None where none was."""
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     return None if month is None else check_month(month, app.settings.partitions_start)

@@ -25,6 +25,7 @@ NOT_ASSETS = {
     "rerate_decisions",
     "accepted_differences",
     "suspense_decisions",
+    "resubmissions",
 }
 #: Assets that are no tables.
 NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "bills_csv", "dashboard", "maintenance"}

@@ -22,6 +22,7 @@ PARTITIONS = {
     "cleaned_cdrs": "event_date",
     "rejected_cdrs": "event_date",
     "mediated_days": "event_date",
+    "resubmissions": None,
     "rated_cdrs": "event_date",
     "suspended_cdrs": "event_date",
     "period_charges": "billing_period",
