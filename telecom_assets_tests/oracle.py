@@ -171,6 +171,8 @@ class Parameters:
     currency: str = "MAD"
     #: Rows of billing_terms with their dates; without any the two percentages are the terms.
     terms: Sequence[Row] = ()
+    #: Source, partition and offset of the copies that people have chosen, the last choice last.
+    chosen: Sequence[tuple[str, int, int]] = ()
     #: The record types by name.
     kinds: Kinds = field(default_factory=lambda: KINDS)
 
@@ -602,14 +604,23 @@ def _judge(message: Message, services: Mapping[str, str], parameters: Parameters
     return _Judged(message, fields, timestamp, day, reason, kinds)
 
 
-def _original_of(record: _Judged, rivals: Iterable[_Judged], dedupe_days: int) -> _Judged | None:
-    """The earliest other valid record with the same record_ID at home within `dedupe_days`, if it came before."""
+def _original_of(record: _Judged, rivals: Iterable[_Judged], parameters: Parameters) -> _Judged | None:
+    """The earliest other valid record with the same record_ID at home within `dedupe_days`, if it came before.
+
+    A chosen one comes before all others, and before those that were chosen before it.
+    """
+    choices = {place: number for number, place in enumerate(parameters.chosen, start=1)}
+
+    def standing(judged: _Judged) -> tuple[int, tuple[datetime, int, int, str]]:
+        message = judged.message
+        return -choices.get((message.source_id, message.partition, message.offset), 0), message.order
+
     earlier = [
         rival
         for rival in rivals
-        if abs((rival.day - record.day).days) <= dedupe_days and rival.message.order < record.message.order
+        if abs((rival.day - record.day).days) <= parameters.dedupe_days and standing(rival) < standing(record)
     ]
-    return min(earlier, key=lambda rival: rival.message.order, default=None)
+    return min(earlier, key=standing, default=None)
 
 
 def mediate(messages: Iterable[Message], catalogue: Iterable[Row], parameters: Parameters) -> list[Outcome]:
@@ -623,13 +634,13 @@ def mediate(messages: Iterable[Message], catalogue: Iterable[Row], parameters: P
     for record in judged:
         if record.reason is None:
             by_record_id[record.fields["record_ID"]].append(record)
-    return [_conclude(record, by_record_id, parameters.dedupe_days) for record in judged]
+    return [_conclude(record, by_record_id, parameters) for record in judged]
 
 
-def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], dedupe_days: int) -> Outcome:
+def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], parameters: Parameters) -> Outcome:
     reason, original = record.reason, None
     if reason is None:
-        original = _original_of(record, by_record_id[record.fields["record_ID"]], dedupe_days)
+        original = _original_of(record, by_record_id[record.fields["record_ID"]], parameters)
         if original:
             same = original.event() == record.event()
             reason = "duplicate" if same else "duplicate_conflict"

@@ -1,6 +1,7 @@
 -- Mediation: every line becomes one cleaned event or one rejection with the first reason that applies.
 --
--- Variables: calling_codes (a file), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py),
+-- Variables: calling_codes (a file), calendar_start, max_age_days, dedupe_days, chosen (lines of the copies that people have chosen,
+-- the last choice last). Tables: utc_offsets (see duckdb_pipeline.py),
 -- product_catalog. Macro is_open(day): whether the month of a day was opened by name. View lines (file_lines.sql or
 -- message_lines.sql): the fields' texts; is_object, whether the line is one JSON object; received_day, local; place, its rank
 -- in the order of receipt, NULL where that is the order of reading.
@@ -196,16 +197,19 @@ FROM homes h LEFT JOIN (SELECT DISTINCT product_code, service_type FROM product_
 
 CREATE VIEW numbered AS SELECT *, coalesce(place, judged.rowid) AS line FROM judged;
 
--- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days. Identities are
+-- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days, or a chosen one, which
+-- comes before all others; of two chosen ones the one that was chosen last. Identities are
 -- counted by their hash, and compared as they are only where a hash comes twice.
 CREATE TABLE copies AS
 WITH repeated AS (
     SELECT hash(record_id) AS id_hash FROM judged WHERE reason IS NULL GROUP BY ALL HAVING count(*) > 1
 ), suspects AS (
-    SELECT line, record_id, event_date, fingerprint
+    SELECT line, record_id, event_date, fingerprint,
+           line - 1000000000000000 * coalesce(list_position(getvariable('chosen'), line), 0) AS standing
     FROM numbered SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
 ), compared AS (
-    SELECT line, fingerprint, min(line) OVER near AS earliest, arg_min(fingerprint, line) OVER near AS earliest_fingerprint
+    SELECT line, fingerprint, arg_min(line, standing) OVER near AS earliest,
+           arg_min(fingerprint, standing) OVER near AS earliest_fingerprint
     FROM suspects
     WINDOW near AS (PARTITION BY record_id ORDER BY event_date - DATE '1970-01-01'
                     RANGE BETWEEN getvariable('dedupe_days') PRECEDING AND getvariable('dedupe_days') FOLLOWING)

@@ -17,6 +17,7 @@ from resources.temporary import remove_abandoned
 from telecom_assets.cli import (
     bill,
     check,
+    conflicts,
     data,
     demo,
     dev,
@@ -92,6 +93,7 @@ _GROUPS = (
     rerate,
     suspense,
     rejects,
+    conflicts,
     bill,
     manual,
     check,

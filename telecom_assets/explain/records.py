@@ -5,7 +5,6 @@ has its own), how it is shown (`telecom_assets.cli`).
 """
 
 import datetime as dt
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -22,6 +21,7 @@ from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.explain.reading import ExplainError, Row, days_of, grouped, has_id, is_holder, of_days, rows
 from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.mediation.choosing import PLACE
 from telecom_assets.mediation.copies import DUPLICATE_REASONS
 from telecom_assets.mediation.resubmitting import digest
 from telecom_assets.mediation.tables import CLEANED_CDRS, MESSAGE_KEY, REJECTED_CDRS, RESUBMISSIONS
@@ -33,8 +33,6 @@ from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLA
 
 #: What became of an event, where no row of rating says it: cleaned after its month was approved; charged, and there no more; to come.
 LATE, GONE, NOT_RATED, IMPUTED, RATED = "late", "gone", "not rated", "imputed", "rated"
-#: Where a message lies in its topic, as people write it. (An offset has at most 18 digits here, a partition 9.)
-_PLACE = re.compile(r"(?P<topic>.+)/(?P<part>[0-9]{1,9})/(?P<position>[0-9]{1,18})")
 #: The columns that name a holder's row of customers.
 _CUSTOMER = ("customer_id", "holder_no")
 
@@ -158,7 +156,7 @@ def explain_record(warehouse: Warehouse, record_id: str, *, day: dt.date | None 
 
 def _at_place(warehouse: Warehouse, place: str, within: Partitions | None, dedupe_days: int) -> Record | None:
     """The record of the message at a place; None where the text is no place of a message."""
-    named = _PLACE.fullmatch(place)
+    named = PLACE.fullmatch(place)
     if named is None:
         return None
     here = (
