@@ -109,6 +109,8 @@ class ScriptSettings:
     currency: str = "MAD"
     #: Decimals of an amount in the currency.
     scale: int = 2
+    #: Lines of the copies that people have chosen, the last choice last.
+    chosen: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +176,7 @@ def set_settings(connection: duckdb.DuckDBPyConnection, settings: ScriptSettings
         "tax_pct": ("DECIMAL(7,4)", settings.tax_pct),
         "currency": ("VARCHAR", settings.currency),
         "scale": ("INTEGER", settings.scale),
+        "chosen": ("BIGINT[]", list(settings.chosen)),
     }
     connection.execute("SET TimeZone = 'UTC'")
     _set(connection, variables)

@@ -171,6 +171,8 @@ class Parameters:
     currency: str = "MAD"
     #: Rows of billing_terms with their dates; without any the two percentages are the terms.
     terms: Sequence[Row] = ()
+    #: Source, partition and offset of the copies that people have chosen, the last choice last.
+    chosen: Sequence[tuple[str, int, int]] = ()
     #: The record types by name.
     kinds: Kinds = field(default_factory=lambda: KINDS)
 
@@ -571,6 +573,10 @@ def _rejected_row(
     }
 
 
+#: Columns of a cleaned row that say when and where the message came, and nothing of the event.
+_OF_THE_MESSAGE = {"received_at", "source_id", "source_part", "source_position"}
+
+
 @dataclass(frozen=True)
 class _Judged:
     """One message read and judged by itself, before it is compared with others."""
@@ -582,9 +588,11 @@ class _Judged:
     reason: str | None
     kinds: Kinds
 
-    def contract_fields(self) -> tuple[str | None, ...]:
-        """What a second record with this record_ID must say in the same words to be a duplicate."""
-        return tuple(self.fields.get(name) for name in self.kinds[self.fields["record_type"]].fields)
+    def event(self) -> Row:
+        """What a second record with this record_ID must say, in whatever words, to be a duplicate."""
+        assert self.timestamp is not None
+        row = _cleaned_row(self.fields, self.timestamp, self.day, self.message, self.kinds)
+        return {name: row[name] for name in row if name not in _OF_THE_MESSAGE}
 
 
 def _judge(message: Message, services: Mapping[str, str], parameters: Parameters) -> _Judged:
@@ -596,14 +604,23 @@ def _judge(message: Message, services: Mapping[str, str], parameters: Parameters
     return _Judged(message, fields, timestamp, day, reason, kinds)
 
 
-def _original_of(record: _Judged, rivals: Iterable[_Judged], dedupe_days: int) -> _Judged | None:
-    """The earliest other valid record with the same record_ID at home within `dedupe_days`, if it came before."""
+def _original_of(record: _Judged, rivals: Iterable[_Judged], parameters: Parameters) -> _Judged | None:
+    """The earliest other valid record with the same record_ID at home within `dedupe_days`, if it came before.
+
+    A chosen one comes before all others, and before those that were chosen before it.
+    """
+    choices = {place: number for number, place in enumerate(parameters.chosen, start=1)}
+
+    def standing(judged: _Judged) -> tuple[int, tuple[datetime, int, int, str]]:
+        message = judged.message
+        return -choices.get((message.source_id, message.partition, message.offset), 0), message.order
+
     earlier = [
         rival
         for rival in rivals
-        if abs((rival.day - record.day).days) <= dedupe_days and rival.message.order < record.message.order
+        if abs((rival.day - record.day).days) <= parameters.dedupe_days and standing(rival) < standing(record)
     ]
-    return min(earlier, key=lambda rival: rival.message.order, default=None)
+    return min(earlier, key=standing, default=None)
 
 
 def mediate(messages: Iterable[Message], catalogue: Iterable[Row], parameters: Parameters) -> list[Outcome]:
@@ -617,15 +634,15 @@ def mediate(messages: Iterable[Message], catalogue: Iterable[Row], parameters: P
     for record in judged:
         if record.reason is None:
             by_record_id[record.fields["record_ID"]].append(record)
-    return [_conclude(record, by_record_id, parameters.dedupe_days) for record in judged]
+    return [_conclude(record, by_record_id, parameters) for record in judged]
 
 
-def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], dedupe_days: int) -> Outcome:
+def _conclude(record: _Judged, by_record_id: Mapping[str, list[_Judged]], parameters: Parameters) -> Outcome:
     reason, original = record.reason, None
     if reason is None:
-        original = _original_of(record, by_record_id[record.fields["record_ID"]], dedupe_days)
+        original = _original_of(record, by_record_id[record.fields["record_ID"]], parameters)
         if original:
-            same = original.contract_fields() == record.contract_fields()
+            same = original.event() == record.event()
             reason = "duplicate" if same else "duplicate_conflict"
     if reason is None and record.timestamp:
         row = _cleaned_row(record.fields, record.timestamp, record.day, record.message, record.kinds)

@@ -15,7 +15,7 @@ By hand, for the sample::
 
 import argparse
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -103,7 +103,7 @@ def _raw_table(source: Path | Iterable[_Message], received_at: datetime | None) 
         values: list[str | None] = list(source.read_text(encoding="utf-8").splitlines())
         times = [received_at] * len(values)
     else:
-        messages = sorted(source, key=lambda message: (message.received_at, message.partition, message.offset))
+        messages = _in_order(source)
         values = [None if message.value is None else message.value.decode("utf-8") for message in messages]
         times = [message.received_at for message in messages]
     return pa.table(
@@ -113,6 +113,17 @@ def _raw_table(source: Path | Iterable[_Message], received_at: datetime | None) 
             "place": pa.array(range(len(values)), pa.int64()),
         }
     )
+
+
+def _in_order(messages: Iterable[_Message]) -> list[_Message]:
+    return sorted(messages, key=lambda message: (message.received_at, message.partition, message.offset))
+
+
+def _places(messages: Iterable[_Message], chosen: Sequence[tuple[str, int, int]]) -> list[int]:
+    """The ranks of chosen messages; of one that was chosen twice the last choice counts."""
+    ranks = {(each.partition, each.offset): rank for rank, each in enumerate(_in_order(messages))}
+    last = dict.fromkeys(reversed([ranks[part, position] for _, part, position in chosen]))
+    return list(reversed(last))
 
 
 def sql_totals(
@@ -131,8 +142,11 @@ def sql_totals(
     tax_pct: Decimal | int = 20,
     currency: str = "MAD",
     scale: int = 2,
+    chosen: Sequence[tuple[str, int, int]] = (),
 ) -> SqlTotals:
     """Counts and money of one month from CDRs (a JSON Lines file, or messages whose values are UTF-8 or None).
+
+    chosen: source, partition and offset of the copies that people have chosen, the last choice last.
 
     A file's records get partition 0, offsets from 0 in its order, and all the same `received_at`.
     """
@@ -147,6 +161,7 @@ def sql_totals(
         tax_pct=Decimal(tax_pct),
         currency=currency,
         scale=scale,
+        chosen=[] if isinstance(source, Path) else _places(source := list(source), chosen),
     )
     references = {"customers": customers, "rate_plans": rate_plans, "product_catalog": catalogue}
     with duckdb.connect() as connection:

@@ -469,18 +469,16 @@ def test_the_same_fields_again_are_a_duplicate_and_others_a_conflict() -> None:
         cdr(),  # '' is as missing as an absent field
         cdr(note="not of the contract"),
         cdr(sender_id="not of a call"),
-        cdr(duration_sec=60.0),  # the text 60.0 is not the text 60
+        cdr(duration_sec=60.0),  # the same number in other words
+        cdr(timestamp="2026-06-15T08:00:00Z"),  # the same instant
         cdr(cell_id="RABAT_01"),
         cdr("sms"),
-        cdr(timestamp="2026-06-15T08:00:00Z"),  # the same instant in other words
         cdr(duration_sec=None),  # judged by itself first
     )
     assert reasons(batch) == [
         None,
-        "duplicate",
-        "duplicate",
-        "duplicate",
-        *["duplicate_conflict"] * 4,
+        *["duplicate"] * 5,
+        *["duplicate_conflict"] * 2,
         "missing_duration",
     ]
 

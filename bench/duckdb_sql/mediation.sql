@@ -1,6 +1,7 @@
 -- Mediation: every line becomes one cleaned event or one rejection with the first reason that applies.
 --
--- Variables: calling_codes (a file), calendar_start, max_age_days, dedupe_days. Tables: utc_offsets (see duckdb_pipeline.py),
+-- Variables: calling_codes (a file), calendar_start, max_age_days, dedupe_days, chosen (lines of the copies that people have chosen,
+-- the last choice last). Tables: utc_offsets (see duckdb_pipeline.py),
 -- product_catalog. Macro is_open(day): whether the month of a day was opened by name. View lines (file_lines.sql or
 -- message_lines.sql): the fields' texts; is_object, whether the line is one JSON object; received_day, local; place, its rank
 -- in the order of receipt, NULL where that is the order of reading.
@@ -146,6 +147,8 @@ WITH fields AS (
             WHEN 'sms' THEN CASE WHEN calls_abroad THEN 'SMS_INT' ELSE 'SMS_NAT' END
             WHEN 'data' THEN data_product END AS product_code,
         try_cast(plain_number(duration_text) AS DECIMAL(18,3)) AS duration_sec,
+        CASE technology WHEN 'LTE' THEN '4G' WHEN 'NR' THEN '5G' WHEN 'UMTS' THEN '3G'
+                        ELSE coalesce(technology, '4G') END AS generation,
         plain_number(volume_text) AS volume,
         plain_number(session_text) AS session,
         try_cast(volume AS DECIMAL(18,6)) AS data_volume_mb,
@@ -156,8 +159,7 @@ WITH fields AS (
 )
 SELECT place, record_id, subscriber_id, h.record_type, event_ts, other_party,
     coalesce(cell_id, 'inconnu') AS cell_id,
-    CASE technology WHEN 'LTE' THEN '4G' WHEN 'NR' THEN '5G' WHEN 'UMTS' THEN '3G'
-                    ELSE coalesce(technology, '4G') END AS technology,
+    generation AS technology,
     duration_sec, data_volume_mb, session_duration_sec, h.product_code,
     CASE WHEN h.record_type = 'data' AND (data_volume_mb IS NULL OR session_duration_sec IS NULL)
          THEN 'needs_review' ELSE 'ready' END AS rating_status,
@@ -187,24 +189,27 @@ SELECT place, record_id, subscriber_id, h.record_type, event_ts, other_party,
         WHEN 'invalid_volume' THEN volume_text
         WHEN 'quantity_out_of_range' THEN coalesce(duration_text, volume_text)
         WHEN 'unknown_product' THEN h.product_code END[:200] END AS detail,
-    -- What two copies of one record must share: the texts of the fields of their type.
-    hash(h.record_type, ts, cell_id, technology, subscriber_text, other_text, duration_text, volume_text, session_text,
-         data_product) AS fingerprint
+    -- What two copies of one record must share: the values of the fields of their type.
+    hash(h.record_type, event_ts, coalesce(cell_id, 'inconnu'), generation, subscriber_id, other_party, duration_sec,
+         data_volume_mb, session_duration_sec, h.product_code) AS fingerprint
 -- A product is known whenever the catalogue has it, on whatever days.
 FROM homes h LEFT JOIN (SELECT DISTINCT product_code, service_type FROM product_catalog) p ON p.product_code = h.product_code AND p.service_type = h.record_type;
 
 CREATE VIEW numbered AS SELECT *, coalesce(place, judged.rowid) AS line FROM judged;
 
--- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days. Identities are
+-- Copies: of the otherwise valid records with one identity, all that have an earlier one within so many days, or a chosen one, which
+-- comes before all others; of two chosen ones the one that was chosen last. Identities are
 -- counted by their hash, and compared as they are only where a hash comes twice.
 CREATE TABLE copies AS
 WITH repeated AS (
     SELECT hash(record_id) AS id_hash FROM judged WHERE reason IS NULL GROUP BY ALL HAVING count(*) > 1
 ), suspects AS (
-    SELECT line, record_id, event_date, fingerprint
+    SELECT line, record_id, event_date, fingerprint,
+           line - 1000000000000000 * coalesce(list_position(getvariable('chosen'), line), 0) AS standing
     FROM numbered SEMI JOIN repeated ON id_hash = hash(record_id) WHERE reason IS NULL
 ), compared AS (
-    SELECT line, fingerprint, min(line) OVER near AS earliest, arg_min(fingerprint, line) OVER near AS earliest_fingerprint
+    SELECT line, fingerprint, arg_min(line, standing) OVER near AS earliest,
+           arg_min(fingerprint, standing) OVER near AS earliest_fingerprint
     FROM suspects
     WINDOW near AS (PARTITION BY record_id ORDER BY event_date - DATE '1970-01-01'
                     RANGE BETWEEN getvariable('dedupe_days') PRECEDING AND getvariable('dedupe_days') FOLLOWING)

@@ -18,11 +18,12 @@ from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
     from telecom_assets.corrections.rerating import Difference, Rerating
+    from telecom_assets.runs.month_run import Step
     from telecom_assets.runs.month_runner import Listener
 
 #: Rows of each table that are printed; JSON has all.
@@ -77,7 +78,7 @@ def rerate(
         if not went_well(report):
             raise typer.Exit(1)
     else:
-        _tell(_correct(app, month, accept=accept, by=by, why=why), dry_run=False, as_json=as_json)
+        _tell(correct(app, month, accept=accept, by=by, why=why), dry_run=False, as_json=as_json)
 
 
 def _is_open(app: AppContext, month: str) -> bool:
@@ -96,11 +97,13 @@ def _what_would_differ(app: AppContext, month: str) -> "Rerating":
     return rerating(warehouse, month, period, by_settings(settings), app.deployment.record_types)
 
 
-def _correct(app: AppContext, month: str, *, accept: bool, by: str | None, why: str | None) -> "Rerating":
+def correct(app: AppContext, month: str, *, accept: bool, by: str | None, why: str | None) -> "Rerating":
     """Note the differences of a closed month on the period that corrects it; with `accept`, bill those by other rules too."""
     from resources.process_locks import turn  # noqa: PLC0415
     from telecom_assets.corrections.rerating import accept_differences, adjusted, ask_for_all, corrects  # noqa: PLC0415
     from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
+    from telecom_assets.runs.month_run import one_month  # noqa: PLC0415
+    from telecom_assets.runs.stages import RERATING  # noqa: PLC0415
 
     warehouse = app.deployment.warehouse
     period = check_month(corrects(warehouse, month, app.settings.adjustment_months), app.settings.partitions_start)
@@ -114,20 +117,20 @@ def _correct(app: AppContext, month: str, *, accept: bool, by: str | None, why: 
             accept_differences(warehouse, month, period, by=str(by), why=str(why))
         else:
             ask_for_all(warehouse, month, period, by=by, why=why)
-        _execute(app, period, progress.noting(ours))
+        execute_steps(app, [one_month(RERATING.job, period)], progress.noting(ours))
     return adjusted(warehouse, month, period)
 
 
-def _execute(app: AppContext, period: str, listen: "Listener") -> None:
-    """Run the job that makes the adjustments of a period. A failure is one line, and exit status 1."""
+def execute_steps(app: AppContext, steps: "Iterable[Step]", listen: "Listener") -> None:
+    """Run some jobs one after another. A failure is one line, and exit status 1."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
-    from telecom_assets.runs.month_run import one_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
-    from telecom_assets.runs.stages import RERATING  # noqa: PLC0415
 
     definitions = build_defs(app.settings, app.deployment.resources())
     try:
-        MonthRunner(definitions, app.instance, app.deployment, listen).execute(one_month(RERATING.job, period))
+        runner = MonthRunner(definitions, app.instance, app.deployment, listen)
+        for step in steps:
+            runner.execute(step)
     except RunFailed as failure:
         terminal(stderr=True).print(
             f"[bold red]telecom:[/] {escape(no_space(failure, app.settings) or str(failure))}", soft_wrap=True

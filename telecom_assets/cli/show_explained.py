@@ -126,8 +126,21 @@ def _print_message(out: Console, message: Message, number: int, of: int) -> None
             ("text", message.text),
             ("outcome", message.outcome),
             *why,
+            *_correction("corrects", message.corrects),
+            *_correction("corrected", message.corrected),
         ],
     )
+
+
+def _correction(how: str, row: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
+    """The resubmission that a message was sent for, or that was sent for it; nothing without one."""
+    if row is None:
+        return []
+    by = f", by {row['decided_by']}" if row["decided_by"] else ""
+    if how == "corrected":
+        return [(how, f"record {row['record_id']} was sent {shown(row['decided_at'])}{by}")]
+    place = f"partition {row['source_part']}, offset {row['source_position']} of source {row['source_id']}"
+    return [(how, f"{place}, refused for {row['reason']}{by}")]
 
 
 def _kept(found: Record) -> str:

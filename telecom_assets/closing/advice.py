@@ -12,13 +12,11 @@ from pyspark.sql import functions as F
 from resources.warehouse import Partitions
 from telecom_assets.billing.tables import ADJUSTMENT, BILL_LINES, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.closing.findings import Finding, Reviewed, holder, some
+from telecom_assets.corrections.suspense import suspense
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import contiguous, month_days, shown_days
-from telecom_assets.rating.rules import charge, price_list
-from telecom_assets.rating.tables import SUSPENDED_CDRS
-from telecom_assets.reference.as_of import join_as_of
 from telecom_assets.reference.judging import unreachable_prices
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
 
@@ -29,34 +27,21 @@ _BEFORE = 3
 
 
 def unrated_usage(about: Reviewed) -> Iterator[Finding]:
-    """Usage that is to be worked: by month (this one and older ones that are open) and reason, with its value where it has a price."""
-    rows = about.warehouse.pin(SUSPENDED_CDRS.name, Partitions(dt.date.min, about.days[-1])).df
-    plans, catalogue = (about.warehouse.pin(each.name).all() for each in (RATE_PLANS, PRODUCT_CATALOG))
-    prices = price_list(plans, catalogue, about.record_types).drop("plan_valid_from", "product_valid_from")
-    on = {"rate_plan_id": "price_plan", "product_code": "price_product"}
-    priced = join_as_of(rows.where(F.col("disposition") == "suspended"), prices, on, valid_from=None)
-    counted = (
-        priced.withColumn("amount", charge())
-        .groupBy("billing_period", "reason")
-        .agg(F.count("*").alias("events"), F.count("amount").alias("priced_events"), F.sum("amount").alias("amount"))
-        .orderBy("billing_period", "reason")
-    )
-    found = [row.asDict() for row in counted.collect() if row["billing_period"] == about.month or _is_open(about, row)]
-    for row in found:
+    """Usage that is not rated: by month (this one and older ones that are open) and reason, with its value where it has a price.
+
+    What a person has written off stands apart.
+    """
+    for each in suspense(about.warehouse, Partitions(dt.date.min, about.days[-1]), record_types=about.record_types):
+        if each.billing_period != about.month and about.periods.is_frozen(each.billing_period):
+            continue
         value = (
-            f", {row['priced_events']:,} of them worth {row['amount']:f} at their prices"
-            if row["priced_events"]
-            else ""
+            f", {each.priced_events:,} of them worth {each.amount:f} at their prices"
+            if each.priced_events
+            else ", without a known price"
         )
-        yield Finding(
-            "unrated_usage",
-            f"{row['billing_period']}: {row['events']:,} events are not rated: {row['reason']}{value or ', without a known price'}",
-            rows=[row],
-        )
-
-
-def _is_open(about: Reviewed, row: object) -> bool:
-    return not about.periods.is_frozen(row["billing_period"])  # type: ignore[index]
+        name, said = ("written_off_usage", "written off") if each.written_off else ("unrated_usage", "not rated")
+        text = f"{each.billing_period}: {each.events:,} events are {said}: {each.reason}{value}"
+        yield Finding(name, text, rows=[vars(each)])
 
 
 def zero_bills(about: Reviewed) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import write_invoices
 from telecom_assets.model.months import month_days
 from telecom_assets.periods.states import PeriodError
+from telecom_assets.rating.tables import SUSPENSE_DECISIONS
 from telecom_assets.reports.tables import REPORTS
 
 
@@ -44,7 +45,7 @@ def remove_files(settings: Settings, month: str) -> None:
 
 
 def _of_period(warehouse: Warehouse) -> Iterator[TableContract]:
-    kept = (MANUAL_LINES.name, DOCUMENTS.name)  # what people wrote; what there is not
+    kept = (MANUAL_LINES.name, SUSPENSE_DECISIONS.name, DOCUMENTS.name)  # what people wrote; what there is not
     return (each for each in warehouse.contracts.values() if each.closes and each.name not in kept)
 
 

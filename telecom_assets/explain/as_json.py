@@ -15,9 +15,8 @@ def as_json(value: Any) -> Any:
     """The value for JSON: decimals and times as text. A message has its `text` and not its bytes, an event its month and formula."""
     if isinstance(value, Message):
         row = {name: of for name, of in value.row.items() if name != "value"}
-        return as_json(
-            {**row, "text": value.text, "outcome": value.outcome, "reason": value.reason, "detail": value.detail}
-        )
+        said = {name: getattr(value, name) for name in ("outcome", "reason", "detail", "corrects", "corrected")}
+        return as_json({**row, "text": value.text, **said})
     if dataclasses.is_dataclass(value):
         found = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
         if isinstance(value, Event):

@@ -5,7 +5,6 @@ has its own), how it is shown (`telecom_assets.cli`).
 """
 
 import datetime as dt
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -22,8 +21,10 @@ from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.explain.reading import ExplainError, Row, days_of, grouped, has_id, is_holder, of_days, rows
 from telecom_assets.intake.tables import RAW_CDRS
+from telecom_assets.mediation.choosing import PLACE
 from telecom_assets.mediation.copies import DUPLICATE_REASONS
-from telecom_assets.mediation.tables import CLEANED_CDRS, MESSAGE_KEY, REJECTED_CDRS
+from telecom_assets.mediation.resubmitting import digest
+from telecom_assets.mediation.tables import CLEANED_CDRS, MESSAGE_KEY, REJECTED_CDRS, RESUBMISSIONS
 from telecom_assets.model.text import legible
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import Periods
@@ -32,8 +33,6 @@ from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLA
 
 #: What became of an event, where no row of rating says it: cleaned after its month was approved; charged, and there no more; to come.
 LATE, GONE, NOT_RATED, IMPUTED, RATED = "late", "gone", "not rated", "imputed", "rated"
-#: Where a message lies in its topic, as people write it. (An offset has at most 18 digits here, a partition 9.)
-_PLACE = re.compile(r"(?P<topic>.+)/(?P<part>[0-9]{1,9})/(?P<position>[0-9]{1,18})")
 #: The columns that name a holder's row of customers.
 _CUSTOMER = ("customer_id", "holder_no")
 
@@ -41,13 +40,16 @@ _CUSTOMER = ("customer_id", "holder_no")
 @dataclass(frozen=True)
 class Message:
     """A landed message of the record. `text`: its bytes as they came, where they are text. `reason`: why it is no event; None: it is
-    the event, or mediation has not seen it (`outcome`).
+    the event, or mediation has not seen it (`outcome`). corrects: the row of resubmissions that it was sent for, which names the
+    refused message; corrected: the last row of those that were sent for it.
     """
 
     row: Row
     outcome: str
     reason: str | None
     detail: str | None
+    corrects: Row | None = None
+    corrected: Row | None = None
 
     @property
     def text(self) -> str | None:
@@ -154,7 +156,7 @@ def explain_record(warehouse: Warehouse, record_id: str, *, day: dt.date | None 
 
 def _at_place(warehouse: Warehouse, place: str, within: Partitions | None, dedupe_days: int) -> Record | None:
     """The record of the message at a place; None where the text is no place of a message."""
-    named = _PLACE.fullmatch(place)
+    named = PLACE.fullmatch(place)
     if named is None:
         return None
     here = (
@@ -170,7 +172,8 @@ def _at_place(warehouse: Warehouse, place: str, within: Partitions | None, dedup
         around = Partitions(min(days), max(days)).widened(dedupe_days)
         return explain_records(warehouse, [record_id], [around.first, around.last])[0]
     same = [F.col(name) == F.lit(landed[0][name]) for name in MESSAGE_KEY]
-    return Record(place, _messages(landed, [], rows(of_days(warehouse, REJECTED_CDRS, days), *same)), ())
+    sent = rows(warehouse.pin(RESUBMISSIONS.name), *same)
+    return Record(place, _messages(landed, [], rows(of_days(warehouse, REJECTED_CDRS, days), *same), sent), ())
 
 
 def explain_records(warehouse: Warehouse, record_ids: Collection[str], days: Collection[dt.date]) -> list[Record]:
@@ -186,6 +189,7 @@ def explain_records(warehouse: Warehouse, record_ids: Collection[str], days: Col
     by_day[ADJUSTMENTS.name] = rows(
         warehouse.pin(ADJUSTMENTS.name), has_id(record_ids), F.col("original_period").isin(*months)
     )
+    by_day[RESUBMISSIONS.name] = rows(warehouse.pin(RESUBMISSIONS.name), has_id(record_ids))
     found = {name: grouped(listed, "record_id") for name, listed in by_day.items()}
     stages = _Stages(warehouse)
     return [stages.record(each, {name: of.get((each,), []) for name, of in found.items()}) for each in record_ids]
@@ -201,7 +205,8 @@ class _Stages:
 
     def record(self, record_id: str, found: dict[str, list[Row]]) -> Record:
         cleaned = found[CLEANED_CDRS.name]
-        messages = _messages(found[RAW_CDRS.name], cleaned, found[REJECTED_CDRS.name])
+        sent = found.pop(RESUBMISSIONS.name)
+        messages = _messages(found[RAW_CDRS.name], cleaned, found[REJECTED_CDRS.name], sent)
         charged = (RATED_CDRS, SUSPENDED_CDRS, PERIOD_CHARGES, ADJUSTMENTS)
         days = {row["event_date"] for row in cleaned}.union(
             row["event_date"] for contract in charged for row in found[contract.name]
@@ -326,15 +331,20 @@ def _in_plan(charge: Row) -> Column:
     return (F.col("rate_plan_id") == F.lit(charge["rate_plan_id"])) & (F.col("region") == F.lit(charge["region"]))
 
 
-def _messages(landed: Sequence[Row], cleaned: Sequence[Row], rejected: Sequence[Row]) -> tuple[Message, ...]:
-    """Landed messages with what mediation made of them, in the order in which they were received."""
+def _messages(
+    landed: Sequence[Row], cleaned: Sequence[Row], rejected: Sequence[Row], sent: Sequence[Row]
+) -> tuple[Message, ...]:
+    """Landed messages with what mediation made of them, in the order in which they were received. sent: rows of resubmissions."""
     kept = {_message_key(row) for row in cleaned}
+    corrections = {row["correction_digest"]: row for row in reversed(sent)}
+    corrected = {_message_key(row): row for row in sent}
     refused = {_message_key(row): row for row in rejected}
     messages = []
     for row in sorted(landed, key=lambda row: (row["received_at"], *_message_key(row))):
         why = refused.get(_message_key(row))
         outcome = "kept" if _message_key(row) in kept else "rejected" if why else "not mediated"
-        messages.append(Message(row, outcome, *_refusal(why)))
+        corrects = corrections.get(digest(row["value"])) if row["value"] is not None else None
+        messages.append(Message(row, outcome, *_refusal(why), corrects, corrected.get(_message_key(row))))
     return tuple(messages)
 
 

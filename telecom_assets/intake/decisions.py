@@ -1,5 +1,5 @@
 """Decisions that a person makes: a month opened by name, another source accepted, positions given up, a restored warehouse
-adopted.
+adopted, one of several copies chosen.
 
 Belongs here: making each decision a commit of raw_cdrs. A decision is a commit even when no rows move, so a landing that has
 read the state before it is refused and begins anew. So the order of two commands never decides the home day of a record.
@@ -155,6 +155,30 @@ def note_adoption(warehouse: Warehouse, detail: str, *, by: str, why: str) -> De
         here = read_state(warehouse)
         decision = Decision("warehouse_adopted", dt.datetime.now(dt.UTC), detail=detail, decided_by=by, why=why)
         if _decided(warehouse, here, decision, Staged(new_folder())):
+            return decision
+
+
+def choose_copy(
+    warehouse: Warehouse, key: tuple[str, int, int], record_id: str, days: Collection[dt.date], *, by: str, why: str
+) -> Decision:
+    """Choose one of the copies of a record: it is kept instead of the earliest one. The days that hold copies become stale.
+
+    key: source, part and position of the copy.
+    """
+    source_id, part, at = key
+    while True:
+        here = read_state(warehouse)
+        decision = Decision(
+            "copy_chosen",
+            dt.datetime.now(dt.UTC),
+            source_id=source_id,
+            source_part=part,
+            from_position=at,
+            detail=record_id,
+            decided_by=by,
+            why=why,
+        )
+        if _decided(warehouse, here, decision, Staged(new_folder()), displaced=days):
             return decision
 
 

@@ -30,12 +30,15 @@ _UPTO = RAW
 #: After this many versions without a landing (compactions) the ledger's version is moved on by a commit of its own.
 _UNSEEN = 50
 
-Kind = Literal["month_opened", "source_accepted", "positions_skipped", "warehouse_adopted"]
+Kind = Literal["month_opened", "source_accepted", "positions_skipped", "warehouse_adopted", "copy_chosen"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision: a month opened by name, another source accepted, positions given up, a restored warehouse adopted."""
+    """A decision: a month opened by name, another source accepted, positions given up, a restored warehouse adopted, a copy chosen.
+
+    Of a chosen copy `from_position` is its position, and `detail` its record id.
+    """
 
     kind: Kind
     decided_at: dt.datetime
@@ -57,6 +60,9 @@ class Decision:
             return f"source {self.source_id} accepted; {self.detail}"
         if self.kind == "warehouse_adopted":
             return f"restored warehouse adopted; {self.detail}"
+        if self.kind == "copy_chosen":
+            place = f"partition {self.source_part} offset {self.from_position} of source {self.source_id}"
+            return f"of the copies of record {self.detail} the one at {place} chosen"
         return (
             f"source {self.source_id} partition {self.source_part}: offsets {self.from_position} to "
             f"{(self.to_position or 0) - 1} given up, {self.detail}"
@@ -216,8 +222,19 @@ def displaced_days(warehouse: Warehouse) -> dict[dt.date, int]:
 
 
 def source_decisions(warehouse: Warehouse) -> list[Decision]:
-    """All decisions but opened months, in their order."""
-    return [decision for decision in read_state(warehouse).decisions if decision.kind != "month_opened"]
+    """All decisions about sources, in their order: not the opened months and the chosen copies."""
+    others = ("month_opened", "copy_chosen")
+    return [decision for decision in read_state(warehouse).decisions if decision.kind not in others]
+
+
+def copies_chosen(warehouse: Warehouse, upto: int) -> list[Decision]:
+    """The copies that people have chosen up to a version of raw_cdrs, in the order of the choices.
+
+    The ledger is read first: another process may write the rows of its followers meanwhile.
+    """
+    ledger_version, version = warehouse.version(LEDGER), warehouse.version(RAW)
+    unsettled = read_entries(warehouse, _settled(warehouse, ledger_version, version), version)
+    return [each for each in _decisions(warehouse, unsettled, upto) if each.kind == "copy_chosen"]
 
 
 def landed_sources(warehouse: Warehouse) -> list[LandedSource]:

@@ -72,17 +72,27 @@ LANDING_RANGES = TableContract(
 
 LANDING_DECISIONS = TableContract(
     name="landing_decisions",
-    grain="One row per decision: a month opened, a source accepted, positions given up, a backup adopted. Never edited.",
+    grain="One row per decision: a month opened, a source accepted, positions given up, a backup adopted, a copy chosen. Never edited.",
     key=("raw_version",),
     columns=(
         C("raw_version", "bigint", "Version of raw_cdrs from which on it holds."),
-        C("kind", "string", "month_opened, source_accepted, positions_skipped or warehouse_adopted."),
+        C("kind", "string", "month_opened, source_accepted, positions_skipped, warehouse_adopted or copy_chosen."),
         C("month", "string", "Opened month, yyyy-MM.", required=False),
-        C("source_id", "string", "Source that was accepted, or whose positions were given up.", required=False),
-        C("source_part", "int", "Part whose positions were given up.", required=False),
-        C("from_position", "bigint", "First position that was given up.", required=False),
+        C(
+            "source_id",
+            "string",
+            "Source that was accepted, whose positions were given up, or of the chosen copy.",
+            required=False,
+        ),
+        C("source_part", "int", "Part whose positions were given up, or of the chosen copy.", required=False),
+        C("from_position", "bigint", "First position that was given up; position of the chosen copy.", required=False),
         C("to_position", "bigint", "Position after the last that was given up.", required=False),
-        C("detail", "string", "What it means, in words: how far the source before was landed.", required=False),
+        C(
+            "detail",
+            "string",
+            "What it means, in words: how far the source before was landed; the record id of a chosen copy.",
+            required=False,
+        ),
         C("decided_by", "string", "Name that was given with it.", required=False),
         C("why", "string", "Reason that was given with it.", required=False),
         C("decided_at", "timestamp", "When, UTC."),
@@ -94,7 +104,11 @@ DISPLACED_DAYS = TableContract(
     grain="One row per day and landing that asks to mediate it again though no row of it is new. Never edited.",
     key=("event_date", "raw_version"),
     columns=(
-        C("event_date", "date", "Day whose outcome may have changed: a copy has landed that came before one it keeps."),
+        C(
+            "event_date",
+            "date",
+            "Day whose outcome may have changed: a copy has landed that came before one it keeps, or one was chosen.",
+        ),
         C("raw_version", "bigint", "Version of raw_cdrs that a mediation of the day must have read, or a later one."),
     ),
 )

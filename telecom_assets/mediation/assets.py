@@ -17,6 +17,7 @@ from telecom_assets.books.verdict import Verdict, require
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import MEDIATION_TEAM, SPARK_POOL, multi_asset, table_out, versions_read
 from telecom_assets.lineage.partitions import DAILY, ONE_RUN
+from telecom_assets.mediation.choosing import chosen_copies
 from telecom_assets.mediation.copies import SMALL_PART, days_with_copies
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
@@ -66,6 +67,7 @@ def mediation(
         _neighbourhood(raw_cdrs, dedupe_days),
         product_catalog.all(),
         dedupe_days=dedupe_days,
+        chosen=chosen_copies(raw_cdrs),
         keep=engine.keep,
         record_types=record_types,
     )

@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from telecom_assets.intake.admission import FIELD_COLUMNS
 from telecom_assets.mediation.tables import MESSAGE_KEY
 from telecom_assets.record_types.in_force import RecordTypes
-from telecom_assets.record_types.record_type import COMMON_FIELDS, RecordType
 
 #: The two reasons for a record that is a copy of one which came before it.
 DUPLICATE_REASONS = ("duplicate", "duplicate_conflict")
@@ -24,19 +22,22 @@ SMALL_PART = 0.25
 _BEHIND = "\x1f"
 
 
+#: What mediation makes of a record's fields, besides its quantities: two records with the same values are one event.
+_VALUES = ("record_type", "cell_id", "technology", "subscriber_id", "other_party", "product_code")
+
+
+#: What a record that nobody has chosen begins its order key with: ten digits, and one less for each choice before.
+_UNCHOSEN = 9_999_999_999
+
+
 def fingerprint(record_types: RecordTypes) -> Column:
-    """Digest that equal copies share: of the texts of all contract fields of the record type, without the record id."""
-    _, *common = COMMON_FIELDS
+    """Digest that equal copies share: of the values of all contract fields as cleaned_cdrs has them, without the record id.
 
-    def joined(record_type: RecordType) -> Column:
-        texts = (F.coalesce(FIELD_COLUMNS.get(name, name), F.lit("")) for name in (*common, *record_type.fields))
-        return F.md5(F.concat_ws("\x1f", *texts))
-
-    first, *others = record_types
-    chain = F.when(F.col("record_type") == first.name, joined(first))
-    for each in others:
-        chain = chain.when(F.col("record_type") == each.name, joined(each))
-    return chain
+    So 60 and 60.0 are equal, and one instant with two offsets: whichever of the copies is kept, the event is the same.
+    """
+    quantities = (F.col(name).cast("string") for name in record_types.quantities)
+    values = (*map(F.col, _VALUES), F.unix_micros("event_ts").cast("string"), *quantities)
+    return F.md5(F.concat_ws("\x1f", *(F.coalesce(value, F.lit("")) for value in values)))
 
 
 def days_with_copies(days: DataFrame, neighbourhood: DataFrame) -> DataFrame:
@@ -79,15 +80,21 @@ def with_repeated_ids(rows: DataFrame, keep: Callable[[DataFrame], DataFrame] = 
     return found.join(keep(repeated_hashes(found)), on="id_hash", how="left_semi")
 
 
-def find_copies(valid: DataFrame, dedupe_days: int) -> DataFrame:
+def find_copies(valid: DataFrame, dedupe_days: int, chosen: DataFrame | None = None) -> DataFrame:
     """The records that are copies of an earlier one: message key, `copy_reason` and `copy_of`.
 
     valid: judged records without another reason of rejection, with `fingerprint`. Records whose id comes once may be missing.
+    chosen: the message keys that people have chosen, each once, with `choice`, a number from 1 on. A chosen record counts as earlier
+    than all others, and than those that were chosen before it.
 
     `copy_of` names the earliest record within `dedupe_days`. That record is the event itself, or in a chain of copies a copy
     of a still earlier one: whether it was kept depends on days that are too far away from this record.
     """
+    if chosen is not None:
+        valid = valid.join(chosen, on=list(MESSAGE_KEY), how="left")
+    choice = F.lit(0) if chosen is None else F.coalesce("choice", F.lit(0))
     order_key = F.concat(
+        (F.lit(_UNCHOSEN) - choice).cast("string"),
         F.lpad(F.unix_micros("received_at").cast("string"), 20, "0"),
         F.lpad(F.col("source_part").cast("string"), 10, "0"),
         F.lpad(F.col("source_position").cast("string"), 20, "0"),
@@ -98,8 +105,8 @@ def find_copies(valid: DataFrame, dedupe_days: int) -> DataFrame:
         .withColumn("order_key", F.concat(order_key, "source_id", F.lit(_BEHIND), "fingerprint"))
         .withColumn("earliest", F.min("order_key").over(near))
     )
-    # The key: 20 + 10 + 20 digits, the source id of any length, the character that ends it, 32 digits of the fingerprint.
-    its_source = F.substr("earliest", F.lit(51), F.length("earliest") - (50 + 1 + 32))
+    # The key: 10 + 20 + 10 + 20 digits, the source id of any length, the character that ends it, 32 digits of the fingerprint.
+    its_source = F.substr("earliest", F.lit(61), F.length("earliest") - (60 + 1 + 32))
     return compared.where(F.col("earliest") != F.col("order_key")).select(
         *MESSAGE_KEY,
         F.when(F.substring("earliest", -32, 32) == F.col("fingerprint"), DUPLICATE_REASONS[0])
@@ -111,8 +118,8 @@ def find_copies(valid: DataFrame, dedupe_days: int) -> DataFrame:
                 F.concat(F.lit("source "), its_source, F.lit(" "))
             ),
             F.lit("partition "),
-            F.substring("earliest", 21, 10).cast("int").cast("string"),
+            F.substring("earliest", 31, 10).cast("int").cast("string"),
             F.lit(" offset "),
-            F.substring("earliest", 31, 20).cast("bigint").cast("string"),
+            F.substring("earliest", 41, 20).cast("bigint").cast("string"),
         ).alias("copy_of"),
     )

@@ -113,6 +113,7 @@ def mediate(
     catalog: DataFrame,
     *,
     dedupe_days: int,
+    chosen: DataFrame | None = None,
     keep: Callable[[DataFrame], DataFrame] = lambda rows: rows,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> Outcomes:
@@ -120,10 +121,11 @@ def mediate(
 
     days: rows of raw_cdrs of the days. neighbourhood: rows of raw_cdrs that may hold a copy of one of them, the days
     themselves included: those up to `dedupe_days` before and after (more does no harm). catalog: product_catalog.
+    chosen: the copies that people have chosen (`find_copies`); None: none.
     keep: keeps rows that both outcomes need, so that they are computed once (`engine.keep`).
     """
     suspects = judge(with_repeated_ids(neighbourhood, keep), catalog, record_types)
-    copies = find_copies(suspects.where(F.col("reason_number").isNull()), dedupe_days)
+    copies = find_copies(suspects.where(F.col("reason_number").isNull()), dedupe_days, chosen)
     return Outcomes(days, catalog, keep(copies), record_types)
 
 
@@ -164,7 +166,6 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
         ).alias("other_party"),
         *(column for quantity in quantities for column in typed_columns(quantity)),
         _field((each.name, each.product_field) for each in record_types).alias("named_product"),
-        fingerprint(record_types).alias("fingerprint"),
     )
     named = typed.withColumn("product_code", _product(record_types)).join(
         products,
@@ -175,6 +176,7 @@ def judge(raw: DataFrame, catalog: DataFrame, record_types: RecordTypes = RECORD
     reasons = rejection_reasons(record_types)
     return (
         named.withColumn("rating_status", F.when(any_of(lacking), "needs_review").otherwise("ready"))
+        .withColumn("fingerprint", fingerprint(record_types))
         .withColumn("reason_number", _first_reason(record_types, reasons))
         .withColumn("reason", _named_reason(reasons))
         .withColumn("detail", _detail(record_types))

@@ -4,7 +4,8 @@ Belongs here: when the outcome of a day is not that of its raw rows any more, an
 mediation (the sensor, `telecom run`) and waiting for it (rating, the gate before a bill).
 
 A day is stale for one of three reasons: rows of it have landed that were not mediated; a copy of one of its records has landed
-on another day and is the earlier one (`displaced_days` names a later version of raw_cdrs than its mediation read); or its
+on another day and is the earlier one, or a person has chosen a copy (`displaced_days` names a later version of raw_cdrs than its
+mediation read); or its
 cleaned or rejected rows were rewritten after its mediation, by a slower mediation of another home, or from older rows. The row of
 the day in `mediated_days` names the versions that its mediation read and wrote.
 """
@@ -22,7 +23,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
 
 NEW_ROWS = "new rows have landed"
-DISPLACED_COPY = "a copy has landed that came before one that the day keeps"
+DISPLACED_COPY = "a copy has landed that came before one that the day keeps, or another copy was chosen"
 
 
 @dataclass(frozen=True)

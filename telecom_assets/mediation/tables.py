@@ -88,3 +88,20 @@ MEDIATED_DAYS = TableContract(
         EVENT_DAY,
     ),
 )
+
+RESUBMISSIONS = TableContract(
+    name="resubmissions",
+    grain="One row per refused message and correction of it that a person has sent. Never edited.",
+    key=("resubmission_no", "source_id", "source_part", "source_position"),
+    columns=(
+        C("resubmission_no", "int", "Number of the resubmission, from 1; the corrections of one file share it."),
+        *MESSAGE_KEY_COLUMNS,
+        C("reason", "string", "Why the original was refused."),
+        C("record_id", "string", "Identity of the correction: that of the original, where it had one."),
+        C("correction_digest", "string", "SHA-256 of the correction's bytes, which tells its message on the topic."),
+        C("decided_at", "timestamp", "When, UTC. Noted before it is sent."),
+        C("decided_by", "string", "Name that was given with it.", required=False),
+        C("system_user", "string", "User of the operating system that it was made as."),
+        C("why", "string", "Reason that was given with it.", required=False),
+    ),
+)

@@ -151,3 +151,31 @@ PERIOD_CHARGES = TableContract(
         BILLING_PERIOD,
     ),
 )
+
+#: What a person decides about suspended usage.
+WRITE_OFF, UNDO = "write_off", "undo"
+
+SUSPENSE_DECISIONS = TableContract(
+    name="suspense_decisions",
+    grain="One row per decision of a person and suspended event: to write it off, or to undo that. Never edited.",
+    key=("decision_no", "record_id"),
+    partition_by="billing_period",
+    closes=True,
+    columns=(
+        C("decision_no", "int", "Number of the decision, from 1, over all periods."),
+        C("record_id", "string", "Identity of the event."),
+        C("reason", "string", "Why it was suspended; with another reason it is not written off any more."),
+        C("decision", "string", "write_off or undo. The last one of an event is in force."),
+        C(
+            "estimate",
+            "decimal(18,6)",
+            "What it would have cost before discount and tax when it was written off; NULL where no price was known.",
+            required=False,
+        ),
+        C("decided_at", "timestamp", "When, UTC."),
+        C("decided_by", "string", "Name that was given with it."),
+        C("system_user", "string", "User of the operating system that it was made as."),
+        C("why", "string", "Reason that was given with it."),
+        BILLING_PERIOD,
+    ),
+)

@@ -15,9 +15,9 @@ from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACT
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
-from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS, RESUBMISSIONS
 from telecom_assets.periods.tables import BILLING_PERIODS
-from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS, SUSPENSE_DECISIONS
 from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS, REFERENCE_CHANGES
 from telecom_assets.reports.tables import BILLED_MONTHS, REPORTS
 from telecom_assets.tables import TABLES
@@ -101,6 +101,7 @@ RATING = Stage(
     "Gives every cleaned event of some days its price, or suspends it with a reason: days that are mediated and need it again.",
     {"rating": [RATED_CDRS.name, SUSPENDED_CDRS.name]},
     after=["reference", "mediation"],
+    writes_besides=[SUSPENSE_DECISIONS.name],
 )
 MEDIATION = Stage(
     "mediation",
@@ -109,6 +110,7 @@ MEDIATION = Stage(
     "their prices, when the checks of mediation hold.",
     {"mediation": [CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name]},
     after=["reference", "landing"],
+    writes_besides=[RESUBMISSIONS.name],
     then=[RATING],
 )
 BILLING = Stage(

@@ -46,6 +46,15 @@ def lines() -> list[bytes]:
     messages += [CALL | {"record_ID": value} for value in nested]
     # Two copies whose nested values differ: both are missing, so it is a duplicate.
     messages += [CALL | {"record_ID": "copy", "session_duration_sec": value} for value in nested]
+    # Other words for the same values are a duplicate; another value is a conflict. (Which of them is kept is not told by order here.)
+    alike: list[dict[str, object]] = [
+        {},
+        {"data_volume_mb": "12.000"},
+        {"timestamp": "20260615T080000Z", "technology": "NR", "user_id": "+212 600 000 001"},
+        {"session_duration_sec": "3e1"},
+    ]
+    messages += [CALL | {"record_ID": "words"} | changed for changed in alike]
+    messages += [CALL | {"record_ID": "values", "data_volume_mb": value} for value in (12, 12.000001)]
     return [json.dumps(record, ensure_ascii=False).encode() for record in messages]
 
 
@@ -97,3 +106,4 @@ def test_every_line_has_the_oracles_outcome(mediated: tuple[list[oracle.Outcome]
     ]
     assert Counter(found) == Counter(expected)
     assert {item.reason for item in outcomes} > {None, "invalid_timestamp", "missing_record_id", "duplicate"}
+    assert [item.reason for item in outcomes[-6:]] == [None, *["duplicate"] * 3, None, "duplicate_conflict"]

@@ -282,6 +282,10 @@ class Project:
             discount_pct=settings.discount_pct,
             tax_pct=settings.tax_pct,
             currency=settings.currency,
+            chosen=[
+                (str(each.source_id), int(each.source_part or 0), int(each.from_position or 0))
+                for each in journal.copies_chosen(self.warehouse, self.version("raw_cdrs"))
+            ],
         )
         rate_plans = oracle.read_csv(settings.rate_plans or DATA / "rate_plans.csv")
         catalogue = oracle.read_csv(settings.product_catalog or DATA / "product_catalog.csv")

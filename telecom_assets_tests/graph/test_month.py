@@ -45,6 +45,7 @@ ADVISORY = {
 WITHOUT_ROWS = {
     *("adjustments", "adjusted_months", "correction_documents", "documents"),
     *("manual_lines", "rerate_decisions", "accepted_differences"),
+    *("suspense_decisions", "resubmissions"),
 }
 #: Tables that tell of changes: when, by whom, at which versions.
 JOURNALS = {"billing_periods", "reference_changes"}

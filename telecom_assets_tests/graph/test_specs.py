@@ -18,7 +18,15 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.tables import TABLES
 
 #: Tables that are not assets: what follows the log of raw_cdrs is landing's own.
-NOT_ASSETS = {"landing_ranges", "landing_decisions", "displaced_days", "rerate_decisions", "accepted_differences"}
+NOT_ASSETS = {
+    "landing_ranges",
+    "landing_decisions",
+    "displaced_days",
+    "rerate_decisions",
+    "accepted_differences",
+    "suspense_decisions",
+    "resubmissions",
+}
 #: Assets that are no tables.
 NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "bills_csv", "dashboard", "maintenance"}
 #: The small tables that are written without the engine.

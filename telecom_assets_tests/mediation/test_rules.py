@@ -5,13 +5,16 @@ outcomes are worked out by hand or come from the oracle.
 """
 
 import json
+import random
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import chain
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from resources.engine import SparkEngine
@@ -27,6 +30,7 @@ from telecom_assets_tests import oracle
 from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Outcome, Parameters, Row, home_day
+from telecom_assets_tests.sql_check import sql_totals
 from telecom_assets_tests.stages.chain import (
     admitted,
     assert_outcomes,
@@ -259,13 +263,18 @@ STORIES: dict[str, list[tuple[tuple[str, int, float, bytes], str]]] = {
         (("empty", 0, 2, cdr(callee_id="")), "duplicate"),
         (("given", 0, 3, cdr(callee_id=B)), "duplicate_conflict"),
     ],
-    "fields are compared as texts": [
+    "fields are compared as values": [
         (("60", 0, 0, cdr()), "cleaned"),
         (("sixty as text", 0, 1, cdr(duration_sec="60")), "duplicate"),
-        (("60.0", 0, 2, cdr(duration_sec=60.0)), "duplicate_conflict"),
-        (("the same instant", 0, 3, cdr(timestamp="2026-06-15T09:00:00+01:00")), "duplicate_conflict"),
-        (("the same caller", 0, 4, cdr(caller_id=f"+{A}")), "duplicate_conflict"),
-        (("the same callee", 0, 5, cdr(callee_id=f"00{B}")), "duplicate_conflict"),
+        (("60.0", 0, 2, cdr(duration_sec=60.0)), "duplicate"),
+        (("the same instant", 0, 3, cdr(timestamp="2026-06-15T09:00:00+01:00")), "duplicate"),
+        (("the same caller", 0, 4, cdr(caller_id=f"+{A}")), "duplicate"),
+        (("the same callee", 0, 5, cdr(callee_id=f"00{B}")), "duplicate"),
+        (("the usual technology", 0, 6, cdr(technology="LTE")), "duplicate"),
+        (("a millisecond more", 0, 7, cdr(duration_sec=60.001)), "duplicate_conflict"),
+        (("a microsecond later", 0, 8, cdr(timestamp="2026-06-15T09:00:00.000001")), "duplicate_conflict"),
+        (("another caller", 0, 9, cdr(caller_id=B)), "duplicate_conflict"),
+        (("another technology", 0, 10, cdr(technology="3G")), "duplicate_conflict"),
     ],
     "the earliest is kept, wherever it lies": [
         (("later in partition 0", 0, 5, cdr()), "duplicate"),
@@ -346,6 +355,106 @@ def test_copies(outcomes: dict[tuple[int, int], str], title: str) -> None:
         for (event, _), message in zip(events, messages, strict=True)
     }
     assert found == {event[0]: outcome for event, outcome in events}
+
+
+#: Each value of a call in several words.
+_IN_OTHER_WORDS: dict[str, list[list[object]]] = {
+    "duration_sec": [[60, 60.0, "60", "6e1", "060.0004"], [61, "61.000", "0.61E2"], [60.001, "60.0012"]],
+    "timestamp": [
+        ["2026-06-15T09:00:00", "20260615T0900", "2026-06-15T08:00:00Z", "2026-06-15T13:30:00.000+05:30"],
+        ["2026-06-15T09:00:01", "2026-06-15T10:00:01+02"],
+    ],
+    "caller_id": [[A, f"+{A}", f"00{A}", "0600000001"], [B, "06 00 00 00 02"]],
+    "callee_id": [[B, f"+{B}"], [ABROAD, "+33 6 12 34 56 78"], [None, "", "(absent)", "inconnu"]],
+    "technology": [["4G", "LTE", None], ["5G", "NR"], ["lte"]],
+    "cell_id": [[None, "", "(absent)"], ["C1"], ["c1"]],
+}
+
+
+def _said() -> st.SearchStrategy[dict[str, tuple[int, object]]]:
+    """For each field of a call which value it has, and in which words."""
+    return st.fixed_dictionaries(
+        {
+            name: st.one_of(st.just(values[:1]), st.just(values)).flatmap(
+                lambda some: st.integers(0, len(some) - 1).flatmap(
+                    lambda which: st.tuples(st.just(which), st.sampled_from(some[which]))
+                )
+            )
+            for name, values in _IN_OTHER_WORDS.items()
+        }
+    )
+
+
+def test_copies_are_equal_exactly_when_their_values_are(engine: SparkEngine) -> None:
+    """In whatever words the two say them."""
+    pairs = drawn(st.tuples(_said(), _said()), examples(300))
+    messages, expected = [], Counter[str]()
+    for number, both in enumerate(pairs):
+        for place, said in enumerate(both):
+            value = cdr(record_ID=f"pair-{number}", **{name: words for name, (_, words) in said.items()})
+            messages.append(Message(0, 2 * number + place, NOW + timedelta(seconds=2 * number + place), value))
+        first, second = ({name: which for name, (which, _) in said.items()} for said in both)
+        expected["duplicate" if first == second else "duplicate_conflict"] += 1
+    found = mediated(engine, messages, Parameters())
+    assert Counter(row["reason"] for row in rows_of(found.rejected)) == expected
+    assert len(expected) == 2
+    assert_outcomes(found, oracle.mediate(messages, cdrs.CATALOGUE, Parameters()))
+
+
+def chosen_frame(engine: SparkEngine, chosen: list[tuple[str, int, int]]) -> Any:
+    """Choices as mediation reads them: of a copy that was chosen twice the last one counts."""
+    numbers = {place: number for number, place in enumerate(chosen, start=1)}
+    columns = {"source_id": pa.string(), "source_part": pa.int32(), "source_position": pa.int64(), "choice": pa.int64()}
+    rows = [dict(zip(columns, (*place, number), strict=True)) for place, number in numbers.items()]
+    return engine.spark_session.createDataFrame(pa.Table.from_pylist(rows, pa.schema(list(columns.items()))))
+
+
+def test_a_chosen_copy_is_kept_whenever_it_came(engine: SparkEngine) -> None:
+    """By hand: within a day, a choice that was changed, across days of one window, and for a copy that is refused for itself."""
+    day = "2026-06-{:02}T09:00:00".format
+    batch = [
+        Message(0, 0, NOW, cdr(record_ID="a")),
+        Message(0, 1, NOW + timedelta(hours=1), cdr(record_ID="a", duration_sec=61)),
+        Message(0, 2, NOW + timedelta(hours=2), cdr(record_ID="a", duration_sec=61)),
+        Message(0, 3, NOW, cdr(record_ID="b")),
+        Message(0, 4, NOW + timedelta(hours=1), cdr(record_ID="b", duration_sec=61)),
+        Message(0, 5, NOW, cdr(record_ID="c", timestamp=day(1))),
+        Message(0, 6, NOW + timedelta(hours=1), cdr(record_ID="c", timestamp=day(14))),
+        Message(0, 7, NOW, cdr(record_ID="d")),
+        Message(0, 8, NOW + timedelta(hours=1), cdr(record_ID="d", caller_id=None)),
+    ]
+    chosen = [("topic-1", 0, each) for each in (4, 1, 3, 6, 8)]
+    parameters = Parameters(chosen=chosen)
+    raw = stored(engine, admitted(engine, batch, parameters))
+    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=31, chosen=chosen_frame(engine, chosen))
+    assert {row["source_position"] for row in rows_of(outcomes.cleaned)} == {1, 3, 6, 7}
+    assert {row["source_position"]: (row["reason"], row["detail"]) for row in rows_of(outcomes.rejected)} == {
+        0: ("duplicate_conflict", "copy of: partition 0 offset 1"),
+        2: ("duplicate", "copy of: partition 0 offset 1"),
+        4: ("duplicate_conflict", "copy of: partition 0 offset 3"),
+        5: ("duplicate_conflict", "copy of: partition 0 offset 6"),
+        8: ("missing_subscriber", None),
+    }
+    assert_outcomes(outcomes, oracle.mediate(batch, cdrs.CATALOGUE, parameters))
+
+
+def test_three_opinions_of_chosen_copies(engine: SparkEngine) -> None:
+    """Choices drawn from a batch full of copies: engine and oracle row by row, the SQL script by its counts. Days of three windows."""
+    batch = cdrs.cdr_batch(seed=17, count=600)
+    draw = random.Random(17)
+    copies = [item for item in oracle.mediate(batch, cdrs.CATALOGUE, Parameters(dedupe_days=3)) if item.original]
+    some = draw.choices([item.message for item in copies], k=60)
+    chosen = [(each.source_id, each.partition, each.offset) for each in some]
+    parameters = Parameters(dedupe_days=3, chosen=chosen)
+    expected = oracle.mediate(batch, cdrs.CATALOGUE, parameters)
+    before = oracle.mediate(batch, cdrs.CATALOGUE, Parameters(dedupe_days=3))
+    assert sum(one.reason != other.reason for one, other in zip(before, expected, strict=True)) > 20
+    raw = stored(engine, admitted(engine, batch, parameters))
+    outcomes = mediate(raw, raw, catalogue_frame(engine), dedupe_days=3, chosen=chosen_frame(engine, chosen))
+    assert_outcomes(outcomes, expected)
+    totals = sql_totals(batch, cdrs.CUSTOMERS, cdrs.RATE_PLANS, cdrs.CATALOGUE, "2026-03", dedupe_days=3, chosen=chosen)
+    counted = Counter((f"{item.home_day:%Y-%m}", item.reason or "cleaned") for item in expected)
+    assert totals.outcomes == counted
 
 
 def test_the_detail_of_a_copy_names_what_it_is_a_copy_of(engine: SparkEngine) -> None:
