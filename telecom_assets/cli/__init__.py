@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from resources.temporary import remove_abandoned
 from telecom_assets.cli import (
+    accounting,
     bill,
     check,
     data,
@@ -90,6 +91,7 @@ _GROUPS = (
     rerate,
     bill,
     manual,
+    accounting,
     check,
     explain,
     dev,

@@ -7,9 +7,10 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.warehouse import Partitions
+from resources.warehouse import Partitions, Warehouse
 from telecom_assets.billing.tables import ADJUSTMENT, BILL_LINES, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.closing.findings import Finding, Reviewed, holder, some
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
@@ -18,6 +19,7 @@ from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import contiguous, month_days, shown_days
 from telecom_assets.rating.rules import charge, price_list
 from telecom_assets.rating.tables import SUSPENDED_CDRS
+from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.as_of import join_as_of
 from telecom_assets.reference.judging import unreachable_prices
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
@@ -31,12 +33,9 @@ _BEFORE = 3
 def unrated_usage(about: Reviewed) -> Iterator[Finding]:
     """Usage that is to be worked: by month (this one and older ones that are open) and reason, with its value where it has a price."""
     rows = about.warehouse.pin(SUSPENDED_CDRS.name, Partitions(dt.date.min, about.days[-1])).df
-    plans, catalogue = (about.warehouse.pin(each.name).all() for each in (RATE_PLANS, PRODUCT_CATALOG))
-    prices = price_list(plans, catalogue, about.record_types).drop("plan_valid_from", "product_valid_from")
-    on = {"rate_plan_id": "price_plan", "product_code": "price_product"}
-    priced = join_as_of(rows.where(F.col("disposition") == "suspended"), prices, on, valid_from=None)
+    suspended = rows.where(F.col("disposition") == "suspended")
     counted = (
-        priced.withColumn("amount", charge())
+        with_value(about.warehouse, suspended, about.record_types)
         .groupBy("billing_period", "reason")
         .agg(F.count("*").alias("events"), F.count("amount").alias("priced_events"), F.sum("amount").alias("amount"))
         .orderBy("billing_period", "reason")
@@ -53,6 +52,14 @@ def unrated_usage(about: Reviewed) -> Iterator[Finding]:
             f"{row['billing_period']}: {row['events']:,} events are not rated: {row['reason']}{value or ', without a known price'}",
             rows=[row],
         )
+
+
+def with_value(warehouse: Warehouse, suspended: DataFrame, record_types: RecordTypes) -> DataFrame:
+    """Rows of suspended_cdrs with `amount`: what each would cost by the prices that are known now; NULL without a price."""
+    plans, catalogue = (warehouse.pin(each.name).all() for each in (RATE_PLANS, PRODUCT_CATALOG))
+    prices = price_list(plans, catalogue, record_types).drop("plan_valid_from", "product_valid_from")
+    on = {"rate_plan_id": "price_plan", "product_code": "price_product"}
+    return join_as_of(suspended, prices, on, valid_from=None).withColumn("amount", charge())
 
 
 def _is_open(about: Reviewed, row: object) -> bool:

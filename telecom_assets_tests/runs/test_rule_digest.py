@@ -85,6 +85,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "discount_pct": "4.25",
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
+    "accounts": installed_source.__code__.co_filename,
     "approver_is_not_closer": True,
     "review_factor": 5,
     "back_charge_months": 6,
