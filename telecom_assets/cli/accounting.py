@@ -6,6 +6,7 @@ Belongs here: arguments, printing. What the journals hold, and what they must ag
 import datetime as dt
 import json
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,24 +108,23 @@ def _show_vat(found: "VatJournal") -> None:
 def _show_close(found: "CloseJournal") -> None:
     from telecom_assets.accounting.entries import balance  # noqa: PLC0415
 
-    out = terminal()
     title = f"Close journal of {found.period}, issued {found.issue_date}, {found.currency}"
     table = Table(title=title, title_justify="left")
     for name in ("account", "entry", "of", "month"):
         table.add_column(name)
     for name in ("events", "exact", "debit", "credit"):
         table.add_column(name, justify="right")
-    sections = {"ledger": "ledger", "memorandum": "outside: of the month", "balance": "outside: at its end"}
-    for section, name in sections.items():
-        for each in (row for row in found.entries if row.section == section):
+    names = {"ledger": "ledger", "memorandum": "outside: of the month", "balance": "outside: at its end"}
+    for section, of_section in groupby(found.entries, key=lambda each: each.section):
+        for each in of_section:
             counted = "" if each.events is None else f"{each.events:,}"
             exact = "" if each.exact_amount is None else plain(each.exact_amount)
             sides = (plain(side) if side else "" for side in (each.debit, each.credit))
             texts = (each.account, each.entry, each.detail or "", each.original_period or "")
             table.add_row(*map(escape, texts), counted, exact, *sides)
-        debits, credits_ = balance(found.entries, section)  # type: ignore[arg-type]
-        table.add_row("", f"[bold]{name}[/]", "", "", "", "", plain(debits), plain(credits_), end_section=True)
-    out.print(table)
+        sums = map(plain, balance(found.entries, section))
+        table.add_row("", f"[bold]{names[section]}[/]", "", "", "", "", *sums, end_section=True)
+    terminal().print(table)
 
 
 def _write(app: AppContext, rows: "pa.Table", csv: Path | None) -> None:
