@@ -90,7 +90,9 @@ def vat_journal(warehouse: Warehouse, month: str, currency: str) -> VatJournal:
     found: Counter[str] = Counter()
     differing: dict[str, Decimal] = {}
     stated: dict[str, Decimal] = {}
-    for batch in stream_batches(of_month.select(*VAT_COLUMNS).orderBy("number")):
+    for batch in stream_batches(
+        of_month.select(*VAT_COLUMNS).orderBy(F.substring("number", 1, 3), F.length("number"), "number")
+    ):
         documents = batch.to_pylist()
         made = [row for document in documents for row in vat_rows(document, terms.get(document["billing_period"]))]
         rows.append(pa.RecordBatch.from_pylist(made, schema))

@@ -5,6 +5,7 @@ Belongs here: making them, by the project's own steps. Does not belong here: fig
 
 import datetime as dt
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 from resources.engine import SparkEngine
@@ -15,7 +16,7 @@ from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.guard import may_write
 from telecom_assets.periods.journal import change_state, changed_now, read_periods
 from telecom_assets_tests.closed_periods.project import Project
-from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price, Usage, Version
+from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price, Service, Usage, Version
 
 JANUARY, FEBRUARY, MARCH = "2026-01", "2026-02", "2026-03"
 C, D, E, F = (f"21260000000{number}" for number in (1, 2, 3, 4))
@@ -61,10 +62,13 @@ def two_months(folder: Path, engine: SparkEngine) -> Warehouse:
     project.set_price("PLAN_A", "data", [Price(Decimal(2))])
     project.set_price("PLAN_B", "sms", [Price(Decimal(1))])
 
+    numbers = count()
+
     def used(day: str, customer: str, megabytes: str | None = None) -> None:
-        number = len(project._records)
-        service, volume = ("data", Decimal(megabytes)) if megabytes else ("sms", None)
-        project.receive(Usage(f"r{number}", customer, dt.date.fromisoformat(day), service, number, volume))  # type: ignore[arg-type]
+        number = next(numbers)
+        volume = Decimal(megabytes) if megabytes else None
+        service: Service = "data" if megabytes else "sms"
+        project.receive(Usage(f"r{number}", customer, dt.date.fromisoformat(day), service, number, volume))
 
     for day, customer in (("2026-01-05", C), ("2026-01-06", C), ("2026-01-05", D), ("2026-01-05", E)):
         used(day, customer)

@@ -17,8 +17,10 @@ from telecom_assets.accounting.vat import vat_journal
 from telecom_assets.books.verdict import ConservationError
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.periods.guard import may_write
+from telecom_assets.periods.journal import change_state, changed_now
 from telecom_assets.periods.states import PeriodError
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+from telecom_assets.tables import TABLES
 from telecom_assets_tests.accounting.books import FEBRUARY, JANUARY, MARCH, C, D, E, F, close, two_months
 from telecom_assets_tests.closed_periods.project import Project
 from telecom_assets_tests.closed_periods.system import House, Price, Usage, Version
@@ -27,8 +29,15 @@ ACCOUNTS = read_accounts(None, ())
 
 
 @pytest.fixture(scope="module")
-def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def made(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The two months, as the embedded engine has made them."""
     return two_months(tmp_path_factory.mktemp("books"), sail)
+
+
+@pytest.fixture(scope="module")
+def warehouse(made: Warehouse, engine: SparkEngine) -> Warehouse:
+    """The same, read by either engine."""
+    return Warehouse(made.root, engine, TABLES)
 
 
 def journal(warehouse: Warehouse, period: str, currency: str = "MAD") -> CloseJournal:
@@ -126,16 +135,14 @@ def test_the_vat_journal_has_each_rate_of_each_document(warehouse: Warehouse) ->
 
 
 @pytest.mark.parametrize(
-    ("table", "column", "change", "said"),
+    ("column", "change", "said"),
     [
         (
-            DOCUMENTS.name,
             "tax_breakdown",
             lambda text: text.replace('"0.19"', '"0.18"'),
             "INV-2026-000005: VAT journal 2.18, documents 2.19",
         ),
         (
-            DOCUMENTS.name,
             "number",
             lambda number: None if number == "INV-2026-000008" else number,
             "2026-02 rows: VAT journal 4, bills 5",
@@ -143,29 +150,50 @@ def test_the_vat_journal_has_each_rate_of_each_document(warehouse: Warehouse) ->
     ],
 )
 def test_documents_that_are_not_the_bills_have_no_journal(
-    warehouse: Warehouse, table: str, column: str, change: Callable[[str], str | None], said: str
+    made: Warehouse, column: str, change: Callable[[str], str | None], said: str
 ) -> None:
     """Neither by rate of a document, nor when one is missing."""
-    stored = warehouse.pin_period(table, FEBRUARY).arrow()
+    stored = made.pin_period(DOCUMENTS.name, FEBRUARY).arrow()
     changed = [{**row, column: change(row[column])} for row in stored.to_pylist()]
     kept = [row for row in changed if row[column] is not None]
     partition = Partitions(FEBRUARY, FEBRUARY)
     with may_write(FEBRUARY):
-        warehouse.overwrite_arrow(table, type(stored).from_pylist(kept, stored.schema), partition)
+        made.overwrite_arrow(DOCUMENTS.name, type(stored).from_pylist(kept, stored.schema), partition)
     try:
         with pytest.raises(ConservationError, match=said):
-            vat_journal(warehouse, "2026-03", "MAD")
+            vat_journal(made, "2026-03", "MAD")
         with pytest.raises(
-            ConservationError, match="the close journal of 2026-02 is refused: .*debits = credits does not hold"
+            ConservationError, match=f"^the close journal of {FEBRUARY} is refused: .*debits = credits does not hold"
         ):
-            journal(warehouse, FEBRUARY)
+            journal(made, FEBRUARY)
     finally:
         with may_write(FEBRUARY):
-            warehouse.overwrite_arrow(table, stored, partition)
+            made.overwrite_arrow(DOCUMENTS.name, stored, partition)
 
 
-def test_a_month_that_is_not_closed_has_no_journal(warehouse: Warehouse) -> None:
+def test_a_month_that_is_not_closed_has_no_journal(made: Warehouse) -> None:
     with pytest.raises(PeriodError, match=f"^close journal of {MARCH}: {MARCH} is drafted; `telecom bill approve"):
+        journal(made, MARCH)
+
+
+def test_a_month_that_is_being_closed_has_neither(sail: SparkEngine, tmp_path: Path) -> None:
+    """Its numbers are given one after the other; one that was closed without bills has a journal without entries, as it stood none."""
+    project = Project(House({}), tmp_path / "warehouse", sail)
+    warehouse = project.warehouse
+    project.close_empty(JANUARY)
+    assert (journal(warehouse, JANUARY).entries, vat_journal(warehouse, JANUARY, "MAD").documents) == ([], 0)
+    project.run(FEBRUARY)
+    project.approve(FEBRUARY)
+    change_state(warehouse, lambda _: changed_now(FEBRUARY, "closing", way="bills", issue_date=dt.date(2026, 3, 3)))
+    goes_on = f"{FEBRUARY} is closing; `telecom bill close --month {FEBRUARY} --by NAME` goes on with the close"
+    with pytest.raises(PeriodError, match=f"^VAT journal of {MARCH}: {goes_on}"):
+        vat_journal(warehouse, MARCH, "MAD")
+    with pytest.raises(PeriodError, match=f"^close journal of {FEBRUARY}: {goes_on}"):
+        journal(warehouse, FEBRUARY)
+    for state in ("closing", "closed"):
+        stood = changed_now(MARCH, state, way="as_it_stands", issue_date=dt.date(2026, 4, 3))
+        change_state(warehouse, lambda _, stood=stood: stood)  # type: ignore[misc]
+    with pytest.raises(PeriodError, match=f"^close journal of {MARCH}: it was closed as it stood"):
         journal(warehouse, MARCH)
 
 
