@@ -103,8 +103,8 @@ def _closed(warehouse: Warehouse, period: str) -> Change:
         raise PeriodError(f"close journal of {period}: {periods.says(period)}")
     if last.way == "as_it_stands":
         raise PeriodError(
-            f"close journal of {period}: it was closed as it stood, and its documents were issued by a former version; its "
-            "journal is made of months that were closed with `telecom bill close` and no --as-it-stands"
+            f"close journal of {period}: it was closed as it stood, and its documents are those of a former version, of which nothing "
+            "is kept here; expected a month that was closed with its bills"
         )
     return last
 
