@@ -26,6 +26,7 @@ from telecom_assets.record_types.record_type import RecordType
 from telecom_assets.reference import assets as reference
 from telecom_assets.reports import assets as reports
 from telecom_assets.runs import maintenance
+from telecom_assets.runs.accounting_jobs import accounting_job
 from telecom_assets.runs.checks import build_checks
 from telecom_assets.runs.imports import IMPORT_JOBS
 from telecom_assets.runs.jobs import JOBS, checks_job, customers_job, maintenance_job, rerating_job
@@ -115,6 +116,7 @@ def build_defs(
             rerate_job,
             *PERIOD_JOBS,
             review_job,
+            accounting_job,
             *MANUAL_JOBS,
             *IMPORT_JOBS,
             checks_job,

@@ -37,7 +37,7 @@ HARMLESS = {
     *("short_retention", "retention_days", "target_file_mb", "maintenance_hour", "sensor_interval_seconds"),
     *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours", "malformed_share", "billing_terms", "issuer"),
     *("adjustments", "adjustment_months", "adjustment_threshold", "approver_is_not_closer"),
-    *("review_factor", "back_charge_months", "invoice_formats", "zero_bills"),
+    *("review_factor", "back_charge_months", "invoice_formats", "zero_bills", "accounts"),
     "customers_gone_share",
 }
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from resources.temporary import remove_abandoned
 from telecom_assets.cli import (
+    accounting,
     bill,
     check,
     conflicts,
@@ -96,6 +97,7 @@ _GROUPS = (
     conflicts,
     bill,
     manual,
+    accounting,
     check,
     explain,
     dev,

@@ -70,16 +70,21 @@ def suspended_rows(
     Besides its columns each has `amount`, its charge before discount and tax at the prices as they are now, NULL where none is known;
     and `written_off`, whether a person has written it off for the reason that it has now.
     """
-    plans, catalogue = (warehouse.pin(each.name).all() for each in (RATE_PLANS, PRODUCT_CATALOG))
-    prices = price_list(plans, catalogue, record_types).drop("plan_valid_from", "product_valid_from")
     rows = warehouse.pin(SUSPENDED_CDRS.name, days).df.where(_is_meant(reason))
     rows = rows.join(_charged_since(warehouse), on=["record_id", "billing_period"], how="left_anti")
-    on = {"rate_plan_id": "price_plan", "product_code": "price_product"}
-    priced = join_as_of(rows, prices, on, valid_from=None).withColumn("amount", charge())
+    priced = with_value(warehouse, rows, record_types)
     decided = _in_force(warehouse).withColumn("written_off", F.lit(True))
     return priced.join(decided, on=["record_id", "billing_period", "reason"], how="left").select(
         *SUSPENDED_CDRS.column_names, "amount", F.coalesce("written_off", F.lit(False)).alias("written_off")
     )
+
+
+def with_value(warehouse: Warehouse, suspended: DataFrame, record_types: RecordTypes) -> DataFrame:
+    """Rows of suspended_cdrs with `amount`: what each would cost by the prices as they are now; NULL without a price."""
+    plans, catalogue = (warehouse.pin(each.name).all() for each in (RATE_PLANS, PRODUCT_CATALOG))
+    prices = price_list(plans, catalogue, record_types).drop("plan_valid_from", "product_valid_from")
+    on = {"rate_plan_id": "price_plan", "product_code": "price_product"}
+    return join_as_of(suspended, prices, on, valid_from=None).withColumn("amount", charge())
 
 
 def suspense(

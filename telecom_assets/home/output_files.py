@@ -20,3 +20,8 @@ def bills_file(settings: Settings, period: str) -> Path:
 
 def dashboard_file(settings: Settings, period: str) -> Path:
     return settings.output_path / "dashboard" / f"{period}.html"
+
+
+def accounting_file(settings: Settings, month: str, name: str) -> Path:
+    """A journal for accounting, of a period or of a month of issue."""
+    return settings.output_path / "accounting" / month / f"{name}.csv"

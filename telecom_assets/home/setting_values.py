@@ -35,7 +35,7 @@ def is_one_line(value: Any, info: ValidationInfo) -> Any:
 
 
 def can_be_a_path(value: Any, info: ValidationInfo) -> Any:
-    is_file = info.field_name in ("rate_plans", "product_catalog", "billing_terms", "issuer")
+    is_file = info.field_name in ("rate_plans", "product_catalog", "billing_terms", "issuer", "accounts")
     if value is not None and (problem := path_problem(value, is_folder=not is_file)) is not None:
         raise ValueError(problem)
     return value

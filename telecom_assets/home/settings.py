@@ -34,7 +34,7 @@ Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
 Factor = Annotated[Decimal, Field(gt=1, le=1000, max_digits=7, decimal_places=4)]
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4)]
 #: Settings that name a file.
-_FILES = ("rate_plans", "product_catalog", "billing_terms", "issuer")
+_FILES = ("rate_plans", "product_catalog", "billing_terms", "issuer", "accounts")
 
 
 class Settings(BaseSettings):
@@ -108,9 +108,7 @@ class Settings(BaseSettings):
         description="JSON object of settings of the local Apache Spark, e.g. spark.eventLog.enabled.",
     )
 
-    kafka_bootstrap_servers: str | None = Field(
-        default=None, description="host:port,… Default: the local stack's broker."
-    )
+    kafka_bootstrap_servers: str | None = Field(default=None, description="host:port,… Default: the local broker.")
     kafka_topic: str = Field(default="cdr_topic", description="Topic of the CDRs.")
     kafka_options: Annotated[dict[str, Any], NoDecode] = Field(
         default_factory=dict,
@@ -185,6 +183,7 @@ class Settings(BaseSettings):
     zero_bills: Literal["issue", "skip"] = Field(
         default="issue", description="A bill on which nothing but 0 stands becomes a document (issue), or none (skip)."
     )
+    accounts: Path | None = Field(default=None, description="TOML file of accounts. Default: a packaged example.")
     adjustments: Literal["on_invoice", "separate"] = Field(
         default="on_invoice", description="Corrections of closed months: lines of the next bill, or a document a month."
     )

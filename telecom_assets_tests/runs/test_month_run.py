@@ -75,5 +75,6 @@ def test_every_job_but_the_nights_and_decisions_is_a_step_of_a_month() -> None:
             "approve_job",
             "withdraw_job",
         ),
+        "accounting_job",
         *("close_job", "customers_import_job", "tariff_import_job", "review_job", "credit_job", "charge_job"),
     }

@@ -85,6 +85,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "discount_pct": "4.25",
     "partitions_start": dt.date(2024, 1, 1),
     "malformed_share": Decimal("0.5"),
+    "accounts": installed_source.__code__.co_filename,
     "approver_is_not_closer": True,
     # What a close does: a run makes drafts.
     "invoice_formats": "xml",
