@@ -15,9 +15,9 @@ from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS
 from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.identities import month_is_mediated, raw_equals_outcomes, records_are_unique
 from telecom_assets.mediation.tables import CLEANED_CDRS, MEDIATED_DAYS, REJECTED_CDRS
+from telecom_assets.model.calendar import local_today
 from telecom_assets.model.months import month_days
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.identities import (

@@ -18,6 +18,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import Json
 from telecom_assets.home.paths import checked
+from telecom_assets.model.calendar import check_month
 from telecom_assets.model.text import percentage, plain
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
@@ -49,7 +50,6 @@ def vat(
 ) -> None:
     """The VAT journal: base and tax of each document issued in a month, by tax category and rate."""
     from telecom_assets.accounting.vat import vat_journal  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     checked_month = check_month(month, app.settings.partitions_start)
@@ -73,7 +73,6 @@ def close(
     """The close journal of a closed month: its entries with their accounts (TELECOM_ACCOUNTS), debits equal to credits."""
     from telecom_assets.accounting.accounts import read_accounts  # noqa: PLC0415
     from telecom_assets.accounting.close_journal import close_journal  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     period, deployment = check_month(month, app.settings.partitions_start), app.deployment

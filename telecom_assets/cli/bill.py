@@ -15,6 +15,7 @@ from telecom_assets.cli.bill_show import show
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import counted, terminal
 from telecom_assets.cli.sources import By, Json, Why
+from telecom_assets.model.calendar import check_month
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
     from telecom_assets.periods.states import Change, Periods, Way
@@ -127,7 +128,6 @@ def list_periods(ctx: typer.Context, *, as_json: Json = False) -> None:
 
 def checked(app: AppContext, month: str) -> str:
     """The month, if it is one that can be billed. Raises MonthError, and for a home in which nothing can be noted."""
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of before anything is changed)
     return check_month(month, app.settings.partitions_start)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import Json
+from telecom_assets.model.calendar import check_month
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
     from telecom_assets.closing.review import Review
@@ -29,7 +30,6 @@ def review(ctx: typer.Context, *, month: Month, sample: Sample = 200, as_json: J
     Some customers are rated a second time, by a script in SQL, where DuckDB is installed. Exit code 1 while something blocks.
     """
     from telecom_assets.closing.review import review as look  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.reviewing import customers_read_at  # noqa: PLC0415
 
     app: AppContext = ctx.obj

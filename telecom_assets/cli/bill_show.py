@@ -11,6 +11,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import Json
 from telecom_assets.home.paths import checked
+from telecom_assets.model.calendar import check_month
 
 
 def show(
@@ -39,7 +40,6 @@ def show(
     from telecom_assets.closing.as_ubl import documents_as_ubl  # noqa: PLC0415
     from telecom_assets.closing.preview import documents_shown  # noqa: PLC0415
     from telecom_assets.invoices.issuer import read_issuer  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     if pdf is None and ubl is None:
         raise typer.BadParameter("expected --pdf FILE, --ubl FILE or both")

@@ -18,6 +18,7 @@ from rich.table import Table
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.data import WriteError
 from telecom_assets.cli.show import terminal
+from telecom_assets.model.calendar import check_month as checked_month
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
     from telecom_assets.cli.junit import Case, Result
@@ -50,7 +51,6 @@ def check(ctx: typer.Context, *, month: Month, full: Full = False, as_json: Json
 
     Non-zero when a blocking check fails or cannot look. What an advisory check finds is shown as advice.
     """
-    from telecom_assets.lineage.partitions import check_month as checked_month  # noqa: PLC0415
     from telecom_assets.runs.evaluation import assert_billed  # noqa: PLC0415
 
     app: AppContext = ctx.obj

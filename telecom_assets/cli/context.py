@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from telecom_assets.home.settings import Settings
+from telecom_assets.model.calendar import check_month
 from telecom_assets.record_types.in_force import RECORD_TYPES
 from telecom_assets.tables import tables_of
 
@@ -43,7 +44,6 @@ class AppContext:
     def open_month(self, month: str) -> None:
         """Accept CDRs of this month, however old. Raises MonthError for a month that cannot be billed."""
         from telecom_assets.intake.decisions import open_month  # noqa: PLC0415
-        from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
         settings = self.settings
         open_month(

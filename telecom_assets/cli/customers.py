@@ -20,6 +20,7 @@ from telecom_assets.cli.show import RunProgress, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
 from telecom_assets.home.paths import checked
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.model.stretches import Stretch
 from telecom_assets.reference.customer_import import OPTIONAL_COLUMNS, BadRow
 from telecom_assets.reference.tables import CUSTOMER_LIST, CUSTOMERS
@@ -72,7 +73,6 @@ def register(app: typer.Typer) -> None:
         why: Why = None,
         as_json: Json = False,
     ) -> None:
-        from telecom_assets.lineage.partitions import ZONE  # noqa: PLC0415
         from telecom_assets.reference.customer_storing import import_customers  # noqa: PLC0415
 
         app: AppContext = ctx.obj

@@ -26,6 +26,7 @@ from telecom_assets.generator.timeline import ZONE
 from telecom_assets.home.output_files import dashboard_file, invoice_directory, report_file
 from telecom_assets.home.private_files import private_folder
 from telecom_assets.home.settings import Settings
+from telecom_assets.model.calendar import check_month
 from telecom_assets.model.months import month_days, previous_month
 
 _MARKER = "made-by-telecom-demo"
@@ -49,7 +50,6 @@ def demo(
 
     Works in <home>/demo, which it empties first and which nothing else uses; stops what it started.
     """
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     console = terminal(stderr=True)
     spec = GeneratorSpec(

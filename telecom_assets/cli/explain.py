@@ -11,6 +11,7 @@ import typer
 
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.sources import Json
+from telecom_assets.model.calendar import check_month
 
 RecordId = Annotated[
     str | None,
@@ -98,7 +99,6 @@ def _bill(app: AppContext, customer: str, month: str, *, as_json: bool) -> None:
     from telecom_assets.cli.show_explained_bill import print_bill  # noqa: PLC0415
     from telecom_assets.explain.as_json import as_json as told  # noqa: PLC0415
     from telecom_assets.explain.bills import explain_bill  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.model.party_numbers import normalised  # noqa: PLC0415
 
     checked = check_month(month, app.settings.partitions_start)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import By, Json, Why
+from telecom_assets.model.calendar import check_month
 from telecom_assets.model.text import money
 
 
@@ -87,7 +88,6 @@ def _note(
     how: tuple[bool, bool, bool],
 ) -> None:
     from telecom_assets.billing.manual import Wanted, note_line  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     is_credit, own_document, as_json = how
     wanted = Wanted(

@@ -14,6 +14,7 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import RunProgress, print_decisions, print_funnel, print_plan, print_steps, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
+from telecom_assets.model.calendar import check_month
 
 Month = Annotated[str, typer.Option(help="Month to bill, YYYY-MM.")]
 Force = Annotated[bool, typer.Option("--force", help="Do every step again, whether anything changed or not.")]
@@ -47,7 +48,6 @@ def run(
 def show_plan(app: AppContext, month: str, *, as_json: bool, force: bool) -> None:
     """Print what a run of the month would do and why, as far as that can be told before anything is landed or read."""
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner  # noqa: PLC0415
     from telecom_assets.runs.stages import LANDING  # noqa: PLC0415
 
@@ -76,7 +76,6 @@ def run_month(app: AppContext, month: str, *, quiet: bool, force: bool = False) 
     from telecom_assets.billing.restored import assert_nothing_went_back  # noqa: PLC0415
     from telecom_assets.definitions import build_defs  # noqa: PLC0415
     from telecom_assets.home.deployment import OnDemand  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.month_runner import MonthRunner, RunFailed  # noqa: PLC0415
 
     app.instance  # noqa: B018  (a home that cannot be made is told of first)
@@ -161,7 +160,6 @@ def count_books(app: AppContext, month: str, *, quiet: bool) -> dict[str, Any]:
 
 def funnel(ctx: typer.Context, *, month: Month, as_json: Json = False) -> None:
     """What became of every record of a month, and of the money: counted from the tables alone."""
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     figures = count_books(ctx.obj, check_month(month, ctx.obj.settings.partitions_start), quiet=as_json)
     if as_json:

@@ -16,6 +16,7 @@ from telecom_assets.cli.show import RunProgress, terminal
 from telecom_assets.cli.sources import Json
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
+from telecom_assets.model.calendar import check_month
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
     from collections.abc import Iterable, Sequence
@@ -63,7 +64,6 @@ def rerate(
 
     What differs only because the program or a setting is another one is on no bill until somebody accepts it.
     """
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     if accept and (dry_run or not (by or "").strip() or not (why or "").strip()):
@@ -101,7 +101,6 @@ def correct(app: AppContext, month: str, *, accept: bool, by: str | None, why: s
     """Note the differences of a closed month on the period that corrects it; with `accept`, bill those by other rules too."""
     from resources.process_locks import turn  # noqa: PLC0415
     from telecom_assets.corrections.rerating import accept_differences, adjusted, ask_for_all, corrects  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
     from telecom_assets.runs.month_run import one_month  # noqa: PLC0415
     from telecom_assets.runs.stages import RERATING  # noqa: PLC0415
 

@@ -19,6 +19,7 @@ from telecom_assets.cli.rerate import correct, execute_steps
 from telecom_assets.cli.show import RunProgress, terminal
 from telecom_assets.cli.sources import By, Json, Why
 from telecom_assets.cli.stack import terminate_like_interrupt
+from telecom_assets.model.calendar import check_month, local_today
 
 if TYPE_CHECKING:  # imported where it is used, so that `telecom --help` does not wait for the engine's client
     from telecom_assets.corrections.suspense import Suspense
@@ -44,7 +45,6 @@ def register(app: typer.Typer) -> None:
 def list_suspense(ctx: typer.Context, *, month: Month = None, reason: Reason = None, as_json: Json = False) -> None:
     """Usage that waits for a price: by month and reason how much, since when, and its value where a price is known."""
     from telecom_assets.corrections.suspense import check_reason, days_of, suspense  # noqa: PLC0415
-    from telecom_assets.lineage.partitions import local_today  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     within = days_of(month) if (month := checked_month(app, month)) else None
@@ -192,7 +192,6 @@ def _print(table: Table, found: Sequence[Any], nothing: str) -> None:
 
 def checked_month(app: AppContext, month: str | None) -> str | None:
     """A month of usage as it was typed, or MonthError; None where none was."""
-    from telecom_assets.lineage.partitions import check_month  # noqa: PLC0415
 
     return None if month is None else check_month(month, app.settings.partitions_start)
 

@@ -14,8 +14,8 @@ from telecom_assets.billing.tables import ADJUSTMENT, BILL_LINES, FACTURATION_CO
 from telecom_assets.closing.findings import Finding, Reviewed, holder, some
 from telecom_assets.corrections.suspense import suspense
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
-from telecom_assets.lineage.partitions import ZONE
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.model.months import contiguous, month_days, shown_days
 from telecom_assets.reference.judging import unreachable_prices
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS

@@ -7,7 +7,7 @@ from telecom_assets.closing.document_files import files_have_their_digests
 from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
 from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.tables import DOCUMENTS
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED
 from telecom_assets.periods.tables import BILLING_PERIODS

@@ -33,7 +33,7 @@ from telecom_assets.closing.order import assert_in_order, assert_none_before
 from telecom_assets.closing.review import assert_nothing_blocks, blocking
 from telecom_assets.invoices.issuer import Issuer, read_issuer
 from telecom_assets.invoices.issuer import kept as issuer_as_kept
-from telecom_assets.lineage.partitions import local_today
+from telecom_assets.model.calendar import local_today
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import differing_tables, digest_of
 from telecom_assets.periods.guard import may_write

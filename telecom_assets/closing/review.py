@@ -24,8 +24,8 @@ from telecom_assets.closing.findings import Finding, Reviewed, some
 from telecom_assets.closing.rerating.comparison import Inputs, compared, is_installed
 from telecom_assets.corrections.tables import ADJUSTMENTS
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.tables import CLEANED_CDRS
+from telecom_assets.model.calendar import local_today
 from telecom_assets.model.months import month_days
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods

@@ -15,7 +15,7 @@ from telecom_assets.books.verdict import Verdict
 from telecom_assets.intake.journal import last_landed
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.declaring import as_metadata
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.model.text import counted
 
 NAME = "topic_is_not_silent"

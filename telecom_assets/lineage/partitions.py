@@ -5,16 +5,11 @@ MONTHLY reaches this month, which can be rated before it ends.
 """
 
 import datetime as dt
-import re
 import warnings
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from telecom_assets.model.civil_time import LOCAL_ZONE
-from telecom_assets.model.months import MonthError, months_between
-
-ZONE = ZoneInfo(LOCAL_ZONE)
 
 
 def days_from(start: dt.date) -> dg.DailyPartitionsDefinition:
@@ -47,30 +42,3 @@ def partitioned_from(spec: dg.AssetSpec, start: dt.date) -> dg.AssetSpec:
         return spec
     begun = days_from(start) if spec.partitions_def == DAILY else months_from(start)
     return spec.replace_attributes(partitions_def=begun)
-
-
-def check_month(month: str, start: dt.date, today: dt.date | None = None) -> str:
-    """The given month, if it is among the partitions from `start` on. Raises MonthError with one line otherwise."""
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
-        raise MonthError(f"month {month!r}: expected yyyy-MM, e.g. 2026-10")
-    first = f"{start:%Y-%m}"
-    last = f"{today or local_today():%Y-%m}"
-    if not first <= month <= last:
-        raise MonthError(
-            f"month {month}: expected a month from {first} (TELECOM_PARTITIONS_START) to {last} (this month)"
-        )
-    return month
-
-
-def all_months(start: dt.date) -> list[str]:
-    """The months that the partitions hold, when they begin at `start`."""
-    return months_between(f"{start:%Y-%m}", f"{local_today():%Y-%m}")
-
-
-def local_today() -> dt.date:
-    return dt.datetime.now(ZONE).date()
-
-
-def last_day() -> dt.date:
-    """The last day that DAILY holds: tomorrow."""
-    return local_today() + dt.timedelta(days=1)

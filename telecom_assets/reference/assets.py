@@ -18,7 +18,7 @@ from telecom_assets.lineage.declaring import (
     table_metadata,
     versions_read,
 )
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.model.columns import VALIDITY
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.billing_terms import read_billing_terms, terms_of_settings

@@ -14,10 +14,10 @@ from telecom_assets.billing.identities import bills_equal_lines, rated_equals_bi
 from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
-from telecom_assets.lineage.partitions import ZONE, local_today
 from telecom_assets.mediation.identities import month_is_mediated
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
+from telecom_assets.model.calendar import ZONE, local_today
 from telecom_assets.model.months import month_days
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.open_days import frozen_days

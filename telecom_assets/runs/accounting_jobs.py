@@ -11,7 +11,7 @@ from telecom_assets.accounting.files import write_journals
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import SPARK_POOL
 from telecom_assets.lineage.failures import with_expected_failures
-from telecom_assets.lineage.partitions import check_month
+from telecom_assets.model.calendar import check_month
 from telecom_assets.record_types.in_force import RecordTypes
 
 

@@ -15,7 +15,7 @@ from resources.warehouse import Warehouse
 from telecom_assets.home.deployment import Clock, OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.assets import ConfigError, PastCorrection
 from telecom_assets.reference.csv_files import read_day

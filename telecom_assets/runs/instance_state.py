@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from telecom_assets.lineage.partitions import all_months
+from telecom_assets.model.calendar import all_months
 
 _OUTAGE = "telecom_assets/kafka_outage"
 _MONTHS = "telecom_assets/accept_months"

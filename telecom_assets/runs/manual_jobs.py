@@ -13,7 +13,7 @@ from resources.warehouse import Warehouse
 from telecom_assets.billing.manual import ManualLineError, Wanted, note_line
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
-from telecom_assets.lineage.partitions import check_month
+from telecom_assets.model.calendar import check_month
 
 
 class Amount(dg.Config):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from telecom_assets.lineage.partitions import last_day
+from telecom_assets.model.calendar import last_day
 from telecom_assets.model.months import month_days, shown_days
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,

@@ -18,8 +18,8 @@ from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import SPARK_POOL
 from telecom_assets.lineage.failures import with_expected_failures
-from telecom_assets.lineage.partitions import check_month
 from telecom_assets.lineage.period_events import documents_event, state_event
+from telecom_assets.model.calendar import check_month
 from telecom_assets.periods.states import Way
 from telecom_assets.record_types.in_force import RecordTypes
 

@@ -11,7 +11,7 @@ from resources.warehouse import Warehouse
 from telecom_assets.corrections.rerating import accept_differences, ask_for_all, corrects
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
-from telecom_assets.lineage.partitions import check_month
+from telecom_assets.model.calendar import check_month
 
 
 class Rerate(dg.Config):

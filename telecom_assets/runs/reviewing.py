@@ -14,7 +14,7 @@ from resources.warehouse import Warehouse
 from telecom_assets.closing.review import SAMPLE, assert_nothing_blocks, review
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
-from telecom_assets.lineage.partitions import check_month
+from telecom_assets.model.calendar import check_month
 from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.tables import CUSTOMERS
 

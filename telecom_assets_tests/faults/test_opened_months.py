@@ -17,8 +17,8 @@ from resources.warehouse import Warehouse, maintain
 from telecom_assets.intake import decisions
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.journal import read_state
-from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.stale_days import stale_days
+from telecom_assets.model.calendar import local_today
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.faults import work
 from telecom_assets_tests.faults.conftest import Shared, counted_by_a_stranger

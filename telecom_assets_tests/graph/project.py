@@ -35,7 +35,7 @@ from telecom_assets.intake import journal
 from telecom_assets.intake.decisions import open_month
 from telecom_assets.intake.landing import landed_info
 from telecom_assets.lineage.io_manager import ProjectIOManager
-from telecom_assets.lineage.partitions import local_today
+from telecom_assets.model.calendar import local_today
 from telecom_assets.model.run_tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
-from telecom_assets.lineage.partitions import local_today
+from telecom_assets.model.calendar import local_today
 from telecom_assets_tests.graph.conftest import webhook
 from telecom_assets_tests.graph.project import QUIET, Project
 from telecom_assets_tests.graph.test_cli_month import Finished, one_line, typed

@@ -12,7 +12,7 @@ import pytest
 
 from telecom_assets import cli
 from telecom_assets.intake.journal import read_state
-from telecom_assets.lineage.partitions import local_today
+from telecom_assets.model.calendar import local_today
 from telecom_assets.reports import month_books
 from telecom_assets.reports.funnel_counts import malformed_while_open, month_funnel, other_days
 from telecom_assets.runs.checks import build_checks

@@ -12,8 +12,8 @@ import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from telecom_assets.intake.silence import is_news, silence
-from telecom_assets.lineage.partitions import local_today
 from telecom_assets.local_stack.processes import ServerProcess
+from telecom_assets.model.calendar import local_today
 from telecom_assets.runs.sensors.kafka_outage import KafkaOutage
 from telecom_assets_tests.conftest import wait_for_topic
 from telecom_assets_tests.graph.conftest import customers

@@ -15,7 +15,7 @@ import pytest
 
 from telecom_assets.definitions import ASSETS, build_defs
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.partitions import local_today
+from telecom_assets.model.calendar import local_today
 from telecom_assets.runs.maintenance import pools_of_tables, writer_at_work
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, telecom

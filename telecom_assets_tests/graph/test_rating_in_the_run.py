@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 from pyspark.sql import DataFrame
 
-from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.rules import Outcomes
+from telecom_assets.model.calendar import local_today
 from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags
 from telecom_assets_tests.graph.test_automation import Automation, rating_of

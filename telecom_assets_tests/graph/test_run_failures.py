@@ -18,7 +18,7 @@ from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import asset, multi_asset
-from telecom_assets.lineage.partitions import local_today
+from telecom_assets.model.calendar import local_today
 from telecom_assets.runs.month_run import Step, day_range, one_month
 from telecom_assets.runs.month_runner import MonthRunner, RunFailed
 from telecom_assets.runs.sensors.failures import failure_message

@@ -13,8 +13,8 @@ from resources.kafka import KafkaConnection, TopicState, Watermarks
 from resources.stack_state import StackState
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.lineage.failures import innermost_message
-from telecom_assets.lineage.partitions import local_today
 from telecom_assets.mediation.stale_days import NEW_ROWS, Stale, days_with_new_rows
+from telecom_assets.model.calendar import local_today
 from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets.runs.abandoned_runs import PROCESS_TAG, sign_of_life
 from telecom_assets.runs.sensors.plan import Request, Seen, requests

@@ -10,7 +10,7 @@ import pytest
 
 from resources.process_locks import lock_or_refuse
 from telecom_assets.intake import assets as landing
-from telecom_assets.lineage.partitions import ZONE, local_today
+from telecom_assets.model.calendar import ZONE, local_today
 from telecom_assets.periods.journal import change_state, changed_now
 from telecom_assets.periods.states import APPROVED, DRAFTED
 from telecom_assets.runs import maintenance

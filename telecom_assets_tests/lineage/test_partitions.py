@@ -11,7 +11,8 @@ import pytest
 
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.settings import Settings
-from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN, check_month, last_day, local_today
+from telecom_assets.lineage.partitions import BY_TIME, DAILY, MONTHLY, ONE_RUN
+from telecom_assets.model.calendar import check_month, last_day, local_today
 from telecom_assets.model.months import MonthError, contiguous, month_days, months_between, previous_month
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.reports.dashboard_panels import DashboardData
 from telecom_assets.reports.funnel import Funnel, MadeFrom, Malformed
 

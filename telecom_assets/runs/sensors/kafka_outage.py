@@ -12,7 +12,7 @@ import dagster as dg
 
 from resources.kafka import KafkaConnection, KafkaUnavailable
 from telecom_assets.home.deployment import Clock, OnDemand
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.model.text import counted
 from telecom_assets.runs.instance_state import keep_outage_record, outage_record
 from telecom_assets.runs.sensors.kafka import look

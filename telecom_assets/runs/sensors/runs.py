@@ -8,7 +8,7 @@ import datetime as dt
 import dagster as dg
 
 from telecom_assets.lineage.failures import why_failed
-from telecom_assets.lineage.partitions import ZONE
+from telecom_assets.model.calendar import ZONE
 from telecom_assets.model.run_tags import RUN_KEY_TAG
 from telecom_assets.runs.abandoned_runs import NOT_FINISHED_STATUSES
 from telecom_assets.runs.sensors.tries import REQUEST_TAG, TRY_TAG, Outcome, Try, Wait, said
