@@ -1,5 +1,6 @@
 """The documents of a close as XML, UBL and PDF: whole, with their digests, made once, by the issuer of the close; bills of 0."""
 
+import datetime as dt
 import hashlib
 import io
 import json
@@ -16,15 +17,18 @@ from pypdf import PdfReader
 
 from resources.engine import SparkEngine
 from resources.stack_state import StackState
+from telecom_assets.books.factory import CheckInputs
 from telecom_assets.closing.approving import Books
 from telecom_assets.closing.as_ubl import documents_as_ubl
+from telecom_assets.closing.checks import DOCUMENTS_GUARD
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.document_files import files_have_their_digests
 from telecom_assets.closing.frozen import frozen_rows_have_their_digest
-from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
+from telecom_assets.closing.identities import documents_equal_bills
 from telecom_assets.closing.issuing import issued_with
 from telecom_assets.closing.preview import NoDocument, documents_shown
 from telecom_assets.home.output_files import invoice_directory
+from telecom_assets.invoices.checks import GUARD as INVOICES_GUARD
 from telecom_assets.invoices.document import invoice_schema
 from telecom_assets.invoices.issuer import Issuer, IssuerError
 from telecom_assets.invoices.pdf import PdfWriter
@@ -238,8 +242,10 @@ def test_bills_of_zero_are_skipped_where_the_setting_says_so(
     bills = [(row["customer_id"], row["status"]) for row in rows(of, "facturation_complete")]
     assert bills == [("2126", "closed"), ("2127", "closed"), ("2128", "closed")]
     assert sorted(_files(of)) == ["2126.xml", "2128.xml", "index.csv", "manifest.json"]
-    assert documents_equal_bills(of.warehouse, [MONTH]).passed and numbers_have_no_gap(of.warehouse).passed
-    assert _verify(of) == []
+    inputs = CheckInputs(of.settings, of.warehouse, of.postgres, lambda: dt.datetime.now(dt.UTC), of.record_types)
+    checks = [*DOCUMENTS_GUARD.checks["documents"], *INVOICES_GUARD.checks["invoices"]]
+    for asked in (inputs, replace(inputs, full=True), inputs.over(MONTH, MONTH)):
+        assert {check.name: check.judge(asked).findings for check in checks} == {check.name: [] for check in checks}
     for make in (documents_shown, documents_as_ubl):
         with pytest.raises(
             NoDocument, match="the bill of customer '2127' is 0, and has no document: it was closed with TELECOM_ZERO_"
