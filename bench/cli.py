@@ -38,7 +38,9 @@ def bench(
     name: Annotated[str | None, typer.Option(help="Name of the result. Default: <engine>-<cdrs>.")] = None,
     cases: Annotated[str, typer.Option(help=f"Some of {', '.join(CASES)}.")] = ",".join(DEFAULT_CASES),
     bills: Annotated[int, typer.Option(min=1, help="Bills of the case publish, at least.")] = 1_000_000,
-    invoices: Annotated[int, typer.Option(min=1, help="Invoices of the case invoices, at least.")] = 100_000,
+    invoices: Annotated[
+        int, typer.Option(min=1, help="Invoices of the case invoices, at least; of close, 10,000 at most.")
+    ] = 100_000,
     commits: Annotated[int, typer.Option(min=1, help="Commits of the case old-table.")] = 2_000,
     memory_limit_gb: Annotated[
         float | None, typer.Option(help="End a run of the project whose processes hold more than this together.")

@@ -98,6 +98,7 @@ def _sections(result: Mapping[str, Any]) -> Iterator[Section]:
         "startup": _startup,
         "publish": lambda found: [_figures("Publishing to PostgreSQL", found["stages"])],
         "invoices": lambda found: [_figures("Invoices", found["stages"])],
+        "close": lambda found: [_figures("Documents of a close as XML, UBL and PDF", found["stages"])],
         "skew": lambda found: _month("One customer with a twentieth of the CDRs: ", found),
         "old-table": _old_table,
         "shuffle": _shuffle,

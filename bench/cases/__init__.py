@@ -28,6 +28,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "startup": startup.measure,
     "publish": documents.measure_publishing,
     "invoices": documents.measure_invoices,
+    "close": documents.measure_close,
     "skew": skew.measure,
     "old-table": old_table.measure,
     "shuffle": shuffle.measure,

@@ -1,4 +1,4 @@
-"""Cases `publish` and `invoices`: a month of many bills into PostgreSQL, and into XML documents.
+"""Cases `publish`, `invoices` and `close`: a month of many bills into PostgreSQL, into XML documents, and closed.
 
 Each customer that is active and postpaid gets a bill, with or without usage: many customers with few CDRs make many
 bills through the project's own graph. The bills are made once, untimed.
@@ -11,11 +11,13 @@ from bench.bench_run import Bench
 from bench.dataset import MONTH, DataSpec
 from bench.figures import Figures, medians
 from bench.project_runs import Repetition
-from bench.workplace import UNPUBLISHED
+from bench.workplace import BILLED, UNPUBLISHED
 
 _CDRS = 20_000
 #: Of the generator's customers, 87.3 % are active and postpaid.
 _BILLED_SHARE = 0.87
+#: As many bills are closed at most: each becomes a PDF.
+_CLOSED = 10_000
 
 
 def measure_publishing(bench: Bench) -> None:
@@ -26,6 +28,24 @@ def measure_publishing(bench: Bench) -> None:
 def measure_invoices(bench: Bench) -> None:
     """Adds `invoices`: the asset invoices and its checks."""
     bench.results["invoices"] = _measure(bench, "invoices", "documents", bench.options.invoices)
+
+
+def measure_close(bench: Bench) -> None:
+    """Adds `close`: `telecom bill close` as a user waits for it, with the documents of all bills as XML, UBL and PDF."""
+    place = bench.workplaces.at(spec_of(bench.options.spec, min(_CLOSED, bench.options.invoices)))
+    decided = ("--month", place.dataset.spec.month, "--by", "bench")
+    repetitions = []
+    for number in bench.repetitions():
+        place.begin_from(BILLED)
+        place.project.telecom("bill", "approve", *decided)
+        watched = place.project.telecom("bill", "close", *decided)
+        bills = place.project.bills()
+        repetitions.append({"close": Figures(watched.wall, watched.cpu, watched.peak_rss, bills)})
+        bench.say_repetition("close", number, f"{bills:,} bills in {watched.wall:.2f} s")
+    bench.results["close"] = {
+        "stages": {name: item.as_json(bench.cores) for name, item in medians(repetitions).items()},
+        "repetitions": [{name: item.as_json(bench.cores) for name, item in each.items()} for each in repetitions],
+    }
 
 
 def spec_of(base: DataSpec, bills: int) -> DataSpec:

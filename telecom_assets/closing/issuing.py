@@ -45,6 +45,8 @@ from telecom_assets.invoices.issuer import issuer_of, read_issuer
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.text import plain
 from telecom_assets.periods.closed_with import ClosedWith
+from telecom_assets.periods.journal import read_periods
+from telecom_assets.periods.states import Periods
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reference.tables import CUSTOMERS
 
@@ -119,6 +121,7 @@ class _Issuing:
 
     def __init__(self, documents: PinnedTable, month: str, issue_date: dt.date, closed_with: ClosedWith) -> None:
         self._documents = documents
+        self._before = terms_of_closed(read_periods(documents.warehouse))
         self._month = month
         self._issue_date = issue_date
         self._due_date = issue_date + dt.timedelta(days=closed_with.payment_days)
@@ -133,7 +136,7 @@ class _Issuing:
         """What makes a bill a document. Bills come in the order of customer_id, holder_no, and the bill before separate documents."""
         kind = bill["document_kind"]
         number = self._given[_key(bill)] if self._given else self._numbers.next(kind)
-        lines, rates = issued_with(bill, self._closed_with)
+        lines, rates = issued_with(bill, self._closed_with, self._before)
         return Issued(
             number=number,
             kind=kind,
@@ -228,15 +231,37 @@ def documents_to_issue(
 
 
 def issued_with(
-    bill: Mapping[str, Any], closed_with: ClosedWith | None
+    bill: Mapping[str, Any], closed_with: ClosedWith | None, before: Mapping[str, ClosedWith]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Lines and tax rates of a row of `documents_to_issue`, in their order; a draft, without closed_with, has no exemption reason."""
+    """Lines and tax rates of a row of `documents_to_issue`, in their order.
+
+    A rate has the exemption reasons of the terms that its lines are made with: those of the period (closed_with; None: a draft, which
+    names none), and of the closed periods that corrections are of (before: `terms_of_closed`).
+    """
     lines = sorted(bill["lines"] or [], key=lambda line: line["line_no"])
     rates = sorted(bill["rates"] or [], key=lambda rate: (rate["tax_category"], rate["tax_pct"]))
     if closed_with is None:
         return lines, rates
-    reason = {"exemption_reason": closed_with.exemption_reason}
-    return lines, [{**rate, **(reason if rate["tax_category"] == closed_with.tax_category else {})} for rate in rates]
+    reasons: dict[tuple[Any, ...], list[str]] = {}
+    for line in lines:
+        terms = before.get(line["original_period"]) if line["original_period"] else closed_with
+        found = reasons.setdefault((line["tax_category"], line["tax_pct"]), [])
+        if (
+            terms is not None
+            and terms.tax_category == line["tax_category"]
+            and terms.exemption_reason not in (None, *found)
+        ):
+            found.append(str(terms.exemption_reason))
+    named = ["; ".join(reasons.get((rate["tax_category"], rate["tax_pct"]), ())) for rate in rates]
+    return lines, [
+        {**rate, **({"exemption_reason": reason} if reason else {})} for rate, reason in zip(rates, named, strict=True)
+    ]
+
+
+def terms_of_closed(periods: Periods) -> dict[str, ClosedWith]:
+    """What each closed period was closed with."""
+    changes = (periods.last(month) for month in periods.closed)
+    return {each.billing_period: ClosedWith.read(each.closed_with) for each in changes if each and each.closed_with}
 
 
 def _customers(warehouse: Warehouse, closed_with: ClosedWith, approved_at: dt.datetime) -> DataFrame:

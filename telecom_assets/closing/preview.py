@@ -5,6 +5,7 @@ minutes. Belongs here: finding what a document is made of. Does not belong here:
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
@@ -16,7 +17,7 @@ from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.tables import BILL, BILL_LINES
 from telecom_assets.billing.zero_bills import SKIP
 from telecom_assets.closing.earlier import billed_of
-from telecom_assets.closing.issuing import OF_DOCUMENTS, documents_to_issue, issued_with
+from telecom_assets.closing.issuing import OF_DOCUMENTS, documents_to_issue, issued_with, terms_of_closed
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.invoices.by_day import with_usage_by_day
 from telecom_assets.invoices.document import Issued
@@ -42,17 +43,19 @@ class Shown(NamedTuple):
     pdf: bytes
 
 
-class Close(NamedTuple):
+@dataclass(frozen=True)
+class Close:
     """What the close of a month has made of a customer's bills; of a draft there is nothing.
 
     given: the rows of `documents`, by DOCUMENT. closed_with: what the month was approved with. issuer: who has issued them,
-    where the close has kept it. skips: whether a bill of 0 has no document, for good.
+    where the close has kept it. skips: whether a bill of 0 has no document, for good. before: the terms of all closed months.
     """
 
     given: Mapping[tuple[Any, ...], Mapping[str, Any]]
     closed_with: ClosedWith | None
     issuer: Issuer | None = None
     skips: bool = False
+    before: Mapping[str, ClosedWith] = field(default_factory=dict)
 
     def documents(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows of `documents_to_issue` of the customer that are documents. Raises NoDocument where the close has skipped all."""
@@ -69,7 +72,7 @@ class Close(NamedTuple):
         given = self.given.get(_key(row))
         if given is None:
             return None
-        lines, rates = issued_with(row, self.closed_with)
+        lines, rates = issued_with(row, self.closed_with, self.before)
         days = (given["issue_date"], given["due_date"])
         return Issued(given["number"], given["kind"], *days, lines, rates, row["original_period"], billed_of(row))
 
@@ -112,16 +115,16 @@ def close_of(warehouse: Warehouse, month: str, customer_id: str) -> Close:
     change = periods.last(month)
     closed_with = ClosedWith.read(change.closed_with) if change and change.closed_with else None
     if month not in periods.closed or closed_with is None:
-        return Close({}, closed_with)
+        return Close({}, closed_with, before=terms_of_closed(periods))
     rows = warehouse.pin_period(DOCUMENTS.name, month).df.where(F.col("customer_id") == customer_id)
     given = {_key(row): row for row in rows.toArrow().to_pylist()}
     issuer = issuer_of(closed_with.issuer) if closed_with.issuer else None
     skips = periods.state(month) == CLOSED and closed_with.zero_bills == SKIP
-    return Close(given, closed_with, issuer, skips)
+    return Close(given, closed_with, issuer, skips, terms_of_closed(periods))
 
 
 def _shown(writer: PdfWriter, row: Mapping[str, Any], close: Close) -> Shown:
-    lines, rates = issued_with(row, close.closed_with)
+    lines, rates = issued_with(row, close.closed_with, close.before)
     issued = close.issued(row)
     pdf = writer.document(row, Content(lines, rates, row["days"] or ()), issued)
     return Shown(row["document"], issued.number if issued else None, pdf)

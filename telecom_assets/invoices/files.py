@@ -38,7 +38,8 @@ MANIFEST_FILE = "manifest.json"
 
 #: What a document is made from.
 _OF_DOCUMENT = (*FACTURATION_COMPLETE.column_names, "customer_name")
-_ROWS_AT_A_TIME = 2_000
+#: Few: a bill has its usage by day with it.
+_ROWS_AT_A_TIME = 250
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,42 @@
 """The documents of a close as XML, UBL and PDF: whole, with their digests, made once, by the issuer of the close; bills of 0."""
 
+import datetime as dt
 import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import write_deltalake
 from lxml import etree
 from pypdf import PdfReader
 
 from resources.engine import SparkEngine
 from resources.stack_state import StackState
+from telecom_assets.books.factory import CheckInputs
 from telecom_assets.closing.approving import Books
 from telecom_assets.closing.as_ubl import documents_as_ubl
+from telecom_assets.closing.checks import DOCUMENTS_GUARD
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.document_files import files_have_their_digests
-from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
+from telecom_assets.closing.frozen import frozen_rows_have_their_digest
+from telecom_assets.closing.identities import documents_equal_bills
+from telecom_assets.closing.issuing import issued_with
 from telecom_assets.closing.preview import NoDocument, documents_shown
 from telecom_assets.home.output_files import invoice_directory
+from telecom_assets.invoices.checks import GUARD as INVOICES_GUARD
 from telecom_assets.invoices.document import invoice_schema
 from telecom_assets.invoices.issuer import Issuer, IssuerError
 from telecom_assets.invoices.pdf import PdfWriter
 from telecom_assets.invoices.stored_set import invoice_set_problems, read_invoice_totals
+from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.guard import may_write
 from telecom_assets.periods.journal import read_periods
+from telecom_assets.upgrade.shapes import add_columns, shape_of
 from telecom_assets_tests.closing.months import (
     CHARGES,
     ISSUED,
@@ -197,6 +208,14 @@ def test_a_close_without_pdf_and_ubl_and_one_of_before(tmp_path: Path, sail: Spa
     manifest["index_sha256"] = hashlib.sha256((directory / "index.csv").read_bytes()).hexdigest()
     (directory / "manifest.json").write_text(json.dumps(manifest))
     assert invoice_set_problems(directory) == []
+    stored = of.warehouse.pin("documents").arrow()
+    former = stored.drop_columns(["further_files"])
+    write_deltalake(of.warehouse.path("documents"), former, mode="overwrite", schema_mode="overwrite")
+    shape = shape_of(of.warehouse, "documents")
+    assert shape is not None and (shape.only_grows, shape.changes) == (True, ["further_files is added"])
+    add_columns(of.warehouse, shape)
+    assert rows(of, "documents") == stored.sort_by("number").to_pylist()
+    assert frozen_rows_have_their_digest(of.warehouse, [MONTH]).passed and _verify(of) == []
 
 
 def test_an_issuer_that_cannot_be_read_stops_a_close_before_it_begins(
@@ -223,8 +242,10 @@ def test_bills_of_zero_are_skipped_where_the_setting_says_so(
     bills = [(row["customer_id"], row["status"]) for row in rows(of, "facturation_complete")]
     assert bills == [("2126", "closed"), ("2127", "closed"), ("2128", "closed")]
     assert sorted(_files(of)) == ["2126.xml", "2128.xml", "index.csv", "manifest.json"]
-    assert documents_equal_bills(of.warehouse, [MONTH]).passed and numbers_have_no_gap(of.warehouse).passed
-    assert _verify(of) == []
+    inputs = CheckInputs(of.settings, of.warehouse, of.postgres, lambda: dt.datetime.now(dt.UTC), of.record_types)
+    checks = [*DOCUMENTS_GUARD.checks["documents"], *INVOICES_GUARD.checks["invoices"]]
+    for asked in (inputs, replace(inputs, full=True), inputs.over(MONTH, MONTH)):
+        assert {check.name: check.judge(asked).findings for check in checks} == {check.name: [] for check in checks}
     for make in (documents_shown, documents_as_ubl):
         with pytest.raises(
             NoDocument, match="the bill of customer '2127' is 0, and has no document: it was closed with TELECOM_ZERO_"
@@ -237,3 +258,34 @@ def test_bills_of_zero_are_skipped_where_the_setting_says_so(
             "documents", contract_table(documents, pinned.arrow().to_pylist()[:1]), pinned.partitions
         )
     assert documents_equal_bills(of.warehouse, [MONTH]).findings == [f"{MONTH} rows: documents 1, bills 2"]
+
+
+def test_a_tax_rate_has_the_reasons_of_the_terms_that_its_lines_are_made_with() -> None:
+    """The month is exempt by one law, a closed month that is corrected was by another, and one before had 20 %."""
+    terms = ClosedWith("MAD", Decimal(5), Decimal(0), "E", "law of 2026", 30, "zero", 7)
+    before = {
+        "2026-09": replace(terms, exemption_reason="law of 1985"),
+        "2026-08": replace(terms, tax_category="S", tax_pct=Decimal(20), exemption_reason=None),
+    }
+
+    def reasons(*lines: tuple[str, str | None]) -> list[str | None]:
+        rates = {(category, 20 if category == "S" else 0) for category, _ in lines}
+        made = [
+            {
+                "line_no": number,
+                "tax_category": category,
+                "tax_pct": 20 if category == "S" else 0,
+                "original_period": period,
+            }
+            for number, (category, period) in enumerate(lines)
+        ]
+        row = {"lines": made, "rates": [{"tax_category": category, "tax_pct": pct} for category, pct in rates]}
+        return [rate.get("exemption_reason") for rate in issued_with(row, terms, before)[1]]
+
+    assert reasons(("E", None)) == ["law of 2026"]
+    assert reasons(("E", "2026-09")) == ["law of 1985"]
+    assert reasons(("E", None), ("E", "2026-09"), ("E", "2026-09"), ("S", "2026-08")) == [
+        "law of 2026; law of 1985",
+        None,
+    ]
+    assert reasons(("E", "2025-01")) == [None]

@@ -193,6 +193,11 @@ def test_settings_with_some_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 # ---------------------------------------------------------------------------------------------------------- wrong values
 
 WRONG = [
+    *(
+        ("TELECOM_INVOICE_FORMATS", text, f"TELECOM_INVOICE_FORMATS: '{text}': expected xml, which is always written")
+        for text in ("pdf", "xml,html", "xml,xml", "xml,")
+    ),
+    ("TELECOM_ZERO_BILLS", "drop", "TELECOM_ZERO_BILLS: 'drop': "),
     ("ENGINE", "flink", "ENGINE: 'flink': "),
     ("TELECOM_ENGINE", "Sail", "'Sail'"),
     ("TELECOM_KAFKA_TOPIC", "cdr topic", "TELECOM_KAFKA_TOPIC: 'cdr topic': "),

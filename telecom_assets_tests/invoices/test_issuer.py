@@ -1,11 +1,12 @@
 """The issuer's file: read whole, or refused with one sentence that names the file and the key."""
 
-from dataclasses import FrozenInstanceError
+import json
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 
-from telecom_assets.invoices.issuer import BankAccount, Issuer, IssuerError, TaxNumbers, read_issuer
+from telecom_assets.invoices.issuer import BankAccount, Issuer, IssuerError, TaxNumbers, issuer_of, kept, read_issuer
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -29,10 +30,15 @@ def test_the_file_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert (issuer.language_of("212600000001"), issuer.language_of("212600000002")) == ("en", "fr")
     with pytest.raises(FrozenInstanceError):
         issuer.name = "Another"  # type: ignore[misc]
+    said = json.loads(json.dumps(kept(issuer)))
+    assert issuer_of(said) == issuer
+    (tmp_path / "logo.svg").unlink()
+    assert issuer_of(said) == replace(issuer, logo=None)
 
 
 def test_without_a_file_it_is_the_demonstration_operator() -> None:
-    assert read_issuer(None) == Issuer(name="Demonstration operator", country="MA", invoice_language="en")
+    issuer = Issuer(name="Demonstration operator", country="MA", invoice_language="en")
+    assert read_issuer(None) == issuer == issuer_of(kept(issuer))
 
 
 @pytest.mark.parametrize(
