@@ -90,9 +90,9 @@ def test_the_journal_of_a_month_with_corrections(warehouse: Warehouse) -> None:
     assert exact["unbilled_suspended", "unknown_customer"] == (1, Decimal(0))
 
 
-def test_what_rounding_has_taken_away_is_an_entry(warehouse: Warehouse) -> None:
+def test_what_rounding_has_taken_away_is_an_entry(made: Warehouse) -> None:
     """January: 2.008 and twice 1.004 are 4.016 → 4.02 of messages, of which 2.01 + 1.00 + 1.00 = 4.01 were asked for."""
-    found = journal(warehouse, JANUARY)
+    found = journal(made, JANUARY)
     assert entries(found, "ledger") == [
         ("receivables", "invoice", None, "10.47", "0.00"),
         ("discounts", None, None, "0.50", "0.00"),
