@@ -20,6 +20,8 @@ import pyarrow as pa
 import pytest
 
 from resources.stack_state import StackState
+from telecom_assets.closing.approving import Books, approve
+from telecom_assets.closing.closing import close
 from telecom_assets.definitions import build_defs
 from telecom_assets.generator import GeneratorSpec, generate_cdr_chunks, generate_customers
 from telecom_assets.home.settings import Settings
@@ -28,6 +30,7 @@ from telecom_assets.runs.month_runner import StepResult
 from telecom_assets_tests.dagster_versions import other_dagster
 from telecom_assets_tests.graph.project import (
     MONTH,
+    NEXT_MONTH,
     Project,
     cdr,
     make_database,
@@ -48,6 +51,17 @@ HOSTILE = [value and value.replace(b"2026-06-", MONTH.encode() + b"-") for value
 
 #: No data session of the corpus is this customer's.
 FLOOR_CUSTOMER = "212799999999"
+
+
+def close_month_and_run_next(project: Project) -> None:
+    """Bill the month under test, close it, and bill the next one, which corrects it."""
+    for month in (MONTH, NEXT_MONTH):
+        project.open_month(month)
+    project.run_month()
+    books = Books.of(project.deployment)
+    approve(books, MONTH, by="Anna")
+    close(books, MONTH, by="Bea")
+    project.run_month(NEXT_MONTH)
 
 
 def customers() -> pa.Table:

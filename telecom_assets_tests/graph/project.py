@@ -52,6 +52,7 @@ from telecom_assets_tests import oracle
 
 DATA = Path(__file__).parents[2] / "telecom_assets" / "data"
 MONTH = "2025-06"
+NEXT_MONTH = "2025-07"
 
 Row = dict[str, Any]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

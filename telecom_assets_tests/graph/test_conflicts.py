@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from telecom_assets.closing.approving import Books, approve
-from telecom_assets.closing.closing import close
 from telecom_assets.mediation.stale_days import stale_days
 from telecom_assets.runs.evaluation import check_month
-from telecom_assets_tests.graph.conftest import customers
-from telecom_assets_tests.graph.project import MONTH, Project
+from telecom_assets_tests.graph.conftest import close_month_and_run_next, customers
+from telecom_assets_tests.graph.project import MONTH, NEXT_MONTH, Project
 from telecom_assets_tests.graph.test_cli_month import Finished, one_line, typed
-from telecom_assets_tests.graph.test_corrections import NEXT_MONTH, call
+from telecom_assets_tests.graph.test_corrections import call
 from telecom_assets_tests.graph.test_sensor import sms
 
 __all__ = ["typed"]
@@ -43,13 +41,7 @@ def project(new_project: Callable[..., Project]) -> Project:
             call(NEXT, "same", 600),
         ]
     )
-    for month in (MONTH, NEXT_MONTH):
-        made.open_month(month)
-    made.run_month()
-    books = Books.of(made.deployment)
-    approve(books, MONTH, by="Anna")
-    close(books, MONTH, by="Bea")
-    made.run_month(NEXT_MONTH)
+    close_month_and_run_next(made)
     return made
 
 

@@ -10,14 +10,11 @@ from decimal import Decimal
 
 import pytest
 
-from telecom_assets.closing.approving import Books, approve
-from telecom_assets.closing.closing import close
 from telecom_assets.runs.evaluation import check_month
-from telecom_assets_tests.graph.conftest import customers, telecom
-from telecom_assets_tests.graph.project import MONTH, Project
+from telecom_assets_tests.graph.conftest import close_month_and_run_next, customers, telecom
+from telecom_assets_tests.graph.project import MONTH, NEXT_MONTH, Project
 from telecom_assets_tests.graph.test_sensor import sms
 
-NEXT_MONTH = "2025-07"
 CALLER = "212600000001"
 LAST, NEXT = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
 
@@ -41,13 +38,7 @@ def project(new_project: Callable[..., Project]) -> Project:
     made = new_project(partitions=1)
     made.store_customers(customers())
     made.produce([sms(LAST, "a"), sms(NEXT, "b")])
-    for month in (MONTH, NEXT_MONTH):
-        made.open_month(month)
-    made.run_month()
-    books = Books.of(made.deployment)
-    approve(books, MONTH, by="Anna")
-    close(books, MONTH, by="Bea")
-    made.run_month(NEXT_MONTH)
+    close_month_and_run_next(made)
     return made
 
 

@@ -24,7 +24,7 @@ from telecom_assets.reports.documents import documents_digest
 from telecom_assets.reports.funnel_counts import month_funnel
 from telecom_assets.runs.evaluation import check_month
 from telecom_assets_tests.graph.conftest import customers, telecom
-from telecom_assets_tests.graph.project import MONTH, QUIET, Project, day_tags, month_tag
+from telecom_assets_tests.graph.project import MONTH, NEXT_MONTH, QUIET, Project, day_tags, month_tag
 from telecom_assets_tests.graph.test_automation import Automation
 from telecom_assets_tests.graph.test_cli_month import Finished, one_line, typed
 from telecom_assets_tests.graph.test_sensor import sms
@@ -33,7 +33,6 @@ from telecom_assets_tests.graph.ticks import carry_out, outcomes, tick
 __all__ = ["typed"]
 
 LAST, NEXT = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
-NEXT_MONTH = "2025-07"
 
 
 @pytest.fixture(scope="module")

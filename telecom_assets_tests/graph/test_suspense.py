@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 
 from telecom_assets.closing.approving import Books, approve
-from telecom_assets.closing.closing import close
 from telecom_assets.closing.review import review
-from telecom_assets_tests.graph.conftest import customers
-from telecom_assets_tests.graph.project import MONTH, Project
+from telecom_assets_tests.graph.conftest import close_month_and_run_next, customers
+from telecom_assets_tests.graph.project import MONTH, NEXT_MONTH, Project
 from telecom_assets_tests.graph.test_cli_month import Finished, one_line, typed
-from telecom_assets_tests.graph.test_corrections import NEXT_MONTH
 from telecom_assets_tests.graph.test_sensor import sms
 
 __all__ = ["typed"]
@@ -50,13 +48,7 @@ def project(new_project: Callable[..., Project]) -> Project:
     made.store_customers(customers())
     made.produce([sms(LAST, "a"), call(LAST, "june found", FOUND), call(LAST, "june lost", LOST)])
     made.produce([call(NEXT, "july found", FOUND), call(NEXT, "july lost", LOST)])
-    for month in (MONTH, NEXT_MONTH):
-        made.open_month(month)
-    made.run_month()
-    books = Books.of(made.deployment)
-    approve(books, MONTH, by="Anna")
-    close(books, MONTH, by="Bea")
-    made.run_month(NEXT_MONTH)
+    close_month_and_run_next(made)
     return made
 
 
