@@ -15,6 +15,7 @@ from telecom_assets.explain.records import Adjustment, Event, Message, OnBill, R
 from telecom_assets.mediation.tables import MESSAGE_KEY
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.text import plain
+from telecom_assets.periods.states import CLOSED
 
 #: What an outcome means, for people.
 _MEANS = {
@@ -187,7 +188,7 @@ def _print_event(out: Console, event: Event) -> None:
     if event.charge is not None:
         _print_charge(out, event, event.charge)
     if event.on_bill is not None:
-        _print(out, f"On the bill of {event.month} ({event.month_state})", _line_figures(event.on_bill))
+        _print(out, f"On the bill of {event.month} ({event.month_state})", _line_figures(event.on_bill, event.month_state))
     elif event.charge is not None:
         out.print(f"On no bill yet: {event.month} is {event.month_state}.", highlight=False)
     _print_adjustments(out, event)
@@ -235,13 +236,14 @@ def _print_charge(out: Console, event: Event, charge: Mapping[str, Any]) -> None
     )
 
 
-def _line_figures(on: OnBill) -> list[tuple[str, Any]]:
+def _line_figures(on: OnBill, month_state: str) -> list[tuple[str, Any]]:
     line, document = on.line, on.document
-    issued = (
-        "none issued: a bill has a number once its month is closed"
-        if document is None
-        else f"{document['number']} of {document['issue_date']}"
-    )
+    if document is not None:
+        issued = f"{document['number']} of {document['issue_date']}"
+    elif month_state == CLOSED:
+        issued = "none: the month was closed without one for this bill"
+    else:
+        issued = "none issued: a bill has a number once its month is closed"
     return [
         (
             "line",

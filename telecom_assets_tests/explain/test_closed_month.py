@@ -177,6 +177,9 @@ def test_all_of_it_is_printed_and_told_to_machines(warehouse: Warehouse, capsys:
     printed = " ".join(capsys.readouterr().out.split())
     for said in ("(1 − 0 free) × 1.004 = 1.004000", "rounded once: +0.002", "late_usage", "prepaid_customer", "15.97"):
         assert said in printed
+    # January was closed here without giving numbers.
+    assert "none: the month was closed without one" in printed
+    assert "once its month is closed" not in printed
 
 
 @pytest.mark.parametrize(
