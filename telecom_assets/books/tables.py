@@ -11,20 +11,20 @@ CONTROL_TOTALS = TableContract(
     grain="One row per state of a day or period of a table, record type, outcome and reason: how many rows, and their sums. Never "
     "edited.",
     key=(
-        *("table_name", "table_id", "table_version", "table_commit", "day_or_period"),
+        *("counted_table", "counted_id", "counted_version", "counted_commit", "day_or_period"),
         *("record_type", "outcome", "reason"),
     ),
     partition_by="billing_period",
     columns=(
-        C("table_name", "string", "Table that is counted."),
-        C("table_id", "string", "Id of the table: one that was made again has another."),
+        C("counted_table", "string", "Table that is counted."),
+        C("counted_id", "string", "Id of the table: one that was made again has another."),
         C(
-            "table_version",
+            "counted_version",
             "bigint",
             "Version of the table that changed the day or period last: the state counted here.",
         ),
         C(
-            "table_commit",
+            "counted_commit",
             "string",
             "What tells that commit from another of the same version, after the table was restored from a backup; empty where the log "
             "has lost it.",

@@ -9,6 +9,7 @@ has, and works out what was not noted: after a kill between the commit of the ro
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, reduce
@@ -21,7 +22,16 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from resources.contract import Counted, TableContract
-from resources.warehouse import Partitions, PinnedTable, Warehouse, as_first_seen, identity_of, partition_value
+from resources.warehouse import (
+    Partitions,
+    PinnedTable,
+    Warehouse,
+    WarehouseError,
+    as_first_seen,
+    identity_of,
+    partition_value,
+    sum_exactly,
+)
 from telecom_assets.books.tables import CONTROL_TOTALS, OTHER
 from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
@@ -64,19 +74,21 @@ def note_totals(pinned: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -
     warehouse, contract = pinned.warehouse, pinned.contract
     if contract.counted is None or CONTROL_TOTALS.name not in warehouse.contracts:
         return 0
-    _, missing = _noted_and_missing(pinned)
+    noted, missing = _noted_and_missing(pinned)
+    worked_out = _worked_out(as_first_seen(pinned), frozenset(missing), record_types) if missing else ()
+    _tell_sums(pinned, [*noted, *worked_out])
     if not missing:
         return 0
     rows = []
-    for total in _worked_out(as_first_seen(pinned), frozenset(missing), record_types):
+    for total in worked_out:
         state = missing[total.value]
         rows.append(
             {
                 **vars(total),
-                "table_name": pinned.name,
-                "table_id": pinned.table_id,
-                "table_version": pinned.version if state.version < 0 else state.version,
-                "table_commit": state.commit,
+                "counted_table": pinned.name,
+                "counted_id": pinned.table_id,
+                "counted_version": pinned.version if state.version < 0 else state.version,
+                "counted_commit": state.commit,
                 "stage": contract.counted.stage,
                 "day_or_period": str(total.value),
                 "billing_period": _month(total.value),
@@ -84,6 +96,26 @@ def note_totals(pinned: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -
         )
     warehouse.append_arrow(CONTROL_TOTALS.name, pa.Table.from_pylist(rows, schema=CONTROL_TOTALS.arrow_schema()))
     return len(missing)
+
+
+def _tell_sums(pinned: PinnedTable, totals: Iterable[Total]) -> None:
+    """Let the pinned table know the sums of its one money column, so that no other aggregate is asked for them."""
+    counted, money = pinned.contract.counted, pinned.contract.money
+    if counted is None or money != (counted.money,):
+        return
+    sums: dict[Any, Decimal] = {}
+    for each in totals:
+        sums[each.value] = sum_exactly([sums.get(each.value, Decimal(0)), each.money or Decimal(0)])
+    pinned.warehouse.sums[pinned] = {value: {money[0]: amount} for value, amount in sums.items()}
+
+
+def by_outcome(totals: Iterable[Total]) -> dict[tuple[str, str], tuple[int, Decimal]]:
+    """Of each outcome and reason: its records, and their money."""
+    found: dict[tuple[str, str], tuple[int, Decimal]] = {}
+    for each in totals:
+        records, money = found.get((each.outcome, each.reason), (0, Decimal(0)))
+        found[each.outcome, each.reason] = (records + each.records, sum_exactly([money, each.money or Decimal(0)]))
+    return found
 
 
 def records_and_positions(totals: Iterable[Total]) -> dict[Any, tuple[int, int]]:
@@ -148,12 +180,12 @@ def _read(
     noted: PinnedTable, contract: TableContract, table_id: str
 ) -> Mapping[Any, Mapping[_State, Collection[Total]]]:
     """Of each day or period and state of a table the totals that are noted, each once."""
-    rows = noted.arrow().filter((pc.field("table_name") == contract.name) & (pc.field("table_id") == table_id))
+    rows = noted.arrow().filter((pc.field("counted_table") == contract.name) & (pc.field("counted_id") == table_id))
     found: dict[Any, dict[_State, dict[Total, None]]] = {}
     for row in rows.to_pylist():
         value = partition_value(row["day_or_period"], contract)
         total = Total(value, *(row[each] for each in list(Total.__dataclass_fields__)[1:]))
-        found.setdefault(value, {}).setdefault(_State(row["table_version"], row["table_commit"]), {})[total] = None
+        found.setdefault(value, {}).setdefault(_State(row["counted_version"], row["counted_commit"]), {})[total] = None
     return found
 
 
@@ -231,7 +263,13 @@ def _month(value: Any) -> str:
 
 
 def note_all_totals(warehouse: Warehouse, record_types: RecordTypes = RECORD_TYPES) -> int:
-    """Note what is not noted yet of any table; returns how many days and periods these are."""
-    return sum(
-        note_totals(warehouse.pin(name), record_types) for name, each in warehouse.contracts.items() if each.counted
-    )
+    """Note what is not noted yet of any table; returns how many days and periods these are.
+
+    A table that cannot be read is left aside: it is an error of whoever needs it.
+    """
+    noted = 0
+    for name, contract in warehouse.contracts.items():
+        if contract.counted is not None:
+            with suppress(WarehouseError):
+                noted += note_totals(warehouse.pin(name), record_types)
+    return noted

@@ -52,7 +52,14 @@ RATED_CDRS = TableContract(
     partition_by="event_date",
     closes=True,
     money=("amount",),
-    counted=Counted("rating", "'rated'", of="record_type", money="amount", measured="units"),
+    counted=Counted(
+        "rating",
+        "'rated'",
+        "CASE WHEN imputed THEN 'missing_volume' END",
+        of="record_type",
+        money="amount",
+        measured="units",
+    ),
     columns=(
         C("record_id", "string", "Identity of the event."),
         C("customer_id", "string", "Customer who is charged."),

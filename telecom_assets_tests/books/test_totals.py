@@ -80,7 +80,7 @@ def test_a_run_notes_what_it_has_written(warehouse: Warehouse) -> None:
         ("2026-06-01", "voice", "rating", "rated", "", 2, 1, 120, Decimal("3.5")),
         ("2026-06-02", "sms", "rating", "rated", "", 1, 3, None, 8),
     ]
-    assert {(row["table_name"], row["table_version"], row["billing_period"]) for row in rows} == {
+    assert {(row["counted_table"], row["counted_version"], row["billing_period"]) for row in rows} == {
         ("rated_cdrs", 1, "2026-06")
     }
 

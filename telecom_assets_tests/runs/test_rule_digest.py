@@ -100,6 +100,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "sensor_interval_seconds": 60,
     "outage_minutes": 10,
     "silent_hours": 6,
+    "unusual_day_score": 5.0,
     "failure_webhook": "https://example.com/hook",
     "dagster_storage": "postgres",
     "dagster_postgres_url": "postgresql://localhost/dagster",

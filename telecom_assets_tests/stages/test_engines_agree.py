@@ -318,7 +318,7 @@ TOTALS = {
     "sum(CASE WHEN duration_sec IS NOT NULL OR session_duration_sec IS NOT NULL "
     "THEN coalesce(duration_sec, 0) + coalesce(session_duration_sec, 0) END), sum(data_volume_mb), NULL",
     "rejected_cdrs": "event_date, type, 'rejected', reason, count(*), sum(source_position), NULL, NULL, NULL",
-    "rated_cdrs": "event_date, type, 'rated', '', count(*), sum(source_position), "
+    "rated_cdrs": "event_date, type, 'rated', CASE WHEN imputed THEN 'missing_volume' ELSE '' END, count(*), sum(source_position), "
     "sum(billable_units * 60) FILTER (type = 'voice'), sum(billable_units) FILTER (type = 'data'), sum(amount)",
     "suspended_cdrs": "event_date, type, disposition, reason, count(*), sum(source_position), "
     "sum(billable_units * 60) FILTER (type = 'voice'), sum(billable_units) FILTER (type = 'data'), NULL",
