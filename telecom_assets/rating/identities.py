@@ -4,11 +4,12 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from operator import add
 
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, as_first_seen
-from telecom_assets.books.days import days_add_up, rows_by_day, verdict_of_days
+from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
 from telecom_assets.books.totals import Total, records_and_positions, totals_of
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
@@ -29,18 +30,54 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions.
 
-    Of open days: on those of approved and closed periods cleaned rows change when something comes late, and ratings do not.
+    On days of approved and closed periods cleaned rows change when something comes late, and ratings do not: there it is
+    cleaned = rated + suspended + late − gone (`late_less_gone`).
     """
-    frozen = frozen_days(cleaned.warehouse)
-
-    def of_open_days(by_day: Mapping[dt.date, tuple[int, int]]) -> dict[dt.date, tuple[int, int]]:
-        return {day: found for day, found in by_day.items() if day not in frozen}
-
-    parts = {
-        "rated": of_open_days(rows_by_day(rated)),
-        "suspended": of_open_days(_suspended_rows(suspended)),
+    parts: dict[str, Mapping[dt.date, tuple[int, int]]] = {
+        "rated": rows_by_day(rated),
+        "suspended": _suspended_rows(suspended),
     }
-    return days_add_up("cleaned = rated + suspended", "cleaned", of_open_days(rows_by_day(cleaned)), parts)
+    if late := late_less_gone(cleaned, rated, suspended):
+        parts["late"] = late
+    return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
+
+
+def late_less_gone(
+    cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable
+) -> Mapping[dt.date, tuple[int, int]]:
+    """Of days of approved and closed periods: the records that were cleaned since, less those that are cleaned no more.
+
+    Rows, and the sum of their positions, of the days that have other records than ratings: by record id, as sets.
+    """
+    whole, frozen = rows_by_day(cleaned), frozen_days(cleaned.warehouse)
+    rated_rows, suspended_rows = rows_by_day(rated), _suspended_rows(suspended)
+    nothing = (0, 0)
+    differing = frozenset(
+        day
+        for day in frozen & {*whole, *rated_rows, *suspended_rows}
+        if whole.get(day, nothing) != tuple(map(add, rated_rows.get(day, nothing), suspended_rows.get(day, nothing)))
+    )
+    return _late_less_gone(*map(as_first_seen, (cleaned, rated, suspended)), differing) if differing else {}
+
+
+@lru_cache(maxsize=64)
+def _late_less_gone(
+    cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable, days: frozenset[dt.date]
+) -> Mapping[dt.date, tuple[int, int]]:
+    columns = ["event_date", "record_id", "source_position"]
+    there, first, second = (
+        table.df.where(F.col("event_date").isin(sorted(days))).select(columns) for table in (cleaned, rated, suspended)
+    )
+    outcomes, on = first.unionByName(second), ["event_date", "record_id"]
+    found: dict[dt.date, tuple[int, int]] = {}
+    for sign, rows in (
+        (1, there.join(outcomes, on=on, how="left_anti")),
+        (-1, outcomes.join(there, on=on, how="left_anti")),
+    ):
+        for row in rows.groupBy("event_date").agg(*rows_and_positions()).collect():
+            count, positions = found.get(row["event_date"], (0, 0))
+            found[row["event_date"]] = (count + sign * row["rows"], positions + sign * int(row["positions"]))
+    return found
 
 
 def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:

@@ -17,8 +17,8 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import REJECTION_REASONS
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
 from telecom_assets.model.months import month_days
-from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.identities import late_less_gone
 from telecom_assets.rating.rules import DEFERRED, SUSPENSION_REASONS
 from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.reports.funnel import OUT_OF_RANGE, Funnel, Malformed
@@ -66,8 +66,9 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         corrections_amount=sum_exactly(on_bills),
         documents_due=_amounts(documents)["amount_due"],
     )
-    # No run rates an approved or closed month: what its cleaned rows have more, or fewer, came since.
-    return replace(funnel, late=funnel.without_price) if read_periods(warehouse).is_frozen(period) else funnel
+    # No run rates an approved or closed month: what is cleaned since is late.
+    late = late_less_gone(cleaned, charges.rated, suspended)
+    return replace(funnel, late=sum(count for count, _ in late.values()))
 
 
 def _sum(pinned: PinnedTable) -> tuple[int, Decimal]:

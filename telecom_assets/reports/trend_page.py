@@ -110,7 +110,7 @@ def render_trend(days: Mapping[dt.date, Counts], last: str, currency: str, thres
             flagged=[
                 (
                     each.day.isoformat(),
-                    f"{each.day:%A}",
+                    _weekday(each.day),
                     _TITLES[each.figure],
                     _shown(each.figure, each.value),
                     _shown(each.figure, each.usual),
@@ -120,6 +120,10 @@ def render_trend(days: Mapping[dt.date, Counts], last: str, currency: str, thres
             ],
         )
     )
+
+
+def _weekday(day: dt.date) -> str:
+    return day_title(day).partition(" ")[0]
 
 
 def _days(months: list[str]) -> list[dt.date]:
@@ -133,7 +137,7 @@ def _strip(days: Mapping[dt.date, Counts], months: list[str], name: str, flagged
         (
             number * _DAY,
             f"{max(values[day] * (_HEIGHT - 2) / most, 1) if most else 1:.1f}",
-            f"{day_title(day)}: {_shown(name, values[day])}",
+            f"{_weekday(day)} {day}: {_shown(name, values[day])}",
             day in flagged,
         )
         for number, day in enumerate(_days(months))
