@@ -73,4 +73,4 @@ def test_an_outcome_that_stands_twice_is_no_late_record(warehouse: Warehouse) ->
 def test_on_an_open_day_nothing_is_late(warehouse: Warehouse) -> None:
     stored(warehouse, CLEANED_CDRS, OPEN_DAY, "de")
     assert late_less_gone(*tables(warehouse)) == {}
-    assert verdict(warehouse).failed == {OPEN_DAY}
+    assert verdict(warehouse).failed == frozenset({OPEN_DAY})
