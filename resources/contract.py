@@ -6,6 +6,7 @@ its translations (Arrow for the Delta log). Does not belong here: any table.
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
@@ -42,6 +43,26 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """As what the rows of a table stand in the control totals. Expressions are Spark SQL over the table's columns.
+
+    `amounts` names columns of which each is an outcome under its own name, with its sum as the money, where a row has several
+    amounts; then `outcome` and `money` say nothing. `measured` says where seconds and megabytes are found: in the columns of the
+    quantities, or in the billable units.
+    """
+
+    stage: str
+    outcome: str = "NULL"
+    #: Expression of the reason; NULL: without one.
+    reason: str = "NULL"
+    #: Expression of the record type.
+    of: str = "NULL"
+    money: str = "NULL"
+    amounts: tuple[str, ...] = ()
+    measured: Literal["quantities", "units"] | None = None
+
+
+@dataclass(frozen=True)
 class TableContract:
     """A table: its grain in one sentence, its columns in order, its key and its partition column (if any).
 
@@ -58,6 +79,8 @@ class TableContract:
     indexed: int = 4
     #: Whether its partitions stay as they are once their period is frozen (`Warehouse`, guard).
     closes: bool = False
+    #: As what its rows are counted in the control totals; None: they are not.
+    counted: Counted | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError when two columns have one name, as where a field of a record type is called like another column."""

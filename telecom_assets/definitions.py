@@ -4,12 +4,14 @@ Loading it needs no server, no network and no database; nothing connects before 
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from telecom_assets.billing import adjusting
 from telecom_assets.billing import assets as billing
+from telecom_assets.books.totals import note_totals
 from telecom_assets.closing import assets as closing
 from telecom_assets.home.deployment import Deployment
 from telecom_assets.home.private_files import keep_private
@@ -98,7 +100,9 @@ def build_defs(
     types, engine = resources["record_types"], resources["engine"].name
     rules = Rules(ASSETS, settings, engine, types)
     # One warehouse for the IO manager and all resources of a process, so that stages and checks share what they know of a version.
-    resources.setdefault("io_manager", ProjectIOManager(resources["warehouse"], rules.of_table))
+    resources.setdefault(
+        "io_manager", ProjectIOManager(resources["warehouse"], rules.of_table, partial(note_totals, record_types=types))
+    )
 
     def configured(spec: dg.AssetSpec) -> dg.AssetSpec:
         warehouse = resources["warehouse"]

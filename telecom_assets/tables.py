@@ -8,6 +8,7 @@ from types import ModuleType
 
 from resources.contract import TableContract
 from telecom_assets.billing import tables as of_billing
+from telecom_assets.books import tables as of_books
 from telecom_assets.closing import tables as of_closing
 from telecom_assets.corrections import tables as of_corrections
 from telecom_assets.intake import tables as of_intake
@@ -31,6 +32,7 @@ _ROOMS: tuple[ModuleType, ...] = (
     of_billing,
     of_reports,
     of_closing,
+    of_books,
 )
 
 #: Every table by name, with the columns of this project's own record types.

@@ -38,7 +38,7 @@ HARMLESS = {
     *("dagster_storage", "csv_bom", "outage_minutes", "silent_hours", "malformed_share", "billing_terms", "issuer"),
     *("adjustments", "adjustment_months", "adjustment_threshold", "approver_is_not_closer"),
     *("review_factor", "back_charge_months", "invoice_formats", "zero_bills", "accounts"),
-    "customers_gone_share",
+    *("customers_gone_share", "unusual_day_score"),
 }
 
 #: What somebody may give by mistake, and is refused.

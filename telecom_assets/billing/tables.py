@@ -5,7 +5,7 @@ decimals; the names, keys and columns of tables are the same whatever the scale.
 """
 
 from resources.contract import Column as C
-from resources.contract import TableContract
+from resources.contract import Counted, TableContract
 from telecom_assets.model.columns import BILLING_PERIOD
 from telecom_assets.model.currencies import DEFAULT_CURRENCY, currency_scale
 from telecom_assets.model.numbers import PERCENT, RATED_SUM, bill_amount
@@ -28,6 +28,9 @@ DRAFT, CLOSED = "draft", "closed"
 CREDIT_NOTE, SUPPLEMENTARY = "credit_note", "supplementary"
 #: The money of a bill, and of a document of corrections.
 _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
+#: What a line is and where it stands, as the control totals name it.
+ON_BILL = " on bill"
+_PLACED = f"concat(kind, CASE WHEN document = '{BILL}' THEN '{ON_BILL}' ELSE ' on a document of its own' END)"
 
 
 def bill_lines(scale: int) -> TableContract:
@@ -39,6 +42,7 @@ def bill_lines(scale: int) -> TableContract:
         partition_by="billing_period",
         closes=True,
         money=("exact_amount", "amount"),
+        counted=Counted("lines", reason=_PLACED, of="service", amounts=("exact_amount", "amount")),
         columns=(
             C("customer_id", "string", "Customer who is billed."),
             _HOLDER_NO,
@@ -84,6 +88,7 @@ def facturation_complete(scale: int) -> TableContract:
         partition_by="billing_period",
         closes=True,
         money=_MONEY,
+        counted=Counted("bills", amounts=_MONEY),
         columns=(C("customer_id", "string", "Customer who is billed."), _HOLDER_NO, *_totals(scale)),
     )
 
@@ -97,6 +102,7 @@ def correction_documents(scale: int) -> TableContract:
         partition_by="billing_period",
         closes=True,
         money=_MONEY,
+        counted=Counted("correction_documents", reason="kind", amounts=_MONEY),
         columns=(
             C("customer_id", "string", "Customer whom it is for."),
             _HOLDER_NO,

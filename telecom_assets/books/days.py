@@ -12,7 +12,8 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable, as_first_seen
+from resources.warehouse import PinnedTable, as_first_seen, is_by_day
+from telecom_assets.books.totals import records_and_positions, totals_of
 from telecom_assets.books.verdict import Verdict
 
 
@@ -22,7 +23,12 @@ def rows_and_positions() -> list[Column]:
 
 
 def rows_by_day(pinned: PinnedTable) -> dict[dt.date, tuple[int, int]]:
-    """Rows of each day, and the sum of their positions. Files do not change: a process adds them up once."""
+    """Rows of each day, and the sum of their positions: of a table of days by its control totals.
+
+    A table of months does not tell them by day, and is added up: files do not change, so a process does it once.
+    """
+    if is_by_day(pinned.contract):
+        return records_and_positions(totals_of(pinned))
     return _rows_by_day(as_first_seen(pinned))
 
 

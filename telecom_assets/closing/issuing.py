@@ -31,6 +31,7 @@ from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.recipients import holders_of_month
 from telecom_assets.billing.tables import BILL, BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, HOLDER
 from telecom_assets.billing.zero_bills import SKIP, zero_bills
+from telecom_assets.books.totals import note_totals
 from telecom_assets.closing.earlier import billed_of, with_billed
 from telecom_assets.closing.numbering import Numbers, last_given
 from telecom_assets.closing.tables import DOCUMENTS
@@ -173,6 +174,10 @@ class _Issuing:
 
     def keep(self) -> None:
         """Commit the rows of `documents`, unless they are there already: from then on the numbers are given."""
+        self._keep()
+        note_totals(self._documents.warehouse.pin_period(self._documents.name, self._month))
+
+    def _keep(self) -> None:
         self._flush()
         warehouse, contract = self._documents.warehouse, self._documents.contract
         made = pa.Table.from_batches(self._batches, contract.arrow_schema()).sort_by("number")

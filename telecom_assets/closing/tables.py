@@ -1,7 +1,7 @@
 """Contract of the documents that are issued when a period is closed. Terms: EN 16931."""
 
 from resources.contract import Column as C
-from resources.contract import TableContract
+from resources.contract import Counted, TableContract
 from telecom_assets.model.columns import BILLING_PERIOD
 from telecom_assets.model.currencies import DEFAULT_CURRENCY, currency_scale
 from telecom_assets.model.numbers import bill_amount
@@ -16,6 +16,7 @@ def documents(scale: int) -> TableContract:
         partition_by="billing_period",
         money=("amount_due",),
         closes=True,
+        counted=Counted("documents", reason="kind", amounts=("amount_due",)),
         columns=(
             C(
                 "number",

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from resources.expected_errors import ExpectedError
 from resources.warehouse import Partitions, Refused, Warehouse
+from telecom_assets.books.totals import note_totals
 from telecom_assets.corrections.tables import ADJUSTMENTS, BILLED, WRITTEN_OFF
 from telecom_assets.model.months import month_days
 from telecom_assets.periods.journal import read_periods
@@ -147,6 +148,7 @@ def write_off(
         except Refused:
             warehouse.drop(SUSPENSE_DECISIONS.name, files.folder)
         else:
+            note_totals(warehouse.pin(SUSPENSE_DECISIONS.name))
             return found
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from resources.contract import Column as C
-from resources.contract import TableContract
+from resources.contract import Counted, TableContract
 from telecom_assets.model.columns import BILLING_PERIOD, MESSAGE_KEY_COLUMNS
 from telecom_assets.model.numbers import PERCENT
 
@@ -49,6 +49,7 @@ ADJUSTMENTS = TableContract(
     partition_by="billing_period",
     money=("amount",),
     closes=True,
+    counted=Counted("corrections", "disposition", "reason", of="service", money="amount"),
     columns=(
         C("customer_id", "string", "Customer who is charged, or who gets back."),
         C(

@@ -22,6 +22,11 @@ def dashboard_file(settings: Settings, period: str) -> Path:
     return settings.output_path / "dashboard" / f"{period}.html"
 
 
+def trend_file(settings: Settings, period: str) -> Path:
+    """The page of the twelve months that end with a period."""
+    return settings.output_path / "dashboard" / f"{period}-twelve-months.html"
+
+
 def accounting_file(settings: Settings, month: str, name: str) -> Path:
     """A journal for accounting, of a period or of a month of issue."""
     return settings.output_path / "accounting" / month / f"{name}.csv"

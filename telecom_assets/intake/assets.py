@@ -6,7 +6,8 @@ import dagster as dg
 
 from resources.kafka import KafkaConnection
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
-from resources.warehouse import Warehouse
+from resources.warehouse import Partitions, Warehouse
+from telecom_assets.books.totals import note_totals
 from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.landing import LandingSettings, land
@@ -81,6 +82,9 @@ def landing(
             ),
             context.log.info,
         )
+        if landed.days:
+            touched = Partitions(min(landed.days), max(landed.days))
+            note_totals(warehouse.pin(RAW_CDRS.name, touched, landed.raw_version), record_types)
     context.log_event(lag_observation(landed.lag))
     held_rows = warehouse.pin(RAW_CDRS.name, version=landed.raw_version).rows_by_partition()
     for day, rows in sorted(landed.days.items()):

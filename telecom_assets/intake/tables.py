@@ -1,7 +1,7 @@
 """Contracts of the tables of intake: landed messages and the ledgers of landing. Terms: 3GPP TS 32.298."""
 
 from resources.contract import Column as C
-from resources.contract import TableContract
+from resources.contract import Counted, TableContract
 from telecom_assets.model.columns import EVENT_DAY, MESSAGE_KEY_COLUMNS, RECEIVED_AT
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
@@ -39,6 +39,7 @@ def raw_cdrs(record_types: RecordTypes) -> TableContract:
         key=("source_id", "source_part", "source_position"),
         partition_by="event_date",
         indexed=4,
+        counted=Counted("landing", "'received'", of="record_type"),
         columns=(
             *_COLUMNS_BEFORE_FIELDS,
             *(

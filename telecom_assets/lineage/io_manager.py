@@ -12,7 +12,7 @@ import dagster as dg
 from resources.contract import TableContract
 from resources.io_manager import DeltaIOManager, versions_of
 from resources.provenance import how_made
-from resources.warehouse import Partitions, Warehouse, is_by_day
+from resources.warehouse import Partitions, PinnedTable, Warehouse, is_by_day
 from telecom_assets.lineage.declaring import said_of_commit
 from telecom_assets.lineage.failures import expected_errors_as_failures, partitions_as_metadata
 from telecom_assets.periods.open_days import open_parts
@@ -32,10 +32,22 @@ class ProjectIOManager(DeltaIOManager):
     commit to say besides is metadata of `commit_says`.
     """
 
-    def __init__(self, warehouse: Warehouse, rules_of: Callable[[str], str | None] = lambda _: None) -> None:
-        """rules_of: a digest of the rules by which a table is made; None: the commit does not say how it was made."""
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        rules_of: Callable[[str], str | None] = lambda _: None,
+        committed: Callable[[PinnedTable], object] = lambda _: None,
+    ) -> None:
+        """rules_of: a digest of the rules by which a table is made; None: the commit does not say how it was made.
+
+        committed: told what a step has written, right after the commit.
+        """
         super().__init__(warehouse)
-        self.rules_of = rules_of
+        self.rules_of, self.committed = rules_of, committed
+
+    def describe(self, context: dg.OutputContext, written: PinnedTable) -> None:
+        self.committed(written)
+        super().describe(context, written)
 
     def written_parts(self, contract: TableContract, partitions: Partitions | None) -> Sequence[Partitions | None]:
         """The days that are not frozen: what comes late for the others is mediated, and is rated by no run."""

@@ -1,7 +1,7 @@
 """Contracts of the tables of mediation: cleaned events, rejections and its ledger. Terms: 3GPP TS 32.298."""
 
 from resources.contract import Column as C
-from resources.contract import TableContract
+from resources.contract import Counted, TableContract
 from telecom_assets.model.columns import EVENT_DAY, MESSAGE_KEY_COLUMNS, RECEIVED_AT
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 
@@ -16,6 +16,7 @@ def cleaned_cdrs(record_types: RecordTypes) -> TableContract:
         grain="One row per valid usage event: normalised, typed, unique.",
         key=("record_id",),
         partition_by="event_date",
+        counted=Counted("mediation", "'cleaned'", of="record_type", measured="quantities"),
         columns=(
             C("record_id", "string", "Identity of the event, from record_ID."),
             C("subscriber_id", "string", "The party that is charged, E.164 without +."),
@@ -50,6 +51,7 @@ REJECTED_CDRS = TableContract(
     grain="One row per landed message that is not a usage event, with the first reason that applies.",
     key=("source_id", "source_part", "source_position"),
     partition_by="event_date",
+    counted=Counted("mediation", "'rejected'", "reason", of="record_type"),
     columns=(
         C("record_id", "string", "Identity the message claims, if any.", required=False),
         C("reason", "string", "First reason, in the order of the mediation rules, that applies."),

@@ -8,7 +8,7 @@ from telecom_assets.rating.tables import PERIOD_CHARGES, SUSPENDED_CDRS
 
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",
-    "cleaned = rated + suspended, per day.",
+    "cleaned = rated + suspended, per day; on days of approved and closed months + late − gone.",
     lambda inputs: cleaned_equals_ratings(
         inputs.pin("cleaned_cdrs"), inputs.pin("rated_cdrs"), inputs.pin("suspended_cdrs")
     ),

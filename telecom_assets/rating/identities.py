@@ -1,14 +1,16 @@
 """From cleaned events to charges: the identities that rating keeps."""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from operator import add
 
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, as_first_seen
 from telecom_assets.books.days import days_add_up, rows_and_positions, rows_by_day, verdict_of_days
+from telecom_assets.books.totals import Total, records_and_positions, totals_of
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.periods.open_days import frozen_days
@@ -28,18 +30,54 @@ _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
 def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable) -> Verdict:
     """cleaned = rated + suspended, the deferred among them, per day, by count and by sum of positions.
 
-    Of open days: on those of approved and closed periods cleaned rows change when something comes late, and ratings do not.
+    On days of approved and closed periods cleaned rows change when something comes late, and ratings do not: there it is
+    cleaned = rated + suspended + late − gone (`late_less_gone`).
     """
-    frozen = frozen_days(cleaned.warehouse)
-
-    def of_open_days(by_day: Mapping[dt.date, tuple[int, int]]) -> dict[dt.date, tuple[int, int]]:
-        return {day: found for day, found in by_day.items() if day not in frozen}
-
-    parts = {
-        "rated": of_open_days({day: (each.rows, each.positions) for day, each in _rated_by_day(rated).items()}),
-        "suspended": of_open_days(_suspended_rows(suspended)),
+    parts: dict[str, Mapping[dt.date, tuple[int, int]]] = {
+        "rated": rows_by_day(rated),
+        "suspended": _suspended_rows(suspended),
     }
-    return days_add_up("cleaned = rated + suspended", "cleaned", of_open_days(rows_by_day(cleaned)), parts)
+    if late := late_less_gone(cleaned, rated, suspended):
+        parts["late"] = late
+    return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
+
+
+def late_less_gone(
+    cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable
+) -> Mapping[dt.date, tuple[int, int]]:
+    """Of days of approved and closed periods: the records that were cleaned since, less those that are cleaned no more.
+
+    Rows, and the sum of their positions, of the days that have other records than ratings: by record id, as sets.
+    """
+    whole, frozen = rows_by_day(cleaned), frozen_days(cleaned.warehouse)
+    rated_rows, suspended_rows = rows_by_day(rated), _suspended_rows(suspended)
+    nothing = (0, 0)
+    differing = frozenset(
+        day
+        for day in frozen & {*whole, *rated_rows, *suspended_rows}
+        if whole.get(day, nothing) != tuple(map(add, rated_rows.get(day, nothing), suspended_rows.get(day, nothing)))
+    )
+    return _late_less_gone(*map(as_first_seen, (cleaned, rated, suspended)), differing) if differing else {}
+
+
+@lru_cache(maxsize=64)
+def _late_less_gone(
+    cleaned: PinnedTable, rated: PinnedTable, suspended: PinnedTable, days: frozenset[dt.date]
+) -> Mapping[dt.date, tuple[int, int]]:
+    columns = ["event_date", "record_id", "source_position"]
+    there, first, second = (
+        table.df.where(F.col("event_date").isin(sorted(days))).select(columns) for table in (cleaned, rated, suspended)
+    )
+    outcomes, on = first.unionByName(second), ["event_date", "record_id"]
+    found: dict[dt.date, tuple[int, int]] = {}
+    for sign, rows in (
+        (1, there.join(outcomes, on=on, how="left_anti")),
+        (-1, outcomes.join(there, on=on, how="left_anti")),
+    ):
+        for row in rows.groupBy("event_date").agg(*rows_and_positions()).collect():
+            count, positions = found.get(row["event_date"], (0, 0))
+            found[row["event_date"]] = (count + sign * row["rows"], positions + sign * int(row["positions"]))
+    return found
 
 
 def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Verdict:
@@ -57,13 +95,10 @@ def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, susp
     customer_min: they are deferred; zero: rated with no units; suspend: suspended.
     """
     are, dispositions = _AGAINST_THE_POLICY[policy]
-    imputed = {
-        day: each.imputed_units if policy == "zero" else each.imputed for day, each in _rated_by_day(rated).items()
-    }
-    missing: dict[dt.date, int] = {}
-    for each in _suspended_by_outcome(suspended):
-        if each.reason == "missing_volume" and each.disposition in dispositions:
-            missing[each.day] = missing.get(each.day, 0) + each.rows
+    imputed = _missing_volumes(totals_of(rated), ["rated"])
+    if imputed and policy == "zero":
+        imputed = _imputed_units(as_first_seen(rated))
+    missing = _missing_volumes(totals_of(suspended), dispositions)
     wrong_days = [
         (day, rows, what)
         for wrong, what in (
@@ -144,68 +179,26 @@ def _not_in_force(table: PinnedTable, version: int, days: Collection[dt.date]) -
     return [day for day in days if any(day in each for each in differing)]
 
 
-@dataclass(frozen=True)
-class _Rated:
-    """Sums of a day of rated_cdrs: events, their positions, imputed events, and imputed events with units."""
-
-    rows: int
-    positions: int
-    imputed: int
-    imputed_units: int
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """Sums of a day of suspended_cdrs, by reason and disposition."""
-
-    day: dt.date
-    reason: str
-    disposition: str
-    rows: int
-    positions: int
-
-
-def _rated_by_day(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
-    """The sums of rated_cdrs that the identities need, by day: one query, once a process."""
-    return _add_up_rated(as_first_seen(rated))
+def _missing_volumes(totals: Iterable[Total], outcomes: Collection[str]) -> dict[dt.date, int]:
+    """Events of each day that had no volume, of some outcomes."""
+    found: dict[dt.date, int] = {}
+    for each in totals:
+        if each.reason == "missing_volume" and each.outcome in outcomes:
+            found[each.value] = found.get(each.value, 0) + each.records
+    return found
 
 
 @lru_cache(maxsize=64)
-def _add_up_rated(rated: PinnedTable) -> Mapping[dt.date, _Rated]:
-    imputed = F.col("imputed")
-    found = rated.df.groupBy("event_date").agg(
-        *rows_and_positions(),
-        F.count_if(imputed).alias("imputed"),
-        F.count_if(imputed & (F.col("billable_units") != 0)).alias("imputed_units"),
-    )
-    return {
-        row["event_date"]: _Rated(row["rows"], int(row["positions"]), row["imputed"], row["imputed_units"])
-        for row in found.collect()
-    }
-
-
-def _suspended_by_outcome(suspended: PinnedTable) -> Sequence[_Outcome]:
-    """The sums of suspended_cdrs that the identities need: one query, once a process."""
-    return _add_up_suspended(as_first_seen(suspended))
-
-
-@lru_cache(maxsize=64)
-def _add_up_suspended(suspended: PinnedTable) -> Sequence[_Outcome]:
-    found = suspended.df.groupBy("event_date", "reason", "disposition").agg(*rows_and_positions())
-    return [
-        _Outcome(row["event_date"], row["reason"], row["disposition"], row["rows"], int(row["positions"]))
-        for row in found.collect()
-    ]
+def _imputed_units(rated: PinnedTable) -> dict[dt.date, int]:
+    """Events of each day with an imputed volume that is not zero."""
+    found = rated.df.where(F.col("imputed") & (F.col("billable_units") != 0)).groupBy("event_date").count()
+    return {row["event_date"]: row["count"] for row in found.collect()}
 
 
 def _suspended_rows(suspended: PinnedTable, disposition: str | None = None) -> dict[dt.date, tuple[int, int]]:
     """Rows of each day of suspended_cdrs, and the sum of their positions: all of them, or those of one disposition."""
-    found: dict[dt.date, tuple[int, int]] = {}
-    for each in _suspended_by_outcome(suspended):
-        if disposition is None or each.disposition == disposition:
-            rows, positions = found.get(each.day, (0, 0))
-            found[each.day] = (rows + each.rows, positions + each.positions)
-    return found
+    totals = totals_of(suspended)
+    return records_and_positions(each for each in totals if disposition in (None, each.outcome))
 
 
 def _reference_versions(tables: Sequence[PinnedTable], columns: Sequence[str]) -> set[tuple[dt.date, tuple[int, ...]]]:

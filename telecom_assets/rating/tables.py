@@ -4,7 +4,7 @@ Terms: 3GPP TS 32.298, TM Forum TMF678.
 """
 
 from resources.contract import Column as C
-from resources.contract import TableContract
+from resources.contract import Counted, TableContract
 from telecom_assets.model.columns import BILLING_PERIOD, EVENT_DAY, MESSAGE_KEY_COLUMNS
 
 _VERSIONS = (
@@ -52,6 +52,14 @@ RATED_CDRS = TableContract(
     partition_by="event_date",
     closes=True,
     money=("amount",),
+    counted=Counted(
+        "rating",
+        "'rated'",
+        "CASE WHEN imputed THEN 'missing_volume' END",
+        of="record_type",
+        money="amount",
+        measured="units",
+    ),
     columns=(
         C("record_id", "string", "Identity of the event."),
         C("customer_id", "string", "Customer who is charged."),
@@ -91,6 +99,7 @@ SUSPENDED_CDRS = TableContract(
     key=("record_id",),
     partition_by="event_date",
     closes=True,
+    counted=Counted("rating", "disposition", "reason", of="record_type", measured="units"),
     columns=(
         C("record_id", "string", "Identity of the event."),
         C("customer_id", "string", "Subscriber the event names."),
@@ -141,6 +150,14 @@ PERIOD_CHARGES = TableContract(
     partition_by="billing_period",
     closes=True,
     money=("amount",),
+    counted=Counted(
+        "period",
+        "'imputed'",
+        "CASE WHEN amount IS NULL THEN 'amount_out_of_range' END",
+        of="record_type",
+        money="amount",
+        measured="units",
+    ),
     columns=(
         *(
             _AMOUNT if name == "amount" else column
@@ -161,6 +178,7 @@ SUSPENSE_DECISIONS = TableContract(
     key=("decision_no", "record_id"),
     partition_by="billing_period",
     closes=True,
+    counted=Counted("suspense", "decision", "reason", money="estimate"),
     columns=(
         C("decision_no", "int", "Number of the decision, from 1, over all periods."),
         C("record_id", "string", "Identity of the event."),

@@ -13,7 +13,7 @@ from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
-from telecom_assets.home.output_files import bills_file, dashboard_file, report_file
+from telecom_assets.home.output_files import bills_file, dashboard_file, report_file, trend_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
@@ -145,21 +145,31 @@ def dashboard(
 ) -> Materialized:
     """The month on one page that needs no network: revenue by day, by plan and region, the top ten, and the funnel.
 
-    It says which bills it was made from, and whether the books balanced when it was made.
+    It says which bills it was made from, and whether the books balanced when it was made. Beside it
+    a page of the twelve months that end with this one: their funnels, rates by reason, and the days that are out of line.
     """
     # Imported here: the chart library takes half a second, which not every load of the code should wait for.
     from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
     from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
     from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
+    from telecom_assets.reports.trend_page import counts_by_day, render_trend, twelve_months  # noqa: PLC0415
 
     read_periods(facturation_complete.warehouse).assert_open(context.partition_key, "the dashboard")
     data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
     page = render_dashboard(data)
     path = dashboard_file(settings, context.partition_key)
     write_dashboard(page, path)
+    warehouse, period, year = (
+        facturation_complete.warehouse,
+        context.partition_key,
+        trend_file(settings, context.partition_key),
+    )
+    days = counts_by_day(warehouse, twelve_months(period))
+    write_dashboard(render_trend(days, period, data.currency, settings.unusual_day_score), year)
     return dg.MaterializeResult(
         metadata={
             "file": dg.MetadataValue.path(str(path)),
+            "twelve_months": dg.MetadataValue.path(str(year)),
             "bytes": len(page.encode()),
             "books_balance": not balance(data).problems,
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),

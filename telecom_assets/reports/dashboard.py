@@ -65,9 +65,9 @@ def render_dashboard(data: DashboardData) -> str:
     if data.top10:
         specs["top-consumers"] = charts.top_consumers_chart(data.top10, data.currency)
     library = charts.drawing_script() if specs else ""
-    environment = _environment()
-    starter = environment.get_template("dashboard.js").render()
-    return environment.get_template("dashboard.html.j2").render(
+    pages = environment()
+    starter = pages.get_template("dashboard.js").render()
+    return pages.get_template("dashboard.html.j2").render(
         title=period_title(data.period),
         period=data.period,
         dates=period_dates(data.period),
@@ -104,19 +104,20 @@ def write_dashboard(html: str, path: Path) -> None:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of pages, which escape every text."""
+    made = Environment(
         loader=PackageLoader("telecom_assets.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["people"] = for_people
-    environment.filters["money"] = money
-    environment.filters["plain"] = plain
-    environment.filters["words"] = lambda reason: str(reason).replace("_", " ")
-    return environment
+    made.filters["people"] = for_people
+    made.filters["money"] = money
+    made.filters["plain"] = plain
+    made.filters["words"] = lambda reason: str(reason).replace("_", " ")
+    return made
 
 
 def _json_for_script(value: Any) -> Markup:

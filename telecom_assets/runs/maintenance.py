@@ -10,11 +10,13 @@ import dagster as dg
 
 from resources.process_locks import STEP_PATIENCE_SECONDS, once, turn
 from resources.warehouse import Maintained, Warehouse, maintain
+from telecom_assets.books.totals import note_all_totals
 from telecom_assets.home.compute_logs import remove_old_output
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.journal import settle
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.lineage.declaring import MAINTENANCE_POOL, PLATFORM_TEAM, Materialized, asset
+from telecom_assets.record_types.in_force import RecordTypes
 from telecom_assets.reference.change_log import record_changes
 from telecom_assets.runs.stages import STAGES
 
@@ -47,19 +49,24 @@ def maintenance_of(pools: Mapping[str, Collection[str]]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         warehouse: dg.ResourceParam[Warehouse],
+        record_types: dg.ResourceParam[RecordTypes],
     ) -> Materialized:
         """Keeps the tables quick to read and the disk free: merges small files, removes versions that are past their retention.
 
         `nightly_maintenance` asks for it. What runs printed is removed at the same age. A table that a run is writing is left
         for the next time. The metadata have one row per table.
         """
-        return _maintain(context, settings, warehouse, pools)
+        return _maintain(context, settings, warehouse, record_types, pools)
 
     return maintenance
 
 
 def _maintain(
-    context: dg.AssetExecutionContext, settings: Settings, warehouse: Warehouse, pools: Mapping[str, Collection[str]]
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    warehouse: Warehouse,
+    record_types: RecordTypes,
+    pools: Mapping[str, Collection[str]],
 ) -> Materialized:
     def show(done: Maintained) -> None:
         context.log.info(f"{done.table}: {done.files_before} files, now {done.files_after}; {done.note or 'done'}")
@@ -72,6 +79,7 @@ def _maintain(
         if warehouse.exists(RAW_CDRS.name):
             settle(warehouse)  # before log entries are removed, the tables that follow a log get their rows
         record_changes(warehouse)
+        note_all_totals(warehouse, record_types)  # before the log loses the commits that they name
         done = maintain(
             warehouse,
             target_file_bytes=settings.target_file_bytes,

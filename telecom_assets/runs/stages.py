@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
+from telecom_assets.books.tables import CONTROL_TOTALS
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
@@ -110,7 +111,7 @@ MEDIATION = Stage(
     "their prices, when the checks of mediation hold.",
     {"mediation": [CLEANED_CDRS.name, REJECTED_CDRS.name, MEDIATED_DAYS.name]},
     after=["reference", "landing"],
-    writes_besides=[RESUBMISSIONS.name],
+    writes_besides=[RESUBMISSIONS.name, CONTROL_TOTALS.name],
     then=[RATING],
 )
 BILLING = Stage(

@@ -185,8 +185,9 @@ class Project:
 
     def resources(self) -> dict[str, Any]:
         """Of this project, whichever definitions it borrows."""
-        rules_of = self.defs.resources["io_manager"].rules_of  # type: ignore[index]
-        return {**self.deployment.resources(), "io_manager": ProjectIOManager(self.warehouse, rules_of)}
+        own = self.defs.resources["io_manager"]  # type: ignore[index]
+        manager = ProjectIOManager(self.warehouse, own.rules_of, own.committed)
+        return {**self.deployment.resources(), "io_manager": manager}
 
     def check(self, asset: str, tags: Mapping[str, str] | None = None) -> dict[str, dg.AssetCheckEvaluation]:
         """The checks of one asset, run by Dagster and nothing else with them, by name."""

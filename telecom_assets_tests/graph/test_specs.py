@@ -26,6 +26,7 @@ NOT_ASSETS = {
     "accepted_differences",
     "suspense_decisions",
     "resubmissions",
+    "control_totals",
 }
 #: Assets that are no tables.
 NOT_TABLES = {"cdr_topic", "landing", "published_bills", "invoices", "bills_csv", "dashboard", "maintenance"}

@@ -33,6 +33,7 @@ DEFAULTS = {
     "failure_webhook": None,
     "outage_minutes": 5,
     "silent_hours": None,
+    "unusual_day_score": 3.5,
 }
 
 
@@ -113,6 +114,7 @@ GIVEN = [
     ("TELECOM_POSTGRES_DSN", "host=h", "postgres_dsn", SecretStr("host=h")),
     ("TELECOM_OUTAGE_MINUTES", "1", "outage_minutes", 1),
     ("TELECOM_SILENT_HOURS", "6", "silent_hours", 6),
+    ("TELECOM_UNUSUAL_DAY_SCORE", "4.5", "unusual_day_score", 4.5),
     ("TELECOM_FAILURE_WEBHOOK", "https://example.org/hook", "failure_webhook", SecretStr("https://example.org/hook")),
 ]
 

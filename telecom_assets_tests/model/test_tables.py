@@ -23,6 +23,7 @@ PARTITIONS = {
     "rejected_cdrs": "event_date",
     "mediated_days": "event_date",
     "resubmissions": None,
+    "control_totals": "billing_period",
     "rated_cdrs": "event_date",
     "suspended_cdrs": "event_date",
     "period_charges": "billing_period",

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 from telecom_assets.model.text import for_people, legible
 from telecom_assets.reports.dashboard import render_dashboard, write_dashboard
 from telecom_assets.reports.dashboard_panels import DashboardData
+from telecom_assets.reports.trend import Counts
+from telecom_assets.reports.trend_page import render_trend
 from telecom_assets_tests.reports.months import FUNNEL, HOSTILE_TEXTS, empty_month, hostile_month, month
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -115,6 +118,32 @@ def test_the_page_draws_without_a_complaint_or_a_request_and_fits(visit: Visit) 
     assert visit.overflow() <= 0
     visit.page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
     assert visit.overflow() <= 0
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_twelve_months_fit_and_show_the_day_that_is_out_of_line(
+    browser: Browser, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """A year of equal days, and one on which half of the CDRs were rejected: no chart, table or script needs anything else."""
+    width, height = size
+    days = {date(2025, 7, 1) + timedelta(days=number): Counts(received=100, cleaned=100) for number in range(365)}
+    days[date(2026, 5, 4)] = Counts(received=100, cleaned=50, rejected={"invalid_duration": 50})
+    path = tmp_path / "year.html"
+    write_dashboard(render_trend(days, "2026-06", "MAD", 3.5), path)
+    page = browser.new_page(viewport={"width": width, "height": height})
+    seen = Visit(page)
+    page.on("request", lambda sent: seen.requests.append(sent.url))
+    page.on("console", lambda message: seen.complaints.append(f"{message.type}: {message.text}"))
+    page.goto(path.as_uri())
+    assert (seen.complaints, len(seen.requests), seen.overflow()) == ([], 1, 0)
+    assert page.locator("#rejected_share svg rect").count() == 365
+    far = page.locator("#rejected_share svg rect.far")
+    assert far.all_text_contents() == ["Mon 2026-05-04: 50.0 %"]
+    box = far.bounding_box()
+    assert box is not None and box["height"] > 80
+    cells = page.locator("table[data-panel='out-of-line'] tbody tr").first.locator("th, td").all_text_contents()
+    assert cells[:5] == ["2026-05-04", "Mon", "Rejected CDRs, of the received", "50.0 %", "0.0 %"]
+    page.close()
 
 
 @on(("ordinary", DESKTOP), ("ordinary", PHONE))

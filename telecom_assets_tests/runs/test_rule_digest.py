@@ -42,6 +42,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "csv_bom": (True, {"billing"}),
     # Invoices name who sends them. Another file counts, not what is changed in one.
     "issuer": (installed_source.__code__.co_filename, {"billing"}),
+    # The page of twelve months names the days that are out of line.
+    "unusual_day_score": (5.0, {"billing"}),
     # The dashboard counts malformed messages while a record of the month could be received.
     "max_age_days": (10, {"billing"}),
     # Rating prices a missing volume by it; the gate before a bill asks that all are.

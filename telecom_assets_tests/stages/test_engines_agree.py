@@ -20,6 +20,7 @@ from resources.warehouse import Partitions, Warehouse
 from telecom_assets.billing.lines import usage_lines
 from telecom_assets.billing.rules import bill
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
+from telecom_assets.books.totals import note_totals, totals_of
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.rules import mediate
 from telecom_assets.mediation.tables import CLEANED_CDRS, REJECTED_CDRS
@@ -308,6 +309,35 @@ def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckd
         (row["region"], row["rate_plan_id"]): row["revenue_incl_tax"]
         for row in month.expected.reports(MONTH)["plan_by_region"]
     }
+
+
+#: What the rows of each table come to, in the words of its control totals.
+TOTALS = {
+    "raw_cdrs": "event_date, type, 'received', '', count(*), sum(source_position), NULL, NULL, NULL",
+    "cleaned_cdrs": "event_date, type, 'cleaned', '', count(*), sum(source_position), "
+    "sum(CASE WHEN duration_sec IS NOT NULL OR session_duration_sec IS NOT NULL "
+    "THEN coalesce(duration_sec, 0) + coalesce(session_duration_sec, 0) END), sum(data_volume_mb), NULL",
+    "rejected_cdrs": "event_date, type, 'rejected', reason, count(*), sum(source_position), NULL, NULL, NULL",
+    "rated_cdrs": "event_date, type, 'rated', CASE WHEN imputed THEN 'missing_volume' ELSE '' END, count(*), sum(source_position), "
+    "sum(billable_units * 60) FILTER (type = 'voice'), sum(billable_units) FILTER (type = 'data'), sum(amount)",
+    "suspended_cdrs": "event_date, type, disposition, reason, count(*), sum(source_position), "
+    "sum(billable_units * 60) FILTER (type = 'voice'), sum(billable_units) FILTER (type = 'data'), NULL",
+    "period_charges": "billing_period, type, 'imputed', CASE WHEN amount IS NULL THEN 'amount_out_of_range' ELSE '' END, count(*), "
+    "sum(source_position), sum(billable_units * 60) FILTER (type = 'voice'), sum(billable_units) FILTER (type = 'data'), sum(amount)",
+}
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_control_totals_are_those_of_the_rows(month: Month, sql: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Worked out by each engine, noted, and read again: what SQL counts. A text that is no record type counts as other."""
+    pinned = month.warehouse.pin(name)
+    of_type = "CASE WHEN record_type IN ('voice', 'sms', 'data') THEN record_type ELSE 'other' END AS type"
+    expected = sql.execute(f"SELECT {TOTALS[name]} FROM (SELECT *, {of_type} FROM {name}) GROUP BY ALL").fetchall()
+    worked_out = totals_of(pinned)
+    assert note_totals(pinned) == len({row[0] for row in expected})
+    for totals in (worked_out, totals_of(pinned)):
+        assert sorted((tuple(vars(each).values()) for each in totals), key=str) == sorted(expected, key=str)
+    assert note_totals(pinned) == 0
 
 
 # --------------------------------------------------------------------------------------------- small ones, many of them
