@@ -188,7 +188,9 @@ def _print_event(out: Console, event: Event) -> None:
     if event.charge is not None:
         _print_charge(out, event, event.charge)
     if event.on_bill is not None:
-        _print(out, f"On the bill of {event.month} ({event.month_state})", _line_figures(event.on_bill, event.month_state))
+        _print(
+            out, f"On the bill of {event.month} ({event.month_state})", _line_figures(event.on_bill, event.month_state)
+        )
     elif event.charge is not None:
         out.print(f"On no bill yet: {event.month} is {event.month_state}.", highlight=False)
     _print_adjustments(out, event)

@@ -241,10 +241,7 @@ class Settings(BaseSettings):
         description="Hours without a landed message after which a check of raw_cdrs warns. Default: no such check.",
     )
     unusual_day_score: float = Field(
-        default=3.5,
-        ge=1,
-        le=1000,
-        description="Robust z-score from which a day is out of line on the page of twelve months.",
+        default=3.5, ge=1, le=1000, description="Robust z-score from which the page of twelve months flags a day."
     )
     failure_webhook: SecretStr | None = Field(
         default=None, description="URL that receives a JSON POST for a failed run, and for an outage of Kafka."
