@@ -47,7 +47,8 @@ def late_less_gone(
 ) -> Mapping[dt.date, tuple[int, int]]:
     """Of days of approved and closed periods: the records that were cleaned since, less those that are cleaned no more.
 
-    Rows, and the sum of their positions, of the days that have other records than ratings: by record id, as sets.
+    Rows, and the sum of their positions, of the days that have other records than ratings: by record id, as sets. A record of which
+    another copy is kept now is neither: it brings no row, and the step from the position of the one copy to that of the other.
     """
     whole, frozen = rows_by_day(cleaned), frozen_days(cleaned.warehouse)
     rated_rows, suspended_rows = rows_by_day(rated), _suspended_rows(suspended)
@@ -77,6 +78,11 @@ def _late_less_gone(
         for row in rows.groupBy("event_date").agg(*rows_and_positions()).collect():
             count, positions = found.get(row["event_date"], (0, 0))
             found[row["event_date"]] = (count + sign * row["rows"], positions + sign * int(row["positions"]))
+    step = F.col("source_position") - F.col("was")
+    changed = there.join(outcomes.withColumnRenamed("source_position", "was"), on=on).where(step != 0)
+    for row in changed.groupBy("event_date").agg(F.sum(step).alias("steps")).collect():
+        count, positions = found.get(row["event_date"], (0, 0))
+        found[row["event_date"]] = (count, positions + int(row["steps"]))
     return found
 
 

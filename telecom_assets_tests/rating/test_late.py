@@ -63,6 +63,17 @@ def test_what_came_late_and_what_has_gone(warehouse: Warehouse) -> None:
     assert verdict(warehouse).findings == []
 
 
+def test_a_record_of_which_another_copy_is_kept_is_neither_late_nor_gone(warehouse: Warehouse) -> None:
+    """The copy of b lies at 9, where the one that was rated lay at 1; beside it x came late."""
+    copies = [("a", 0), ("b", 9), ("c", 2)]
+    for others in ([], [("x", 23)]):
+        rows = [{"record_id": name, "source_position": at, "event_date": DAY} for name, at in (*copies, *others)]
+        table = pa.Table.from_pylist(rows, schema=CLEANED_CDRS.arrow_schema())
+        warehouse.overwrite_arrow(CLEANED_CDRS.name, table, Partitions(DAY, DAY))
+        assert late_less_gone(*tables(warehouse)) == {DAY: (len(others), 9 - 1 + sum(at for _, at in others))}
+        assert verdict(warehouse).findings == []
+
+
 def test_an_outcome_that_stands_twice_is_no_late_record(warehouse: Warehouse) -> None:
     stored(warehouse, SUSPENDED_CDRS, DAY, "bc")
     assert late_less_gone(*tables(warehouse)) == {}
