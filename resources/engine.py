@@ -39,7 +39,8 @@ class EngineUnavailable(ExpectedError):
 
 
 _lock = threading.Lock()
-_sessions: dict[str, SparkSession] = {}
+#: By address and settings: a session's settings are its own.
+_sessions: dict[tuple[object, ...], SparkSession] = {}
 _sail_server: Any = None
 
 _SESSION_SETTINGS = {
@@ -66,7 +67,7 @@ _SENT_TO_ALL_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class SparkEngine:
-    """Spark Connect, whichever engine answers: `engine.spark_session` is the process's one session.
+    """Spark Connect, whichever engine answers: `engine.spark_session` is the process's one session with its settings.
 
     kind: `sail` starts the embedded engine inside this process on first use; `spark` talks to `remote`, or to the
     local stack's Spark Connect server when `remote` is not set. memory_mb: the memory that all queries of the embedded
@@ -95,9 +96,10 @@ class SparkEngine:
         """The session. Raises EngineUnavailable with what to do when the engine cannot be reached."""
         with _lock:
             address = self._address()
-            session = _sessions.get(address)
+            key = (address, *sorted(self.spark_config.items()))
+            session = _sessions.get(key)
             if session is None or session.is_stopped:  # type: ignore[attr-defined]
-                session = _sessions[address] = _connect(self.name, address, self.spark_config)
+                session = _sessions[key] = _connect(self.name, address, self.spark_config)
             return session
 
     def start_early(self) -> None:

@@ -25,7 +25,7 @@ from telecom_assets.home.sqlite_databases import Database
 from telecom_assets_tests.examples import register_profiles
 from telecom_assets_tests.made_once import MadeOnce
 from telecom_assets_tests.sample_tables import TABLES
-from telecom_assets_tests.stack_fixtures import spark_remote, stack, stack_home
+from telecom_assets_tests.stack_fixtures import FOR_LITTLE_DATA, spark_remote, stack, stack_home
 
 __all__ = ["spark_remote", "stack", "stack_home"]
 
@@ -109,10 +109,10 @@ def databases_made_anew(_databases_are_made_once: MadeOnce) -> Iterator[None]:
 
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> SparkEngine:
-    """Each engine in turn: what uses this runs on both."""
+    """Each engine in turn: what uses this runs on both. Months that run through Dagster have Apache Spark as users do."""
     if request.param == "sail":
         return SparkEngine(kind="sail")
-    return SparkEngine(kind="spark", remote=request.getfixturevalue("spark_remote"))
+    return SparkEngine(kind="spark", remote=request.getfixturevalue("spark_remote"), spark_config=FOR_LITTLE_DATA)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,13 @@ import pytest
 from resources.stack_state import StackState, read_stack_state
 from telecom_assets.local_stack import LocalStack
 
+#: Settings of Apache Spark for a few thousand rows, on which compiling a query takes longer than running it.
+FOR_LITTLE_DATA = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+}
+
 
 @pytest.fixture(scope="session")
 def stack_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -12,17 +12,11 @@ from telecom_assets.local_stack import LocalStack, SparkShape
 from telecom_assets_tests.graph.conftest import new_project
 from telecom_assets_tests.s3_server import S3Server, s3_server
 from telecom_assets_tests.sample_tables import TABLES
+from telecom_assets_tests.stack_fixtures import FOR_LITTLE_DATA
 
 __all__ = ["new_project"]
 
 WORKERS = 2
-#: Compiling a query takes longer than running it on a few thousand rows does.
-_FOR_LITTLE_DATA = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.databricks.delta.snapshotPartitions": "1",
-}
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +36,7 @@ def cluster(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         WORKERS,
         memory_mb=768,
         s3=s3.storage,
-        properties=_FOR_LITTLE_DATA,
+        properties={**FOR_LITTLE_DATA, "spark.databricks.delta.snapshotPartitions": "1"},
         java_options=("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
     )
     stack = LocalStack(home, ["spark"], spark=shape)
