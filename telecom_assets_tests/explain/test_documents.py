@@ -1,4 +1,4 @@
-"""A charge is followed to the number of its document, on both engines; its formula gives its amount."""
+"""A charge is followed to the number of its document; its formula gives its amount."""
 
 import datetime as dt
 import re
@@ -22,10 +22,10 @@ from telecom_assets_tests.oracle import Price
 
 
 def test_a_charge_is_followed_to_the_number_of_its_document(
-    tmp_path: Path, engine: SparkEngine, postgres_dsn: str
+    tmp_path: Path, sail: SparkEngine, postgres_dsn: str
 ) -> None:
     """2126, the first of two customers: 0.999999 of voice is 1.00 on his line; he owes 1.30. The draft has no number."""
-    of = books(tmp_path, engine, postgres_dsn)
+    of = books(tmp_path, sail, postgres_dsn)
     rated(of)
     billed(of)
     approved(of)

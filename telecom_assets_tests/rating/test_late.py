@@ -31,10 +31,9 @@ def stored(warehouse: Warehouse, contract: TableContract, day: date, ids: str) -
     warehouse.overwrite_arrow(contract.name, table, Partitions(day, day))
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path, engine: SparkEngine) -> Warehouse:
+def approved_june(folder: Path, engine: SparkEngine) -> Warehouse:
     """June is approved, with a and b rated and c suspended; of July d is rated."""
-    made = Warehouse(str(tmp_path), engine, TABLES)
+    made = Warehouse(str(folder), engine, TABLES)
     for day, cleaned, rated, suspended in ((DAY, "abc", "ab", "c"), (OPEN_DAY, "d", "d", "")):
         stored(made, CLEANED_CDRS, day, cleaned)
         stored(made, RATED_CDRS, day, rated)
@@ -42,6 +41,11 @@ def warehouse(tmp_path: Path, engine: SparkEngine) -> Warehouse:
     for state in ("drafted", "approved"):
         change_state(made, lambda _, to=state: changed_now("2026-06", to))  # type: ignore[misc]
     return made
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, sail: SparkEngine) -> Warehouse:
+    return approved_june(tmp_path, sail)
 
 
 def tables(warehouse: Warehouse) -> tuple[PinnedTable, PinnedTable, PinnedTable]:
@@ -53,7 +57,8 @@ def verdict(warehouse: Warehouse) -> Verdict:
     return cleaned_equals_ratings(*tables(warehouse))
 
 
-def test_what_came_late_and_what_has_gone(warehouse: Warehouse) -> None:
+def test_what_came_late_and_what_has_gone(tmp_path: Path, engine: SparkEngine) -> None:
+    warehouse = approved_june(tmp_path, engine)
     assert (late_less_gone(*tables(warehouse)), verdict(warehouse).findings) == ({}, [])
     stored(warehouse, CLEANED_CDRS, DAY, "abcxy")
     assert late_less_gone(*tables(warehouse)) == {DAY: (2, 23 + 24)}
