@@ -91,9 +91,9 @@ def close(
 def _show_vat(found: "VatJournal") -> None:
     table = Table(title=f"VAT journal of {found.month}, {found.currency}", title_justify="left")
     for name in ("kind", "tax"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("documents", "base", "tax", "amount due"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in found.by_rate().to_pylist():
         rate = f"{row['tax_category']} {percentage(row['tax_pct'])} %"
         money = (plain(row[name]) for name in ("base", "tax", "amount_due"))
@@ -109,10 +109,11 @@ def _show_close(found: "CloseJournal") -> None:
 
     title = f"Close journal of {found.period}, issued {found.issue_date}, {found.currency}"
     table = Table(title=title, title_justify="left")
+    # An amount is never cut: words give way where the terminal is narrow.
     for name in ("account", "entry", "of", "month"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("events", "exact", "debit", "credit"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     names = {"ledger": "ledger", "memorandum": "outside: of the month", "balance": "outside: at its end"}
     for section, of_section in groupby(found.entries, key=lambda each: each.section):
         for each in of_section:
