@@ -16,7 +16,7 @@ from resources.warehouse.maintenance import Maintained, maintain
 from resources.warehouse.notebook import notebook
 from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, is_by_day, partition_value
 from resources.warehouse.pinned_table import PinnedTable
-from resources.warehouse.reading import staged_arrow, staged_rows
+from resources.warehouse.reading import read_rows, staged_arrow, staged_rows
 from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged
 from resources.warehouse.statistics import paths_of, sum_exactly, went_back
 from resources.warehouse.table_log import TableLog, changed_files
@@ -52,6 +52,7 @@ __all__ = [
     "partitions_changed",
     "paths_of",
     "put",
+    "read_rows",
     "staged",
     "staged_arrow",
     "staged_rows",

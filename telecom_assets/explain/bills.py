@@ -7,10 +7,12 @@ Belongs here: which rows make up which figure. Does not belong here: rules (`tel
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable, Warehouse
+from resources.warehouse import PinnedTable, Warehouse, read_rows
+from resources.warehouse.conditions import equal
 from telecom_assets.billing.adjustment_lines import document_totals
 from telecom_assets.billing.corrections import history_of
 from telecom_assets.billing.lines import DOCUMENT
@@ -30,6 +32,11 @@ from telecom_assets.explain.reading import ExplainError, Row, grouped, rows
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.tables import RATED_CDRS
+
+_TAX = ("tax_category", "tax_pct")
+#: Columns of a tax rate, and those of a bill that they are where it has one rate.
+_MONEY_OF_RATE = {"amount": "amount_before_tax", "discount": "discount", "tax": "tax", "due": "amount_due"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Bill:
 
 def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
     """The bill of a customer for a month, with all that stands on it. Raises ExplainError where he has neither bill nor document."""
-    his = F.col("customer_id") == F.lit(customer_id)
+    his = equal("customer_id", customer_id)
     lines = warehouse.pin_period(BILL_LINES.name, month)
     bills: list[Row] = [
         {"document": BILL, **row} for row in rows(warehouse.pin_period(FACTURATION_COMPLETE.name, month), his)
@@ -104,7 +111,7 @@ def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
             f"customer {customer_id}: no bill of {month}; expected a customer with a bill of that month: {periods.says(month)}"
         )
     stand = grouped(rows(lines, his), *DOCUMENT)
-    rates = grouped(_rates(lines, customer_id, totals[0]["currency"]), *DOCUMENT)
+    rates = grouped(_rates(totals, stand, lines), *DOCUMENT)
     issued = grouped(rows(warehouse.pin_period(DOCUMENTS.name, month), his), *DOCUMENT)
     ours = [row for row in adjustments if row["billing_period"] == month]
     found: dict[str, list[Row]] = {
@@ -137,13 +144,32 @@ def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
 
 def rows_of_charges(warehouse: Warehouse, customer_id: str, month: str) -> list[Row]:
     """What a customer is charged in a month, event by event, in the order of time."""
-    his = charges_of_month(warehouse, month).df.where(F.col("customer_id") == F.lit(customer_id))
-    found: list[Row] = his.toArrow().to_pylist()
-    return sorted(found, key=lambda row: (row["event_ts"], row["record_id"]))
+    his, columns = equal("customer_id", customer_id), RATED_CDRS.column_names
+    charges = charges_of_month(warehouse, month)
+    found = read_rows(charges.rated, columns, his).to_pylist() + read_rows(charges.imputed, columns, his).to_pylist()
+    priced: list[Row] = [row for row in found if row["amount"] is not None]
+    return sorted(priced, key=lambda row: (row["event_ts"], row["record_id"]))
 
 
-def _rates(lines: PinnedTable, customer_id: str, currency: str) -> list[Row]:
-    """What the customer's documents of a month come to at each tax rate, by the rule that has billed them."""
+def _rates(totals: Sequence[Row], stand: Mapping[Any, Sequence[Row]], lines: PinnedTable) -> list[Row]:
+    """What the customer's documents of a month come to at each tax rate. stand: their lines, by document; lines: those of all."""
+    of_one_rate: list[Row] = []
+    for document in totals:
+        rates = {
+            tuple(line[name] for name in _TAX) for line in stand.get(tuple(document[name] for name in DOCUMENT), ())
+        }
+        if len(rates) > 1:
+            return _rates_by_the_rule(lines, document["customer_id"], document["currency"])
+        money = {of_rate: document[of_bill] for of_rate, of_bill in _MONEY_OF_RATE.items()}
+        of_one_rate += [
+            {**{name: document[name] for name in DOCUMENT}, **dict(zip(_TAX, rate, strict=True)), **money}
+            for rate in rates
+        ]
+    return of_one_rate
+
+
+def _rates_by_the_rule(lines: PinnedTable, customer_id: str, currency: str) -> list[Row]:
+    """The same where a document has several rates: by the rule that has billed them, on the engine."""
     his = F.col("customer_id") == F.lit(customer_id)
     history = history_of(lines)
     before = None if history is None else history.where(his)

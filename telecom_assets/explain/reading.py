@@ -7,12 +7,10 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 from resources.contract import TableContract
 from resources.expected_errors import ExpectedError
-from resources.warehouse import Partitions, PinnedTable, Warehouse
+from resources.warehouse import Partitions, PinnedTable, Warehouse, read_rows
+from resources.warehouse.conditions import Condition, among, equal
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS
 from telecom_assets.rating.tables import RATED_CDRS
@@ -25,14 +23,11 @@ class ExplainError(ExpectedError, ValueError):
     """There is nothing to explain. The message names what was asked for, and what to look for instead."""
 
 
-def rows(pinned: PinnedTable, *conditions: Column) -> list[Row]:
+def rows(pinned: PinnedTable, *conditions: Condition) -> list[Row]:
     """The rows of the pinned partitions for which every condition holds, in the order of the table's key."""
     if not any(pinned.rows_by_partition().values()):
         return []
-    frame = pinned.df
-    for condition in conditions:
-        frame = frame.where(condition)
-    found: list[Row] = frame.toArrow().to_pylist()
+    found: list[Row] = read_rows(pinned, None, *conditions).to_pylist()
     return sorted(found, key=lambda row: [(row[name] is not None, row[name]) for name in pinned.contract.key])
 
 
@@ -42,29 +37,20 @@ def of_days(warehouse: Warehouse, contract: TableContract, days: Iterable[dt.dat
     return warehouse.pin(contract.name, Partitions(ordered[0], ordered[-1]))
 
 
-def has_id(record_ids: Collection[str]) -> Column:
-    """The condition that a row is about one of some records."""
-    if len(record_ids) == 1:
-        return F.col("record_id") == F.lit(next(iter(record_ids)))
-    return F.col("record_id").isin(*sorted(record_ids))
+def is_holder(row: Row) -> tuple[Condition, Condition]:
+    """The conditions that a row is the same holder's as another row."""
+    return equal("customer_id", row["customer_id"]), equal("holder_no", row["holder_no"] or 1)
 
 
-def is_holder(row: Row) -> Column:
-    """The condition that a row is the same holder's as another row."""
-    return (F.col("customer_id") == F.lit(row["customer_id"])) & (F.col("holder_no") == F.lit(row["holder_no"] or 1))
-
-
-def days_of(warehouse: Warehouse, record_id: str, within: Partitions | None) -> list[dt.date]:
-    """The days that hold a record id, from the two columns that say so; first where it landed, else where it was charged.
+def days_of(warehouse: Warehouse, record_ids: Collection[str], within: Partitions | None) -> list[dt.date]:
+    """The days that hold some record ids, from the two columns that say so; first where they landed, else where they were charged.
 
     Without `within` all days are searched. A record that no message has any more is found in the stages after landing.
     """
     for contract in (RAW_CDRS, CLEANED_CDRS, RATED_CDRS):
-        pinned = warehouse.pin(contract.name, within)
-        if any(pinned.rows_by_partition().values()):
-            found = pinned.df.where(has_id([record_id])).select("event_date").distinct().toArrow()
-            if found.num_rows:
-                return sorted(found["event_date"].to_pylist())
+        found = read_rows(warehouse.pin(contract.name, within), ["event_date"], among("record_id", record_ids))
+        if found.num_rows:
+            return sorted(set(found["event_date"].to_pylist()))
     return []
 
 

@@ -12,14 +12,13 @@ from functools import cached_property
 from typing import Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from resources.warehouse import Partitions, PinnedTable, Warehouse, WarehouseError, committed_at, newest_change
+from resources.warehouse.conditions import among, equal
 from telecom_assets.billing.tables import ADJUSTMENT, BILL, BILL_LINES, USAGE
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.corrections.tables import ADJUSTMENTS
-from telecom_assets.explain.reading import ExplainError, Row, days_of, grouped, has_id, is_holder, of_days, rows
+from telecom_assets.explain.reading import ExplainError, Row, days_of, grouped, is_holder, of_days, rows
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.choosing import PLACE
 from telecom_assets.mediation.copies import DUPLICATE_REASONS
@@ -142,7 +141,7 @@ def explain_record(warehouse: Warehouse, record_id: str, *, day: dt.date | None 
     Raises ExplainError for an id that no table has.
     """
     within = None if day is None else Partitions(day, day).widened(dedupe_days)
-    days = days_of(warehouse, record_id, within)
+    days = days_of(warehouse, [record_id], within)
     if not days and (found := _at_place(warehouse, record_id, within, dedupe_days)):
         return found
     if not days:
@@ -159,37 +158,34 @@ def _at_place(warehouse: Warehouse, place: str, within: Partitions | None, dedup
     named = PLACE.fullmatch(place)
     if named is None:
         return None
-    here = (
-        (F.col("source_part") == F.lit(int(named["part"])))
-        & (F.col("source_position") == F.lit(int(named["position"])))
-        & (F.col("kafka_topic") == F.lit(named["topic"]))
+    landed = rows(
+        warehouse.pin(RAW_CDRS.name, within),
+        equal("source_part", int(named["part"])),
+        equal("source_position", int(named["position"])),
+        equal("kafka_topic", named["topic"]),
     )
-    landed = rows(warehouse.pin(RAW_CDRS.name, within), here)
     if not landed:
         return None
     days = {row["event_date"] for row in landed}
     if (record_id := landed[0]["record_id"]) is not None:
         around = Partitions(min(days), max(days)).widened(dedupe_days)
         return explain_records(warehouse, [record_id], [around.first, around.last])[0]
-    same = [F.col(name) == F.lit(landed[0][name]) for name in MESSAGE_KEY]
+    same = [equal(name, landed[0][name]) for name in MESSAGE_KEY]
     sent = rows(warehouse.pin(RESUBMISSIONS.name), *same)
     return Record(place, _messages(landed, [], rows(of_days(warehouse, REJECTED_CDRS, days), *same), sent), ())
 
 
 def explain_records(warehouse: Warehouse, record_ids: Collection[str], days: Collection[dt.date]) -> list[Record]:
     """Records by their ids, in the order of these; days: those on which their rows lie, all between the first and the last read."""
+    is_one = among("record_id", record_ids)
     by_day = {
-        contract.name: rows(of_days(warehouse, contract, days), has_id(record_ids))
+        contract.name: rows(of_days(warehouse, contract, days), is_one)
         for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
     }
     months = sorted({f"{day:%Y-%m}" for day in days})
-    by_day[PERIOD_CHARGES.name] = rows(
-        warehouse.pin(PERIOD_CHARGES.name, Partitions(months[0], months[-1])), has_id(record_ids)
-    )
-    by_day[ADJUSTMENTS.name] = rows(
-        warehouse.pin(ADJUSTMENTS.name), has_id(record_ids), F.col("original_period").isin(*months)
-    )
-    by_day[RESUBMISSIONS.name] = rows(warehouse.pin(RESUBMISSIONS.name), has_id(record_ids))
+    by_day[PERIOD_CHARGES.name] = rows(warehouse.pin(PERIOD_CHARGES.name, Partitions(months[0], months[-1])), is_one)
+    by_day[ADJUSTMENTS.name] = rows(warehouse.pin(ADJUSTMENTS.name), is_one, among("original_period", months))
+    by_day[RESUBMISSIONS.name] = rows(warehouse.pin(RESUBMISSIONS.name), is_one)
     found = {name: grouped(listed, "record_id") for name, listed in by_day.items()}
     stages = _Stages(warehouse)
     return [stages.record(each, {name: of.get((each,), []) for name, of in found.items()}) for each in record_ids]
@@ -279,8 +275,8 @@ class _Stages:
         version = charge[f"{table}_version"] if as_rated else newest
         key = (table, version, charge[valid_from], *(charge[name] for name in names))
         if key not in self._referenced:
-            same = [F.col(name) == F.lit(charge[name]) for name in names]
-            same.append(F.col("valid_from").eqNullSafe(F.lit(charge[valid_from])))
+            same = [equal(name, charge[name]) for name in names]
+            same.append(equal("valid_from", charge[valid_from]))
             try:
                 found = rows(self.warehouse.pin(table, version=version), *same)
             except (WarehouseError, PySparkException):
@@ -293,8 +289,7 @@ class _Stages:
 
     def _usage_line(self, charge: Row, month: str, charges: PinnedTable) -> OnBill | None:
         """The line that a charge is added up on. charges: the partition that it is a row of."""
-        same = (F.col("kind") == USAGE) & (F.col("service") == F.lit(charge["record_type"])) & is_holder(charge)
-        on_bill = self._line(month, same & _in_plan(charge), BILL)
+        on_bill = self._line(month, charge, kind=USAGE, service=charge["record_type"], document=BILL)
         if on_bill is None or self.periods.is_frozen(month):
             return on_bill
         drafted = self._written(self.warehouse.pin_period(BILL_LINES.name, month))
@@ -308,27 +303,22 @@ class _Stages:
         """The line of a difference that is billed."""
         if row["disposition"] != "billed":
             return None
-        same = (F.col("kind") == ADJUSTMENT) & (F.col("service") == F.lit(row["service"])) & is_holder(row)
-        terms = ("original_period", "tax_category", "tax_pct", "discount_pct")
-        for name in terms:
-            same &= F.col(name) == F.lit(row[name])
-        return self._line(row["billing_period"], same & _in_plan(row), None)
+        terms = {name: row[name] for name in ("original_period", "tax_category", "tax_pct", "discount_pct")}
+        return self._line(row["billing_period"], row, kind=ADJUSTMENT, service=row["service"], **terms)
 
-    def _line(self, month: str, same: Column, document: str | None) -> OnBill | None:
-        if document is not None:
-            same &= F.col("document") == F.lit(document)
-        found = rows(self.warehouse.pin_period(BILL_LINES.name, month), same)
-        return OnBill(found[0], document_of(self.warehouse, found[0])) if found else None
+    def _line(self, month: str, of: Row, **same: Any) -> OnBill | None:
+        """The first line of the holder, plan and region of a row that has some values."""
+        same |= {name: of[name] for name in ("rate_plan_id", "region")}
+        for line in rows(self.warehouse.pin_period(BILL_LINES.name, month), *is_holder(of)):
+            if all(line[name] == value for name, value in same.items()):
+                return OnBill(line, document_of(self.warehouse, line))
+        return None
 
 
 def document_of(warehouse: Warehouse, line: Row) -> Row | None:
     """The issued document that a line of a bill stands on; None while its month is not closed, or for one without documents."""
     issued = warehouse.pin_period(DOCUMENTS.name, line["billing_period"])
-    return next(iter(rows(issued, is_holder(line), F.col("document") == F.lit(line["document"]))), None)
-
-
-def _in_plan(charge: Row) -> Column:
-    return (F.col("rate_plan_id") == F.lit(charge["rate_plan_id"])) & (F.col("region") == F.lit(charge["region"]))
+    return next(iter(rows(issued, *is_holder(line), equal("document", line["document"]))), None)
 
 
 def _messages(

@@ -6,16 +6,12 @@ Belongs here: which span of time a text means, and which records began in it. Do
 import datetime as dt
 import re
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 from resources.expected_errors import ExpectedError
-from resources.warehouse import Partitions, Warehouse
-from telecom_assets.explain.reading import ExplainError
+from resources.warehouse import Partitions, Warehouse, read_rows
+from resources.warehouse.conditions import Condition, at_least, below, digits_end_with, equal
+from telecom_assets.explain.reading import ExplainError, days_of
 from telecom_assets.explain.records import Record, explain_records
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.tables import CLEANED_CDRS
@@ -70,9 +66,9 @@ class Span:
         last = self.last - dt.timedelta(microseconds=1)
         return Partitions(self.first.astimezone(zone).date(), last.astimezone(zone).date())
 
-    def holds(self, instant: Column) -> Column:
-        """The condition that an instant lies in the span."""
-        return (instant >= F.lit(self.first)) & (instant < F.lit(self.last))
+    def holds(self, instant: str) -> tuple[Condition, Condition]:
+        """The conditions that an instant, a column, lies in the span."""
+        return at_least(instant, self.first), below(instant, self.last)
 
 
 def explain_usage(
@@ -91,23 +87,20 @@ def explain_usage(
     span, number = Span.read(at), normalised(subscriber)
     cleaned = warehouse.pin(CLEANED_CDRS.name, span.days)
     raw = warehouse.pin(RAW_CDRS.name, span.days)
-    his = cleaned.df.where(span.holds(F.col("event_ts")) & (F.col("subscriber_id") == F.lit(number)))
-    found = set(his.select("record_id").toArrow()["record_id"].to_pylist())
+    held = span.holds("event_ts")
+    his = read_rows(cleaned, ["record_id"], *held, equal("subscriber_id", number))
+    found = set(his["record_id"].to_pylist())
     fields = sorted({each.subscriber for each in record_types})
-    alike = reduce(or_, (_ends_alike(F.col(name), number) for name in fields))
-    named = raw.df.where(span.holds(F.col("event_ts")) & F.col("record_id").isNotNull() & alike)
-    for row in named.select("record_id", *fields).distinct().toArrow().to_pylist():
+    alike = digits_end_with(fields, number[-_NATIONAL_DIGITS:])
+    for row in read_rows(raw, ["record_id", *fields], *held, alike).to_pylist():
         if any(row[name] is not None and normalised(row[name]) == number for name in fields):
             found.add(row["record_id"])
+    found.discard(None)
     if not found:
         raise ExplainError(
             f"subscriber {number}: no record that began at {at}; expected a time at which one did: "
             f"--at {span.days.first} looks at the whole day"
         )
+    # Copies can lie so many days away; only the days that hold one are read whole.
     around = span.days.widened(dedupe_days)
-    return explain_records(warehouse, sorted(found), [around.first, around.last])
-
-
-def _ends_alike(text: Column, number: str) -> Column:
-    """The condition that a text may be the number: its last digits are the same."""
-    return F.regexp_replace(text, "[^0-9]", "").endswith(number[-_NATIONAL_DIGITS:])
+    return explain_records(warehouse, sorted(found), days_of(warehouse, found, around) or [around.first, around.last])

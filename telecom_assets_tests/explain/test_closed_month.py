@@ -8,10 +8,11 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.warehouse import Warehouse
+from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.cli.show_explained import print_record, print_records
 from telecom_assets.cli.show_explained_bill import print_bill
 from telecom_assets.explain.as_json import as_json
-from telecom_assets.explain.bills import Bill, explain_bill
+from telecom_assets.explain.bills import Bill, _rates_by_the_rule, explain_bill
 from telecom_assets.explain.reading import ExplainError
 from telecom_assets.explain.records import Event, explain_record
 from telecom_assets.explain.usage import Span, TimeError, explain_usage
@@ -21,7 +22,7 @@ from telecom_assets_tests.closed_periods.system import House, MonthTerms, Price,
 pytestmark = pytest.mark.thorough
 
 JANUARY, FEBRUARY = "2026-01", "2026-02"
-NUMBER, PREPAID, UNPRICED = "212600000001", "212600000002", "212600000003"
+NUMBER, PREPAID, UNPRICED, OTHER = "212600000001", "212600000002", "212600000003", "212600000004"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Wa
     house = House({JANUARY: terms, FEBRUARY: terms})
     project = Project(house, tmp_path_factory.mktemp("explained"), sail)
     project.set_customer(NUMBER, [Version()])
+    project.set_customer(OTHER, [Version()])
     project.set_customer(PREPAID, [Version(postpaid=False)])
     project.set_customer(UNPRICED, [Version("PLAN_B")])
     project.set_price("PLAN_A", "sms", [Price(Decimal("1.004"))])
@@ -50,6 +52,8 @@ def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Wa
     project.receive(Usage("late", NUMBER, second, "sms", 9))
     for _ in range(2):
         project.add_line((NUMBER, 1), JANUARY, Decimal("-0.10"), Decimal(20))
+    project.receive(Usage("february", OTHER, date(2026, 2, 3), "sms", 6))
+    project.add_line((OTHER, 1), JANUARY, Decimal("0.50"), Decimal(10))
     project.run(FEBRUARY)
     return project.warehouse
 
@@ -133,6 +137,15 @@ def test_the_day_narrows_the_search(warehouse: Warehouse) -> None:
         explain_record(warehouse, "one", day=date(2026, 1, 6))
 
 
+def test_a_bill_tells_each_of_its_tax_rates(warehouse: Warehouse) -> None:
+    """A message, 1.00 less 5 % and 20 % tax on 0.95; and 0.50 at 10 %, without a discount."""
+    (bill,) = explain_bill(warehouse, OTHER, FEBRUARY).documents
+    told = [tuple(rate[name] for name in ("tax_pct", "amount", "discount", "tax", "due")) for rate in bill.rates]
+    assert told == [
+        tuple(map(Decimal, rate)) for rate in (("10", "0.50", "0", "0.05", "0.55"), ("20", "1", "0.05", "0.19", "1.14"))
+    ]
+
+
 @pytest.mark.parametrize("month", [JANUARY, FEBRUARY])
 def test_a_bill_is_its_lines_and_a_line_its_events(warehouse: Warehouse, month: str) -> None:
     """January: 2.01 and 12.00, less 5 % (0.70), 20 % tax (2.66). February: 1.00 more of January, two credits of 0.10."""
@@ -148,6 +161,9 @@ def test_a_bill_is_its_lines_and_a_line_its_events(warehouse: Warehouse, month: 
         ):
             assert sum(rate[name] for rate in document.rates) == document.totals[of]
     (bill,) = found.documents
+    lines = warehouse.pin_period(BILL_LINES.name, month)
+    (by_the_rule,) = _rates_by_the_rule(lines, NUMBER, bill.totals["currency"])
+    assert [dict(rate) for rate in bill.rates] == [by_the_rule]
     figures = tuple(bill.totals[name] for name in ("amount_before_tax", "discount", "tax", "amount_due"))
     # Of January remains 15.01, less 0.75 is 14.26, with 2.85 tax: in February 1.00 − 0.05 + 0.19, and twice −0.10 with −0.04 of tax.
     right = {JANUARY: ("14.01", "0.70", "2.66", "15.97"), FEBRUARY: ("0.80", "0.05", "0.15", "0.90")}
