@@ -118,6 +118,18 @@ def by_outcome(totals: Iterable[Total]) -> dict[tuple[str, str], tuple[int, Deci
     return found
 
 
+def amounts_of(pinned: PinnedTable) -> dict[str, Decimal]:
+    """What each amount of a table whose rows have several comes to, with the decimals that its money has there."""
+    contract = pinned.contract
+    assert contract.counted is not None
+    found = dict.fromkeys(contract.counted.amount_names, Decimal(0))
+    for (name, _), (_, money) in by_outcome(totals_of(pinned)).items():
+        of = name if name in contract.money else contract.money[0]
+        scale = contract.column(of).arrow_type.scale
+        found[name] = sum_exactly([found[name], round(money, scale)])
+    return found
+
+
 def records_and_positions(totals: Iterable[Total]) -> dict[Any, tuple[int, int]]:
     """Of each day or period: its rows, and the sum of their positions."""
     found: dict[Any, tuple[int, int]] = {}
@@ -140,18 +152,20 @@ def _noted_and_missing(pinned: PinnedTable) -> tuple[list[Total], dict[Any, _Sta
         # Where the log has lost the commit, nothing has changed the rows for as long as it reaches back: the newest totals are theirs.
         key = max(of_value, key=lambda each: each.version, default=state) if state.version < 0 else state
         totals = of_value.get(key, ())
-        if totals and _records(totals, pinned.contract) == counts[value]:
+        if _are_whole(totals, pinned.contract, counts[value]):
             found += totals
         else:
             missing[value] = state
     return found, missing
 
 
-def _records(totals: Collection[Total], contract: TableContract) -> int:
-    """The rows that totals count: each once, where a row has several amounts."""
-    counted = contract.counted
-    once = counted.amounts[0] if counted and counted.amounts else None
-    return sum(each.records for each in totals if once in (None, each.outcome))
+def _are_whole(totals: Collection[Total], contract: TableContract, rows: int) -> bool:
+    """Whether totals count so many rows: under each of its amounts, where a row has several."""
+    assert contract.counted is not None
+    names = contract.counted.amount_names
+    if not names:
+        return sum(each.records for each in totals) == rows
+    return all(sum(each.records for each in totals if each.outcome == name) == rows for name in names)
 
 
 def _states(pinned: PinnedTable, values: Iterable[Any]) -> dict[Any, _State]:
@@ -205,15 +219,15 @@ def _worked_out(pinned: PinnedTable, values: frozenset[Any], record_types: Recor
         "outcome": F.expr(counted.outcome).cast("string"),
         "reason": F.coalesce(F.expr(counted.reason).cast("string"), F.lit("")),
     }
-    sums = {**_sums(contract, counted, record_types), **{name: F.col(name) for name in counted.amounts}}
+    sums = {**_sums(contract, counted, record_types), **{name: F.expr(of) for name, of in counted.amounts}}
     sums["money"] = F.expr(counted.money)
     wide = {"positions": "decimal(20,0)", "seconds": "decimal(24,3)", "megabytes": "decimal(24,6)"}
     columns = [column.alias(name) for name, column in keys.items()]
     columns += [
-        column.cast(wide.get(name, "decimal(28,6)")).alias(name if name not in counted.amounts else f"of_{name}")
+        column.cast(wide.get(name, "decimal(28,6)")).alias(name if name not in counted.amount_names else f"of_{name}")
         for name, column in sums.items()
     ]
-    names = [name if name not in counted.amounts else f"of_{name}" for name in sums]
+    names = [name if name not in counted.amount_names else f"of_{name}" for name in sums]
     found = (
         rows.select(columns)
         .groupBy(*keys)
@@ -232,7 +246,7 @@ def _worked_out(pinned: PinnedTable, values: frozenset[Any], record_types: Recor
             row[money],
         )
         for row in found.collect()
-        for outcome, money in ([(each, f"of_{each}") for each in counted.amounts] or [(row["outcome"], "money")])
+        for outcome, money in ([(each, f"of_{each}") for each in counted.amount_names] or [(row["outcome"], "money")])
     )
 
 
