@@ -82,7 +82,8 @@ def _amount(lines: PinnedTable, placed: str) -> Decimal:
     """What the lines on bills, or on documents of their own, come to, rounded as they are."""
     found = by_outcome(totals_of(lines)).items()
     amount = sum_exactly(money for (name, where), (_, money) in found if name == "amount" and where.endswith(placed))
-    return round(amount, lines.contract.column("amount").arrow_type.scale)
+    scale: int = lines.contract.column("amount").arrow_type.scale
+    return round(amount, scale)
 
 
 def _exact(lines: PinnedTable, kind: str) -> Decimal:

@@ -194,13 +194,19 @@ def _read(
     noted: PinnedTable, contract: TableContract, table_id: str
 ) -> Mapping[Any, Mapping[_State, Collection[Total]]]:
     """Of each day or period and state of a table the totals that are noted, each once."""
-    rows = noted.arrow().filter((pc.field("counted_table") == contract.name) & (pc.field("counted_id") == table_id))
+    rows = _files_of(noted).filter((pc.field("counted_table") == contract.name) & (pc.field("counted_id") == table_id))
     found: dict[Any, dict[_State, dict[Total, None]]] = {}
     for row in rows.to_pylist():
         value = partition_value(row["day_or_period"], contract)
         total = Total(value, *(row[each] for each in list(Total.__dataclass_fields__)[1:]))
         found.setdefault(value, {}).setdefault(_State(row["counted_version"], row["counted_commit"]), {})[total] = None
     return found
+
+
+@lru_cache(maxsize=8)
+def _files_of(noted: PinnedTable) -> pa.Table:
+    """The rows of control_totals: read once for all tables that they are about, since they lie in many small files."""
+    return noted.arrow()
 
 
 @lru_cache(maxsize=64)
