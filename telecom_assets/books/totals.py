@@ -99,14 +99,17 @@ def note_totals(pinned: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -
 
 
 def _tell_sums(pinned: PinnedTable, totals: Iterable[Total]) -> None:
-    """Let the pinned table know the sums of its one money column, so that no other aggregate is asked for them."""
-    counted, money = pinned.contract.counted, pinned.contract.money
-    if counted is None or money != (counted.money,):
+    """Let the pinned table know the sums of its money columns, so that no other aggregate is asked for them."""
+    contract, counted, money = pinned.contract, pinned.contract.counted, pinned.contract.money
+    if counted is None or money != (tuple(counted.amount_names) or (counted.money,)):
         return
-    sums: dict[Any, Decimal] = {}
+    sums: dict[Any, dict[str, Decimal]] = {}
     for each in totals:
-        sums[each.value] = sum_exactly([sums.get(each.value, Decimal(0)), each.money or Decimal(0)])
-    pinned.warehouse.sums[pinned] = {value: {money[0]: amount} for value, amount in sums.items()}
+        of = sums.setdefault(each.value, dict.fromkeys(money, Decimal(0)))
+        name = each.outcome if counted.amounts else counted.money
+        amount = round(each.money or Decimal(0), contract.column(name).arrow_type.scale)
+        of[name] = sum_exactly([of[name], amount])
+    pinned.warehouse.sums[pinned] = sums
 
 
 def by_outcome(totals: Iterable[Total]) -> dict[tuple[str, str], tuple[int, Decimal]]:

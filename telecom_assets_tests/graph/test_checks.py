@@ -358,8 +358,15 @@ DAMAGES = [
     Damage("bill_lines", CONTRACT, "no amount", emptied("bill_lines", "amount"), "amount: 1 rows"),
     Damage("facturation_complete", OF_LINES, "line gone", line_gone, "customer 212"),
     Damage("facturation_complete", OF_LINES, "line dearer", dearer("bill_lines", "amount", "0.01"), "customer 212"),
-    Damage(
-        "facturation_complete", OF_LINES, "other tax", dearer("facturation_complete", "tax", "0.01"), "customer 212"
+    *(
+        Damage(
+            "facturation_complete",
+            OF_LINES,
+            f"other {name}",
+            dearer("facturation_complete", name, "0.01"),
+            "customer 212",
+        )
+        for name in ("discount", "tax", "amount_due")
     ),
     Damage(
         "facturation_complete",
@@ -499,7 +506,10 @@ def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: D
     ("statement", "says"),
     [
         ("DELETE FROM facturation_complete WHERE customer_id = {bill}", "rows"),
-        ("UPDATE facturation_complete SET tax = tax + 0.01 WHERE customer_id = {bill}", "tax"),
+        *(
+            (f"UPDATE facturation_complete SET {name} = {name} + 0.01 WHERE customer_id = {{bill}}", name)
+            for name in ("amount_before_tax", "discount", "tax", "amount_due")
+        ),
         ("UPDATE facturation_complete SET billing_period = '2025-05' WHERE customer_id = {bill}", "rows"),
         ("TRUNCATE facturation_complete", "rows"),
     ],
