@@ -46,7 +46,7 @@ class Column:
 class Counted:
     """As what the rows of a table stand in the control totals. Expressions are Spark SQL over the table's columns.
 
-    `amounts` names columns of which each is an outcome under its own name, with its sum as the money, where a row has several
+    `amounts` are names with their expressions, each an outcome under its name, with its sum as the money, where a row has several
     amounts; then `outcome` and `money` say nothing. `measured` says where seconds and megabytes are found: in the columns of the
     quantities, or in the billable units.
     """
@@ -58,8 +58,12 @@ class Counted:
     #: Expression of the record type.
     of: str = "NULL"
     money: str = "NULL"
-    amounts: tuple[str, ...] = ()
+    amounts: tuple[tuple[str, str], ...] = ()
     measured: Literal["quantities", "units"] | None = None
+
+    @property
+    def amount_names(self) -> list[str]:
+        return [name for name, _ in self.amounts]
 
 
 @dataclass(frozen=True)

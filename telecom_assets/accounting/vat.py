@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from resources.warehouse import Warehouse, stream_batches, sum_exactly
+from telecom_assets.billing.zero_bills import skipped_bills
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.verdict import require
 from telecom_assets.closing.issuing import OF_DOCUMENTS
@@ -169,14 +170,14 @@ def _sums(rows: pa.Table, documents: Mapping[str, int]) -> dict[str, object]:
 
 
 def _bills(warehouse: Warehouse, periods: Iterable[str]) -> dict[str, object]:
-    """The same of the bills and the separate documents of periods."""
+    """The same of the bills and the separate documents of periods, less the bills of 0 that have no document."""
 
     def of(period: str) -> tuple[str, int, dict[str, Decimal]]:
         tables = [warehouse.pin_period(each.name, period) for each in OF_DOCUMENTS]
         sums = [each.totals() for each in tables]
         total = {name: sum_exactly(each[name] for each in sums) for name in sums[0]}
         money = {"base": total["amount_before_tax"] - total["discount"], **total}
-        count = sum(sum(each.rows_by_partition().values()) for each in tables)
+        count = sum(sum(each.rows_by_partition().values()) for each in tables) - skipped_bills(warehouse, period)
         return period, count, {name: money[name] for name in _MONEY}
 
     return _labelled(map(of, periods))

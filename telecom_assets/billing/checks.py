@@ -1,79 +1,121 @@
 """The checks of bills, and of published bills."""
 
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 
-from resources.postgres import published_totals
-from resources.warehouse import sum_exactly
+from resources.postgres import PostgresConnection, TableMissing, published_totals
+from resources.warehouse import PinnedTable, sum_exactly
 from telecom_assets.billing.correction_identities import (
     corrections_equal_lines,
     documents_equal_lines,
     nothing_below_zero,
 )
-from telecom_assets.billing.corrections import Corrections
+from telecom_assets.billing.corrections import Corrections, closed_lines
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
+from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
+from telecom_assets.books.totals import amounts_of
 from telecom_assets.books.verdict import Verdict, together
-from telecom_assets.rating.charges import charges_of_month
+from telecom_assets.rating.charges import Charges, charges_of_month
 
 
-def _billed(inputs: CheckInputs) -> Verdict:
-    by_period = {
-        period: rated_equals_billed(
-            charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period),
-            inputs.pin_period("facturation_complete", period),
-            inputs.pin_period("bill_lines", period),
-        )
-        for period in inputs.periods
-    }
-    made = by_period.values()
-    sums = {name: sum_exactly(verdict.figures[name] or Decimal(0) for verdict in made) for name in ("rated", "billed")}
-    return together("rated + period charges = bills before tax − rounding, per holder", by_period, sums)
+def _month_by_month(
+    name: str,
+    description: str,
+    identity: str,
+    judge: Callable[[CheckInputs, str], Verdict],
+    *,
+    sums: Sequence[str] = (),
+    advisory: bool = False,
+) -> Check:
+    """A check that asks each month of its run, and says all verdicts as one. sums: figures that are added up over the months."""
+
+    def of_all(inputs: CheckInputs) -> Verdict:
+        by_period = {period: judge(inputs, period) for period in inputs.periods}
+        figures = {
+            figure: sum_exactly(verdict.figures[figure] or Decimal(0) for verdict in by_period.values())
+            for figure in sums
+        }
+        return together(identity, by_period, figures)
+
+    return Check(name, description, of_all, advisory=advisory)
 
 
-_BILLED = Check(
+def _charges(inputs: CheckInputs, period: str) -> Charges:
+    return charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period)
+
+
+def _lines(inputs: CheckInputs, period: str) -> PinnedTable:
+    return inputs.pin_period(BILL_LINES.name, period)
+
+
+def _bills(inputs: CheckInputs, period: str) -> PinnedTable:
+    return inputs.pin_period(FACTURATION_COMPLETE.name, period)
+
+
+_BILLED = _month_by_month(
     "rated_equals_billed",
     "Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, to the last decimal.",
-    _billed,
+    "rated + period charges = bills before tax − rounding, per holder",
+    lambda inputs, period: rated_equals_billed(
+        _charges(inputs, period), _bills(inputs, period), _lines(inputs, period)
+    ),
+    sums=("rated", "billed"),
 )
-
-
-def _lined(inputs: CheckInputs) -> Verdict:
-    by_period = {
-        period: lines_equal_charges(
-            charges_of_month(inputs.warehouse_with("rated_cdrs", "period_charges"), period),
-            inputs.pin_period("bill_lines", period),
-        )
-        for period in inputs.periods
-    }
-    made = by_period.values()
-    sums = {name: sum_exactly(verdict.figures[name] for verdict in made) for name in ("rated", "lined")}
-    return together("rated + period charges = usage lines, by service, plan and region", by_period, sums)
-
-
-_LINED = Check(
+_LINED = _month_by_month(
     "lines_equal_charges",
     "Σ rated + Σ period charges = Σ usage lines, by service, plan and region, to the last decimal.",
-    _lined,
+    "rated + period charges = usage lines, by service, plan and region",
+    lambda inputs, period: lines_equal_charges(_charges(inputs, period), _lines(inputs, period)),
+    sums=("rated", "lined"),
 )
-
-
-def _of_lines(inputs: CheckInputs) -> Verdict:
-    by_period = {
-        period: bills_equal_lines(
-            inputs.pin_period("bill_lines", period), inputs.pin_period("facturation_complete", period)
-        )
-        for period in inputs.periods
-    }
-    return together("lines = bills, per holder: before tax, exact, discount and tax", by_period, {})
-
-
-_OF_LINES = Check(
+_OF_LINES = _month_by_month(
     "bills_equal_lines",
-    "Each bill is what its lines add up to: before tax, exact, discount and tax.",
-    _of_lines,
+    "Each bill is what its lines add up to: before tax, exact, discount, tax and due.",
+    "lines = bills, per holder: before tax, exact, discount, tax and due",
+    lambda inputs, period: bills_equal_lines(_lines(inputs, period), _bills(inputs, period)),
+)
+_ADDED_UP = _month_by_month(
+    "bills_add_up",
+    "By the control totals: deferred = imputed; Σ rated + Σ imputed = Σ usage lines; Σ adjustments = Σ their lines + Σ written off; "
+    "Σ lines = Σ bills before tax; before tax − discount + tax = due.",
+    "deferred = imputed, charges = lines, lines = bills, by the control totals",
+    lambda inputs, period: bills_add_up(_charges(inputs, period), _lines(inputs, period), _bills(inputs, period)),
+)
+_CORRECTED = _month_by_month(
+    "corrections_equal_lines",
+    "Σ adjustments and what people added = Σ lines of these kinds + Σ adjustments written off, per holder and original period.",
+    "adjustments and manual lines = lines of these kinds + written off, per holder and original period",
+    lambda inputs, period: corrections_equal_lines(
+        *Corrections.pin(inputs.warehouse, period).read, _lines(inputs, period)
+    ),
+)
+_CAPPED = _month_by_month(
+    "nothing_below_zero",
+    "No more is given back of a closed month than it came to, by holder and tax rate. Advisory: a person's credit may have come first.",
+    "what remains of each closed month is not below zero",
+    lambda inputs, period: nothing_below_zero(_lines(inputs, period)),
+    advisory=True,
+)
+_OF_DOCUMENTS = _month_by_month(
+    "documents_equal_lines",
+    "Each document of corrections is what its lines add up to: before tax, exact, discount, tax and due.",
+    "lines = documents of corrections: before tax, exact, discount, tax and due",
+    lambda inputs, period: documents_equal_lines(
+        _lines(inputs, period), inputs.pin_period(CORRECTION_DOCUMENTS.name, period)
+    ),
+)
+_DOCUMENTS_ADDED_UP = _month_by_month(
+    "documents_add_up",
+    "By the control totals: Σ lines on documents of their own = Σ these before tax; before tax − discount + tax = due.",
+    "lines = documents of corrections, by the control totals",
+    lambda inputs, period: documents_add_up(
+        _lines(inputs, period), inputs.pin_period(CORRECTION_DOCUMENTS.name, period)
+    ),
 )
 
 
@@ -82,70 +124,34 @@ def _published(inputs: CheckInputs) -> Verdict:
     left: dict[str, object] = {}
     right: dict[str, object] = {}
     for period in inputs.periods:
-        bills = inputs.pin_period(FACTURATION_COMPLETE.name, period)
-        rows, sums = published_totals(connection, bills.contract, period, bills.contract.money)
-        left |= labelled(period, sum(bills.rows_by_partition().values()), bills.totals())
-        right |= labelled(period, rows, sums)
+        bills = _bills(inputs, period)
+        left |= _totals(period, bills)
+        right |= labelled(period, *published_totals(connection, bills.contract, period, bills.contract.money))
         documents = inputs.warehouse.pin_period(CORRECTION_DOCUMENTS.name, period)
-        if documents.rows_by_partition():
+        if documents.rows_by_partition() or closed_lines(inputs.warehouse, period) is not None:
             label = f"{period}, documents of corrections"
-            rows, sums = published_totals(connection, documents.contract, period, documents.contract.money)
-            left |= labelled(label, sum(documents.rows_by_partition().values()), documents.totals())
-            right |= labelled(label, rows, sums)
+            left |= _totals(label, documents)
+            right |= labelled(label, *_published_documents(connection, documents, period))
     return totals_agree("bills = published rows", left, right, ("bills", "published"))
+
+
+def _totals(label: str, pinned: PinnedTable) -> Mapping[str, object]:
+    return labelled(label, sum(pinned.rows_by_partition().values()), amounts_of(pinned))
+
+
+def _published_documents(
+    connection: PostgresConnection, documents: PinnedTable, period: str
+) -> tuple[int, dict[str, Decimal]]:
+    """Their table is made when the first month is published that corrects closed ones."""
+    with suppress(TableMissing):
+        return published_totals(connection, documents.contract, period, documents.contract.money)
+    return 0, dict.fromkeys(documents.contract.money, Decimal(0))
 
 
 _PUBLISHED = Check(
     "bills_equal_published",
-    "Σ bills = Σ published rows: count and every amount.",
+    "Σ bills = Σ published rows, and Σ documents of corrections: count and every amount.",
     _published,
-)
-
-
-def _corrected(inputs: CheckInputs) -> Verdict:
-    by_period = {}
-    for period in inputs.periods:
-        corrections = Corrections.pin(inputs.warehouse, period)
-        by_period[period] = corrections_equal_lines(
-            corrections.rows, corrections.manual, inputs.pin_period(BILL_LINES.name, period)
-        )
-    return together("billed adjustments and manual lines = lines of these kinds, per holder", by_period, {})
-
-
-_CORRECTED = Check(
-    "corrections_equal_lines",
-    "Σ billed adjustments and what people added = Σ lines of these kinds, per holder and original period.",
-    _corrected,
-)
-
-
-def _capped(inputs: CheckInputs) -> Verdict:
-    by_period = {period: nothing_below_zero(inputs.pin_period(BILL_LINES.name, period)) for period in inputs.periods}
-    return together("what remains of each closed month is not below zero", by_period, {})
-
-
-_CAPPED = Check(
-    "nothing_below_zero",
-    "No more is given back of a closed month than it came to, by holder and tax rate. Advisory: a person's credit may have come first.",
-    _capped,
-    advisory=True,
-)
-
-
-def _of_documents(inputs: CheckInputs) -> Verdict:
-    by_period = {
-        period: documents_equal_lines(
-            inputs.pin_period(BILL_LINES.name, period), inputs.pin_period(CORRECTION_DOCUMENTS.name, period)
-        )
-        for period in inputs.periods
-    }
-    return together("lines = documents of corrections: before tax, exact, discount and tax", by_period, {})
-
-
-_OF_DOCUMENTS = Check(
-    "documents_equal_lines",
-    "Each document of corrections is what its lines add up to: before tax, exact, discount and tax.",
-    _of_documents,
 )
 
 LINES_GUARD = Guard(
@@ -153,10 +159,16 @@ LINES_GUARD = Guard(
 )
 GUARD = Guard(
     "facturation_complete",
-    {"facturation_complete": [_BILLED, _OF_LINES, contract_check("facturation_complete", unique=True)]},
+    {"facturation_complete": [_BILLED, _OF_LINES, _ADDED_UP, contract_check("facturation_complete", unique=True)]},
 )
 DOCUMENTS_GUARD = Guard(
     "correction_documents",
-    {"correction_documents": [_OF_DOCUMENTS, contract_check("correction_documents", unique=True)]},
+    {
+        "correction_documents": [
+            _OF_DOCUMENTS,
+            _DOCUMENTS_ADDED_UP,
+            contract_check("correction_documents", unique=True),
+        ]
+    },
 )
 PUBLISHED_GUARD = Guard("published_bills", {"published_bills": [_PUBLISHED]})

@@ -14,31 +14,32 @@ from pyspark.sql import functions as F
 from resources.warehouse import PinnedTable
 from telecom_assets.billing.adjustment_lines import document_totals, documents_of
 from telecom_assets.billing.corrections import history_of
-from telecom_assets.billing.identities import holder_in_words
+from telecom_assets.billing.identities import OF_DOCUMENT, holder_in_words
 from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.tables import ADJUSTMENT, BILL, HOLDER, MANUAL, USAGE
 from telecom_assets.books.verdict import Verdict
-from telecom_assets.corrections.tables import BILLED
+from telecom_assets.corrections.tables import UNSETTLED, WRITTEN_OFF
 from telecom_assets.model.numbers import RATED_SUM
 
 _LINED = "billed adjustments and manual lines = lines of these kinds, per holder and original period"
-_DOCUMENTS = "lines = documents of corrections: before tax, exact, discount and tax"
+_DOCUMENTS = "lines = documents of corrections: before tax, exact, discount, tax and due"
 _CAPPED = "what remains of each closed month is not below zero, by holder and tax rate"
-_OF_DOCUMENT = ("amount_before_tax", "exact_amount", "discount", "tax")
 _SHOWN = 1000
 
 
 @lru_cache(maxsize=64)
 def corrections_equal_lines(rows: PinnedTable, manual: PinnedTable, lines: PinnedTable) -> Verdict:
-    """Σ rows of adjustments that are billed, and of manual_lines = Σ exact amounts of the lines of these kinds.
+    """Σ rows of adjustments and of manual_lines = Σ exact amounts of the lines of these kinds + Σ adjustments written off.
 
-    By holder, original period and kind. rows, manual, lines: pinned to one month.
+    By holder, original period and kind. Adjustments that await acceptance, or are refused, are in neither side. rows, manual, lines:
+    pinned to one month.
     """
     if history_of(lines) is None:
         return Verdict(_LINED, [])
     by = (*HOLDER, "original_period", "kind")
     exact = F.col("amount").cast(RATED_SUM).alias("exact_amount")
-    adjusted = rows.df.where(F.col("disposition") == BILLED).withColumn("kind", F.lit(ADJUSTMENT)).select(*by, exact)
+    asked_for = ~F.col("disposition").isin(WRITTEN_OFF, *UNSETTLED)
+    adjusted = rows.df.where(asked_for).withColumn("kind", F.lit(ADJUSTMENT)).select(*by, exact)
     added = manual.df.withColumn("kind", F.lit(MANUAL)).select(*by, exact)
     rows_of = adjusted.unionByName(added).groupBy(*by).agg(F.sum("exact_amount").alias("rows_amount"))
     lined = lines.df.where(F.col("kind") != USAGE).groupBy(*by).agg(F.sum("exact_amount").alias("lined_amount"))
@@ -60,19 +61,16 @@ def documents_equal_lines(lines: PinnedTable, documents: PinnedTable) -> Verdict
     scale = documents.contract.column("amount_due").arrow_type.scale
     apart = lines.df.where(F.col("document") != BILL)
     rates = document_totals(apart, history, scale, sums=["exact_amount"])
-    totals = rates.groupBy(*DOCUMENT).agg(
-        F.sum("amount").alias("lines_amount_before_tax"),
-        *(F.sum(name).alias(f"lines_{name}") for name in _OF_DOCUMENT[1:]),
-    )
+    totals = rates.groupBy(*DOCUMENT).agg(*(F.sum(of).alias(f"lines_{name}") for name, of in OF_DOCUMENT.items()))
     of_lines = totals.join(documents_of(apart), on=list(DOCUMENT), how="left_semi")
-    exact = (F.col("amount_before_tax") - F.col("rounding_difference")).alias("exact_amount")
-    stored = documents.df.select(*DOCUMENT, "amount_before_tax", exact, "discount", "tax")
-    wrong = _differing(stored, of_lines, DOCUMENT, [(name, f"lines_{name}") for name in _OF_DOCUMENT])
+    exact = F.col("amount_before_tax") - F.col("rounding_difference")
+    stored = documents.df.withColumn("exact_amount", exact).select(*DOCUMENT, *OF_DOCUMENT)
+    wrong = _differing(stored, of_lines, DOCUMENT, [(name, f"lines_{name}") for name in OF_DOCUMENT])
     findings = [
         f"{holder_in_words(row)}, document {row['document']}: "
         + ", ".join(
             f"{name} {row[name]:f}, {row[f'lines_{name}']:f} of its lines"
-            for name in _OF_DOCUMENT
+            for name in OF_DOCUMENT
             if row[name] != row[f"lines_{name}"]
         )
         for row in wrong

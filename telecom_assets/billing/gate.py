@@ -11,6 +11,7 @@ from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.correction_identities import corrections_equal_lines, documents_equal_lines
 from telecom_assets.billing.corrections import Corrections
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
+from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS
 from telecom_assets.books.verdict import Verdict, asked, require
 from telecom_assets.intake.identities import landed_rows_are_consumed
@@ -126,6 +127,7 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
         *inputs.conserved(dedupe_days),
         lambda: rated_equals_billed(charges, bills, lines),
         lambda: bills_equal_lines(lines, bills),
+        lambda: bills_add_up(charges, lines, bills),
         lambda: corrections_equal_lines(*Corrections.pin(bills.warehouse, inputs.period).read, lines),
     ]
     require(*asked(questions), before=f"{before} of {inputs.period}")
@@ -134,4 +136,5 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
 def assert_corrected(warehouse: Warehouse, period: str, before: str) -> None:
     """Raise ConservationError unless the documents of corrections of a month are what its lines add up to."""
     lines, documents = (warehouse.pin_period(table.name, period) for table in (BILL_LINES, CORRECTION_DOCUMENTS))
-    require(documents_equal_lines(lines, documents), before=f"{before} of {period}")
+    verdicts = documents_equal_lines(lines, documents), documents_add_up(lines, documents)
+    require(*verdicts, before=f"{before} of {period}")

@@ -71,9 +71,15 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable
 
 
 _LINED = "rated + period charges = usage lines, by service, plan and region"
-_BILLED_LINES = "lines = bills, per holder: before tax, exact, discount and tax"
-#: What a bill and its lines both say.
-_OF_BILL = ("amount_before_tax", "exact_amount", "discount", "tax")
+_BILLED_LINES = "lines = bills, per holder: before tax, exact, discount, tax and due"
+#: What a bill, or a document of corrections, and its lines both say, as `document_totals` names it of the lines.
+OF_DOCUMENT = {
+    "amount_before_tax": "amount",
+    "exact_amount": "exact_amount",
+    "discount": "discount",
+    "tax": "tax",
+    "amount_due": "due",
+}
 
 
 @lru_cache(maxsize=64)
@@ -113,39 +119,31 @@ def lines_equal_charges(charges: Charges, lines: PinnedTable) -> Verdict:
 
 @lru_cache(maxsize=64)
 def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
-    """A bill is what its lines add up to: amount before tax, exact amount, discount and tax. A holder without lines owes nothing.
+    """A bill is what its lines add up to: amount before tax, exact, discount, tax and due. A holder without lines owes nothing.
 
     lines, bills: bill_lines and facturation_complete, pinned to one month.
     """
     scale = bills.contract.column("amount_due").arrow_type.scale
     own = lines.df.where(F.col("document") == BILL)
     rates = document_totals(own, history_of(lines), scale, sums=["exact_amount"])
-    of_lines = rates.groupBy(*HOLDER).agg(
-        F.sum("amount").alias("lines_amount_before_tax"),
-        *(F.sum(name).alias(f"lines_{name}") for name in _OF_BILL[1:]),
-    )
-    of_bills = bills.df.select(
-        *HOLDER,
-        "amount_before_tax",
-        (F.col("amount_before_tax") - F.col("rounding_difference")).alias("exact_amount"),
-        "discount",
-        "tax",
-    )
+    of_lines = rates.groupBy(*HOLDER).agg(*(F.sum(of).alias(f"lines_{name}") for name, of in OF_DOCUMENT.items()))
+    exact = F.col("amount_before_tax") - F.col("rounding_difference")
+    of_bills = bills.df.withColumn("exact_amount", exact).select(*HOLDER, *OF_DOCUMENT)
     both = of_lines.join(of_bills, on=list(HOLDER), how="full_outer").select(
         *HOLDER,
         *(
             F.coalesce(name, F.lit(Decimal(0))).alias(name)
-            for column in _OF_BILL
+            for column in OF_DOCUMENT
             for name in (column, f"lines_{column}")
         ),
     )
-    differ = reduce(or_, (F.col(name) != F.col(f"lines_{name}") for name in _OF_BILL))
+    differ = reduce(or_, (F.col(name) != F.col(f"lines_{name}") for name in OF_DOCUMENT))
     wrong = [row.asDict() for row in both.where(differ).orderBy(*HOLDER).limit(1000).collect()]
     findings = [
         f"{holder_in_words(row)}: "
         + ", ".join(
             f"{name} {row[name]:f} on the bill, {row[f'lines_{name}']:f} of its lines"
-            for name in _OF_BILL
+            for name in OF_DOCUMENT
             if row[name] != row[f"lines_{name}"]
         )
         for row in wrong

@@ -28,9 +28,10 @@ DRAFT, CLOSED = "draft", "closed"
 CREDIT_NOTE, SUPPLEMENTARY = "credit_note", "supplementary"
 #: The money of a bill, and of a document of corrections.
 _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
+_AMOUNTS = tuple((name, name) for name in _MONEY)
 #: What a line is and where it stands, as the control totals name it.
-ON_BILL = " on bill"
-_PLACED = f"concat(kind, CASE WHEN document = '{BILL}' THEN '{ON_BILL}' ELSE ' on a document of its own' END)"
+ON_BILL, OF_ITS_OWN = " on bill", " on a document of its own"
+_PLACED = f"concat(kind, CASE WHEN document = '{BILL}' THEN '{ON_BILL}' ELSE '{OF_ITS_OWN}' END)"
 
 
 def bill_lines(scale: int) -> TableContract:
@@ -42,7 +43,9 @@ def bill_lines(scale: int) -> TableContract:
         partition_by="billing_period",
         closes=True,
         money=("exact_amount", "amount"),
-        counted=Counted("lines", reason=_PLACED, of="service", amounts=("exact_amount", "amount")),
+        counted=Counted(
+            "lines", reason=_PLACED, of="service", amounts=tuple((each, each) for each in ("exact_amount", "amount"))
+        ),
         columns=(
             C("customer_id", "string", "Customer who is billed."),
             _HOLDER_NO,
@@ -88,7 +91,7 @@ def facturation_complete(scale: int) -> TableContract:
         partition_by="billing_period",
         closes=True,
         money=_MONEY,
-        counted=Counted("bills", amounts=_MONEY),
+        counted=Counted("bills", amounts=_AMOUNTS),
         columns=(C("customer_id", "string", "Customer who is billed."), _HOLDER_NO, *_totals(scale)),
     )
 
@@ -102,7 +105,7 @@ def correction_documents(scale: int) -> TableContract:
         partition_by="billing_period",
         closes=True,
         money=_MONEY,
-        counted=Counted("correction_documents", reason="kind", amounts=_MONEY),
+        counted=Counted("correction_documents", reason="kind", amounts=_AMOUNTS),
         columns=(
             C("customer_id", "string", "Customer whom it is for."),
             _HOLDER_NO,

@@ -99,14 +99,17 @@ def note_totals(pinned: PinnedTable, record_types: RecordTypes = RECORD_TYPES) -
 
 
 def _tell_sums(pinned: PinnedTable, totals: Iterable[Total]) -> None:
-    """Let the pinned table know the sums of its one money column, so that no other aggregate is asked for them."""
-    counted, money = pinned.contract.counted, pinned.contract.money
-    if counted is None or money != (counted.money,):
+    """Let the pinned table know the sums of its money columns, so that no other aggregate is asked for them."""
+    contract, counted, money = pinned.contract, pinned.contract.counted, pinned.contract.money
+    if counted is None or money != (tuple(counted.amount_names) or (counted.money,)):
         return
-    sums: dict[Any, Decimal] = {}
+    sums: dict[Any, dict[str, Decimal]] = {}
     for each in totals:
-        sums[each.value] = sum_exactly([sums.get(each.value, Decimal(0)), each.money or Decimal(0)])
-    pinned.warehouse.sums[pinned] = {value: {money[0]: amount} for value, amount in sums.items()}
+        of = sums.setdefault(each.value, dict.fromkeys(money, Decimal(0)))
+        name = each.outcome if counted.amounts else counted.money
+        amount = round(each.money or Decimal(0), contract.column(name).arrow_type.scale)
+        of[name] = sum_exactly([of[name], amount])
+    pinned.warehouse.sums[pinned] = sums
 
 
 def by_outcome(totals: Iterable[Total]) -> dict[tuple[str, str], tuple[int, Decimal]]:
@@ -115,6 +118,18 @@ def by_outcome(totals: Iterable[Total]) -> dict[tuple[str, str], tuple[int, Deci
     for each in totals:
         records, money = found.get((each.outcome, each.reason), (0, Decimal(0)))
         found[each.outcome, each.reason] = (records + each.records, sum_exactly([money, each.money or Decimal(0)]))
+    return found
+
+
+def amounts_of(pinned: PinnedTable) -> dict[str, Decimal]:
+    """What each amount of a table whose rows have several comes to, with the decimals that its money has there."""
+    contract = pinned.contract
+    assert contract.counted is not None
+    found = dict.fromkeys(contract.counted.amount_names, Decimal(0))
+    for (name, _), (_, money) in by_outcome(totals_of(pinned)).items():
+        of = name if name in contract.money else contract.money[0]
+        scale = contract.column(of).arrow_type.scale
+        found[name] = sum_exactly([found[name], round(money, scale)])
     return found
 
 
@@ -140,18 +155,20 @@ def _noted_and_missing(pinned: PinnedTable) -> tuple[list[Total], dict[Any, _Sta
         # Where the log has lost the commit, nothing has changed the rows for as long as it reaches back: the newest totals are theirs.
         key = max(of_value, key=lambda each: each.version, default=state) if state.version < 0 else state
         totals = of_value.get(key, ())
-        if totals and _records(totals, pinned.contract) == counts[value]:
+        if _are_whole(totals, pinned.contract, counts[value]):
             found += totals
         else:
             missing[value] = state
     return found, missing
 
 
-def _records(totals: Collection[Total], contract: TableContract) -> int:
-    """The rows that totals count: each once, where a row has several amounts."""
-    counted = contract.counted
-    once = counted.amounts[0] if counted and counted.amounts else None
-    return sum(each.records for each in totals if once in (None, each.outcome))
+def _are_whole(totals: Collection[Total], contract: TableContract, rows: int) -> bool:
+    """Whether totals count so many rows: under each of its amounts, where a row has several."""
+    assert contract.counted is not None
+    names = contract.counted.amount_names
+    if not names:
+        return sum(each.records for each in totals) == rows
+    return all(sum(each.records for each in totals if each.outcome == name) == rows for name in names)
 
 
 def _states(pinned: PinnedTable, values: Iterable[Any]) -> dict[Any, _State]:
@@ -180,13 +197,19 @@ def _read(
     noted: PinnedTable, contract: TableContract, table_id: str
 ) -> Mapping[Any, Mapping[_State, Collection[Total]]]:
     """Of each day or period and state of a table the totals that are noted, each once."""
-    rows = noted.arrow().filter((pc.field("counted_table") == contract.name) & (pc.field("counted_id") == table_id))
+    rows = _files_of(noted).filter((pc.field("counted_table") == contract.name) & (pc.field("counted_id") == table_id))
     found: dict[Any, dict[_State, dict[Total, None]]] = {}
     for row in rows.to_pylist():
         value = partition_value(row["day_or_period"], contract)
         total = Total(value, *(row[each] for each in list(Total.__dataclass_fields__)[1:]))
         found.setdefault(value, {}).setdefault(_State(row["counted_version"], row["counted_commit"]), {})[total] = None
     return found
+
+
+@lru_cache(maxsize=8)
+def _files_of(noted: PinnedTable) -> pa.Table:
+    """The rows of control_totals: read once for all tables that they are about, since they lie in many small files."""
+    return noted.arrow()
 
 
 @lru_cache(maxsize=64)
@@ -205,15 +228,15 @@ def _worked_out(pinned: PinnedTable, values: frozenset[Any], record_types: Recor
         "outcome": F.expr(counted.outcome).cast("string"),
         "reason": F.coalesce(F.expr(counted.reason).cast("string"), F.lit("")),
     }
-    sums = {**_sums(contract, counted, record_types), **{name: F.col(name) for name in counted.amounts}}
+    sums = {**_sums(contract, counted, record_types), **{name: F.expr(of) for name, of in counted.amounts}}
     sums["money"] = F.expr(counted.money)
     wide = {"positions": "decimal(20,0)", "seconds": "decimal(24,3)", "megabytes": "decimal(24,6)"}
     columns = [column.alias(name) for name, column in keys.items()]
     columns += [
-        column.cast(wide.get(name, "decimal(28,6)")).alias(name if name not in counted.amounts else f"of_{name}")
+        column.cast(wide.get(name, "decimal(28,6)")).alias(name if name not in counted.amount_names else f"of_{name}")
         for name, column in sums.items()
     ]
-    names = [name if name not in counted.amounts else f"of_{name}" for name in sums]
+    names = [name if name not in counted.amount_names else f"of_{name}" for name in sums]
     found = (
         rows.select(columns)
         .groupBy(*keys)
@@ -232,7 +255,7 @@ def _worked_out(pinned: PinnedTable, values: frozenset[Any], record_types: Recor
             row[money],
         )
         for row in found.collect()
-        for outcome, money in ([(each, f"of_{each}") for each in counted.amounts] or [(row["outcome"], "money")])
+        for outcome, money in ([(each, f"of_{each}") for each in counted.amount_names] or [(row["outcome"], "money")])
     )
 
 

@@ -66,7 +66,7 @@ _NUMBERED = Check(
 )
 _OF_BILLS = Check(
     "documents_equal_bills",
-    "Σ documents of closed months = Σ bills and separate documents: count and amount due.",
+    "Σ documents of closed months = Σ bills and separate documents: count and every amount. No other month has documents.",
     lambda inputs: documents_equal_bills(inputs.warehouse, periods_with_documents(inputs)),
 )
 

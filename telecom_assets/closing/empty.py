@@ -10,7 +10,7 @@ from resources.contract import TableContract
 from resources.warehouse import Partitions, Warehouse, is_by_day
 from telecom_assets.billing.tables import MANUAL_LINES
 from telecom_assets.closing.tables import DOCUMENTS
-from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file, trend_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import write_invoices
 from telecom_assets.model.months import month_days
@@ -52,4 +52,5 @@ def _of_period(warehouse: Warehouse) -> Iterator[TableContract]:
 def _files(settings: Settings, month: str) -> Iterator[Path]:
     yield bills_file(settings, month)
     yield dashboard_file(settings, month)
+    yield trend_file(settings, month)
     yield from (report_file(settings, month, contract.name) for contract in REPORTS)

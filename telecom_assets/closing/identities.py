@@ -8,12 +8,14 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from resources.warehouse import Warehouse, sum_exactly
+from resources.warehouse import PinnedTable, Warehouse, sum_exactly
 from telecom_assets.billing.zero_bills import skipped_bills
 from telecom_assets.books.agreement import labelled, totals_agree
+from telecom_assets.books.totals import amounts_of
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.closing.issuing import OF_DOCUMENTS
 from telecom_assets.closing.tables import DOCUMENTS
+from telecom_assets.periods.journal import read_periods
 
 
 def numbers_have_no_gap(warehouse: Warehouse) -> Verdict:
@@ -49,17 +51,30 @@ def numbers_have_no_gap(warehouse: Warehouse) -> Verdict:
 
 
 def documents_equal_bills(warehouse: Warehouse, months: Sequence[str]) -> Verdict:
-    """The documents of months that were closed with their bills are these bills and separate documents: count and amount due.
+    """The documents of months that were closed with their bills are these bills and separate documents: count and every amount.
 
-    Bills of 0 that a close has skipped are no documents.
+    Amounts are those of the control totals: before tax, discount and tax of the documents as they stand at their tax rates; a credit
+    note's are below 0. Bills of 0 that a close has skipped are no documents. No other month has documents.
     """
     documents: dict[str, Any] = {}
     bills: dict[str, Any] = {}
+    closed = read_periods(warehouse).closed
+    for month, rows in warehouse.pin(DOCUMENTS.name).rows_by_partition().items():
+        if month not in closed:
+            documents |= labelled(f"{month}, which is not closed,", rows, {})
+            bills |= labelled(f"{month}, which is not closed,", 0, {})
     for month in months:
         issued = warehouse.pin_period(DOCUMENTS.name, month)
         totals = [warehouse.pin_period(each.name, month) for each in OF_DOCUMENTS]
-        count = sum(sum(table.rows_by_partition().values()) for table in totals) - skipped_bills(warehouse, month)
-        due = sum_exactly(table.totals()["amount_due"] for table in totals)
-        documents |= labelled(month, sum(issued.rows_by_partition().values()), issued.totals())
-        bills |= labelled(month, count, {"amount_due": due})
+        amounts, sums = amounts_of(issued), [amounts_of(table) for table in totals]
+        documents |= labelled(month, _rows(issued), amounts)
+        bills |= labelled(
+            month,
+            sum(map(_rows, totals)) - skipped_bills(warehouse, month),
+            {name: sum_exactly(each[name] for each in sums) for name in amounts},
+        )
     return totals_agree("documents = bills and separate documents", documents, bills, ("documents", "bills"))
+
+
+def _rows(pinned: PinnedTable) -> int:
+    return sum(pinned.rows_by_partition().values())

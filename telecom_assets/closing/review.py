@@ -16,6 +16,7 @@ from telecom_assets.billing.correction_identities import nothing_below_zero
 from telecom_assets.billing.corrections import closed_lines
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
+from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.billing.terms import BillingTerms, terms_of
 from telecom_assets.books.verdict import Verdict, asked
@@ -168,6 +169,8 @@ def _of_open(about: Reviewed) -> list[Callable[[], Verdict]]:
         *inputs.complete(customers, policy, dedupe_days, about.record_types, lines),
         lambda: rated_equals_billed(charges, bills, lines),
         lambda: bills_equal_lines(lines, bills),
+        lambda: bills_add_up(charges, lines, bills),
+        lambda: documents_add_up(lines, about.of_month(CORRECTION_DOCUMENTS.name)),
     ]
 
 

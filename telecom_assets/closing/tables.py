@@ -7,6 +7,23 @@ from telecom_assets.model.currencies import DEFAULT_CURRENCY, currency_scale
 from telecom_assets.model.numbers import bill_amount
 
 
+def _of_all_rates(name: str) -> str:
+    """The sum of an amount over the tax rates of a document."""
+    rates, amount = f"from_json(tax_breakdown, 'array<struct<{name}:string>>')", "decimal(28,6)"
+    return (
+        f"aggregate({rates}, CAST(0 AS {amount}), (sum, rate) -> CAST(sum + CAST(rate.{name} AS {amount}) AS {amount}))"
+    )
+
+
+#: The money of a document as the bills name it, with where it stands. A document of nothing has no rate.
+_AMOUNTS = (
+    ("amount_before_tax", _of_all_rates("amount")),
+    ("discount", _of_all_rates("discount")),
+    ("tax", _of_all_rates("tax")),
+    ("amount_due", "amount_due"),
+)
+
+
 def documents(scale: int) -> TableContract:
     """The documents of closed periods; `scale`: the decimals of the currency."""
     return TableContract(
@@ -16,7 +33,7 @@ def documents(scale: int) -> TableContract:
         partition_by="billing_period",
         money=("amount_due",),
         closes=True,
-        counted=Counted("documents", reason="kind", amounts=("amount_due",)),
+        counted=Counted("documents", reason="kind", amounts=_AMOUNTS),
         columns=(
             C(
                 "number",

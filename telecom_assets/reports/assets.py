@@ -13,7 +13,7 @@ from telecom_assets.billing.gate import assert_billed
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.verdict import asked
 from telecom_assets.home.deployment import OnDemand
-from telecom_assets.home.output_files import bills_file, dashboard_file, report_file, trend_file
+from telecom_assets.home.output_files import bills_file, report_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.declaring import (
     BILLING_TEAM,
@@ -149,29 +149,16 @@ def dashboard(
     a page of the twelve months that end with this one: their funnels, rates by reason, and the days that are out of line.
     """
     # Imported here: the chart library takes half a second, which not every load of the code should wait for.
-    from telecom_assets.reports.dashboard import render_dashboard, write_dashboard  # noqa: PLC0415
-    from telecom_assets.reports.dashboard_panels import balance  # noqa: PLC0415
-    from telecom_assets.reports.month_page import month_page_data  # noqa: PLC0415
-    from telecom_assets.reports.trend_page import counts_by_day, render_trend, twelve_months  # noqa: PLC0415
+    from telecom_assets.reports.pages import write_pages  # noqa: PLC0415
 
     read_periods(facturation_complete.warehouse).assert_open(context.partition_key, "the dashboard")
-    data = month_page_data(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
-    page = render_dashboard(data)
-    path = dashboard_file(settings, context.partition_key)
-    write_dashboard(page, path)
-    warehouse, period, year = (
-        facturation_complete.warehouse,
-        context.partition_key,
-        trend_file(settings, context.partition_key),
-    )
-    days = counts_by_day(warehouse, twelve_months(period))
-    write_dashboard(render_trend(days, period, data.currency, settings.unusual_day_score), year)
+    written = write_pages(settings, facturation_complete, daily_revenue, plan_by_region, top10_consumers)
     return dg.MaterializeResult(
         metadata={
-            "file": dg.MetadataValue.path(str(path)),
-            "twelve_months": dg.MetadataValue.path(str(year)),
-            "bytes": len(page.encode()),
-            "books_balance": not balance(data).problems,
+            "file": dg.MetadataValue.path(str(written.dashboard)),
+            "twelve_months": dg.MetadataValue.path(str(written.twelve_months)),
+            "bytes": written.size,
+            "books_balance": written.books_balance,
             **versions_read(daily_revenue, plan_by_region, top10_consumers, facturation_complete),
         }
     )

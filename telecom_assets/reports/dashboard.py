@@ -48,8 +48,11 @@ from telecom_assets.reports.dashboard_panels import (
 )
 
 
-def render_dashboard(data: DashboardData) -> str:
-    """The page as HTML. The same data gives the same text. Raises ValueError for a period that is not yyyy-MM."""
+def render_dashboard(data: DashboardData, twelve_months: str | None = None) -> str:
+    """The page as HTML. The same data gives the same text. Raises ValueError for a period that is not yyyy-MM.
+
+    twelve_months: the file beside it with the page of the twelve months, which it links to.
+    """
     first, last = period_bounds(data.period)
     if stray := [day for day, _ in data.daily_revenue if not first <= day <= last]:
         raise ValueError(f"daily revenue of {stray[0]} on the dashboard of {data.period}")
@@ -70,6 +73,7 @@ def render_dashboard(data: DashboardData) -> str:
     return pages.get_template("dashboard.html.j2").render(
         title=period_title(data.period),
         period=data.period,
+        twelve_months=twelve_months,
         dates=period_dates(data.period),
         currency=data.currency,
         funnel=data.funnel,

@@ -47,7 +47,7 @@ def stages(funnel: Funnel) -> list[Stage]:
             funnel.charged,
             ("suspended", "suspended", funnel.suspended_total + funnel.imputed_out_of_range),
             ("excluded", "excluded", funnel.excluded_total),
-            ("deferred", "deferred", funnel.waiting),
+            ("deferred", "deferred", _waiting(funnel)),
         ),
     ]
 
@@ -90,6 +90,11 @@ def rejected_reasons(counts: Mapping[str, int]) -> list[tuple[str, str, int, str
     ]
 
 
+def _waiting(funnel: Funnel) -> int:
+    """Deferred CDRs that the month has not priced; 0 where it has priced more than were deferred."""
+    return max(funnel.deferred - funnel.imputed, 0)
+
+
 def not_rated(funnel: Funnel) -> list[tuple[str, str, int]]:
     """Cleaned CDRs without a price: (reason, disposition, count)."""
     suspended = dict(funnel.suspended)
@@ -98,7 +103,7 @@ def not_rated(funnel: Funnel) -> list[tuple[str, str, int]]:
     return [
         *((reason, "suspended", count) for reason, count in suspended.items()),
         *((reason, "excluded", count) for reason, count in funnel.excluded.items()),
-        *([(MISSING_VOLUME, "deferred", funnel.waiting)] if funnel.waiting else []),
+        *([(MISSING_VOLUME, "deferred", _waiting(funnel))] if _waiting(funnel) else []),
     ]
 
 

@@ -142,11 +142,6 @@ class Funnel:
         return self.amount_before_tax - self.rounding_difference - self.corrections_amount
 
     @property
-    def waiting(self) -> int:
-        """Deferred CDRs that the month has not priced; 0 where it has priced more than were deferred."""
-        return max(self.deferred - self.imputed, 0)
-
-    @property
     def after_discount(self) -> Decimal:
         """Tax-excluded amount of all bills."""
         return self.amount_before_tax - self.discount

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from resources.warehouse import Partitions, PinnedTable, Warehouse, sum_exactly
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, ON_BILL, USAGE
-from telecom_assets.books.totals import by_outcome, totals_of
+from telecom_assets.books.totals import amounts_of, by_outcome, totals_of
 from telecom_assets.intake.admission import MALFORMED_JSON, MALFORMED_UTF8
 from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.tables import RAW_CDRS
@@ -35,7 +35,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
     bills = bills or warehouse.pin_period(FACTURATION_COMPLETE.name, period)
     rated_records, rated_amount = _sum(charges.rated)
     outcomes, imputed = (by_outcome(totals_of(table)) for table in (suspended, charges.imputed))
-    billed = _amounts(bills)
+    billed = amounts_of(bills)
     imputed_records, imputed_amount = _sum(charges.imputed)
     on_bills = (
         amount
@@ -64,7 +64,7 @@ def month_funnel(warehouse: Warehouse, period: str, bills: PinnedTable | None = 
         amount_due=billed["amount_due"],
         rounding_difference=billed["rounding_difference"],
         corrections_amount=sum_exactly(on_bills),
-        documents_due=_amounts(documents)["amount_due"],
+        documents_due=amounts_of(documents)["amount_due"],
     )
     # No run rates an approved or closed month: what is cleaned since is late.
     late = late_less_gone(cleaned, charges.rated, suspended)
@@ -75,15 +75,6 @@ def _sum(pinned: PinnedTable) -> tuple[int, Decimal]:
     """The records of a table that have one outcome, and their money."""
     found = by_outcome(totals_of(pinned)).values()
     return sum(records for records, _ in found), sum_exactly(money for _, money in found)
-
-
-def _amounts(pinned: PinnedTable) -> dict[str, Decimal]:
-    """What each amount of a table comes to, with the decimals that it has there."""
-    found = dict.fromkeys(pinned.contract.money, Decimal(0))
-    for (name, _), (_, money) in by_outcome(totals_of(pinned)).items():
-        scale = pinned.contract.column(name).arrow_type.scale
-        found[name] = sum_exactly([found[name], round(money, scale)])
-    return found
 
 
 def malformed_while_open(warehouse: Warehouse, period: str, max_age_days: int) -> Malformed:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from resources.warehouse import PinnedTable, Warehouse, committed_at, newest_change
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import bills_equal_lines, rated_equals_billed
-from telecom_assets.billing.tables import BILL_LINES
+from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS
 from telecom_assets.intake.identities import landed_rows_are_consumed
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.identities import month_is_mediated
@@ -51,6 +52,8 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
         *(question() for question in inputs.conserved(dedupe_days)),
         rated_equals_billed(charges, bills, lines),
         bills_equal_lines(lines, bills),
+        bills_add_up(charges, lines, bills),
+        documents_add_up(lines, bills.warehouse.pin_period(CORRECTION_DOCUMENTS.name, inputs.period)),
     ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]
     return LookedAt([verdict.identity for verdict in verdicts], failed)

@@ -77,8 +77,10 @@ def counts_by_day(warehouse: Warehouse, months: list[str]) -> dict[dt.date, Coun
     return counts
 
 
-def render_trend(days: Mapping[dt.date, Counts], last: str, currency: str, threshold: float) -> str:
-    """The page as HTML. The same counts give the same text."""
+def render_trend(
+    days: Mapping[dt.date, Counts], last: str, currency: str, threshold: float, dashboard: str | None = None
+) -> str:
+    """The page as HTML. The same counts give the same text. dashboard: the file beside it of the last month, which it links to."""
     months = twelve_months(last)
     of_months = {month: each for month, each in by_month(days, months).items() if each.received}
     flagged = out_of_line(days, threshold)
@@ -98,6 +100,8 @@ def render_trend(days: Mapping[dt.date, Counts], last: str, currency: str, thres
         .render(
             title=f"{period_title(months[0])} to {period_title(last)}",
             last=last,
+            last_title=period_title(last),
+            dashboard=dashboard,
             currency=currency,
             threshold=f"{threshold:g}",
             months=[(month, _row(each, currency)) for month, each in of_months.items()],

@@ -9,13 +9,16 @@ import pytest
 
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse
+from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.books.tables import CONTROL_TOTALS
-from telecom_assets.books.totals import note_all_totals, note_totals, totals_of
+from telecom_assets.books.totals import amounts_of, note_all_totals, note_totals, totals_of
 from telecom_assets.lineage.io_manager import ProjectIOManager
 from telecom_assets.lineage.partitions import DAILY
 from telecom_assets.rating.tables import RATED_CDRS
 from telecom_assets.tables import TABLES
+from telecom_assets_tests.billing.corrected import line
 from telecom_assets_tests.resources.test_io_manager import run_over
+from telecom_assets_tests.stages.chain import contract_table
 
 FIRST, SECOND = date(2026, 6, 1), date(2026, 6, 2)
 JUNE = Partitions(date(2026, 6, 1), date(2026, 6, 30))
@@ -140,3 +143,23 @@ def test_totals_outlive_the_commit_that_they_name(warehouse: Warehouse) -> None:
     later = Warehouse(warehouse.root, warehouse.engine, TABLES)
     assert money(later) == {(FIRST, "voice"): 1, (SECOND, "voice"): 2}
     assert note_all_totals(later) == 0
+
+
+def test_a_table_whose_rows_have_several_amounts(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each amount is a total under its name, and the sums that pages show are no further query; an amount not noted is worked out."""
+    lines = [line("c", "2026-06", "1.004", "1.00"), line("d", "2026-06", "2.006", "2.01")]
+    warehouse.overwrite_arrow(BILL_LINES.name, contract_table(BILL_LINES, lines), Partitions("2026-06", "2026-06"))
+    pinned = warehouse.pin_period(BILL_LINES.name, "2026-06")
+    assert note_totals(pinned) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.warehouse.statistics._totals_by_partition", None)
+        assert pinned.totals() == {"exact_amount": Decimal("3.01"), "amount": Decimal("3.01")}
+    assert {name: str(each) for name, each in amounts_of(pinned).items()} == {
+        "exact_amount": "3.010000",
+        "amount": "3.01",
+    }
+    rows = [row for row in warehouse.pin(CONTROL_TOTALS.name).arrow().to_pylist() if row["outcome"] == "exact_amount"]
+    noted_less = pa.Table.from_pylist(rows, schema=CONTROL_TOTALS.arrow_schema())
+    warehouse.overwrite_arrow(CONTROL_TOTALS.name, noted_less, Partitions("2026-06", "2026-06"))
+    assert amounts_of(pinned)["amount"] == Decimal("3.01")
+    assert note_totals(pinned) == 1

@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from lxml import etree
 
 from resources.engine import SparkEngine
 from resources.postgres import PostgresConnection, closed_periods, publish_period
+from resources.warehouse import Partitions
+from telecom_assets.books.totals import amounts_of
 from telecom_assets.closing.approving import Books, withdraw
 from telecom_assets.closing.as_ubl import documents_as_ubl
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.review import ReviewBlocks
-from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory
+from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, trend_file
 from telecom_assets.invoices.document import NAMESPACE
 from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.invoices.stored_set import invoice_set_problems
@@ -110,6 +113,8 @@ def test_a_close_numbers_the_bills_and_makes_them_documents(
     assert {row["status"] for row in rows(of, "facturation_complete")} == {"closed"}
     assert bills_file(of.settings, MONTH).read_text().count('"closed"') == 2
     assert "Closed bills" in dashboard_file(of.settings, MONTH).read_text()
+    assert f'href="{trend_file(of.settings, MONTH).name}"' in dashboard_file(of.settings, MONTH).read_text()
+    assert f'href="{dashboard_file(of.settings, MONTH).name}"' in trend_file(of.settings, MONTH).read_text()
     assert _published(postgres_dsn) == [("2126", "1.30", "closed"), ("2127", "0.00", "closed")]
     assert closed_periods(PostgresConnection(postgres_dsn), "facturation_complete") == [MONTH]
     periods = read_periods(of.warehouse)
@@ -237,6 +242,48 @@ def test_corrections_get_documents_in_the_series_of_their_kind(of: Books, postgr
         statement = "SELECT document, amount_due::text, status FROM correction_documents"
         assert session.execute(statement).fetchall() == [(MONTH, "-1.14", "closed")]
     assert closed_periods(PostgresConnection(postgres_dsn), "correction_documents") == [MONTH, "2026-11"]
+    _each_amount_is_compared(of, "2026-11")
+
+
+def _each_amount_is_compared(of: Books, month: str) -> None:
+    """The bills 2.00 − 0.10 + 0.38 = 2.28 and 0.50 − 0.03 + 0.09 = 0.56, the credit note −1.00 + 0.05 − 0.19 = −1.14."""
+    sums = {"amount_before_tax": "1.50", "discount": "0.08", "tax": "0.28", "amount_due": "1.70"}
+    issued = amounts_of(of.warehouse.pin_period("documents", month))
+    assert {name: str(amount) for name, amount in issued.items()} == sums
+
+    def found(table: str, changed: list[dict[str, Any]]) -> list[str]:
+        before = rows(of, table, month)
+        with may_write(month):
+            for stored in (changed, before):
+                contract = of.warehouse.contracts[table]
+                of.warehouse.overwrite_arrow(table, contract_table(contract, stored), Partitions(month, month))
+                if stored is changed:
+                    findings = list(documents_equal_bills(of.warehouse, [MONTH, month]).findings)
+        return [each.removeprefix(f"{month} ") for each in findings]
+
+    for table in ("facturation_complete", "correction_documents"):
+        first, *others = rows(of, table, month)
+        for name, amount in sums.items():
+            dearer = f"{Decimal(amount) + Decimal('0.01')}"
+            changed = [{**first, name: first[name] + Decimal("0.01")}, *others]
+            assert found(table, changed) == [f"{name}: documents {amount}, bills {dearer}"]
+        assert "rows: documents 3, bills 2" in found(table, others)
+    credit, *invoices = rows(of, "documents", month)
+    breakdown = credit["tax_breakdown"].replace('"tax": "-0.19"', '"tax": "-0.18"')
+    changed = [{**credit, "tax_breakdown": breakdown}, *invoices]
+    assert found("documents", changed) == ["tax: documents 0.29, bills 0.28"]
+    assert "rows: documents 2, bills 3" in found("documents", invoices)
+    assert documents_equal_bills(of.warehouse, [MONTH, month]).passed
+
+
+def test_only_closed_months_have_documents(of: Books) -> None:
+    close(of, MONTH, by="Ben", today=ISSUED)
+    stray = {**rows(of, "documents")[0], "billing_period": "2026-11", "number": "INV-2026-000003"}
+    contract = of.warehouse.contracts["documents"]
+    of.warehouse.overwrite_arrow("documents", contract_table(contract, [stray]), Partitions("2026-11", "2026-11"))
+    assert documents_equal_bills(of.warehouse, [MONTH]).findings == [
+        "2026-11, which is not closed, rows: documents 1, bills 0"
+    ]
 
 
 def test_what_is_not_approved_is_not_closed(of: Books) -> None:

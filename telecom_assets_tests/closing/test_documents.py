@@ -17,6 +17,7 @@ from pypdf import PdfReader
 
 from resources.engine import SparkEngine
 from resources.stack_state import StackState
+from telecom_assets.accounting.vat import vat_journal
 from telecom_assets.books.factory import CheckInputs
 from telecom_assets.closing.approving import Books
 from telecom_assets.closing.as_ubl import documents_as_ubl
@@ -246,6 +247,7 @@ def test_bills_of_zero_are_skipped_where_the_setting_says_so(
     checks = [*DOCUMENTS_GUARD.checks["documents"], *INVOICES_GUARD.checks["invoices"]]
     for asked in (inputs, replace(inputs, full=True), inputs.over(MONTH, MONTH)):
         assert {check.name: check.judge(asked).findings for check in checks} == {check.name: [] for check in checks}
+    assert vat_journal(of.warehouse, f"{ISSUED:%Y-%m}", "MAD").documents == 2
     for make in (documents_shown, documents_as_ubl):
         with pytest.raises(
             NoDocument, match="the bill of customer '2127' is 0, and has no document: it was closed with TELECOM_ZERO_"

@@ -3,10 +3,12 @@
 import pytest
 
 from telecom_assets.billing.gate import BillingInputs
+from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
+from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import missing_volumes_follow
 from telecom_assets.rating.tables import SUSPENDED_CDRS
-from telecom_assets_tests.graph.project import MONTH, Project, day_tags
+from telecom_assets_tests.graph.project import MONTH, Project, day_tags, open_project
 
 #: So far from the month that no copy of its records is looked for there.
 FAR = "2025-09-15"
@@ -41,3 +43,18 @@ def test_identities_are_asked_once_of_the_files_that_hold_the_rows(
     assert damaged.delete("rated_cdrs", f"record_id = '{gone['record_id']}'") == 1
     [told] = findings(damaged)["cleaned = rated + suspended"]
     assert told.startswith(f"{gone['event_date']}: ")
+
+
+def test_the_money_of_a_month_that_was_run_is_added_up_without_a_query(
+    untouched: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another process, from what the stages have noted."""
+    warehouse = open_project(untouched.settings, untouched.instance).warehouse
+    lines, bills, documents = (
+        warehouse.pin_period(each.name, MONTH) for each in (BILL_LINES, FACTURATION_COMPLETE, CORRECTION_DOCUMENTS)
+    )
+    monkeypatch.setattr("resources.warehouse.pinned_table.read_frame", None)
+    verdict = bills_add_up(charges_of_month(warehouse, MONTH), lines, bills)
+    assert verdict.findings == []
+    assert verdict.figures[f"left side {MONTH}: deferred = imputed"] > 0
+    assert documents_add_up(lines, documents).passed

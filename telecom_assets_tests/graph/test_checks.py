@@ -316,7 +316,7 @@ MEDIATED, UNIQUE, CONTRACT = "raw_equals_cleaned_plus_rejected", "records_are_un
 RATED, BILLED, SOURCE = "cleaned_equals_rated_plus_suspended", "rated_equals_billed", "equals_source"
 LANDED, PUBLISHED, INVOICED = "landed_equals_consumed", "bills_equal_published", "bills_equal_invoices"
 IN_FILE, IMPUTED = "bills_equal_file", "deferred_equals_imputed"
-LINED, OF_LINES = "lines_equal_charges", "bills_equal_lines"
+LINED, OF_LINES, ADDED_UP = "lines_equal_charges", "bills_equal_lines", "bills_add_up"
 
 DAMAGES = [
     Damage("landing", LANDED, "row gone", without_one("raw_cdrs"), "messages consumed"),
@@ -358,9 +358,24 @@ DAMAGES = [
     Damage("bill_lines", CONTRACT, "no amount", emptied("bill_lines", "amount"), "amount: 1 rows"),
     Damage("facturation_complete", OF_LINES, "line gone", line_gone, "customer 212"),
     Damage("facturation_complete", OF_LINES, "line dearer", dearer("bill_lines", "amount", "0.01"), "customer 212"),
-    Damage(
-        "facturation_complete", OF_LINES, "other tax", dearer("facturation_complete", "tax", "0.01"), "customer 212"
+    *(
+        Damage(
+            "facturation_complete",
+            OF_LINES,
+            f"other {name}",
+            dearer("facturation_complete", name, "0.01"),
+            "customer 212",
+        )
+        for name in ("discount", "tax", "amount_due")
     ),
+    Damage(
+        "facturation_complete",
+        ADDED_UP,
+        "other due",
+        dearer("facturation_complete", "amount_due", "0.01"),
+        "before tax − discount + tax = amount due: left side ",
+    ),
+    Damage("facturation_complete", ADDED_UP, "imputed event gone", without_one("period_charges"), "deferred = imputed"),
     Damage("facturation_complete", BILLED, "event gone", without_one("rated_cdrs"), "customer 212"),
     Damage("facturation_complete", BILLED, "event twice", doubled("rated_cdrs"), "customer 212"),
     Damage("facturation_complete", BILLED, "imputed event gone", without_one("period_charges"), "customer 212"),
@@ -491,7 +506,10 @@ def test_a_check_fails_when_the_books_do_not_balance(damaged: Project, damage: D
     ("statement", "says"),
     [
         ("DELETE FROM facturation_complete WHERE customer_id = {bill}", "rows"),
-        ("UPDATE facturation_complete SET tax = tax + 0.01 WHERE customer_id = {bill}", "tax"),
+        *(
+            (f"UPDATE facturation_complete SET {name} = {name} + 0.01 WHERE customer_id = {{bill}}", name)
+            for name in ("amount_before_tax", "discount", "tax", "amount_due")
+        ),
         ("UPDATE facturation_complete SET billing_period = '2025-05' WHERE customer_id = {bill}", "rows"),
         ("TRUNCATE facturation_complete", "rows"),
     ],
@@ -515,9 +533,10 @@ def test_every_check_of_the_project_is_seen_to_fail() -> None:
         *(("rate_plans", check) for check in ("prices_are_reached", "prices_have_no_gaps")),
         ("landing", "few_are_malformed"),
         ("billing_terms", "terms_have_no_gap"),
-        # billing/test_manual: what is asked once a month is closed; the contract check is that of every table
+        # billing/test_manual, billing/test_period_identities: what is asked once a month is closed; the contract check is that of
+        # every table
         *(("bill_lines", check) for check in ("corrections_equal_lines", "nothing_below_zero")),
-        *(("correction_documents", check) for check in ("documents_equal_lines", CONTRACT)),
+        *(("correction_documents", check) for check in ("documents_equal_lines", "documents_add_up", CONTRACT)),
         # corrections/test_looking_back, closing/test_closing, closing/test_documents
         ("adjustments", "right_equals_settled_plus_adjusted"),
         *((name, CONTRACT) for name in ("adjustments", "adjusted_months")),

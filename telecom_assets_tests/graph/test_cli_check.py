@@ -173,6 +173,7 @@ def test_a_check_that_cannot_look_is_an_error_and_the_others_look(
         ("rated_cdrs", "cleaned_equals_rated_plus_suspended"),
         ("suspended_cdrs", "keeps_contract"),
         ("period_charges", "deferred_equals_imputed"),
+        ("facturation_complete", "bills_add_up"),
     }
     assert "table suspended_cdrs is not there" in checks["suspended_cdrs", "keeps_contract"]["summary"]
     assert not Path(damaged.warehouse.path("suspended_cdrs")).exists()

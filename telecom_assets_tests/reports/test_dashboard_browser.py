@@ -129,7 +129,8 @@ def test_twelve_months_fit_and_show_the_day_that_is_out_of_line(
     days = {date(2025, 7, 1) + timedelta(days=number): Counts(received=100, cleaned=100) for number in range(365)}
     days[date(2026, 5, 4)] = Counts(received=100, cleaned=50, rejected={"invalid_duration": 50})
     path = tmp_path / "year.html"
-    write_dashboard(render_trend(days, "2026-06", "MAD", 3.5), path)
+    write_dashboard(render_trend(days, "2026-06", "MAD", 3.5, dashboard="month.html"), path)
+    write_dashboard(render_dashboard(month(), twelve_months="year.html"), tmp_path / "month.html")
     page = browser.new_page(viewport={"width": width, "height": height})
     seen = Visit(page)
     page.on("request", lambda sent: seen.requests.append(sent.url))
@@ -143,6 +144,11 @@ def test_twelve_months_fit_and_show_the_day_that_is_out_of_line(
     assert box is not None and box["height"] > 80
     cells = page.locator("table[data-panel='out-of-line'] tbody tr").first.locator("th, td").all_text_contents()
     assert cells[:5] == ["2026-05-04", "Mon", "Rejected CDRs, of the received", "50.0 %", "0.0 %"]
+    page.click("#dashboard")
+    page.wait_for_selector("body[data-charts='drawn']", timeout=60_000)
+    assert (page.url, seen.overflow()) == ((tmp_path / "month.html").as_uri(), 0)
+    page.click("#twelve-months")
+    assert page.url == path.as_uri()
     page.close()
 
 
