@@ -7,13 +7,20 @@ from hypothesis import settings
 
 #: `pytest --hypothesis-profile=check`. A fault that only the full number finds is found by `make test`.
 CHECK = "check"
+#: All other runs.
+_WHOLE = "whole"
 #: What Hypothesis tries where nothing else is said; the numbers of the tests are meant beside it.
 _USUAL = 100
 
 
 def register_profiles() -> None:
-    """Before the tests are collected, for decorators ask by which profile they are tried."""
-    settings.register_profile(CHECK, max_examples=15)
+    """Before the tests are collected, for decorators ask by which profile they are tried.
+
+    An example may take as long as it needs: beside other work a machine takes longer for it, and that is no fault.
+    """
+    settings.register_profile(_WHOLE, settings.default, deadline=None)
+    settings.register_profile(CHECK, settings.default, deadline=None, max_examples=15)
+    settings.load_profile(_WHOLE)
 
 
 def examples(full: int) -> int:

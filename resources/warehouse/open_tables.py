@@ -24,7 +24,7 @@ from resources.warehouse.errors import MissingTable, WarehouseError, first_line
 from resources.warehouse.log_repair import Damage, copy_log, damage, entry_path, hint_is_wrong, mend, mended
 from resources.warehouse.place import Place
 
-#: How many versions are kept open: enough for those that one run pins, and the next run.
+#: How many versions are kept open besides the newest one of each table: enough for those that one run pins.
 _KEPT_OPEN = 16
 #: Checkpoint interval for engines and delta-rs, never reached: the warehouse makes checkpoints itself (`TableLog.checkpoint`).
 _NO_CHECKPOINTS = 1_000_000
@@ -80,8 +80,7 @@ class OpenTables:
                 if entry := self._log_entries(contract, table.version())[0]:
                     self._newest[contract.name] = (table.version(), entry)
             self._opened[contract.name, table.version()] = table
-            while len(self._opened) > _KEPT_OPEN:
-                self._opened.popitem(last=False)
+            self._close_old_ones()
             return table
 
     def for_writing(self, contract: TableContract, version: int | None = None) -> DeltaTable:
@@ -137,6 +136,13 @@ class OpenTables:
         return WarehouseError(f"{message}: {found}")
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _close_old_ones(self) -> None:
+        """Close those that were used longest ago, but no newest version: a run looks at each table many times."""
+        if len(self._opened) > _KEPT_OPEN:
+            older = [key for key in self._opened if not self.is_newest_known(*key)]
+            for key in older[: max(0, len(older) - _KEPT_OPEN)]:
+                del self._opened[key]
 
     def _named(self, name: str) -> str:
         return f"table {name} at {self._place.path(name)}"

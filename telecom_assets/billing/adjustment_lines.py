@@ -50,12 +50,13 @@ def adjustment_lines(rows: DataFrame, history: DataFrame, period: str, scale: in
         .agg(F.sum("exact_amount").alias("exact_before"), F.sum("amount").alias("amount_before"))
     )
     exact = (_or_zero("exact_before", RATED_SUM) + F.col("exact_amount")).cast(RATED_SUM)
-    lines = (
-        new.join(before, on=[*CORRECTED, *_KEY], how="left")
-        .withColumn("amount", round_half_up(exact, scale) - _or_zero("amount_before", bill_amount(scale)))
-        .withColumn("document", F.lit(BILL))
-        .withColumn("kind", F.lit(ADJUSTMENT))
-        .withColumn("billing_period", F.lit(period))
+    lines = new.join(before, on=[*CORRECTED, *_KEY], how="left").withColumns(
+        {
+            "amount": round_half_up(exact, scale) - _or_zero("amount_before", bill_amount(scale)),
+            "document": F.lit(BILL),
+            "kind": F.lit(ADJUSTMENT),
+            "billing_period": F.lit(period),
+        }
     )
     return numbered(lines, bill_lines(scale))
 
@@ -87,17 +88,21 @@ def corrections_by_rate(lines: DataFrame, history: DataFrame, scale: int) -> Dat
     )
     corrects = lines.select(*CORRECTED, *GROUP, nothing.alias("before"), F.col("amount").alias("after"))
     groups = remained.unionByName(corrects).groupBy(*CORRECTED, *GROUP).agg(*_sums(amount, "before", "after"))
-    for when in ("before", "after"):
-        groups = groups.withColumn(f"discount_{when}", percent_of(F.col(when), F.col("discount_pct"), scale))
+    groups = groups.withColumns(
+        {f"discount_{when}": percent_of(F.col(when), F.col("discount_pct"), scale) for when in ("before", "after")}
+    )
     names = ("before", "after", "discount_before", "discount_after")
     rates = groups.groupBy(*CORRECTED_RATE).agg(*_sums(amount, *names))
-    for when in ("before", "after"):
-        base = (F.col(when) - F.col(f"discount_{when}")).cast(amount)
-        rates = rates.withColumn(f"tax_{when}", percent_of(base, F.col("tax_pct"), scale))
+    base = {when: (F.col(when) - F.col(f"discount_{when}")).cast(amount) for when in ("before", "after")}
+    rates = rates.withColumns({f"tax_{when}": percent_of(each, F.col("tax_pct"), scale) for when, each in base.items()})
     return (
-        rates.withColumn("amount", (F.col("after") - F.col("before")).cast(amount))
-        .withColumn("discount", (F.col("discount_after") - F.col("discount_before")).cast(amount))
-        .withColumn("tax", (F.col("tax_after") - F.col("tax_before")).cast(amount))
+        rates.withColumns(
+            {
+                "amount": (F.col("after") - F.col("before")).cast(amount),
+                "discount": (F.col("discount_after") - F.col("discount_before")).cast(amount),
+                "tax": (F.col("tax_after") - F.col("tax_before")).cast(amount),
+            }
+        )
         .withColumn("due", (F.col("amount") - F.col("discount") + F.col("tax")).cast(amount))
         .select(*CORRECTED_RATE, *_MONEY)
     )

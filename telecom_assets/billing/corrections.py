@@ -67,7 +67,8 @@ class Corrections:
         by_hand = self.manual.arrow()
         own = usage if not by_hand.num_rows else usage.unionByName(_frame(usage, as_lines(by_hand, terms.scale)))
         history = self.history.df
-        corrects = adjustment_lines(self.rows.df, history, self.period, terms.scale)
+        # Kept: placing looks at them several times, and an engine would work them out each time.
+        corrects = self.rows.warehouse.engine.keep(adjustment_lines(self.rows.df, history, self.period, terms.scale))
         return placed(own, corrects, history, customers, self.period, terms.scale, how)
 
 

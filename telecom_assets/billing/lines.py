@@ -39,17 +39,19 @@ def usage_lines(charges: DataFrame, period: str, terms: BillingTerms) -> DataFra
         F.sum("billable_units").cast("decimal(28,6)").alias("units"),
         F.sum("amount").cast(RATED_SUM).alias("exact_amount"),
     )
-    lines = (
-        grouped.withColumn("document", F.lit(BILL))
-        .withColumn("kind", F.lit(USAGE))
-        .withColumn("line_kind", F.lit(None).cast("string"))
-        .withColumn("service", F.col("record_type"))
-        .withColumn("tax_category", F.lit(terms.tax_category))
-        .withColumn("tax_pct", F.lit(terms.tax_pct).cast(PERCENT))
-        .withColumn("discount_pct", F.lit(terms.discount_pct).cast(PERCENT))
-        .withColumn("original_period", F.lit(None).cast("string"))
-        .withColumn("amount", round_half_up(F.col("exact_amount"), terms.scale))
-        .withColumn("billing_period", F.lit(period))
+    lines = grouped.withColumns(
+        {
+            "document": F.lit(BILL),
+            "kind": F.lit(USAGE),
+            "line_kind": F.lit(None).cast("string"),
+            "service": F.col("record_type"),
+            "tax_category": F.lit(terms.tax_category),
+            "tax_pct": F.lit(terms.tax_pct).cast(PERCENT),
+            "discount_pct": F.lit(terms.discount_pct).cast(PERCENT),
+            "original_period": F.lit(None).cast("string"),
+            "amount": round_half_up(F.col("exact_amount"), terms.scale),
+            "billing_period": F.lit(period),
+        }
     )
     return numbered(lines, bill_lines(terms.scale))
 

@@ -49,10 +49,14 @@ def bill(
     figures = (
         known.join(of_bill.drop("document"), on=list(HOLDER), how="full_outer")
         .where(F.col("active") | F.col("has_lines"))
-        .withColumn("region", F.coalesce("region", "usage_region"))
-        .withColumn("rate_plan_id", F.coalesce("rate_plan_id", "usage_plan"))
-        .withColumn("discount_pct", F.lit(terms.discount_pct).cast(PERCENT))
-        .withColumn("tax_pct", F.lit(terms.tax_pct).cast(PERCENT))
+        .withColumns(
+            {
+                "region": F.coalesce("region", "usage_region"),
+                "rate_plan_id": F.coalesce("rate_plan_id", "usage_plan"),
+                "discount_pct": F.lit(terms.discount_pct).cast(PERCENT),
+                "tax_pct": F.lit(terms.tax_pct).cast(PERCENT),
+            }
+        )
     )
     rows = _added_up(figures, period, terms.currency, terms.scale)
     return rows.select(*(F.col(column.name).cast(column.type) for column in bills_contract(terms.scale).columns))
@@ -82,18 +86,21 @@ def correction_documents(lines: DataFrame, history: DataFrame, period: str, curr
 def _added_up(figures: DataFrame, period: str, currency: str, scale: int) -> DataFrame:
     """The columns that a bill and a document of corrections have in common, from the `_figures` of their lines."""
     amount = bill_amount(scale)
-    for name in _OF_LINES:
-        figures = figures.withColumn(name, zero_if_null(F.col(name)))
-    for name in _COUNTS:
-        figures = figures.withColumn(name, F.coalesce(name, F.lit(0)))
+    of_lines = {name: zero_if_null(F.col(name)) for name in _OF_LINES}
+    counts = {name: F.coalesce(name, F.lit(0)) for name in _COUNTS}
     return (
-        figures.withColumn("amount_before_tax", reduce(add, map(F.col, _TOTALS)).cast(amount))
+        figures.withColumns({**of_lines, **counts})
+        .withColumn("amount_before_tax", reduce(add, map(F.col, _TOTALS)).cast(amount))
         .withColumn("after_discount", (F.col("amount_before_tax") - F.col("discount")).cast(amount))
         .withColumn("amount_due", (F.col("after_discount") + F.col("tax")).cast(amount))
-        .withColumn("rounding_difference", F.col("amount_before_tax") - F.col("exact_amount"))
-        .withColumn("currency", F.lit(currency))
-        .withColumn("status", F.lit(DRAFT))
-        .withColumn("billing_period", F.lit(period))
+        .withColumns(
+            {
+                "rounding_difference": F.col("amount_before_tax") - F.col("exact_amount"),
+                "currency": F.lit(currency),
+                "status": F.lit(DRAFT),
+                "billing_period": F.lit(period),
+            }
+        )
     )
 
 

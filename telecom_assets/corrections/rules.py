@@ -186,7 +186,7 @@ def differences(
     is another one (customer, holder, plan, region, product) has two rows, what was settled and what is right; else one. A late
     record has a row whatever it costs.
     """
-    prices = price_list(reference.rate_plans, reference.product_catalog, record_types)
+    prices = keep(price_list(reference.rate_plans, reference.product_catalog, record_types))
     right = keep(right)
     compared = keep(_compared(right, keep(settled.known), prices))
     owed = charges(right)
@@ -321,13 +321,17 @@ def _differ(names: Sequence[str]) -> Column:
 def _holders_that_moved(marked: DataFrame) -> DataFrame:
     """The holders of whom a record came, went, is another copy or another's: what their month decides may be another for them."""
     moved = marked.where(F.col("is_late") | F.col("is_gone") | F.col("is_customers") | F.col("is_another_copy"))
-    sides = [
-        moved.select(
-            F.col(f"{side}_customer_id").alias("moved_customer"), F.col(f"{side}_holder_no").alias("moved_holder")
+    sides = F.array(
+        *(
+            F.struct(
+                F.col(f"{side}_customer_id").alias("moved_customer"), F.col(f"{side}_holder_no").alias("moved_holder")
+            )
+            for side in ("known", "right")
         )
-        for side in ("known", "right")
-    ]
-    return sides[0].unionByName(sides[1]).where(F.col("moved_holder").isNotNull()).distinct()
+    )
+    # Not a union of both sides: an engine would compare all records once for each.
+    both = moved.select(F.explode(sides).alias("moved"))
+    return both.select("moved.moved_customer", "moved.moved_holder").where(F.col("moved_holder").isNotNull()).distinct()
 
 
 # --------------------------------------------------------------------------------------------------------------- rows

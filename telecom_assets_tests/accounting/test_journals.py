@@ -176,6 +176,7 @@ def test_a_month_that_is_not_closed_has_no_journal(made: Warehouse) -> None:
         journal(made, MARCH)
 
 
+@pytest.mark.thorough
 def test_a_month_that_is_being_closed_has_neither(sail: SparkEngine, tmp_path: Path) -> None:
     """Its numbers are given one after the other; one that was closed without bills has a journal without entries, as it stood none."""
     project = Project(House({}), tmp_path / "warehouse", sail)
@@ -197,6 +198,7 @@ def test_a_month_that_is_being_closed_has_neither(sail: SparkEngine, tmp_path: P
         journal(warehouse, MARCH)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("decimals", "currency", "price", "ledger"),
     [

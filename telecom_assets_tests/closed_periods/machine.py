@@ -166,7 +166,7 @@ class ClosedPeriods(RuleBasedStateMachine):
             self._assert_balance()
             if again:
                 before = [system.documents() for system in self.systems]
-                self._all(lambda system: system.run(self.period))
+                self._all(lambda system: system.run(self.period, anew=True))
                 assert [system.documents() for system in self.systems] == before
 
     @rule()

@@ -236,7 +236,7 @@ class Model:
     def set_price(self, plan: str, service: Service, prices: Sequence[Price]) -> None:
         self.prices[plan, service] = prices
 
-    def run(self, month: str) -> None:
+    def run(self, month: str, *, anew: bool = False) -> None:
         if self.months[month].state != "open":
             raise Refused(f"{month} is {self.months[month].state}")
         self.months[month].made = self.make(month)

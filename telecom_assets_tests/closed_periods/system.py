@@ -96,8 +96,11 @@ class System(Protocol):
     def set_price(self, plan: str, service: Service, prices: Sequence[Price]) -> None:
         """The price of a service in a plan was so all the time."""
 
-    def run(self, month: str) -> None:
-        """Drafts of an open month; of the oldest one after every closed month also the adjustments."""
+    def run(self, month: str, *, anew: bool = False) -> None:
+        """Drafts of an open month; of the oldest one after every closed month also the adjustments.
+
+        anew: they are made again where nothing has come since too.
+        """
 
     def approve(self, month: str) -> None:
         """The drafts are frozen."""

@@ -84,10 +84,10 @@ def _verify(of: Books) -> list[str]:
 
 
 def test_a_document_is_xml_ubl_and_pdf_and_each_has_its_digest(
-    tmp_path: Path, engine: SparkEngine, postgres_dsn: str
+    tmp_path: Path, sail: SparkEngine, postgres_dsn: str
 ) -> None:
     """What is made of a closed month on demand has the same bytes, also when the issuer has moved since."""
-    of = _month(tmp_path, engine, postgres_dsn)
+    of = _month(tmp_path, sail, postgres_dsn)
     told: list[tuple[int, int]] = []
     close(of, MONTH, by="Ben", today=ISSUED, progress=lambda *said: told.append(said))
     assert told == [(1, 2), (2, 2)]

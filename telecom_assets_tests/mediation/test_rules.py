@@ -31,6 +31,7 @@ from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.examples import examples
 from telecom_assets_tests.oracle import Message, Outcome, Parameters, Row, home_day
 from telecom_assets_tests.sql_check import sql_totals
+from telecom_assets_tests.stack_fixtures import FOR_LITTLE_DATA
 from telecom_assets_tests.stages.chain import (
     admitted,
     assert_outcomes,
@@ -96,7 +97,7 @@ def test_the_hostile_corpus(engine: SparkEngine) -> None:
 
 def test_the_engines_agree_to_the_last_column(sail: SparkEngine, spark_remote: str) -> None:
     """The columns that the oracle leaves open (the text that is shown of a refused record) are the same on both."""
-    spark = type(sail)(kind="spark", remote=spark_remote)
+    spark = type(sail)(kind="spark", remote=spark_remote, spark_config=FOR_LITTLE_DATA)
     messages = [
         *cdrs.corpus_messages(),
         *(Message(1, n, NOW, value) for n, value in enumerate(drawn(cdrs.hostile_values(), 300))),
@@ -438,6 +439,7 @@ def test_a_chosen_copy_is_kept_whenever_it_came(engine: SparkEngine) -> None:
     assert_outcomes(outcomes, oracle.mediate(batch, cdrs.CATALOGUE, parameters))
 
 
+@pytest.mark.thorough
 def test_three_opinions_of_chosen_copies(engine: SparkEngine) -> None:
     """Choices drawn from a batch full of copies: engine and oracle row by row, the SQL script by its counts. Days of three windows."""
     batch = cdrs.cdr_batch(seed=17, count=600)
@@ -565,6 +567,7 @@ def test_days_that_may_hold_a_copy(engine: SparkEngine) -> None:
     assert spans == {(2, 2, False), (2, 9, False), (1, 20, True)}
 
 
+@pytest.mark.thorough
 def test_a_wider_neighbourhood_does_no_harm(sail: SparkEngine) -> None:
     messages = cdrs.cdr_batch(seed=12, count=400)
     raw = stored(sail, admitted(sail, messages, Parameters()))

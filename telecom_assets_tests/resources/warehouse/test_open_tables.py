@@ -71,6 +71,16 @@ def test_the_newest_version_is_known_whoever_made_it(plain: Warehouse) -> None:
     assert sorted(codes) == ["C", "D"]
 
 
+def test_the_newest_version_of_each_table_stays_open(plain: Warehouse) -> None:
+    """A month looks at more tables than old versions stay open, and at each many times."""
+    plain.make_tables()
+    opened = {name: plain.tables.at(contract) for name, contract in TABLES.items()}
+    assert [name for name, table in opened.items() if plain.tables.at(TABLES[name]) is not table] == []
+    for number in range(20):
+        plain.append_arrow(CATALOGUE, catalogue_rows(str(number)))
+    assert plain.tables.at(TABLES[CATALOGUE], 0) is not opened[CATALOGUE]
+
+
 def corrupt(log: Path) -> None:
     (log / f"{1:020d}.json").write_text("{not JSON", encoding="utf-8")
 
