@@ -22,12 +22,9 @@ from resources.warehouse import Partitions, PinnedTable, Refused, Warehouse
 from telecom_assets.billing.manual_rows import room_for_credit
 from telecom_assets.billing.tables import BILL, BILL_LINES, FACTURATION_COMPLETE, MANUAL, MANUAL_LINES
 from telecom_assets.model.text import visible
-from telecom_assets.periods.closed_with import ClosedWith
+from telecom_assets.periods.closed_with import ClosedWith, category_of
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED, PeriodError, Periods
-
-#: Tax categories of a rate that is not the month's own: standard rate, zero rate.
-_STANDARD, _ZERO = "S", "Z"
 
 
 class ManualLineError(ExpectedError):
@@ -125,9 +122,7 @@ def _category(periods: Periods, wanted: Wanted) -> str:
     """The tax category of a rate: the month's own one for its own rate."""
     change = periods.last(wanted.month)
     closed_with = ClosedWith.read(change.closed_with) if change is not None and change.closed_with else None
-    if closed_with is not None and closed_with.tax_pct == wanted.tax_pct:
-        return closed_with.tax_category
-    return _STANDARD if wanted.tax_pct else _ZERO
+    return category_of(wanted.tax_pct, closed_with)
 
 
 def _assert_room(
