@@ -26,7 +26,7 @@ from telecom_assets.books.agreement import totals_agree
 from telecom_assets.books.verdict import require
 from telecom_assets.closing.issuing import OF_DOCUMENTS
 from telecom_assets.closing.tables import DOCUMENTS
-from telecom_assets.corrections.suspense import with_value
+from telecom_assets.corrections.suspense import waiting_rows, with_value
 from telecom_assets.corrections.tables import ADJUSTMENTS, UNSETTLED, WRITTEN_OFF
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.model.months import month_days, months_between
@@ -34,7 +34,6 @@ from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED, Change, PeriodError
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 
 #: Money that the journal and the bills both say.
@@ -197,15 +196,7 @@ def _unbilled(warehouse: Warehouse, period: str, until: dt.date, record_types: R
         row = charges.agg(F.count("*").alias("events"), F.sum("amount").alias("amount")).toArrow().to_pylist()[0]
         if row["events"]:
             yield Outside("unbilled_open", month, row["events"], row["amount"])
-    suspended = warehouse.pin(SUSPENDED_CDRS.name, Partitions(dt.date.min, until)).df
-    settled = (
-        warehouse.pin(ADJUSTMENTS.name, Partitions("", period))
-        .df.where(~F.col("disposition").isin(*UNSETTLED))
-        .groupBy("record_id")
-        .agg(F.sum("events").alias("events"))
-        .where(F.col("events") > 0)
-    )
-    rows = suspended.where(F.col("disposition") == "suspended").join(settled, on="record_id", how="left_anti")
+    rows = waiting_rows(warehouse, Partitions(dt.date.min, until), until=period)
     sums = (
         with_value(warehouse, rows, record_types)
         .groupBy("billing_period", "reason")
