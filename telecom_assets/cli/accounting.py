@@ -67,9 +67,6 @@ def vat(
         typer.echo(json.dumps({**head, "by_rate": _rows(found.by_rate()), "rows": _rows(found.rows), **_file(csv)}))
         return
     show_vat(found)
-    for period in found.as_they_stood:
-        text = f"{period} was closed as it stood: its documents are those of a former version, and stand in no VAT journal."
-        terminal().print(text, highlight=False, soft_wrap=True)
     _say_file(csv, found.rows.num_rows)
 
 
@@ -99,26 +96,45 @@ def close(
 
 
 def show_vat(found: "VatJournal") -> None:
-    table = Table(title=f"VAT journal of {found.month}, {found.currency}", title_justify="left")
-    for name in ("kind", "tax"):
-        table.add_column(name, overflow="fold")
-    for name in ("documents", "base", "tax", "amount due"):
-        table.add_column(name, justify="right", no_wrap=True)
+    """The sums of a VAT journal by kind and rate, and whose documents are not in it."""
+    title, money = f"VAT journal of {found.month}, {found.currency}", ("base", "tax", "amount due")
+    wide = Table("kind", "tax", title=title, title_justify="left")
+    narrow = _narrow_table("documents", title)
+    for name in ("documents", *money):
+        wide.add_column(name, justify="right", no_wrap=True)
+    for name in money:
+        narrow.add_column(name, justify="right", no_wrap=True)
     for row in found.by_rate().to_pylist():
-        rate = f"{row['tax_category']} {percentage(row['tax_pct'])} %"
-        money = (plain(row[name]) for name in ("base", "tax", "amount_due"))
-        table.add_row(row["kind"], rate, f"{row['documents']:,}", *money)
-    table.add_section()
-    sums = (plain(sum(found.rows[name].to_pylist(), Decimal(0))) for name in ("base", "tax", "amount_due"))
-    table.add_row("all", "", f"{found.documents:,}", *sums)
-    terminal().print(table)
+        rate, count = f"{row['tax_category']} {percentage(row['tax_pct'])} %", f"{row['documents']:,}"
+        amounts = [plain(row[name]) for name in ("base", "tax", "amount_due")]
+        wide.add_row(row["kind"], rate, count, *amounts)
+        narrow.add_row(f"{count} {row['kind']}\n{rate}", *amounts)
+    sums = [plain(sum(found.rows[name].to_pylist(), Decimal(0))) for name in ("base", "tax", "amount_due")]
+    for table, texts in ((wide, ("all", "", f"{found.documents:,}")), (narrow, (f"{found.documents:,} in all",))):
+        table.add_section()
+        table.add_row(*texts, *sums)
+    _print_what_fits(wide, narrow)
+    for period in found.as_they_stood:
+        text = f"{period} was closed as it stood: its documents are those of a former version, and stand in no VAT journal."
+        terminal().print(text, highlight=False, soft_wrap=True)
 
 
 def show_close(found: "CloseJournal") -> None:
     """With a column for each figure, or, where the terminal is too narrow for that, what an entry counts below its name."""
-    console, wide = terminal(), _wide(found)
+    _print_what_fits(_wide(found), _narrow(found))
+
+
+def _print_what_fits(wide: Table, narrow: Table) -> None:
+    console = terminal()
     needed = console.measure(wide, options=console.options.update(max_width=_ANY_WIDTH)).maximum
-    console.print(wide if needed <= console.width else _narrow(found))
+    console.print(wide if needed <= console.width else narrow)
+
+
+def _narrow_table(first: str, title: str) -> Table:
+    """A table that spends no character on lines between its columns."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAVY, padding=(0, 1, 0, 0))
+    table.add_column(first, overflow="fold")
+    return table
 
 
 def _wide(found: "CloseJournal") -> Table:
@@ -134,7 +150,7 @@ def _wide(found: "CloseJournal") -> Table:
 
 
 def _narrow(found: "CloseJournal") -> Table:
-    table = Table("account", title=_title(found), title_justify="left", box=box.SIMPLE_HEAVY, padding=(0, 1, 0, 0))
+    table = _narrow_table("account", _title(found))
     table.add_column("entry", overflow="fold")
     for name in ("debit", "credit"):
         table.add_column(name, justify="right", no_wrap=True)

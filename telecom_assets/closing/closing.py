@@ -82,8 +82,9 @@ def close(
     closed = changed_now(
         month, CLOSED, by=by, why=why, way=way, issue_date=begun.issue_date, digest=digest, closed_with=kept
     )
-    change_state(warehouse, lambda periods: None if periods.state(month) == CLOSED else closed)
-    remove_made_pdfs(invoice_directory(books.settings, month))
+    _remove_made_pdfs(
+        books, change_state(warehouse, lambda periods: None if periods.state(month) == CLOSED else closed)
+    )
     at_phase("closed")
     return closed
 
@@ -101,7 +102,7 @@ def _begin(books: Books, month: str, *, by: str, why: str | None, way: Way, toda
     def decide(periods: Periods) -> Change | None:
         state, last = periods.state(month), periods.last(month)
         if state == CLOSED:
-            remove_made_pdfs(invoice_directory(settings, month))  # whoever closed it may have been killed before he did
+            _remove_made_pdfs(books, periods)
             raise PeriodError(f"closing {month}: {periods.says(month)}")
         if state == CLOSING and last is not None:
             _assert_same_way(last, way)
@@ -281,6 +282,13 @@ def _publish(books: Books, month: str) -> None:
         )
         if not result.published:
             raise _is_later(table, month, result.delta_version)
+
+
+def _remove_made_pdfs(books: Books, periods: Periods) -> None:
+    """Remove the PDFs that were kept for a repeat, of every closed month: whoever closed one may have been killed just before."""
+    for month in periods.closed:
+        if periods.state(month) == CLOSED:
+            remove_made_pdfs(invoice_directory(books.settings, month))
 
 
 def _totals(books: Books, month: str) -> list[PinnedTable]:
