@@ -2,7 +2,7 @@
 
 Belongs here: the connection and its errors (`connection`), DDL from a table contract (`tables`), Arrow in and out by
 COPY (`arrow_copy`), the customers table (`customers`), publishing a period (`publishing`), keeping one that is closed
-(`closed_periods`). Does not belong here: what
+(`closed_periods`), asking first whether one can be closed (`rehearsal`). Does not belong here: what
 a customer or a bill is (`tables.py` of a room, handed in as a contract) or the local server
 (`telecom_assets.local_stack`).
 """
@@ -28,6 +28,7 @@ from resources.postgres.publishing import (
     published_totals,
     read_ledger_entry,
 )
+from resources.postgres.rehearsal import assert_can_close
 from resources.postgres.tables import TableDrift, TableMissing, follow_contract
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "TableDrift",
     "TableMissing",
     "UpsertCounts",
+    "assert_can_close",
     "closed_periods",
     "create_customers_table",
     "dated_columns",

@@ -142,12 +142,9 @@ def publish_period(
     """
     publication = _Publication(contract, period, delta_table_id, int(delta_version), int(expected_rows), expected_sums)
     with connection.session(f"publishing {contract.name} of {period}") as session:
-        ensure_table(connection, session, LEDGER, more=[sql.SQL("sums jsonb NOT NULL")])
-        ensure_table(connection, session, contract)
-        if closes:
-            ensure_table(connection, session, CLOSED_PERIODS)
+        ensure_tables(connection, session, contract, closes=closes)
         with session.transaction():
-            _limit_waits(session, lock_timeout_seconds)
+            limit_waits(session, lock_timeout_seconds)
             stage = create_stage(session, f"stage_{contract.name}", contract)
             copy_batches(session, stage, contract.arrow_schema(), batches)
             _verify(publication, "given", _totals(session, publication, stage))
@@ -213,7 +210,7 @@ def follow_version(
     One transaction, which waits for publishers of the same periods. Raises PostgresError.
     """
     with connection.session(f"setting back the ledger of {table}") as session, session.transaction():
-        _limit_waits(session, lock_timeout_seconds)
+        limit_waits(session, lock_timeout_seconds)
         for period in _ahead(session, table, delta_table_id, newest):
             _lock(session, table, period)
         ahead = _ahead(session, table, delta_table_id, newest)
@@ -255,7 +252,17 @@ def _ahead(session: psycopg.Connection, table: str, delta_table_id: str, newest:
     return dict(rows.fetchall())
 
 
-def _limit_waits(session: psycopg.Connection, lock_timeout_seconds: float) -> None:
+def ensure_tables(
+    connection: PostgresConnection, session: psycopg.Connection, contract: TableContract, *, closes: bool
+) -> None:
+    """Create the tables that publishing writes, where they are missing. closes: the list of closed periods too. Raises TableDrift."""
+    ensure_table(connection, session, LEDGER, more=[sql.SQL("sums jsonb NOT NULL")])
+    ensure_table(connection, session, contract)
+    if closes:
+        ensure_table(connection, session, CLOSED_PERIODS)
+
+
+def limit_waits(session: psycopg.Connection, lock_timeout_seconds: float) -> None:
     """No wait without end: not for a lock, and nobody waits for us when this process stands still in the middle."""
     session.execute("SELECT set_config('lock_timeout', %s, true)", [f"{int(lock_timeout_seconds * 1000)}ms"])
     session.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")

@@ -1,6 +1,7 @@
 """The warehouse of Delta tables. Other packages import from here, and only the names that stand here."""
 
 from resources.private_members import stream_batches
+from resources.warehouse.appending import Decided, append_decided
 from resources.warehouse.commits import READS
 from resources.warehouse.errors import MissingTable, Overtaken, Refused, WarehouseError
 from resources.warehouse.history import (
@@ -14,7 +15,7 @@ from resources.warehouse.history import (
 from resources.warehouse.log_repair import entry_path
 from resources.warehouse.maintenance import Maintained, maintain
 from resources.warehouse.notebook import notebook
-from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, is_by_day, partition_value
+from resources.warehouse.partitions import EVERYTHING, Commit, Partitions, is_by_day, of_month, partition_value
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.reading import read_rows, staged_arrow, staged_rows
 from resources.warehouse.staged_files import NULL_PARTITION, Staged, new_folder, put, staged
@@ -27,6 +28,7 @@ __all__ = [
     "NULL_PARTITION",
     "READS",
     "Commit",
+    "Decided",
     "Maintained",
     "MissingTable",
     "Overtaken",
@@ -37,6 +39,7 @@ __all__ = [
     "TableLog",
     "Warehouse",
     "WarehouseError",
+    "append_decided",
     "as_first_seen",
     "changed_files",
     "commit_info",
@@ -48,6 +51,7 @@ __all__ = [
     "new_folder",
     "newest_change",
     "notebook",
+    "of_month",
     "partition_value",
     "partitions_changed",
     "paths_of",

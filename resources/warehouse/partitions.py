@@ -3,6 +3,7 @@
 Belongs here: nothing that reads or writes. Does not belong here: what a contract is (`resources.contract`).
 """
 
+import calendar
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ class Partitions:
         reach = dt.timedelta(days=days)
         return Partitions(self.first - reach, self.last + reach)
 
+    def meets(self, other: "Partitions") -> bool:
+        """Whether the two have a value in common."""
+        return bool(self.first <= other.last and other.first <= self.last)
+
     def __contains__(self, value: Any) -> bool:
         return bool(self.first <= value <= self.last)
 
@@ -62,6 +67,14 @@ def is_by_day(contract: TableContract) -> bool:
     """Whether a table's partitions are days. The partitions of any other table are texts: months, as yyyy-MM."""
     by = contract.partition_by
     return by is not None and pa.types.is_date(contract.arrow_schema().field(by).type)
+
+
+def of_month(contract: TableContract, month: str) -> Partitions:
+    """The partitions of a table that have its rows of a month (yyyy-MM): the month's days, or its own partition."""
+    if not is_by_day(contract):
+        return Partitions(month, month)
+    first = dt.date.fromisoformat(f"{month}-01")
+    return Partitions(first, first.replace(day=calendar.monthrange(first.year, first.month)[1]))
 
 
 def partition_value(text: str | None, contract: TableContract) -> Any:

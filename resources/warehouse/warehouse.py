@@ -8,8 +8,6 @@ Reading never writes: `version`, `pin` and the methods of a pinned table make no
 table when that is missing; `make_tables` makes tables beforehand.
 """
 
-import calendar
-import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -26,7 +24,7 @@ from resources.s3 import S3Storage
 from resources.warehouse.commits import Change, append_files, commit_files, replace_partitions
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.open_tables import OpenTables
-from resources.warehouse.partitions import Commit, Everything, Partitions, indexed_columns, is_by_day
+from resources.warehouse.partitions import Commit, Everything, Partitions, indexed_columns, of_month
 from resources.warehouse.pinned_table import PinnedTable
 from resources.warehouse.place import Place
 from resources.warehouse.staged_files import Staged, new_folder, staged, write_staged
@@ -107,11 +105,7 @@ class Warehouse:
 
     def pin_period(self, name: str, period: str) -> PinnedTable:
         """Pin the newest version of a table, narrowed to one month (yyyy-MM): the month's days, or its own partition."""
-        if not is_by_day(self.contracts[name]):
-            return self.pin(name, Partitions(period, period))
-        year, month = int(period[:4]), int(period[5:7])
-        last = calendar.monthrange(year, month)[1]
-        return self.pin(name, Partitions(dt.date(year, month, 1), dt.date(year, month, last)))
+        return self.pin(name, of_month(self.contracts[name], period))
 
     def log(self, name: str) -> TableLog:
         """The log of a table."""

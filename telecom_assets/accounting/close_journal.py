@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from resources.warehouse import Partitions, Warehouse, stream_batches, sum_exactly
 from telecom_assets.accounting.accounts import Accounts
 from telecom_assets.accounting.entries import Entry, Lines, Outside, Sums, balance, close_entries
+from telecom_assets.accounting.former_bills import former_bills
 from telecom_assets.accounting.vat import VAT_COLUMNS, vat_rows
 from telecom_assets.billing.adjustment_lines import corrections_by_rate
 from telecom_assets.billing.corrections import history_of
@@ -25,14 +26,14 @@ from telecom_assets.books.agreement import totals_agree
 from telecom_assets.books.verdict import require
 from telecom_assets.closing.issuing import OF_DOCUMENTS
 from telecom_assets.closing.tables import DOCUMENTS
-from telecom_assets.corrections.suspense import with_value
+from telecom_assets.corrections.suspense import waiting_rows, with_value
 from telecom_assets.corrections.tables import ADJUSTMENTS, UNSETTLED, WRITTEN_OFF
 from telecom_assets.model.currencies import currency_scale
-from telecom_assets.model.months import months_between
+from telecom_assets.model.months import month_days, months_between
+from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED, Change, PeriodError
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.tables import SUSPENDED_CDRS
 from telecom_assets.record_types.in_force import RecordTypes
 
 #: Money that the journal and the bills both say.
@@ -41,11 +42,14 @@ _AGREED = ("amount_before_tax", "discount", "tax", "amount_due")
 
 @dataclass(frozen=True)
 class CloseJournal:
-    """The journal of a period (yyyy-MM): its entries in order. issue_date: of its documents, and the day of what is unbilled."""
+    """The journal of a period (yyyy-MM): its entries in order. issue_date: of its documents, and the day of what is unbilled.
+
+    A period that was closed as it stood has no issue_date: that of its documents is not known here.
+    """
 
     period: str
     currency: str
-    issue_date: dt.date
+    issue_date: dt.date | None
     entries: list[Entry]
 
     def table(self) -> pa.Table:
@@ -69,23 +73,27 @@ class CloseJournal:
 def close_journal(
     warehouse: Warehouse, period: str, currency: str, accounts: Accounts, record_types: RecordTypes
 ) -> CloseJournal:
-    """The close journal of a period that was closed with its bills, or without any.
+    """The close journal of a closed period.
 
-    Raises PeriodError for one that is not closed, or was closed as it stood and has no documents here; AccountsError for a missing
-    account; ConservationError where debits are not credits, or the entries are not the bills.
+    Raises PeriodError for one that is not closed; AccountsError for a missing account; ConservationError where debits are not credits,
+    or the entries are not the bills.
     """
     closed = _closed(warehouse, period)
-    assert closed.issue_date is not None
     scale = currency_scale(currency)
+    stood = closed.way == "as_it_stands"
+    issued = None if stood else closed.issue_date
     outside, standing = _outside(warehouse, period)
-    standing += _unbilled(warehouse, period, closed.issue_date, record_types)
-    sums = Sums(
-        _lines(warehouse, period),
-        _discounts(warehouse, period, scale),
-        *_documents(warehouse, period),
-        outside,
-        standing,
-    )
+    standing += _unbilled(warehouse, period, issued or month_days(period)[-1], record_types)
+    lines = _lines(warehouse, period)
+    if stood:
+        assert closed.closed_with is not None
+        former = former_bills(warehouse, period, ClosedWith.read(closed.closed_with), scale)
+        sums = Sums(
+            lines, {None: former.discount}, former.taxes, former.due, outside, standing, former.billed_otherwise
+        )
+    else:
+        discounts = _discounts(warehouse, period, scale)
+        sums = Sums(lines, discounts, *_documents(warehouse, period), outside, standing)
     entries = close_entries(sums, accounts, scale)
     debits, credits_ = balance(entries, "ledger")
     require(
@@ -93,7 +101,7 @@ def close_journal(
         totals_agree("debits = credits", {"ledger": debits}, {"ledger": credits_}, ("debits", "credits")),
         before=f"the close journal of {period}",
     )
-    return CloseJournal(period, currency, closed.issue_date, entries)
+    return CloseJournal(period, currency, issued, entries)
 
 
 def _closed(warehouse: Warehouse, period: str) -> Change:
@@ -101,11 +109,6 @@ def _closed(warehouse: Warehouse, period: str) -> Change:
     last = periods.last(period)
     if last is None or last.state != CLOSED:
         raise PeriodError(f"close journal of {period}: {periods.says(period)}")
-    if last.way == "as_it_stands":
-        raise PeriodError(
-            f"close journal of {period}: it was closed as it stood, and its documents are those of a former version, of which nothing "
-            "is kept here; expected a month that was closed with its bills"
-        )
     return last
 
 
@@ -147,7 +150,7 @@ def _documents(warehouse: Warehouse, period: str) -> tuple[dict[tuple[str, Decim
 
 def _agreed(sums: Sums) -> dict[str, Decimal]:
     figures = (
-        (line.amount for line in sums.lines),
+        (*(line.amount for line in sums.lines), sums.billed_otherwise),
         sums.discounts.values(),
         sums.taxes.values(),
         sums.due.values(),
@@ -193,15 +196,7 @@ def _unbilled(warehouse: Warehouse, period: str, until: dt.date, record_types: R
         row = charges.agg(F.count("*").alias("events"), F.sum("amount").alias("amount")).toArrow().to_pylist()[0]
         if row["events"]:
             yield Outside("unbilled_open", month, row["events"], row["amount"])
-    suspended = warehouse.pin(SUSPENDED_CDRS.name, Partitions(dt.date.min, until)).df
-    settled = (
-        warehouse.pin(ADJUSTMENTS.name, Partitions("", period))
-        .df.where(~F.col("disposition").isin(*UNSETTLED))
-        .groupBy("record_id")
-        .agg(F.sum("events").alias("events"))
-        .where(F.col("events") > 0)
-    )
-    rows = suspended.where(F.col("disposition") == "suspended").join(settled, on="record_id", how="left_anti")
+    rows = waiting_rows(warehouse, Partitions(dt.date.min, until), until=period)
     sums = (
         with_value(warehouse, rows, record_types)
         .groupBy("billing_period", "reason")

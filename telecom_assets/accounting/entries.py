@@ -53,7 +53,8 @@ class Sums:
     """What the entries of a period are made of, of all its documents.
 
     discounts: by the original period of corrections; None: of own lines. taxes: by (tax_category, tax_pct). due: amount due by kind of
-    document. outside: what happened in the period. standing: what stands at its end.
+    document. outside: what happened in the period. standing: what stands at its end. billed_otherwise: what bills of a former version
+    ask for beside their lines, before discount and tax.
     """
 
     lines: Sequence[Lines] = ()
@@ -62,6 +63,7 @@ class Sums:
     due: dict[str, Decimal] = field(default_factory=dict)
     outside: Sequence[Outside] = ()
     standing: Sequence[Outside] = ()
+    billed_otherwise: Decimal = _NOTHING
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def _ledger(sums: Sums, accounts: Accounts, smallest: Decimal) -> Iterator[_Sign
         stands_for = (line.service, line.original_period, line.events, line.exact_amount)
         yield _Signed("ledger", entry, account, -rated, *stands_for)
     yield _Signed("ledger", "rounding", accounts.rounding, -rounding)
+    yield _Signed("ledger", "billed_otherwise", accounts.rounding, -sums.billed_otherwise)
     for (category, pct), tax in sorted(sums.taxes.items()):
         if tax:
             yield _Signed("ledger", "vat", accounts.of_tax(category, pct), -tax, f"{category} {percentage(pct)} %")

@@ -25,13 +25,13 @@ def write_journal(rows: pa.Table, path: Path, *, bom: bool) -> int:
 def write_journals(warehouse: Warehouse, settings: Settings, period: str, record_types: RecordTypes) -> dict[Path, int]:
     """Write the close journal of a closed period (yyyy-MM), and the VAT journal of the calendar month of its issue.
 
-    Returns the rows of each file. Both are made before the first is written. Raises what `close_journal` and `vat_journal` raise.
+    One that was closed as it stood has no documents here, and so no VAT journal. Returns the rows of each file. All are made before the
+    first is written. Raises what `close_journal` and `vat_journal` raise.
     """
     accounts = read_accounts(settings.accounts, record_types.names)
     closed = close_journal(warehouse, period, settings.currency, accounts, record_types)
-    vat = vat_journal(warehouse, f"{closed.issue_date:%Y-%m}", settings.currency)
-    files = {
-        accounting_file(settings, period, "close"): closed.table(),
-        accounting_file(settings, vat.month, "vat"): vat.rows,
-    }
+    files = {accounting_file(settings, period, "close"): closed.table()}
+    if closed.issue_date is not None:
+        vat = vat_journal(warehouse, f"{closed.issue_date:%Y-%m}", settings.currency)
+        files[accounting_file(settings, vat.month, "vat")] = vat.rows
     return {path: write_journal(rows, path, bom=settings.csv_bom) for path, rows in files.items()}

@@ -22,7 +22,7 @@ from telecom_assets.books.verdict import require
 from telecom_assets.closing.issuing import OF_DOCUMENTS
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.model.currencies import currency_scale
-from telecom_assets.model.months import month_days
+from telecom_assets.model.months import month_days, previous_month
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSING, PeriodError, Periods
@@ -57,12 +57,17 @@ def vat_schema(currency: str) -> pa.Schema:
 
 @dataclass(frozen=True)
 class VatJournal:
-    """The journal of a calendar month (yyyy-MM), ordered by number, category and rate. documents: how many there are."""
+    """The journal of a calendar month (yyyy-MM), ordered by number, category and rate. documents: how many there are.
+
+    as_they_stood: of this month and the one before, those that were closed as they stood. Their documents may have been issued in the
+    month, by a former version, and are not here.
+    """
 
     month: str
     currency: str
     rows: pa.Table
     documents: int
+    as_they_stood: tuple[str, ...] = ()
 
     def by_rate(self) -> pa.Table:
         """What the rows come to: kind, tax_category, tax_pct, documents, base, tax, amount_due."""
@@ -111,7 +116,7 @@ def vat_journal(warehouse: Warehouse, month: str, currency: str) -> VatJournal:
         ),
         before=f"the VAT journal of {month}",
     )
-    return VatJournal(month, currency, table, found.total())
+    return VatJournal(month, currency, table, found.total(), tuple(_as_they_stood(periods, month)))
 
 
 def vat_rows(document: Mapping[str, Any], terms: ClosedWith | None) -> Iterator[dict[str, Any]]:
@@ -137,6 +142,14 @@ def periods_issued_in(periods: Periods, month: str) -> list[str]:
     """The closed periods whose documents have a day of a calendar month as their day of issue."""
     days = month_days(month)
     return [each for each in periods.closed if (day := _issue_date(periods, each)) and days[0] <= day <= days[-1]]
+
+
+def _as_they_stood(periods: Periods, month: str) -> Iterator[str]:
+    """This month and the one before, where they were closed as they stood."""
+    for period in (previous_month(month_days(month)[0]), month):
+        last = periods.last(period)
+        if last is not None and last.way == "as_it_stands":
+            yield period
 
 
 def _issue_date(periods: Periods, period: str) -> dt.date | None:

@@ -14,20 +14,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.expected_errors import ExpectedError
-from resources.warehouse import Partitions, PinnedTable, Refused, Warehouse
+from resources.warehouse import Decided, Partitions, PinnedTable, Warehouse, append_decided
 from telecom_assets.billing.manual_rows import room_for_credit
 from telecom_assets.billing.tables import BILL, BILL_LINES, FACTURATION_COMPLETE, MANUAL, MANUAL_LINES
 from telecom_assets.model.text import visible
-from telecom_assets.periods.closed_with import ClosedWith
+from telecom_assets.periods.closed_with import ClosedWith, category_of
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED, PeriodError, Periods
-
-#: Tax categories of a rate that is not the month's own: standard rate, zero rate.
-_STANDARD, _ZERO = "S", "Z"
 
 
 class ManualLineError(ExpectedError):
@@ -61,25 +57,20 @@ def note_line(warehouse: Warehouse, wanted: Wanted) -> dict[str, Any]:
     Raises ManualLineError for an amount, a rate, a customer or a holder that cannot be, and for a credit that is more than there is
     left of the month at that rate; PeriodError unless the month is closed and the period that would bill it is open.
     """
-    contract = warehouse.contracts[MANUAL_LINES.name]
-    _check_figures(wanted, contract.column("amount").arrow_type.scale)
+    _check_figures(wanted, warehouse.contracts[MANUAL_LINES.name].column("amount").arrow_type.scale)
     warehouse.make_tables([MANUAL_LINES.name])
-    while True:
+
+    def decided(noted: PinnedTable) -> Decided[dict[str, Any]]:
         periods = read_periods(warehouse)
         period = _billed_in(periods, wanted)
-        noted = warehouse.pin(MANUAL_LINES.name)
         bill = _bill_of(warehouse, wanted)
         rate = (_category(periods, wanted), wanted.tax_pct)
         if wanted.is_credit:
             _assert_room(warehouse, wanted, bill, rate, noted, period)
         row = _row(wanted, bill, rate, period, sum(noted.rows_by_partition().values()) + 1)
-        files = warehouse.stage_arrow(MANUAL_LINES.name, pa.Table.from_pylist([row], schema=contract.arrow_schema()))
-        try:
-            warehouse.commit(MANUAL_LINES.name, files, noted.version)
-        except Refused:
-            warehouse.drop(MANUAL_LINES.name, files.folder)
-        else:
-            return row
+        return Decided(row, [row])
+
+    return append_decided(warehouse, MANUAL_LINES.name, decided)
 
 
 def _check_figures(wanted: Wanted, scale: int) -> None:
@@ -125,9 +116,7 @@ def _category(periods: Periods, wanted: Wanted) -> str:
     """The tax category of a rate: the month's own one for its own rate."""
     change = periods.last(wanted.month)
     closed_with = ClosedWith.read(change.closed_with) if change is not None and change.closed_with else None
-    if closed_with is not None and closed_with.tax_pct == wanted.tax_pct:
-        return closed_with.tax_category
-    return _STANDARD if wanted.tax_pct else _ZERO
+    return category_of(wanted.tax_pct, closed_with)
 
 
 def _assert_room(

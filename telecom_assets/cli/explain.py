@@ -72,9 +72,12 @@ def explain(
 def _usage(app: AppContext, subscriber: str, at: str, *, as_json: bool) -> None:
     from telecom_assets.cli.show_explained import print_record, print_records  # noqa: PLC0415
     from telecom_assets.explain.as_json import as_json as told  # noqa: PLC0415
-    from telecom_assets.explain.usage import explain_usage  # noqa: PLC0415
+    from telecom_assets.explain.usage import TimeError, explain_usage  # noqa: PLC0415
 
-    found = explain_usage(app.deployment.warehouse, subscriber, at, dedupe_days=app.settings.dedupe_days)
+    try:
+        found = explain_usage(app.deployment.warehouse, subscriber, at, dedupe_days=app.settings.dedupe_days)
+    except TimeError as error:
+        raise typer.BadParameter(f"--at: {error}") from None
     if as_json:
         typer.echo(json.dumps({"records": told(found)}))
     elif len(found) == 1:

@@ -4,7 +4,7 @@ Belongs here: arguments, printing. What may be added is in `telecom_assets.billi
 """
 
 import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -14,14 +14,14 @@ from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import terminal
 from telecom_assets.cli.sources import By, Json, Why
 from telecom_assets.model.calendar import check_month
-from telecom_assets.model.text import money
+from telecom_assets.model.text import figure, money
 
 
 def _figure(text: str) -> Decimal:
     try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise typer.BadParameter(f"{text!r}: expected a number such as 12.50") from None
+        return figure(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from None
 
 
 Customer = Annotated[str, typer.Option(help="Customer, as on the bill.")]

@@ -11,11 +11,13 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from telecom_assets.cli.show import terminal
+from telecom_assets.corrections.tables import AWAITING, REFUSED, WRITTEN_OFF
 from telecom_assets.explain.records import Adjustment, Event, Message, OnBill, Record
 from telecom_assets.mediation.tables import MESSAGE_KEY
 from telecom_assets.model.civil_time import LOCAL_ZONE
 from telecom_assets.model.text import plain
 from telecom_assets.periods.states import CLOSED
+from telecom_assets.rating.tables import WRITE_OFF
 
 #: What an outcome means, for people.
 _MEANS = {
@@ -37,6 +39,12 @@ _CURES = {
     "no_price": "add a price of the product in the plan for that day, then run the month again",
     "missing_volume": "nothing is to be done where the policy imputes volumes; else the producer sends the volume",
     "amount_out_of_range": "correct the price or the units: an amount of 10^12 or more is on no bill",
+}
+#: Why a difference stands on no document, for people.
+_ON_NONE = {
+    WRITTEN_OFF: "no document: too little to be asked for",
+    AWAITING: "no document: waits until somebody accepts it",
+    REFUSED: "no document: that bill is never corrected",
 }
 #: Columns that only say where a row came from; the messages show it.
 _NOT_SHOWN = {*MESSAGE_KEY, "received_at", "record_id", "billing_period"}
@@ -168,7 +176,8 @@ def _print_event(out: Console, event: Event) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if event.charge is None and event.reason in _CURES:
+    _print_write_offs(out, event)
+    if event.charge is None and event.written_off is None and event.reason in _CURES:
         out.print(f"What to do: {_CURES[event.reason]}.", highlight=False, soft_wrap=True)
     named = event.charge or event.suspended
     if event.customer is not None and named is not None:
@@ -194,6 +203,19 @@ def _print_event(out: Console, event: Event) -> None:
     elif event.charge is not None:
         out.print(f"On no bill yet: {event.month} is {event.month_state}.", highlight=False)
     _print_adjustments(out, event)
+
+
+def _print_write_offs(out: Console, event: Event) -> None:
+    """What people have decided of a suspended event, and whether it counts."""
+    for row in event.write_offs:
+        verb = "Written off" if row["decision"] == WRITE_OFF else "Its write-off was undone"
+        worth = "" if row["estimate"] is None else f", worth {shown(row['estimate'])} before discount and tax"
+        text = f"{verb} {shown(row['decided_at'])} by {row['decided_by']}: {row['why']} ({row['reason']}{worth})."
+        out.print(escape(text), highlight=False, soft_wrap=True)
+    if event.write_offs and event.write_offs[-1]["decision"] == WRITE_OFF and event.written_off is None:
+        out.print(
+            "The write-off counts no more: the event is charged since, or suspended for another reason.", soft_wrap=True
+        )
 
 
 def _corrected(event: Event) -> list[tuple[str, str]]:
@@ -285,7 +307,8 @@ def _print_adjustments(out: Console, event: Event) -> None:
 
 def _adjustment(each: Adjustment) -> list[str]:
     row, on = each.row, each.on_bill
-    stands_on = "no document yet" if on is None else f"line {on.line['line_no']} of {on.line['document']}"
+    none = _ON_NONE.get(row["disposition"], "no document yet")
+    stands_on = none if on is None else f"line {on.line['line_no']} of {on.line['document']}"
     number = "" if on is None or on.document is None else f", {on.document['number']}"
     return [
         row["billing_period"],

@@ -26,6 +26,7 @@ def print_bill(found: Bill) -> None:
         _print_document(out, document)
     _print_corrections(out, f"What {found.month} corrects of months before", found.corrects)
     _print_corrections(out, f"What later months correct of {found.month}", found.corrected)
+    _print_written_off(out, found)
 
 
 def _print_document(out: Console, document: Document) -> None:
@@ -130,4 +131,23 @@ def _print_corrections(out: Console, title: str, listed: Sequence[Corrections]) 
     for each in listed:
         figures = (f"{each.records:,}", f"{each.amount:+f}")
         table.add_row(each.original_period, each.billing_period, each.reason, each.disposition, *figures)
+    out.print(table)
+
+
+def _print_written_off(out: Console, found: Bill) -> None:
+    """Suspended usage that people have written off; nothing where there is none."""
+    if not found.written_off:
+        return
+    title = f"Usage of {found.month} that is written off, and on no bill"
+    table = Table("reason", "when", "by", "why", "records", "would have cost", title=title, title_justify="left")
+    for each in found.written_off:
+        texts = (
+            each.reason,
+            shown(each.decided_at),
+            each.decided_by,
+            each.why,
+            f"{each.records:,}",
+            shown(each.estimate),
+        )
+        table.add_row(*map(escape, texts))
     out.print(table)

@@ -44,10 +44,12 @@ def register(app: typer.Typer) -> None:
 
 def list_suspense(ctx: typer.Context, *, month: Month = None, reason: Reason = None, as_json: Json = False) -> None:
     """Usage that waits for a price: by month and reason how much, since when, and its value where a price is known."""
-    from telecom_assets.corrections.suspense import check_reason, days_of, suspense  # noqa: PLC0415
+    from resources.warehouse import of_month  # noqa: PLC0415
+    from telecom_assets.corrections.suspense import check_reason, suspense  # noqa: PLC0415
+    from telecom_assets.rating.tables import SUSPENDED_CDRS  # noqa: PLC0415
 
     app: AppContext = ctx.obj
-    within = days_of(month) if (month := checked_month(app, month)) else None
+    within = of_month(SUSPENDED_CDRS, month) if (month := checked_month(app, month)) else None
     found = suspense(app.deployment.warehouse, within, check_reason(reason), app.deployment.record_types)
     today = local_today()
     if as_json:
@@ -128,10 +130,11 @@ def write_off(
     month, warehouse = checked_month(app, month), app.deployment.warehouse
     of_suspense.check_reason(reason)
     periods = read_periods(warehouse)
-    listed = of_suspense.suspense(warehouse, reason=reason) if month is None else []
+    types = app.deployment.record_types
+    listed = of_suspense.suspense(warehouse, None, reason, types) if month is None else []
     months = {month} if month else {each.billing_period for each in listed}
     frozen = {each for each in months if month is None and periods.is_frozen(each)}
-    found = of_suspense.write_off(warehouse, months - frozen, reason, by=by, why=why, undo=undo)
+    found = of_suspense.write_off(warehouse, months - frozen, reason, by=by, why=why, undo=undo, record_types=types)
     if as_json:
         typer.echo(json.dumps({"undo": undo, "by": by, "why": why, "decided": [_said(each) for each in found]}))
         return

@@ -16,7 +16,7 @@ from telecom_assets.billing.lines import usage_lines
 from telecom_assets.billing.rules import bill
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE, HOLDER, SERVICES
 from telecom_assets.billing.terms import BillingTerms, TermsError, terms_of
-from telecom_assets.periods.closed_with import ClosedWith
+from telecom_assets.periods.closed_with import ClosedWith, category_of
 from telecom_assets.periods.states import Change, PeriodError
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS
@@ -45,10 +45,10 @@ def terms_billed(warehouse: Warehouse, month: str) -> BillingTerms | None:
     try:
         in_force = terms_of(warehouse.pin(BILLING_TERMS.name).arrow(), month, currency)
     except TermsError:
-        in_force = BillingTerms(discount_pct, tax_pct, currency, "S" if tax_pct else "Z")
+        in_force = BillingTerms(discount_pct, tax_pct, currency, category_of(tax_pct))
     if (in_force.discount_pct, in_force.tax_pct) == (discount_pct, tax_pct):
         return in_force
-    return BillingTerms(discount_pct, tax_pct, currency, "S" if tax_pct else "Z")
+    return BillingTerms(discount_pct, tax_pct, currency, category_of(tax_pct))
 
 
 def make_lines(warehouse: Warehouse, begun: Change) -> None:

@@ -20,7 +20,7 @@ from typing import get_args
 
 from pyspark.sql import functions as F
 
-from resources.postgres import publish_period
+from resources.postgres import assert_can_close, entries_ahead, publish_period
 from resources.warehouse import Partitions, PinnedTable
 from telecom_assets.billing.restored import assert_nothing_went_back
 from telecom_assets.billing.tables import CLOSED as CLOSED_BILL
@@ -31,8 +31,10 @@ from telecom_assets.closing.files import write_files
 from telecom_assets.closing.issuing import OF_DOCUMENTS, Progress, issue_documents
 from telecom_assets.closing.order import assert_in_order, assert_none_before
 from telecom_assets.closing.review import assert_nothing_blocks, blocking
+from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.invoices.issuer import Issuer, read_issuer
 from telecom_assets.invoices.issuer import kept as issuer_as_kept
+from telecom_assets.invoices.pdf_folder import remove_made_pdfs
 from telecom_assets.model.calendar import local_today
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.digest import differing_tables, digest_of
@@ -65,9 +67,9 @@ def close(
     as_it_stands: the bills of a former version, which have documents already, stay as they are. today: the issue date, local.
     progress: hears how many documents of how many are written.
 
-    Raises PeriodError, with nothing changed, where it is not the month's turn, its bills are not approved, are not those that were
-    approved any more, or may not be closed by this name; ReviewBlocks where a finding of its review blocks; ExpectedError of other
-    kinds where a step cannot be done, after which a repeat goes on.
+    Raises, with nothing changed: PostgresError where PostgreSQL would not take the bills; PeriodError where it is not the month's
+    turn, its bills are not approved, are not those that were approved any more, or may not be closed by this name; ReviewBlocks where
+    a finding of its review blocks. ExpectedError of other kinds where a step cannot be done, after which a repeat goes on.
     """
     assert way in get_args(Way)
     begun = _begin(books, month, by=by, why=why, way=way, today=today or local_today())
@@ -80,7 +82,9 @@ def close(
     closed = changed_now(
         month, CLOSED, by=by, why=why, way=way, issue_date=begun.issue_date, digest=digest, closed_with=kept
     )
-    change_state(warehouse, lambda periods: None if periods.state(month) == CLOSED else closed)
+    _remove_made_pdfs(
+        books, change_state(warehouse, lambda periods: None if periods.state(month) == CLOSED else closed)
+    )
     at_phase("closed")
     return closed
 
@@ -89,12 +93,16 @@ def _begin(books: Books, month: str, *, by: str, why: str | None, way: Way, toda
     """The change to `closing`: the one that is there, where a close was begun before, or a new one."""
     warehouse, settings = books.warehouse, books.settings
     issuer = read_issuer(settings.issuer)
-    if read_periods(warehouse).state(month) != CLOSING:
+    state_before = read_periods(warehouse).state(month)
+    if state_before != CLOSING:
         assert_nothing_went_back(warehouse, books.postgres)
+    if state_before != CLOSED:
+        _assert_can_publish(books, month)
 
     def decide(periods: Periods) -> Change | None:
         state, last = periods.state(month), periods.last(month)
         if state == CLOSED:
+            _remove_made_pdfs(books, periods)
             raise PeriodError(f"closing {month}: {periods.says(month)}")
         if state == CLOSING and last is not None:
             _assert_same_way(last, way)
@@ -238,6 +246,26 @@ def _mark_closed(books: Books, month: str) -> None:
             books.warehouse.overwrite(table.name, rows, Partitions(month, month), reads={table.name: table.version})
 
 
+def _assert_can_publish(books: Books, month: str) -> None:
+    """Raise PostgresError, or PeriodError, where PostgreSQL would not take the bills and separate documents of a month.
+
+    Asked before anything is done, since publishing comes after all files are made.
+    """
+    connection = books.postgres.connect()
+    for table in _totals(books, month):
+        assert_can_close(connection, table.contract, month)
+        ahead = entries_ahead(connection, table.name, table.table_id, table.version)
+        if month in ahead:
+            raise _is_later(table, month, ahead[month])
+
+
+def _is_later(table: PinnedTable, month: str, published: int) -> PeriodError:
+    return PeriodError(
+        f"closing {month}: PostgreSQL has {table.name} of a later version ({published}) than this warehouse's ({table.version}); "
+        "`telecom warehouse adopt --by NAME --why REASON` makes this one the truth, then close again"
+    )
+
+
 def _publish(books: Books, month: str) -> None:
     """Publish the bills and separate documents of a month for the last time."""
     for table in _totals(books, month):
@@ -253,10 +281,14 @@ def _publish(books: Books, month: str) -> None:
             closes=True,
         )
         if not result.published:
-            raise PeriodError(
-                f"closing {month}: PostgreSQL has {table.name} of a later version ({result.delta_version}) than this warehouse's "
-                f"({table.version}); `telecom warehouse adopt --by NAME --why REASON` makes this one the truth, then close again"
-            )
+            raise _is_later(table, month, result.delta_version)
+
+
+def _remove_made_pdfs(books: Books, periods: Periods) -> None:
+    """Remove the PDFs that were kept for a repeat, of every closed month: whoever closed one may have been killed just before."""
+    for month in periods.closed:
+        if periods.state(month) == CLOSED:
+            remove_made_pdfs(invoice_directory(books.settings, month))
 
 
 def _totals(books: Books, month: str) -> list[PinnedTable]:

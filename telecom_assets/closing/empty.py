@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resources.contract import TableContract
-from resources.warehouse import Partitions, Warehouse, is_by_day
+from resources.warehouse import Warehouse, of_month
 from telecom_assets.billing.tables import MANUAL_LINES
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, report_file, trend_file
 from telecom_assets.home.settings import Settings
 from telecom_assets.invoices.files import write_invoices
-from telecom_assets.model.months import month_days
 from telecom_assets.periods.states import PeriodError
 from telecom_assets.rating.tables import SUSPENSE_DECISIONS
 from telecom_assets.reports.tables import REPORTS
@@ -31,9 +30,7 @@ def assert_may_be_empty(warehouse: Warehouse, month: str) -> None:
 def remove_rows(warehouse: Warehouse, month: str) -> None:
     """Remove the ratings, charges, bills and reports of a month (yyyy-MM); landed and cleaned rows stay."""
     for contract in _of_period(warehouse):
-        days = month_days(month)
-        partitions = Partitions(days[0], days[-1]) if is_by_day(contract) else Partitions(month, month)
-        warehouse.overwrite_arrow(contract.name, contract.arrow_schema().empty_table(), partitions)
+        warehouse.overwrite_arrow(contract.name, contract.arrow_schema().empty_table(), of_month(contract, month))
 
 
 def remove_files(settings: Settings, month: str) -> None:

@@ -6,12 +6,10 @@ Belongs here: the append-only journal of it. Does not belong here: what follows 
 
 import datetime as dt
 import getpass
-from collections.abc import Sequence
 
 import pyarrow as pa
 
-from resources.contract import TableContract
-from resources.warehouse import Refused, Warehouse
+from resources.warehouse import Decided, PinnedTable, Warehouse, append_decided
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, RERATE_DECISIONS
 
 
@@ -25,9 +23,9 @@ def decide(
     why: str | None = None,
 ) -> int:
     """Note a decision about a closed month for the bills of a period; returns its number."""
-    while True:
-        pinned = warehouse.pin(RERATE_DECISIONS.name)
-        number = len(pinned.arrow()) + 1
+
+    def numbered(noted: PinnedTable) -> Decided[int]:
+        number = len(noted.arrow()) + 1
         row = {
             "decision_no": number,
             "billing_period": period,
@@ -38,13 +36,9 @@ def decide(
             "system_user": getpass.getuser(),
             "why": why,
         }
-        files = warehouse.stage_arrow(RERATE_DECISIONS.name, _table(RERATE_DECISIONS, [row]))
-        try:
-            warehouse.commit(RERATE_DECISIONS.name, files, pinned.version)
-        except Refused:
-            warehouse.drop(RERATE_DECISIONS.name, files.folder)
-        else:
-            return number
+        return Decided(number, [row])
+
+    return append_decided(warehouse, RERATE_DECISIONS.name, numbered)
 
 
 def accept(warehouse: Warehouse, differences: pa.Table, decision_no: int) -> None:
@@ -54,7 +48,3 @@ def accept(warehouse: Warehouse, differences: pa.Table, decision_no: int) -> Non
         "decision_no", pa.array([decision_no] * len(differences), pa.int32())
     )
     warehouse.append_arrow(ACCEPTED_DIFFERENCES.name, numbered)
-
-
-def _table(contract: TableContract, rows: Sequence[dict[str, object]]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=contract.arrow_schema())

@@ -230,13 +230,18 @@ def with_terms(rows: DataFrame, period: str, original_period: str, closed_with: 
 
 def _with_refused(rows: DataFrame, closed_with: ClosedWith) -> DataFrame:
     """The rows, refused where they would correct a bill that its lines do not give."""
-    holders = [f"{customer}/{holder}" for customer, holder in closed_with.not_corrected]
-    named = F.concat_ws("/", F.col("customer_id"), F.col("holder_no").cast("string")).isin(*holders)
+    named = is_not_corrected(closed_with)
     is_kept = named & (F.col("side") == TAKEN_BACK)
     of_record = F.max(F.when(is_kept, 1).otherwise(0)).over(Window.partitionBy("record_id"))
     marked = rows.withColumn("is_paid_by_another", (of_record == 1) & (F.col("side") == CHARGED))
     is_refused = (F.col("disposition") == BILLED) & (F.coalesce(named, F.lit(False)) | F.col("is_paid_by_another"))
     return marked.withColumn("disposition", F.when(is_refused, REFUSED).otherwise(F.col("disposition")))
+
+
+def is_not_corrected(closed_with: ClosedWith) -> Column:
+    """Whether a row with customer_id and holder_no is of a holder whose bill is not what its lines come to."""
+    holders = [f"{customer}/{holder}" for customer, holder in closed_with.not_corrected]
+    return F.concat_ws("/", F.col("customer_id"), F.col("holder_no").cast("string")).isin(*holders)
 
 
 # ------------------------------------------------------------------------------------------------------------ reasons

@@ -11,25 +11,28 @@ that gets its price after all is charged, and its write-off counts no more.
 
 import datetime as dt
 import getpass
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from resources.expected_errors import ExpectedError
-from resources.warehouse import Partitions, Refused, Warehouse
+from resources.warehouse import Decided, Partitions, PinnedTable, Warehouse, append_decided
 from telecom_assets.books.totals import note_totals
-from telecom_assets.corrections.tables import ADJUSTMENTS, BILLED, WRITTEN_OFF
-from telecom_assets.model.months import month_days
+from telecom_assets.corrections.tables import ADJUSTMENTS, UNSETTLED
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.rules import SUSPENSION_REASONS, charge, price_list
 from telecom_assets.rating.tables import SUSPENDED_CDRS, SUSPENSE_DECISIONS, UNDO, WRITE_OFF
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.as_of import join_as_of
 from telecom_assets.reference.tables import PRODUCT_CATALOG, RATE_PLANS
+
+#: What a write-off is about: with another reason it does not count.
+OF_EVENT = ("record_id", "billing_period", "reason")
 
 
 class SuspenseError(ExpectedError):
@@ -60,22 +63,29 @@ def check_reason(reason: str | None) -> str | None:
     return reason
 
 
+def waiting_rows(
+    warehouse: Warehouse, days: Partitions | None = None, reason: str | None = None, until: str | None = None
+) -> DataFrame:
+    """Rows of suspended_cdrs that are to be worked, of some days (None: all): not what is excluded, deferred, or charged since.
+
+    until: the last period (yyyy-MM) whose adjustments count; None: all do.
+    """
+    rows = warehouse.pin(SUSPENDED_CDRS.name, days).df.where(_is_meant(reason))
+    return rows.join(_charged_since(warehouse, until), on=["record_id", "billing_period"], how="left_anti")
+
+
 def suspended_rows(
     warehouse: Warehouse,
     days: Partitions | None = None,
     reason: str | None = None,
     record_types: RecordTypes = RECORD_TYPES,
 ) -> DataFrame:
-    """Rows of suspended_cdrs that are to be worked, of some days (None: all): not what is excluded, deferred, or charged since.
-
-    Besides its columns each has `amount`, its charge before discount and tax at the prices as they are now, NULL where none is known;
+    """`waiting_rows`, each with `amount`, its charge before discount and tax at the prices as they are now, NULL where none is known;
     and `written_off`, whether a person has written it off for the reason that it has now.
     """
-    rows = warehouse.pin(SUSPENDED_CDRS.name, days).df.where(_is_meant(reason))
-    rows = rows.join(_charged_since(warehouse), on=["record_id", "billing_period"], how="left_anti")
-    priced = with_value(warehouse, rows, record_types)
-    decided = _in_force(warehouse).withColumn("written_off", F.lit(True))
-    return priced.join(decided, on=["record_id", "billing_period", "reason"], how="left").select(
+    priced = with_value(warehouse, waiting_rows(warehouse, days, reason), record_types)
+    decided = write_offs_in_force(warehouse).select(*OF_EVENT, F.lit(True).alias("written_off"))
+    return priced.join(decided, on=list(OF_EVENT), how="left").select(
         *SUSPENDED_CDRS.column_names, "amount", F.coalesce("written_off", F.lit(False)).alias("written_off")
     )
 
@@ -113,64 +123,69 @@ def suspense(
 
 
 def write_off(
-    warehouse: Warehouse, months: Collection[str], reason: str, *, by: str, why: str, undo: bool = False
+    warehouse: Warehouse,
+    months: Collection[str],
+    reason: str,
+    *,
+    by: str,
+    why: str,
+    undo: bool = False,
+    record_types: RecordTypes = RECORD_TYPES,
 ) -> list[Suspense]:
     """Write off the suspended events of some months with one reason, or undo that; returns what was decided about.
 
-    Raises PeriodError where a month is frozen, SuspenseError where there is nothing to write off or to undo.
+    record_types: those in force, by whose prices the events are valued. Raises PeriodError where a month is frozen, SuspenseError where
+    there is nothing to write off or to undo.
     """
     check_reason(reason)
     warehouse.make_tables([SUSPENSE_DECISIONS.name])
-    while True:
-        periods, decisions = read_periods(warehouse), warehouse.pin(SUSPENSE_DECISIONS.name)
-        found = []
+
+    def decide(decisions: PinnedTable) -> Decided[list[Suspense]]:
+        periods = read_periods(warehouse)
         for month in sorted(months):
             periods.assert_open(month, f"{'undoing a write-off' if undo else 'writing off'} in {month}")
-            found += [each for each in suspense(warehouse, days_of(month), reason) if each.written_off == undo]
+        events = {
+            month: suspended_rows(warehouse, suspended.partitions, reason, record_types)
+            .where(F.col("written_off") == undo)
+            .select("record_id", "event_date", "amount")
+            .toArrow()
+            for month in sorted(months)
+            if any((suspended := warehouse.pin_period(SUSPENDED_CDRS.name, month)).rows_by_partition().values())
+        }
+        found = [_added_up(month, reason, undo, rows) for month, rows in events.items() if rows.num_rows]
         if not found:
             where = " and ".join(sorted(months)) or "any open month"
             what = "is written off" if undo else "is to be worked"
             raise SuspenseError(
                 f"no usage of {where} with reason {reason} {what}; nothing was changed; `telecom suspense list` shows all"
             )
-        numbers = decisions.arrow()["decision_no"].to_pylist()
-        row = {
-            "decision_no": max(numbers, default=0) + 1,
+        said = {
+            "decision_no": max(decisions.arrow()["decision_no"].to_pylist(), default=0) + 1,
+            "reason": reason,
             "decision": UNDO if undo else WRITE_OFF,
             "decided_at": dt.datetime.now(dt.UTC),
             "decided_by": by,
             "system_user": getpass.getuser(),
             "why": why,
         }
-        files = warehouse.stage_arrow(SUSPENSE_DECISIONS.name, _decided(warehouse, found, reason, row))
-        try:
-            warehouse.commit(SUSPENSE_DECISIONS.name, files, decisions.version)
-        except Refused:
-            warehouse.drop(SUSPENSE_DECISIONS.name, files.folder)
-        else:
-            note_totals(warehouse.pin(SUSPENSE_DECISIONS.name))
-            return found
-
-
-def _decided(warehouse: Warehouse, found: Sequence[Suspense], reason: str, row: dict[str, object]) -> pa.Table:
-    """The rows of a decision: one per event."""
-    parts = []
-    for each in found:
-        rows = suspended_rows(warehouse, days_of(each.billing_period), reason)
-        events = (
-            rows.where(F.col("written_off") == each.written_off).select("record_id", "amount").toArrow().to_pylist()
-        )
-        parts += [
-            {
-                **row,
-                "record_id": event["record_id"],
-                "reason": reason,
-                "estimate": event["amount"],
-                "billing_period": each.billing_period,
-            }
-            for event in events
+        rows = [
+            {**said, "record_id": event["record_id"], "estimate": event["amount"], "billing_period": month}
+            for month, suspended_events in events.items()
+            for event in suspended_events.to_pylist()
         ]
-    return pa.Table.from_pylist(parts, schema=SUSPENSE_DECISIONS.arrow_schema())
+        return Decided(found, rows)
+
+    found = append_decided(warehouse, SUSPENSE_DECISIONS.name, decide)
+    note_totals(warehouse.pin(SUSPENSE_DECISIONS.name))
+    return found
+
+
+def _added_up(month: str, reason: str, written_off: bool, events: pa.Table) -> Suspense:
+    """The events of a month. events: their event_date and amount, at least one."""
+    days = pc.min_max(events["event_date"]).as_py()
+    amount = pc.sum(events["amount"]).as_py()
+    priced = events.num_rows - events["amount"].null_count
+    return Suspense(month, reason, written_off, events.num_rows, priced, amount, days["min"], days["max"])
 
 
 def _is_meant(reason: str | None) -> Column:
@@ -178,25 +193,18 @@ def _is_meant(reason: str | None) -> Column:
     return suspended if reason is None else suspended & (F.col("reason") == reason)
 
 
-def _charged_since(warehouse: Warehouse) -> DataFrame:
-    """The events of closed months that adjustments charge, with their month."""
-    settled = warehouse.pin(ADJUSTMENTS.name).all().where(F.col("disposition").isin(BILLED, WRITTEN_OFF))
+def _charged_since(warehouse: Warehouse, until: str | None) -> DataFrame:
+    """The events of closed months that adjustments charge, those of periods up to one (None: all), with their month."""
+    adjustments = warehouse.pin(ADJUSTMENTS.name, None if until is None else Partitions("", until))
+    settled = adjustments.df.where(~F.col("disposition").isin(*UNSETTLED))
     sums = settled.groupBy("record_id", F.col("original_period").alias("billing_period")).agg(
         F.sum("events").alias("events")
     )
     return sums.where(F.col("events") > 0).select("record_id", "billing_period")
 
 
-def _in_force(warehouse: Warehouse) -> DataFrame:
-    """The events that are written off, with the month and the reason for which they are: what was decided of them last."""
+def write_offs_in_force(warehouse: Warehouse) -> DataFrame:
+    """The rows of suspense_decisions that write events off and were not undone: what was decided of each event last."""
     last = Window.partitionBy("record_id", "billing_period").orderBy(F.col("decision_no").desc())
     decided = warehouse.pin(SUSPENSE_DECISIONS.name).all().withColumn("place", F.row_number().over(last))
-    return decided.where((F.col("place") == 1) & (F.col("decision") == WRITE_OFF)).select(
-        "record_id", "billing_period", "reason"
-    )
-
-
-def days_of(month: str) -> Partitions:
-    """The days of a month."""
-    days = month_days(month)
-    return Partitions(days[0], days[-1])
+    return decided.where((F.col("place") == 1) & (F.col("decision") == WRITE_OFF)).drop("place")

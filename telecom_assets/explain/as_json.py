@@ -20,7 +20,7 @@ def as_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         found = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
         if isinstance(value, Event):
-            found |= {"month": value.month, "formula": value.formula}
+            found |= {"month": value.month, "formula": value.formula, "is_written_off": value.written_off is not None}
         if isinstance(value, OnBill):
             found |= {"rounding": value.rounding}
         if isinstance(value, Line):

@@ -4,6 +4,7 @@ Belongs here: which rows make up which figure. Does not belong here: rules (`tel
 (`telecom_assets.cli`).
 """
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from resources.warehouse import PinnedTable, Warehouse, read_rows
+from resources.warehouse import PinnedTable, Warehouse, of_month, read_rows
 from resources.warehouse.conditions import equal
 from telecom_assets.billing.adjustment_lines import document_totals
 from telecom_assets.billing.corrections import history_of
@@ -27,12 +28,13 @@ from telecom_assets.billing.tables import (
     USAGE,
 )
 from telecom_assets.closing.tables import DOCUMENTS
+from telecom_assets.corrections.suspense import OF_EVENT, waiting_rows, write_offs_in_force
 from telecom_assets.corrections.tables import ADJUSTMENTS, BILLED
 from telecom_assets.explain.reading import ExplainError, Row, grouped, rows
 from telecom_assets.model.currencies import currency_scale
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.rating.charges import charges_of_month
-from telecom_assets.rating.tables import RATED_CDRS
+from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS, SUSPENSE_DECISIONS
 
 _TAX = ("tax_category", "tax_pct")
 #: Columns of a tax rate, and those of a bill that they are where it has one rate.
@@ -83,9 +85,21 @@ class Corrections:
 
 
 @dataclass(frozen=True)
+class WrittenOff:
+    """Suspended usage that a person has written off by one decision. estimate: what it would have cost, where a price was known."""
+
+    reason: str
+    decided_at: dt.datetime
+    decided_by: str
+    why: str
+    records: int
+    estimate: Decimal | None
+
+
+@dataclass(frozen=True)
 class Bill:
     """A customer's month. documents: of each holder the bill, then others. corrects: what it corrects of months before; corrected:
-    what later months correct of it.
+    what later months correct of it. written_off: his usage of the month that is written off, and is on no bill.
     """
 
     customer_id: str
@@ -94,6 +108,7 @@ class Bill:
     documents: tuple[Document, ...]
     corrects: tuple[Corrections, ...]
     corrected: tuple[Corrections, ...]
+    written_off: tuple[WrittenOff, ...]
 
 
 def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
@@ -139,6 +154,7 @@ def explain_bill(warehouse: Warehouse, customer_id: str, month: str) -> Bill:
         documents=tuple(documents),
         corrects=_by_reason(ours),
         corrected=_by_reason([row for row in adjustments if row["original_period"] == month]),
+        written_off=tuple(_written_off(warehouse, customer_id, month)),
     )
 
 
@@ -149,6 +165,19 @@ def rows_of_charges(warehouse: Warehouse, customer_id: str, month: str) -> list[
     found = read_rows(charges.rated, columns, his).to_pylist() + read_rows(charges.imputed, columns, his).to_pylist()
     priced: list[Row] = [row for row in found if row["amount"] is not None]
     return sorted(priced, key=lambda row: (row["event_ts"], row["record_id"]))
+
+
+def _written_off(warehouse: Warehouse, customer_id: str, month: str) -> Iterator[WrittenOff]:
+    """What is written off of a customer's month, by decision and reason."""
+    if not any(warehouse.pin_period(SUSPENSE_DECISIONS.name, month).rows_by_partition().values()):
+        return
+    suspended = waiting_rows(warehouse, of_month(SUSPENDED_CDRS, month))
+    his = suspended.where(F.col("customer_id") == F.lit(customer_id)).select(*OF_EVENT)
+    decided: list[Row] = write_offs_in_force(warehouse).join(his, on=list(OF_EVENT), how="inner").toArrow().to_pylist()
+    for _, same in sorted(grouped(decided, "decision_no", "reason").items()):
+        first, known = same[0], [row["estimate"] for row in same if row["estimate"] is not None]
+        said = {name: first[name] for name in ("reason", "decided_at", "decided_by", "why")}
+        yield WrittenOff(**said, records=len(same), estimate=sum(known, Decimal(0)) if known else None)
 
 
 def _rates(totals: Sequence[Row], stand: Mapping[Any, Sequence[Row]], lines: PinnedTable) -> list[Row]:

@@ -17,7 +17,7 @@ from resources.warehouse import Partitions, PinnedTable, Warehouse, WarehouseErr
 from resources.warehouse.conditions import among, equal
 from telecom_assets.billing.tables import ADJUSTMENT, BILL, BILL_LINES, USAGE
 from telecom_assets.closing.tables import DOCUMENTS
-from telecom_assets.corrections.tables import ADJUSTMENTS
+from telecom_assets.corrections.tables import ADJUSTMENTS, UNSETTLED
 from telecom_assets.explain.reading import ExplainError, Row, days_of, grouped, is_holder, of_days, rows
 from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.mediation.choosing import PLACE
@@ -27,7 +27,7 @@ from telecom_assets.mediation.tables import CLEANED_CDRS, MESSAGE_KEY, REJECTED_
 from telecom_assets.model.text import legible
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import Periods
-from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS
+from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS, SUSPENDED_CDRS, SUSPENSE_DECISIONS, WRITE_OFF
 from telecom_assets.reference.tables import CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS
 
 #: What became of an event, where no row of rating says it: cleaned after its month was approved; charged, and there no more; to come.
@@ -87,7 +87,8 @@ class Event:
 
     cleaned, rated, suspended, imputed: its rows of cleaned_cdrs, rated_cdrs, suspended_cdrs, period_charges. customer, price, product:
     the rows of the reference tables that it was rated with, in the version that was read then; where that is kept no longer, as they
-    are now. customer_now: that row of the customer as it is now. None where there is none.
+    are now. customer_now: that row of the customer as it is now. None where there is none. write_offs: what people have decided of it
+    (rows of suspense_decisions), in their order.
     """
 
     day: dt.date
@@ -98,6 +99,7 @@ class Event:
     rated: Row | None
     suspended: Row | None
     imputed: Row | None
+    write_offs: tuple[Row, ...]
     customer: Row | None
     customer_now: Row | None
     price: Row | None
@@ -113,6 +115,20 @@ class Event:
     def charge(self) -> Row | None:
         """The row that says what it costs."""
         return self.rated or self.imputed
+
+    @property
+    def written_off(self) -> Row | None:
+        """The decision that it is written off, where that counts: nothing charges it, and it is suspended for that reason."""
+        last = self.write_offs[-1] if self.write_offs else None
+        if (
+            last is None
+            or last["decision"] != WRITE_OFF
+            or self.outcome != "suspended"
+            or self.reason != last["reason"]
+        ):
+            return None
+        settled = (each.row for each in self.adjustments if each.row["disposition"] not in UNSETTLED)
+        return None if sum(row["events"] for row in settled) > 0 else last
 
     @cached_property
     def formula(self) -> str | None:
@@ -183,7 +199,9 @@ def explain_records(warehouse: Warehouse, record_ids: Collection[str], days: Col
         for contract in (RAW_CDRS, CLEANED_CDRS, REJECTED_CDRS, RATED_CDRS, SUSPENDED_CDRS)
     }
     months = sorted({f"{day:%Y-%m}" for day in days})
-    by_day[PERIOD_CHARGES.name] = rows(warehouse.pin(PERIOD_CHARGES.name, Partitions(months[0], months[-1])), is_one)
+    in_months = Partitions(months[0], months[-1])
+    for contract in (PERIOD_CHARGES, SUSPENSE_DECISIONS):
+        by_day[contract.name] = rows(warehouse.pin(contract.name, in_months), is_one)
     by_day[ADJUSTMENTS.name] = rows(warehouse.pin(ADJUSTMENTS.name), is_one, among("original_period", months))
     by_day[RESUBMISSIONS.name] = rows(warehouse.pin(RESUBMISSIONS.name), is_one)
     found = {name: grouped(listed, "record_id") for name, listed in by_day.items()}
@@ -201,19 +219,21 @@ class _Stages:
 
     def record(self, record_id: str, found: dict[str, list[Row]]) -> Record:
         cleaned = found[CLEANED_CDRS.name]
-        sent = found.pop(RESUBMISSIONS.name)
+        sent, decided = found.pop(RESUBMISSIONS.name), found.pop(SUSPENSE_DECISIONS.name)
         messages = _messages(found[RAW_CDRS.name], cleaned, found[REJECTED_CDRS.name], sent)
         charged = (RATED_CDRS, SUSPENDED_CDRS, PERIOD_CHARGES, ADJUSTMENTS)
         days = {row["event_date"] for row in cleaned}.union(
             row["event_date"] for contract in charged for row in found[contract.name]
         )
         events = tuple(
-            self._event(day, {name: [row for row in of if row["event_date"] == day] for name, of in found.items()})
+            self._event(
+                day, {name: [row for row in of if row["event_date"] == day] for name, of in found.items()}, decided
+            )
             for day in sorted(days)
         )
         return Record(record_id, messages, events)
 
-    def _event(self, day: dt.date, found: dict[str, list[Row]]) -> Event:
+    def _event(self, day: dt.date, found: dict[str, list[Row]], decided: Sequence[Row]) -> Event:
         cleaned, rated, suspended, imputed = (
             next(iter(found[contract.name]), None)
             for contract in (CLEANED_CDRS, RATED_CDRS, SUSPENDED_CDRS, PERIOD_CHARGES)
@@ -240,6 +260,7 @@ class _Stages:
             rated=rated,
             suspended=suspended,
             imputed=imputed,
+            write_offs=tuple(row for row in decided if row["billing_period"] == month),
             customer=self._reference(CUSTOMERS.name, named, "customer_valid_from", *_CUSTOMER),
             customer_now=self._reference(CUSTOMERS.name, named, "customer_valid_from", *_CUSTOMER, as_rated=False),
             price=self._reference(RATE_PLANS.name, charge, "plan_valid_from", "rate_plan_id", "product_code"),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from resources.kafka import TopicState
-from resources.warehouse import Refused, Warehouse, WarehouseError
+from resources.warehouse import Decided, PinnedTable, Warehouse, WarehouseError, append_decided
 from telecom_assets.intake.tables import DISPLACED_DAYS, LANDING_DECISIONS, LANDING_RANGES, RAW_CDRS
 
 RAW, LEDGER = RAW_CDRS.name, LANDING_RANGES.name
@@ -268,10 +268,11 @@ def settle(warehouse: Warehouse) -> list[Entry]:
     Several processes may do so at once. The ledger's rows are one conditional commit, so each landing has its rows once. A day
     or a decision may be written twice, which means the same as once (`displaced_days`, `_decisions`).
     """
-    while True:
+
+    def missing(_: PinnedTable) -> Decided[list[Entry]]:
         state = read_state(warehouse)
         if not state.unsettled and state.raw_version - state.settled < _UNSEEN:
-            return []
+            return Decided([], None)
         _follow(
             warehouse,
             DISPLACED_DAYS.name,
@@ -283,13 +284,9 @@ def settle(warehouse: Warehouse) -> list[Entry]:
             [{"raw_version": entry.version, **vars(entry.decision)} for entry in state.unsettled if entry.decision],
         )
         rows = [row for entry in state.unsettled for row in _ledger_rows(entry)]
-        files = warehouse.stage_arrow(LEDGER, pa.Table.from_pylist(rows, schema=LANDING_RANGES.arrow_schema()))
-        try:
-            warehouse.commit(LEDGER, files, state.ledger_version, positions={_UPTO: state.raw_version})
-        except Refused:
-            warehouse.drop(LEDGER, files.folder)
-        else:
-            return list(state.unsettled)
+        return Decided(list(state.unsettled), rows, {_UPTO: state.raw_version})
+
+    return append_decided(warehouse, LEDGER, missing)
 
 
 def _settled(warehouse: Warehouse, ledger_version: int, raw_version: int) -> int:

@@ -11,6 +11,7 @@ Memory does not grow with the number of customers: bills stream through, the ind
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from telecom_assets.invoices.index import INDEX_FILE, Index, Written
 from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.invoices.names import invoice_file_name
 from telecom_assets.invoices.pdf import Content
-from telecom_assets.invoices.pdf_folder import Asked, Drawn, PdfFolder
+from telecom_assets.invoices.pdf_folder import Asked, Drawn, PdfFolder, folder_of
 from telecom_assets.invoices.ubl import ubl_document
 from telecom_assets.model.text import plain
 from telecom_assets.periods.closed_with import ClosedWith
@@ -116,12 +117,13 @@ def write_invoices(
 
     Raises InvoiceError (two bills for a holder, another period, sums that do not hold or are not the expected ones,
     mixed currencies, an invalid document), `atomic.PublishError` (another thing is in the place), `atomic.Superseded`
-    (a set of a newer version was put there meanwhile). Whatever is raised, the old set stays; PDFs that are made are kept beside it,
-    and the next try takes them. `at_phase` hears the names in `atomic.PHASES`.
+    (a set of a newer version was put there meanwhile). Whatever is raised, the old set stays. PDFs that are made are kept beside the
+    set, and the next try takes them, until somebody removes them (`pdf_folder.remove_made_pdfs`). `at_phase` hears the names in
+    `atomic.PHASES`.
     """
     issuer = issuer or Issuer()
     writer = InvoiceWriter(period, issuer, other_usage=other_usage)
-    pdfs = PdfFolder(directory.with_name(f".{directory.name}.pdfs"), period, issuer)
+    pdfs = PdfFolder(folder_of(directory), period, issuer)
     with (
         replaced_directory(directory, version, at_phase, before_swap=before_swap) as stage,
         closing(Index()) as index,
@@ -149,7 +151,6 @@ def write_invoices(
             directory=directory,
         )
         (stage / MANIFEST_FILE).write_text(json.dumps(summary.manifest(), indent=2) + "\n", encoding="utf-8")
-    pdfs.remove()
     return summary
 
 
@@ -201,7 +202,12 @@ def _asked(made: _Made) -> Asked:
 def _link(drawn: Drawn, path: str) -> None:
     """Have a PDF in a set. Raises InvoiceError where its folder is gone: another process has closed the month meanwhile."""
     try:
-        os.link(drawn.path, path)
+        try:
+            os.link(drawn.path, path)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links, or another one than the folder's
+            shutil.copyfile(drawn.path, path)
     except FileNotFoundError:
         raise InvoiceError(
             f"{path}: its PDF was removed by another process that writes these documents; nothing was changed, run again"

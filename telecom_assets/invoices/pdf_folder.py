@@ -1,4 +1,4 @@
-"""The PDFs of a period's documents, made on all cores, and kept in a folder until the set that they belong to stands.
+"""The PDFs of a period's documents, made on all cores, and kept in a folder until the period is closed.
 
 A PDF costs thirty milliseconds, all else of a document one: whoever was killed while he made ten thousand does not begin anew. The
 folder lies beside the set; a PDF has its name from all that it is made from, and from its own bytes:
@@ -6,8 +6,9 @@ folder lies beside the set; a PDF has its name from all that it is made from, an
     invoices/.2026-10.pdfs/<digest of what all are made with>/<first two letters>/<digest of the page>-<SHA-256>.pdf
 
 So what is found is taken for the same page alone, and not where a crash of the machine has torn it. The set has links to these files,
-and the folder is removed when the set stands. Until then it has at most one PDF for each document: documents of a close do not change,
-and those that were made with another template, typesetter, logo or font are removed when the next try begins.
+or copies where the file system has no links, and the folder is removed when the period is closed (`remove_made_pdfs`): a close that
+fails after its set stands finds them too. Until then it has at most one PDF for each document: documents of a close do not change, and
+those that were made with another template, typesetter, logo or font are removed when the next try begins.
 
 The typesetter holds the interpreter while it works, so threads do not help: each core has a process of its own.
 """
@@ -53,6 +54,16 @@ class Drawn(NamedTuple):
     size: int
 
 
+def folder_of(directory: Path) -> Path:
+    """The folder of the PDFs of a set, beside its directory."""
+    return directory.with_name(f".{directory.name}.pdfs")
+
+
+def remove_made_pdfs(directory: Path) -> None:
+    """Remove the folder of the PDFs of a set: nobody makes the set again."""
+    shutil.rmtree(folder_of(directory), ignore_errors=True)
+
+
 class PdfFolder:
     """The folder of the PDFs of one period. `cores`: how many processes make them; None: one for each core."""
 
@@ -73,10 +84,6 @@ class PdfFolder:
             yield from ((item, artist.draw(each)) for item, each in chain(first, rest))
         else:
             yield from self._by_several(chain(first, rest))
-
-    def remove(self) -> None:
-        """Remove the folder: the set stands."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _by_several(self, asked: Iterator[tuple[T, Asked]]) -> Iterator[tuple[T, Drawn]]:
         running: deque[tuple[list[T], Future[list[Drawn]]]] = deque()

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.expected_errors import ExpectedError
-from resources.warehouse import Refused, Warehouse
+from resources.warehouse import Decided, PinnedTable, Warehouse, append_decided
 from telecom_assets.intake.admission import admit
 from telecom_assets.intake.journal import read_state
 from telecom_assets.intake.tables import RAW_CDRS
@@ -145,8 +145,8 @@ def corrections(warehouse: Warehouse, lines: Sequence[bytes], accepts: Acceptanc
 def note(warehouse: Warehouse, sent: Sequence[Correction], *, by: str | None = None, why: str | None = None) -> None:
     """Note corrections, each with its refused original, before they are sent. Those that are noted already stay as they are."""
     warehouse.make_tables([RESUBMISSIONS.name])
-    while True:
-        pinned = warehouse.pin(RESUBMISSIONS.name)
+
+    def not_noted(pinned: PinnedTable) -> Decided[None]:
         known = pinned.arrow().to_pylist()
         noted = {(*(row[name] for name in MESSAGE_KEY), row["correction_digest"]) for row in known}
         number = max((row["resubmission_no"] for row in known), default=0) + 1
@@ -164,15 +164,9 @@ def note(warehouse: Warehouse, sent: Sequence[Correction], *, by: str | None = N
             for each in sent
             if (*(each.original[name] for name in MESSAGE_KEY), digest(each.value)) not in noted
         ]
-        if not rows:
-            return
-        files = warehouse.stage_arrow(RESUBMISSIONS.name, pa.Table.from_pylist(rows, RESUBMISSIONS.arrow_schema()))
-        try:
-            warehouse.commit(RESUBMISSIONS.name, files, pinned.version)
-        except Refused:
-            warehouse.drop(RESUBMISSIONS.name, files.folder)
-        else:
-            return
+        return Decided(None, rows or None)
+
+    append_decided(warehouse, RESUBMISSIONS.name, not_noted)
 
 
 def _read(line: bytes, number: int) -> dict[str, Any]:

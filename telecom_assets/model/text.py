@@ -5,7 +5,7 @@ are rounded before they get here) and the escaping of a format, which is the bus
 """
 
 import re
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from telecom_assets.model.currencies import currency_scale
 
@@ -26,6 +26,17 @@ def plain(value: Decimal) -> str:
     if not value.is_finite():
         raise ValueError(f"{value}: expected a finite decimal")
     return f"{value:f}"
+
+
+def figure(text: str) -> Decimal:
+    """The decimal that a person has typed. Raises ValueError for what is no finite number."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise ValueError(f"{text!r}: expected a number such as 12.50")
+    return value
 
 
 def percentage(value: Decimal) -> str:

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+#: Tax categories (UNCL 5305) of a rate that is not the period's own: standard rate, zero rate.
+_STANDARD, _ZERO = "S", "Z"
+
 
 @dataclass(frozen=True)
 class ClosedWith:
@@ -45,3 +48,10 @@ class ClosedWith:
         exact = {name: Decimal(said[name]) for name in ("discount_pct", "tax_pct")}
         holders = tuple((customer, holder) for customer, holder in said.get("not_corrected", ()))
         return cls(**{**said, **exact, "not_corrected": holders})
+
+
+def category_of(tax_pct: Decimal, closed_with: ClosedWith | None = None) -> str:
+    """The tax category of a rate: that of the period for its own rate."""
+    if closed_with is not None and closed_with.tax_pct == tax_pct:
+        return closed_with.tax_category
+    return _STANDARD if tax_pct else _ZERO

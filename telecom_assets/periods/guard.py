@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from resources.contract import TableContract
-from resources.warehouse import Partitions, Warehouse, is_by_day
-from telecom_assets.model.months import month_days
+from resources.warehouse import Partitions, Warehouse, of_month
 from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import PeriodError
 
@@ -33,11 +32,7 @@ def refuse_frozen(warehouse: Warehouse, contract: TableContract, changed: Sequen
         return
     periods = read_periods(warehouse)
     for month in periods.frozen:
-        if month not in _permitted.get() and (changed is None or any(_meet(contract, month, each) for each in changed)):
+        if month not in _permitted.get() and (
+            changed is None or any(of_month(contract, month).meets(each) for each in changed)
+        ):
             raise PeriodError(f"table {contract.name} was not changed: {periods.says(month)}")
-
-
-def _meet(contract: TableContract, month: str, partitions: Partitions) -> bool:
-    """Whether some partitions of a table have rows of a month (yyyy-MM)."""
-    first, last = (month_days(month)[0], month_days(month)[-1]) if is_by_day(contract) else (month, month)
-    return bool(partitions.first <= last and first <= partitions.last)

@@ -9,9 +9,7 @@ import getpass
 from collections.abc import Callable
 from functools import lru_cache
 
-import pyarrow as pa
-
-from resources.warehouse import PinnedTable, Refused, Warehouse
+from resources.warehouse import Decided, PinnedTable, Warehouse, append_decided
 from telecom_assets.periods.states import Change, Periods, State, Way
 from telecom_assets.periods.tables import BILLING_PERIODS
 
@@ -29,22 +27,16 @@ def change_state(warehouse: Warehouse, decide: Callable[[Periods], Change | None
     It is asked again when another change came first. Returns the states afterwards. Raises PeriodError for a change that
     may not follow.
     """
-    while True:
-        periods = read_periods(warehouse)
+
+    def changed(pinned: PinnedTable) -> Decided[Periods]:
+        periods = _read(pinned)
         change = decide(periods)
         if change is None:
-            return periods
+            return Decided(periods, None)
         after = periods.with_change(change)
-        row = {"change_no": len(after.changes), **vars(change)}
-        files = warehouse.stage_arrow(
-            BILLING_PERIODS.name, pa.Table.from_pylist([row], schema=BILLING_PERIODS.arrow_schema())
-        )
-        try:
-            warehouse.commit(BILLING_PERIODS.name, files, periods.version)
-        except Refused:
-            warehouse.drop(BILLING_PERIODS.name, files.folder)
-        else:
-            return after
+        return Decided(after, [{"change_no": len(after.changes), **vars(change)}])
+
+    return append_decided(warehouse, BILLING_PERIODS.name, changed)
 
 
 def changed_now(

@@ -14,7 +14,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.warehouse import PinnedTable, Refused, Warehouse, WarehouseError, commit_info, committed_at
+from resources.warehouse import (
+    Decided,
+    PinnedTable,
+    Warehouse,
+    WarehouseError,
+    append_decided,
+    commit_info,
+    committed_at,
+)
 from telecom_assets.model.columns import VALID_FROM
 from telecom_assets.reference.as_of import named
 from telecom_assets.reference.tables import BILLING_TERMS, CUSTOMERS, PRODUCT_CATALOG, RATE_PLANS, REFERENCE_CHANGES
@@ -25,7 +33,6 @@ RECORDED = (CUSTOMERS, RATE_PLANS, PRODUCT_CATALOG, BILLING_TERMS)
 ORIGIN = "telecom.reference_change"
 
 _BEGUN, _EVERYTHING = "begun", "*"
-_SCHEMA = REFERENCE_CHANGES.arrow_schema()
 _Row = dict[str, Any]
 
 
@@ -60,19 +67,13 @@ def record_changes(warehouse: Warehouse) -> int:
 
     The first row of a table says with how many rows it began. Of two processes at a time one begins anew, from what the other left.
     """
-    while True:
-        told = warehouse.pin(REFERENCE_CHANGES.name)
+
+    def untold(told: PinnedTable) -> Decided[int]:
         known = _last_told(told)
         rows = [row for contract in RECORDED for row in _untold(warehouse.pin(contract.name), known)]
-        if not rows:
-            return 0
-        files = warehouse.stage_arrow(REFERENCE_CHANGES.name, pa.Table.from_pylist(rows, schema=_SCHEMA))
-        try:
-            warehouse.commit(REFERENCE_CHANGES.name, files, told.version)
-        except Refused:
-            warehouse.drop(REFERENCE_CHANGES.name, files.folder)
-        else:
-            return len(rows)
+        return Decided(len(rows), rows or None)
+
+    return append_decided(warehouse, REFERENCE_CHANGES.name, untold)
 
 
 def _last_told(told: PinnedTable) -> dict[tuple[str, str], int]:

@@ -4,7 +4,7 @@ Belongs here: the jobs, and the configuration that a person fills in. Does not b
 (`telecom_assets.billing.manual`).
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import dagster as dg
 from pydantic import Field
@@ -14,6 +14,7 @@ from telecom_assets.billing.manual import ManualLineError, Wanted, note_line
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.model.calendar import check_month
+from telecom_assets.model.text import figure
 
 
 class Amount(dg.Config):
@@ -46,9 +47,9 @@ class Amount(dg.Config):
 
 def _figure(text: str) -> Decimal:
     try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ManualLineError(f"{text!r}: expected a number such as 12.50; nothing was changed") from None
+        return figure(text)
+    except ValueError as error:
+        raise ManualLineError(f"{error}; nothing was changed") from None
 
 
 def _noted(context: dg.OpExecutionContext, warehouse: Warehouse, wanted: Wanted) -> None:

@@ -14,9 +14,9 @@ from decimal import Decimal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.warehouse import Warehouse
+from resources.warehouse import Warehouse, of_month
 from telecom_assets.corrections.rerating import corrects
-from telecom_assets.corrections.suspense import days_of, suspended_rows, suspense
+from telecom_assets.corrections.suspense import suspended_rows, suspense
 from telecom_assets.corrections.tables import ADJUSTMENTS, BILLED
 from telecom_assets.home.settings import Settings
 from telecom_assets.mediation.tables import CLEANED_CDRS
@@ -70,7 +70,7 @@ def recycling(
     Raises PeriodError for a month that is asked for and cannot be.
     """
     periods = read_periods(warehouse)
-    within = None if month is None else days_of(month)
+    within = None if month is None else of_month(SUSPENDED_CDRS, month)
     found = suspense(warehouse, within, reason, record_types)
     billed_in: dict[str, str] = {}
     left_out: dict[str, str] = {}
@@ -86,7 +86,9 @@ def recycling(
                 raise
             left_out[each] = str(error)
     rows = {
-        each: suspended_rows(warehouse, days_of(each), reason, record_types).where(~F.col("written_off"))
+        each: suspended_rows(warehouse, of_month(SUSPENDED_CDRS, each), reason, record_types).where(
+            ~F.col("written_off")
+        )
         for each in billed_in
     }
     return Recycling(rows, billed_in, left_out)

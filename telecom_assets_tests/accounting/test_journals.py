@@ -191,11 +191,6 @@ def test_a_month_that_is_being_closed_has_neither(sail: SparkEngine, tmp_path: P
         vat_journal(warehouse, MARCH, "MAD")
     with pytest.raises(PeriodError, match=f"^close journal of {FEBRUARY}: {goes_on}"):
         journal(warehouse, FEBRUARY)
-    for state in ("closing", "closed"):
-        stood = changed_now(MARCH, state, way="as_it_stands", issue_date=dt.date(2026, 4, 3))
-        change_state(warehouse, lambda _, stood=stood: stood)  # type: ignore[misc]
-    with pytest.raises(PeriodError, match=f"^close journal of {MARCH}: it was closed as it stood"):
-        journal(warehouse, MARCH)
 
 
 @pytest.mark.thorough

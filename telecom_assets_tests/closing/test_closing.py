@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from lxml import etree
 
 from resources.engine import SparkEngine
-from resources.postgres import PostgresConnection, closed_periods, publish_period
+from resources.postgres import PostgresConnection, PostgresError, closed_periods, publish_period
 from resources.warehouse import Partitions
 from telecom_assets.books.totals import amounts_of
 from telecom_assets.closing.approving import Books, withdraw
@@ -21,6 +22,7 @@ from telecom_assets.closing.as_ubl import documents_as_ubl
 from telecom_assets.closing.closing import close
 from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.review import ReviewBlocks
+from telecom_assets.home.deployment import OnDemand
 from telecom_assets.home.output_files import bills_file, dashboard_file, invoice_directory, trend_file
 from telecom_assets.invoices.document import NAMESPACE
 from telecom_assets.invoices.issuer import Issuer
@@ -28,7 +30,7 @@ from telecom_assets.invoices.stored_set import invoice_set_problems
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.guard import may_write
 from telecom_assets.periods.journal import read_periods
-from telecom_assets.periods.states import PeriodError
+from telecom_assets.periods.states import PeriodError, Way
 from telecom_assets_tests.closing.months import (
     CHARGES,
     ISSUED,
@@ -319,6 +321,28 @@ def test_what_the_review_blocks_is_not_closed(tmp_path: Path, sail: SparkEngine,
     with pytest.raises(ReviewBlocks, match="closing 2026-10 is refused: "):
         close(of, MONTH, by="Ben")
     assert read_periods(of.warehouse).state(MONTH) == "approved"
+
+
+@pytest.mark.parametrize("way", ["bills", "empty", "as_it_stands"])
+def test_without_postgresql_nothing_begins(tmp_path: Path, sail: SparkEngine, postgres_dsn: str, way: Way) -> None:
+    """Nobody listens; then a server that takes no writes. Once it does, the same command closes the month."""
+    of = books(tmp_path, sail, postgres_dsn)
+    rated(of)
+    billed(of)
+    if way == "bills":
+        approved(of)
+    state, bills = read_periods(of.warehouse).state(MONTH), rows(of, "facturation_complete")
+    nobody = PostgresConnection("postgresql://nobody@127.0.0.1:1/none", retry_seconds=0)
+    read_only = PostgresConnection(
+        f"{postgres_dsn}{'&' if '?' in postgres_dsn else '?'}options=-cdefault_transaction_read_only%3Don"
+    )
+    for connection, says in ((nobody, "127.0.0.1:1/none cannot be reached"), (read_only, "in a read-only transaction")):
+        without = replace(of, postgres=OnDemand(partial(replace, connection)))
+        with pytest.raises(PostgresError, match=says):
+            close(without, MONTH, by="Ben", way=way, today=ISSUED)
+        assert (read_periods(of.warehouse).state(MONTH), rows(of, "facturation_complete")) == (state, bills)
+        assert (_documents(of), of.settings.output_path.exists()) == ([], False)
+    assert close(of, MONTH, by="Ben", way=way, today=ISSUED).state == "closed"
 
 
 def test_months_close_in_order(of: Books) -> None:

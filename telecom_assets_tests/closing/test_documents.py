@@ -4,18 +4,21 @@ import datetime as dt
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from deltalake import write_deltalake
 from lxml import etree
 from pypdf import PdfReader
 
 from resources.engine import SparkEngine
+from resources.postgres import PostgresError
 from resources.stack_state import StackState
 from telecom_assets.accounting.vat import vat_journal
 from telecom_assets.books.factory import CheckInputs
@@ -31,8 +34,9 @@ from telecom_assets.closing.preview import NoDocument, documents_shown
 from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.invoices.checks import GUARD as INVOICES_GUARD
 from telecom_assets.invoices.document import invoice_schema
-from telecom_assets.invoices.issuer import Issuer, IssuerError
+from telecom_assets.invoices.issuer import Issuer, IssuerError, read_issuer
 from telecom_assets.invoices.pdf import PdfWriter
+from telecom_assets.invoices.pdf_folder import folder_of
 from telecom_assets.invoices.stored_set import invoice_set_problems, read_invoice_totals
 from telecom_assets.periods.closed_with import ClosedWith
 from telecom_assets.periods.guard import may_write
@@ -193,6 +197,49 @@ def test_a_repeat_makes_no_pdf_again(
     assert made == ["INV-2026-000001", "INV-2026-000002"]
     assert b"Atlas" in _files(of)["2127.xml"]
     assert _verify(of) == []
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder of another file system than tmp_path's, to which no file of it can be linked."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        assert Path(folder).stat().st_dev != tmp_path.stat().st_dev
+        yield Path(folder)
+
+
+def test_a_close_that_fails_at_publishing_keeps_its_pdfs_until_the_month_is_closed(
+    tmp_path: Path, elsewhere: Path, sail: SparkEngine, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody makes another table of that name meanwhile. The PDFs lie where nothing can be linked to: the set has copies."""
+    of = _month(tmp_path, sail, postgres_dsn)
+    directory = invoice_directory(of.settings, MONTH)
+    kept = folder_of(directory)
+    kept.mkdir(parents=True)
+    (kept / PdfWriter(MONTH, read_issuer(of.settings.issuer)).made_with[:32]).symlink_to(elsewhere)
+    typeset, made = PdfWriter.typeset, list[str]()
+
+    def counted(writer: PdfWriter, text: str) -> bytes:
+        made.append(json.loads(text)["number"])
+        return typeset(writer, text)
+
+    def drift(phase: str) -> None:
+        if phase == "filed":
+            with psycopg.connect(postgres_dsn) as session:
+                session.execute("CREATE TABLE facturation_complete (customer_id text PRIMARY KEY)")
+
+    monkeypatch.setattr(PdfWriter, "typeset", counted)
+    with pytest.raises(PostgresError, match="facturation_complete .* differs from its contract"):
+        close(of, MONTH, by="Ben", today=ISSUED, at_phase=drift)
+    files, numbers = _files(of), ["INV-2026-000001", "INV-2026-000002"]
+    assert (made, read_periods(of.warehouse).state(MONTH)) == (numbers, "closing")
+    assert {each.read_bytes() for each in elsewhere.rglob("*.pdf")} == {files["2126.pdf"], files["2127.pdf"]}
+    with pytest.raises(PostgresError, match="facturation_complete .* differs from its contract"):
+        close(of, MONTH, by="Ben", at_phase=made.append)
+    assert made == numbers, "the repeat asks PostgreSQL before it does anything"
+    with psycopg.connect(postgres_dsn) as session:
+        session.execute("DROP TABLE facturation_complete")
+    assert close(of, MONTH, by="Ben").state == "closed"
+    assert (made, _files(of), _verify(of), kept.exists()) == (numbers, files, [], False)
 
 
 def test_a_close_without_pdf_and_ubl_and_one_of_before(tmp_path: Path, sail: SparkEngine, postgres_dsn: str) -> None:

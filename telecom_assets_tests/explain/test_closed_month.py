@@ -11,6 +11,7 @@ from resources.warehouse import Warehouse
 from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.cli.show_explained import print_record, print_records
 from telecom_assets.cli.show_explained_bill import print_bill
+from telecom_assets.corrections.suspense import write_off
 from telecom_assets.explain.as_json import as_json
 from telecom_assets.explain.bills import Bill, _rates_by_the_rule, explain_bill
 from telecom_assets.explain.reading import ExplainError
@@ -29,7 +30,7 @@ NUMBER, PREPAID, UNPRICED, OTHER = "212600000001", "212600000002", "212600000003
 def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """A message costs 1.004, a megabyte 2. January is closed; then one message more comes for it, and two equal credits."""
     terms = MonthTerms(discount_pct=Decimal(5), tax_pct=Decimal(20))
-    house = House({JANUARY: terms, FEBRUARY: terms})
+    house = House({JANUARY: terms, FEBRUARY: terms}, threshold=Decimal("0.5"))
     project = Project(house, tmp_path_factory.mktemp("explained"), sail)
     project.set_customer(NUMBER, [Version()])
     project.set_customer(OTHER, [Version()])
@@ -47,9 +48,12 @@ def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Wa
     project.receive(Usage("no price", UNPRICED, second, "sms", 7))
     project.receive(Usage("nobody's", "212600000009", second, "sms", 8))
     project.run(JANUARY)
+    for reason, undo in (("no_price", False), ("unknown_customer", False), ("unknown_customer", True)):
+        write_off(project.warehouse, {JANUARY}, reason, by="Ben", why="a [test] number", undo=undo)
     project.approve(JANUARY)
     project.close(JANUARY)
     project.receive(Usage("late", NUMBER, second, "sms", 9))
+    project.receive(Usage("little", UNPRICED, second, "data", 10, Decimal("0.1")))
     for _ in range(2):
         project.add_line((NUMBER, 1), JANUARY, Decimal("-0.10"), Decimal(20))
     project.receive(Usage("february", OTHER, date(2026, 2, 3), "sms", 6))
@@ -122,6 +126,44 @@ def test_a_record_for_a_closed_month_is_late_and_corrected_later(event: Callable
     assert (row["billing_period"], row["reason"], row["disposition"]) == (FEBRUARY, "late_usage", "billed")
     assert adjustment.on_bill is not None
     assert (adjustment.on_bill.line["kind"], adjustment.on_bill.line["amount"]) == ("adjustment", Decimal(1))
+
+
+def test_what_is_written_off_says_so(
+    warehouse: Warehouse,
+    event: Callable[[str], Event],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A message without a price, by a person; 0.1 MB that came late, 0.20, by the threshold; one write-off was undone."""
+    found = event("no price")
+    assert found.written_off is not None
+    assert (found.written_off["decided_by"], found.written_off["estimate"]) == ("Ben", None)
+    undone = event("nobody's")
+    assert (undone.written_off, [row["decision"] for row in undone.write_offs]) == (None, ["write_off", "undo"])
+    (little,) = event("little").adjustments
+    assert (little.row["disposition"], little.row["amount"], little.on_bill) == ("written_off", Decimal("0.2"), None)
+    bill = explain_bill(warehouse, UNPRICED, JANUARY)
+    (off,) = bill.written_off
+    assert (off.reason, off.decided_by, off.why, off.records, off.estimate) == (
+        "no_price",
+        "Ben",
+        "a [test] number",
+        1,
+        None,
+    )
+    assert explain_bill(warehouse, NUMBER, JANUARY).written_off == ()
+    assert [each["is_written_off"] for each in as_json([found, undone])] == [True, False]
+    assert as_json(bill)["written_off"][0]["why"] == "a [test] number"
+    monkeypatch.setenv("COLUMNS", "160")
+    for record_id in ("no price", "nobody's", "little"):
+        print_record(explain_record(warehouse, record_id))
+    print_bill(bill)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "by Ben: a [test] number (no_price)." in printed
+    assert "Its write-off was undone" in printed
+    assert "What to do: add a price" not in printed, "nothing is to be done of what is written off"
+    for said in ("too little to be", "written_off", "Usage of 2026-01 that is written off, and on no bill"):
+        assert said in printed
 
 
 @pytest.mark.parametrize("day", [None, date(2026, 1, 6)])

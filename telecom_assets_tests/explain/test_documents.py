@@ -72,7 +72,7 @@ def test_each_tax_category_of_a_rate_is_told_by_its_own_lines(capsys: pytest.Cap
     of_bill = ("amount_before_tax", "discount", "after_discount", "tax", "amount_due", "rounding_difference")
     figures = dict(zip(of_bill, map(Decimal, ("5.00", "0.10", "4.90", "0.00", "4.90", "0.00")), strict=True))
     document = Document(BILL, {"holder_no": 1, "currency": "MAD", **figures}, tuple(rates), tuple(lines), None)
-    print_bill(Bill("2126", MONTH, "open", (document,), (), ()))
+    print_bill(Bill("2126", MONTH, "open", (document,), (), (), ()))
     printed = capsys.readouterr().out
     assert "2.00 × 5.00 %, rounded" in printed
     assert "3.00 × 0.00 %, rounded" in printed

@@ -36,7 +36,7 @@ def test_a_copy_a_rejected_record_and_a_bill(billed: MonthRun, typed: Callable[.
         ((), 2, "expected one of RECORD_ID"),
         (("a", "--customer", "212600000001", "--month", MONTH), 2, "expected one of RECORD_ID"),
         (("--customer", "212600000001", "--month", "May"), 2, "expected yyyy-MM"),
-        (("--subscriber", "212600000001", "--at", "noon"), 1, "expected a day, a minute or a second"),
+        (("--subscriber", "212600000001", "--at", "noon"), 2, "expected a day, a minute or a second"),
         (("a", "--day", "noon"), 2, "expected YYYY-MM-DD"),
         (("there is none",), 1, "no landed message has this id"),
     ],

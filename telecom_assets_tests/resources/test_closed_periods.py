@@ -1,11 +1,12 @@
 """Published periods that are closed: PostgreSQL refuses what would change a row of one, from whomever it comes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
-from resources.postgres import PostgresConnection, PostgresError, closed_periods, read_ledger_entry
+from resources.postgres import PostgresConnection, PostgresError, assert_can_close, closed_periods, read_ledger_entry
 from telecom_assets.billing.tables import FACTURATION_COMPLETE as BILLS
 from telecom_assets_tests.resources.test_postgres import OTHER_PERIOD, PERIOD, bills, publish
 
@@ -86,6 +87,41 @@ def test_a_period_without_rows_is_closed_too(connection: PostgresConnection) -> 
     with pytest.raises(PostgresError, match="2025-04 is closed"):
         publish(connection, bills(1, period="2025-04"), 2, period="2025-04")
     assert closed_periods(connection, _TABLE) == ["2025-04", PERIOD]
+
+
+def test_asking_whether_a_period_can_be_closed_changes_nothing(postgres_dsn: str, session: psycopg.Connection) -> None:
+    """In an empty database, and where a period was closed; who lacks a right is told so."""
+    relations = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    triggers = "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
+    statements = (
+        relations,
+        triggers,
+        f"SELECT * FROM {_TABLE}",
+        "SELECT * FROM publish_ledger",
+        "SELECT * FROM closed_periods",
+    )
+
+    def everything() -> list[list[tuple[Any, ...]]]:
+        return [sorted(session.execute(each).fetchall(), key=str) for each in statements]
+
+    before = everything()
+    for period in (PERIOD, OTHER_PERIOD):
+        assert_can_close(PostgresConnection(postgres_dsn), BILLS, period)
+    assert everything() == before
+    session.execute(f"REVOKE DELETE ON {_TABLE} FROM CURRENT_USER")
+    with pytest.raises(PostgresError, match=f"permission denied for table {_TABLE}"):
+        assert_can_close(PostgresConnection(postgres_dsn), BILLS, OTHER_PERIOD)
+    session.execute(f"GRANT DELETE ON {_TABLE} TO CURRENT_USER")
+    assert_can_close(PostgresConnection(postgres_dsn), BILLS, OTHER_PERIOD)
+
+
+def test_asking_of_an_empty_database_makes_no_table(postgres_dsn: str) -> None:
+    connection = PostgresConnection(postgres_dsn)
+    assert_can_close(connection, BILLS, PERIOD)
+    with connection.session("looking") as session:
+        assert (
+            session.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace").fetchall() == []
+        )
 
 
 def test_a_close_that_fails_leaves_the_period_open(connection: PostgresConnection) -> None:
