@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from resources.postgres import PostgresConnection
 from resources.stack_state import StackState
 from telecom_assets.closing.approving import Books, approve
 from telecom_assets.closing.closing import close
@@ -261,6 +263,13 @@ def damaged(
 def damaged_with_database(billed: MonthRun, copy_of: Callable[..., Project]) -> Project:
     """A whole copy of the billed month, where PostgreSQL may be damaged too."""
     return copy_of(billed.project)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PostgreSQL server that refuses connections is asked once: how long it is waited for has tests of its own."""
+    asked_once = partial(PostgresConnection, retry_seconds=0)
+    monkeypatch.setattr("telecom_assets.home.deployment.PostgresConnection", asked_once)
 
 
 def telecom(project: Project, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:

@@ -148,6 +148,7 @@ def test_another_month_does_not_fail_this_one(damaged: Project, typed: Callable[
     assert typed(damaged, "check", "--month", MONTH, "--json").status == 0
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_check_that_cannot_look_is_an_error_and_the_others_look(
     damaged: Project, tmp_path: Path, typed: Callable[..., Finished]
 ) -> None:

@@ -335,6 +335,7 @@ def test_no_kafka_is_one_clear_line_and_the_month_is_open(
     assert read_state(project.warehouse).opened_months == ["2024-02"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_no_postgres_is_one_clear_line(new_project: Callable[..., Project], typed: Callable[..., Finished]) -> None:
     dsn = "postgresql://someone:hunter2@127.0.0.1:1/none"
     finished = typed(new_project(), "run", "--month", MONTH, TELECOM_POSTGRES_DSN=dsn)

@@ -11,9 +11,12 @@ from decimal import Decimal
 import pytest
 
 from telecom_assets.runs.evaluation import check_month
-from telecom_assets_tests.graph.conftest import close_month_and_run_next, customers, telecom
+from telecom_assets_tests.graph.conftest import close_month_and_run_next, customers
 from telecom_assets_tests.graph.project import MONTH, NEXT_MONTH, Project
+from telecom_assets_tests.graph.test_cli_month import Finished, typed
 from telecom_assets_tests.graph.test_sensor import sms
+
+__all__ = ["typed"]
 
 CALLER = "212600000001"
 LAST, NEXT = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
@@ -95,14 +98,14 @@ def test_what_is_corrected_stands_on_the_next_bill(project: Project) -> None:
     assert project.rows("correction_documents") == []
 
 
-def test_what_a_person_charges_has_a_document_of_its_own(project: Project) -> None:
+def test_what_a_person_charges_has_a_document_of_its_own(project: Project, typed: Callable[..., Finished]) -> None:
     """1.50 at 20 %: 1.80, in the table and in PostgreSQL. More than the 1.55 that June comes to is not credited: one sentence."""
     said = ("--customer", CALLER, "--month", MONTH, "--tax-pct", "20", "--by", "Anna", "--why", "a lost phone")
-    charged = telecom(project, "charge", *said, "--amount", "1.50", "--document", "--json")
-    assert charged.returncode == 0, charged.stderr
+    charged = typed(project, "charge", *said, "--amount", "1.50", "--document", "--json")
+    assert charged.status == 0, charged.stderr
     assert json.loads(charged.stdout)["document"] == "manual-1"
-    refused = telecom(project, "credit", *said, "--amount", "1.56")
-    assert (refused.returncode, refused.stdout) == (1, "")
+    refused = typed(project, "credit", *said, "--amount", "1.56")
+    assert (refused.status, refused.stdout) == (1, "")
     assert refused.stderr == (
         f"telecom: credit of 1.56 for {MONTH}: customer {CALLER} has 1.55 left of that month at S 20 % before tax, and no more than "
         "that can be credited; nothing was changed\n"

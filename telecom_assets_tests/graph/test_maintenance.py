@@ -18,9 +18,12 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.model.calendar import local_today
 from telecom_assets.runs.maintenance import pools_of_tables, writer_at_work
 from telecom_assets.tables import TABLES
-from telecom_assets_tests.graph.conftest import customers, telecom
+from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import Project, day_tags
+from telecom_assets_tests.graph.test_cli_month import Finished, typed
 from telecom_assets_tests.graph.test_sensor import asked, carry_out, sms, tick
+
+__all__ = ["typed"]
 
 
 def maintained(project: Project) -> dict[str, dict[str, Any]]:
@@ -51,10 +54,10 @@ def project(new_project: Callable[..., Project]) -> Project:
     return made
 
 
-def test_a_dry_run_changes_nothing(project: Project) -> None:
+def test_a_dry_run_changes_nothing(project: Project, typed: Callable[..., Finished]) -> None:
     before = project.versions(existing(project))
-    finished = telecom(project, "maintain", "--dry-run", "--json")
-    assert (finished.returncode, finished.stderr) == (0, "")
+    finished = typed(project, "maintain", "--dry-run", "--json")
+    assert (finished.status, finished.stderr) == (0, "")
     report = json.loads(finished.stdout)
     assert (report["dry_run"], report["error"]) == (True, None)
     files = len(project.table("raw_cdrs").file_uris())
@@ -79,11 +82,11 @@ def test_a_table_that_a_run_is_writing_is_left(project: Project) -> None:
     assert {writer_at_work(project.instance, pools_of_tables(ASSETS), name) for name in TABLES} == {None}
 
 
-def test_maintenance_is_no_news(project: Project) -> None:
+def test_maintenance_is_no_news(project: Project, typed: Callable[..., Finished]) -> None:
     """Nothing is asked for because of it, the checks see the same rows, and landing goes on where it stood."""
     rows = {name: project.warehouse.pin(name).rows_by_partition() for name in existing(project)}
-    finished = telecom(project, "maintain")
-    assert finished.returncode == 0, finished.stderr
+    finished = typed(project, "maintain")
+    assert finished.status == 0, finished.stderr
     assert "raw_cdrs" in finished.stdout
     assert len(project.table("raw_cdrs").file_uris()) == 1
     assert {name: project.warehouse.pin(name).rows_by_partition() for name in rows} == rows
@@ -128,7 +131,9 @@ def test_what_runs_printed_is_kept_as_long_as_a_version(new_project: Callable[..
     assert len(list(own.glob("*.out"))) == 1
 
 
-def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[..., Project]) -> None:
+def test_a_table_that_cannot_be_maintained_fails_the_run(
+    new_project: Callable[..., Project], typed: Callable[..., Finished]
+) -> None:
     """With its name, after the others; the command says the same."""
     project = new_project()
     project.warehouse.make_tables(["customers", "rated_cdrs", "suspended_cdrs"])
@@ -140,8 +145,8 @@ def test_a_table_that_cannot_be_maintained_fails_the_run(new_project: Callable[.
     assert (
         project.settings.home_path / "warehouse/suspended_cdrs/_delta_log" / f"{0:020d}.checkpoint.parquet"
     ).exists()
-    finished = telecom(project, "maintain", "--json")
-    assert finished.returncode == 1
+    finished = typed(project, "maintain", "--json")
+    assert finished.status == 1
     assert "table rated_cdrs at" in json.loads(finished.stdout)["error"]
 
 

@@ -247,6 +247,7 @@ def test_other_months_stay_as_they_are(damaged_with_database: Project) -> None:
     assert project.postgres(query) == before
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_database_that_is_down_fails_the_step_in_one_line(damaged: Project) -> None:
     nowhere = damaged.settings.replaced(postgres_dsn="postgresql://nobody:hunter2@127.0.0.1:1/none")
     project = open_project(nowhere, damaged.instance)

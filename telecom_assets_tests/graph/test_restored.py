@@ -14,8 +14,11 @@ from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.billing.restored import assert_tables_agree
 from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.tables import TABLES
-from telecom_assets_tests.graph.conftest import customers, telecom
+from telecom_assets_tests.graph.conftest import customers
 from telecom_assets_tests.graph.project import MONTH, Project, cdr, month_tag, ordered
+from telecom_assets_tests.graph.test_cli_month import Finished, typed
+
+__all__ = ["typed"]
 
 NEXT = "2025-07"
 CALLER = "212799999999"
@@ -67,11 +70,11 @@ def lost(new_project: Callable[..., Project], tmp_path_factory: pytest.TempPathF
     return found
 
 
-def test_a_run_refuses_and_names_the_command(lost: Restored) -> None:
+def test_a_run_refuses_and_names_the_command(lost: Restored, typed: Callable[..., Finished]) -> None:
     """Before anything is landed, mediated or billed."""
     versions = lost.project.versions(TABLES)
-    finished = telecom(lost.project, "run", "--month", MONTH)
-    assert (finished.returncode, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished.stderr
+    finished = typed(lost.project, "run", "--month", MONTH)
+    assert (finished.status, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished.stderr
     assert "table facturation_complete" in finished.stderr
     assert f"{MONTH} (version 2), {NEXT} (version 3)" in finished.stderr
     assert "restored from a backup" in finished.stderr
@@ -92,36 +95,36 @@ def test_a_step_from_the_ui_refuses_too(lost: Restored, asset: str) -> None:
     assert lost.project.postgres(BILLS) == lost.bills
 
 
-def test_a_dry_run_changes_nothing(lost: Restored) -> None:
+def test_a_dry_run_changes_nothing(lost: Restored, typed: Callable[..., Finished]) -> None:
     versions, ledger = lost.project.versions(TABLES), lost.project.postgres(LEDGER)
-    finished = telecom(lost.project, "warehouse", "adopt", *WHO, "--dry-run", "--json")
-    assert (finished.returncode, finished.stderr) == (0, "")
+    finished = typed(lost.project, "warehouse", "adopt", *WHO, "--dry-run", "--json")
+    assert (finished.status, finished.stderr) == (0, "")
     assert json.loads(finished.stdout) == {
         "dry_run": True,
         "version": 1,
         "published": {MONTH: 2, NEXT: 3},
         "decision": None,
     }
-    shown = telecom(lost.project, "warehouse", "adopt", *WHO, "--dry-run").stdout
+    shown = typed(lost.project, "warehouse", "adopt", *WHO, "--dry-run").stdout
     assert "would follow facturation_complete at version 1" in shown
-    assert "PostgreSQL has published later ones" in telecom(lost.project, "status").stderr
+    assert "PostgreSQL has published later ones" in typed(lost.project, "status").stderr
     assert lost.project.versions(TABLES) == versions
     assert lost.project.postgres(LEDGER) == ledger
 
 
-def test_an_adopted_warehouse_is_the_truth(lost: Restored) -> None:
+def test_an_adopted_warehouse_is_the_truth(lost: Restored, typed: Callable[..., Finished]) -> None:
     """What came after the backup is landed, mediated, billed and published once more: all is as it was, nothing doubled."""
     project = lost.project
-    adopted = telecom(project, "warehouse", "adopt", *WHO)
-    assert (adopted.returncode, adopted.stderr) == (0, "")
+    adopted = typed(project, "warehouse", "adopt", *WHO)
+    assert (adopted.status, adopted.stderr) == (0, "")
     assert f"`telecom run --month {NEXT}`" in adopted.stdout
     assert project.postgres(LEDGER) == [(MONTH, 1), (NEXT, 1)]
     assert project.postgres(BILLS) == lost.bills, "readers keep what was published until it is made again"
 
     # The month that was billed last, first: its versions are those that the other month's records name.
     for month in (NEXT, MONTH):
-        finished = telecom(project, "run", "--month", month, "--json")
-        assert finished.returncode == 0, finished.stderr
+        finished = typed(project, "run", "--month", month, "--json")
+        assert finished.status == 0, finished.stderr
         [decision] = json.loads(finished.stdout)["source_decisions"]
         assert (decision["kind"], decision["decided_by"], decision["why"]) == ("warehouse_adopted", WHO[1], WHO[3])
     assert project.postgres(BILLS) == lost.bills
@@ -137,22 +140,24 @@ def test_an_adopted_warehouse_is_the_truth(lost: Restored) -> None:
             customer: due for (period, customer), due in bills.items() if period == month
         }
     for command in (["status"], ["funnel", "--month", MONTH]):
-        shown = telecom(project, *command).stdout
+        shown = typed(project, *command).stdout
         assert "restored warehouse adopted; facturation_complete goes on from version 1" in shown
         assert all(text in shown for text in (WHO[1], WHO[3]))
 
-    again = telecom(project, "warehouse", "adopt", *WHO)
-    assert (again.returncode, again.stdout, again.stderr.count("\n")) == (1, "", 1)
+    again = typed(project, "warehouse", "adopt", *WHO)
+    assert (again.status, again.stdout, again.stderr.count("\n")) == (1, "", 1)
     assert "nothing to adopt" in again.stderr
 
 
-def test_what_was_up_to_date_is_not_so_when_other_commits_have_reached_its_versions(lost: Restored) -> None:
+def test_what_was_up_to_date_is_not_so_when_other_commits_have_reached_its_versions(
+    lost: Restored, typed: Callable[..., Finished]
+) -> None:
     """Versions alone say nothing: after a restore the same numbers are reached again, by other commits."""
     project = lost.project
     project.run_month()
     assert project.run_month()[-1].up_to_date
     lost.restore()
-    telecom(project, "warehouse", "adopt", *WHO)
+    typed(project, "warehouse", "adopt", *WHO)
     target = project.versions(TABLES)
     project.run_month(NEXT)
     project.run_month(NEXT, force=True)
@@ -212,12 +217,12 @@ def test_a_table_that_lacks_what_another_was_made_from(damaged: Project, name: s
     assert f"_delta_log/{lost:020d}.json" in said
 
 
-def test_a_run_says_so_before_it_does_anything(damaged_with_database: Project) -> None:
+def test_a_run_says_so_before_it_does_anything(damaged_with_database: Project, typed: Callable[..., Finished]) -> None:
     project = damaged_with_database
     lost = cut(project, "cleaned_cdrs")
     before = project.versions(TABLES)
-    finished = telecom(project, "run", "--month", MONTH)
-    assert (finished.returncode, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished.stderr
+    finished = typed(project, "run", "--month", MONTH)
+    assert (finished.status, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished.stderr
     assert f"table cleaned_cdrs at {project.warehouse.path('cleaned_cdrs')} is at version {lost - 1}" in finished.stderr
     assert project.versions(TABLES) == before
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from telecom_assets.closing.findings import Finding
 from telecom_assets.closing.review import Review, ReviewBlocks, assert_nothing_blocks, blocking, review
 from telecom_assets.lineage.failures import innermost_message
 from telecom_assets.runs.reviewing import customers_read_at
-from telecom_assets_tests.graph.conftest import FLOOR_CUSTOMER, MonthRun, telecom
+from telecom_assets_tests.graph.conftest import FLOOR_CUSTOMER, MonthRun
 from telecom_assets_tests.graph.project import MONTH, Project, Row
+from telecom_assets_tests.graph.test_cli_month import Finished, typed
+
+__all__ = ["typed"]
 
 
 def reviewed(project: Project, **options: Any) -> Review:
@@ -120,14 +124,14 @@ def test_without_duckdb_the_review_says_what_it_did_not_check(
     assert found.blocking == []
 
 
-def test_the_command_and_the_job_say_the_same(damaged: Project) -> None:
+def test_the_command_and_the_job_say_the_same(damaged: Project, typed: Callable[..., Finished]) -> None:
     """What blocks ends the command with 1, and fails the job with a sentence."""
-    good = telecom(damaged, "bill", "review", "--month", MONTH, "--sample", "5")
-    assert good.returncode == 0, good.stderr
+    good = typed(damaged, "bill", "review", "--month", MONTH, "--sample", "5")
+    assert good.status == 0, good.stderr
     assert "nothing blocks" in good.stdout
     damaged.delete("facturation_complete", "customer_id = '212600009999'")
-    bad = telecom(damaged, "bill", "review", "--month", MONTH, "--json")
-    assert bad.returncode == 1
+    bad = typed(damaged, "bill", "review", "--month", MONTH, "--json")
+    assert bad.status == 1
     assert '"finding": "rerating", "blocking": true' in bad.stdout
     job = damaged.defs.resolve_job_def("review_job")
     outcome = job.execute_in_process(
@@ -141,26 +145,28 @@ def test_the_command_and_the_job_say_the_same(damaged: Project) -> None:
     assert "212600009999" in message
 
 
-def test_a_month_without_bills_has_nothing_to_review(billed: MonthRun) -> None:
-    refused = telecom(billed.project, "bill", "review", "--month", "2025-05")
-    assert refused.returncode == 1
+def test_a_month_without_bills_has_nothing_to_review(billed: MonthRun, typed: Callable[..., Finished]) -> None:
+    refused = typed(billed.project, "bill", "review", "--month", "2025-05")
+    assert refused.status == 1
     assert "reviewing 2025-05: it has no bills; `telecom run --month 2025-05` makes them" in refused.stderr
 
 
-def test_the_bill_of_a_customer_is_written_as_pdf(billed: MonthRun, tmp_path: Path) -> None:
+def test_the_bill_of_a_customer_is_written_as_pdf(
+    billed: MonthRun, tmp_path: Path, typed: Callable[..., Finished]
+) -> None:
     customer = billed.project.warehouse.pin_period("facturation_complete", MONTH).arrow()["customer_id"][0].as_py()
     file = tmp_path / "bill.pdf"
-    shown = telecom(
+    shown = typed(
         billed.project, "bill", "show", "--month", MONTH, "--customer", customer, "--pdf", str(file), "--json"
     )
-    assert shown.returncode == 0, shown.stderr
+    assert shown.status == 0, shown.stderr
     assert json.loads(shown.stdout) == [{"document": "bill", "number": None, "file": str(file)}]
     assert file.read_bytes().startswith(b"%PDF")
 
 
-def test_a_draft_is_no_ubl(billed: MonthRun, tmp_path: Path) -> None:
+def test_a_draft_is_no_ubl(billed: MonthRun, tmp_path: Path, typed: Callable[..., Finished]) -> None:
     customer = billed.project.warehouse.pin_period("facturation_complete", MONTH).arrow()["customer_id"][0].as_py()
     file = tmp_path / "bill.xml"
-    refused = telecom(billed.project, "bill", "show", "--month", MONTH, "--customer", customer, "--ubl", str(file))
-    assert refused.returncode == 1 and f"{MONTH} is not closed" in refused.stderr
+    refused = typed(billed.project, "bill", "show", "--month", MONTH, "--customer", customer, "--ubl", str(file))
+    assert refused.status == 1 and f"{MONTH} is not closed" in refused.stderr
     assert not file.exists()

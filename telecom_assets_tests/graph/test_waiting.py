@@ -18,6 +18,9 @@ from resources.process_locks import Busy, Holder, holder, lock_or_refuse, turn
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.graph.conftest import customers, environment
 from telecom_assets_tests.graph.project import MONTH, Project, cdr
+from telecom_assets_tests.graph.test_cli_month import Finished, typed
+
+__all__ = ["typed"]
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -110,15 +113,9 @@ def test_who_waits_can_be_ended_at_once(small: Project, start: Start, number: si
     assert small.versions(versions) == versions
 
 
-def test_a_month_that_is_none_locks_nothing(small: Project, start: Start) -> None:
-    finished = subprocess.run(
-        [Path(sys.executable).with_name("telecom"), "run", "--month", "../../x"],
-        env=environment(small),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 2
+def test_a_month_that_is_none_locks_nothing(small: Project, typed: Callable[..., Finished]) -> None:
+    finished = typed(small, "run", "--month", "../../x")
+    assert finished.status == 2
     assert "month '../../x'" in finished.stderr
 
 

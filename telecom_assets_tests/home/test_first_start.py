@@ -32,6 +32,7 @@ from telecom_assets.intake.tables import RAW_CDRS
 from telecom_assets.runs.instance_state import keep_outage_record, outage_record
 from telecom_assets.tables import TABLES
 from telecom_assets_tests.dagster_versions import OTHER_DAGSTER, STORAGES
+from telecom_assets_tests.made_once import MadeOnce
 
 pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("databases_made_anew")]
 
@@ -143,24 +144,40 @@ def copied(first: Settings, settings: Settings) -> Path:
     return settings.dagster_home
 
 
-@pytest.fixture
-def new_home(tmp_path: Path, settings: Settings) -> Path:
-    """The instance's folder of a home that was started once, with nothing in it."""
-    first = Settings.load(home=tmp_path / "first")
-    with open_instance(first):
-        return copied(first, settings)
+@pytest.fixture(scope="module")
+def first_new(tmp_path_factory: pytest.TempPathFactory, _databases_are_made_once: MadeOnce) -> Iterator[Settings]:
+    """A home that was started once, with nothing in it. Not to be changed."""
+    first = Settings.load(home=tmp_path_factory.mktemp("new") / "first")
+    with _databases_are_made_once.switched_off():
+        instance = open_instance(first)
+    with instance:
+        yield first
 
 
-@pytest.fixture
-def used_home(tmp_path: Path, settings: Settings) -> Path:
-    """The same with a row in each of its databases."""
-    first = Settings.load(home=tmp_path / "first")
-    with open_instance(first) as instance:
+@pytest.fixture(scope="module")
+def first_used(tmp_path_factory: pytest.TempPathFactory, _databases_are_made_once: MadeOnce) -> Iterator[Settings]:
+    """The same with a row in each of its databases. Not to be changed."""
+    first = Settings.load(home=tmp_path_factory.mktemp("used") / "first")
+    with _databases_are_made_once.switched_off():
+        instance = open_instance(first)
         keep_outage_record(instance, [MONTH])
         instance.report_runless_asset_event(dg.AssetMaterialization("calls"))
         instance.add_instigator_state(SWITCHED_OFF)
         instance.get_asset_keys()
-        return copied(first, settings)
+    with instance:
+        yield first
+
+
+@pytest.fixture
+def new_home(first_new: Settings, settings: Settings) -> Path:
+    """The instance's folder of a copy of the home with nothing in it."""
+    return copied(first_new, settings)
+
+
+@pytest.fixture
+def used_home(first_used: Settings, settings: Settings) -> Path:
+    """The instance's folder of a copy of the home with rows."""
+    return copied(first_used, settings)
 
 
 def kept(settings: Settings) -> tuple[list[str], int, int]:

@@ -15,6 +15,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from resources.process_locks import holder
 from resources.stack_state import StackState
+from telecom_assets_tests.typed import Finished, type_command
 
 pytestmark = pytest.mark.processes
 
@@ -61,26 +62,33 @@ def wait_for_ui(port: int) -> None:
         assert answer.status == 200
 
 
-def refused(home: Path, port: int) -> str:
-    """What a UI that is not started says: one line."""
-    finished = subprocess.run(
-        command(home, port), env=environment(), capture_output=True, text=True, check=False, timeout=120
-    )
-    assert (finished.returncode, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[Path, object], Finished]:
+    """Types `telecom dev` in this process, for a UI that must not start."""
+    for name, value in {"COLUMNS": "200", "TELECOM_HOME": "", "DAGSTER_HOME": ""}.items():
+        monkeypatch.setenv(name, value)
+    return lambda home, port: type_command(monkeypatch, capfd, ("--home", home, "dev", "--port", port))
+
+
+def one_line(finished: Finished) -> str:
+    """What a UI that is not started says."""
+    assert (finished.exit_code, finished.stdout, finished.stderr.count("\n")) == (1, "", 1), finished
     return finished.stderr
 
 
-def test_one_ui_for_a_home_and_a_port(stack: StackState, stack_home: Path, start: Start, tmp_path: Path) -> None:
+def test_one_ui_for_a_home_and_a_port(
+    stack: StackState, stack_home: Path, start: Start, typed: Callable[[Path, object], Finished], tmp_path: Path
+) -> None:
     """The local stack runs: it is named when the UI ends."""
     port = free_port()
     first = start(stack_home, port)
     wait_for_ui(port)
     tree = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
 
-    same_home = refused(stack_home, free_port())
+    same_home = one_line(typed(stack_home, free_port()))
     assert f"the UI of {stack_home} is open in process {first.pid} (since " in same_home
     assert f"http://127.0.0.1:{port})" in same_home
-    same_port = refused(tmp_path / "another home", port)
+    same_port = one_line(typed(tmp_path / "another home", port))
     listener = next(
         each.pid
         for each in psutil.net_connections("tcp")
@@ -109,7 +117,9 @@ def test_one_ui_for_a_home_and_a_port(stack: StackState, stack_home: Path, start
     assert holder(stack_home / "dagster", "dev").pid is None
 
 
-def test_a_ui_whose_command_was_killed_keeps_its_home(start: Start, tmp_path: Path) -> None:
+def test_a_ui_whose_command_was_killed_keeps_its_home(
+    start: Start, typed: Callable[[Path, object], Finished], tmp_path: Path
+) -> None:
     """Its daemon is still at work."""
     home, port = tmp_path / "home", free_port()
     first = start(home, port)
@@ -119,7 +129,7 @@ def test_a_ui_whose_command_was_killed_keeps_its_home(start: Start, tmp_path: Pa
     first.kill()
     first.wait()
     try:
-        assert f"the UI of {home} is open in another process of this machine" in refused(home, free_port())
+        assert f"the UI of {home} is open in another process of this machine" in one_line(typed(home, free_port()))
     finally:
         dagster.send_signal(signal.SIGINT)
         psutil.wait_procs(others, timeout=60)
@@ -137,9 +147,7 @@ def test_without_servers_nothing_goes_on(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "abc"])
-def test_a_port_that_is_none(tmp_path: Path, port: str) -> None:
-    finished = subprocess.run(
-        [*command(tmp_path / "home", 1)[:-1], port], env=environment(), capture_output=True, text=True, check=False
-    )
-    assert finished.returncode == 2
+def test_a_port_that_is_none(tmp_path: Path, typed: Callable[[Path, object], Finished], port: str) -> None:
+    finished = typed(tmp_path / "home", port)
+    assert finished.exit_code == 2
     assert "--port" in finished.stderr
