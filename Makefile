@@ -42,10 +42,10 @@ test: $(READY) ## The whole test suite, on both engines, with a real Kafka and P
 	@exec $(BIN)/python -m pytest -n $(WORKERS)
 
 faults: $(READY) ## Random kills, stops and double runs over two homes on one warehouse; nothing lost or doubled: SEED=, ROUNDS=
-	@exec env FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -n 0 telecom_assets_tests/faults/test_random_faults.py
+	@exec env FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -q -n 0 -o faulthandler_timeout=0 telecom_assets_tests/faults/test_random_faults.py
 
 model: $(READY) ## Random steps on months that close: late and wrong records, corrections, closes, beside a model in memory: STEPS=
-	@exec env MODEL_STEPS=$(STEPS) $(BIN)/python -m pytest -q -n 0 telecom_assets_tests/closed_periods/test_machine.py -k "not spark"
+	@exec env MODEL_STEPS=$(STEPS) $(BIN)/python -m pytest -q -n 0 -o faulthandler_timeout=0 telecom_assets_tests/closed_periods/test_machine.py -k "not spark"
 
 # CDRS and CUSTOMERS have defaults for the demo; the bench has its own.
 bench: $(READY) ## How fast it is, beside DuckDB and the raw limits: CDRS=, CUSTOMERS=, ENGINE=, CASES=, NAME=, REPEATS=
