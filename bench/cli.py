@@ -18,7 +18,7 @@ from bench.dataset import DataSpec
 from bench.errors import BenchError
 from bench.ratios import ratios, targets, to_a_tenth
 from bench.workplace import ENGINES, Workplaces
-from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
+from resources.expected_errors import ExpectedError, UsageError
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec
 
@@ -112,9 +112,9 @@ def main() -> None:
     """Entry point: expected errors are one message on stderr, never a traceback."""
     try:
         app()
-    except USAGE_ERRORS as error:
+    except UsageError as error:
         _fail(error, 2)
-    except (BenchError, TablesDiffer, *EXPECTED_ERRORS) as error:
+    except (BenchError, TablesDiffer, ExpectedError) as error:
         _fail(error, 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)

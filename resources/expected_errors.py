@@ -1,8 +1,12 @@
 """Expected errors: each is raised with a sentence for people, so its message is shown as it is.
 
-Belongs here: their base class. Every other exception is a fault of the program.
+Belongs here: their base classes. Every other exception is a fault of the program.
 """
 
 
 class ExpectedError(Exception):
     """Something outside the program is not as it must be. The message names it, what was expected and what to do."""
+
+
+class UsageError(ExpectedError):
+    """An argument or a setting cannot be used, whatever the data: a command ends with 2, not 1."""

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from resources.expected_errors import ExpectedError, UsageError
 from resources.temporary import remove_abandoned
 from telecom_assets.cli import (
     accounting,
@@ -36,7 +37,6 @@ from telecom_assets.cli import (
 )
 from telecom_assets.cli import customers as customers_commands
 from telecom_assets.cli.context import AppContext
-from telecom_assets.cli.errors import EXPECTED_ERRORS, USAGE_ERRORS
 from telecom_assets.cli.show import terminal
 from telecom_assets.home.full_disk import no_space
 from telecom_assets.home.paths import checked, one_line, shown
@@ -115,9 +115,9 @@ def main() -> None:
     keep_private()
     try:
         _run()
-    except USAGE_ERRORS as error:
+    except UsageError as error:
         _fail(error, 2)
-    except EXPECTED_ERRORS as error:
+    except ExpectedError as error:
         _fail(error, 1)
     except OSError as error:
         # Without a file name the system's message says too little; and Click handles a closed pipe itself.

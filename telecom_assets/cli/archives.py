@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from resources.expected_errors import ExpectedError
+
 #: A file with a longer line, or a longer element of its array, is refused: it holds no CDRs.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
@@ -74,7 +76,7 @@ _BLANKS = b" \t\r\n"
 _BETWEEN = re.compile(r"[ \t\r\n]*")
 
 
-class ArchiveError(Exception):
+class ArchiveError(ExpectedError):
     """An archive cannot be read. The message names the file, what was found and what is expected."""
 
 

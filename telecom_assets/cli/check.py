@@ -71,13 +71,13 @@ def _evaluated(app: AppContext, month: str, full: bool) -> "list[Outcome]":
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
     from resources.atomic_files import PublishError  # noqa: PLC0415
-    from telecom_assets.cli.errors import EXPECTED_ERRORS  # noqa: PLC0415
+    from resources.expected_errors import ExpectedError  # noqa: PLC0415
     from telecom_assets.invoices.document import InvoiceError  # noqa: PLC0415
     from telecom_assets.reports.csv_files import ReportFileError  # noqa: PLC0415
     from telecom_assets.runs.evaluation import check_month  # noqa: PLC0415
 
     of_files = (OSError, pa.ArrowException, InvoiceError, PublishError, ReportFileError)
-    return check_month(app.deployment, month, (*EXPECTED_ERRORS, *of_files, PySparkException), full=full)
+    return check_month(app.deployment, month, (ExpectedError, *of_files, PySparkException), full=full)
 
 
 def _reported(app: AppContext, month: str, full: bool, path: Path) -> "list[Outcome]":

@@ -18,6 +18,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from resources.expected_errors import ExpectedError
 from resources.kafka import KafkaConnection
 from resources.kafka_producer import MessageProducer
 from telecom_assets.cli.archives import ArchiveError, check_archives, read_messages
@@ -37,7 +38,7 @@ from telecom_assets.home.settings import Settings
 from telecom_assets.model.months import previous_month
 
 
-class WriteError(Exception):
+class WriteError(ExpectedError):
     """The files cannot be written. The message names the path."""
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from resources.expected_errors import UsageError
+
 #: The seed of a command without one: any constant, as long as it never changes.
 DEFAULT_SEED = 1
 #: "Random in 2010–now": the first day of that range, and so the first month that can be asked for.
@@ -24,7 +26,7 @@ MAX_CHUNK_ROWS = 2_000_000
 _MONTH = re.compile(r"\A([0-9]{4})-(0[1-9]|1[0-2])\Z")
 
 
-class SpecError(ValueError):
+class SpecError(UsageError, ValueError):
     """The generator cannot make what was asked. The message is one line: the thing, the value, what is expected."""
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from resources.expected_errors import UsageError
 
-class PathError(Exception):
+
+class PathError(UsageError):
     """A text that was given to a command cannot be a path. The message names the argument and what was expected."""
 
 

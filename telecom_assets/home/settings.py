@@ -19,13 +19,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from resources.expected_errors import ExpectedError
+from resources.expected_errors import UsageError
 from resources.s3 import S3Storage, is_s3
 from telecom_assets.home import setting_values as values
 from telecom_assets.home.paths import shown
 
 
-class SettingsError(ExpectedError):
+class SettingsError(UsageError):
     """A setting has a value that cannot be used. The message names the variable, the value and what is expected."""
 
 

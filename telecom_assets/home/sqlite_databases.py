@@ -26,6 +26,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from resources.expected_errors import ExpectedError
 from resources.file_locks import waited_for
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _OWN_TABLES = {_REVISIONS, "instance_info", "secondary_indexes"}
 _NEW = ".new-"
 
 
-class InstanceError(Exception):
+class InstanceError(ExpectedError):
     """A database of the Dagster instance cannot be used. The message names it, what it holds and what to do."""
 
 

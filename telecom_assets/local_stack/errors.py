@@ -1,7 +1,9 @@
 """The one error of the local stack."""
 
+from resources.expected_errors import ExpectedError
 
-class LocalStackError(Exception):
+
+class LocalStackError(ExpectedError):
     """A server of the local stack cannot be started, stopped or asked. Its text is one line that says what to do.
 
     `details` are the last lines of the server's log, when they help.

@@ -4,14 +4,14 @@ import calendar
 import datetime as dt
 from collections.abc import Iterable
 
-from resources.expected_errors import ExpectedError
+from resources.expected_errors import ExpectedError, UsageError
 
 
-class MonthError(ExpectedError, ValueError):
+class MonthError(UsageError, ValueError):
     """Not a month that can be billed."""
 
 
-class NothingBilled(Exception):
+class NothingBilled(ExpectedError):
     """A month that has no bills: there are no books to check."""
 
 

@@ -24,8 +24,8 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInst
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
 
 from resources.engine import SparkEngine
+from resources.expected_errors import ExpectedError
 from resources.warehouse import Warehouse
-from telecom_assets.cli.errors import EXPECTED_ERRORS
 from telecom_assets.home.instance import open_instance
 from telecom_assets.home.settings import Settings
 from telecom_assets.intake.tables import RAW_CDRS
@@ -252,7 +252,7 @@ def test_a_damaged_database_is_one_clear_line_and_stays(
         file.with_name(f"{file.name}-wal").write_bytes(b"rows")
     content = {"cut off": whole[: len(whole) // 2], "something else": b"no database" * 1_000}.get(damage, b"")
     file.write_bytes(content)
-    with pytest.raises(EXPECTED_ERRORS) as caught:
+    with pytest.raises(ExpectedError) as caught:
         open_instance(settings)
     message = str(caught.value)
     assert message.startswith(f"{file}: ")
@@ -279,7 +279,7 @@ def test_a_database_of_another_version_of_dagster_is_left_as_it_is(settings: Set
 def test_rows_in_tables_that_are_not_ours_are_not_touched(settings: Settings, used_home: Path) -> None:
     file = used_home / "history/runs.db"
     changed(file, NO_HEAD, "ALTER TABLE kvs RENAME COLUMN value TO other")
-    with pytest.raises(EXPECTED_ERRORS, match=r"runs\.db: was left half made by another version of Dagster .*in kvs"):
+    with pytest.raises(ExpectedError, match=r"runs\.db: was left half made by another version of Dagster .*in kvs"):
         open_instance(settings)
     assert revisions(file) == []
 
