@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import RemoveAction
 
+from resources.arrow_streams import read_stream
 from resources.contract import TableContract
 from resources.warehouse import table_log
 from resources.warehouse.errors import Overtaken, Refused, WarehouseError, first_line
@@ -199,7 +199,7 @@ def _named(table: DeltaTable, paths: set[str]) -> list[dict[str, Any]]:
     """The files of a version with these paths, as the log has them."""
     if not paths:
         return []
-    files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    files = read_stream(table.get_add_actions(flatten=True)).to_pylist()
     return [file for file in files if unquote(file["path"]) in paths]
 
 

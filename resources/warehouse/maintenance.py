@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from resources.arrow_streams import read_stream
 from resources.contract import TableContract
 from resources.warehouse.commits import NOTHING_AFTERWARDS
 from resources.warehouse.errors import Refused, WarehouseError
@@ -184,7 +185,7 @@ class _Upkeep:
         """Files below the target size per partition, where they are several."""
         small: dict[str, list[str]] = {}
         by = self.contract.partition_by
-        for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        for file in read_stream(table.get_add_actions(flatten=True)).to_pylist():
             if file["size_bytes"] < self.target_file_bytes:
                 small.setdefault(str(file[f"partition.{by}"]) if by else "", []).append(unquote(file["path"]))
         return {partition: paths for partition, paths in sorted(small.items()) if len(paths) > 1}
@@ -314,7 +315,7 @@ class LogFolder:
 
 def _paths(table: DeltaTable) -> set[str]:
     """Files of a version, relative to the table."""
-    return {unquote(path) for path in pa.table(table.get_add_actions())["path"].to_pylist()}
+    return {unquote(path) for path in read_stream(table.get_add_actions())["path"].to_pylist()}
 
 
 def _holds_rows(info: pafs.FileInfo) -> bool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
+from resources.arrow_streams import read_stream
 from resources.warehouse.errors import MissingTable
 from resources.warehouse.parquet_footers import ColumnFacts, column_facts
 from resources.warehouse.staged_files import Staged
@@ -32,7 +33,7 @@ def files_of(pinned: "PinnedTable") -> pa.Table:
     For a missing table: no rows and no columns.
     """
     try:
-        return pa.table(pinned.warehouse.tables.at(pinned.contract, pinned.version).get_add_actions(flatten=True))
+        return read_stream(pinned.warehouse.tables.at(pinned.contract, pinned.version).get_add_actions(flatten=True))
     except MissingTable:
         return pa.table({})
 

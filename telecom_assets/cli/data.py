@@ -12,15 +12,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from resources.expected_errors import ExpectedError
-from resources.kafka import KafkaConnection
-from resources.kafka_producer import MessageProducer
 from telecom_assets.cli.archives import ArchiveError, check_archives, read_messages
 from telecom_assets.cli.show import progress_bar, terminal
 from telecom_assets.generator import (
@@ -37,6 +35,9 @@ from telecom_assets.home.paths import checked
 from telecom_assets.home.settings import Settings
 from telecom_assets.model.months import previous_month
 
+if TYPE_CHECKING:
+    from resources.kafka import KafkaConnection
+
 
 class WriteError(ExpectedError):
     """The files cannot be written. The message names the path."""
@@ -47,7 +48,7 @@ class DataContext(Protocol):
 
     settings: Settings
 
-    def kafka(self) -> KafkaConnection:
+    def kafka(self) -> "KafkaConnection":
         """The broker and topic of the settings, or of the local stack."""
 
     def open_month(self, month: str) -> None:
@@ -124,6 +125,8 @@ def produce(
     as_json: Json = False,
 ) -> None:
     """Send to the topic the CDRs that `generate` writes: the same bytes, in the same order."""
+    from resources.kafka_producer import MessageProducer  # noqa: PLC0415
+
     spec = _spec(cdrs, customers, month, seed)
     if rate is not None and rate < 1:
         raise SpecError(f"rate {rate}: expected 1 or more CDRs a second")
@@ -169,6 +172,8 @@ def replay(
 
     All files are read to their end before the first CDR is sent: a bad one sends nothing.
     """
+    from resources.kafka_producer import MessageProducer  # noqa: PLC0415
+
     if month is not None:
         parse_month(month)
     check_archives(files)

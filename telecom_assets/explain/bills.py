@@ -162,7 +162,7 @@ def rows_of_charges(warehouse: Warehouse, customer_id: str, month: str) -> list[
     """What a customer is charged in a month, event by event, in the order of time."""
     his, columns = equal("customer_id", customer_id), RATED_CDRS.column_names
     charges = charges_of_month(warehouse, month)
-    found = read_rows(charges.rated, columns, his).to_pylist() + read_rows(charges.imputed, columns, his).to_pylist()
+    found = read_rows(charges.rated, columns, his) + read_rows(charges.imputed, columns, his)
     priced: list[Row] = [row for row in found if row["amount"] is not None]
     return sorted(priced, key=lambda row: (row["event_ts"], row["record_id"]))
 

@@ -27,7 +27,7 @@ def rows(pinned: PinnedTable, *conditions: Condition) -> list[Row]:
     """The rows of the pinned partitions for which every condition holds, in the order of the table's key."""
     if not any(pinned.rows_by_partition().values()):
         return []
-    found: list[Row] = read_rows(pinned, None, *conditions).to_pylist()
+    found = read_rows(pinned, None, *conditions)
     return sorted(found, key=lambda row: [(row[name] is not None, row[name]) for name in pinned.contract.key])
 
 
@@ -49,8 +49,8 @@ def days_of(warehouse: Warehouse, record_ids: Collection[str], within: Partition
     """
     for contract in (RAW_CDRS, CLEANED_CDRS, RATED_CDRS):
         found = read_rows(warehouse.pin(contract.name, within), ["event_date"], among("record_id", record_ids))
-        if found.num_rows:
-            return sorted(set(found["event_date"].to_pylist()))
+        if found:
+            return sorted({row["event_date"] for row in found})
     return []
 
 

@@ -1,24 +1,27 @@
 """Engine, warehouse, Kafka and PostgreSQL, made from the settings.
 
 Belongs here: which setting goes to which resource, and when an address of the local stack is used in place of a setting.
-Resources connect on first use, so that definitions load without any server.
+Resources connect on first use, so that definitions load without any server; and the client of a server is loaded then, so that
+a command which needs none starts sooner.
 """
 
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from resources.contract import TableContract
 from resources.engine import SparkEngine
-from resources.kafka import KafkaConnection, KafkaUnavailable
-from resources.postgres import PostgresConnection, PostgresUnavailable
 from resources.stack_state import read_stack_state
 from resources.warehouse import Warehouse
 from telecom_assets.home.settings import Settings
 from telecom_assets.periods.guard import refuse_frozen
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
+
+if TYPE_CHECKING:
+    from resources.kafka import KafkaConnection
+    from resources.postgres import PostgresConnection
 
 _Connection = TypeVar("_Connection")
 #: Returns the current time, by which sensors and checks decide. Tests give another.
@@ -86,8 +89,10 @@ class Deployment:
             guard=refuse_frozen,
         )
 
-    def kafka(self) -> KafkaConnection:
+    def kafka(self) -> "KafkaConnection":
         """The configured broker, else the local stack's. Raises KafkaUnavailable when there is neither."""
+        from resources.kafka import KafkaConnection, KafkaUnavailable  # noqa: PLC0415
+
         settings = self.settings
         servers, options = settings.kafka_bootstrap_servers, settings.kafka_options
         if servers is None:
@@ -99,8 +104,10 @@ class Deployment:
             servers, options = local.bootstrap_servers, {**local.options, **options}
         return KafkaConnection(servers, settings.kafka_topic, options, settings.kafka_timeout_seconds)
 
-    def postgres(self) -> PostgresConnection:
+    def postgres(self) -> "PostgresConnection":
         """The configured database, else the local stack's. Raises PostgresUnavailable when there is neither."""
+        from resources.postgres import PostgresConnection, PostgresUnavailable  # noqa: PLC0415
+
         if self.settings.postgres_dsn is not None:
             return PostgresConnection(self.settings.postgres_dsn.get_secret_value())
         local = read_stack_state(self.settings.stack_file).postgres

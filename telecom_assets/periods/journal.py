@@ -9,7 +9,7 @@ import getpass
 from collections.abc import Callable
 from functools import lru_cache
 
-from resources.warehouse import Decided, PinnedTable, Warehouse, append_decided
+from resources.warehouse import Decided, PinnedTable, Warehouse, append_decided, read_rows
 from telecom_assets.periods.states import Change, Periods, State, Way
 from telecom_assets.periods.tables import BILLING_PERIODS
 
@@ -57,6 +57,6 @@ def changed_now(
 
 @lru_cache(maxsize=16)
 def _read(pinned: PinnedTable) -> Periods:
-    rows = sorted(pinned.arrow().to_pylist(), key=lambda row: row["change_no"])
+    rows = sorted(read_rows(pinned, None), key=lambda row: row["change_no"])
     changes = (Change(**{name: row[name] for name in Change.__dataclass_fields__}) for row in rows)
     return Periods(tuple(changes), pinned.version)

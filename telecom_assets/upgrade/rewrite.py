@@ -13,6 +13,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from resources.arrow_streams import read_stream
 from resources.warehouse import NULL_PARTITION, Staged, Warehouse, new_folder, put, staged
 from telecom_assets.upgrade.shapes import WORKED_OUT, Shape
 
@@ -35,7 +36,7 @@ def rewrite(
     table = DeltaTable(warehouse.path(shape.name), version=shape.version, storage_options=warehouse.storage_options)
     folder = new_folder()
     try:
-        for number, file in enumerate(pa.table(table.get_add_actions(flatten=True)).to_pylist()):
+        for number, file in enumerate(read_stream(table.get_add_actions(flatten=True)).to_pylist()):
             value = None if by is None or file[f"partition.{by}"] is None else str(file[f"partition.{by}"])
             if by is not None and value in without:
                 continue

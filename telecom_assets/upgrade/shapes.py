@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, Schema
 
+from resources.arrow_streams import read_stream
 from resources.contract import OTHER_CURRENCY, Column, TableContract, has_other_decimals
 from resources.warehouse import Warehouse, WarehouseError
 from telecom_assets.billing.tables import DRAFT, FACTURATION_COMPLETE, SERVICES
@@ -153,7 +154,7 @@ def shape_of(warehouse: Warehouse, name: str) -> Shape | None:
         columns.append(replace(column, name=names.get(column.name, column.name), type=_type_name(column, kind)))
         if kind != column.arrow_type:
             retyped[column.name] = columns[-1].type
-    files = pa.table(table.get_add_actions(flatten=True))
+    files = read_stream(table.get_add_actions(flatten=True))
     rows = sum(files["num_records"].to_pylist()) if files.num_rows else 0
     if rows and has_other_decimals(stored, contract):
         raise WarehouseError(
