@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -12,7 +13,8 @@ from deltalake import DeltaTable
 
 from resources.engine import SparkEngine
 from resources.s3 import S3Error
-from resources.warehouse import Commit, Maintained, Partitions, Warehouse, WarehouseError, maintain, put
+from resources.warehouse import Commit, Maintained, Partitions, Warehouse, WarehouseError, maintain, put, read_rows
+from resources.warehouse.conditions import equal
 from telecom_assets_tests.resources.warehouse.tables import FLOORS, JUNE, MAY, floors, floors_table, rows_in
 from telecom_assets_tests.s3_server import S3Server, s3_server
 from telecom_assets_tests.sample_tables import TABLES
@@ -123,6 +125,13 @@ def test_partitions_are_replaced_and_versions_stay(on_s3: Warehouse) -> None:
     assert on_s3.overwrite(FLOORS, floors(on_s3, ("c", "3", JUNE)), Partitions(JUNE, JUNE)).rows == {JUNE: 1}
     assert rows_in(on_s3.pin(FLOORS).all()) == {("a", "1.000000", MAY), ("c", "3.000000", JUNE)}
     assert rows_in(first.all()) == rows_in(first.arrow()) == {("a", "1.000000", MAY), ("b", "2.000000", JUNE)}
+    found = read_rows(on_s3.pin(FLOORS, Partitions(JUNE, JUNE)), None) + read_rows(
+        first, None, equal("customer_id", "b")
+    )
+    assert {(row["customer_id"], row["floor_mb"], row["billing_period"]) for row in found} == {
+        ("c", Decimal("3.000000"), JUNE),
+        ("b", Decimal("2.000000"), JUNE),
+    }
     assert first.rows_by_partition() == {MAY: 1, JUNE: 1}
 
 
