@@ -7,13 +7,23 @@ from decimal import Decimal
 from resources.postgres import PostgresConnection, TableMissing, published_totals
 from resources.warehouse import PinnedTable, sum_exactly
 from telecom_assets.billing.correction_identities import (
+    CORRECTIONS_EQUAL_LINES,
+    DOCUMENTS_EQUAL_LINES,
+    NOTHING_BELOW_ZERO,
     corrections_equal_lines,
     documents_equal_lines,
     nothing_below_zero,
 )
 from telecom_assets.billing.corrections import Corrections, closed_lines
-from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
-from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
+from telecom_assets.billing.identities import (
+    BILLS_EQUAL_LINES,
+    LINES_EQUAL_CHARGES,
+    RATED_EQUALS_BILLED,
+    bills_equal_lines,
+    lines_equal_charges,
+    rated_equals_billed,
+)
+from telecom_assets.billing.period_identities import BILLS_ADD_UP, DOCUMENTS_ADD_UP, bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
 from telecom_assets.books.contract_checks import contract_check
@@ -25,14 +35,16 @@ from telecom_assets.rating.charges import Charges, charges_of_month
 
 def _month_by_month(
     name: str,
-    description: str,
     identity: str,
     judge: Callable[[CheckInputs, str], Verdict],
     *,
     sums: Sequence[str] = (),
-    advisory: bool = False,
+    advisory: str = "",
 ) -> Check:
-    """A check that asks each month of its run, and says all verdicts as one. sums: figures that are added up over the months."""
+    """A check that asks each month of its run, and says all verdicts as one.
+
+    sums: figures that are added up over the months. advisory: why the check warns only, where it does.
+    """
 
     def of_all(inputs: CheckInputs) -> Verdict:
         by_period = {period: judge(inputs, period) for period in inputs.periods}
@@ -42,7 +54,8 @@ def _month_by_month(
         }
         return together(identity, by_period, figures)
 
-    return Check(name, description, of_all, advisory=advisory)
+    description = f"{identity}." + (f" Advisory: {advisory}." if advisory else "")
+    return Check(name, description, of_all, advisory=bool(advisory))
 
 
 def _charges(inputs: CheckInputs, period: str) -> Charges:
@@ -59,8 +72,7 @@ def _bills(inputs: CheckInputs, period: str) -> PinnedTable:
 
 _BILLED = _month_by_month(
     "rated_equals_billed",
-    "Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, to the last decimal.",
-    "rated + period charges = bills before tax − rounding, per holder",
+    RATED_EQUALS_BILLED,
     lambda inputs, period: rated_equals_billed(
         _charges(inputs, period), _bills(inputs, period), _lines(inputs, period)
     ),
@@ -68,55 +80,50 @@ _BILLED = _month_by_month(
 )
 _LINED = _month_by_month(
     "lines_equal_charges",
-    "Σ rated + Σ period charges = Σ usage lines, by service, plan and region, to the last decimal.",
-    "rated + period charges = usage lines, by service, plan and region",
+    LINES_EQUAL_CHARGES,
     lambda inputs, period: lines_equal_charges(_charges(inputs, period), _lines(inputs, period)),
     sums=("rated", "lined"),
 )
 _OF_LINES = _month_by_month(
     "bills_equal_lines",
-    "Each bill is what its lines add up to: before tax, exact, discount, tax and due.",
-    "lines = bills, per holder: before tax, exact, discount, tax and due",
+    BILLS_EQUAL_LINES,
     lambda inputs, period: bills_equal_lines(_lines(inputs, period), _bills(inputs, period)),
 )
 _ADDED_UP = _month_by_month(
     "bills_add_up",
-    "By the control totals: deferred = imputed; Σ rated + Σ imputed = Σ usage lines; Σ adjustments = Σ their lines + Σ written off; "
-    "Σ lines = Σ bills before tax; before tax − discount + tax = due.",
-    "deferred = imputed, charges = lines, lines = bills, by the control totals",
+    BILLS_ADD_UP,
     lambda inputs, period: bills_add_up(_charges(inputs, period), _lines(inputs, period), _bills(inputs, period)),
 )
 _CORRECTED = _month_by_month(
     "corrections_equal_lines",
-    "Σ adjustments and what people added = Σ lines of these kinds + Σ adjustments written off, per holder and original period.",
-    "adjustments and manual lines = lines of these kinds + written off, per holder and original period",
+    CORRECTIONS_EQUAL_LINES,
     lambda inputs, period: corrections_equal_lines(
         *Corrections.pin(inputs.warehouse, period).read, _lines(inputs, period)
     ),
 )
 _CAPPED = _month_by_month(
     "nothing_below_zero",
-    "No more is given back of a closed month than it came to, by holder and tax rate. Advisory: a person's credit may have come first.",
-    "what remains of each closed month is not below zero",
+    NOTHING_BELOW_ZERO,
     lambda inputs, period: nothing_below_zero(_lines(inputs, period)),
-    advisory=True,
+    advisory="a person's credit may have come first",
 )
 _OF_DOCUMENTS = _month_by_month(
     "documents_equal_lines",
-    "Each document of corrections is what its lines add up to: before tax, exact, discount, tax and due.",
-    "lines = documents of corrections: before tax, exact, discount, tax and due",
+    DOCUMENTS_EQUAL_LINES,
     lambda inputs, period: documents_equal_lines(
         _lines(inputs, period), inputs.pin_period(CORRECTION_DOCUMENTS.name, period)
     ),
 )
 _DOCUMENTS_ADDED_UP = _month_by_month(
     "documents_add_up",
-    "By the control totals: Σ lines on documents of their own = Σ these before tax; before tax − discount + tax = due.",
-    "lines = documents of corrections, by the control totals",
+    DOCUMENTS_ADD_UP,
     lambda inputs, period: documents_add_up(
         _lines(inputs, period), inputs.pin_period(CORRECTION_DOCUMENTS.name, period)
     ),
 )
+
+
+_ARE_PUBLISHED = "bills and documents of corrections = published rows"
 
 
 def _published(inputs: CheckInputs) -> Verdict:
@@ -132,7 +139,7 @@ def _published(inputs: CheckInputs) -> Verdict:
             label = f"{period}, documents of corrections"
             left |= _totals(label, documents)
             right |= labelled(label, *_published_documents(connection, documents, period))
-    return totals_agree("bills = published rows", left, right, ("bills", "published"))
+    return totals_agree(_ARE_PUBLISHED, left, right, ("bills", "published"))
 
 
 def _totals(label: str, pinned: PinnedTable) -> Mapping[str, object]:
@@ -150,7 +157,7 @@ def _published_documents(
 
 _PUBLISHED = Check(
     "bills_equal_published",
-    "Σ bills = Σ published rows, and Σ documents of corrections: count and every amount.",
+    f"{_ARE_PUBLISHED}: count and every amount.",
     _published,
 )
 

@@ -21,9 +21,12 @@ from telecom_assets.books.verdict import Verdict
 from telecom_assets.corrections.tables import UNSETTLED, WRITTEN_OFF
 from telecom_assets.model.numbers import RATED_SUM
 
-_LINED = "billed adjustments and manual lines = lines of these kinds, per holder and original period"
-_DOCUMENTS = "lines = documents of corrections: before tax, exact, discount, tax and due"
-_CAPPED = "what remains of each closed month is not below zero, by holder and tax rate"
+#: What each identity says. Its check says the same.
+CORRECTIONS_EQUAL_LINES = (
+    "adjustments and manual lines = lines of these kinds + adjustments written off, per holder and original period"
+)
+DOCUMENTS_EQUAL_LINES = "lines = documents of corrections: before tax, exact, discount, tax and due"
+NOTHING_BELOW_ZERO = "what remains of each closed month is not below zero, by holder and tax rate"
 _SHOWN = 1000
 
 
@@ -35,7 +38,7 @@ def corrections_equal_lines(rows: PinnedTable, manual: PinnedTable, lines: Pinne
     pinned to one month.
     """
     if history_of(lines) is None:
-        return Verdict(_LINED, [])
+        return Verdict(CORRECTIONS_EQUAL_LINES, [])
     by = (*HOLDER, "original_period", "kind")
     exact = F.col("amount").cast(RATED_SUM).alias("exact_amount")
     asked_for = ~F.col("disposition").isin(WRITTEN_OFF, *UNSETTLED)
@@ -49,7 +52,7 @@ def corrections_equal_lines(rows: PinnedTable, manual: PinnedTable, lines: Pinne
         f"{row['lined_amount']:f} on lines"
         for row in wrong
     ]
-    return Verdict(_LINED, findings, differs=wrong)
+    return Verdict(CORRECTIONS_EQUAL_LINES, findings, differs=wrong)
 
 
 @lru_cache(maxsize=64)
@@ -57,7 +60,7 @@ def documents_equal_lines(lines: PinnedTable, documents: PinnedTable) -> Verdict
     """A document of corrections is what its lines add up to, and every document that has a line of some amount is there."""
     history = history_of(lines)
     if history is None:
-        return Verdict(_DOCUMENTS, [])
+        return Verdict(DOCUMENTS_EQUAL_LINES, [])
     scale = documents.contract.column("amount_due").arrow_type.scale
     apart = lines.df.where(F.col("document") != BILL)
     rates = document_totals(apart, history, scale, sums=["exact_amount"])
@@ -75,7 +78,7 @@ def documents_equal_lines(lines: PinnedTable, documents: PinnedTable) -> Verdict
         )
         for row in wrong
     ]
-    return Verdict(_DOCUMENTS, findings, differs=wrong)
+    return Verdict(DOCUMENTS_EQUAL_LINES, findings, differs=wrong)
 
 
 @lru_cache(maxsize=64)
@@ -86,7 +89,7 @@ def nothing_below_zero(lines: PinnedTable) -> Verdict:
     """
     history = history_of(lines)
     if history is None:
-        return Verdict(_CAPPED, [])
+        return Verdict(NOTHING_BELOW_ZERO, [])
     both = history.unionByName(lines.df)
     period = F.when(F.col("kind") == USAGE, F.col("billing_period")).otherwise(F.col("original_period"))
     by = (*HOLDER, "month", "tax_category", "tax_pct")
@@ -97,7 +100,7 @@ def nothing_below_zero(lines: PinnedTable) -> Verdict:
         f"{holder_in_words(row)}: {row['remains']:f} remain of {row['month']} at {row['tax_category']} {row['tax_pct']:f} %"
         for row in wrong
     ]
-    return Verdict(_CAPPED, findings, differs=wrong)
+    return Verdict(NOTHING_BELOW_ZERO, findings, differs=wrong)
 
 
 def _differing(

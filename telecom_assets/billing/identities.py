@@ -19,6 +19,11 @@ from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.model.text import visible
 from telecom_assets.rating.charges import Charges
 
+#: What each identity says. Its check says the same.
+RATED_EQUALS_BILLED = "rated + period charges = bills before tax − rounding, per holder"
+LINES_EQUAL_CHARGES = "rated + period charges = usage lines, by service, plan and region"
+BILLS_EQUAL_LINES = "lines = bills, per holder: before tax, exact, discount, tax and due"
+
 
 @lru_cache(maxsize=64)
 def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable | None = None) -> Verdict:
@@ -63,15 +68,13 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable
     ]
     differs = [{**row.asDict(), "difference": row["rated_amount"] - row["billed_amount"]} for row in wrong]
     return Verdict(
-        "rated + period charges = bills before tax − rounding, per holder",
+        RATED_EQUALS_BILLED,
         findings,
         {"rated": totals["rated"], "billed": totals["billed"]},
         differs,
     )
 
 
-_LINED = "rated + period charges = usage lines, by service, plan and region"
-_BILLED_LINES = "lines = bills, per holder: before tax, exact, discount, tax and due"
 #: What a bill, or a document of corrections, and its lines both say, as `document_totals` names it of the lines.
 OF_DOCUMENT = {
     "amount_before_tax": "amount",
@@ -114,7 +117,7 @@ def lines_equal_charges(charges: Charges, lines: PinnedTable) -> Verdict:
         for row in wrong
     ]
     sums = {name: sum((row[f"{name}_amount"] for row in rows), Decimal(0)) for name in ("rated", "lined")}
-    return Verdict(_LINED, findings, sums, wrong)
+    return Verdict(LINES_EQUAL_CHARGES, findings, sums, wrong)
 
 
 @lru_cache(maxsize=64)
@@ -150,7 +153,7 @@ def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
     ]
     if wrong and not any(lines.rows_by_partition().values()):
         findings = ["the month has bills and no lines: a former version billed it; `telecom run` bills it again"]
-    return Verdict(_BILLED_LINES, findings, differs=wrong)
+    return Verdict(BILLS_EQUAL_LINES, findings, differs=wrong)
 
 
 def _besides_usage(lines: PinnedTable) -> DataFrame:

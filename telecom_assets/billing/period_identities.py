@@ -22,8 +22,14 @@ from telecom_assets.rating.tables import SUSPENDED_CDRS
 
 #: An equation: what it says, its left side, its right side.
 _Equation: TypeAlias = tuple[str, Decimal | int, Decimal | int]
-_BILLS = "deferred = imputed, charges = lines, lines = bills, by the control totals"
-_DOCUMENTS = "lines = documents of corrections, by the control totals"
+#: What each identity says. Its check says the same.
+BILLS_ADD_UP = (
+    "deferred = imputed, charges = usage lines, adjustments = their lines + written off, lines = bills before tax, "
+    "before tax − discount + tax = due, by the control totals"
+)
+DOCUMENTS_ADD_UP = (
+    "lines on documents of corrections = these before tax, before tax − discount + tax = due, by the control totals"
+)
 
 
 def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable) -> Verdict:
@@ -54,7 +60,7 @@ def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable) -> Ve
         written_off = sum_exactly(money for (disposition, _), (_, money) in rows if disposition == WRITTEN_OFF)
         lined = _exact(lines, ADJUSTMENT) + written_off
         equations.append(("adjustments = exact amount of adjustment lines + written off", settled, lined))
-    return _holding(_BILLS, period, equations)
+    return _holding(BILLS_ADD_UP, period, equations)
 
 
 def documents_add_up(lines: PinnedTable, documents: PinnedTable) -> Verdict:
@@ -64,7 +70,7 @@ def documents_add_up(lines: PinnedTable, documents: PinnedTable) -> Verdict:
     """
     before_tax = amounts_of(documents)["amount_before_tax"]
     lined = ("amount of lines on documents of their own = amount before tax", _amount(lines, OF_ITS_OWN), before_tax)
-    return _holding(_DOCUMENTS, _period(documents), [lined, _due_of(documents)])
+    return _holding(DOCUMENTS_ADD_UP, _period(documents), [lined, _due_of(documents)])
 
 
 def _due_of(table: PinnedTable) -> _Equation:

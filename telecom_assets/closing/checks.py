@@ -5,7 +5,7 @@ from dataclasses import replace
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.closing.document_files import files_have_their_digests
 from telecom_assets.closing.frozen import frozen_rows_are_unwritten, frozen_rows_have_their_digest
-from telecom_assets.closing.identities import documents_equal_bills, numbers_have_no_gap
+from telecom_assets.closing.identities import DOCUMENTS_EQUAL_BILLS, documents_equal_bills, numbers_have_no_gap
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.model.calendar import ZONE
 from telecom_assets.periods.journal import read_periods
@@ -66,7 +66,7 @@ _NUMBERED = Check(
 )
 _OF_BILLS = Check(
     "documents_equal_bills",
-    "Σ documents of closed months = Σ bills and separate documents: count and every amount. No other month has documents.",
+    f"{DOCUMENTS_EQUAL_BILLS}, of closed months: count and every amount. No other month has documents.",
     lambda inputs: documents_equal_bills(inputs.warehouse, periods_with_documents(inputs)),
 )
 

@@ -17,6 +17,9 @@ from telecom_assets.closing.issuing import OF_DOCUMENTS
 from telecom_assets.closing.tables import DOCUMENTS
 from telecom_assets.periods.journal import read_periods
 
+#: What the identity says. Its check says the same.
+DOCUMENTS_EQUAL_BILLS = "documents = bills and separate documents"
+
 
 def numbers_have_no_gap(warehouse: Warehouse) -> Verdict:
     """In each series and year the numbers are 1 to n, each once: over all periods, since a year has several."""
@@ -73,7 +76,7 @@ def documents_equal_bills(warehouse: Warehouse, months: Sequence[str]) -> Verdic
             sum(map(_rows, totals)) - skipped_bills(warehouse, month),
             {name: sum_exactly(each[name] for each in sums) for name in amounts},
         )
-    return totals_agree("documents = bills and separate documents", documents, bills, ("documents", "bills"))
+    return totals_agree(DOCUMENTS_EQUAL_BILLS, documents, bills, ("documents", "bills"))
 
 
 def _rows(pinned: PinnedTable) -> int:

@@ -19,7 +19,7 @@ def _adjusted(inputs: CheckInputs) -> Verdict:
 
 _ADJUSTED = Check(
     "right_equals_settled_plus_adjusted",
-    "Σ right = Σ settled + Σ adjustments, per holder, for each closed month that is corrected.",
+    f"{IDENTITY}.",
     _adjusted,
     reads=[ADJUSTED_MONTHS.name],
 )

@@ -2,13 +2,13 @@
 
 from telecom_assets.books.contracts import keeps_columns
 from telecom_assets.books.factory import Check, Guard
-from telecom_assets.intake.identities import landed_equals_consumed
+from telecom_assets.intake.identities import LANDED_IDENTITY, landed_equals_consumed
 from telecom_assets.intake.malformed import few_are_malformed
 from telecom_assets.intake.silence import silence_check
 
 _LANDED = Check(
     "landed_equals_consumed",
-    "Offsets landed = offsets consumed: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
+    f"{LANDED_IDENTITY}: every range of the ledger is in raw_cdrs once and whole, and nothing else is.",
     lambda inputs: landed_equals_consumed(inputs.warehouse_with("raw_cdrs", "landing_ranges")),
 )
 _MALFORMED = Check(

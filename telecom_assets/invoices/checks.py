@@ -10,6 +10,8 @@ from telecom_assets.home.output_files import invoice_directory
 from telecom_assets.invoices.stored_set import read_invoice_totals
 from telecom_assets.periods.journal import read_periods
 
+_ARE_INVOICED = "bills = invoices"
+
 
 def _invoiced(inputs: CheckInputs) -> Verdict:
     left: dict[str, object] = {}
@@ -31,12 +33,12 @@ def _invoiced(inputs: CheckInputs) -> Verdict:
         right |= labelled(
             period, found.invoices, {"amount_before_tax": found.amount_before_tax, "amount_due": found.amount_due}
         )
-    return totals_agree("bills = invoices", left, right, ("bills", "invoices"))
+    return totals_agree(_ARE_INVOICED, left, right, ("bills", "invoices"))
 
 
 _INVOICED = Check(
     "bills_equal_invoices",
-    "Σ bills = Σ invoices: the documents are read and added up.",
+    f"{_ARE_INVOICED}: the documents are read and added up.",
     _invoiced,
 )
 

@@ -2,11 +2,11 @@
 
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, Guard
-from telecom_assets.mediation.identities import raw_equals_outcomes, records_are_unique
+from telecom_assets.mediation.identities import RAW_EQUALS_OUTCOMES, raw_equals_outcomes, records_are_unique
 
 _MEDIATED = Check(
     "raw_equals_cleaned_plus_rejected",
-    "raw = cleaned + rejected, per day.",
+    f"{RAW_EQUALS_OUTCOMES}, per day.",
     lambda inputs: raw_equals_outcomes(
         inputs.pin("mediated_days"), inputs.pin("cleaned_cdrs"), inputs.pin("rejected_cdrs")
     ),

@@ -17,13 +17,16 @@ from telecom_assets.mediation.stale_days import days_of_displaced_copies, mediat
 from telecom_assets.mediation.tables import MEDIATED_DAYS
 from telecom_assets.model.text import visible
 
+#: What the identity says. Its check says the same.
+RAW_EQUALS_OUTCOMES = "raw = cleaned + rejected"
+
 
 def raw_equals_outcomes(mediated: PinnedTable, cleaned: PinnedTable, rejected: PinnedTable) -> Verdict:
     """raw = cleaned + rejected, per day, by count and by sum of positions; raw as mediation read it."""
     # The sums of the engine come first: while it computes, other checks read files.
     outcomes = {"cleaned": rows_by_day(cleaned), "rejected": rows_by_day(rejected)}
     raw = {row["event_date"]: (row["raw_rows"], int(row["raw_positions"])) for row in mediated_rows(mediated)}
-    return days_add_up("raw = cleaned + rejected", "raw", raw, outcomes)
+    return days_add_up(RAW_EQUALS_OUTCOMES, "raw", raw, outcomes)
 
 
 def no_day_is_stale(mediated: PinnedTable) -> Verdict:

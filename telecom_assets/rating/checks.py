@@ -3,12 +3,17 @@
 from telecom_assets.books.contract_checks import contract_check
 from telecom_assets.books.factory import Check, CheckInputs, Guard
 from telecom_assets.books.verdict import Verdict, together
-from telecom_assets.rating.identities import cleaned_equals_ratings, deferred_equals_imputed
+from telecom_assets.rating.identities import (
+    CLEANED_EQUALS_RATINGS,
+    DEFERRED_EQUALS_IMPUTED,
+    cleaned_equals_ratings,
+    deferred_equals_imputed,
+)
 from telecom_assets.rating.tables import PERIOD_CHARGES, SUSPENDED_CDRS
 
 _RATED = Check(
     "cleaned_equals_rated_plus_suspended",
-    "cleaned = rated + suspended, per day; on days of approved and closed months + late − gone.",
+    f"{CLEANED_EQUALS_RATINGS}, per day; on days of approved and closed months + late − gone.",
     lambda inputs: cleaned_equals_ratings(
         inputs.pin("cleaned_cdrs"), inputs.pin("rated_cdrs"), inputs.pin("suspended_cdrs")
     ),
@@ -26,10 +31,14 @@ def _imputed(inputs: CheckInputs) -> Verdict:
         for period in inputs.periods
     }
     sums = {name: sum(each.figures[name] for each in by_period.values()) for name in ("deferred", "imputed")}
-    return together("deferred = imputed", by_period, sums)
+    return together(DEFERRED_EQUALS_IMPUTED, by_period, sums)
 
 
-_IMPUTED = Check("deferred_equals_imputed", "Deferred events = rows of period_charges, per day.", _imputed)
+_IMPUTED = Check(
+    "deferred_equals_imputed",
+    f"{DEFERRED_EQUALS_IMPUTED}, per day: events of suspended_cdrs, rows of period_charges.",
+    _imputed,
+)
 
 PERIOD_GUARD = Guard("period_charges", {"period_charges": [_IMPUTED, contract_check("period_charges", unique=True)]})
 GUARD = Guard(

@@ -19,6 +19,9 @@ from telecom_assets.rating.rules import DEFERRED, MissingVolumePolicy
 from telecom_assets.record_types.in_force import RECORD_TYPES, RecordTypes
 from telecom_assets.reference.changes import days_that_differ
 
+#: What each identity says. Its check says the same.
+CLEANED_EQUALS_RATINGS = "cleaned = rated + suspended"
+DEFERRED_EQUALS_IMPUTED = "deferred = imputed"
 #: For each policy: the dispositions that an event without a volume must not have, in words and as stored.
 _AGAINST_THE_POLICY: dict[MissingVolumePolicy, tuple[str, list[str]]] = {
     "customer_min": ("suspended", ["suspended"]),
@@ -39,7 +42,7 @@ def cleaned_equals_ratings(cleaned: PinnedTable, rated: PinnedTable, suspended: 
     }
     if late := late_less_gone(cleaned, rated, suspended):
         parts["late"] = late
-    return days_add_up("cleaned = rated + suspended", "cleaned", rows_by_day(cleaned), parts)
+    return days_add_up(CLEANED_EQUALS_RATINGS, "cleaned", rows_by_day(cleaned), parts)
 
 
 def late_less_gone(
@@ -92,7 +95,7 @@ def deferred_equals_imputed(suspended: PinnedTable, imputed: PinnedTable) -> Ver
     imputed: period_charges of the months of the days. A deferred event whose amount is out of range has its row there too.
     """
     parts = {"imputed": rows_by_day(imputed)}
-    return days_add_up("deferred = imputed", "deferred", _suspended_rows(suspended, DEFERRED), parts)
+    return days_add_up(DEFERRED_EQUALS_IMPUTED, "deferred", _suspended_rows(suspended, DEFERRED), parts)
 
 
 def missing_volumes_follow(policy: MissingVolumePolicy, rated: PinnedTable, suspended: PinnedTable) -> Verdict:

@@ -12,11 +12,11 @@ from telecom_assets.reports.csv_files import differing_rows, read_csv_rows, read
 from telecom_assets.reports.month_reports import currency_of, month_report
 from telecom_assets.reports.tables import REPORTS, TOP10_CONSUMERS, TRAFFIC_HOURLY
 
+_ARE_IN_FILE = "bills = rows of bills.csv"
+
 
 def _in_file(inputs: CheckInputs) -> Verdict:
-    return together(
-        "bills = rows of bills.csv", {period: _file_verdict(inputs, period) for period in inputs.periods}, {}
-    )
+    return together(_ARE_IN_FILE, {period: _file_verdict(inputs, period) for period in inputs.periods}, {})
 
 
 def _file_verdict(inputs: CheckInputs, period: str) -> Verdict:
@@ -34,7 +34,7 @@ def _file_verdict(inputs: CheckInputs, period: str) -> Verdict:
 
 _IN_FILE = Check(
     "bills_equal_file",
-    "The bills = the rows of bills.csv: every row and every figure, in the order of customers.",
+    f"{_ARE_IN_FILE}: every row and every figure, in the order of customers.",
     _in_file,
 )
 

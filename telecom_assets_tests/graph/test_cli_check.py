@@ -11,6 +11,7 @@ import pytest
 from lxml import etree
 
 from telecom_assets.home.output_files import report_file
+from telecom_assets.runs.checks import guards
 from telecom_assets.runs.jobs import checks_job
 from telecom_assets_tests.cli.test_junit import SCHEMA
 from telecom_assets_tests.graph.conftest import telecom
@@ -86,6 +87,20 @@ def test_it_is_told_in_json(untouched: Project, typed: Callable[..., Finished]) 
     assert checks[ADVISED]["status"] == "advice"
     assert "PLAN_B/SMS_NAT" in checks[ADVISED]["summary"]
     assert all(check["differs"] == [] for name, check in checks.items() if name != ADVISED)
+
+
+def test_a_check_is_described_by_the_identity_that_it_asks(untouched: Project, typed: Callable[..., Finished]) -> None:
+    described = {
+        (asset, check.name): check.description
+        for guard in guards()
+        for asset, checks in guard.checks.items()
+        for check in checks
+    }
+    found = by_name(typed(untouched, "check", "--month", MONTH, "--json"))
+    equations = {name: check["summary"] for name, check in found.items() if check["summary"].endswith(" holds")}
+    assert {"rated_equals_billed", "bills_add_up", "documents_equal_bills"} < {name for _, name in equations}
+    for name, said in equations.items():
+        assert described[name].startswith(said.removesuffix(" holds")), name
 
 
 def test_a_junit_report_has_a_case_for_each_check(
