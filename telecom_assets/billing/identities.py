@@ -75,7 +75,8 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable
     )
 
 
-#: What a bill, or a document of corrections, and its lines both say, as `document_totals` names it of the lines.
+#: What a bill, or a document of corrections, and its lines both say, as `document_totals` names it of the lines. A document has no
+#: column exact_amount: it is amount_before_tax − rounding_difference.
 OF_DOCUMENT = {
     "amount_before_tax": "amount",
     "exact_amount": "exact_amount",

@@ -16,6 +16,7 @@ from resources.warehouse import PinnedTable, Warehouse, of_month, read_rows
 from resources.warehouse.conditions import equal
 from telecom_assets.billing.adjustment_lines import document_totals
 from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.identities import OF_DOCUMENT
 from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.tables import (
     ADJUSTMENT,
@@ -37,8 +38,6 @@ from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.tables import RATED_CDRS, SUSPENDED_CDRS, SUSPENSE_DECISIONS
 
 _TAX = ("tax_category", "tax_pct")
-#: Columns of a tax rate, and those of a bill that they are where it has one rate.
-_MONEY_OF_RATE = {"amount": "amount_before_tax", "discount": "discount", "tax": "tax", "due": "amount_due"}
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ def _rates(totals: Sequence[Row], stand: Mapping[Any, Sequence[Row]], lines: Pin
         }
         if len(rates) > 1:
             return _rates_by_the_rule(lines, document["customer_id"], document["currency"])
-        money = {of_rate: document[of_bill] for of_rate, of_bill in _MONEY_OF_RATE.items()}
+        money = {of_rate: document[name] for name, of_rate in OF_DOCUMENT.items() if name in document}
         of_one_rate += [
             {**{name: document[name] for name in DOCUMENT}, **dict(zip(_TAX, rate, strict=True)), **money}
             for rate in rates
