@@ -8,6 +8,8 @@ that puts the period on the list, after its rows: so the close needs no way arou
 its rows there and changes none.
 """
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
@@ -80,13 +82,15 @@ def closed_periods(connection: PostgresConnection, table: str) -> list[str]:
         return [str(period) for (period,) in rows]
 
 
-def keep_closed(session: psycopg.Connection, contract: TableContract, ledger: TableContract) -> None:
-    """Have triggers keep the rows of closed periods, of a published table and of the ledger; nobody writes either until the commit.
+def keep_closed(session: psycopg.Connection, contracts: Sequence[TableContract], ledger: TableContract) -> None:
+    """Have triggers keep the rows of closed periods, of published tables and of the ledger; nobody writes them until the commit.
 
-    The tables are there. Who waits for them meanwhile is looked at by the triggers afterwards.
+    The tables are there. Who waits for them meanwhile is looked at by the triggers afterwards. The ledger comes last, as it does
+    for whoever publishes: two sessions would wait for each other otherwise.
     """
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended('telecom_assets.create_table', 0))")
-    _keep_rows(session, contract.name, sql.Literal(contract.name), contract.partition_by or "")
+    for contract in contracts:
+        _keep_rows(session, contract.name, sql.Literal(contract.name), contract.partition_by or "")
     _keep_rows(session, ledger.name, sql.SQL("changed.table_name"), "period")
     if not _has_trigger(session, CLOSED_PERIODS.name, "closed_periods_stay"):
         session.execute(sql.SQL(_KEEP_LIST).format(refused=_REFUSED))

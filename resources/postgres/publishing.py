@@ -151,7 +151,7 @@ def publish_period(
             _lock(session, contract.name, period)
             closed_before = closes and is_closed(session, contract.name, period)
             if closes:
-                keep_closed(session, contract, LEDGER)
+                keep_closed(session, [contract], LEDGER)
             entry = _ledger_entry(session, contract.name, period)
             if entry and publication.is_older_than(entry):
                 return PublishResult("stale", entry.rows, entry.sums, entry.delta_version)

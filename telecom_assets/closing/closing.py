@@ -251,9 +251,9 @@ def _assert_can_publish(books: Books, month: str) -> None:
 
     Asked before anything is done, since publishing comes after all files are made.
     """
-    connection = books.postgres.connect()
-    for table in _totals(books, month):
-        assert_can_close(connection, table.contract, month)
+    connection, totals = books.postgres.connect(), _totals(books, month)
+    assert_can_close(connection, [table.contract for table in totals], month)
+    for table in totals:
         ahead = entries_ahead(connection, table.name, table.table_id, table.version)
         if month in ahead:
             raise _is_later(table, month, ahead[month])

@@ -7,8 +7,10 @@ import psycopg
 import pytest
 
 from resources.postgres import PostgresConnection, PostgresError, assert_can_close, closed_periods, read_ledger_entry
+from resources.postgres.publishing import ensure_tables
+from telecom_assets.billing.tables import CORRECTION_DOCUMENTS as DOCUMENTS
 from telecom_assets.billing.tables import FACTURATION_COMPLETE as BILLS
-from telecom_assets_tests.resources.test_postgres import OTHER_PERIOD, PERIOD, bills, publish
+from telecom_assets_tests.resources.test_postgres import OTHER_PERIOD, PERIOD, bills, publish, start, wait_for_waiting
 
 _TABLE = BILLS.name
 
@@ -106,22 +108,37 @@ def test_asking_whether_a_period_can_be_closed_changes_nothing(postgres_dsn: str
 
     before = everything()
     for period in (PERIOD, OTHER_PERIOD):
-        assert_can_close(PostgresConnection(postgres_dsn), BILLS, period)
+        assert_can_close(PostgresConnection(postgres_dsn), [BILLS, DOCUMENTS], period)
     assert everything() == before
     session.execute(f"REVOKE DELETE ON {_TABLE} FROM CURRENT_USER")
     with pytest.raises(PostgresError, match=f"permission denied for table {_TABLE}"):
-        assert_can_close(PostgresConnection(postgres_dsn), BILLS, OTHER_PERIOD)
+        assert_can_close(PostgresConnection(postgres_dsn), [DOCUMENTS, BILLS], OTHER_PERIOD)
     session.execute(f"GRANT DELETE ON {_TABLE} TO CURRENT_USER")
-    assert_can_close(PostgresConnection(postgres_dsn), BILLS, OTHER_PERIOD)
+    assert_can_close(PostgresConnection(postgres_dsn), [DOCUMENTS, BILLS], OTHER_PERIOD)
 
 
 def test_asking_of_an_empty_database_makes_no_table(postgres_dsn: str) -> None:
     connection = PostgresConnection(postgres_dsn)
-    assert_can_close(connection, BILLS, PERIOD)
+    assert_can_close(connection, [BILLS, DOCUMENTS], PERIOD)
     with connection.session("looking") as session:
         assert (
             session.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace").fetchall() == []
         )
+
+
+def test_who_asks_of_two_tables_waits_for_a_publisher_of_the_second(
+    connection: PostgresConnection, session: psycopg.Connection, postgres_dsn: str
+) -> None:
+    """A publisher writes its table, then the ledger: it is not held up by whoever waits for the table."""
+    with connection.session("making the second table") as making:
+        ensure_tables(connection, making, DOCUMENTS, closes=True)
+    with psycopg.connect(postgres_dsn) as publisher:
+        publisher.execute(f"DELETE FROM {DOCUMENTS.name} WHERE billing_period = '{OTHER_PERIOD}'")
+        asked = start(lambda: assert_can_close(connection, [BILLS, DOCUMENTS], PERIOD, 30))
+        wait_for_waiting(session)
+        publisher.execute("SET LOCAL lock_timeout = '5s'")
+        publisher.execute(f"UPDATE publish_ledger SET delta_version = 9 WHERE period = '{OTHER_PERIOD}'")
+    asked.result(30)
 
 
 def test_a_close_that_fails_leaves_the_period_open(connection: PostgresConnection) -> None:
