@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from resources.expected_errors import ExpectedError
+from resources.expected_errors import ExpectedError, UsageError
 from resources.warehouse import Decided, Partitions, PinnedTable, Warehouse, append_decided
 from telecom_assets.billing.manual_rows import room_for_credit
 from telecom_assets.billing.tables import BILL, BILL_LINES, FACTURATION_COMPLETE, MANUAL, MANUAL_LINES
@@ -54,8 +54,9 @@ class Wanted:
 def note_line(warehouse: Warehouse, wanted: Wanted) -> dict[str, Any]:
     """Note an amount for the bills of the period after every closed one; returns its row of manual_lines.
 
-    Raises ManualLineError for an amount, a rate, a customer or a holder that cannot be, and for a credit that is more than there is
-    left of the month at that rate; PeriodError unless the month is closed and the period that would bill it is open.
+    Raises UsageError for an amount or a rate that cannot be; ManualLineError for a customer or a holder without a bill, and for a
+    credit that is more than there is left of the month at that rate; PeriodError unless the month is closed and the period that would
+    bill it is open.
     """
     _check_figures(wanted, warehouse.contracts[MANUAL_LINES.name].column("amount").arrow_type.scale)
     warehouse.make_tables([MANUAL_LINES.name])
@@ -76,13 +77,11 @@ def note_line(warehouse: Warehouse, wanted: Wanted) -> dict[str, Any]:
 def _check_figures(wanted: Wanted, scale: int) -> None:
     smallest = Decimal(1).scaleb(-scale)
     if not wanted.amount.is_finite() or wanted.amount <= 0 or wanted.amount != wanted.amount.quantize(smallest):
-        raise ManualLineError(
+        raise UsageError(
             f"{wanted.verb} of {wanted.amount}: expected an amount above 0 with up to {scale} decimals; nothing was changed"
         )
     if not 0 <= wanted.tax_pct <= 100 or wanted.tax_pct != wanted.tax_pct.quantize(Decimal("0.0001")):
-        raise ManualLineError(
-            f"tax of {wanted.tax_pct} %: expected 0 to 100 with up to 4 decimals; nothing was changed"
-        )
+        raise UsageError(f"tax of {wanted.tax_pct} %: expected 0 to 100 with up to 4 decimals; nothing was changed")
 
 
 def _billed_in(periods: Periods, wanted: Wanted) -> str:

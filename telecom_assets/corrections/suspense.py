@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from resources.expected_errors import ExpectedError
+from resources.expected_errors import ExpectedError, UsageError
 from resources.warehouse import Decided, Partitions, PinnedTable, Warehouse, append_decided
 from telecom_assets.books.totals import note_totals
 from telecom_assets.corrections.tables import ADJUSTMENTS, UNSETTLED
@@ -57,9 +57,9 @@ class Suspense:
 
 
 def check_reason(reason: str | None) -> str | None:
-    """The reason, or SuspenseError for one that nothing is suspended for."""
+    """The reason, or UsageError for one that nothing is suspended for."""
     if reason is not None and reason not in SUSPENSION_REASONS:
-        raise SuspenseError(f"reason {reason!r}: expected one of {', '.join(SUSPENSION_REASONS)}")
+        raise UsageError(f"reason {reason!r}: expected one of {', '.join(SUSPENSION_REASONS)}")
     return reason
 
 

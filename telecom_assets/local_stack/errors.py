@@ -1,6 +1,6 @@
-"""The one error of the local stack."""
+"""The errors of the local stack."""
 
-from resources.expected_errors import ExpectedError
+from resources.expected_errors import ExpectedError, UsageError
 
 
 class LocalStackError(ExpectedError):
@@ -14,3 +14,7 @@ class LocalStackError(ExpectedError):
         self.details = details
         if details:
             self.add_note(details)  # a traceback shows notes
+
+
+class UnknownService(LocalStackError, UsageError):
+    """No server of the local stack has this name."""

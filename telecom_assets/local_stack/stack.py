@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from resources.stack_state import StackState, StackStateError, read_stack_state
-from telecom_assets.local_stack.errors import LocalStackError
+from telecom_assets.local_stack.errors import LocalStackError, UnknownService
 from telecom_assets.local_stack.extra import assert_installed
 from telecom_assets.local_stack.kafka import Kafka
 from telecom_assets.local_stack.layout import Kept, Layout, write_private
@@ -68,7 +68,7 @@ class LocalStack:
     ) -> None:
         unknown = sorted(set(services) - set(SERVICES))
         if unknown:
-            raise LocalStackError(f"unknown service {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
+            raise UnknownService(f"unknown service {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
         self.layout = Layout(home.expanduser().absolute())
         self._kept = Kept(self.layout.kept_file)
         every: Sequence[Service] = (

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from resources.expected_errors import ExpectedError
+from resources.expected_errors import ExpectedError, UsageError
 from resources.warehouse import Decided, PinnedTable, Warehouse, append_decided
 from telecom_assets.intake.admission import admit
 from telecom_assets.intake.journal import read_state
@@ -63,10 +63,10 @@ class Acceptance:
 
 
 def check_reason(reason: str | None, record_types: RecordTypes) -> str | None:
-    """The reason, or RejectsError for one that nothing is refused for."""
+    """The reason, or UsageError for one that nothing is refused for."""
     known = rejection_reasons(record_types)
     if reason is not None and reason not in known:
-        raise RejectsError(f"reason {reason!r}: expected one of {', '.join(known)}")
+        raise UsageError(f"reason {reason!r}: expected one of {', '.join(known)}")
     return reason
 
 

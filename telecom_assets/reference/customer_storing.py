@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from resources.expected_errors import UsageError
 from resources.postgres import (
     PostgresConnection,
     PostgresError,
@@ -25,7 +26,6 @@ from resources.warehouse import Warehouse
 from telecom_assets.model.columns import VALIDITY
 from telecom_assets.model.stretches import Stretch
 from telecom_assets.reference.change_log import Origin, record_changes
-from telecom_assets.reference.csv_files import InputFileError
 from telecom_assets.reference.customer_import import ALLOWED_VALUES, CUSTOMER_ID_PATTERN, BadRow, read_customer_file
 from telecom_assets.reference.customer_reading import changed_days, imported_history, plans_of
 from telecom_assets.reference.history import present
@@ -75,11 +75,11 @@ def import_customers(
 
     today: the local day. origin: who imports it. valid_from: the first day of rows without one. `rate_plans` is the tariffs file, by
     default the packaged one. With bad rows nothing is written, unless `skip_bad`, which writes the good ones if there are any. Raises
-    InputFileError, CustomersRefused, PastChanged, PostgresError and WarehouseError; where the last two came between both writes, the
-    import is made again.
+    UsageError for a day to come, InputFileError, CustomersRefused, PastChanged, PostgresError and WarehouseError; where the last two
+    came between both writes, the import is made again.
     """
     if valid_from and valid_from > today:
-        raise InputFileError(f"--valid-from {valid_from} is after today, {today}; import the file on that day")
+        raise UsageError(f"--valid-from {valid_from} is after today, {today}; import the file on that day")
     plans = plans_of(warehouse, rate_plans)
     found = read_customer_file(file, plans, today, valid_from)
     if found.bad_rows and not (skip_bad and found.rows.num_rows):

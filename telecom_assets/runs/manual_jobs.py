@@ -9,8 +9,9 @@ from decimal import Decimal
 import dagster as dg
 from pydantic import Field
 
+from resources.expected_errors import UsageError
 from resources.warehouse import Warehouse
-from telecom_assets.billing.manual import ManualLineError, Wanted, note_line
+from telecom_assets.billing.manual import Wanted, note_line
 from telecom_assets.home.settings import Settings
 from telecom_assets.lineage.failures import with_expected_failures
 from telecom_assets.model.calendar import check_month
@@ -30,7 +31,7 @@ class Amount(dg.Config):
     document: bool = Field(default=False, description="A document of its own, not a line on the next bill.")
 
     def wanted(self, settings: Settings, *, is_credit: bool) -> Wanted:
-        """The same for `note_line`. Raises ManualLineError for what is no number, MonthError."""
+        """The same for `note_line`. Raises UsageError for what is no number, and for the month."""
         month = check_month(self.month, settings.partitions_start)
         figures = _figure(self.amount), _figure(self.tax_pct)
         return Wanted(
@@ -49,7 +50,7 @@ def _figure(text: str) -> Decimal:
     try:
         return figure(text)
     except ValueError as error:
-        raise ManualLineError(f"{error}; nothing was changed") from None
+        raise UsageError(f"{error}; nothing was changed") from None
 
 
 def _noted(context: dg.OpExecutionContext, warehouse: Warehouse, wanted: Wanted) -> None:

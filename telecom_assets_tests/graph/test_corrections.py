@@ -13,7 +13,7 @@ import pytest
 from telecom_assets.runs.evaluation import check_month
 from telecom_assets_tests.graph.conftest import close_month_and_run_next, customers
 from telecom_assets_tests.graph.project import MONTH, NEXT_MONTH, Project
-from telecom_assets_tests.graph.test_cli_month import Finished, typed
+from telecom_assets_tests.graph.test_cli_month import Finished, one_line, typed
 from telecom_assets_tests.graph.test_sensor import sms
 
 __all__ = ["typed"]
@@ -110,6 +110,11 @@ def test_what_a_person_charges_has_a_document_of_its_own(project: Project, typed
         f"telecom: credit of 1.56 for {MONTH}: customer {CALLER} has 1.55 left of that month at S 20 % before tax, and no more than "
         "that can be credited; nothing was changed\n"
     )
+    for wrong, expected in (
+        (("--amount", "0"), "an amount above 0"),
+        (("--amount", "1", "--tax-pct", "101"), "0 to 100"),
+    ):
+        one_line(typed(project, "charge", *said, *wrong), 2, f"expected {expected}")
     assert len(project.rows("manual_lines")) == 1
     assert not next(each for each in project.run_month(NEXT_MONTH) if each.step.job == "billing_job").up_to_date
     [document] = project.rows("correction_documents")

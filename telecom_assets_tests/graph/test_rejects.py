@@ -116,7 +116,7 @@ def test_a_file_that_is_none_and_an_unknown_reason(
 ) -> None:
     one_line(typed(project, "rejects", "resubmit", str(tmp_path / "none")), 1, "no such file")
     one_line(typed(project, "rejects", "resubmit", written(tmp_path, [])), 1, "no text of the file was changed")
-    one_line(typed(project, "rejects", "export", str(tmp_path), "--reason", "odd"), 1, "reason 'odd': expected one of")
+    one_line(typed(project, "rejects", "export", str(tmp_path), "--reason", "odd"), 2, "reason 'odd': expected one of")
     one_line(typed(project, "rejects", "export", str(tmp_path)), 1, "a folder")
 
 

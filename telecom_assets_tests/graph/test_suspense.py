@@ -91,7 +91,7 @@ def test_what_is_suspended_is_listed(project: Project, typed: Callable[..., Fini
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("list", "--reason", "odd"), 1, "reason 'odd': expected one of unknown_customer, prepaid_customer"),
+        (("list", "--reason", "odd"), 2, "reason 'odd': expected one of unknown_customer, prepaid_customer"),
         (("recycle", "--month", "July"), 2, "expected yyyy-MM"),
         (
             ("write-off", "--reason", "no_price", "--by", "Anna", "--why", "old", "--month", NEXT_MONTH),

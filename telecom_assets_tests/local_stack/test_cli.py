@@ -82,7 +82,7 @@ def test_error_is_one_line_and_the_log(home: Path) -> None:
 
 def test_error_as_json(home: Path) -> None:
     failed = telecom(home, "up", "redis", "--json")
-    assert failed.exit_code == 1
+    assert failed.exit_code == 2
     assert json.loads(failed.stdout)["error"].startswith("unknown service redis")
 
 

@@ -453,7 +453,7 @@ def test_a_day_to_come_changes_nothing(
     run: Callable[..., Result], file: Callable[..., Path], stored: Callable[[], dict[str, str] | None]
 ) -> None:
     refused = run("--valid-from", "2026-11-21", file(HEADER, line()))
-    assert (refused.exit_code, refused.stderr.count("\n"), stored()) == (1, 1, None)
+    assert (refused.exit_code, refused.stderr.count("\n"), stored()) == (2, 1, None)
     assert "--valid-from 2026-11-21 is after today, 2026-11-20; import the file on that day" in refused.stderr
 
 
