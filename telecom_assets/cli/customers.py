@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from resources.expected_errors import ExpectedError, UsageError
-from telecom_assets.cli.correcting import By, CorrectPast, Why, origin_of, reason_given
+from telecom_assets.cli.correcting import By, CorrectPast, Why, origin_of, reason_given, what_follows
 from telecom_assets.cli.show import RunProgress, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.home.full_disk import no_space
@@ -93,7 +93,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False))
         else:
-            _show(outcome)
+            _show(app, outcome)
         if outcome.refused:
             raise typer.Exit(1)
 
@@ -111,7 +111,7 @@ def register(app: typer.Typer) -> None:
         if as_json:
             typer.echo(json.dumps({"error": error, "changed_days": [each.as_json() for each in changed]}))
         elif error is None:
-            typer.echo(f"Customers are read. {_told(changed)}")
+            typer.echo(f"Customers are read. {_told(ctx.obj, changed)}")
         else:
             typer.echo(f"telecom: {error}", err=True)
         if error is not None:
@@ -139,14 +139,14 @@ def _run_read(app: "AppContext", said: Mapping[str, Any], *, quiet: bool) -> tup
     return None, changed_days(before, warehouse.pin(CUSTOMERS.name).arrow())
 
 
-def _told(changed: Sequence[Stretch]) -> str:
-    """The days on which other versions are in force, in words."""
+def _told(app: "AppContext", changed: Sequence[Stretch]) -> str:
+    """The days on which other versions are in force, and what follows, in words."""
     if not changed:
         return "The same ones are in force as before, on all days."
-    return f"Others are in force than before: {', '.join(map(str, changed))}. telecom run rates these days again."
+    return f"Others are in force than before: {', '.join(map(str, changed))}. {what_follows(app, changed)}"
 
 
-def _show(outcome: "ImportOutcome") -> None:
+def _show(app: "AppContext", outcome: "ImportOutcome") -> None:
     if outcome.bad_rows:
         _show_bad_rows(outcome.bad_rows)
     if outcome.counts is None:
@@ -161,7 +161,7 @@ def _show(outcome: "ImportOutcome") -> None:
         + (f" {_count(len(outcome.bad_rows), 'bad row')} skipped." if outcome.bad_rows else "")
     )
     if outcome.changed:
-        typer.echo(_told(outcome.changed))
+        typer.echo(_told(app, outcome.changed))
 
 
 def _show_bad_rows(bad_rows: tuple[BadRow, ...]) -> None:

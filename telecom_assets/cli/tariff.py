@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telecom_assets.cli.correcting import By, CorrectPast, Why, origin_of
+from telecom_assets.cli.correcting import By, CorrectPast, Why, origin_of, what_follows
 from telecom_assets.home.paths import checked
 
 if TYPE_CHECKING:
+    from telecom_assets.cli.context import AppContext
     from telecom_assets.reference.tariffs import Reading
 
 _IMPORT_HELP = (
@@ -66,7 +67,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(json.dumps({name: _as_json(reading) for name, reading in stored.items()}))
         else:
             for name, reading in stored.items():
-                typer.echo(_told(name, reading))
+                typer.echo(_told(ctx.obj, name, reading))
         for name in unread:
             typer.echo(
                 f"Runs read {in_use[name]}, which differs from what is stored now, and will refuse it: let TELECOM_{name.upper()} name "
@@ -80,11 +81,12 @@ def _each_checked(files: list[Path]) -> list[Path]:
     return [check(file) for file in files]
 
 
-def _told(name: str, reading: "Reading") -> str:
-    days = ", ".join(map(str, reading.changes))
-    if not days:
+def _told(app: "AppContext", name: str, reading: "Reading") -> str:
+    changed = reading.changes
+    if not changed:
         return f"{name}: as before, {reading.rows.num_rows:,} rows."
-    return f"{name}: {reading.rows.num_rows:,} rows stored; others are in force: {days}. telecom run rates these days again."
+    stored = f"{name}: {reading.rows.num_rows:,} rows stored; others are in force: {', '.join(map(str, changed))}."
+    return f"{stored} {what_follows(app, changed)}"
 
 
 def _as_json(reading: "Reading") -> dict[str, Any]:

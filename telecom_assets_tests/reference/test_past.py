@@ -65,11 +65,15 @@ def closed(plain: Warehouse, tmp_path: Path) -> Warehouse:
 
 
 @pytest.fixture
-def run(closed: Warehouse, tmp_path: Path) -> Callable[..., Result]:
+def settings() -> SimpleNamespace:
+    return SimpleNamespace(rate_plans=None, product_catalog=None, adjustment_months=12)
+
+
+@pytest.fixture
+def run(closed: Warehouse, settings: SimpleNamespace, tmp_path: Path) -> Callable[..., Result]:
     """Type `telecom tariff import` with new prices from a day on."""
     app = typer.Typer()
     register(app)
-    settings = SimpleNamespace(rate_plans=None, product_catalog=None)
     context = SimpleNamespace(settings=settings, deployment=SimpleNamespace(warehouse=closed))
     new = tmp_path / "new.csv"
     new.write_text(tariffs("0.6"))
@@ -142,6 +146,36 @@ def test_a_correction_is_stored_and_told(run: Callable[..., Result], closed: War
         assert row["source"].endswith("new.csv")
         assert row["system_user"] == getpass.getuser()
         assert abs(row["changed_at"] - dt.datetime.now(dt.UTC)) < dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        (
+            IN_OCTOBER,
+            "from 2026-10-15 on. The differences of 2026-10, 2026-11 come on a later bill. telecom run rates the other days again: "
+            "from 2026-12-01 on.",
+        ),
+        (IN_DECEMBER, f"from {IN_DECEMBER} on. telecom run rates these days again."),
+    ],
+)
+def test_what_follows_is_told_of_frozen_and_of_open_days(run: Callable[..., Result], day: dt.date, said: str) -> None:
+    stored = run(day, "--correct-past", "--by", "Anna", "--why", "typing error").output
+    assert stored == f"rate_plans: 5 rows stored; others are in force: {said}\n"
+
+
+def test_what_is_too_long_ago_is_not_said_to_be_corrected(
+    run: Callable[..., Result], closed: Warehouse, settings: SimpleNamespace
+) -> None:
+    """December corrects, and looks back one month: October stays as it was billed."""
+    settings.adjustment_months = 1
+    for state in ("closing", "closed"):
+        change_state(closed, lambda _, to=state: changed_now("2026-11", to))  # type: ignore[misc]
+    said = run(IN_OCTOBER, "--correct-past", "--by", "Anna", "--why", "typing error").output
+    assert (
+        "The differences of 2026-11 come on a later bill. 2026-10: too long ago to be corrected (TELECOM_ADJUSTMENT_MONTHS is 1)."
+        in said
+    )
 
 
 def test_a_run_refuses_a_file_with_dates_that_changes_the_past(closed: Warehouse, tmp_path: Path) -> None:

@@ -65,7 +65,9 @@ def run(plain: Warehouse, tmp_path: Path) -> Callable[..., Result]:
     """Run `telecom tariff import …` on the warehouse; runs read plans.csv and catalogue.csv."""
     app = typer.Typer()
     register(app)
-    settings = SimpleNamespace(rate_plans=tmp_path / "plans.csv", product_catalog=tmp_path / "catalogue.csv")
+    settings = SimpleNamespace(
+        rate_plans=tmp_path / "plans.csv", product_catalog=tmp_path / "catalogue.csv", adjustment_months=12
+    )
     context = SimpleNamespace(settings=settings, deployment=SimpleNamespace(warehouse=plain))
 
     def invoke(*arguments: object) -> Result:
