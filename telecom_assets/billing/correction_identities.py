@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from resources.warehouse import PinnedTable
 from telecom_assets.billing.adjustment_lines import document_totals, documents_of
 from telecom_assets.billing.corrections import history_of
-from telecom_assets.billing.identities import OF_DOCUMENT, holder_in_words
+from telecom_assets.billing.identities import holder_in_words
 from telecom_assets.billing.lines import DOCUMENT
-from telecom_assets.billing.tables import ADJUSTMENT, BILL, HOLDER, MANUAL, USAGE
+from telecom_assets.billing.tables import ADJUSTMENT, BILL, HOLDER, MANUAL, OF_DOCUMENT, USAGE
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.corrections.tables import UNSETTLED, WRITTEN_OFF
 from telecom_assets.model.numbers import RATED_SUM

@@ -13,7 +13,7 @@ from resources.warehouse import PinnedTable
 from telecom_assets.billing.adjustment_lines import document_totals
 from telecom_assets.billing.corrections import history_of
 from telecom_assets.billing.lines import holder_of_usage
-from telecom_assets.billing.tables import BILL, HOLDER, SERVICES, USAGE
+from telecom_assets.billing.tables import BILL, HOLDER, OF_DOCUMENT, SERVICES, USAGE
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.model.text import visible
@@ -73,17 +73,6 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable
         {"rated": totals["rated"], "billed": totals["billed"]},
         differs,
     )
-
-
-#: What a bill, or a document of corrections, and its lines both say, as `document_totals` names it of the lines. A document has no
-#: column exact_amount: it is amount_before_tax − rounding_difference.
-OF_DOCUMENT = {
-    "amount_before_tax": "amount",
-    "exact_amount": "exact_amount",
-    "discount": "discount",
-    "tax": "tax",
-    "amount_due": "due",
-}
 
 
 @lru_cache(maxsize=64)

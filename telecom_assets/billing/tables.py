@@ -26,6 +26,15 @@ USAGE, ADJUSTMENT, MANUAL = "usage", "adjustment", "manual"
 DRAFT, CLOSED = "draft", "closed"
 #: Kinds of documents that are no bill.
 CREDIT_NOTE, SUPPLEMENTARY = "credit_note", "supplementary"
+#: What a bill, or a document of corrections, and its lines both say, as `adjustment_lines.document_totals` names it of the lines. A
+#: document has no column exact_amount: it is amount_before_tax − rounding_difference.
+OF_DOCUMENT = {
+    "amount_before_tax": "amount",
+    "exact_amount": "exact_amount",
+    "discount": "discount",
+    "tax": "tax",
+    "amount_due": "due",
+}
 #: The money of a bill, and of a document of corrections.
 _MONEY = ("amount_before_tax", "discount", "tax", "amount_due", "rounding_difference")
 _AMOUNTS = tuple((name, name) for name in _MONEY)

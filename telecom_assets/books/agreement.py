@@ -37,6 +37,6 @@ def _rows_of(table: pa.Table, columns: Sequence[str]) -> Iterable[tuple[Any, ...
     return zip(*(table[name].to_pylist() for name in columns), strict=True)
 
 
-def labelled(period: str, rows: int, sums: dict[str, Decimal]) -> dict[str, object]:
+def labelled(period: str, rows: int, sums: Mapping[str, Decimal]) -> dict[str, object]:
     """Rows and sums of a period as totals by name."""
     return {f"{period} rows": rows, **{f"{period} {name}": value for name, value in sums.items()}}

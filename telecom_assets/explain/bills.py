@@ -16,7 +16,6 @@ from resources.warehouse import PinnedTable, Warehouse, of_month, read_rows
 from resources.warehouse.conditions import equal
 from telecom_assets.billing.adjustment_lines import document_totals
 from telecom_assets.billing.corrections import history_of
-from telecom_assets.billing.identities import OF_DOCUMENT
 from telecom_assets.billing.lines import DOCUMENT
 from telecom_assets.billing.tables import (
     ADJUSTMENT,
@@ -26,6 +25,7 @@ from telecom_assets.billing.tables import (
     FACTURATION_COMPLETE,
     MANUAL,
     MANUAL_LINES,
+    OF_DOCUMENT,
     USAGE,
 )
 from telecom_assets.closing.tables import DOCUMENTS

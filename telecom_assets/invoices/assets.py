@@ -55,14 +55,13 @@ def invoices(
     directory = invoice_directory(settings, period)
     names = holders_of_month(customers.all(), period).select(*HOLDER, "customer_name")
     named = bills.df.join(names, on=list(HOLDER), how="left").orderBy(*HOLDER)
-    sums = bills.totals()
     summary = write_invoices(
         stream_batches(named),
         period,
         directory,
         bills.version,
         read_issuer(settings.issuer),
-        expected=InvoiceTotals(sum(bills.rows_by_partition().values()), sums["amount_due"], sums["amount_before_tax"]),
+        expected=InvoiceTotals(sum(bills.rows_by_partition().values()), bills.totals()),
         other_usage=any(not each.on_bill for each in record_types),
         before_swap=partial(_assert_newest, bills, period),
     )

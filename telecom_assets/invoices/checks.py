@@ -24,21 +24,18 @@ def _invoiced(inputs: CheckInputs) -> Verdict:
         skipped = skipped_bills(inputs.warehouse, period)
         sums = [table.totals() for table in tables]
         found = read_invoice_totals(invoice_directory(inputs.settings, period))
-        names = ("amount_before_tax", "amount_due")
         left |= labelled(
             period,
             sum(sum(table.rows_by_partition().values()) for table in tables) - skipped,
-            {name: sum_exactly(each[name] for each in sums) for name in names},
+            {name: sum_exactly(each[name] for each in sums) for name in FACTURATION_COMPLETE.money},
         )
-        right |= labelled(
-            period, found.invoices, {"amount_before_tax": found.amount_before_tax, "amount_due": found.amount_due}
-        )
+        right |= labelled(period, found.invoices, found.sums)
     return totals_agree(_ARE_INVOICED, left, right, ("bills", "invoices"))
 
 
 _INVOICED = Check(
     "bills_equal_invoices",
-    f"{_ARE_INVOICED}: the documents are read and added up.",
+    f"{_ARE_INVOICED}, count and every amount: the documents are read and added up.",
     _invoiced,
 )
 

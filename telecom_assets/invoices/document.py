@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple
 from lxml import etree
 
 from resources.expected_errors import ExpectedError
-from telecom_assets.billing.tables import SERVICES
+from telecom_assets.billing.tables import FACTURATION_COMPLETE, OF_DOCUMENT, SERVICES
 from telecom_assets.invoices.issuer import Issuer
 from telecom_assets.model.period_titles import period_bounds
 from telecom_assets.model.text import legible, percentage, plain
@@ -246,19 +246,20 @@ def invoice_schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.fromstring(text, safe_parser()))
 
 
-def read_amounts(path: str, parser: etree.XMLParser) -> tuple[Decimal, Decimal]:
-    """(amount due, amount before tax) of an invoice file. Raises InvoiceError when it is not one."""
+def read_amounts(path: str, parser: etree.XMLParser) -> dict[str, Decimal]:
+    """The amounts of an invoice file, by the bill's columns (`_MONEY`). Raises InvoiceError when it is not one."""
     try:
         root = etree.parse(path, parser).getroot()
     except etree.XMLSyntaxError as error:
         raise InvoiceError(f"{path}: not well-formed XML: {error}") from error
-    due, before = root.findtext(_DUE), root.findtext(_BEFORE_TAX)
-    if root.tag not in _ROOTS or due is None or before is None:
+    found = {each.tag.rpartition("}")[2]: each.text or "" for each in root.iterfind("{*}Totals/{*}*")}
+    if root.tag not in _ROOTS or not found.keys() >= set(_MONEY.values()):
         raise InvoiceError(f"{path}: not an invoice of {NAMESPACE}")
     try:
-        return Decimal(due), Decimal(before)
+        return {column: Decimal(found[element]) for column, element in _MONEY.items()}
     except InvalidOperation:
-        raise InvoiceError(f"{path}: {due!r} or {before!r} is not an amount") from None
+        texts = ", ".join(f"{element} {found[element]!r}" for element in _MONEY.values())
+        raise InvoiceError(f"{path}: one of its totals is not an amount: {texts}") from None
 
 
 def safe_parser() -> etree.XMLParser:
@@ -363,13 +364,7 @@ def check_issued(bill: Mapping[str, Any], issued: Issued) -> None:
     """Raise InvoiceError unless the lines and the tax rates of a document add up to the bill."""
     sums = [("lines", issued.lines, "amount", "amount_before_tax")]
     sums += [
-        ("tax rates", issued.rates, of_rate, of_bill)
-        for of_rate, of_bill in (
-            ("amount", "amount_before_tax"),
-            ("discount", "discount"),
-            ("tax", "tax"),
-            ("due", "amount_due"),
-        )
+        ("tax rates", issued.rates, of_rate, of_bill) for of_bill, of_rate in OF_DOCUMENT.items() if of_bill in bill
     ]
     for what, rows, column, of_bill in sums:
         added = sum((row[column] for row in rows), Decimal(0))
@@ -388,4 +383,5 @@ def _usage_line(lines: etree._Element, service: str) -> tuple[etree._Element, et
 
 
 _ROOTS = {f"{{{namespace}}}Invoice" for namespace in _READ}
-_DUE, _BEFORE_TAX = "{*}Totals/{*}AmountDue", "{*}Totals/{*}AmountBeforeTax"
+#: The amounts of a bill, and their elements in Totals.
+_MONEY = {column: element for element, column in _TOTALS if column in FACTURATION_COMPLETE.money}

@@ -67,14 +67,13 @@ class InvoiceSummary:
 
 
 class InvoiceTotals(NamedTuple):
-    """How many documents a set has and what they add up to: as read from them, or as the bills say."""
+    """How many documents a set has and what they add up to, by the bill's columns: as read from them, or as the bills say."""
 
     invoices: int
-    amount_due: Decimal
-    amount_before_tax: Decimal
+    sums: Mapping[str, Decimal]
 
     def __str__(self) -> str:
-        return f"{self.invoices} invoices, {plain(self.amount_due)} due, {plain(self.amount_before_tax)} before tax"
+        return ", ".join([f"{self.invoices} invoices", *(f"{name} {plain(of)}" for name, of in self.sums.items())])
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def write_invoices(
                     if issuing is not None and issued is not None:
                         issuing.note(bill, issued, written)
                         issuing.progress(index.count)
-        total = InvoiceTotals(index.count, index.sums["amount_due"], index.sums["amount_before_tax"])
+        total = InvoiceTotals(index.count, index.sums)
         if expected is not None and total != expected:
             raise InvoiceError(f"{period}: the bills say {expected}; written were {total}; run again")
         summary = InvoiceSummary(

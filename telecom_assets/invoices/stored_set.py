@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from resources.atomic_files import read_directory
+from telecom_assets.billing.tables import FACTURATION_COMPLETE
 from telecom_assets.home.setting_values import InvoiceFormat
 from telecom_assets.invoices.document import read_amounts, safe_parser
 from telecom_assets.invoices.files import MANIFEST_FILE, InvoiceTotals
@@ -29,14 +30,13 @@ def read_invoice_totals(directory: Path) -> InvoiceTotals:
     """
 
     def read(shown: Path) -> InvoiceTotals:
-        count, due, before_tax = 0, Decimal(0), Decimal(0)
+        count, sums = 0, dict.fromkeys(FACTURATION_COMPLETE.money, Decimal(0))
         parser = safe_parser()
         for path in _documents(shown):
-            document_due, document_before_tax = read_amounts(path, parser)
             count += 1
-            due += document_due
-            before_tax += document_before_tax
-        return InvoiceTotals(count, due, before_tax)
+            for name, amount in read_amounts(path, parser).items():
+                sums[name] += amount
+        return InvoiceTotals(count, sums)
 
     return read_directory(directory, read)
 

@@ -271,14 +271,18 @@ def invoice_gone(project: Project) -> None:
     min(invoice_directory(project.settings, MONTH).glob("*.xml")).unlink()
 
 
-def invoice_changed(project: Project) -> None:
+def invoice_changed(column: str, element: str) -> Callable[[Project], None]:
     """One document says a centime more."""
-    bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] > 0)
-    path = invoice_directory(project.settings, MONTH) / f"{bill['customer_id']}.xml"
-    text = path.read_text(encoding="utf-8")
-    amount = f"AmountDue>{bill['amount_due']}<"
-    assert amount in text
-    path.write_text(text.replace(amount, f"AmountDue>{bill['amount_due'] + Decimal('0.01')}<"), encoding="utf-8")
+
+    def damage(project: Project) -> None:
+        bill = first(row for row in project.rows("facturation_complete") if row["amount_due"] > 0)
+        path = invoice_directory(project.settings, MONTH) / f"{bill['customer_id']}.xml"
+        text = path.read_text(encoding="utf-8")
+        amount = f"<{element}>{bill[column]}<"
+        assert amount in text
+        path.write_text(text.replace(amount, f"<{element}>{bill[column] + Decimal('0.01')}<"), encoding="utf-8")
+
+    return damage
 
 
 def invoice_doubled(project: Project) -> None:
@@ -398,7 +402,16 @@ DAMAGES = [
     Damage("facturation_complete", CONTRACT, "no tax", emptied("facturation_complete", "tax"), "tax: 1 rows"),
     Damage("published_bills", PUBLISHED, "bill gone", bill_gone, "rows"),
     Damage("invoices", INVOICED, "document gone", invoice_gone, "rows"),
-    Damage("invoices", INVOICED, "document changed", invoice_changed, "amount_due"),
+    *(
+        Damage("invoices", INVOICED, f"document with another {column}", invoice_changed(column, element), column)
+        for column, element in (
+            ("amount_before_tax", "AmountBeforeTax"),
+            ("discount", "DiscountAmount"),
+            ("tax", "TaxAmount"),
+            ("amount_due", "AmountDue"),
+            ("rounding_difference", "RoundingDifference"),
+        )
+    ),
     Damage("invoices", INVOICED, "document twice", invoice_doubled, "rows"),
     Damage("invoices", INVOICED, "bill gone", bill_gone, "rows"),
     Damage("bills_csv", IN_FILE, "file edited", bills_file_edited, "the CSV file and the bills differ"),
