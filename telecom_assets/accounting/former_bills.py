@@ -42,7 +42,7 @@ def former_bills(warehouse: Warehouse, period: str, closed_with: ClosedWith, sca
     stored = warehouse.pin_period(FACTURATION_COMPLETE.name, period).df
     bills = stored.withColumn("holder_no", F.coalesce("holder_no", F.lit(1)))
     lines = warehouse.pin_period(BILL_LINES.name, period).df
-    listed = is_not_corrected(closed_with)
+    listed = is_not_corrected(closed_with.not_corrected)
     of_lines = (
         totals_by_rate(lines.where(~listed), scale)
         .groupBy("tax_category", "tax_pct")

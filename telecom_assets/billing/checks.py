@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 from resources.postgres import PostgresConnection, TableMissing, published_totals
 from resources.warehouse import PinnedTable, sum_exactly
@@ -23,6 +24,7 @@ from telecom_assets.billing.identities import (
     lines_equal_charges,
     rated_equals_billed,
 )
+from telecom_assets.billing.left_aside import Holders, left_aside
 from telecom_assets.billing.period_identities import BILLS_ADD_UP, DOCUMENTS_ADD_UP, bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.agreement import labelled, totals_agree
@@ -40,18 +42,22 @@ def _month_by_month(
     *,
     sums: Sequence[str] = (),
     advisory: str = "",
+    leaves_aside: bool = False,
 ) -> Check:
     """A check that asks each month of its run, and says all verdicts as one.
 
     sums: figures that are added up over the months. advisory: why the check warns only, where it does.
+    leaves_aside: whether the figures say how many holders are (`left_aside`).
     """
 
     def of_all(inputs: CheckInputs) -> Verdict:
         by_period = {period: judge(inputs, period) for period in inputs.periods}
-        figures = {
+        figures: dict[str, Any] = {
             figure: sum_exactly(verdict.figures[figure] or Decimal(0) for verdict in by_period.values())
             for figure in sums
         }
+        if leaves_aside and (aside := sum(len(_aside(inputs, period)) for period in inputs.periods)):
+            figures["holders_left_aside"] = aside
         return together(identity, by_period, figures)
 
     description = f"{identity}." + (f" Advisory: {advisory}." if advisory else "")
@@ -70,13 +76,18 @@ def _bills(inputs: CheckInputs, period: str) -> PinnedTable:
     return inputs.pin_period(FACTURATION_COMPLETE.name, period)
 
 
+def _aside(inputs: CheckInputs, period: str) -> Holders:
+    return left_aside(inputs.warehouse, period)
+
+
 _BILLED = _month_by_month(
     "rated_equals_billed",
     RATED_EQUALS_BILLED,
     lambda inputs, period: rated_equals_billed(
-        _charges(inputs, period), _bills(inputs, period), _lines(inputs, period)
+        _charges(inputs, period), _bills(inputs, period), _lines(inputs, period), _aside(inputs, period)
     ),
     sums=("rated", "billed"),
+    leaves_aside=True,
 )
 _LINED = _month_by_month(
     "lines_equal_charges",
@@ -87,12 +98,16 @@ _LINED = _month_by_month(
 _OF_LINES = _month_by_month(
     "bills_equal_lines",
     BILLS_EQUAL_LINES,
-    lambda inputs, period: bills_equal_lines(_lines(inputs, period), _bills(inputs, period)),
+    lambda inputs, period: bills_equal_lines(_lines(inputs, period), _bills(inputs, period), _aside(inputs, period)),
+    leaves_aside=True,
 )
 _ADDED_UP = _month_by_month(
     "bills_add_up",
     BILLS_ADD_UP,
-    lambda inputs, period: bills_add_up(_charges(inputs, period), _lines(inputs, period), _bills(inputs, period)),
+    lambda inputs, period: bills_add_up(
+        _charges(inputs, period), _lines(inputs, period), _bills(inputs, period), _aside(inputs, period)
+    ),
+    leaves_aside=True,
 )
 _CORRECTED = _month_by_month(
     "corrections_equal_lines",

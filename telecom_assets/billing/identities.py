@@ -12,9 +12,11 @@ from pyspark.sql import functions as F
 from resources.warehouse import PinnedTable
 from telecom_assets.billing.adjustment_lines import document_totals
 from telecom_assets.billing.corrections import history_of
+from telecom_assets.billing.left_aside import Holders, without_them
 from telecom_assets.billing.lines import holder_of_usage
 from telecom_assets.billing.tables import BILL, HOLDER, OF_DOCUMENT, SERVICES, USAGE
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.corrections.rules import is_not_corrected
 from telecom_assets.model.numbers import zero_if_null
 from telecom_assets.model.text import visible
 from telecom_assets.rating.charges import Charges
@@ -26,11 +28,14 @@ BILLS_EQUAL_LINES = "lines = bills, per holder: before tax, exact, discount, tax
 
 
 @lru_cache(maxsize=64)
-def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable | None = None) -> Verdict:
+def rated_equals_billed(
+    charges: Charges, bills: PinnedTable, lines: PinnedTable | None = None, aside: Holders = ()
+) -> Verdict:
     """Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, and the counts agree.
 
     Amounts are compared over all events, counts over the events of services that have columns of their own on the bill. lines:
-    bill_lines of the month; what its bills hold besides usage, where months were closed before it, is taken off.
+    bill_lines of the month; what its bills hold besides usage, where months were closed before it, is taken off. aside: see
+    `left_aside`.
     """
     usage = charges.df.groupBy(*holder_of_usage()).agg(
         F.sum("amount").alias("rated_amount"),
@@ -51,6 +56,8 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable
         *(F.coalesce(name, F.lit(Decimal(0))).alias(name) for name in ("rated_amount", "billed_amount")),
         *(F.coalesce(name, F.lit(0)).alias(name) for name in ("rated_count", "billed_count", "bills")),
     )
+    if aside:
+        both = both.where(~is_not_corrected(aside))
     differ = (
         (F.col("rated_amount") != F.col("billed_amount"))
         | (F.col("rated_count") != F.col("billed_count"))
@@ -68,7 +75,7 @@ def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable
     ]
     differs = [{**row.asDict(), "difference": row["rated_amount"] - row["billed_amount"]} for row in wrong]
     return Verdict(
-        RATED_EQUALS_BILLED,
+        without_them(RATED_EQUALS_BILLED, aside),
         findings,
         {"rated": totals["rated"], "billed": totals["billed"]},
         differs,
@@ -111,10 +118,10 @@ def lines_equal_charges(charges: Charges, lines: PinnedTable) -> Verdict:
 
 
 @lru_cache(maxsize=64)
-def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
+def bills_equal_lines(lines: PinnedTable, bills: PinnedTable, aside: Holders = ()) -> Verdict:
     """A bill is what its lines add up to: amount before tax, exact, discount, tax and due. A holder without lines owes nothing.
 
-    lines, bills: bill_lines and facturation_complete, pinned to one month.
+    lines, bills: bill_lines and facturation_complete, pinned to one month. aside: see `left_aside`.
     """
     scale = bills.contract.column("amount_due").arrow_type.scale
     own = lines.df.where(F.col("document") == BILL)
@@ -130,6 +137,8 @@ def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
             for name in (column, f"lines_{column}")
         ),
     )
+    if aside:
+        both = both.where(~is_not_corrected(aside))
     differ = reduce(or_, (F.col(name) != F.col(f"lines_{name}") for name in OF_DOCUMENT))
     wrong = [row.asDict() for row in both.where(differ).orderBy(*HOLDER).limit(1000).collect()]
     findings = [
@@ -143,7 +152,7 @@ def bills_equal_lines(lines: PinnedTable, bills: PinnedTable) -> Verdict:
     ]
     if wrong and not any(lines.rows_by_partition().values()):
         findings = ["the month has bills and no lines: a former version billed it; `telecom run` bills it again"]
-    return Verdict(BILLS_EQUAL_LINES, findings, differs=wrong)
+    return Verdict(without_them(BILLS_EQUAL_LINES, aside), findings, differs=wrong)
 
 
 def _besides_usage(lines: PinnedTable) -> DataFrame:

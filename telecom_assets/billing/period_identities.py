@@ -5,16 +5,21 @@ document (`identities` and `correction_identities` here, `identities` of rating)
 Suspended usage that a person has written off has an estimate in the control totals, and is in none of these.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeAlias
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from resources.warehouse import PinnedTable, sum_exactly
 from telecom_assets.billing.corrections import closed_lines
-from telecom_assets.billing.tables import ADJUSTMENT, OF_ITS_OWN, ON_BILL, USAGE
+from telecom_assets.billing.left_aside import Holders, without_them
+from telecom_assets.billing.tables import ADJUSTMENT, BILL, OF_ITS_OWN, ON_BILL, USAGE
 from telecom_assets.books.agreement import totals_agree
 from telecom_assets.books.totals import Total, amounts_of, by_outcome, totals_of
 from telecom_assets.books.verdict import Verdict
+from telecom_assets.corrections.rules import is_not_corrected
 from telecom_assets.corrections.tables import ADJUSTMENTS, UNSETTLED, WRITTEN_OFF
 from telecom_assets.rating.charges import Charges
 from telecom_assets.rating.rules import DEFERRED
@@ -32,27 +37,26 @@ DOCUMENTS_ADD_UP = (
 )
 
 
-def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable) -> Verdict:
+def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable, aside: Holders = ()) -> Verdict:
     """Of the period of some bills: deferred = imputed; charges = usage lines; adjustments = their lines + written off; lines = bills.
 
     All tables are pinned to the period. Adjustments that await acceptance, or are refused, are in neither side; before a period was
     closed none are asked for. Lines are those on bills, and their amount is the bills' before tax.
+    aside: see `left_aside`; what their lines and bills come to is taken off both sides.
     """
     warehouse, period = bills.warehouse, _period(bills)
     deferred = [
         each for each in totals_of(warehouse.pin_period(SUSPENDED_CDRS.name, period)) if each.outcome == DEFERRED
     ]
     rated, imputed = (totals_of(table) for table in (charges.rated, charges.imputed))
+    on_bills = _amount(lines, ON_BILL) - _of(aside, lines.df.where(F.col("document") == BILL), "amount")
+    billed = {name: amount - _of(aside, bills.df, name) for name, amount in amounts_of(bills).items()}
     equations: list[_Equation] = [
         ("deferred = imputed", _records(deferred), _records(imputed)),
         ("sum of positions, deferred = imputed", _positions(deferred), _positions(imputed)),
         ("rated + imputed amount = exact amount of usage lines", _money([*rated, *imputed]), _exact(lines, USAGE)),
-        (
-            "amount of lines on bills = amount before tax",
-            _amount(lines, ON_BILL),
-            amounts_of(bills)["amount_before_tax"],
-        ),
-        _due_of(bills),
+        ("amount of lines on bills = amount before tax", on_bills, billed["amount_before_tax"]),
+        _due_of(billed),
     ]
     if closed_lines(warehouse, period) is not None:
         rows = by_outcome(totals_of(warehouse.pin_period(ADJUSTMENTS.name, period))).items()
@@ -60,7 +64,7 @@ def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable) -> Ve
         written_off = sum_exactly(money for (disposition, _), (_, money) in rows if disposition == WRITTEN_OFF)
         lined = _exact(lines, ADJUSTMENT) + written_off
         equations.append(("adjustments = exact amount of adjustment lines + written off", settled, lined))
-    return _holding(BILLS_ADD_UP, period, equations)
+    return _holding(without_them(BILLS_ADD_UP, aside), period, equations)
 
 
 def documents_add_up(lines: PinnedTable, documents: PinnedTable) -> Verdict:
@@ -68,13 +72,20 @@ def documents_add_up(lines: PinnedTable, documents: PinnedTable) -> Verdict:
 
     Both tables are pinned to the period.
     """
-    before_tax = amounts_of(documents)["amount_before_tax"]
-    lined = ("amount of lines on documents of their own = amount before tax", _amount(lines, OF_ITS_OWN), before_tax)
-    return _holding(DOCUMENTS_ADD_UP, _period(documents), [lined, _due_of(documents)])
+    sums, lined = amounts_of(documents), _amount(lines, OF_ITS_OWN)
+    rule = "amount of lines on documents of their own = amount before tax"
+    return _holding(DOCUMENTS_ADD_UP, _period(documents), [(rule, lined, sums["amount_before_tax"]), _due_of(sums)])
 
 
-def _due_of(table: PinnedTable) -> _Equation:
-    sums = amounts_of(table)
+def _of(holders: Holders, rows: DataFrame, name: str) -> Decimal:
+    """What a column comes to in the rows of some holders. Without holders no row is read."""
+    if not holders:
+        return Decimal(0)
+    of_them = rows.where(is_not_corrected(holders)).agg(F.sum(name).alias(name))
+    return of_them.toArrow().to_pylist()[0][name] or Decimal(0)
+
+
+def _due_of(sums: Mapping[str, Decimal]) -> _Equation:
     rule = "amount before tax − discount + tax = amount due"
     return rule, sums["amount_before_tax"] - sums["discount"] + sums["tax"], sums["amount_due"]
 

@@ -230,7 +230,7 @@ def with_terms(rows: DataFrame, period: str, original_period: str, closed_with: 
 
 def _with_refused(rows: DataFrame, closed_with: ClosedWith) -> DataFrame:
     """The rows, refused where they would correct a bill that its lines do not give."""
-    named = is_not_corrected(closed_with)
+    named = is_not_corrected(closed_with.not_corrected)
     is_kept = named & (F.col("side") == TAKEN_BACK)
     of_record = F.max(F.when(is_kept, 1).otherwise(0)).over(Window.partitionBy("record_id"))
     marked = rows.withColumn("is_paid_by_another", (of_record == 1) & (F.col("side") == CHARGED))
@@ -238,9 +238,12 @@ def _with_refused(rows: DataFrame, closed_with: ClosedWith) -> DataFrame:
     return marked.withColumn("disposition", F.when(is_refused, REFUSED).otherwise(F.col("disposition")))
 
 
-def is_not_corrected(closed_with: ClosedWith) -> Column:
-    """Whether a row with customer_id and holder_no is of a holder whose bill is not what its lines come to."""
-    holders = [f"{customer}/{holder}" for customer, holder in closed_with.not_corrected]
+def is_not_corrected(listed: Sequence[tuple[str, int]]) -> Column:
+    """Whether a row with customer_id and holder_no is of a holder whose bill is not what its lines come to.
+
+    listed: `ClosedWith.not_corrected`.
+    """
+    holders = [f"{customer}/{holder}" for customer, holder in listed]
     return F.concat_ws("/", F.col("customer_id"), F.col("holder_no").cast("string")).isin(*holders)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from resources.warehouse import PinnedTable, Warehouse, committed_at, newest_change
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import bills_equal_lines, rated_equals_billed
+from telecom_assets.billing.left_aside import left_aside
 from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS
 from telecom_assets.intake.identities import landed_rows_are_consumed
@@ -44,15 +45,16 @@ def look_at_books(bills: PinnedTable, charges: Charges, dedupe_days: int) -> Loo
     """
     inputs = BillingInputs.behind(bills, charges)
     lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
+    aside = left_aside(bills.warehouse, inputs.period)
     # What lands after an approval is late, and is mediated in its time.
     is_frozen = read_periods(bills.warehouse).is_frozen(inputs.period)
     days = month_is_mediated(inputs.period, month_days(inputs.period), inputs.mediated, inputs.raw)
     verdicts = [
         *([] if is_frozen else [days]),
         *(question() for question in inputs.conserved(dedupe_days)),
-        rated_equals_billed(charges, bills, lines),
-        bills_equal_lines(lines, bills),
-        bills_add_up(charges, lines, bills),
+        rated_equals_billed(charges, bills, lines, aside),
+        bills_equal_lines(lines, bills, aside),
+        bills_add_up(charges, lines, bills, aside),
         documents_add_up(lines, bills.warehouse.pin_period(CORRECTION_DOCUMENTS.name, inputs.period)),
     ]
     failed = [verdict.summary for verdict in verdicts if not verdict.passed]

@@ -33,7 +33,7 @@ def of(tmp_path: Path, engine: SparkEngine, postgres_dsn: str) -> Books:
     rated(of, bought)
     billed(of)
     wrong = {"voice_total": Decimal("1.01"), "amount_before_tax": Decimal("1.15"), "amount_due": Decimal("1.31")}
-    _store(
+    store(
         of.warehouse,
         [{**row, **(wrong if row["customer_id"] == "2126" else {})} for row in rows(of, "facturation_complete")],
     )
@@ -43,7 +43,7 @@ def of(tmp_path: Path, engine: SparkEngine, postgres_dsn: str) -> Books:
     return of
 
 
-def _store(warehouse: Warehouse, bills: list[dict[str, Any]]) -> None:
+def store(warehouse: Warehouse, bills: list[dict[str, Any]]) -> None:
     contract = warehouse.contracts[FACTURATION_COMPLETE.name]
     warehouse.overwrite_arrow(contract.name, contract_table(contract, bills), Partitions(MONTH, MONTH))
 
@@ -80,7 +80,7 @@ def test_bills_that_were_changed_since_have_no_journal(of: Books) -> None:
     """2129's, whose lines gave it when the month was closed."""
     changed = {"amount_before_tax": Decimal("2.05"), "amount_due": Decimal("2.33")}
     with may_write(MONTH):
-        _store(
+        store(
             of.warehouse,
             [{**row, **(changed if row["customer_id"] == "2129" else {})} for row in rows(of, "facturation_complete")],
         )

@@ -1,0 +1,74 @@
+"""Checks of bills of a month that was closed as it stood: those whose bills are not their lines are left aside, nobody else."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from resources.warehouse import Partitions
+from telecom_assets.billing.checks import GUARD
+from telecom_assets.books.factory import CheckInputs, verdict_of
+from telecom_assets.books.verdict import Verdict
+from telecom_assets.closing.approving import Books
+from telecom_assets.closing.checks import GUARD as FROZEN_GUARD
+from telecom_assets.periods.guard import may_write
+from telecom_assets.rating.tables import PERIOD_CHARGES
+from telecom_assets_tests.accounting.test_as_it_stood import of, store
+from telecom_assets_tests.closing.months import MONTH, rows
+
+__all__ = ["of"]
+
+COMPARED = ("rated_equals_billed", "bills_equal_lines", "bills_add_up")
+DIGEST = "frozen_rows_have_their_digest"
+
+
+def verdicts(of: Books) -> dict[str, Verdict]:
+    """What `telecom check` of the month finds of bills and of frozen rows."""
+    of.warehouse.make_tables([PERIOD_CHARGES.name])
+    month = Partitions(MONTH, MONTH)
+    now = lambda: dt.datetime.now(dt.UTC)  # noqa: E731
+    inputs = CheckInputs(of.settings, of.warehouse, of.postgres, now, of.record_types, months=month)
+    checks = {check.name: check for guard in (GUARD, FROZEN_GUARD) for each in guard.checks.values() for check in each}
+    return {name: verdict_of(checks[name], inputs) for name in (*COMPARED, DIGEST)}
+
+
+def changed(of: Books, customer_id: str, **amounts: str) -> None:
+    """The bill of a customer with other amounts, written by a stranger."""
+    new: dict[str, Any] = {name: Decimal(amount) for name, amount in amounts.items()}
+    bills = rows(of, "facturation_complete")
+    with may_write(MONTH):
+        store(of.warehouse, [{**row, **(new if row["customer_id"] == customer_id else {})} for row in bills])
+
+
+def test_the_holders_that_its_close_has_listed_are_left_aside(of: Books) -> None:
+    """2126 was billed 0.01 more than his lines, 2128 nothing for 3.00; 2129's 2.00 and 2127's 0 are compared."""
+    found = verdicts(of)
+    assert {name: each.summary for name, each in found.items() if not each.passed} == {}
+    assert {found[name].figures["holders_left_aside"] for name in COMPARED} == {2}
+    assert found["rated_equals_billed"].figures["billed"] == Decimal("2.00")
+
+
+@pytest.mark.parametrize(
+    ("amounts", "red"),
+    [
+        ({"amount_before_tax": "2.01", "amount_due": "2.29"}, COMPARED),
+        ({"tax": "0.39", "amount_due": "2.29"}, ("bills_equal_lines",)),
+    ],
+    ids=["before tax", "tax"],
+)
+def test_the_difference_of_a_holder_who_is_not_listed_is_found(
+    of: Books, amounts: dict[str, str], red: tuple[str, ...]
+) -> None:
+    changed(of, "2129", **amounts)
+    found = verdicts(of)
+    assert [name for name in COMPARED if not found[name].passed] == list(red)
+    assert [row["customer_id"] for row in found["bills_equal_lines"].differs] == ["2129"]
+    assert not found[DIGEST].passed
+
+
+def test_the_bill_of_a_listed_holder_is_still_the_stored_one(of: Books) -> None:
+    """Left aside where bills are compared with lines; that nobody has changed it since is asked by the digest."""
+    changed(of, "2126", amount_before_tax="1.16", amount_due="1.32")
+    found = verdicts(of)
+    assert [name for name, each in found.items() if not each.passed] == [DIGEST]
