@@ -4,8 +4,8 @@ Belongs here: arguments. What is told is in `telecom_assets.explain`, how it loo
 """
 
 import datetime as dt
-import json
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
@@ -71,7 +71,6 @@ def explain(
 
 def _usage(app: AppContext, subscriber: str, at: str, *, as_json: bool) -> None:
     from telecom_assets.cli.show_explained import print_record, print_records  # noqa: PLC0415
-    from telecom_assets.explain.as_json import as_json as told  # noqa: PLC0415
     from telecom_assets.explain.usage import TimeError, explain_usage  # noqa: PLC0415
 
     try:
@@ -79,7 +78,7 @@ def _usage(app: AppContext, subscriber: str, at: str, *, as_json: bool) -> None:
     except TimeError as error:
         raise typer.BadParameter(f"--at: {error}") from None
     if as_json:
-        typer.echo(json.dumps({"records": told(found)}))
+        _write({"records": found})
     elif len(found) == 1:
         print_record(found[0])
     else:
@@ -88,28 +87,33 @@ def _usage(app: AppContext, subscriber: str, at: str, *, as_json: bool) -> None:
 
 def _record(app: AppContext, record_id: str, *, day: dt.date | None, as_json: bool) -> None:
     from telecom_assets.cli.show_explained import print_record  # noqa: PLC0415
-    from telecom_assets.explain.as_json import as_json as told  # noqa: PLC0415
     from telecom_assets.explain.records import explain_record  # noqa: PLC0415
 
     found = explain_record(app.deployment.warehouse, record_id, day=day, dedupe_days=app.settings.dedupe_days)
     if as_json:
-        typer.echo(json.dumps(told(found)))
+        _write(found)
     else:
         print_record(found)
 
 
 def _bill(app: AppContext, customer: str, month: str, *, as_json: bool) -> None:
     from telecom_assets.cli.show_explained_bill import print_bill  # noqa: PLC0415
-    from telecom_assets.explain.as_json import as_json as told  # noqa: PLC0415
     from telecom_assets.explain.bills import explain_bill  # noqa: PLC0415
     from telecom_assets.model.party_numbers import normalised  # noqa: PLC0415
 
     checked = check_month(month, app.settings.partitions_start)
     found = explain_bill(app.deployment.warehouse, normalised(customer), checked)
     if as_json:
-        typer.echo(json.dumps(told(found)))
+        _write(found)
     else:
         print_bill(found)
+
+
+def _write(found: Any) -> None:
+    from telecom_assets.explain.as_json import json_pieces  # noqa: PLC0415
+
+    sys.stdout.writelines(json_pieces(found))
+    typer.echo()
 
 
 def _day(text: str | None) -> dt.date | None:

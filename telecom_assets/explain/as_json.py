@@ -2,7 +2,8 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +13,14 @@ from telecom_assets.model.text import plain
 
 
 def as_json(value: Any) -> Any:
-    """The value for JSON: decimals and times as text. A message has its `text` and not its bytes, an event its month and formula."""
+    """What JSON has for a value that it has no form of, one level deep: the `default` of the json module.
+
+    Decimals and times as text. A message has its `text` and not its bytes, an event its month and formula. Raises TypeError.
+    """
     if isinstance(value, Message):
         row = {name: of for name, of in value.row.items() if name != "value"}
         said = {name: getattr(value, name) for name in ("outcome", "reason", "detail", "corrects", "corrected")}
-        return as_json({**row, "text": value.text, **said})
+        return {**row, "text": value.text, **said}
     if dataclasses.is_dataclass(value):
         found = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
         if isinstance(value, Event):
@@ -25,16 +29,16 @@ def as_json(value: Any) -> Any:
             found |= {"rounding": value.rounding}
         if isinstance(value, Line):
             found |= {"exact_sum": value.exact_sum, "rounding": value.rounding}
-        return as_json(found)
+        return found
     if isinstance(value, Mapping):
-        return {name: as_json(of) for name, of in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(each) for each in value]
-    return _text(value)
-
-
-def _text(value: Any) -> Any:
-    """A single value: numbers, booleans and None stay."""
+        return dict(value)
     if isinstance(value, Decimal):
         return plain(value)
-    return value.isoformat() if isinstance(value, dt.date) else value
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def json_pieces(value: Any) -> Iterator[str]:
+    """The value as JSON, piece by piece: the events of a bill stand in memory once, and their text not at all."""
+    return json.JSONEncoder(default=as_json).iterencode(value)

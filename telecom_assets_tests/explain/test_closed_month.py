@@ -1,8 +1,10 @@
 """Records and bills of two months on the embedded engine, one of them closed: figures by hand."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from telecom_assets.billing.tables import BILL_LINES
 from telecom_assets.cli.show_explained import print_record, print_records
 from telecom_assets.cli.show_explained_bill import print_bill
 from telecom_assets.corrections.suspense import write_off
-from telecom_assets.explain.as_json import as_json
+from telecom_assets.explain.as_json import json_pieces
 from telecom_assets.explain.bills import Bill, _rates_by_the_rule, explain_bill
 from telecom_assets.explain.reading import ExplainError
 from telecom_assets.explain.records import Event, explain_record
@@ -60,6 +62,11 @@ def warehouse(sail: SparkEngine, tmp_path_factory: pytest.TempPathFactory) -> Wa
     project.add_line((OTHER, 1), JANUARY, Decimal("0.50"), Decimal(10))
     project.run(FEBRUARY)
     return project.warehouse
+
+
+def told(value: object) -> Any:
+    """What `telecom explain --json` says of it."""
+    return json.loads("".join(json_pieces(value)))
 
 
 @pytest.fixture
@@ -152,8 +159,8 @@ def test_what_is_written_off_says_so(
         None,
     )
     assert explain_bill(warehouse, NUMBER, JANUARY).written_off == ()
-    assert [each["is_written_off"] for each in as_json([found, undone])] == [True, False]
-    assert as_json(bill)["written_off"][0]["why"] == "a [test] number"
+    assert [each["is_written_off"] for each in told([found, undone])] == [True, False]
+    assert told(bill)["written_off"][0]["why"] == "a [test] number"
     monkeypatch.setenv("COLUMNS", "160")
     for record_id in ("no price", "nobody's", "little"):
         print_record(explain_record(warehouse, record_id))
@@ -227,7 +234,7 @@ def test_a_customer_without_a_bill_is_one_sentence(warehouse: Warehouse) -> None
 def test_all_of_it_is_printed_and_told_to_machines(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     for record_id in ("one", "no volume", "not ours", "late"):
         found = explain_record(warehouse, record_id)
-        assert as_json(found)["record_id"] == record_id
+        assert told(found)["record_id"] == record_id
         print_record(found)
     bills: list[Bill] = [explain_bill(warehouse, NUMBER, month) for month in (JANUARY, FEBRUARY)]
     for bill in bills:
