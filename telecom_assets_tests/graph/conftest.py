@@ -269,7 +269,7 @@ def damaged_with_database(billed: MonthRun, copy_of: Callable[..., Project]) -> 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PostgreSQL server that refuses connections is asked once: how long it is waited for has tests of its own."""
     asked_once = partial(PostgresConnection, retry_seconds=0)
-    monkeypatch.setattr("telecom_assets.home.deployment.PostgresConnection", asked_once)
+    monkeypatch.setattr("resources.postgres.PostgresConnection", asked_once)
 
 
 def telecom(project: Project, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
