@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,15 @@ class Code:
         digest = hashlib.sha256()
         for symbol in sorted(parts):
             digest.update(f"{symbol} {parts[symbol].digest}\n".encode())
-        for path in sorted(path for path in _files_beside_code() if {path.name, path.parent.name} & texts):
+        for path in sorted(path for path in self._files_beside_code if {path.name, path.parent.name} & texts):
             digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
         settings = frozenset[str]().union(*(part.settings for part in parts.values()))
         return Reached(digest.hexdigest() if roots <= set(parts) else None, settings, named_by)
+
+    @cached_property
+    def _files_beside_code(self) -> list[Path]:
+        """Files of the packages that are not Python code."""
+        return [path for path in _files() if not path.suffix.startswith(".py")]
 
     def _module(self, name: str) -> "_Module | None":
         if name not in self._modules:
@@ -352,11 +358,6 @@ def installed_code() -> str:
     for path in sorted(path for path in _files() if path.suffix != ".pyc"):
         digest.update(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def _files_beside_code() -> list[Path]:
-    """Files of the packages that are not Python code."""
-    return [path for path in _files() if not path.suffix.startswith(".py")]
 
 
 def _files() -> Iterator[Path]:

@@ -25,7 +25,7 @@ from telecom_assets.record_types.record_type import RecordType, Units
 from telecom_assets.record_types.sms import SMS
 from telecom_assets.record_types.voice import VOICE
 from telecom_assets.reports import dashboard_panels
-from telecom_assets.runs import rule_digest
+from telecom_assets.runs import code, rule_digest
 from telecom_assets.runs.code import Code, Reached, installed_source
 from telecom_assets.runs.rule_digest import Rules
 from telecom_assets.runs.stages import BILLING, MEDIATION, RATING, stage_of_table
@@ -113,6 +113,10 @@ def _installed_code_is_read_once() -> Iterator[None]:
     """What was read of a source stays the same, and serves every test that asks for rules by that source."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rule_digest, "Code", cache(Code))
+        patch.setattr(rule_digest, "installed_code", cache(rule_digest.installed_code))
+        # A test changes a few modules, and the trees of the others are the same.
+        patch.setattr(code._Module, "read", cache(code._Module.read))
+        patch.setattr(code._Scan, "of", cache(code._Scan.of))
         yield
 
 
