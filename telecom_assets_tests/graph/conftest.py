@@ -299,5 +299,6 @@ def environment(project: Project) -> dict[str, str]:
         "TELECOM_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka_bootstrap_servers),
         "TELECOM_KAFKA_OPTIONS": json.dumps(settings.kafka_options),
         "TELECOM_KAFKA_TOPIC": settings.kafka_topic,
+        "TELECOM_PARTITIONS_START": f"{settings.partitions_start}",
         "TELECOM_POSTGRES_DSN": settings.postgres_dsn.get_secret_value(),
     }
