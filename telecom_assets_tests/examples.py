@@ -19,7 +19,7 @@ def register_profiles() -> None:
     An example may take as long as it needs: beside other work a machine takes longer for it, and that is no fault.
     """
     settings.register_profile(_WHOLE, settings.default, deadline=None)
-    settings.register_profile(CHECK, settings.default, deadline=None, max_examples=15)
+    settings.register_profile(CHECK, settings.default, deadline=None, max_examples=10)
     settings.load_profile(_WHOLE)
 
 

@@ -1086,7 +1086,9 @@ def assert_sql_agrees(batch: list[Message], month: str, **parameters: Any) -> No
     }
 
 
-@pytest.mark.parametrize("policy", ["customer_min", "zero", "suspend"])
+@pytest.mark.parametrize(
+    "policy", ["customer_min", *(pytest.param(each, marks=pytest.mark.thorough) for each in ("zero", "suspend"))]
+)
 @pytest.mark.parametrize("dedupe_days", [pytest.param(0, marks=pytest.mark.thorough), 31])
 @pytest.mark.parametrize("month", [pytest.param("2026-02", marks=pytest.mark.thorough), "2026-03"])
 def test_sql_agrees_on_many_cdrs(policy: str, dedupe_days: int, month: str) -> None:
@@ -1121,7 +1123,8 @@ def test_sql_agrees_with_other_settings() -> None:
     assert_sql_agrees(batch, "2026-03", **rates, accept_months={"2015-05", "2026-02"})
 
 
-@pytest.mark.parametrize("currency", [pytest.param("JPY", marks=pytest.mark.thorough), "TND"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("currency", ["JPY", "TND"])
 def test_sql_agrees_in_other_currencies(currency: str) -> None:
     assert_sql_agrees(cdrs.cdr_batch(seed=7, count=600), "2026-03", currency=currency)
 
@@ -1145,6 +1148,7 @@ def test_sql_reads_numbers_as_they_are_written() -> None:
         assert [*(max(min(value, far), -far) for value in values[:2]), *values[2:]] == expected, text
 
 
+@pytest.mark.thorough
 @settings(SLOW, max_examples=examples(15))
 @given(cdrs.cdr_messages(min_size=10), st.sampled_from(["2026-02", "2026-03", "2026-04"]))
 def test_sql_agrees_on_small_collections(batch: list[Message], month: str) -> None:

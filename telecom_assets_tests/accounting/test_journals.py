@@ -25,6 +25,8 @@ from telecom_assets_tests.accounting.books import FEBRUARY, JANUARY, MARCH, C, D
 from telecom_assets_tests.closed_periods.project import Project
 from telecom_assets_tests.closed_periods.system import House, Price, Usage, Version
 
+pytestmark = pytest.mark.thorough
+
 ACCOUNTS = read_accounts(None, ())
 
 

@@ -75,6 +75,7 @@ def test_what_is_there_and_whole_is_not_made_again(
     assert len(list((tmp_path / "pdfs").rglob("*.pdf"))) == FEW, "what was made with the former logo is gone"
 
 
+@pytest.mark.processes
 def test_several_processes_make_the_same_and_end_with_the_one_that_started_them(tmp_path: Path, issuer: Issuer) -> None:
     """The first is killed in the middle; what its processes had made is taken by the second, which makes the rest by itself."""
     folder, count = tmp_path / "pdfs", 12

@@ -113,7 +113,7 @@ def _installed_code_is_read_once() -> Iterator[None]:
     """What was read of a source stays the same, and serves every test that asks for rules by that source."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rule_digest, "Code", cache(Code))
-        patch.setattr(rule_digest, "installed_code", cache(rule_digest.installed_code))
+        patch.setattr(rule_digest, "installed_code", cache(code.installed_code))
         # A test changes a few modules, and the trees of the others are the same.
         patch.setattr(code._Module, "read", cache(code._Module.read))
         patch.setattr(code._Scan, "of", cache(code._Scan.of))
