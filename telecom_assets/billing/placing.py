@@ -92,7 +92,8 @@ def placed(
     """
     contract = bill_lines(scale)
     if how == "separate":
-        apart = corrects.withColumn("document", F.col("original_period"))
+        # Not the column itself: on one core, Sail (0.7.2) plans no order of lines by two columns that are one and the same.
+        apart = corrects.withColumn("document", F.coalesce("original_period", F.lit(BILL)))
         return numbered(own.unionByName(apart), contract)
     on_bill = own.where(F.col("document") == BILL)
     with_bill = subscribers_of_month(customers, period).unionByName(on_bill.select(*HOLDER)).distinct()
