@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeAlias
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, sum_exactly
@@ -49,8 +48,8 @@ def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable, aside
         each for each in totals_of(warehouse.pin_period(SUSPENDED_CDRS.name, period)) if each.outcome == DEFERRED
     ]
     rated, imputed = (totals_of(table) for table in (charges.rated, charges.imputed))
-    on_bills = _amount(lines, ON_BILL) - _of(aside, lines.df.where(F.col("document") == BILL), "amount")
-    billed = {name: amount - _of(aside, bills.df, name) for name, amount in amounts_of(bills).items()}
+    on_bills = _amount(lines, ON_BILL) - _of(aside, lines, "amount", document=BILL)
+    billed = {name: amount - _of(aside, bills, name) for name, amount in amounts_of(bills).items()}
     equations: list[_Equation] = [
         ("deferred = imputed", _records(deferred), _records(imputed)),
         ("sum of positions, deferred = imputed", _positions(deferred), _positions(imputed)),
@@ -77,10 +76,11 @@ def documents_add_up(lines: PinnedTable, documents: PinnedTable) -> Verdict:
     return _holding(DOCUMENTS_ADD_UP, _period(documents), [(rule, lined, sums["amount_before_tax"]), _due_of(sums)])
 
 
-def _of(holders: Holders, rows: DataFrame, name: str) -> Decimal:
-    """What a column comes to in the rows of some holders. Without holders no row is read."""
+def _of(holders: Holders, table: PinnedTable, name: str, document: str | None = None) -> Decimal:
+    """What a column comes to in the rows of some holders, of one document where it is named. Without holders no row is read."""
     if not holders:
         return Decimal(0)
+    rows = table.df if document is None else table.df.where(F.col("document") == document)
     of_them = rows.where(is_not_corrected(holders)).agg(F.sum(name).alias(name))
     return of_them.toArrow().to_pylist()[0][name] or Decimal(0)
 

@@ -193,10 +193,10 @@ def test_funnel_of_a_month_without_records_says_where_the_records_are(
     billed: MonthRun, typed: Callable[..., Finished]
 ) -> None:
     days = [row["event_date"] for row in billed.project.rows("raw_cdrs")]
-    finished = typed(billed.project, "funnel", "--month", "2024-02")
+    finished = typed(billed.project, "funnel", "--month", "2025-02")
     assert finished.status == 0
     assert (
-        f"2024-02 has no records: the {len(days):,} that have landed are at home on days from {min(days)} to {max(days)}"
+        f"2025-02 has no records: the {len(days):,} that have landed are at home on days from {min(days)} to {max(days)}"
         in finished.stdout
     )
 
@@ -330,9 +330,9 @@ def test_no_kafka_is_one_clear_line_and_the_month_is_open(
     project = new_project()
     project.store_customers(customers())
     nowhere = {"TELECOM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TELECOM_KAFKA_TIMEOUT_SECONDS": "1"}
-    finished = typed(project, "run", "--month", "2024-02", **nowhere)
-    failed(finished, "2024-02 is not billed", "Kafka at 127.0.0.1:1 cannot be used", "telecom up")
-    assert read_state(project.warehouse).opened_months == ["2024-02"]
+    finished = typed(project, "run", "--month", "2025-02", **nowhere)
+    failed(finished, "2025-02 is not billed", "Kafka at 127.0.0.1:1 cannot be used", "telecom up")
+    assert read_state(project.warehouse).opened_months == ["2025-02"]
 
 
 @pytest.mark.usefixtures("impatient")
