@@ -175,6 +175,7 @@ DAMAGES: list[tuple[TableContract, Callable[[list[Row]], list[Row]], list[str]]]
 ]
 
 
+@pytest.mark.thorough
 def test_one_row_less_or_a_centime_more_breaks_the_equation_that_it_is_in(april: Warehouse) -> None:
     assert broken(april) == []
     for contract, rows in MONTH.items():

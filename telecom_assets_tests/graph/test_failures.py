@@ -154,6 +154,7 @@ def another_try(before: dg.RunFailureSensorContext, number: int) -> dict[str, st
     return {"telecom_assets/try": f"{number}", ".dagster/telecom_tried_before": before.dagster_run.run_id}
 
 
+@pytest.mark.thorough
 def test_a_try_that_fails_of_the_same_is_not_told_again(
     webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_try_that_fails_of_the_same_is_not_told_again(
     assert len(webhook.calls) == 1
 
 
+@pytest.mark.thorough
 def test_a_try_that_fails_of_something_else_is_told(
     webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
