@@ -95,7 +95,7 @@ def read_rows(pinned: "PinnedTable", columns: Sequence[str] | None, *conditions:
         found = QueryBuilder().register("rows", table).execute(query).read_all()
     except Exception as error:  # delta-rs raises no class of its own here
         raise pinned.warehouse.tables.unreadable(contract, pinned.version, error) from error
-    # The values of a time by pyarrow load pandas first, a quarter of a second.
+    # pyarrow would load pandas, which takes a quarter of a second, before it makes a Python value of a time.
     return [
         dict(zip(names, row, strict=True))
         for row in zip(*(column.to_pylist() for column in found.columns), strict=True)
