@@ -715,6 +715,7 @@ def test_what_the_day_leaves_to_the_month(
     assert all(row["imputed"] for row in result.imputed)
 
 
+@pytest.mark.thorough
 def test_a_deferred_charge_that_no_amount_holds_has_its_row_without_one() -> None:
     """9,999,999.9 MB × 999,999 = 9,999,989,900,000.1, more than twelve digits: known, on no bill."""
     dear = [{**row, "unit_price": "999999"} if row["product_code"] == "DATA_BASIC" else row for row in cdrs.RATE_PLANS]
@@ -1030,6 +1031,7 @@ def test_outcomes_do_not_depend_on_the_order_of_arrival_in_the_list(
     assert_conserved(chain(batch, dedupe_days=dedupe_days))
 
 
+@pytest.mark.thorough
 def test_batches_are_reproducible_and_reach_the_common_reasons() -> None:
     batch = cdrs.cdr_batch(seed=7, count=1_000)
     assert batch == cdrs.cdr_batch(seed=7, count=1_000) != cdrs.cdr_batch(seed=8, count=1_000)
@@ -1096,6 +1098,7 @@ def test_sql_agrees_on_many_cdrs(policy: str, dedupe_days: int, month: str) -> N
     assert_sql_agrees(batch, month, missing_volume_policy=policy, dedupe_days=dedupe_days)
 
 
+@pytest.mark.thorough
 def test_sql_agrees_on_amounts_that_no_amount_holds() -> None:
     """9.5 MB at 999,999 a megabyte fit, 10,000,000 MB do not; a second customer's minute is billed."""
     dear = [{**row, "unit_price": "999999"} if row["product_code"] == "DATA_BASIC" else row for row in cdrs.RATE_PLANS]
@@ -1129,6 +1132,7 @@ def test_sql_agrees_in_other_currencies(currency: str) -> None:
     assert_sql_agrees(cdrs.cdr_batch(seed=7, count=600), "2026-03", currency=currency)
 
 
+@pytest.mark.thorough
 def test_sql_reads_numbers_as_they_are_written() -> None:
     """The macros of a number, by the expressions that mediation makes of them, on the column `t`."""
     texts = drawn(cdrs.written_numbers(), examples(2_000))
@@ -1155,6 +1159,7 @@ def test_sql_agrees_on_small_collections(batch: list[Message], month: str) -> No
     assert_sql_agrees(batch, month)
 
 
+@pytest.mark.thorough
 def test_sql_reads_files(tmp_path: Path) -> None:
     """The bill of test_a_bill once more, from files."""
     (tmp_path / "cdr.jsonl").write_bytes(

@@ -19,6 +19,8 @@ from telecom_assets_tests import strategies as cdrs
 from telecom_assets_tests.graph.project import DATA
 from telecom_assets_tests.oracle import Message, Parameters
 
+pytestmark = pytest.mark.thorough
+
 #: The open month reaches beyond the day of receipt: a record of its later days is from the future all the same.
 MONTH = "2026-06"
 CALL: dict[str, Any] = {

@@ -22,6 +22,8 @@ from telecom_assets.generator import GeneratorSpec, write_files
 from telecom_assets.generator.timeline import ZONE
 from telecom_assets.tables import TABLES
 
+pytestmark = pytest.mark.thorough
+
 WATCHED = Watched(
     begin=10.0,
     end=14.0,

@@ -198,6 +198,7 @@ def test_bills_and_documents_of_corrections(months: Corrected, april: list[Row])
     assert (row["currency"], row["status"], row["billing_period"]) == ("MAD", "draft", APRIL)
 
 
+@pytest.mark.thorough
 def test_a_series_of_corrections_ends_at_the_right_bill(months: Corrected, april: list[Row]) -> None:
     """Three withdrawals of 0.33 of a bill of 0.99 and 20 % return 0.40, 0.39 and 0.40: 1.19. On documents of their own.
 
@@ -225,6 +226,7 @@ def test_a_series_of_corrections_ends_at_the_right_bill(months: Corrected, april
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("currency", "exact", "withdrawn", "expected"),
     [

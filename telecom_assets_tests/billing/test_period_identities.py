@@ -186,6 +186,7 @@ def test_one_row_less_or_a_centime_more_breaks_the_equation_that_it_is_in(april:
     assert broken(april) == []
 
 
+@pytest.mark.thorough
 def test_adjustments_of_each_holder_are_on_lines_or_written_off(april: Warehouse) -> None:
     """Those that await acceptance, or are refused, are in neither side; so is what is written off, on no line."""
 
@@ -215,6 +216,7 @@ def test_a_period_without_a_closed_one_before_it_is_not_asked_for_adjustments(pl
     assert broken(plain) == []
 
 
+@pytest.mark.thorough
 def test_suspended_usage_that_is_written_off_is_counted_and_in_no_money(april: Warehouse) -> None:
     """Its estimate stands beside it in the control totals; no identity has it."""
     decided = {

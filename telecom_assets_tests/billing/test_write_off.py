@@ -64,6 +64,7 @@ def said(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return sorted(found)
 
 
+@pytest.mark.thorough
 def test_too_little_is_written_off(april: list[Row]) -> None:
     """A credit is never too little, and rows that are on no bill anyway stay as they are."""
     assert said(april) == [

@@ -20,6 +20,8 @@ from telecom_assets_tests.billing.corrected import line
 from telecom_assets_tests.resources.test_io_manager import run_over
 from telecom_assets_tests.stages.chain import contract_table
 
+pytestmark = pytest.mark.thorough
+
 FIRST, SECOND = date(2026, 6, 1), date(2026, 6, 2)
 JUNE = Partitions(date(2026, 6, 1), date(2026, 6, 30))
 

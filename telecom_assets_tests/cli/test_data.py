@@ -444,6 +444,7 @@ def test_objects_do_not_depend_on_how_the_file_is_read(
     assert [each.decode() for batch in read_messages(path) for each in batch] == objects
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["gzip", "bzip2", "xz", "zstd"])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_compressed_files_give_what_was_put_in(tmp_path: Path, form: str, parts: int) -> None:

@@ -21,6 +21,8 @@ from telecom_assets_tests.closed_periods.project import Project
 from telecom_assets_tests.closed_periods.system import Holder, House, Price, Refused, Service
 from telecom_assets_tests.examples import examples
 
+pytestmark = pytest.mark.thorough
+
 #: Steps of one story, which begins with an empty warehouse: enough for some closed months and corrections of each.
 STEPS_OF_A_STORY = 50
 ASKED = "MODEL_STEPS"
@@ -45,7 +47,6 @@ def stories(number: int, steps: int = STEPS_OF_A_STORY, phases: tuple[Phase, ...
     )
 
 
-@pytest.mark.thorough
 def test_what_is_charged_is_what_is_right_however_months_were_closed() -> None:
     run_state_machine_as_test(ClosedPeriods, settings=stories(max(asked_for() // STEPS_OF_A_STORY, examples(100))))
 
@@ -94,7 +95,6 @@ def test_a_wrong_system_is_found(wrong: type[Model]) -> None:
         run_state_machine_as_test(beside, settings=stories(300, phases=(Phase.generate,)))
 
 
-@pytest.mark.thorough
 def test_the_project_charges_what_the_model_does(engine: SparkEngine, tmp_path: Path) -> None:
     """Two hundred steps on the embedded engine, four on Apache Spark, where each takes several times as long."""
     warehouses = count()

@@ -165,6 +165,7 @@ def first(june: Month, now: ReferenceData) -> list[Row]:
     return june.corrected(NOW, now)
 
 
+@pytest.mark.thorough
 def test_every_difference_has_its_reason(first: list[Row]) -> None:
     assert told(first) == EXPECTED
     by_record = {(row["record_id"], row["side"]): row for row in first}

@@ -143,6 +143,7 @@ def test_a_run_whose_process_lives_is_left_alone(settings: Settings, instance: d
     ]
 
 
+@pytest.mark.thorough
 @both_storages
 def test_what_an_ended_run_still_holds_is_freed(settings: Settings, instance: dg.DagsterInstance) -> None:
     """The code server reports the run of a killed worker as failed, and leaves its place taken."""

@@ -126,6 +126,7 @@ def test_a_day_of_an_approved_month_waits_until_its_approval_is_withdrawn(
     assert automation.tick() == {}
 
 
+@pytest.mark.thorough
 def test_the_sensor_itself_asks_for_open_days(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """As the code server evaluates it, tick after tick."""
     settings = Settings.load(home=tmp_path)

@@ -64,6 +64,7 @@ def test_the_message_says_why(webhook: Webhook, instance: dg.DagsterInstance, tm
     assert "no Kafka: set TELECOM_KAFKA_BOOTSTRAP_SERVERS" in str(webhook.calls[0][1])
 
 
+@pytest.mark.thorough
 def test_the_message_holds_no_secret(webhook: Webhook, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     defs = build_defs(
         Settings.load(

@@ -151,6 +151,7 @@ def test_a_table_that_cannot_be_written(home: Home) -> None:
     assert metadata["table"] == "rate_plans"
 
 
+@pytest.mark.thorough
 def test_the_days_of_a_range_are_told(home: Home) -> None:
     """The days are refused for a catalogue without products, which needs no engine."""
     days = (dt.date(2025, 6, 24), dt.date(2025, 7, 2))

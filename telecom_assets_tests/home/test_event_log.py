@@ -180,6 +180,7 @@ def stored(log: BatchedSqliteEventLog) -> int:
         return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
 
 
+@pytest.mark.thorough
 def test_an_event_waits_for_others_but_not_for_long(
     batched: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +253,7 @@ def test_a_process_that_ends_writes_what_waits(batched: dg.DagsterInstance, tmp_
     assert stored(log_of(batched)) == 1
 
 
+@pytest.mark.thorough
 def test_another_process_sees_what_was_stored(batched: dg.DagsterInstance) -> None:
     done = run(batched)
     again = BatchedSqliteEventLog(log_of(batched)._base_dir)
@@ -309,6 +311,7 @@ def test_one_place_is_given_to_one_step(batched: dg.DagsterInstance) -> None:
         first.free_concurrency_slots_for_run(slot.run_id)
 
 
+@pytest.mark.thorough
 def test_who_watches_a_run_is_told(batched: dg.DagsterInstance) -> None:
     """The page of a run that is under way in another process."""
     run_id = run(batched).run_id

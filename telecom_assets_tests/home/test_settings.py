@@ -263,6 +263,7 @@ def test_a_wrong_value_is_one_line_that_names_it(
     assert "\n" not in message
 
 
+@pytest.mark.thorough
 def test_a_currency_is_taken_when_bills_can_be_written_in_it() -> None:
     """By ISO 4217's own table: whatever has decimals, none included."""
     taken = set()

@@ -100,6 +100,7 @@ def beyond_the_corpus() -> list[str]:
     ]
 
 
+@pytest.mark.thorough
 def test_nested_values_of_unknown_fields_are_skipped(engine: SparkEngine) -> None:
     """The row is that of the same record without them, whatever stands in them and wherever they stand."""
     pairs = drawn(cdrs.cdrs_with_nested(), examples(300))

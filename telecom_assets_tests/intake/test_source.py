@@ -119,6 +119,7 @@ def test_each_line_of_a_file_is_one_row(warehouse: Warehouse, file: Path) -> Non
     assert (known.source_id, known.ends, known.records, known.current) == (digest, {0: 5}, {0: 5}, True)
 
 
+@pytest.mark.thorough
 def test_each_line_of_a_file_is_one_outcome(tmp_path: Path, sail: SparkEngine, file: Path) -> None:
     """The second line is no JSON, the fourth a copy of the first. Whichever engine: it is mediation as of any rows."""
     warehouse = Warehouse(str(tmp_path / "warehouse"), sail, TABLES)
@@ -146,6 +147,7 @@ def test_a_file_that_grew_is_another_source_until_somebody_accepts_it(warehouse:
     assert len(raw(warehouse)) == 11
 
 
+@pytest.mark.thorough
 def test_a_line_that_the_engine_leaves_out_stops_the_landing(warehouse: Warehouse, file: Path) -> None:
     """Rows are counted by what the source itself says that it has."""
 

@@ -128,6 +128,7 @@ def test_a_failure_at_any_phase_leaves_a_whole_set(directory: Path, phase: str) 
     assert invoice_set_problems(directory) == []
 
 
+@pytest.mark.thorough
 def test_bills_that_stop_in_the_middle_leave_the_old_set(directory: Path) -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield from batches(bills(1_500), 500)
@@ -238,6 +239,7 @@ def test_the_issuer_is_a_setting(directory: Path) -> None:
     assert "<Country>FR</Country>" in document
 
 
+@pytest.mark.thorough
 def test_bills_stream_through_two_batches_at_a_time(directory: Path) -> None:
     made: list[weakref.ref[pa.RecordBatch]] = []
     most = 0

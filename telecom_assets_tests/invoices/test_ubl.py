@@ -168,6 +168,7 @@ EXAMPLES: dict[str, tuple[list[Line], Kind]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("issuer", [ISSUER, Issuer(vat_id="MA123")], ids=["ICE", "VAT number"])
 def test_a_document_keeps_the_rules(name: str, issuer: Issuer, rules: Any) -> None:
@@ -200,6 +201,7 @@ def test_a_bill_of_nothing_has_one_line() -> None:
     assert line.findtext("{*}LineExtensionAmount") == "0.00"
 
 
+@pytest.mark.thorough
 def test_three_decimals_are_ubl_and_not_en16931(rules: Any) -> None:
     row, issued = made([("1.005", 5, 20, "S", None)], currency="TND")
     document = ubl_document(row, issued, ISSUER, TERMS)

@@ -30,6 +30,7 @@ def started(tmp_path: Path, user: str, *argv: str) -> tuple[str, str]:
     return done.stdout.strip(), log.read_text() if log.exists() else ""
 
 
+@pytest.mark.thorough
 def test_a_program_runs_no_fork_handlers(tmp_path: Path) -> None:
     assert started(tmp_path, "caller", "/bin/echo", "here") == ("0", "here\n")
 
@@ -41,6 +42,7 @@ def test_a_program_of_another_user_runs_no_fork_handlers(tmp_path: Path) -> None
     assert started(tmp_path, "forked")[0] == "-6"
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as another user")
 def test_a_program_that_another_user_cannot_run_says_so(tmp_path: Path) -> None:
     program = tmp_path / "closed"

@@ -105,6 +105,7 @@ def test_what_is_usual_is_a_party_that_no_step_changes() -> None:
             assert normalised(text) == text
 
 
+@pytest.mark.thorough
 def test_python_reads_a_number_as_the_engines_do() -> None:
     """Customers are few enough for Python, and are found by what the engines make of their calls."""
     for text in texts():

@@ -80,6 +80,7 @@ def test_the_order_of_reasons_is_the_contracts() -> None:
     assert REJECTION_REASONS == oracle.REJECTION_REASONS
 
 
+@pytest.mark.thorough
 def test_the_hostile_corpus(engine: SparkEngine) -> None:
     """All of it, row by row as the oracle has it, and outcome by outcome as it was worked out by hand."""
     messages = cdrs.corpus_messages()
@@ -410,6 +411,7 @@ def chosen_frame(engine: SparkEngine, chosen: list[tuple[str, int, int]]) -> Any
     return engine.spark_session.createDataFrame(pa.Table.from_pylist(rows, pa.schema(list(columns.items()))))
 
 
+@pytest.mark.thorough
 def test_a_chosen_copy_is_kept_whenever_it_came(engine: SparkEngine) -> None:
     """By hand: within a day, a choice that was changed, across days of one window, and for a copy that is refused for itself."""
     day = "2026-06-{:02}T09:00:00".format
@@ -578,6 +580,7 @@ def test_a_wider_neighbourhood_does_no_harm(sail: SparkEngine) -> None:
     assert_outcomes(march, [item for item in expected if item.home_day >= date(2026, 3, 1)])
 
 
+@pytest.mark.thorough
 def test_beside_the_cleaned_rows_the_others_are_rejected_alike(engine: SparkEngine) -> None:
     """What the asset does: copies are found once and kept, and only what was not cleaned is judged again."""
     messages = cdrs.cdr_batch(seed=13, count=400)

@@ -148,6 +148,7 @@ def test_rows_that_only_move_to_other_files_make_nothing_stale(warehouse: Wareho
     assert stale_days(warehouse) == {}
 
 
+@pytest.mark.thorough
 def test_a_long_log_is_listed_and_gives_the_same_answer(warehouse: Warehouse) -> None:
     """More versions than are looked for one by one; some have left the log."""
     landed(warehouse, A, B)

@@ -205,6 +205,7 @@ def readings(*payloads: str | None) -> list[Row]:
     ]
 
 
+@pytest.mark.thorough
 def test_the_quantity_that_is_imputed_is_that_of_the_record_type_that_has_one(
     engine: SparkEngine, tmp_path: Path
 ) -> None:

@@ -399,6 +399,7 @@ imported = st.lists(
 )
 
 
+@pytest.mark.thorough
 @given(reads, imported)
 def test_dated_rows_hold_up_to_the_next_moment_of_their_customer(
     found: list[tuple[dt.date, list[Row]]], rows: list[Row]

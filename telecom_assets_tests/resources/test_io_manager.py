@@ -124,6 +124,7 @@ def test_a_run_of_months_replaces_them_and_leaves_the_others(warehouse: Warehous
     assert warehouse.pin(DAILY_REVENUE.name).rows_by_partition() == {MAY: 1, JUNE: 1}
 
 
+@pytest.mark.thorough
 def test_the_money_of_all_days_is_one_question(plain_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many days a run has."""
     asked: list[str] = []

@@ -325,6 +325,7 @@ def test_what_librdkafka_refuses_is_told_in_its_words(
     assert said in str(caught.value)
 
 
+@pytest.mark.thorough
 def test_a_client_without_a_broker_is_closed() -> None:
     before = psutil.Process().num_threads()
     nowhere = KafkaConnection("127.0.0.1:1", "cdrs", {"log_level": 0})
@@ -434,6 +435,7 @@ def is_let_go_without_pythons_lock(make: Callable[[], pa.Array]) -> bool:
     return released
 
 
+@pytest.mark.thorough
 def test_columns_are_let_go_without_pythons_lock() -> None:
     """Otherwise landing stands still: the embedded engine does so on threads of its own, and holds the lock meanwhile."""
     # More than once: a thread that has waited for the lock since before may still ask for it.

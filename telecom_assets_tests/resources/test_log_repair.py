@@ -87,6 +87,7 @@ ALL = list(range(1, NEWEST + 1))
 # -- what is made again --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [5, 10], ids=["older", "newest"])
 @pytest.mark.parametrize(
     "damage", [tear, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"\0" * 999)]
@@ -152,6 +153,7 @@ def test_both_at_once(table: Path, engine: SparkEngine) -> None:
     assert versions_read(mended(table, engine)) == ALL
 
 
+@pytest.mark.thorough
 def test_several_may_mend_at_once(table: Path, sail: SparkEngine) -> None:
     """Each puts a whole file in its place; what was torn is kept once."""
     torn = tear(checkpoint(table, 10))
@@ -185,6 +187,7 @@ def tear_both(table: Path) -> None:
     tear(hint(table))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "damage",
     [

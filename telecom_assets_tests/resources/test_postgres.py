@@ -164,6 +164,7 @@ def refusing_server(sqlstate: str, text: str) -> Iterator[RefusingServer]:
         server.listener.close()
 
 
+@pytest.mark.thorough
 def test_a_server_that_is_starting_up_is_tried_again() -> None:
     text = "the database system is starting up"
     with refusing_server("57P03", text) as server, pytest.raises(PostgresUnavailable, match=text):

@@ -180,6 +180,7 @@ def with_other_words(text: str) -> str:
     return "# A comment.\n\n" + "\n".join(lines) + "\n# Another one.\n"
 
 
+@pytest.mark.thorough
 def test_words_about_the_code_count_nowhere(before: dict[str, str]) -> None:
     source = of_modules(with_other_words, [mediation, rating, billing, invoice_document, dashboard_panels])
     assert source(rating.__name__) != installed_source(rating.__name__)
@@ -221,6 +222,7 @@ def test_the_code_of_a_record_type_counts_for_every_stage(before: dict[str, str]
     assert differ(before, digests(source=source)) == EVERY
 
 
+@pytest.mark.thorough
 def test_definitions_ask_for_the_record_types_that_they_were_given(before: dict[str, str], tmp_path: Path) -> None:
     given = {
         record_types: build_defs(Settings.load(home=tmp_path), record_types=record_types).resources["io_manager"]  # type: ignore[index]

@@ -137,6 +137,7 @@ def month(
     return Month(messages, expected, warehouse)
 
 
+@pytest.mark.thorough
 def test_the_batch_is_worth_it(engine: SparkEngine, expected: Result) -> None:
     """Otherwise what follows would prove little."""
     assert len(expected.outcomes) > 1_000
@@ -285,11 +286,13 @@ IDENTITIES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("identity", IDENTITIES)
 def test_identities_in_sql(sql: duckdb.DuckDBPyConnection, identity: str) -> None:
     assert sql.execute(IDENTITIES[identity]).fetchall() == []
 
 
+@pytest.mark.thorough
 def test_the_tables_hold_what_sql_makes_of_the_messages(month: Month, sql: duckdb.DuckDBPyConnection) -> None:
     """From the bytes to the amounts due, without the project and without the oracle."""
     references = (cdrs.DATED_CUSTOMERS, cdrs.DATED_RATE_PLANS, cdrs.DATED_CATALOGUE)
@@ -327,6 +330,7 @@ TOTALS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", TOTALS)
 def test_control_totals_are_those_of_the_rows(month: Month, sql: duckdb.DuckDBPyConnection, name: str) -> None:
     """Worked out by each engine, noted, and read again: what SQL counts. A text that is no record type counts as other."""
@@ -425,6 +429,7 @@ def test_any_small_collection(
     assert_chain(sail, batch, Parameters(dedupe_days=dedupe_days, missing_volume_policy=policy), [])
 
 
+@pytest.mark.thorough
 @SMALL
 @given(batch=cdrs.hostile_messages().filter(bool))
 def test_any_hostile_collection(sail: SparkEngine, batch: list[Message]) -> None:

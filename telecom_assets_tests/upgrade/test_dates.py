@@ -52,6 +52,7 @@ def filled(root: str, sail: SparkEngine) -> Warehouse:
     return former
 
 
+@pytest.mark.thorough
 def test_tables_get_their_dates_and_are_in_force_on_all_days(filled: Warehouse, root: str, sail: SparkEngine) -> None:
     warehouse = Warehouse(root, sail, TABLES)
     with pytest.raises(WarehouseError, match="telecom warehouse upgrade"):

@@ -21,6 +21,8 @@ from telecom_assets_tests.stages.chain import CALENDAR_START
 from telecom_assets_tests.upgrade.former import SCHEMAS, TOPIC_ID, A, B, C, FormerWarehouse, filled, message, of_days
 from telecom_assets_tests.upgrade.test_upgrade import LEDGER, RAW, REJECTED, assert_sound, planned, rows, upgraded
 
+pytestmark = pytest.mark.thorough
+
 
 class Crash(Exception):
     """Stands for a process that is killed."""
@@ -50,7 +52,6 @@ def whole(warehouse: Warehouse) -> dict[str, Any]:
     return {**tables, "ends": state.ends, "stale": set(stale_days(warehouse)), "opened": state.opened_months}
 
 
-@pytest.mark.thorough
 def test_an_upgrade_that_is_killed_at_any_commit_is_finished_by_the_next(
     tmp_path: Path, sail: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

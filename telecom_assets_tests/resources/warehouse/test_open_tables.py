@@ -71,6 +71,7 @@ def test_the_newest_version_is_known_whoever_made_it(plain: Warehouse) -> None:
     assert sorted(codes) == ["C", "D"]
 
 
+@pytest.mark.thorough
 def test_the_newest_version_of_each_table_stays_open(plain: Warehouse) -> None:
     """A month looks at more tables than old versions stay open, and at each many times."""
     plain.make_tables()

@@ -44,6 +44,7 @@ def test_a_table_that_is_not_there_is_empty(warehouse: Warehouse) -> None:
     assert warehouse.version(FLOORS) == 0
 
 
+@pytest.mark.thorough
 def test_what_was_pinned_is_read_beside_newer_checkpoints(plain: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the embedded engine, which looks for the checkpoint before a version only from `_last_checkpoint` on.
 
