@@ -13,12 +13,10 @@ from rich.markup import escape
 from bench import machine, report
 from bench.bench_run import Bench, Options
 from bench.cases import CASES, DEFAULT_CASES
-from bench.compare import TablesDiffer
 from bench.dataset import DataSpec
-from bench.errors import BenchError
 from bench.ratios import ratios, targets, to_a_tenth
 from bench.workplace import ENGINES, Workplaces
-from resources.expected_errors import ExpectedError, UsageError
+from resources.expected_errors import ExpectedError
 from telecom_assets.cli.stack import terminate_like_interrupt
 from telecom_assets.generator import DEFAULT_SEED, GeneratorSpec
 
@@ -112,10 +110,8 @@ def main() -> None:
     """Entry point: expected errors are one message on stderr, never a traceback."""
     try:
         app()
-    except UsageError as error:
-        _fail(error, 2)
-    except (BenchError, TablesDiffer, ExpectedError) as error:
-        _fail(error, 1)
+    except ExpectedError as error:
+        _fail(error, error.exit_status)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
 

@@ -22,6 +22,7 @@ from deltalake import DeltaTable
 from deltalake.schema import PrimitiveType
 
 from bench.duckdb_pipeline import DAILY_TABLES, TABLES
+from resources.expected_errors import ExpectedError
 
 #: Columns whose values a file of CDRs does not have.
 LEFT_OUT = (
@@ -39,7 +40,7 @@ _SHOWN = 3
 Schema = dict[str, str]
 
 
-class TablesDiffer(Exception):
+class TablesDiffer(ExpectedError):
     """The two sides are not the same tables. The message names the first differences of each table."""
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from resources.expected_errors import ExpectedError, UsageError
+from resources.expected_errors import ExpectedError
 from resources.temporary import remove_abandoned
 from telecom_assets.cli import (
     accounting,
@@ -115,10 +115,8 @@ def main() -> None:
     keep_private()
     try:
         _run()
-    except UsageError as error:
-        _fail(error, 2)
     except ExpectedError as error:
-        _fail(error, 1)
+        _fail(error, error.exit_status)
     except OSError as error:
         # Without a file name the system's message says too little; and Click handles a closed pipe itself.
         if not isinstance(error.filename, str | bytes | os.PathLike):

@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from resources.expected_errors import ExpectedError, UsageError
+from resources.expected_errors import ExpectedError
 from telecom_assets.cli.correcting import By, CorrectPast, Why, origin_of, reason_given, what_follows
 from telecom_assets.cli.show import RunProgress, terminal
 from telecom_assets.cli.stack import terminate_like_interrupt
@@ -89,7 +89,7 @@ def register(app: typer.Typer) -> None:
             )
         except ExpectedError as error:
             typer.echo(f"telecom: {error}", err=True)
-            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+            raise typer.Exit(error.exit_status) from None
         if as_json:
             typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False))
         else:

@@ -21,7 +21,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from resources.expected_errors import UsageError
 from telecom_assets.cli.context import AppContext
 from telecom_assets.cli.show import print_decisions, terminal
 from telecom_assets.home.paths import checked
@@ -245,7 +244,7 @@ def _errors(as_json: bool) -> Iterator[None]:
             _progress(f"telecom: {error}")
             for line in error.details.splitlines():
                 _progress(f"  | {line}")
-        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        raise typer.Exit(error.exit_status) from None
     except KeyboardInterrupt:
         _progress("interrupted; what this command had started is stopped again")
         raise typer.Exit(_INTERRUPTED) from None
