@@ -28,9 +28,7 @@ BILLS_EQUAL_LINES = "lines = bills, per holder: before tax, exact, discount, tax
 
 
 @lru_cache(maxsize=64)
-def rated_equals_billed(
-    charges: Charges, bills: PinnedTable, lines: PinnedTable | None = None, aside: Holders = ()
-) -> Verdict:
+def rated_equals_billed(charges: Charges, bills: PinnedTable, lines: PinnedTable | None, aside: Holders) -> Verdict:
     """Σ rated + Σ period charges = Σ (bills before tax − rounding), per holder, and the counts agree.
 
     Amounts are compared over all events, counts over the events of services that have columns of their own on the bill. lines:
@@ -118,7 +116,7 @@ def lines_equal_charges(charges: Charges, lines: PinnedTable) -> Verdict:
 
 
 @lru_cache(maxsize=64)
-def bills_equal_lines(lines: PinnedTable, bills: PinnedTable, aside: Holders = ()) -> Verdict:
+def bills_equal_lines(lines: PinnedTable, bills: PinnedTable, aside: Holders) -> Verdict:
     """A bill is what its lines add up to: amount before tax, exact, discount, tax and due. A holder without lines owes nothing.
 
     lines, bills: bill_lines and facturation_complete, pinned to one month. aside: see `left_aside`.

@@ -10,6 +10,8 @@ from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED
 
 Holders = tuple[tuple[str, int], ...]
+#: None of them: what identities of a month that is not closed leave aside. What is kept of an answer is kept by its arguments.
+NOBODY: Holders = ()
 
 
 def left_aside(warehouse: Warehouse, period: str) -> Holders:

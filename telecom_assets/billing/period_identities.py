@@ -36,7 +36,7 @@ DOCUMENTS_ADD_UP = (
 )
 
 
-def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable, aside: Holders = ()) -> Verdict:
+def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable, aside: Holders) -> Verdict:
     """Of the period of some bills: deferred = imputed; charges = usage lines; adjustments = their lines + written off; lines = bills.
 
     All tables are pinned to the period. Adjustments that await acceptance, or are refused, are in neither side; before a period was

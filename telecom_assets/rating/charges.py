@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse, sum_exactly
+from telecom_assets.books.totals import totals_of
 from telecom_assets.rating.tables import PERIOD_CHARGES, RATED_CDRS
 
 
@@ -31,7 +32,8 @@ class Charges:
 
     def total(self) -> Decimal:
         """The exact sum of all amounts, before discount and tax."""
-        return sum_exactly(table.totals()["amount"] for table in (self.rated, self.imputed))
+        of_both = (total for table in (self.rated, self.imputed) for total in totals_of(table))
+        return sum_exactly(total.money or Decimal(0) for total in of_both)
 
 
 def charges_of_month(warehouse: Warehouse, period: str) -> Charges:

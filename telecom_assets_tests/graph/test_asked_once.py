@@ -2,13 +2,14 @@
 
 import pytest
 
-from telecom_assets.billing.gate import BillingInputs
+from telecom_assets.billing.gate import BillingInputs, assert_billed
+from telecom_assets.billing.left_aside import NOBODY
 from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.rating.charges import charges_of_month
 from telecom_assets.rating.identities import missing_volumes_follow
 from telecom_assets.rating.tables import SUSPENDED_CDRS
-from telecom_assets_tests.graph.project import MONTH, Project, day_tags, open_project
+from telecom_assets_tests.graph.project import MONTH, Project, day_tags, month_tag, open_project
 
 #: So far from the month that no copy of its records is looked for there.
 FAR = "2025-09-15"
@@ -54,7 +55,21 @@ def test_the_money_of_a_month_that_was_run_is_added_up_without_a_query(
         warehouse.pin_period(each.name, MONTH) for each in (BILL_LINES, FACTURATION_COMPLETE, CORRECTION_DOCUMENTS)
     )
     monkeypatch.setattr("resources.warehouse.pinned_table.read_frame", None)
-    verdict = bills_add_up(charges_of_month(warehouse, MONTH), lines, bills)
+    verdict = bills_add_up(charges_of_month(warehouse, MONTH), lines, bills, NOBODY)
     assert verdict.findings == []
     assert verdict.figures[f"left side {MONTH}: deferred = imputed"] > 0
     assert documents_add_up(lines, documents).passed
+
+
+def test_what_the_checks_of_bills_have_found_is_not_asked_again_by_what_passes_bills_on(
+    untouched: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checks of the run that makes the bills, and then the stages that pass them on, in one process."""
+    for asset in ("bill_lines", "facturation_complete"):
+        assert all(check.passed for check in untouched.check(asset, month_tag()).values())
+    warehouse, dedupe_days = untouched.warehouse, untouched.settings.dedupe_days
+    charges, bills = charges_of_month(warehouse, MONTH), warehouse.pin_period(FACTURATION_COMPLETE.name, MONTH)
+    for question in BillingInputs.behind(bills, charges).conserved(dedupe_days):
+        assert question().passed
+    monkeypatch.setattr("resources.warehouse.pinned_table.read_frame", None)
+    assert_billed(charges, bills, dedupe_days, "bills.csv")
