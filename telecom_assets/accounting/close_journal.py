@@ -82,18 +82,18 @@ def close_journal(
     scale = currency_scale(currency)
     stood = closed.way == "as_it_stands"
     issued = None if stood else closed.issue_date
-    outside, standing = _outside(warehouse, period)
-    standing += _unbilled(warehouse, period, issued or month_days(period)[-1], record_types)
+    outside, balances = _outside(warehouse, period)
+    balances += _unbilled(warehouse, period, issued or month_days(period)[-1], record_types)
     lines = _lines(warehouse, period)
     if stood:
         assert closed.closed_with is not None
         former = former_bills(warehouse, period, ClosedWith.read(closed.closed_with), scale)
         sums = Sums(
-            lines, {None: former.discount}, former.taxes, former.due, outside, standing, former.billed_otherwise
+            lines, {None: former.discount}, former.taxes, former.due, outside, balances, former.billed_otherwise
         )
     else:
         discounts = _discounts(warehouse, period, scale)
-        sums = Sums(lines, discounts, *_documents(warehouse, period), outside, standing)
+        sums = Sums(lines, discounts, *_documents(warehouse, period), outside, balances)
     entries = close_entries(sums, accounts, scale)
     debits, credits_ = balance(entries, "ledger")
     require(

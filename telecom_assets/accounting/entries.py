@@ -53,7 +53,7 @@ class Sums:
     """What the entries of a period are made of, of all its documents.
 
     discounts: by the original period of corrections; None: of own lines. taxes: by (tax_category, tax_pct). due: amount due by kind of
-    document. outside: what happened in the period. standing: what stands at its end. billed_otherwise: what bills of a former version
+    document. outside: what happened in the period. balances: what stands at its end. billed_otherwise: what bills of a former version
     ask for beside their lines, before discount and tax.
     """
 
@@ -62,7 +62,7 @@ class Sums:
     taxes: dict[tuple[str, Decimal], Decimal] = field(default_factory=dict)
     due: dict[str, Decimal] = field(default_factory=dict)
     outside: Sequence[Outside] = ()
-    standing: Sequence[Outside] = ()
+    balances: Sequence[Outside] = ()
     billed_otherwise: Decimal = _NOTHING
 
 
@@ -93,7 +93,7 @@ def close_entries(sums: Sums, accounts: Accounts, scale: int) -> list[Entry]:
     return [
         *_with_sides(_ledger(sums, accounts, smallest)),
         *_memorandum("memorandum", sums.outside, accounts, smallest),
-        *_memorandum("balance", sums.standing, accounts, smallest),
+        *_memorandum("balance", sums.balances, accounts, smallest),
     ]
 
 

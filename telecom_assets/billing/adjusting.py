@@ -58,7 +58,9 @@ def adjusting(
     read = versions_asserted(*(warehouse.pin(table.name) for table in (CLEANED_CDRS, *_REFERENCES)))
     looked = list(look_back(warehouse, period, settings.adjustment_months))
     with notebook(warehouse, ADJUSTMENTS.name) as keep:
-        made = [each.month.adjustments(each.scope, record_types, keep) for each in looked if not each.scope.is_empty]
+        made = [
+            each.month.adjustments(each.affected, record_types, keep) for each in looked if not each.affected.is_empty
+        ]
         threshold, scale = settings.adjustment_threshold, currency_scale(settings.currency)
         judged = [dispose(warehouse, keep(_together(made)), period, threshold, scale)] if made else []
         yield dg.Output(judged[0] if judged else _NONE, ADJUSTMENTS.name, metadata=read)

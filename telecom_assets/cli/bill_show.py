@@ -49,16 +49,16 @@ def show(
     made: list[tuple[Path, str, str | None, bytes, str | None]] = []
     if ubl is not None:
         made += [
-            (_beside(ubl, each.document), each.document, each.number, each.ubl, each.beyond)
+            (_file_of(ubl, each.document), each.document, each.number, each.ubl, each.beyond)
             for each in documents_as_ubl(warehouse, *of)
         ]
     if pdf is not None:
         shown = documents_shown(warehouse, *of)
-        made += [(_beside(pdf, each.document), each.document, each.number, each.pdf, None) for each in shown]
+        made += [(_file_of(pdf, each.document), each.document, each.number, each.pdf, None) for each in shown]
     _write(made, as_json=as_json)
 
 
-def _beside(path: Path, document: str) -> Path:
+def _file_of(path: Path, document: str) -> Path:
     """The file of a document: that of the bill is `path`."""
     from telecom_assets.billing.tables import BILL  # noqa: PLC0415
 

@@ -75,11 +75,11 @@ def choose(
 
     In a closed month the difference goes on the next bills. To go back, choose the other copy.
     """
-    from telecom_assets.mediation.choosing import choose as decide  # noqa: PLC0415
+    from telecom_assets.mediation.choosing import choose as choose_copy  # noqa: PLC0415
 
     app: AppContext = ctx.obj
     warehouse = app.deployment.warehouse
-    chosen, days = decide(warehouse, record_id, copy, dedupe_days=app.settings.dedupe_days, by=by, why=why)
+    chosen, days = choose_copy(warehouse, record_id, copy, dedupe_days=app.settings.dedupe_days, by=by, why=why)
     if as_json:
         told = {"record_id": record_id, "copy": chosen.place, "by": by, "why": why}
         typer.echo(json.dumps({**told, "days": [day.isoformat() for day in days]}))

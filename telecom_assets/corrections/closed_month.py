@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from resources.warehouse import PinnedTable, Warehouse
-from telecom_assets.corrections.inputs import Scope, those_of
+from telecom_assets.corrections.inputs import Affected, those_of
 from telecom_assets.corrections.rules import Keep, Settled, as_they_are, differences, records, right, with_terms
 from telecom_assets.corrections.tables import ACCEPTED_DIFFERENCES, ADJUSTMENTS, GONE
 from telecom_assets.mediation.tables import CLEANED_CDRS
@@ -54,25 +54,27 @@ class ClosedMonth:
         versions = {table.name: table.version for table in self.references}
         return ReferenceData(customers, rate_plans, catalogue, versions)
 
-    def settled(self, scope: Scope) -> Settled:
-        """What is settled of it, for those in the scope: its frozen rows, and all that closed periods have corrected of it."""
+    def settled(self, affected: Affected) -> Settled:
+        """What is settled of it, for those affected: its frozen rows, and all that closed periods have corrected of it."""
         frozen = (self.warehouse.pin_period(contract.name, self.original_period).df for contract in _FROZEN)
-        holds = scope.holds(F.col("customer_id"))
+        holds = affected.holds(F.col("customer_id"))
         return Settled(records(*(rows.where(holds) for rows in frozen)), self._adjusted().where(holds))
 
-    def right(self, scope: Scope, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are) -> DataFrame:
-        """`records` of those in the scope as they are right."""
-        cleaned = self.cleaned.df.where(scope.holds(F.col("subscriber_id")))
+    def right(
+        self, affected: Affected, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are
+    ) -> DataFrame:
+        """`records` of those affected as they are right."""
+        cleaned = self.cleaned.df.where(affected.holds(F.col("subscriber_id")))
         return right(cleaned, self.reference, self.closed_with, record_types, keep)
 
     def adjustments(
-        self, scope: Scope, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are
+        self, affected: Affected, record_types: RecordTypes = RECORD_TYPES, keep: Keep = as_they_are
     ) -> DataFrame:
-        """Rows of adjustments on the bills of `period`, for those in the scope. keep: keeps rows that are needed several times."""
+        """Rows of adjustments on the bills of `period`, for those affected. keep: keeps rows that are needed several times."""
         accepted = self.warehouse.pin(ACCEPTED_DIFFERENCES.name).all()
         found = differences(
-            self.right(scope, record_types, keep),
-            self.settled(scope),
+            self.right(affected, record_types, keep),
+            self.settled(affected),
             self.reference,
             accepted.where(F.col("original_period") == self.original_period),
             record_types,
@@ -80,7 +82,7 @@ class ClosedMonth:
         )
         return with_terms(found, self.period, self.original_period, self.closed_with)
 
-    def changed_on(self, days: Sequence[dt.date]) -> Scope:
+    def changed_on(self, days: Sequence[dt.date]) -> Affected:
         """Those of whom a record of these days came, went, or is kept as another copy than the one that is settled."""
         on_days = F.col("event_date").isin(*days)
         now = self.cleaned.df.where(on_days).select(

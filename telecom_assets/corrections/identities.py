@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from telecom_assets.books.verdict import Verdict
 from telecom_assets.corrections.closed_month import ClosedMonth
-from telecom_assets.corrections.inputs import Scope
+from telecom_assets.corrections.inputs import Affected
 from telecom_assets.corrections.looking_back import Journals, corrected_periods, why_due
 from telecom_assets.corrections.rules import charges
 from telecom_assets.corrections.tables import ADJUSTMENTS
@@ -35,19 +35,19 @@ def right_is_settled_and_adjusted(
     looked_at = journals.looked_at(period)
     findings = []
     for original in corrected_periods(journals.periods, period, months_back):
-        scope = Scope.read(looked_at[original]["scope"])
-        if not scope.is_empty:
-            findings += _of_month(journals.month(original, period), scope, record_types)
+        affected = Affected.read(looked_at[original]["scope"])
+        if not affected.is_empty:
+            findings += _of_month(journals.month(original, period), affected, record_types)
     return Verdict(IDENTITY, findings)
 
 
-def _of_month(month: ClosedMonth, scope: Scope, record_types: RecordTypes) -> list[str]:
+def _of_month(month: ClosedMonth, affected: Affected, record_types: RecordTypes) -> list[str]:
     """The holders for whom a closed month does not add up."""
     made = month.warehouse.pin_period(ADJUSTMENTS.name, month.period).df
     made = made.where(F.col("original_period") == month.original_period)
     parts = {
-        "right": charges(month.right(scope, record_types)),
-        "settled": month.settled(scope).charges,
+        "right": charges(month.right(affected, record_types)),
+        "settled": month.settled(affected).charges,
         "adjusted": made,
     }
     sums = None

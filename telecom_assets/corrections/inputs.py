@@ -41,7 +41,7 @@ _NOT_HASHED = {"customer_name", "activation_date", "description", VALID_TO}
 
 
 @dataclass(frozen=True)
-class Scope:
+class Affected:
     """The customers of a month who are rated again, by whole numbers or by their last digits. None: all of them."""
 
     endings: frozenset[str] | None = frozenset()
@@ -62,8 +62,8 @@ class Scope:
         by_ending = ending(number).isin(*last_digits)
         return by_ending | number.isin(*whole) if whole else by_ending
 
-    def __or__(self, other: "Scope") -> "Scope":
-        return EVERYBODY if None in (self.endings, other.endings) else Scope(self.endings | other.endings)  # type: ignore[operator]
+    def __or__(self, other: "Affected") -> "Affected":
+        return EVERYBODY if None in (self.endings, other.endings) else Affected(self.endings | other.endings)  # type: ignore[operator]
 
     def __str__(self) -> str:
         """As adjusted_months has it: all, none, or a list."""
@@ -72,22 +72,22 @@ class Scope:
         return json.dumps(sorted(self.endings)) if self.endings else "none"
 
     @classmethod
-    def read(cls, text: str) -> "Scope":
-        """The scope of its text."""
+    def read(cls, text: str) -> "Affected":
+        """Those whom the text names, as `str` gives it."""
         return EVERYBODY if text == "all" else cls(frozenset() if text == "none" else frozenset(json.loads(text)))
 
 
-EVERYBODY, NOBODY = Scope(None), Scope()
+EVERYBODY, NOBODY = Affected(None), Affected()
 
 
-def those_of(numbers: DataFrame) -> Scope:
+def those_of(numbers: DataFrame) -> Affected:
     """The customers of the numbers in the one column of these rows; NULL is nobody's."""
     [name] = numbers.columns
     distinct = numbers.where(F.col(name).isNotNull()).distinct()
     found = distinct.limit(_FEW + 1).collect()
     if len(found) > _FEW:
         found = distinct.select(ending(F.col(name))).distinct().collect()
-    return Scope(frozenset(row[0] for row in found))
+    return Affected(frozenset(row[0] for row in found))
 
 
 def ending(number: Column) -> Column:
@@ -119,11 +119,11 @@ class Inputs:
         """The days whose cleaned rows may be others than then."""
         return [dt.date.fromisoformat(day) for day in _differing(then.days, self.days)]
 
-    def changed_customers(self, then: "Inputs | None") -> Scope:
+    def changed_customers(self, then: "Inputs | None") -> Affected:
         """Whose right charges may be others than then because of reference data; changed prices concern everybody."""
         if then is None or then.prices != self.prices:
             return EVERYBODY
-        return Scope(frozenset(_differing(then.customers, self.customers)))
+        return Affected(frozenset(_differing(then.customers, self.customers)))
 
 
 def inputs_of(warehouse: Warehouse, month: str) -> str:
@@ -146,26 +146,26 @@ def month_inputs(warehouse: Warehouse, month: str) -> Inputs:
     )
 
 
-def one_by_one(warehouse: Warehouse, month: str, then: Inputs, scope: Scope) -> Scope:
+def one_by_one(warehouse: Warehouse, month: str, then: Inputs, affected: Affected) -> Affected:
     """Of the customers with these endings those whose rows in force in a month are others than `then`, by whole numbers.
 
     All with these endings where that cannot be told, or where they are many: the version of customers is not known or not kept.
     """
-    if not scope.endings or then.customers_version is None:
-        return scope
+    if not affected.endings or then.customers_version is None:
+        return affected
     try:
         was = as_asked(warehouse.pin(CUSTOMERS.name, version=then.customers_version))
     except WarehouseError:
-        return scope
-    ends = pa.array(sorted(scope.endings))
+        return affected
+    ends = pa.array(sorted(affected.endings))
     rows_then, rows_now = (_ending_so(rows, ends) for rows in (was, as_asked(warehouse.pin(CUSTOMERS.name))))
     # The digests prove the version: a table that was restored may have another one of that number.
-    noted = {end: digest for end, digest in then.customers.items() if end in scope.endings}
+    noted = {end: digest for end, digest in then.customers.items() if end in affected.endings}
     if _in_month(_hashed_rows(rows_then, _endings(rows_then["customer_id"])), month) != noted:
-        return scope
+        return affected
     by_number = [_in_month(_hashed_rows(rows, rows["customer_id"]), month) for rows in (rows_then, rows_now)]
     differing = _differing(*by_number)
-    return Scope(frozenset(differing)) if len(differing) <= _FEW else scope
+    return Affected(frozenset(differing)) if len(differing) <= _FEW else affected
 
 
 def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from resources.warehouse import Partitions, PinnedTable, Warehouse
 from telecom_assets.corrections.closed_month import ClosedMonth
-from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Inputs, Scope, month_inputs, one_by_one, those_of
+from telecom_assets.corrections.inputs import EVERYBODY, NOBODY, Affected, Inputs, month_inputs, one_by_one, those_of
 from telecom_assets.corrections.tables import ADJUSTED_MONTHS, ADJUSTMENTS, RERATE_DECISIONS, UNSETTLED
 from telecom_assets.model.months import months_between
 from telecom_assets.periods.closed_with import ClosedWith
@@ -38,7 +38,7 @@ class LookBack:
     month: ClosedMonth
     inputs: str
     decisions: int
-    scope: Scope
+    affected: Affected
 
     def as_row(self) -> dict[str, Any]:
         """Its row of adjusted_months."""
@@ -47,7 +47,7 @@ class LookBack:
             "original_period": self.month.original_period,
             "inputs": self.inputs,
             "decisions": self.decisions,
-            "scope": str(self.scope),
+            "scope": str(self.affected),
         }
 
 
@@ -141,16 +141,16 @@ def why_due(warehouse: Warehouse, period: str, months_back: int) -> str | None:
 def _looked_back(journals: Journals, month: ClosedMonth) -> LookBack:
     now, then = month_inputs(journals.warehouse, month.original_period), journals.settled_from(month.original_period)
     decided = journals.decisions(month.original_period, month.period)
-    scope = EVERYBODY if any(row["decision"] == RERATE for row in decided) else now.changed_customers(then)
-    if scope != EVERYBODY and then is not None:
-        scope = one_by_one(journals.warehouse, month.original_period, then, scope)
+    affected = EVERYBODY if any(row["decision"] == RERATE for row in decided) else now.changed_customers(then)
+    if affected != EVERYBODY and then is not None:
+        affected = one_by_one(journals.warehouse, month.original_period, then, affected)
         if days := now.changed_days(then):
-            scope |= month.changed_on(days)
-        scope |= _awaiting(journals, month.original_period)
-    return LookBack(month, now.as_json(), len(journals.decisions(month.original_period)), scope)
+            affected |= month.changed_on(days)
+        affected |= _awaiting(journals, month.original_period)
+    return LookBack(month, now.as_json(), len(journals.decisions(month.original_period)), affected)
 
 
-def _awaiting(journals: Journals, original_period: str) -> Scope:
+def _awaiting(journals: Journals, original_period: str) -> Affected:
     """Those whose differences settled nothing on the last closed bills, awaiting acceptance: they come again with each period."""
     last = journals.last_adjustments()
     if last is None:

@@ -318,8 +318,8 @@ def _customer_differs() -> Column:
     of_customer = [
         F.coalesce(F.col(f"{side}_outcome_reason").isin(*_OF_CUSTOMER), F.lit(False)) for side in ("known", "right")
     ]
-    standing = (of_customer[0] | of_customer[1]) & _differ(("outcome_reason",))
-    return _differ(("customer_id", "holder_no", "rate_plan_id", "region")) | standing
+    status = (of_customer[0] | of_customer[1]) & _differ(("outcome_reason",))
+    return _differ(("customer_id", "holder_no", "rate_plan_id", "region")) | status
 
 
 def _differ(names: Sequence[str]) -> Column:

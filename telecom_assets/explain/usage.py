@@ -87,12 +87,12 @@ def explain_usage(
     span, number = Span.read(at), normalised(subscriber)
     cleaned = warehouse.pin(CLEANED_CDRS.name, span.days)
     raw = warehouse.pin(RAW_CDRS.name, span.days)
-    held = span.holds("event_ts")
-    his = read_rows(cleaned, ["record_id"], *held, equal("subscriber_id", number))
+    within = span.holds("event_ts")
+    his = read_rows(cleaned, ["record_id"], *within, equal("subscriber_id", number))
     found = {row["record_id"] for row in his}
     fields = sorted({each.subscriber for each in record_types})
     alike = digits_end_with(fields, number[-_NATIONAL_DIGITS:])
-    for row in read_rows(raw, ["record_id", *fields], *held, alike):
+    for row in read_rows(raw, ["record_id", *fields], *within, alike):
         if any(row[name] is not None and normalised(row[name]) == number for name in fields):
             found.add(row["record_id"])
     found.discard(None)

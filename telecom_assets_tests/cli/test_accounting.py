@@ -24,7 +24,7 @@ JOURNAL = CloseJournal(
                 Lines("adjustment", "voice", "2026-01", 1, Decimal("1.5"), Decimal("1.50")),
             ],
             due={"invoice": Decimal("12345679.62")},
-            standing=[Outside("unbilled_suspended", "2026-02", 1234567, MILLIONS, "unknown_customer")],
+            balances=[Outside("unbilled_suspended", "2026-02", 1234567, MILLIONS, "unknown_customer")],
         ),
         read_accounts(None, ()),
         2,

@@ -257,9 +257,9 @@ class Project:
     def _adjust(self, month: str) -> None:
         looked = list(look_back(self.warehouse, month, MONTHS_BACK))
         made = [
-            each.month.adjustments(each.scope, keep=self.warehouse.engine.keep)
+            each.month.adjustments(each.affected, keep=self.warehouse.engine.keep)
             for each in looked
-            if not each.scope.is_empty
+            if not each.affected.is_empty
         ]
         partition = Partitions(month, month)
         if made:

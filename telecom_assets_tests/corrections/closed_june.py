@@ -96,8 +96,8 @@ class Books:
         """Make the adjustments of a period, as its billing does; returns its rows in the order of records and sides."""
         looked = list(look_back(self.warehouse, period, 12))
         with notebook(self.warehouse, ADJUSTMENTS.name) as keep:
-            rated = [each for each in looked if not each.scope.is_empty]
-            made = [row for each in rated for row in rows_of(each.month.adjustments(each.scope, keep=keep))]
+            rated = [each for each in looked if not each.affected.is_empty]
+            made = [row for each in rated for row in rows_of(each.month.adjustments(each.affected, keep=keep))]
         self.replace_adjustments(made, period)
         noted = pa.Table.from_pylist([each.as_row() for each in looked], schema=ADJUSTED_MONTHS.arrow_schema())
         self.warehouse.overwrite_arrow(ADJUSTED_MONTHS.name, noted, Partitions(period, period))

@@ -22,7 +22,7 @@ from telecom_assets.corrections.identities import right_is_settled_and_adjusted
 from telecom_assets.corrections.inputs import (
     EVERYBODY,
     NOBODY,
-    Scope,
+    Affected,
     _Hashed,
     _in_force,
     month_inputs,
@@ -57,7 +57,7 @@ def closed(warehouse: Warehouse) -> Books:
 
 def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
     """A name, a customer from July on and a price from July on change nothing in June; a plan of June does."""
-    assert books.look().scope == NOBODY
+    assert books.look().affected == NOBODY
     assert books.adjust() == []
     later = {"valid_from": date(2026, 7, 1), "rate_plan_id": "PLAN_B"}
     ended = [{**row, "valid_to": date(2026, 7, 1)} if row["customer_id"] == A else row for row in cdrs.CUSTOMERS]
@@ -65,18 +65,18 @@ def test_a_closed_month_is_quiet_until_it_differs(books: Books) -> None:
     next_price = {**cdrs.RATE_PLANS[0], "unit_price": "0.5", "valid_from": date(2026, 7, 1)}
     prices = [{**row, "valid_to": date(2026, 7, 1)} if row is cdrs.RATE_PLANS[0] else row for row in cdrs.RATE_PLANS]
     books.refer([*renamed, {**cdrs.CUSTOMERS[0], **later}], [*prices, next_price])
-    assert books.look().scope == NOBODY
+    assert books.look().affected == NOBODY
     assert why_due(books.warehouse, JULY, 12) is None
     books.refer(with_plan(B, "PLAN_A"))
-    assert books.look().scope == Scope(frozenset({B}))
+    assert books.look().affected == Affected(frozenset({B}))
     books.refer(rate_plans=with_price("PLAN_B", "SMS_INT", "0.1"))
-    assert books.look().scope == EVERYBODY
+    assert books.look().affected == EVERYBODY
 
 
 def test_a_late_record_rates_its_customer_again(books: Books) -> None:
     """His alone; what was made so is not due again, and is made again the same."""
     books.mediate([late_call()])
-    assert books.look().scope == Scope(frozenset({A}))
+    assert books.look().affected == Affected(frozenset({A}))
     assert "2026-06" in str(why_due(books.warehouse, JULY, 12))
     found = books.adjust()
     assert told(found) == [("late", "charged", "billed", "late_usage", "rated", 1, 3, Decimal("0.02"))]
@@ -89,13 +89,13 @@ def test_customers_are_told_apart_one_by_one_while_their_version_can_be_read(boo
     neighbour = "212699999902"
     assert neighbour[-2:] == B[-2:]
     books.refer([*cdrs.CUSTOMERS, {**cdrs.CUSTOMERS[0], "customer_id": neighbour}])
-    assert books.look().scope == Scope(frozenset({neighbour}))
+    assert books.look().affected == Affected(frozenset({neighbour}))
     books.refer(with_plan(B, "PLAN_A"))
-    assert books.look().scope == Scope(frozenset({B}))
+    assert books.look().affected == Affected(frozenset({B}))
     then = Journals.of(books.warehouse).settled_from(JUNE)
     assert then is not None
     assert then.customers_version is not None
-    ending = Scope(frozenset({B[-2:]}))
+    ending = Affected(frozenset({B[-2:]}))
     for version in (None, then.customers_version + 1, then.customers_version + 99):
         assert one_by_one(books.warehouse, JUNE, replace(then, customers_version=version), ending) == ending
 
@@ -118,15 +118,17 @@ def test_both_engines_look_at_the_same_customers_and_read_what_was_written_down(
     numbers = session.createDataFrame([(A,), (B,), ("7",), (None,)], "number string")
 
     def held(*ends: str) -> list[str]:
-        return sorted(row["number"] for row in numbers.where(Scope(frozenset(ends)).holds(F.col("number"))).collect())
+        return sorted(
+            row["number"] for row in numbers.where(Affected(frozenset(ends)).holds(F.col("number"))).collect()
+        )
 
     assert (held(A), held(A, "02"), held("02"), held(A[:-1])) == ([A], [A, B], [B], [])
-    assert those_of(numbers) == Scope(frozenset({A, B, "7"}))
+    assert those_of(numbers) == Affected(frozenset({A, B, "7"}))
     many = session.createDataFrame([(f"21260000{n:04d}",) for n in range(0, 2020, 20)], "number string")
-    assert those_of(many) == Scope(frozenset({"00", "20", "40", "60", "80"}))
-    scope = Scope(frozenset({"01", "7"}))
+    assert those_of(many) == Affected(frozenset({"00", "20", "40", "60", "80"}))
+    affected = Affected(frozenset({"01", "7"}))
     with notebook(warehouse, ADJUSTMENTS.name) as keep:
-        kept = keep(numbers.where(scope.holds(F.col("number"))))
+        kept = keep(numbers.where(affected.holds(F.col("number"))))
         none = keep(kept.where(F.col("number") == B))
         assert sorted(row["number"] for row in kept.collect()) == [A, "7"]
         assert none.count() == 0
@@ -189,7 +191,7 @@ def test_what_a_closed_period_has_corrected_is_settled(books: Books) -> None:
     books.mediate([late])
     books.adjust(JULY)
     books.close(JULY, inputs_closed_with(books, JULY))
-    assert books.look(AUGUST).scope == NOBODY
+    assert books.look(AUGUST).affected == NOBODY
     assert books.adjust(AUGUST) == []
     books.mediate(gone=["late"])
     assert told(books.adjust(AUGUST)) == [
@@ -212,7 +214,7 @@ def test_a_month_of_unknown_inputs_is_rated_as_a_whole(plain: Warehouse) -> None
     books.refer()
     books.mediate(AT_CLOSE)
     books.close(JUNE, replace(inputs_closed_with(books), inputs=None))
-    assert books.look().scope == EVERYBODY
+    assert books.look().affected == EVERYBODY
     assert books.adjust() == []
     assert why_due(plain, JULY, 12) is None
 
@@ -226,7 +228,7 @@ def test_usage_of_a_month_that_was_skipped_is_late(books: Books) -> None:
     found = books.adjust(AUGUST)
     assert told(found) == [("of July", "charged", "billed", "late_usage", "rated", 1, 1, Decimal("0.045"))]
     assert found[0]["original_period"] == JULY
-    assert books.look(AUGUST).scope == NOBODY
+    assert books.look(AUGUST).affected == NOBODY
 
 
 # ------------------------------------------------------------------------------------------------------------ digests

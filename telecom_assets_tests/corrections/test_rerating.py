@@ -117,7 +117,7 @@ def test_the_job_decides_as_the_command_does(books: Books) -> None:
     refused = decide(month=JULY)
     assert f"{JULY} has no bills" in str(refused.get_step_failure_events()[0].step_failure_data.error)
     assert decide(month=JUNE).success
-    assert books.look().scope == EVERYBODY
+    assert books.look().affected == EVERYBODY
     assert "no difference awaits acceptance" in str(
         decide(month=JUNE, accept=True).get_step_failure_events()[0].step_failure_data.error
     )
