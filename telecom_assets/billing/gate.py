@@ -11,7 +11,7 @@ from resources.warehouse import PinnedTable, Warehouse
 from telecom_assets.billing.correction_identities import corrections_equal_lines, documents_equal_lines
 from telecom_assets.billing.corrections import Corrections
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
-from telecom_assets.billing.left_aside import NOBODY
+from telecom_assets.billing.left_aside import NO_HOLDERS
 from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS
 from telecom_assets.books.verdict import Verdict, asked, require
@@ -126,9 +126,9 @@ def assert_billed(charges: Charges, bills: PinnedTable, dedupe_days: int, before
     lines = bills.warehouse.pin_period(BILL_LINES.name, inputs.period)
     questions = [
         *inputs.conserved(dedupe_days),
-        lambda: rated_equals_billed(charges, bills, lines, NOBODY),
-        lambda: bills_equal_lines(lines, bills, NOBODY),
-        lambda: bills_add_up(charges, lines, bills, NOBODY),
+        lambda: rated_equals_billed(charges, bills, lines, NO_HOLDERS),
+        lambda: bills_equal_lines(lines, bills, NO_HOLDERS),
+        lambda: bills_add_up(charges, lines, bills, NO_HOLDERS),
         lambda: corrections_equal_lines(*Corrections.pin(bills.warehouse, inputs.period).read, lines),
     ]
     require(*asked(questions), before=f"{before} of {inputs.period}")

@@ -10,8 +10,9 @@ from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED
 
 Holders = tuple[tuple[str, int], ...]
-#: None of them: what identities of a month that is not closed leave aside. What is kept of an answer is kept by its arguments.
-NOBODY: Holders = ()
+#: No holder is left aside: so it is for each month that was not closed as it stood. Callers give it like any others, since an identity
+#: keeps its answers by the arguments that it was given.
+NO_HOLDERS: Holders = ()
 
 
 def left_aside(warehouse: Warehouse, period: str) -> Holders:

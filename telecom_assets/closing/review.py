@@ -16,7 +16,7 @@ from telecom_assets.billing.correction_identities import nothing_below_zero
 from telecom_assets.billing.corrections import closed_lines
 from telecom_assets.billing.gate import BillingInputs, month_is_over
 from telecom_assets.billing.identities import bills_equal_lines, lines_equal_charges, rated_equals_billed
-from telecom_assets.billing.left_aside import NOBODY
+from telecom_assets.billing.left_aside import NO_HOLDERS
 from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
 from telecom_assets.billing.terms import BillingTerms, terms_of
@@ -155,8 +155,8 @@ def _of_frozen(about: Reviewed) -> list[Callable[[], Verdict]]:
     return [
         lambda: deferred_equals_imputed(suspended, charges.imputed),
         lambda: lines_equal_charges(charges, lines),
-        lambda: rated_equals_billed(charges, bills, lines, NOBODY),
-        lambda: bills_equal_lines(lines, bills, NOBODY),
+        lambda: rated_equals_billed(charges, bills, lines, NO_HOLDERS),
+        lambda: bills_equal_lines(lines, bills, NO_HOLDERS),
     ]
 
 
@@ -168,9 +168,9 @@ def _of_open(about: Reviewed) -> list[Callable[[], Verdict]]:
     return [
         lambda: month_is_over(about.month, local_today()),
         *inputs.complete(customers, policy, dedupe_days, about.record_types, lines),
-        lambda: rated_equals_billed(charges, bills, lines, NOBODY),
-        lambda: bills_equal_lines(lines, bills, NOBODY),
-        lambda: bills_add_up(charges, lines, bills, NOBODY),
+        lambda: rated_equals_billed(charges, bills, lines, NO_HOLDERS),
+        lambda: bills_equal_lines(lines, bills, NO_HOLDERS),
+        lambda: bills_add_up(charges, lines, bills, NO_HOLDERS),
         lambda: documents_add_up(lines, about.of_month(CORRECTION_DOCUMENTS.name)),
     ]
 

@@ -18,7 +18,7 @@ from telecom_assets.billing.correction_identities import (
 )
 from telecom_assets.billing.corrections import Corrections, history_of
 from telecom_assets.billing.identities import bills_equal_lines, rated_equals_billed
-from telecom_assets.billing.left_aside import NOBODY
+from telecom_assets.billing.left_aside import NO_HOLDERS
 from telecom_assets.billing.manual import Wanted, note_line
 from telecom_assets.billing.rules import bill, correction_documents
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE, MANUAL_LINES
@@ -199,8 +199,8 @@ def test_a_month_with_corrections_and_what_people_added(closed: Warehouse) -> No
 
     charges = charges_of_month(closed, APRIL)
     verdicts = [
-        rated_equals_billed(charges, bills, lines, NOBODY),
-        bills_equal_lines(lines, bills, NOBODY),
+        rated_equals_billed(charges, bills, lines, NO_HOLDERS),
+        bills_equal_lines(lines, bills, NO_HOLDERS),
         documents_equal_lines(lines, documents),
         corrections_equal_lines(corrections.rows, corrections.manual, lines),
         nothing_below_zero(lines),

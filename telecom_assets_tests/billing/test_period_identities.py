@@ -11,7 +11,7 @@ from resources.contract import TableContract
 from resources.warehouse import Partitions, Warehouse
 from telecom_assets.billing.correction_identities import corrections_equal_lines
 from telecom_assets.billing.corrections import Corrections
-from telecom_assets.billing.left_aside import NOBODY
+from telecom_assets.billing.left_aside import NO_HOLDERS
 from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.books.totals import totals_of
@@ -111,7 +111,7 @@ def broken(warehouse: Warehouse) -> list[str]:
         warehouse.pin_period(each.name, APRIL) for each in (BILL_LINES, FACTURATION_COMPLETE, CORRECTION_DOCUMENTS)
     )
     verdicts = [
-        bills_add_up(charges_of_month(warehouse, APRIL), lines, bills, NOBODY),
+        bills_add_up(charges_of_month(warehouse, APRIL), lines, bills, NO_HOLDERS),
         documents_add_up(lines, documents),
     ]
     return [finding.removeprefix(f"{APRIL}: ") for verdict in verdicts for finding in verdict.findings]

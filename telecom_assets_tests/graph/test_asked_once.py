@@ -3,7 +3,7 @@
 import pytest
 
 from telecom_assets.billing.gate import BillingInputs, assert_billed
-from telecom_assets.billing.left_aside import NOBODY
+from telecom_assets.billing.left_aside import NO_HOLDERS
 from telecom_assets.billing.period_identities import bills_add_up, documents_add_up
 from telecom_assets.billing.tables import BILL_LINES, CORRECTION_DOCUMENTS, FACTURATION_COMPLETE
 from telecom_assets.rating.charges import charges_of_month
@@ -55,7 +55,7 @@ def test_the_money_of_a_month_that_was_run_is_added_up_without_a_query(
         warehouse.pin_period(each.name, MONTH) for each in (BILL_LINES, FACTURATION_COMPLETE, CORRECTION_DOCUMENTS)
     )
     monkeypatch.setattr("resources.warehouse.pinned_table.read_frame", None)
-    verdict = bills_add_up(charges_of_month(warehouse, MONTH), lines, bills, NOBODY)
+    verdict = bills_add_up(charges_of_month(warehouse, MONTH), lines, bills, NO_HOLDERS)
     assert verdict.findings == []
     assert verdict.figures[f"left side {MONTH}: deferred = imputed"] > 0
     assert documents_add_up(lines, documents).passed

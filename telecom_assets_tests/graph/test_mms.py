@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from resources.engine import SparkEngine
 from resources.warehouse import Partitions, Warehouse, WarehouseError
 from telecom_assets.billing.identities import rated_equals_billed
-from telecom_assets.billing.left_aside import NOBODY
+from telecom_assets.billing.left_aside import NO_HOLDERS
 from telecom_assets.billing.tables import BILL_LINES, FACTURATION_COMPLETE
 from telecom_assets.definitions import build_defs
 from telecom_assets.home.deployment import Deployment
@@ -296,7 +296,9 @@ def test_the_identity_sees_an_event_that_no_bill_has(sail: SparkEngine, tmp_path
         day = Partitions(date(2026, 3, 31), date(2026, 3, 31))
         warehouse.overwrite_arrow(RATED_CDRS.name, contract_table(RATED_CDRS, rows), day)
         charges = charges_of_month(warehouse, PERIOD)
-        verdict = rated_equals_billed(charges, warehouse.pin_period(FACTURATION_COMPLETE.name, PERIOD), None, NOBODY)
+        verdict = rated_equals_billed(
+            charges, warehouse.pin_period(FACTURATION_COMPLETE.name, PERIOD), None, NO_HOLDERS
+        )
         assert verdict.passed is passed, verdict.findings
 
 
