@@ -10,8 +10,8 @@ from telecom_assets.periods.journal import read_periods
 from telecom_assets.periods.states import CLOSED
 
 Holders = tuple[tuple[str, int], ...]
-#: No holder is left aside: so it is for each month that was not closed as it stood. Callers give it like any others, since an identity
-#: keeps its answers by the arguments that it was given.
+#: For a month that was not closed as it stood. It is no argument's default: `lru_cache` takes a call that leaves an argument out for
+#: another one than a call that passes the default, and the engine would be asked twice.
 NO_HOLDERS: Holders = ()
 
 

@@ -47,13 +47,13 @@ def bills_add_up(charges: Charges, lines: PinnedTable, bills: PinnedTable, aside
     deferred = [
         each for each in totals_of(warehouse.pin_period(SUSPENDED_CDRS.name, period)) if each.outcome == DEFERRED
     ]
-    rated, imputed = (totals_of(table) for table in (charges.rated, charges.imputed))
+    imputed = totals_of(charges.imputed)
     on_bills = _amount(lines, ON_BILL) - _of(aside, lines, "amount", document=BILL)
     billed = {name: amount - _of(aside, bills, name) for name, amount in amounts_of(bills).items()}
     equations: list[_Equation] = [
         ("deferred = imputed", _records(deferred), _records(imputed)),
         ("sum of positions, deferred = imputed", _positions(deferred), _positions(imputed)),
-        ("rated + imputed amount = exact amount of usage lines", _money([*rated, *imputed]), _exact(lines, USAGE)),
+        ("rated + imputed amount = exact amount of usage lines", charges.total(), _exact(lines, USAGE)),
         ("amount of lines on bills = amount before tax", on_bills, billed["amount_before_tax"]),
         _due_of(billed),
     ]
@@ -116,10 +116,6 @@ def _records(totals: Iterable[Total]) -> int:
 
 def _positions(totals: Iterable[Total]) -> int:
     return sum(int(each.positions or 0) for each in totals)
-
-
-def _money(totals: Iterable[Total]) -> Decimal:
-    return sum_exactly(each.money or Decimal(0) for each in totals)
 
 
 def _period(pinned: PinnedTable) -> str:

@@ -25,9 +25,9 @@ def documents_digest(settings: Settings, period: str) -> str:
 
 
 def _documents(settings: Settings, period: str) -> Iterator[tuple[str, str]]:
-    """Folder and name of each file, in one order."""
+    """Folder and name of each file, in one order. A folder of invoices that is missing or cannot be read counts as empty."""
     invoices = invoice_directory(settings, period)
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         yield from ((str(invoices), name) for name in sorted(os.listdir(invoices)))  # noqa: PTH208
     reports = (report_file(settings, period, contract.name) for contract in REPORTS)
     for path in (bills_file(settings, period), *reports, dashboard_file(settings, period)):

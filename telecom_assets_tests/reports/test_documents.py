@@ -54,3 +54,5 @@ def test_any_other_name_content_or_file_is_another_digest(output: Path) -> None:
     assert len(set(found)) == len(found)
     invoices.rmdir()
     assert digest(output) == found[-1]
+    invoices.write_text("a file in the folder's place")
+    assert digest(output) == found[-1]
